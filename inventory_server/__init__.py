@@ -1,0 +1,1 @@
+"""Tillwire headquarters: the posting server, its store and its commands."""

@@ -1,0 +1,39 @@
+"""Every limit and timeout of the server, once: its unit, its default and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
+
+
+def _limit(default: int, reason: str) -> int:
+    value: int = field(default=default, metadata={"reason": reason})
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may set in the file given to `serve --config` (TOML, same names)."""
+
+    max_frame_bytes: int = _limit(MAX_FRAME_BYTES, "holds 500 ordinary baskets; bounds memory per connection")
+    max_postings: int = _limit(MAX_POSTINGS, "postings a frame: one frame is one unit of a commit")
+    max_lines: int = _limit(MAX_LINES, "lines a posting; longer baskets are split by the till")
+    max_connections: int = _limit(1_024, "below the usual limit of 1,024 open files it is lowered at start")
+    commit_postings_max: int = _limit(2_000, "postings a commit: past it a commit no longer gets cheaper per sale")
+    queue_postings_max: int = _limit(20_000, "postings waiting for the writer; past it the answer is `busy`")
+    busy_retry_ms: int = _limit(500, "how long a till told `busy` or `draining` waits before it asks again")
+    heartbeat_seconds: int = _limit(30, "how often an idle till pings; feeds completeness")
+    silent_after_seconds: int = _limit(90, "three missed heartbeats make a till silent")
+    idle_seconds: int = _limit(300, "a connection that says nothing for so long is closed")
+    drain_seconds: int = _limit(10, "how long stop() waits for answers in flight")
+    frame_seconds: int = _limit(30, "a frame begun must be complete within this time")
+    send_seconds: int = _limit(30, "a reader that takes no bytes for so long is dropped")
+    clock_ahead_seconds: int = _limit(300, "a posting later than HQ's clock by more is `clock_suspect`")
+    clock_behind_days: int = _limit(90, "a posting older than this is `clock_suspect`")
+    stock_items_default: int = _limit(1_000, "items a page of `stock`")
+    stock_items_max: int = _limit(10_000, "most items a page of `stock`")
+    forbid_negative: bool = field(
+        default=False,
+        metadata={"reason": "refuse transfer_out and reserve beyond what is available; never a sale"},
+    )

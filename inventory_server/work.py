@@ -1,0 +1,139 @@
+"""What a session asks of the store, and what it gets back. Plain data: no sockets, no SQL, no clock.
+
+A session yields one of these; whoever drives it has the store carry it out and sends the outcome back
+in: the thread of a connection in production, an event loop on a virtual clock in the simulator.
+Every outcome may instead be a `RequestError`, which the driver throws into the session.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pos_client.errors import BodyError
+from pos_client.exact import Quantity
+from pos_client.messages import (
+    Body,
+    ByeParams,
+    ByeResult,
+    HistoryParams,
+    HistoryResult,
+    OutboxReport,
+    PostingParams,
+    PostResult,
+    Role,
+    StockParams,
+    StockResult,
+    StoredPosting,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """Who speaks on a connection, as settled by `hello`. `epoch` fences a till's older connections."""
+
+    terminal: str
+    role: Role
+    location: str
+    epoch: int
+    lineage: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """Settle who speaks; a till's epoch is raised durably. Outcome: `Welcome`.
+
+    `token` is None where none was given; `enrol` is the location for an unknown terminal that may be
+    enrolled on the spot (development only), None where it may not. `trusted` waives the token.
+    """
+
+    terminal: str
+    token: str | None
+    trusted: bool
+    enrol: str | None
+    lineage: UUID | None
+    outbox: OutboxReport | None
+    now: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The outcome of `Hello`: the speaker, the head of its chain (hex), its highest contiguous seq."""
+
+    speaker: Speaker
+    parent: str
+    acked_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One posting of a frame, read but not judged. `refused` is set where its body can never be posted.
+
+    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`.
+    """
+
+    id: UUID
+    seq: int | None
+    raw: bytes
+    digest: bytes
+    body: Body | None
+    quantities: list[int]
+    refused: BodyError | None
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """Commit one frame of postings. Outcome: `PostResult`, after the commit is durable."""
+
+    speaker: Speaker
+    items: list[Item]
+    parent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Note a sign of life. Outcome: None; it need not be durable at once."""
+
+    speaker: Speaker
+    outbox: OutboxReport | None
+    now: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """Compare control totals and close a till's day. Outcome: `ByeResult`."""
+
+    speaker: Speaker
+    totals: ByeParams
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Read stock levels; `below` and `known_at` of `params` decoded. Outcome: `StockResult`.
+
+    `below` is "reorder_point" or a quantity.
+    """
+
+    params: StockParams
+    below: str | Quantity | None
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Read the movements of a sku. Outcome: `HistoryResult`."""
+
+    params: HistoryParams
+
+
+@dataclass(frozen=True, slots=True)
+class FindPosting:
+    """Read one stored posting. Outcome: `StoredPosting`."""
+
+    params: PostingParams
+
+
+Write = Hello | Post | Ping | Bye
+Read = Stock | History | FindPosting
+Work = Write | Read
+Outcome = Welcome | PostResult | ByeResult | StockResult | HistoryResult | StoredPosting | None

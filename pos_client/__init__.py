@@ -1,0 +1,1 @@
+"""Tillwire's store side: sell now, deliver exactly once. Needs nothing but msgspec."""

@@ -1,0 +1,87 @@
+"""Every outcome that is not a success, by name: one table, used in both directions.
+
+The server turns a `RequestError` into the JSON-RPC error object of the protocol; the client turns that
+object back into the same exception. Whether a request may be sent again is said here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+
+class ErrorCode(enum.Enum):
+    """The error table of the protocol: JSON-RPC code and whether sending again can help."""
+
+    parse_error = (-32700, False)
+    invalid_request = (-32600, False)
+    method_not_found = (-32601, False)
+    invalid_params = (-32602, False)
+    internal = (-32603, True)
+    unauthenticated = (-32001, False)
+    forbidden = (-32002, False)
+    fenced = (-32003, True)
+    fork = (-32004, True)
+    busy = (-32005, True)
+    draining = (-32006, True)
+    too_large = (-32007, False)
+    not_found = (-32008, False)
+    unsupported_protocol = (-32009, False)
+
+    @property
+    def number(self) -> int:
+        """The JSON-RPC error code."""
+        return self.value[0]
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same request may succeed later."""
+        return self.value[1]
+
+
+BY_NUMBER: Mapping[int, ErrorCode] = {code.number: code for code in ErrorCode}
+
+
+class TillwireError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class RequestError(TillwireError):
+    """A request was answered with an error of the protocol.
+
+    `data` holds what the protocol's table lists for the code (`path`, `expected`, `retry_after_ms`, …).
+    """
+
+    def __init__(self, code: ErrorCode, message: str, **data: Any) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    @property
+    def retryable(self) -> bool:
+        """True where the same request may succeed later."""
+        return self.code.retryable
+
+
+class BodyError(TillwireError):
+    """A posting body that can never be posted: where, what was expected, what came."""
+
+    def __init__(self, path: str, expected: str, came: str) -> None:
+        super().__init__(f"{path}: expected {expected}, got {came}")
+        self.path = path
+        self.expected = expected
+        self.came = came
+
+
+class ConnectionLost(TillwireError):
+    """The connection ended or a deadline passed: what was asked may or may not have happened."""
+
+
+class OutboxError(TillwireError):
+    """The till's outbox cannot take or give a posting; the message says what to do."""
+
+
+class OutboxInUse(OutboxError):
+    """Another process is sending from this outbox."""

@@ -1,0 +1,68 @@
+"""Exact numbers and instants: quantities as integers of 10⁻⁵, times as integer microseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+Quantity = int | Decimal
+"""A quantity on the wire: whole numbers as `int`, others as `Decimal` with at most 5 places."""
+
+QUANTITY_PLACES = 5
+QUANTITY_UNIT = 10**QUANTITY_PLACES
+QUANTITY_MAX = 10**9
+QUANTITY_EXPECTED = f"an exact number with at most {QUANTITY_PLACES} decimals and |quantity| ≤ 10⁹"
+
+_QUANTUM = Decimal(1).scaleb(-QUANTITY_PLACES)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH_NAIVE = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min - _EPOCH_NAIVE) // _MICROSECOND
+_LAST = (datetime.max - _EPOCH_NAIVE) // _MICROSECOND
+
+
+def scaled(quantity: Quantity) -> int:
+    """Return `quantity` in units of 10⁻⁵; ValueError where it is not exact or out of range."""
+    if type(quantity) is int:
+        if -QUANTITY_MAX <= quantity <= QUANTITY_MAX:
+            return quantity * QUANTITY_UNIT
+        raise ValueError(QUANTITY_EXPECTED)
+    # The size is checked before any arithmetic: 1e999999999 would fill the memory.
+    if not isinstance(quantity, Decimal) or not quantity.is_finite() or abs(quantity) > QUANTITY_MAX:
+        raise ValueError(QUANTITY_EXPECTED)
+    if quantity == 0:
+        return 0
+    if quantity.adjusted() < -QUANTITY_PLACES or quantity.quantize(_QUANTUM) != quantity:
+        raise ValueError(QUANTITY_EXPECTED)
+    return int(quantity.scaleb(QUANTITY_PLACES))
+
+
+def unscaled(units: int) -> Quantity:
+    """The inverse of `scaled`: `int` where whole, else a `Decimal` without trailing zeros."""
+    whole, rest = divmod(units, QUANTITY_UNIT)
+    if not rest:
+        return whole
+    return Decimal(units).scaleb(-QUANTITY_PLACES).normalize()
+
+
+def micros(moment: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z of an aware `moment`, exactly."""
+    delta = moment - _EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def utc_offset_minutes(moment: datetime) -> int:
+    """The offset `moment` was written with, in minutes east of UTC."""
+    offset = moment.utcoffset()
+    return 0 if offset is None else offset // timedelta(minutes=1)
+
+
+def instant(microseconds: int, offset_minutes: int = 0) -> datetime:
+    """The aware datetime of `microseconds` since 1970, shown at `offset_minutes`.
+
+    Instants outside the years 1–9999 are clamped to that range, which is all RFC 3339 can write.
+    """
+    shifted = microseconds + offset_minutes * 60_000_000
+    local = _EPOCH_NAIVE + timedelta(microseconds=min(max(shifted, _FIRST), _LAST))
+    zone = UTC if offset_minutes == 0 else timezone(timedelta(minutes=offset_minutes))
+    return local.replace(tzinfo=zone)

@@ -1,0 +1,440 @@
+"""Every message of the inventory protocol, version 1, as a typed struct: the one definition both sides use.
+
+Quantities are exact (`int` or `Decimal`, see `exact.py`), instants are aware datetimes, ids are UUIDs.
+The JSON Schema, the OpenRPC document and the examples in `schema/` are generated from this file.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from pos_client.exact import Quantity
+
+PROTOCOL_VERSION = 1
+DEFAULT_PORT = 29876
+CHAIN_START = "0" * 64
+"""The head of a terminal's chain before its first posting."""
+
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
+# `$` alone would let a final line feed pass in Python; the look-ahead is valid in ECMA patterns too.
+TerminalName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
+_CODE = r"^[^\x00-\x1f\x7f-\x9f]{1,64}$(?!\n)"
+Sku = Annotated[str, Meta(pattern=_CODE, description="byte-exact: no case folding, no trimming")]
+Location = Annotated[str, Meta(pattern=_CODE)]
+Gtin = Annotated[str, Meta(pattern=r"^[0-9]{8,14}$(?!\n)")]
+Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217")]
+Text = Annotated[str, Meta(max_length=256)]
+Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
+Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Range = tuple[int, int]
+"""A closed range of sequence numbers, `[from, to]`."""
+
+PostingType = Literal[
+    "sale",
+    "return",
+    "receipt",
+    "adjustment",
+    "count",
+    "transfer_out",
+    "transfer_in",
+    "reserve",
+    "release",
+    "void",
+]
+Role = Literal["till", "reader", "operator"]
+Status = Literal["posted", "duplicate", "conflict", "rejected"]
+Flag = Literal["unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan"]
+
+
+class Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of all messages: unknown fields are refused by name, absent fields stay absent."""
+
+
+# ---------------------------------------------------------------------------------- envelope
+
+
+class Request(Message, frozen=True):
+    """A JSON-RPC 2.0 request; without `id` it is a notification. `params` is decoded per method."""
+
+    method: str
+    params: Raw | UnsetType = UNSET
+    id: int | str | None | UnsetType = UNSET
+    jsonrpc: Literal["2.0"] | UnsetType = UNSET
+
+
+class ErrorObject(Message, frozen=True):
+    """The JSON-RPC error object; `data` carries `name`, `retryable` and what the error table lists."""
+
+    code: int
+    message: str
+    data: dict[str, Any] = {}
+
+
+class Reply(Struct, frozen=True, omit_defaults=True):
+    """A JSON-RPC 2.0 reply as a client reads it, or a notification of the server (then `method` is set)."""
+
+    jsonrpc: str = "2.0"
+    id: int | str | None = None
+    result: Raw | UnsetType = UNSET
+    error: ErrorObject | UnsetType = UNSET
+    method: str | UnsetType = UNSET
+    params: Raw | UnsetType = UNSET
+
+
+# ---------------------------------------------------------------------------------- hello, ping, bye
+
+
+class OutboxReport(Message, frozen=True):
+    """What a till says of its outbox; `oldest_occurred_at` is that of the oldest pending posting."""
+
+    pending: Count
+    dead: Count = 0
+    oldest_occurred_at: Instant | None = None
+
+
+class HelloParams(Message, frozen=True):
+    """Who speaks: the terminal, its outbox file (`lineage`) and what it holds."""
+
+    terminal: TerminalName
+    token: str | UnsetType = UNSET
+    lineage: UUID | UnsetType = UNSET
+    app: Text | UnsetType = UNSET
+    protocol: tuple[int, int] | UnsetType = UNSET
+    location: Location | UnsetType = UNSET
+    outbox: OutboxReport | UnsetType = UNSET
+    now: Instant | UnsetType = UNSET
+
+
+class Limits(Message, frozen=True):
+    """What the server accepts: bytes a frame, postings a frame, lines a posting, connections."""
+
+    max_frame_bytes: int
+    max_postings: int
+    max_lines: int
+    max_connections: int
+
+
+class HelloResult(Message, frozen=True):
+    """Whom the server takes the peer for, and where its ledger stands for it."""
+
+    server: str
+    protocol: int
+    terminal: str
+    role: Role
+    location: str
+    epoch: int
+    parent: Digest
+    acked_seq: int
+    server_time: Instant
+    heartbeat_s: int
+    limits: Limits
+
+
+class PingParams(Message, frozen=True):
+    """A heartbeat; `outbox` and `now` feed completeness."""
+
+    outbox: OutboxReport | UnsetType = UNSET
+    now: Instant | UnsetType = UNSET
+
+
+class PingResult(Message, frozen=True):
+    """HQ's clock."""
+
+    server_time: Instant
+
+
+class ByeParams(Message, frozen=True):
+    """A goodbye with control totals of the lineage: last seq, number of postings, signed quantity."""
+
+    lineage: UUID | UnsetType = UNSET
+    last_seq: Count | UnsetType = UNSET
+    count: Count | UnsetType = UNSET
+    quantity: Quantity | UnsetType = UNSET
+    pending: Count | UnsetType = UNSET
+    dead: Count | UnsetType = UNSET
+
+
+class Totals(Message, frozen=True):
+    """HQ's control totals of one lineage, to compare with the till's."""
+
+    last_seq: int
+    count: int
+    quantity: Quantity
+
+
+class ByeResult(Message, frozen=True):
+    """`balanced`, `mismatch` or, without totals, `closed`; `missing` lists what HQ never got."""
+
+    status: Literal["balanced", "mismatch", "closed"]
+    missing: list[Range]
+    expected: Totals | None = None
+
+
+# ---------------------------------------------------------------------------------- posting
+
+
+class Line(Message, frozen=True):
+    """One line of a posting; `gtin` may stand for `sku`."""
+
+    quantity: Quantity
+    sku: Sku | UnsetType = UNSET
+    gtin: Gtin | UnsetType = UNSET
+    unit_price: Quantity | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+    reason: Text | UnsetType = UNSET
+
+
+class Body(Message, frozen=True):
+    """A posting itself. Its digest is SHA-256 over the exact bytes of this JSON value as sent."""
+
+    type: PostingType
+    occurred_at: Instant
+    lines: list[Line] | UnsetType = UNSET
+    location: Location | UnsetType = UNSET
+    reference: Text | UnsetType = UNSET
+    other_location: Location | UnsetType = UNSET
+    voids: UUID | UnsetType = UNSET
+    reservation: UUID | UnsetType = UNSET
+    expires_at: Instant | UnsetType = UNSET
+    ext: Raw | UnsetType = UNSET
+
+
+class PostItem(Message, frozen=True):
+    """A posting on its way: `id` alone decides exactly-once, `seq` finds holes, `body` is digested as sent."""
+
+    id: UUID
+    body: Raw
+    seq: Sequence | UnsetType = UNSET
+
+
+class PostParams(Message, frozen=True):
+    """One frame of postings: one commit, one result each. `parent` is the chain head last heard."""
+
+    postings: list[PostItem]
+    parent: Digest | UnsetType = UNSET
+
+
+class PostingResult(Message, frozen=True):
+    """What became of one posting."""
+
+    id: UUID
+    status: Status
+    position: int | None = None
+    recorded_at: Instant | None = None
+    flags: tuple[Flag, ...] = ()
+    code: str | None = None
+    reason: str | None = None
+
+
+class PostResult(Message, frozen=True):
+    """The results in the order of the frame, the new chain head, HQ's position, the lineage's holes."""
+
+    results: list[PostingResult]
+    parent: Digest
+    position: int
+    holes: list[Range]
+
+
+# ---------------------------------------------------------------------------------- asking
+
+
+class StockParams(Message, frozen=True):
+    """Which levels to show; `below` is `"reorder_point"` or a quantity, `known_at` an instant or a position."""
+
+    skus: list[Sku] | UnsetType = UNSET
+    sku: Sku | UnsetType = UNSET
+    gtin: Gtin | UnsetType = UNSET
+    locations: list[Location] | UnsetType = UNSET
+    location: Location | UnsetType = UNSET
+    below: Raw | UnsetType = UNSET
+    negative: bool | UnsetType = UNSET
+    as_of: Instant | UnsetType = UNSET
+    known_at: Instant | Count | UnsetType = UNSET
+    limit: Sequence | UnsetType = UNSET
+    cursor: str | UnsetType = UNSET
+
+
+class StockItem(Message, frozen=True):
+    """The level of one (location, sku): `available` = `on_hand` − `reserved`."""
+
+    sku: str
+    location: str
+    on_hand: Quantity
+    reserved: Quantity
+    available: Quantity
+    in_transit: Quantity
+    reorder_point: Quantity | None = None
+    counted_at: Instant | None = None
+    last_movement_at: Instant | None = None
+    unlisted: bool = False
+
+
+class UnknownItem(Message, frozen=True):
+    """A sku, gtin or location that was named outright and that HQ has never heard of."""
+
+    sku: str | None = None
+    gtin: str | None = None
+    location: str | None = None
+
+
+class SilentTill(Message, frozen=True):
+    """A till that HQ has not heard of for longer than it should; `since` is null if it never spoke."""
+
+    terminal: str
+    since: Instant | None
+
+
+class Hole(Message, frozen=True, rename={"from_": "from"}):
+    """Sequence numbers of a till that HQ knows to exist and has not got."""
+
+    terminal: str
+    from_: int
+    to: int
+
+
+class Completeness(Message, frozen=True):
+    """How far a location's figures can be trusted: every till has told everything up to `complete_to`."""
+
+    complete_to: Instant | None
+    tills: int
+    silent: list[SilentTill]
+    holes: list[Hole]
+    pending: int
+
+
+class StockResult(Message, frozen=True):
+    """Levels as of `position`, with the completeness of each location in the answer."""
+
+    items: list[StockItem]
+    position: int
+    completeness: dict[str, Completeness]
+    unknown: list[UnknownItem] = []
+    cursor: str | None = None
+
+
+class HistoryParams(Message, frozen=True, rename={"from_": "from"}):
+    """The movements of one sku, in ledger order; `from` ≤ occurred_at < `to`."""
+
+    sku: Sku
+    location: Location | UnsetType = UNSET
+    from_: Instant | UnsetType = UNSET
+    to: Instant | UnsetType = UNSET
+    limit: Sequence | UnsetType = UNSET
+    cursor: str | UnsetType = UNSET
+
+
+class HistoryEntry(Message, frozen=True):
+    """One movement; `quantity` is signed, for a count it is the counted figure."""
+
+    position: int
+    id: UUID
+    terminal: str
+    type: PostingType
+    occurred_at: Instant
+    recorded_at: Instant
+    location: str
+    sku: str
+    quantity: Quantity
+    on_hand_after: Quantity
+    flags: tuple[Flag, ...] = ()
+    reference: str | None = None
+
+
+class HistoryResult(Message, frozen=True):
+    """A page of movements; `cursor` asks for the next."""
+
+    entries: list[HistoryEntry]
+    cursor: str | None = None
+
+
+class PostingParams(Message, frozen=True):
+    """Which posting to show."""
+
+    id: UUID
+
+
+class StoredPosting(Message, frozen=True):
+    """A posting as HQ holds it, or the record of its rejection; `body` is what was sent, byte for byte."""
+
+    id: UUID
+    status: Literal["posted", "rejected"]
+    digest: Digest
+    terminal: str
+    recorded_at: Instant
+    body: Raw
+    position: int | None = None
+    location: str | None = None
+    lineage: UUID | None = None
+    seq: int | None = None
+    flags: tuple[Flag, ...] = ()
+    reason: str | None = None
+
+
+class WatchParams(Message, frozen=True, rename={"from_": "from"}):
+    """From which position on to report changes, and of what."""
+
+    from_: Count | UnsetType = UNSET
+    locations: list[Location] | UnsetType = UNSET
+    skus: list[Sku] | UnsetType = UNSET
+
+
+class WatchResult(Message, frozen=True):
+    """The position after which changes will be reported."""
+
+    position: int
+
+
+class Change(Message, frozen=True):
+    """What one movement did to one level."""
+
+    location: str
+    sku: str
+    delta: Quantity
+    on_hand: Quantity
+    type: PostingType
+    occurred_at: Instant
+
+
+class ChangedParams(Message, frozen=True):
+    """Notification `changed`: every position once, in order, without gaps."""
+
+    position: int
+    items: list[Change]
+
+
+class LaggingParams(Message, frozen=True):
+    """Notification `lagging`: the reader was too slow; it may resume from this position."""
+
+    resume_from: int
+
+
+class NoParams(Message, frozen=True):
+    """A method without parameters."""
+
+
+class Method(Struct, frozen=True):
+    """One row of the method table: the structs of its params and result, and what it does."""
+
+    params: type[Message]
+    result: type[Message] | None
+    summary: str
+
+
+METHODS: dict[str, Method] = {
+    "hello": Method(HelloParams, HelloResult, "Say who is speaking; raises a till's epoch."),
+    "post": Method(PostParams, PostResult, "Post inventory transactions: one commit, one result each."),
+    "stock": Method(StockParams, StockResult, "Stock levels, now or at T as known at K, with completeness."),
+    "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),
+    "posting": Method(PostingParams, StoredPosting, "One stored posting."),
+    "watch": Method(WatchParams, WatchResult, "Report every change from a position on, without gaps."),
+    "unwatch": Method(NoParams, NoParams, "End `watch`."),
+    "ping": Method(PingParams, PingResult, "A heartbeat that feeds completeness."),
+    "bye": Method(ByeParams, ByeResult, "Say goodbye with control totals; the server then closes."),
+    "rpc.discover": Method(NoParams, None, "The OpenRPC document of this protocol."),
+}
+NOTIFICATIONS: dict[str, type[Message]] = {"changed": ChangedParams, "lagging": LaggingParams}

@@ -1,0 +1,282 @@
+"""Bytes to messages and back: framing, strict JSON, limits. No sockets.
+
+JSON lines: one UTF-8 JSON text per line, ended by LF (CRLF is tolerated).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from pos_client.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
+from pos_client.exact import QUANTITY_EXPECTED, Quantity, scaled
+from pos_client.messages import METHODS, Body, ErrorObject, Message, Reply, Request
+
+MAX_FRAME_BYTES = 1 << 20
+"""Longest line either side accepts, in bytes, the line end included."""
+MAX_POSTINGS = 500
+"""Most postings in one `post`."""
+MAX_LINES = 1_000
+"""Most lines in one posting."""
+MAX_DEPTH = 32
+"""Deepest nesting of arrays and objects in one frame."""
+
+_BODY_DEPTH = 4  # request, params, postings and item stand around a body
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+_BYTE = re.compile(r"\(byte (\d+)\)")
+_PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
+_EXPECTED = re.compile(r"Expected (?P<expected>.*), got (?P<came>.*)\Z", re.DOTALL)
+
+M = TypeVar("M", bound=msgspec.Struct)
+_encoder = msgspec.json.Encoder()
+_request_decoder = msgspec.json.Decoder(Request)
+_batch_decoder = msgspec.json.Decoder(list[Raw])
+_reply_decoder = msgspec.json.Decoder(Reply)
+_replies_decoder = msgspec.json.Decoder(list[Reply])
+_body_decoder = msgspec.json.Decoder(Body)
+_params_decoders = {name: msgspec.json.Decoder(method.params) for name, method in METHODS.items()}
+
+
+class LineFramer:
+    """Splits a byte stream into lines without ever holding more than one frame and one read beyond it."""
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the complete lines, without their ends; RequestError `too_large` past the limit."""
+        if not self._buffer and data.endswith(b"\n") and data.count(b"\n") == 1:
+            self._check(len(data))  # the everyday case: one read is one frame
+            yield data.rstrip(b"\r\n")
+            return
+        self._buffer += data
+        while (end := self._buffer.find(b"\n", self._searched)) >= 0:
+            self._check(end + 1)
+            line = bytes(self._buffer[:end]).rstrip(b"\r")
+            del self._buffer[: end + 1]
+            self._searched = 0
+            yield line
+        self._searched = len(self._buffer)
+        self._check(self._searched)
+
+    def _check(self, size: int) -> None:
+        if size > self._max_frame_bytes:
+            raise RequestError(
+                ErrorCode.too_large,
+                f"A line may have at most {self._max_frame_bytes} bytes; send fewer postings per frame.",
+                limit=self._max_frame_bytes,
+            )
+
+
+def encode(message: Any) -> bytes:
+    """`message` as one JSON line."""
+    return _encoder.encode(message) + b"\n"
+
+
+def encode_body(body: Body) -> bytes:
+    """The canonical bytes of a posting body: these are stored, digested and resent."""
+    return _encoder.encode(body)
+
+
+def decode_frame(frame: bytes) -> Request | list[bytes]:
+    """One frame as a request, or as the raw members of a batch; RequestError where it is neither."""
+    try:
+        if not frame.isascii():
+            frame.decode()
+        if frame.lstrip()[:1] == b"[":
+            return [bytes(member) for member in _batch_decoder.decode(frame)]
+        return _request_decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise request_error(error, ErrorCode.invalid_request, len(frame)) from error
+
+
+def decode_member(member: bytes) -> Request:
+    """One member of a batch as a request."""
+    try:
+        return _request_decoder.decode(member)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise request_error(error, ErrorCode.invalid_request, len(member)) from error
+
+
+def decode_params(request: Request) -> Message:
+    """The typed params of `request`, whose method must be in the method table."""
+    raw = b"{}" if isinstance(request.params, UnsetType) else request.params
+    try:
+        return _params_decoders[request.method].decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise request_error(error, ErrorCode.invalid_params, len(bytes(raw))) from error
+
+
+def decode_reply(frame: bytes) -> Reply:
+    """One reply or server notification; RequestError `parse_error` where the peer speaks something else."""
+    try:
+        return _reply_decoder.decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise request_error(error, ErrorCode.parse_error, len(frame)) from error
+
+
+def decode_result(reply: Reply, kind: type[M]) -> M:
+    """The typed result of `reply`; the server's error raised as RequestError where it is one."""
+    if not isinstance(reply.error, UnsetType):
+        raise from_error_object(reply.error)
+    raw = b"null" if isinstance(reply.result, UnsetType) else reply.result
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.DecodeError as error:
+        raise request_error(error, ErrorCode.parse_error, len(bytes(raw))) from error
+
+
+def request_error(error: Exception, code: ErrorCode, size: int) -> RequestError:
+    """Turn a decoder's complaint into the protocol's error: where, what was expected, what came."""
+    text = str(error)
+    if isinstance(error, msgspec.ValidationError):
+        place = _PLACE.match(text)
+        what, path = (place["what"], place["path"] or "$") if place else (text, "$")
+        data = {"path": path}
+        if expected := _EXPECTED.match(what):
+            data |= {"expected": expected["expected"].replace("`", ""), "came": expected["came"].replace("`", "")}
+        return RequestError(code, f"{what.replace('`', '')} at {path}", **data)
+    if isinstance(error, RecursionError):
+        return RequestError(
+            ErrorCode.parse_error, f"Nested deeper than {MAX_DEPTH}.", at=0, expected=f"depth ≤ {MAX_DEPTH}"
+        )
+    if isinstance(error, UnicodeDecodeError):
+        return RequestError(
+            ErrorCode.parse_error, f"Byte {error.start} is not UTF-8.", at=error.start, expected="UTF-8 text"
+        )
+    byte = _BYTE.search(text)
+    at = int(byte[1]) if byte else size
+    return RequestError(
+        ErrorCode.parse_error, f"Not a JSON text: stopped at byte {at}.", at=at, expected="one strict JSON text"
+    )
+
+
+def error_object(error: RequestError) -> ErrorObject:
+    """The JSON-RPC error object of `error`."""
+    data = {"name": error.code.name, "retryable": error.retryable, **error.data}
+    return ErrorObject(error.code.number, error.message, data)
+
+
+def from_error_object(error: ErrorObject) -> RequestError:
+    """The exception of a JSON-RPC error object; an unlisted code counts as `internal`."""
+    data = {key: value for key, value in error.data.items() if key not in ("name", "retryable")}
+    return RequestError(BY_NUMBER.get(error.code, ErrorCode.internal), error.message, **data)
+
+
+def decode_body(raw: bytes) -> Body:
+    """A posting body, strictly: BodyError for whatever JSON readers disagree about.
+
+    Bytes that the canonical encoder reproduces, and that hold no escape, hold no trap either: no key twice,
+    no odd number, no NUL. Everything else is read again by a strict and slower reader.
+    """
+    try:
+        body = _body_decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        refused = request_error(error, ErrorCode.invalid_params, len(raw))
+        raise BodyError(
+            refused.data.get("path", "$"),
+            refused.data.get("expected", "a posting body"),
+            refused.data.get("came", refused.message),
+        ) from error
+    if not isinstance(body.ext, UnsetType) or b"\\" in raw or _encoder.encode(body) != raw:
+        _check_strictly(raw)
+    return body
+
+
+def check_body(body: Body, max_lines: int = MAX_LINES) -> list[int]:
+    """Check what a single field cannot say; return the lines' quantities in units of 10⁻⁵."""
+    if body.type == "void":
+        if body.voids is UNSET:
+            raise BodyError("$.voids", "the id of the posting to reverse", "nothing")
+        if body.lines is not UNSET:
+            raise BodyError("$.lines", "no lines on a void", "lines")
+    elif body.voids is not UNSET:
+        raise BodyError("$.voids", "only on a void", f"a {body.type}")
+    transfer = body.type in ("transfer_out", "transfer_in")
+    if transfer and body.other_location is UNSET:
+        raise BodyError("$.other_location", "the other end of the transfer", "nothing")
+    if not transfer and body.other_location is not UNSET:
+        raise BodyError("$.other_location", "only on a transfer", f"a {body.type}")
+    if body.reservation is not UNSET and body.type not in ("sale", "release"):
+        raise BodyError("$.reservation", "only on a sale or a release", f"a {body.type}")
+    if body.expires_at is not UNSET and body.type != "reserve":
+        raise BodyError("$.expires_at", "only on a reserve", f"a {body.type}")
+    if not isinstance(body.ext, UnsetType) and bytes(body.ext).lstrip()[:1] != b"{":
+        raise BodyError("$.ext", "a JSON object", "another JSON value")
+    return [] if body.type == "void" else _line_quantities(body, max_lines)
+
+
+def _line_quantities(body: Body, max_lines: int) -> list[int]:
+    lines = [] if isinstance(body.lines, UnsetType) else body.lines
+    if not 1 <= len(lines) <= max_lines:
+        raise BodyError("$.lines", f"1 to {max_lines} lines", str(len(lines)))
+    quantities = []
+    for at, line in enumerate(lines):
+        if (line.sku is UNSET) == (line.gtin is UNSET):
+            raise BodyError(f"$.lines[{at}]", "a sku or a gtin, not both", "both" if line.sku is not UNSET else "none")
+        quantities.append(_exact(line.quantity, f"$.lines[{at}].quantity"))
+        if not isinstance(line.unit_price, UnsetType):
+            _exact(line.unit_price, f"$.lines[{at}].unit_price")
+    return quantities
+
+
+def _exact(value: Quantity, path: str) -> int:
+    try:
+        return scaled(value)
+    except ValueError as error:
+        raise BodyError(path, QUANTITY_EXPECTED, str(value)[:40]) from error
+
+
+def _check_strictly(raw: bytes) -> None:
+    depth = deepest = 0
+    for byte in _STRING.sub(b"", raw):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    if deepest > MAX_DEPTH - _BODY_DEPTH:
+        raise BodyError("$", f"depth ≤ {MAX_DEPTH - _BODY_DEPTH} in a body", str(deepest))
+    value = json.loads(raw, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
+    for line in value.get("lines", ()):
+        for field in ("quantity", "unit_price"):
+            text = line.get(field)
+            if isinstance(text, str) and not _NUMBER.match(text):
+                raise BodyError(f"$.lines[].{field}", QUANTITY_EXPECTED, repr(text[:40]))
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise BodyError("$", "every key once", f"{twice[:40]!r} twice")
+    for text in (*found, *found.values()):
+        _check_texts(text)
+    return found
+
+
+def _check_texts(value: object) -> None:
+    if isinstance(value, list):
+        for member in value:
+            _check_texts(member)
+    elif isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
+        raise BodyError("$", "text without NUL and lone surrogates", ascii(value[:40]))
+
+
+def _constant(name: str) -> None:
+    raise BodyError("$", "a JSON number", name)
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
+        raise BodyError("$", "an integer within signed 64 bit", digits[:40])
+    return int(digits)
