@@ -9,7 +9,7 @@ Quantity = int | Decimal
 """A quantity on the wire: whole numbers as `int`, others as `Decimal` with at most 5 places."""
 
 QUANTITY_PLACES = 5
-QUANTITY_UNIT = 10**QUANTITY_PLACES
+QUANTITY_UNIT: int = 10**QUANTITY_PLACES
 QUANTITY_MAX = 10**9
 QUANTITY_EXPECTED = f"an exact number with at most {QUANTITY_PLACES} decimals and |quantity| ≤ 10⁹"
 

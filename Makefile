@@ -1,0 +1,72 @@
+# The same verbs for people and for CI. Each sets itself up: all it needs beforehand is make and Python 3.11 or newer.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
+WORKERS ?= auto
+TESTS ?= tests
+
+.PHONY: help test demo lint format schema clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make test    run all tests, linters included (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
+	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
+	@echo "make lint    ruff and mypy"
+	@echo "make format  let ruff rewrite what it can"
+	@echo "make schema  write schema/*.json and schema/examples/ anew from the messages"
+	@echo "make clean   remove what builds, tests and the demo left behind (to start over, also: rm -r $(VENV))"
+
+test: $(READY)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
+
+demo: $(READY)
+	$(BIN)/inventory-server demo
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+schema: $(READY)
+	$(BIN)/python -m inventory_server.openrpc schema/
+
+clean:
+	rm -rf build dist demo-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find pos_client inventory_server schema tests -name __pycache__ -prune -exec rm -rf {} +
+
+# The virtual environment: made once, renewed when pyproject.toml changes. Python's own complaint about a
+# missing ensurepip (Debian packs it separately) is replaced by the command that helps, or by running it.
+$(READY): pyproject.toml
+	@set -e; \
+	if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		python=; \
+		for name in $(PYTHONS); do \
+			if "$$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+		done; \
+		if [ -z "$$python" ]; then \
+			echo "Tillwire needs Python 3.11 or newer and found none; on Debian 12 or later: apt-get install python3 python3-venv" >&2; \
+			exit 1; \
+		fi; \
+		if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+			package=$$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+			if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+				echo "Installing $$package, which $$python needs for virtual environments."; \
+				apt-get install -qq -y "$$package" >/dev/null || { apt-get update -qq && apt-get install -qq -y "$$package" >/dev/null; }; \
+			else \
+				echo "$$python cannot make virtual environments here; please run: apt-get install $$package" >&2; \
+				exit 1; \
+			fi; \
+		fi; \
+		echo "Making $(VENV) with $$python."; \
+		"$$python" -m venv --clear $(VENV); \
+	fi; \
+	echo "Installing what pyproject.toml asks for into $(VENV)."; \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
+	touch $@
