@@ -1,0 +1,260 @@
+"""Sales files become baskets, and baskets become postings with ids that are the same in every run.
+
+The files of one run are read as one: rows with the same natural key are one basket wherever they stand. All
+baskets are held in memory until the last row was read: about 500 bytes a row, so a million rows take half a
+gigabyte; files larger than that are replayed in parts that do not cut a basket.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, BinaryIO
+from uuid import UUID
+
+from msgspec import UNSET
+
+from pos_client.exact import instant, scaled
+from pos_client.mapping import MappingError, SalesMapping
+from pos_client.messages import Body, Line, PostingType
+from pos_client.rows import CellError, Row, RowMapper
+from pos_client.wire import encode_body
+
+_REFERENCE_MAX = 256
+OrderKey = tuple[tuple[int, int, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A row, or a whole basket, that is not posted: where it stands and what is wrong with it."""
+
+    file: str
+    line: int
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Basket:
+    """The rows of one natural key. It is `held` when a row of it does not map: half a basket is a wrong basket."""
+
+    key: tuple[str, ...]
+    file: str
+    line: int
+    location: str = ""
+    lane: str = ""
+    type: PostingType = "sale"
+    occurred_at: int = 0
+    offset_minutes: int = 0
+    lines: list[tuple[OrderKey, Line]] = field(default_factory=list)
+    held: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """One posting, ready to be sent. `occurred_at` is in microseconds since 1970."""
+
+    id: UUID
+    occurred_at: int
+    body: bytes
+    basket: str
+    lines: int
+    quantity_units: int
+    """The signed sum of the lines' quantities as they stand in the body, in units of 10⁻⁵."""
+
+
+@dataclass(slots=True)
+class Till:
+    """A simulated till: one (location, lane) and its postings in the order they happened."""
+
+    location: str
+    lane: str
+    postings: list[Posting] = field(default_factory=list)
+
+
+class SalesFiles:
+    """Reads sales files into tills. `report` is told every problem, `progress` the compressed bytes read so far."""
+
+    def __init__(
+        self,
+        mapping: SalesMapping,
+        report: Callable[[Problem], None],
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._mapping = mapping
+        self._report = report
+        self._progress = progress
+        self._baskets: dict[tuple[str, ...], Basket] = {}
+        self.rows = 0
+        self.rows_not_mapped = 0
+        self.rows_held = 0
+
+    def read(self, path: Path) -> None:
+        """Add the rows of one CSV file (`.gz`: compressed); MappingError where it cannot be read or lacks a column."""
+        try:
+            with ExitStack() as opened:
+                raw = opened.enter_context(path.open("rb"))
+                rows = csv.reader(opened.enter_context(_text(raw, path)), delimiter=self._mapping.delimiter)
+                self._read_rows(path, rows, raw)
+        except OSError as error:
+            raise MappingError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except (EOFError, zlib.error) as error:
+            raise MappingError(f"{path} is cut short or damaged: {error}.") from error
+
+    def _read_rows(self, path: Path, reader: Iterator[list[str]], raw: BinaryIO) -> None:
+        header = next(reader, None)
+        if header is None:
+            raise MappingError(f"{path} is empty: expected a header row.")
+        mapper = RowMapper(self._mapping, header, str(path))
+        for line, cells in _numbered(reader):
+            if isinstance(cells, csv.Error):
+                self._refuse(path, line, f"row: expected CSV, got {cells}")
+            elif cells:
+                self._add(path, line, cells, mapper)
+            if self.rows % 4096 == 0:
+                self._progress(raw.tell())
+        self._progress(raw.tell())
+
+    def _add(self, path: Path, line: int, cells: Sequence[str], mapper: RowMapper) -> None:
+        self.rows += 1
+        try:
+            row = mapper.row(cells)
+        except CellError as error:
+            key = mapper.basket_of(cells)
+            if key is not None:
+                self._basket(key, path, line).held = True
+            self._refuse(path, line, str(error))
+            return
+        basket = self._basket(row.basket, path, line)
+        if not basket.lines:
+            basket.location, basket.lane, basket.type = row.location, row.lane, row.type
+            basket.occurred_at, basket.offset_minutes = row.occurred_at, row.offset_minutes
+        elif (basket.location, basket.lane, basket.type) != (row.location, row.lane, row.type):
+            basket.held = True
+            expected = f"{basket.type} at {basket.location} lane {basket.lane} as in line {basket.line}"
+            came = f"{row.type} at {row.location} lane {row.lane}"
+            self._refuse(path, line, f"basket {_name(row.basket)}: expected {expected}, got {came}")
+            return
+        if row.occurred_at < basket.occurred_at:
+            basket.occurred_at, basket.offset_minutes = row.occurred_at, row.offset_minutes
+        basket.lines.append((tuple([_order(text) for text in row.order]), _line(row)))
+
+    def _basket(self, key: tuple[str, ...], path: Path, line: int) -> Basket:
+        basket = self._baskets.get(key)
+        if basket is None:
+            basket = self._baskets[key] = Basket(key, str(path), line)
+        return basket
+
+    def _refuse(self, path: Path, line: int, reason: str) -> None:
+        self.rows_not_mapped += 1
+        self._report(Problem(str(path), line, reason))
+
+    def tills(self, lanes: int | None = None) -> list[Till]:
+        """All that was read, by till; `lanes` deals the baskets of a location out over so many tills instead.
+
+        What was read is handed over: the baskets are gone afterwards.
+        """
+        tills: dict[tuple[str, str], Till] = {}
+        while self._baskets:
+            _, basket = self._baskets.popitem()
+            if basket.held:
+                self._report_held(basket)
+                continue
+            postings = list(self._postings(basket))
+            lane = basket.lane if lanes is None else str(postings[0].id.int % lanes + 1)
+            till = tills.setdefault((basket.location, lane), Till(basket.location, lane))
+            till.postings += postings
+        for till in tills.values():
+            till.postings.sort(key=lambda posting: (posting.occurred_at, posting.id.int))
+        return [tills[key] for key in sorted(tills)]
+
+    def _report_held(self, basket: Basket) -> None:
+        if basket.lines:
+            self.rows_held += len(basket.lines)
+            reason = f"basket {_name(basket.key)} is held back whole ({len(basket.lines)} rows that do map)"
+            self._report(Problem(basket.file, basket.line, reason))
+
+    def _postings(self, basket: Basket) -> Iterator[Posting]:
+        """One posting, or several with ids of their own where the basket has more than `max_lines`."""
+        # Sorted, so that the same sales exported again in another order are the same bytes.
+        basket.lines.sort(key=lambda entry: (entry[0], entry[1].sku, scaled(entry[1].quantity), _price(entry[1])))
+        lines = [line for _, line in basket.lines]
+        for part, first in enumerate(range(0, len(lines), self._mapping.max_lines)):
+            chosen = lines[first : first + self._mapping.max_lines]
+            body = Body(
+                type=basket.type,
+                occurred_at=instant(basket.occurred_at, basket.offset_minutes),
+                lines=chosen,
+                reference=_name(basket.key)[:_REFERENCE_MAX],
+            )
+            yield Posting(
+                id=posting_id(self._mapping.source, basket.key, basket.occurred_at, part),
+                occurred_at=basket.occurred_at,
+                body=encode_body(body),
+                basket=_name(basket.key),
+                lines=len(chosen),
+                quantity_units=sum([scaled(line.quantity) for line in chosen]),
+            )
+
+
+def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0) -> UUID:
+    """The UUID of a basket (or of a part of one): 48 bits of milliseconds as in version 7, then a hash of its name.
+
+    HQ's index gets such ids nearly in order. What is in the basket plays no role: two baskets with the same
+    goods are two sales, and one basket read twice is one.
+    """
+    name = json.dumps([source, *key, part] if part else [source, *key], ensure_ascii=False).encode()
+    chance = int.from_bytes(hashlib.sha256(name).digest()[:10])
+    milliseconds = min(max(occurred_at // 1000, 0), 2**48 - 1)
+    high = milliseconds << 16 | 0x7000 | chance >> 68
+    return UUID(int=high << 64 | 0b10 << 62 | chance & (2**62 - 1))
+
+
+def _text(raw: BinaryIO, path: Path) -> IO[str]:
+    # Bad UTF-8 must not end the reading: it becomes surrogates, which no cell that is used may hold.
+    if path.suffix == ".gz":
+        return gzip.open(raw, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
+    return open(raw.fileno(), encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=False)
+
+
+def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """The rows with the number of the line each begins on; a row that is no CSV as the error it is."""
+    while True:
+        line = reader.line_num + 1  # type: ignore[attr-defined]
+        try:
+            yield line, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, error
+
+
+def _line(row: Row) -> Line:
+    return Line(
+        quantity=row.quantity,
+        sku=row.sku,
+        unit_price=UNSET if row.unit_price is None else row.unit_price,
+        currency=UNSET if row.currency is None else row.currency,
+    )
+
+
+def _price(line: Line) -> int:
+    return 0 if line.unit_price is UNSET else scaled(line.unit_price)
+
+
+def _order(text: str) -> tuple[int, int, str]:
+    """Numbers sort as numbers, before text."""
+    return (0, int(text), "") if text.isascii() and text.isdigit() else (1, 0, text)
+
+
+def _name(key: Sequence[str]) -> str:
+    return "/".join(key)
