@@ -68,8 +68,6 @@ class Posting:
     body: bytes
     basket: str
     lines: int
-    quantity_units: int
-    """The signed sum of the lines' quantities as they stand in the body, in units of 10⁻⁵."""
 
 
 @dataclass(slots=True)
@@ -202,7 +200,6 @@ class SalesFiles:
                 body=encode_body(body),
                 basket=_name(basket.key),
                 lines=len(chosen),
-                quantity_units=sum([scaled(line.quantity) for line in chosen]),
             )
 
 

@@ -1,0 +1,204 @@
+"""One simulated till of a replay: its name, lineage, connection and way through its postings."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Raw
+
+from pos_client.baskets import Posting, Till
+from pos_client.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
+from pos_client.messages import (
+    ByeParams,
+    ByeResult,
+    HelloParams,
+    HelloResult,
+    Message,
+    PingParams,
+    PingResult,
+    PostingResult,
+    PostItem,
+    PostParams,
+    PostResult,
+)
+
+M = TypeVar("M", bound=Message)
+Note = Callable[[Sequence[Posting], Sequence[PostingResult]], None]
+_ITEM_BYTES = 128
+"""More than what stands around a body in a frame, in bytes."""
+_ENVELOPE_BYTES = 1024
+_BACKOFF_SECONDS = (0.1, 5.0)
+_NAME_MAX = 64
+
+
+class ReplayError(TillwireError):
+    """The replay cannot go on; running it again later continues it."""
+
+
+class Link(Protocol):
+    """A connection to HQ: `request` raises RequestError or ConnectionLost, `close` never."""
+
+    def request(self, method: str, params: Message, result: type[M]) -> M:
+        """Send one request and wait for its result."""
+
+    def close(self) -> None:
+        """Hang up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long HQ may be away. `clock` is in monotonic seconds; `stopping` is set to end all waiting."""
+
+    seconds: float
+    clock: Callable[[], float]
+    rng: random.Random
+    stopping: threading.Event
+
+    def insist(self, step: Callable[[], M], hang_up: Callable[[], None]) -> M:
+        """Do `step` until HQ answers it, hanging up and backing off with jitter before each new try.
+
+        Raises what HQ said where trying again cannot help, ReplayError when patience ends.
+        """
+        until = self.clock() + self.seconds
+        pause, longest = _BACKOFF_SECONDS
+        while True:
+            try:
+                return step()
+            except (RequestError, ConnectionLost) as error:
+                hang_up()
+                if isinstance(error, RequestError) and not _passes(error):
+                    raise
+                if self.clock() > until:
+                    raise ReplayError(
+                        f"HQ did not answer for {self.seconds:.0f} s ({error}): "
+                        "check the server, then run the same command again; nothing is counted twice."
+                    ) from error
+                if self.stopping.wait(pause * (0.5 + self.rng.random())):
+                    raise ReplayError("The replay was stopped.") from error
+                pause = min(pause * 2, longest)
+
+
+def _passes(error: RequestError) -> bool:
+    """True where trying again can help: a fork or a fence means that somebody else speaks as this till."""
+    return error.retryable and error.code not in (ErrorCode.fork, ErrorCode.fenced)
+
+
+def terminal_name(till: Till) -> str:
+    """The terminal name of a simulated till; a hash tells apart those that would read the same."""
+    plain = f"{till.location}-{till.lane}"
+    name = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
+    if name == plain and len(name) <= _NAME_MAX and "-" not in till.lane:
+        return name
+    mark = hashlib.sha256(repr((till.location, till.lane)).encode()).hexdigest()[:10]
+    return f"{name[: _NAME_MAX - 11]}-{mark}"
+
+
+def lineage_of(postings: Sequence[Posting]) -> UUID:
+    """The same postings in the same order are the same lineage, so a second run continues the first one's sequence."""
+    return UUID(bytes=hashlib.sha256(b"".join([posting.id.bytes for posting in postings])).digest()[:16], version=5)
+
+
+class SimulatedTill:
+    """One till on its way through its postings; used by one thread only. `note` is told every answered frame."""
+
+    def __init__(
+        self, till: Till, token: str | None, connect: Callable[[], Link], patience: Patience, note: Note
+    ) -> None:
+        self._till = till
+        self._token = token
+        self._connect = connect
+        self._patience = patience
+        self._note = note
+        self._lineage = lineage_of(till.postings)
+        self._sent = 0
+        self._link: Link | None = None
+        self._hello: HelloResult | None = None
+        self._parent = ""
+        self._spoke_at = 0.0
+        self.is_done = False
+
+    @property
+    def next_at(self) -> int:
+        """When the next posting occurred, in microseconds since 1970."""
+        return self._till.postings[min(self._sent, len(self._till.postings) - 1)].occurred_at
+
+    def send(self, until: int | None) -> None:
+        """Send all that occurred up to `until` (None: everything), and goodbye after the last posting."""
+        postings = self._till.postings
+        while self._sent < len(postings) and (until is None or self.next_at <= until):
+            self._patience.insist(lambda: self._post(until), self.close)
+        if self._sent == len(postings):
+            self._patience.insist(self._bye, self.close)
+            self.close()
+            self.is_done = True
+
+    def ping_if_idle(self, idle_seconds: float) -> None:
+        """Say a word on an open connection that said none for `idle_seconds`."""
+        if self._link is not None and self._patience.clock() - self._spoke_at >= idle_seconds:
+            self._patience.insist(lambda: self._ask("ping", PingParams(), PingResult), self.close)
+
+    def close(self) -> None:
+        """Hang up; the next request connects anew."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+
+    def _post(self, until: int | None) -> PostResult:
+        self._connected()
+        chosen = self._frame(until)
+        items = [
+            PostItem(id=posting.id, body=Raw(posting.body), seq=self._sent + nth)
+            for nth, posting in enumerate(chosen, start=1)
+        ]
+        result = self._ask("post", PostParams(items, self._parent), PostResult)
+        self._parent = result.parent
+        self._sent += len(chosen)
+        self._note(chosen, result.results)
+        return result
+
+    def _frame(self, until: int | None) -> Sequence[Posting]:
+        """The next postings that fit HQ's limits for one frame, at least one."""
+        assert self._hello is not None
+        limits = self._hello.limits
+        chosen: list[Posting] = []
+        size = 0
+        for posting in self._till.postings[self._sent : self._sent + limits.max_postings]:
+            size += len(posting.body) + _ITEM_BYTES
+            if chosen and (
+                size > limits.max_frame_bytes - _ENVELOPE_BYTES or (until is not None and posting.occurred_at > until)
+            ):
+                break
+            chosen.append(posting)
+        return chosen
+
+    def _bye(self) -> ByeResult:
+        return self._ask("bye", ByeParams(lineage=self._lineage, last_seq=self._sent, pending=0), ByeResult)
+
+    def _ask(self, method: str, params: Message, result: type[M]) -> M:
+        answer = self._connected().request(method, params, result)
+        self._spoke_at = self._patience.clock()
+        return answer
+
+    def _connected(self) -> Link:
+        if self._link is None:
+            self._link = self._connect()
+            self._hello = self._link.request(
+                "hello",
+                HelloParams(
+                    terminal=terminal_name(self._till),
+                    token=UNSET if self._token is None else self._token,
+                    lineage=self._lineage,
+                    location=self._till.location if self._token is None else UNSET,
+                    app="pos-client replay",
+                ),
+                HelloResult,
+            )
+            self._parent = self._hello.parent
+        return self._link
