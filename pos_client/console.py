@@ -1,0 +1,118 @@
+"""What the three commands share: exit codes, one-sentence errors, tables, progress bars, shell completion.
+
+Only command modules import this one: it needs the `cli` extra (click and rich).
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+import msgspec
+from click.shell_completion import get_completion_class
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from pos_client.errors import TillwireError
+
+OK = 0
+FOUND_PROBLEMS = 1
+"""The job was done and found something wrong: rows that do not map, a proof that fails."""
+CANNOT = 2
+"""The job could not be done: wrong usage, no database, no server."""
+_INTERRUPTED = 130
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+class CommandError(TillwireError):
+    """A job that cannot be done; the message is one sentence and the next step."""
+
+
+def run(command: click.Command, program: str) -> int:
+    """Run `command` as `program` and return its exit code: errors are one line on stderr, never a traceback."""
+    try:
+        code = command.main(prog_name=program, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return CANNOT
+    except (click.Abort, KeyboardInterrupt):
+        print(f"{program}: stopped.", file=sys.stderr)
+        return _INTERRUPTED
+    except TillwireError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return CANNOT
+    except BrokenPipeError:
+        # The reader (`| head`) has left. Without this, Python complains again when it flushes at exit.
+        sys.stdout = io.StringIO()
+        return OK
+    return code if isinstance(code, int) else OK
+
+
+def to_json(value: Any) -> str:
+    """`value` as indented JSON; quantities are numbers, written exactly."""
+    return msgspec.json.format(_encoder.encode(value), indent=2).decode()
+
+
+def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """`rows` as CSV under a header row, ready to be printed."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue().rstrip("\n")
+
+
+def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """Print `rows` as a table; `names` says of every column whether it is a number (set to the right)."""
+    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    for name, is_number in names.items():
+        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False, soft_wrap=False)
+    if not console.is_terminal:
+        console.width = 200  # piped into a file: no terminal to fit into
+    console.print(table)
+
+
+@contextmanager
+def progress_bar(label: str, total: int, shown: bool = True) -> Iterator[ProgressBar]:
+    """A progress bar on stderr, where that is a terminal and `shown`."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as progress:
+        yield ProgressBar(progress, label, total)
+
+
+class ProgressBar:
+    """One bar: call it with what is done so far."""
+
+    def __init__(self, progress: Progress, label: str, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(label, total=total)
+
+    def __call__(self, done: int) -> None:
+        """Show that `done` of the total is done."""
+        self._progress.update(self._task, completed=done)
+
+
+def completion_command(program: str) -> click.Command:
+    """The command `completion SHELL`, which prints the script that completes `program` in that shell."""
+
+    @click.command("completion")
+    @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+    @click.pass_context
+    def completion(context: click.Context, shell: str) -> None:
+        """Print the shell completion script: eval "$(… completion bash)"."""
+        kind = get_completion_class(shell)
+        assert kind is not None
+        variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+        click.echo(kind(context.find_root().command, {}, program, variable).source())
+
+    return completion
