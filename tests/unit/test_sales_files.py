@@ -1,0 +1,307 @@
+"""Sales files become postings: what maps, what does not, and that ids follow from natural keys alone."""
+
+from __future__ import annotations
+
+import gzip
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pos_client import wire
+from pos_client.baskets import Posting, Problem, SalesFiles, Till, posting_id
+from pos_client.exact import scaled
+from pos_client.mapping import MappingError, SalesMapping, load_mapping, zone_of
+from pos_client.messages import Body, Line
+from pos_client.rows import moment_reader
+
+MAPPINGS = sorted((Path(__file__).parents[2] / "examples" / "mappings").glob("*.toml"))
+HEADER = "store,ticket,sku,qty,price,time"
+COLUMNS = {
+    "location": "store",
+    "basket": ["store", "ticket"],
+    "sku": "sku",
+    "quantity": "qty",
+    "unit_price": "price",
+    "timestamp": "time",
+}
+
+
+def mapping(**changes: Any) -> SalesMapping:
+    return load_mapping(None, {"source": "test", "columns": COLUMNS, "constants": {"currency": "EUR"}} | changes)
+
+
+def read(
+    path: Path, text: str | bytes, used: SalesMapping | None = None, lanes: int | None = None
+) -> tuple[list[Till], list[Problem], SalesFiles]:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    problems: list[Problem] = []
+    files = SalesFiles(used or mapping(), problems.append)
+    files.read(path)
+    return files.tills(lanes), problems, files
+
+
+def postings(tills: list[Till]) -> list[Posting]:
+    return [posting for till in tills for posting in till.postings]
+
+
+def body(posting: Posting) -> Body:
+    decoded = wire.decode_body(posting.body)
+    wire.check_body(decoded)
+    return decoded
+
+
+def lines(posting: Posting) -> list[Line]:
+    found = body(posting).lines
+    assert isinstance(found, list)
+    return found
+
+
+T = "2026-03-01T10:00:00Z"
+
+
+def test_rows_of_one_basket_become_one_posting_even_when_far_apart(tmp_path: Path) -> None:
+    text = f"{HEADER}\nA,1,x,1,2.50,{T}\nB,1,x,5,1,{T}\nA,2,x,1,1,{T}\nA,1,y,-0.42,1,{T}\n"
+    tills, problems, files = read(tmp_path / "s.csv", text)
+    assert problems == []
+    assert [(till.location, till.lane, len(till.postings)) for till in tills] == [("A", "1", 2), ("B", "1", 1)]
+    both = next(posting for posting in postings(tills) if posting.basket == "A/1")
+    assert [(line.sku, scaled(line.quantity)) for line in lines(both)] == [("x", 100_000), ("y", -42_000)]
+    assert body(both).reference == "A/1"
+    assert files.rows == 4
+
+
+def test_a_row_that_stands_twice_counts_twice(tmp_path: Path) -> None:
+    tills, _, _ = read(tmp_path / "s.csv", f"{HEADER}\nA,1,x,1,1,{T}\nA,1,x,1,1,{T}\n")
+    [posting] = postings(tills)
+    assert len(lines(posting)) == posting.lines == 2
+
+
+def test_two_baskets_with_the_same_goods_are_two_postings(tmp_path: Path) -> None:
+    tills, _, _ = read(tmp_path / "s.csv", f"{HEADER}\nA,1,x,1,1,{T}\nA,2,x,1,1,{T}\n")
+    assert len({posting.id for posting in postings(tills)}) == 2
+
+
+def test_the_same_sales_in_another_order_are_the_same_bytes(tmp_path: Path) -> None:
+    rows = [f"A,{n % 7},{'xyz'[n % 3]},{n % 4 - 1},1.{n % 9},2026-03-01T10:0{n % 10}:00Z" for n in range(60)]
+    first, _, _ = read(tmp_path / "s.csv", "\n".join([HEADER, *rows]))
+    random.Random(5).shuffle(rows)
+    second, _, _ = read(tmp_path / "t.csv", "\n".join([HEADER, *rows]))
+    assert first == second
+
+
+def test_lines_stand_in_the_order_of_the_order_columns_as_numbers(tmp_path: Path) -> None:
+    used = mapping(columns=COLUMNS | {"order": "price", "unit_price": None})
+    tills, _, _ = read(tmp_path / "s.csv", f"{HEADER}\nA,1,x,1,10,{T}\nA,1,y,1,9,{T}\nA,1,z,1,b,{T}\n", used)
+    assert [line.sku for line in lines(postings(tills)[0])] == ["y", "x", "z"]
+
+
+def test_ids_are_in_the_order_of_time_and_depend_on_the_source_and_the_part() -> None:
+    early, late = posting_id("s", ["1"], 1_000_000), posting_id("s", ["1"], 2_000_000)
+    assert early.bytes < late.bytes
+    assert early.version == 7
+    assert early.variant == "specified in RFC 4122"
+    same = [posting_id("s", ["1"], 0), posting_id("t", ["1"], 0), posting_id("s", ["1"], 0, 1), posting_id("s1", [], 0)]
+    assert len(set(same)) == 4
+    assert posting_id("s", ["1"], -1) == same[0]
+
+
+def test_a_basket_with_more_lines_than_a_posting_may_have_is_split(tmp_path: Path) -> None:
+    text = "\n".join([HEADER, *(f"A,1,sku{n},1,1,{T}" for n in range(25))])
+    tills, _, _ = read(tmp_path / "s.csv", text, mapping(max_lines=10))
+    parts = postings(tills)
+    assert sorted(part.lines for part in parts) == [5, 10, 10]
+    assert len({part.id for part in parts}) == 3
+    assert {line.sku for part in parts for line in lines(part)} == {f"sku{n}" for n in range(25)}
+
+
+def test_lanes_deal_the_baskets_of_a_location_out(tmp_path: Path) -> None:
+    text = "\n".join([HEADER, *(f"A,{n},x,1,1,{T}" for n in range(40))])
+    tills, _, _ = read(tmp_path / "s.csv", text, lanes=3)
+    assert [till.lane for till in tills] == ["1", "2", "3"]
+    assert sum(len(till.postings) for till in tills) == 40
+
+
+BAD_ROWS = [
+    ("A,1,x,1,1", "row: expected 6 cells as in the header, got '5'"),
+    ("A,1,x,1,1,{T},7", "row: expected 6 cells"),
+    ("A,,x,1,1,{T}", "store+ticket: expected the key of a basket"),
+    ("A,1,,1,1,{T}", "sku: expected a sku of 1 to 64 characters"),
+    ("A,1,a\tb,1,1,{T}", "sku: expected a sku"),
+    (",1,x,1,1,{T}", "store+ticket: expected the key"),
+    ("A,1,x,,1,{T}", "qty: expected an exact number"),
+    ("A,1,x,NaN,1,{T}", "qty: expected an exact number"),
+    ("A,1,x,1e400,1,{T}", "qty: expected an exact number"),
+    ("A,1,x,true,1,{T}", "qty: expected an exact number"),
+    ("A,1,x,1.000001,1,{T}", "at most 5 decimals"),
+    ("A,1,x,10000000000,1,{T}", "|quantity| ≤ 10⁹, got '10000000000'"),
+    ('A,1,x,"1,5",1,{T}', "qty: expected an exact number"),
+    ("A,1,x,1,cheap,{T}", "price: expected an exact number"),
+    ("A,1,x,1,1,yesterday", "time: expected a timestamp like iso, got 'yesterday'"),
+    ("A,1,x,1,1,2026-03-01T10:00:00", "time: expected a timestamp with an offset (or set time.zone"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD_ROWS)
+def test_a_row_that_does_not_map_is_reported_with_its_line_and_the_rest_goes_on(
+    row: str, reason: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "s.csv"
+    tills, problems, files = read(path, f"{HEADER}\nA,8,x,1,1,{T}\n{row.format(T=T)}\nA,9,x,1,1,{T}\n")
+    [problem] = problems
+    assert str(problem).startswith(f"{path}:3: ")
+    assert reason in str(problem)
+    assert {posting.basket for posting in postings(tills)} == {"A/8", "A/9"}
+    assert (files.rows, files.rows_not_mapped) == (3, 1)
+
+
+def test_a_basket_is_held_back_whole_when_a_row_of_it_does_not_map(tmp_path: Path) -> None:
+    tills, problems, files = read(tmp_path / "s.csv", f"{HEADER}\nA,1,x,1,1,{T}\nA,1,y,?,1,{T}\nA,2,x,1,1,{T}\n")
+    assert [posting.basket for posting in postings(tills)] == ["A/2"]
+    assert [problem.line for problem in problems] == [3, 2]
+    assert "basket A/1 is held back whole (1 rows that do map)" in str(problems[1])
+    assert files.rows_held == 1
+
+
+def test_rows_of_one_basket_at_two_locations_are_reported(tmp_path: Path) -> None:
+    used = mapping(columns=COLUMNS | {"basket": "ticket"})
+    tills, problems, _ = read(tmp_path / "s.csv", f"{HEADER}\nA,1,x,1,1,{T}\nB,1,y,1,1,{T}\n", used)
+    assert tills == []
+    assert "expected sale at A lane 1 as in line 2, got sale at B lane 1" in str(problems[0])
+
+
+def test_bytes_that_are_no_utf8_spoil_only_the_cells_they_stand_in(tmp_path: Path) -> None:
+    text = f"{HEADER},note\nA,1,caf\xe9,1,1,{T},\nA,2,x,1,1,{T},caf\xe9\n".encode("latin-1")
+    tills, problems, _ = read(tmp_path / "s.csv", text)
+    assert [posting.basket for posting in postings(tills)] == ["A/2"]
+    assert "UTF-8" in str(problems[0])
+
+
+def test_a_field_too_large_for_csv_is_a_row_that_does_not_map(tmp_path: Path) -> None:
+    tills, problems, _ = read(tmp_path / "s.csv", f"{HEADER}\nA,1,{'x' * 200_000},1,1,{T}\nA,2,x,1,1,{T}\n")
+    assert [posting.basket for posting in postings(tills)] == ["A/2"]
+    assert "expected CSV, got field larger than field limit" in str(problems[0])
+
+
+def test_blank_lines_a_byte_order_mark_and_compression_are_no_problem(tmp_path: Path) -> None:
+    text = f"\ufeff{HEADER}\r\n\r\nA,1,x,1,1,{T}\r\n\r\n"
+    tills, problems, _ = read(tmp_path / "s.csv.gz", gzip.compress(text.encode()))
+    assert (len(postings(tills)), problems) == (1, [])
+
+
+def test_codes_are_kept_byte_for_byte(tmp_path: Path) -> None:
+    codes = ["15056BL", "15056bl", "BANK CHARGES", " x ", "£", "gift_0001_20"]
+    text = "\n".join([HEADER, *(f"A,1,{code},1,1,{T}" for code in codes)])
+    tills, _, _ = read(tmp_path / "s.csv", text)
+    assert {line.sku for line in lines(postings(tills)[0])} == set(codes)
+
+
+def test_the_type_column_is_translated_by_the_types_table(tmp_path: Path) -> None:
+    used = mapping(columns=COLUMNS | {"type": "price", "unit_price": None}, types={"S": "sale", "R": "return"})
+    text = f"{HEADER}\nA,1,x,1,S,{T}\nA,2,x,1,R,{T}\nA,3,x,1,Q,{T}\n"
+    tills, problems, _ = read(tmp_path / "s.csv", text, used)
+    assert {posting.basket: body(posting).type for posting in postings(tills)} == {"A/1": "sale", "A/2": "return"}
+    assert "price: expected one of S, R (the [types] of the mapping), got 'Q'" in str(problems[0])
+
+
+CURRENCIES = [("EUR", True), ("eur", False), ("", False)]
+
+
+@pytest.mark.parametrize(("currency", "maps"), CURRENCIES)
+def test_a_currency_is_three_capital_letters(currency: str, maps: bool, tmp_path: Path) -> None:
+    used = mapping(columns=COLUMNS | {"currency": "currency"})
+    _, problems, _ = read(tmp_path / "s.csv", f"{HEADER},currency\nA,1,x,1,1,{T},{currency}\n", used)
+    assert (problems == []) is maps
+
+
+MOMENTS = [
+    (["iso"], None, "2017-03-12T01:59:59-0500", (1489301999_000000, -300)),
+    (["iso"], None, "2017-03-12T03:00:00-0400", (1489302000_000000, -240)),
+    (["iso"], "Europe/London", "2010-12-01 08:26:00", (1291191960_000000, 0)),
+    (["iso"], "+05:30", "2010-12-01", (1291141800_000000, 330)),
+    (["%Y/%m/%d %H:%M:%S", "%m/%d/%Y"], "America/New_York", "2019/04/01 12:04:43", (1554134683_000000, -240)),
+    (["%Y/%m/%d %H:%M:%S", "%m/%d/%Y"], "UTC", "4/1/2019", (1554076800_000000, 0)),
+    (["%Y%m%d %H"], "Europe/London", "20060504 9", (1146729600_000000, 60)),
+    (["epoch"], None, "1485630413", (1485630413_000000, 0)),
+    (["epoch"], None, "1485630413.25", (1485630413_250000, 0)),
+    (["epoch_ms"], None, "1485630413250", (1485630413_250000, 0)),
+]
+
+
+@pytest.mark.parametrize(("formats", "zone", "text", "moment"), MOMENTS)
+def test_timestamps_are_read_with_the_offset_of_their_place(
+    formats: list[str], zone: str | None, text: str, moment: tuple[int, int]
+) -> None:
+    time = mapping(time={"formats": formats, "zone": zone}).time
+    assert moment_reader(time)(text) == moment
+
+
+@pytest.mark.parametrize("text", ["", "99999999999999999999", "1e9", "now"])
+def test_impossible_epochs_are_no_timestamps(text: str) -> None:
+    with pytest.raises(ValueError, match="a timestamp like epoch"):
+        moment_reader(mapping(time={"formats": ["epoch"]}).time)(text)
+
+
+BAD_MAPPINGS = [
+    ({"source": ""}, "not usable"),
+    ({"colums": {}}, "unknown field `colums`"),
+    ({"columns": {"basket": "a", "quantity": "b", "timestamp": "c"}}, "missing required field `sku`"),
+    ({"columns": COLUMNS | {"location": None}}, "names no location"),
+    ({"columns": COLUMNS | {"basket": []}}, "names no column for basket"),
+    ({"columns": COLUMNS | {"type": "price"}}, r"no \[types\] table"),
+    ({"constants": {"type": "void"}}, "cannot hold a void"),
+    ({"time": {"zone": "Mars/Base"}}, "'Mars/Base' is not known"),
+    ({"time": {"zone": "+99:00"}}, r"'\+99:00' is not known"),
+    ({"time": {"formats": []}}, "not usable"),
+    ({"delimiter": ";;"}, "not usable"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), BAD_MAPPINGS)
+def test_a_mapping_that_cannot_work_is_refused_with_the_reason(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MappingError, match=reason):
+        mapping(**changes)
+
+
+def test_a_negative_offset_is_a_zone() -> None:
+    zone = zone_of("-0330")
+    assert zone is not None
+    assert str(zone.utcoffset(None)) == "-1 day, 20:30:00"
+
+
+BAD_FILES = [
+    ("s.csv", b"", "is empty: expected a header row"),
+    ("s.csv", b"a,b\n", "has no column 'store'; it has a, b"),
+    ("s.csv.gz", b"not compressed", "cannot be read: Not a gzipped file"),
+    ("s.csv.gz", gzip.compress(HEADER.encode() * 99)[:30], "is cut short or damaged"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES)
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
+    name: str, content: bytes, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(MappingError, match=reason):
+        read(tmp_path / name, content)
+
+
+def test_a_file_or_mapping_that_is_not_there_is_refused_with_the_reason(tmp_path: Path) -> None:
+    with pytest.raises(MappingError, match="No such file"):
+        SalesFiles(mapping(), print).read(tmp_path / "none.csv")
+    with pytest.raises(MappingError, match="No such file"):
+        load_mapping(tmp_path / "none.toml", {})
+    (tmp_path / "bad.toml").write_text("source = ")
+    with pytest.raises(MappingError, match="is not TOML"):
+        load_mapping(tmp_path / "bad.toml", {})
+
+
+@pytest.mark.parametrize("path", MAPPINGS, ids=lambda path: path.stem)
+def test_the_example_mappings_are_usable(path: Path) -> None:
+    assert load_mapping(path, {}).source.startswith(path.stem)
+
+
+def test_options_are_laid_over_a_mapping_file() -> None:
+    path = next(path for path in MAPPINGS if path.stem == "uci_online_retail")
+    changed = load_mapping(path, {"constants": {"location": "Bristol"}})
+    assert (changed.constants.location, changed.constants.currency) == ("Bristol", "GBP")
