@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
-from pos_client.errors import BodyError
+from pos_client.errors import BodyError, TillwireError
 from pos_client.exact import Quantity
 from pos_client.messages import (
     Body,
@@ -137,3 +138,20 @@ Write = Hello | Post | Ping | Bye
 Read = Stock | History | FindPosting
 Work = Write | Read
 Outcome = Welcome | PostResult | ByeResult | StockResult | HistoryResult | StoredPosting | None
+
+
+class OutcomeUnknown(TillwireError):
+    """The store cannot say whether a write is durable: the session answers nothing and closes the connection.
+
+    The till resends, and the ids of its postings resolve what happened.
+    """
+
+
+class Store(Protocol):
+    """Whoever carries out the work of sessions, called by many threads at once."""
+
+    def perform(self, work: Work) -> Outcome:
+        """Carry out `work` and wait for its outcome; RequestError where the protocol has an error for it."""
+
+    def close(self) -> None:
+        """Finish what is held and let go of the database."""

@@ -11,6 +11,8 @@ Quantity = int | Decimal
 QUANTITY_PLACES = 5
 QUANTITY_UNIT: int = 10**QUANTITY_PLACES
 QUANTITY_MAX = 10**9
+TOTAL_MAX = 2**63 // QUANTITY_UNIT
+"""A sum of quantities stays within signed 64 bit of units."""
 QUANTITY_EXPECTED = f"an exact number with at most {QUANTITY_PLACES} decimals and |quantity| ≤ 10⁹"
 
 _QUANTUM = Decimal(1).scaleb(-QUANTITY_PLACES)
@@ -21,14 +23,14 @@ _FIRST = (datetime.min - _EPOCH_NAIVE) // _MICROSECOND
 _LAST = (datetime.max - _EPOCH_NAIVE) // _MICROSECOND
 
 
-def scaled(quantity: Quantity) -> int:
-    """Return `quantity` in units of 10⁻⁵; ValueError where it is not exact or out of range."""
+def scaled(quantity: Quantity, maximum: int = QUANTITY_MAX) -> int:
+    """Return `quantity` in units of 10⁻⁵; ValueError where it is not exact or beyond `maximum`."""
     if type(quantity) is int:
-        if -QUANTITY_MAX <= quantity <= QUANTITY_MAX:
+        if -maximum <= quantity <= maximum:
             return quantity * QUANTITY_UNIT
         raise ValueError(QUANTITY_EXPECTED)
-    # The size is checked before any arithmetic: 1e999999999 would fill the memory.
-    if not isinstance(quantity, Decimal) or not quantity.is_finite() or abs(quantity) > QUANTITY_MAX:
+    # The size is checked before any arithmetic: 1e999999999 would fill the memory, and even abs() overflows on it.
+    if not isinstance(quantity, Decimal) or not quantity.is_finite() or quantity.copy_abs() > maximum:
         raise ValueError(QUANTITY_EXPECTED)
     if quantity == 0:
         return 0

@@ -31,6 +31,9 @@ Text = Annotated[str, Meta(max_length=256)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+RequestText = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00]*$(?!\n)")]
+RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText
+"""What a caller may call its request; it comes back with the reply."""
 Range = tuple[int, int]
 """A closed range of sequence numbers, `[from, to]`."""
 
@@ -63,7 +66,7 @@ class Request(Message, frozen=True):
 
     method: str
     params: Raw | UnsetType = UNSET
-    id: int | str | None | UnsetType = UNSET
+    id: RequestId | None | UnsetType = UNSET
     jsonrpc: Literal["2.0"] | UnsetType = UNSET
 
 

@@ -1,1 +1,104 @@
-"""The only place that knows SQLAlchemy: tables, the write path, the read side."""
+"""The store: the only place that knows SQLAlchemy. Its door is `open_store`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from inventory_server.config import Settings
+from inventory_server.store import engine, history, stock
+from inventory_server.store.engine import StoreError, StoreInUse, sqlite_path
+from inventory_server.store.ledger import Clock, Ledger
+from inventory_server.store.writer import OutcomeUnknown, Writer
+from inventory_server.work import FindPosting, History, Outcome, Stock, Work
+
+__all__ = ["OutcomeUnknown", "Store", "StoreError", "StoreInUse", "open_store", "read_store", "upgrade"]
+
+
+class Store:
+    """A ledger open for posting: one writer thread, several readers."""
+
+    def __init__(self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None]) -> None:
+        path = sqlite_path(url)
+        if not path.exists():
+            raise StoreError(f"There is no database {path}; make one with: inventory-server db upgrade --db {url}")
+        self._settings = settings
+        self._clock = clock
+        self._lock = engine.WriterLock(path)
+        try:
+            with engine.explained(path):
+                self._writing = engine.writing_engine(path)
+                with self._writing.connect() as connection:
+                    engine.assert_pragmas(connection)
+                    engine.assert_schema(connection, path)
+                self._reading = engine.reading_engine(path)
+                self._writer = Writer(self._writing, Ledger(settings, clock), settings, on_fatal)
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def perform(self, work: Work) -> Outcome:
+        """Carry out one piece of work and return its outcome; writes only once they are durable.
+
+        Raises RequestError for what the protocol has a name for, OutcomeUnknown where nothing may be answered.
+        """
+        if not isinstance(work, (Stock, History, FindPosting)):
+            outcome: Outcome = self._writer.perform(work)
+            return outcome
+        with self._reading.begin() as connection:
+            if isinstance(work, Stock):
+                return stock.stock(connection, self._settings, self._clock(), work)
+            if isinstance(work, History):
+                return history.history(connection, self._settings, work)
+            return history.find_posting(connection, work)
+
+    def administer(self, job: Callable[[Connection], Any]) -> Any:
+        """Run `job` in a writing transaction of its own, between two commits of postings."""
+        return self._writer.perform(job)
+
+    def close(self) -> None:
+        """Commit what waits, then let go of the database."""
+        self._writer.close()
+        self._reading.dispose()
+        self._writing.dispose()
+        self._lock.release()
+
+
+def open_store(
+    url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] = lambda error: None
+) -> Store:
+    """Open a ledger for posting; StoreError says in one sentence what is wrong with it, and what to do."""
+    return Store(url, settings, clock, on_fatal)
+
+
+def read_store(url: str, question: Callable[[Connection], Any]) -> Any:
+    """Ask a ledger something, in one snapshot, whether or not a server is running on it."""
+    path = sqlite_path(url)
+    if not path.exists():
+        raise StoreError(f"There is no database {path}; make one with: inventory-server db upgrade --db {url}")
+    with engine.explained(path):
+        reading = engine.reading_engine(path)
+        try:
+            with reading.begin() as connection:
+                engine.assert_schema(connection, path)
+                return question(connection)
+        finally:
+            reading.dispose()
+
+
+def upgrade(url: str) -> None:
+    """Make the database, or bring its schema to what this program needs; no server may be running on it."""
+    path = sqlite_path(url)
+    lock = engine.WriterLock(path)
+    try:
+        with engine.explained(path):
+            writing = engine.writing_engine(path)
+            try:
+                with writing.begin() as connection:
+                    engine.upgrade_schema(connection)
+            finally:
+                writing.dispose()
+    finally:
+        lock.release()

@@ -1,0 +1,74 @@
+"""How complete a stock figure is, pure: from what each till last said to one answer per location.
+
+Instants are integer microseconds since 1970 UTC; `now` is HQ's clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pos_client.exact import instant
+from pos_client.messages import Completeness, Hole, Range, SilentTill
+
+
+@dataclass(frozen=True, slots=True)
+class TillState:
+    """What HQ knows of one till.
+
+    `told_at` is the till's own clock at its last word, never later than HQ's; `oldest_pending_at` is the
+    instant of the oldest posting that it said to hold back; `acked_at` that of the last one before a hole.
+    """
+
+    terminal: str
+    contact_at: int | None
+    told_at: int | None
+    pending: int
+    oldest_pending_at: int | None
+    holes: Sequence[Range]
+    acked_at: int | None
+    closed: bool
+
+
+def told_everything_to(till: TillState, now: int) -> int | None:
+    """The latest instant up to which `till` has told everything; None where that is never.
+
+    A till that closed its day with balanced totals holds nothing back.
+    """
+    if till.closed and not till.holes and not till.pending:
+        return now
+    if till.told_at is None:
+        return None
+    bounds = [till.told_at]
+    if till.pending:
+        if till.oldest_pending_at is None:
+            return None
+        bounds.append(till.oldest_pending_at - 1)
+    if till.holes:
+        if till.acked_at is None:
+            return None
+        bounds.append(till.acked_at)
+    return min(bounds)
+
+
+def is_silent(till: TillState, now: int, silent_after: int) -> bool:
+    """True where an open till has not been heard of for `silent_after` microseconds."""
+    return not till.closed and (till.contact_at is None or now - till.contact_at > silent_after)
+
+
+def completeness(tills: Sequence[TillState], now: int, silent_after: int) -> Completeness:
+    """The completeness of the location whose tills these are."""
+    told = [told_everything_to(till, now) for till in tills]
+    known = [moment for moment in told if moment is not None]
+    complete_to = min(known, default=now) if len(known) == len(told) else None
+    return Completeness(
+        complete_to=None if complete_to is None else instant(complete_to),
+        tills=len(tills),
+        silent=[
+            SilentTill(till.terminal, None if till.contact_at is None else instant(till.contact_at))
+            for till in tills
+            if is_silent(till, now, silent_after)
+        ],
+        holes=[Hole(till.terminal, first, last) for till in tills for first, last in till.holes],
+        pending=sum(till.pending for till in tills),
+    )

@@ -1,0 +1,284 @@
+"""One example of every message, made from the structs themselves: a morning at a small, made-up chain."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from uuid import UUID
+
+from msgspec import Raw
+
+from inventory_server.lineage import FIRST_HEAD, next_head
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.exact import Quantity, micros
+from pos_client.messages import (
+    Body,
+    ByeParams,
+    ByeResult,
+    Change,
+    ChangedParams,
+    Completeness,
+    HelloParams,
+    HelloResult,
+    HistoryEntry,
+    HistoryParams,
+    HistoryResult,
+    Hole,
+    LaggingParams,
+    Limits,
+    Line,
+    Message,
+    NoParams,
+    OutboxReport,
+    PingParams,
+    PingResult,
+    PostingParams,
+    PostingResult,
+    PostItem,
+    PostParams,
+    PostResult,
+    SilentTill,
+    StockItem,
+    StockParams,
+    StockResult,
+    StoredPosting,
+    Totals,
+    UnknownItem,
+    WatchParams,
+    WatchResult,
+)
+from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS, encode_body, error_object
+
+_ZONE = timezone(timedelta(hours=1))
+_TILL, _STORE, _BRANCH = "north-gate-1", "north-gate", "harbour"
+_ESPRESSO, _APPLES, _MILK = "ESPRESSO-1KG", "APPLES-KG", "MILK-1L"
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request and its answer; `result` is None where it is a document of its own (`rpc.discover`)."""
+
+    params: Message
+    result: Message | None
+
+
+def at(clock: str) -> datetime:
+    """That time of the example's day, at the shop: `"09:41"` or `"09:41:07.25"`."""
+    return datetime.fromisoformat(f"2026-03-14T{clock}").replace(tzinfo=_ZONE)
+
+
+def _hq(clock: str) -> datetime:
+    return at(clock).astimezone(UTC)
+
+
+def uuid7(moment: datetime, seed: str) -> UUID:
+    """A UUIDv7 of `moment` whose random part is derived from `seed`, so that it is the same every time."""
+    chance = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:10])
+    millis = micros(moment) // 1000
+    number = millis << 80 | 0x7 << 76 | (chance >> 62 & 0xFFF) << 64 | 0b10 << 62 | chance & (2**62 - 1)
+    return UUID(int=number)
+
+
+LINEAGE = uuid7(at("07:55"), "lineage")
+_SALE, _RETURN, _RESERVE = (uuid7(at(clock), clock) for clock in ("09:41:07.25", "09:52:30", "10:05"))
+
+
+def _line(sku: str, quantity: Quantity, price: str | None = None) -> Line:
+    if price is None:
+        return Line(quantity, sku=sku)
+    return Line(quantity, sku=sku, unit_price=Decimal(price), currency="EUR")
+
+
+BODIES: dict[str, Body] = {
+    "sale": Body(
+        "sale",
+        at("09:41:07.25"),
+        [_line(_ESPRESSO, 2, "18.90"), _line(_APPLES, Decimal("1.365"), "2.99")],
+        reference="R-2026-000417",
+        ext=Raw(b'{"cashier":"mira","payment":"card"}'),
+    ),
+    "return": Body(
+        "return",
+        at("09:52:30"),
+        [Line(1, sku=_ESPRESSO, unit_price=Decimal("18.90"), currency="EUR", reason="wrong roast")],
+        reference="R-2026-000418",
+    ),
+    "receipt": Body(
+        "receipt",
+        at("06:30"),
+        [_line(_ESPRESSO, 24), Line(48, gtin="4006381333931"), _line(_APPLES, Decimal("62.5"))],
+        reference="DN-88213",
+    ),
+    "adjustment": Body("adjustment", at("08:10"), [Line(-3, sku=_MILK, reason="broken in the fridge")]),
+    "count": Body("count", at("07:45"), [_line(_ESPRESSO, 12), _line(_MILK, 0)], reference="COUNT-MARCH"),
+    "transfer_out": Body(
+        "transfer_out", at("11:20"), [_line(_ESPRESSO, 6)], other_location=_BRANCH, reference="T-0093"
+    ),
+    "transfer_in": Body(
+        "transfer_in", at("12:05"), [_line(_ESPRESSO, 6)], location=_BRANCH, other_location=_STORE, reference="T-0093"
+    ),
+    "reserve": Body("reserve", at("10:05"), [_line(_ESPRESSO, 1)], reference="WEB-5521", expires_at=at("18:00")),
+    "release": Body("release", at("10:40"), [_line(_ESPRESSO, 1)], reservation=_RESERVE),
+    "void": Body("void", at("09:43"), voids=_SALE, reference="R-2026-000417"),
+}
+"""One body of every posting type."""
+
+_POSTED = [(_SALE, 1, BODIES["sale"]), (_RETURN, 2, BODIES["return"])]
+
+
+def digest(body: Body) -> bytes:
+    """SHA-256 over the canonical bytes of `body`."""
+    return hashlib.sha256(encode_body(body)).digest()
+
+
+def _chain_head() -> str:
+    head = FIRST_HEAD
+    for posting_id, _, body in _POSTED:
+        head = next_head(head, posting_id.bytes, digest(body))
+    return head.hex()
+
+
+_POST = Exchange(
+    PostParams([PostItem(key, Raw(encode_body(body)), seq) for key, seq, body in _POSTED], parent=FIRST_HEAD.hex()),
+    PostResult(
+        [
+            PostingResult(_SALE, "posted", position=5, recorded_at=_hq("09:52:31.118")),
+            PostingResult(_RETURN, "posted", position=6, recorded_at=_hq("09:52:31.118001")),
+        ],
+        parent=_chain_head(),
+        position=6,
+        holes=[],
+    ),
+)
+_STOCK = Exchange(
+    StockParams(
+        skus=[_ESPRESSO, _APPLES, "ESPRESO-1KG"], location=_STORE, below=Raw(b'"reorder_point"'), as_of=at("10:30")
+    ),
+    StockResult(
+        [
+            StockItem(
+                _ESPRESSO,
+                _STORE,
+                on_hand=11,
+                reserved=1,
+                available=10,
+                in_transit=0,
+                reorder_point=12,
+                counted_at=_hq("07:45"),
+                last_movement_at=_hq("09:52:30"),
+            ),
+            StockItem(
+                _APPLES,
+                _STORE,
+                on_hand=Decimal("61.135"),
+                reserved=0,
+                available=Decimal("61.135"),
+                in_transit=0,
+                reorder_point=75,
+                last_movement_at=_hq("09:41:07.25"),
+            ),
+        ],
+        position=8,
+        completeness={
+            _STORE: Completeness(
+                complete_to=_hq("10:05"),
+                tills=2,
+                silent=[SilentTill("north-gate-2", since=_hq("10:06:12"))],
+                holes=[Hole("north-gate-2", 31, 33)],
+                pending=4,
+            )
+        },
+        unknown=[UnknownItem(sku="ESPRESO-1KG")],
+    ),
+)
+_HISTORY = Exchange(
+    HistoryParams(_ESPRESSO, location=_STORE, from_=at("09:00"), limit=1),
+    HistoryResult(
+        [
+            HistoryEntry(
+                position=5,
+                id=_SALE,
+                terminal=_TILL,
+                type="sale",
+                occurred_at=at("09:41:07.25"),
+                recorded_at=_hq("09:52:31.118"),
+                location=_STORE,
+                sku=_ESPRESSO,
+                quantity=-2,
+                on_hand_after=10,
+                reference="R-2026-000417",
+            )
+        ],
+        cursor="5.0",
+    ),
+)
+_STORED = Exchange(
+    PostingParams(_SALE),
+    StoredPosting(
+        _SALE,
+        "posted",
+        digest(BODIES["sale"]).hex(),
+        _TILL,
+        recorded_at=_hq("09:52:31.118"),
+        body=Raw(encode_body(BODIES["sale"])),
+        position=5,
+        location=_STORE,
+        lineage=LINEAGE,
+        seq=1,
+    ),
+)
+_HELLO = Exchange(
+    HelloParams(
+        _TILL,
+        token="tw_made-up-for-this-example",  # noqa: S106
+        lineage=LINEAGE,
+        app="ShopTill 4.2",
+        protocol=(1, 1),
+        outbox=OutboxReport(2, 0, at("09:41:07.25")),
+        now=at("09:52:30.9"),
+    ),
+    HelloResult(
+        server="tillwire 0.1.0",
+        protocol=1,
+        terminal=_TILL,
+        role="till",
+        location=_STORE,
+        epoch=3,
+        parent=FIRST_HEAD.hex(),
+        acked_seq=0,
+        server_time=_hq("09:52:31"),
+        heartbeat_s=30,
+        limits=Limits(MAX_FRAME_BYTES, MAX_POSTINGS, MAX_LINES, max_connections=1000),
+    ),
+)
+
+EXCHANGES: dict[str, Exchange] = {
+    "hello": _HELLO,
+    "post": _POST,
+    "stock": _STOCK,
+    "history": _HISTORY,
+    "posting": _STORED,
+    "watch": Exchange(WatchParams(4, locations=[_STORE]), WatchResult(4)),
+    "unwatch": Exchange(NoParams(), NoParams()),
+    "ping": Exchange(PingParams(OutboxReport(0), at("10:15:04")), PingResult(_hq("10:15:04.02"))),
+    "bye": Exchange(
+        # +2 espresso and 1.365 apples sold, 1 espresso returned: −2 − 1.365 + 1
+        ByeParams(LINEAGE, last_seq=2, count=2, quantity=Decimal("-2.365"), pending=0, dead=0),
+        ByeResult("balanced", [], Totals(2, 2, Decimal("-2.365"))),
+    ),
+    "rpc.discover": Exchange(NoParams(), None),
+}
+"""One request of every method, with its answer."""
+
+NOTIFIED: dict[str, Message] = {
+    "changed": ChangedParams(5, [Change(_STORE, _ESPRESSO, -2, 10, "sale", at("09:41:07.25"))]),
+    "lagging": LaggingParams(5),
+}
+"""One of every notification the server sends."""
+
+ERROR = error_object(
+    RequestError(ErrorCode.busy, "The writer has as much as it can hold; try again in 500 ms.", retry_after_ms=500)
+)
+"""An error of the protocol."""

@@ -1,0 +1,80 @@
+"""What holds a terminal's postings together: the chain of digests and the sequence of a lineage. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+from pos_client.messages import CHAIN_START, Range
+
+GAPS_MAX = 1_000
+"""Received ranges beyond the first gap that a lineage may have; past it the till starts a new lineage."""
+
+FIRST_HEAD = bytes.fromhex(CHAIN_START)
+
+
+def next_head(head: bytes, posting_id: bytes, digest: bytes) -> bytes:
+    """The head of the chain after one more accepted posting."""
+    return hashlib.sha256(head + posting_id + digest).digest()
+
+
+@dataclass(slots=True)
+class Lineage:
+    """What HQ holds of one outbox file: all up to `acked_seq`, and the ranges beyond the first hole.
+
+    `count` and `quantity` (10⁻⁵, signed effect on stock) are the control totals that `bye` compares;
+    `acked_at` is the instant of the last posting of the unbroken sequence.
+    """
+
+    acked_seq: int = 0
+    beyond: list[Range] = field(default_factory=list)
+    count: int = 0
+    quantity: int = 0
+    acked_at: int | None = None
+
+    @property
+    def last_seq(self) -> int:
+        """The highest sequence number HQ has seen."""
+        return self.beyond[-1][1] if self.beyond else self.acked_seq
+
+    @property
+    def holes(self) -> list[Range]:
+        """What is missing below `last_seq`."""
+        found, expected = [], self.acked_seq + 1
+        for first, last in self.beyond:
+            found.append((expected, first - 1))
+            expected = last + 1
+        return found
+
+    def holds(self, seq: int) -> bool:
+        """True where `seq` has been received."""
+        return seq <= self.acked_seq or any(first <= seq <= last for first, last in self.beyond)
+
+    def is_full(self, seq: int) -> bool:
+        """True where receiving `seq` would open one gap too many."""
+        return len(self.beyond) >= GAPS_MAX and seq > self.last_seq + 1
+
+    def receive(self, seq: int, occurred_at: int | None) -> None:
+        """Note that `seq`, not held so far, has been received; None where its instant could not be read."""
+        if seq == self.acked_seq + 1:
+            self.acked_seq = seq
+            if occurred_at is not None:
+                self.acked_at = occurred_at
+            if self.beyond and self.beyond[0][0] == seq + 1:
+                self.acked_seq = self.beyond.pop(0)[1]
+            return
+        merged = sorted([*self.beyond, (seq, seq)])
+        self.beyond = [merged[0]]
+        for first, last in merged[1:]:
+            if first == self.beyond[-1][1] + 1:
+                self.beyond[-1] = (self.beyond[-1][0], last)
+            else:
+                self.beyond.append((first, last))
+
+
+def missing(held: Lineage, last_seq: int) -> list[Range]:
+    """What HQ lacks of a lineage whose till says that it has sent up to `last_seq`."""
+    found = [hole for hole in held.holes if hole[0] <= last_seq]
+    if last_seq > held.last_seq:
+        found.append((held.last_seq + 1, last_seq))
+    return found

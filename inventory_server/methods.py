@@ -1,0 +1,254 @@
+"""What each method of the protocol asks of the store and tells the caller: a table from name to functions."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from inventory_server.config import Settings
+from inventory_server.work import (
+    Bye,
+    FindPosting,
+    Hello,
+    History,
+    Item,
+    Ping,
+    Post,
+    Speaker,
+    Stock,
+    Welcome,
+    Work,
+)
+from pos_client.errors import BodyError, ErrorCode, RequestError
+from pos_client.exact import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, scaled
+from pos_client.messages import (
+    PROTOCOL_VERSION,
+    ByeParams,
+    ByeResult,
+    HelloParams,
+    HelloResult,
+    HistoryParams,
+    Limits,
+    Message,
+    NoParams,
+    PingParams,
+    PingResult,
+    PostingParams,
+    PostItem,
+    PostParams,
+    Role,
+    StockParams,
+)
+from pos_client.wire import check_body, decode_body
+
+_SUPPORTED = [PROTOCOL_VERSION, PROTOCOL_VERSION]
+_EVERYBODY: frozenset[Role] = frozenset(("till", "reader", "operator"))
+_POSTERS: frozenset[Role] = frozenset(("till", "operator"))
+_quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantity)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What one connection is about: its surroundings, who speaks (once `hello` has settled it), whether it ends."""
+
+    settings: Settings
+    clock: Callable[[], int]
+    draining: Callable[[], bool]
+    describe: Callable[[], bytes]
+    server: str
+    trusted: bool
+    speaker: Speaker | None = None
+    closing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A result that needs no work of the store."""
+
+    result: Message | Raw
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`ask` turns typed params into work, or into a result at once; `tell` turns the outcome into the result."""
+
+    ask: Callable[[Conversation, Any], Work | Ready]
+    tell: Callable[[Conversation, Any], Message] = lambda _, outcome: outcome
+    roles: frozenset[Role] = _EVERYBODY
+    before_hello: bool = False
+
+
+def given(value: Any) -> Any:
+    """`value`, or None where the field was left out."""
+    return None if value is UNSET else value
+
+
+def refused(path: str, expected: str, came: str) -> RequestError:
+    """The `invalid_params` error of one field."""
+    message = f"{path}: expected {expected}, got {came}."
+    return RequestError(ErrorCode.invalid_params, message, path=path, expected=expected, came=came)
+
+
+def _speaker(talk: Conversation) -> Speaker:
+    if talk.speaker is None:
+        raise RequestError(ErrorCode.unauthenticated, "Say hello first.", expected="hello")
+    return talk.speaker
+
+
+# ---------------------------------------------------------------------------------- hello, ping, bye
+
+
+def _hello(talk: Conversation, params: HelloParams) -> Work:
+    if not isinstance(params.protocol, UnsetType):
+        lowest, highest = params.protocol
+        if not lowest <= PROTOCOL_VERSION <= highest:
+            message = f"This server speaks protocol {PROTOCOL_VERSION}, not {lowest} to {highest}."
+            raise RequestError(ErrorCode.unsupported_protocol, message, supported=_SUPPORTED)
+    return Hello(
+        terminal=params.terminal,
+        token=given(params.token),
+        trusted=talk.trusted,
+        enrol=(given(params.location) or params.terminal) if talk.trusted else None,
+        lineage=given(params.lineage),
+        outbox=given(params.outbox),
+        now=given(params.now),
+    )
+
+
+def _welcome(talk: Conversation, welcome: Welcome) -> HelloResult:
+    talk.speaker = speaker = welcome.speaker
+    limits = talk.settings
+    return HelloResult(
+        server=talk.server,
+        protocol=PROTOCOL_VERSION,
+        terminal=speaker.terminal,
+        role=speaker.role,
+        location=speaker.location,
+        epoch=speaker.epoch,
+        parent=welcome.parent,
+        acked_seq=welcome.acked_seq,
+        server_time=instant(talk.clock()),
+        heartbeat_s=limits.heartbeat_seconds,
+        limits=Limits(limits.max_frame_bytes, limits.max_postings, limits.max_lines, limits.max_connections),
+    )
+
+
+def _ping(talk: Conversation, params: PingParams) -> Work | Ready:
+    if talk.speaker is None:
+        return Ready(_pong(talk, None))
+    return Ping(talk.speaker, given(params.outbox), given(params.now))
+
+
+def _pong(talk: Conversation, _: None) -> PingResult:
+    return PingResult(instant(talk.clock()))
+
+
+def _bye(talk: Conversation, params: ByeParams) -> Work | Ready:
+    if not isinstance(params.quantity, UnsetType):
+        _exact(params.quantity, "$.quantity", TOTAL_MAX)
+    if talk.speaker is None:
+        return Ready(_close(talk, ByeResult("closed", [])))
+    return Bye(talk.speaker, params)
+
+
+def _close(talk: Conversation, result: ByeResult) -> ByeResult:
+    talk.closing = True
+    return result
+
+
+# ---------------------------------------------------------------------------------- posting
+
+
+def _post(talk: Conversation, params: PostParams) -> Work:
+    speaker = _speaker(talk)
+    if talk.draining():
+        message = "The server is shutting down; send the same postings again."
+        raise RequestError(ErrorCode.draining, message, retry_after_ms=talk.settings.busy_retry_ms)
+    most = talk.settings.max_postings
+    if not 1 <= len(params.postings) <= most:
+        raise refused("$.postings", f"1 to {most} postings", str(len(params.postings)))
+    max_lines = talk.settings.max_lines
+    return Post(speaker, [_item(posting, max_lines) for posting in params.postings], given(params.parent))
+
+
+def _item(posting: PostItem, max_lines: int) -> Item:
+    raw = bytes(posting.body)
+    digest = hashlib.sha256(raw).digest()
+    seq = None if isinstance(posting.seq, UnsetType) else posting.seq
+    try:
+        body = decode_body(raw)
+        quantities = check_body(body, max_lines)
+    except BodyError as error:
+        return Item(posting.id, seq, raw, digest, None, [], error)
+    return Item(posting.id, seq, raw, digest, body, quantities, None)
+
+
+# ---------------------------------------------------------------------------------- asking
+
+
+def _stock(talk: Conversation, params: StockParams) -> Work:
+    _check_limit(params.limit, talk.settings.stock_items_max)
+    _check_one_of(params, "skus", "sku", "gtin")
+    _check_one_of(params, "locations", "location")
+    return Stock(params, None if isinstance(params.below, UnsetType) else _below(params.below))
+
+
+def _below(raw: Raw) -> str | Quantity:
+    text = bytes(raw)
+    if text == b'"reorder_point"':
+        return "reorder_point"
+    try:
+        quantity = _quantity_decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise refused("$.below", '"reorder_point" or a quantity', ascii(text[:40].decode())) from error
+    _exact(quantity, "$.below")
+    return quantity
+
+
+def _history(talk: Conversation, params: HistoryParams) -> Work:
+    _check_limit(params.limit, talk.settings.stock_items_max)
+    return History(params)
+
+
+def _posting(_: Conversation, params: PostingParams) -> Work:
+    return FindPosting(params)
+
+
+def _discover(talk: Conversation, _: NoParams) -> Ready:
+    return Ready(Raw(talk.describe()))
+
+
+def _check_limit(limit: int | UnsetType, most: int) -> None:
+    if not isinstance(limit, UnsetType) and limit > most:
+        raise refused("$.limit", f"1 to {most}", str(limit))
+
+
+def _check_one_of(params: StockParams, *names: str) -> None:
+    present = [name for name in names if getattr(params, name) is not UNSET]
+    if len(present) > 1:
+        raise refused(f"$.{present[1]}", f"only one of {', '.join(names)}", " and ".join(present))
+
+
+def _exact(quantity: Quantity, path: str, maximum: int = QUANTITY_MAX) -> None:
+    try:
+        scaled(quantity, maximum)
+    except ValueError as error:
+        raise refused(path, QUANTITY_EXPECTED, str(quantity)[:40]) from error
+
+
+METHODS: dict[str, Method] = {
+    "hello": Method(_hello, _welcome, before_hello=True),
+    "post": Method(_post, roles=_POSTERS),
+    "stock": Method(_stock),
+    "history": Method(_history),
+    "posting": Method(_posting),
+    "ping": Method(_ping, _pong, before_hello=True),
+    "bye": Method(_bye, _close, before_hello=True),
+    "rpc.discover": Method(_discover, before_hello=True),
+}
+"""Every method this server answers; `watch` and `unwatch` join here."""

@@ -1,0 +1,156 @@
+"""The protocol as a sans-I/O core: a frame in, a reply out; no sockets, no SQL, no locks, no clock of its own.
+
+`Session.handle` is a generator: it yields what the store is to do (`work.py`) and is sent the outcome, or has
+the store's error thrown in. A connection's thread drives it in production, an event loop on a virtual
+clock in the simulator.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator
+from typing import Any, TypeVar
+
+from msgspec import UNSET, UnsetType
+
+from inventory_server.config import Settings
+from inventory_server.methods import METHODS, Conversation, Ready
+from inventory_server.peer import Peer, Reply
+from inventory_server.work import Outcome, OutcomeUnknown, Speaker, Work
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.messages import Request, RequestId
+from pos_client.wire import decode_frame, decode_member, decode_params, encode_error, encode_result, known_id
+
+log = logging.getLogger("tillwire.session")
+
+_GOODBYE = b"BYE"
+T = TypeVar("T")
+Steps = Generator[Work, Outcome, T]
+"""A computation that asks for `Work` on its way to a `T`."""
+
+
+class Session:
+    """One connection's conversation: who speaks, and the answer to each frame. Used by one thread at a time.
+
+    `clock` tells microseconds since 1970 UTC, `draining` whether posts are to be turned away, `describe` the
+    OpenRPC document, `new_incident_id` names an unexpected failure in the answer and in the log. `dev` trusts
+    loopback peers without a token and has unknown terminals enrolled.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        peer: Peer,
+        clock: Callable[[], int],
+        new_incident_id: Callable[[], str],
+        describe: Callable[[], bytes],
+        draining: Callable[[], bool] = lambda: False,
+        dev: bool = False,
+        server: str = "tillwire",
+    ) -> None:
+        self._settings = settings
+        self._peer = peer
+        self._new_incident_id = new_incident_id
+        self._talk = Conversation(settings, clock, draining, describe, server, trusted=dev and peer.loopback)
+
+    @property
+    def speaker(self) -> Speaker | None:
+        """Who speaks, once `hello` has settled it."""
+        return self._talk.speaker
+
+    def handle(self, frame: bytes) -> Steps[Reply | None]:
+        """Answer one frame, its line end removed; None where nothing is to be said, as for a notification."""
+        text = frame.strip()
+        if not text:
+            return None
+        if len(text) == len(_GOODBYE) and text.upper() == _GOODBYE:
+            line = yield from self._answer(Request(method="bye", id=None))
+            return Reply(line or b"", close=True)
+        try:
+            decoded = decode_frame(text)
+        except RequestError as error:
+            return Reply(encode_error(known_id(text), error), close=False)
+        if isinstance(decoded, Request):
+            line = yield from self._answer(decoded)
+        else:
+            line = yield from self._answer_batch(decoded)
+        return Reply(line or b"", self._talk.closing) if line or self._talk.closing else None
+
+    def _answer_batch(self, members: list[bytes]) -> Steps[bytes | None]:
+        most = self._settings.max_batch_requests
+        if not 1 <= len(members) <= most:
+            expected, came = f"1 to {most} requests in a batch", str(len(members))
+            message = f"$: expected {expected}, got {came}."
+            return encode_error(
+                None, RequestError(ErrorCode.invalid_request, message, path="$", expected=expected, came=came)
+            )
+        lines: list[bytes] = []
+        size = 0
+        for member in members:
+            if line := (yield from self._answer_member(member, size)):
+                lines.append(line.rstrip())
+                size += len(line)
+            if self._talk.closing:
+                break
+        return b"[" + b",".join(lines) + b"]\n" if lines else None
+
+    def _answer_member(self, member: bytes, replied_bytes: int) -> Steps[bytes | None]:
+        most = self._settings.batch_reply_bytes_max
+        try:
+            if replied_bytes > most:
+                raise RequestError(ErrorCode.too_large, f"The replies to a batch end past {most} bytes.", limit=most)
+            request = decode_member(member)
+        except RequestError as error:
+            return encode_error(known_id(member), error)
+        return (yield from self._answer(request))
+
+    def _answer(self, request: Request) -> Steps[bytes | None]:
+        request_id: RequestId | None = None if isinstance(request.id, UnsetType) else request.id
+        try:
+            line = encode_result(request_id, (yield from self._perform(request)))
+            self._note(request, "ok")
+        except RequestError as error:
+            self._note(request, error.code.name)
+            line = encode_error(request_id, error)
+        except OutcomeUnknown:
+            log.exception("event=outcome_unknown method=%s peer=%s", request.method, self._peer.address)
+            self._talk.closing = True
+            return None
+        except Exception:
+            incident = self._new_incident_id()
+            log.exception("event=incident incident=%s method=%s peer=%s", incident, request.method, self._peer.address)
+            line = encode_error(request_id, _internal(incident))
+        return None if request.id is UNSET else line
+
+    def _perform(self, request: Request) -> Steps[Any]:
+        method = METHODS.get(request.method)
+        if method is None:
+            raise RequestError(
+                ErrorCode.method_not_found, f"There is no method {request.method[:64]!r}.", methods=sorted(METHODS)
+            )
+        speaker = self._talk.speaker
+        if speaker is None:
+            if not method.before_hello:
+                raise RequestError(ErrorCode.unauthenticated, f"Say hello before {request.method}.", expected="hello")
+        elif speaker.role not in method.roles:
+            raise RequestError(ErrorCode.forbidden, f"A {speaker.role} may not {request.method}.", role=speaker.role)
+        asked = method.ask(self._talk, decode_params(request))
+        if isinstance(asked, Ready):
+            return asked.result
+        return method.tell(self._talk, (yield asked))
+
+    def _note(self, request: Request, outcome: str) -> None:
+        if log.isEnabledFor(logging.DEBUG):
+            speaker = self._talk.speaker
+            log.debug(
+                "event=request method=%s terminal=%s peer=%s outcome=%s",
+                request.method[:64].encode("unicode_escape").decode(),
+                speaker.terminal if speaker else "-",
+                self._peer.address,
+                outcome,
+            )
+
+
+def _internal(incident: str) -> RequestError:
+    message = f"The server failed to answer; its log tells more under incident {incident}."
+    return RequestError(ErrorCode.internal, message, incident=incident)

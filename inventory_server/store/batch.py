@@ -1,0 +1,386 @@
+"""The working set of one commit: what it must know, read first, and what it will write, written last."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection, Row, select
+
+from inventory_server import inventory
+from inventory_server.inventory import Account, Count, Level, Movement
+from inventory_server.lineage import Lineage
+from inventory_server.store import tables as t
+from inventory_server.store.bulk import Insert, Lookup
+from inventory_server.store.timetravel import counts_of, moved
+from inventory_server.work import Hello, Item, Post, Write
+from pos_client.messages import Line, Range
+
+Key = tuple[str, str]
+"""(location, sku)"""
+
+NEVER = 2**63 - 1
+"""The `expires_at` of a reservation that does not expire."""
+_UNSEEN = 0
+"""The `expires_at` of a reservation that was drawn on before HQ heard of it."""
+UNNAMED = b""
+"""The reservation that unnamed releases draw on."""
+
+_beyond_decoder = msgspec.json.Decoder(list[Range])
+
+
+class Posted(msgspec.Struct):
+    """A posting that the ledger holds."""
+
+    digest: bytes
+    position: int
+    recorded_at: int
+    flags: int
+
+
+class Rejected(msgspec.Struct):
+    """A recorded refusal; a reopened one may be judged anew under the same id and sequence number."""
+
+    code: str
+    reason: str
+    lineage: bytes | None
+    seq: int | None
+    reopened: bool
+
+
+class Void(msgspec.Struct):
+    """A row of `void`, in the order of its columns."""
+
+    voids: bytes
+    position: int
+    occurred_at: int
+    location: str | None
+
+
+class Terminal(msgspec.Struct):
+    """A row of `terminal`, in the order of its columns."""
+
+    terminal: str
+    role: str
+    location: str
+    token_hash: bytes | None
+    enrolled_at: int
+    revoked_at: int | None
+    epoch: int
+    head: bytes
+    lineage: bytes | None
+    contact_at: int | None
+    told_at: int | None
+    pending: int
+    dead: int
+    oldest_pending_at: int | None
+    closed_at: int | None
+
+
+class Statements:
+    """The set-based statements of the write path, rendered once and kept."""
+
+    def __init__(self) -> None:
+        self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
+        self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
+        columns = ("id", "digest", "position", "recorded_at", "flags")
+        self.postings = Lookup(t.posting, [t.posting.c.id], *(t.posting.c[name] for name in columns))
+        self.rejections = Lookup(t.rejection, [t.rejection.c.id])
+        self.voids = Lookup(t.void, [t.void.c.voids])
+        self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
+        self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
+        self.locations = Lookup(t.location, [t.location.c.location])
+        self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
+        self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
+        self.put_postings = Insert(t.posting)
+        self.put_movements = Insert(t.movement)
+        self.put_segments = Insert(t.segment)
+        self.put_levels = Insert(t.level, "replace")
+        self.put_terminals = Insert(t.terminal, "replace")
+        self.put_lineages = Insert(t.lineage, "replace")
+        self.put_counts = Insert(t.count, "replace")
+        self.put_reservations = Insert(t.reservation, "replace")
+        self.put_voids = Insert(t.void)
+        self.put_locations = Insert(t.location, "ignore")
+        self.put_rejections = Insert(t.rejection, "replace")
+        self.put_quarantine = Insert(t.quarantine, "ignore")
+
+
+class Batch:
+    """What one transaction knows and has decided so far; `flush` writes the decisions."""
+
+    def __init__(self, connection: Connection, statements: Statements, now: int) -> None:
+        self._connection = connection
+        self._sql = statements
+        self.now = now
+        head = connection.execute(select(t.ledger)).one()
+        self.position: int = head.position
+        self.recorded_at: int = head.recorded_at
+        self._segment_latest_at: int | None = head.segment_latest_at
+        self.terminals: dict[str, Terminal] = {}
+        self.lineages: dict[tuple[str, bytes], Lineage] = {}
+        self.known: dict[bytes, Posted | Rejected] = {}
+        self.waiting_voids: dict[bytes, Void] = {}
+        self.skus_by_gtin: dict[str, str] = {}
+        self._listed: set[str] = set()
+        self._levels: dict[Key, Level] = {}
+        self._reservations: dict[tuple[bytes, str, str], list[int]] = {}
+        self._start_rows()
+
+    def _start_rows(self) -> None:
+        self._postings: list[tuple[object, ...]] = []
+        self._movements: list[tuple[object, ...]] = []
+        self._segments: list[tuple[int, int]] = []
+        self._counts: list[tuple[object, ...]] = []
+        self._voids: list[tuple[object, ...]] = []
+        self._rejections: list[tuple[object, ...]] = []
+        self._quarantine: list[tuple[object, ...]] = []
+        self._changed_levels: set[Key] = set()
+        self._changed_reservations: set[tuple[bytes, str, str]] = set()
+        self._locations: dict[str, None] = {}
+        self.changed_terminals: set[str] = set()
+        self.changed_lineages: set[tuple[str, bytes]] = set()
+
+    # ------------------------------------------------------------------------------ reading first
+
+    def read(self, works: list[Write]) -> None:
+        """Read everything that `works` can touch, in a few set-based statements."""
+        posts = [work for work in works if isinstance(work, Post)]
+        names = {work.terminal if isinstance(work, Hello) else work.speaker.terminal for work in works}
+        for row in self._sql.terminals(self._connection, [(name,) for name in names]):
+            self.terminals[row[0]] = Terminal(*row)
+        self._read_lineages(works)
+        items = [item for work in posts for item in work.items]
+        self._read_identities({item.id.bytes for item in items})
+        self._read_barcodes(items)
+        self.read_levels(_keys(posts, self.skus_by_gtin))
+
+    def _read_lineages(self, works: list[Write]) -> None:
+        wanted = set()
+        for work in works:
+            name = work.terminal if isinstance(work, Hello) else work.speaker.terminal
+            lineage = work.lineage if isinstance(work, Hello) else work.speaker.lineage
+            if lineage is not None:
+                wanted.add((name, lineage.bytes))
+        self.read_lineages(wanted)
+
+    def read_lineages(self, wanted: set[tuple[str, bytes]]) -> None:
+        """Have the lineages of `wanted` (terminal, lineage) at hand; new ones start empty."""
+        for key in wanted:
+            self.lineages.setdefault(key, Lineage())
+        for row in self._sql.lineages(self._connection, list(wanted)):
+            name, lineage, acked_seq, beyond, count, quantity, acked_at = row
+            held = Lineage(acked_seq, _beyond_decoder.decode(beyond), count, quantity, acked_at)
+            self.lineages[name, lineage] = held
+
+    def _read_identities(self, ids: set[bytes]) -> None:
+        keys = [(id_,) for id_ in ids]
+        for row in self._sql.rejections(self._connection, keys):
+            reopened = row.reopened_at is not None
+            self.known[row.id] = Rejected(row.code, row.reason, row.lineage, row.seq, reopened)
+        for row in self._sql.postings(self._connection, keys):
+            self.known[row[0]] = Posted(*row[1:])
+        for row in self._sql.voids(self._connection, keys):
+            self.waiting_voids[row.voids] = Void(*row)
+
+    def _read_barcodes(self, items: list[Item]) -> None:
+        gtins = {line.gtin for item in items for line in _lines(item) if isinstance(line.gtin, str)}
+        for row in self._sql.barcodes(self._connection, [(gtin,) for gtin in gtins]):
+            self.skus_by_gtin[row.gtin] = row.sku
+
+    def read_levels(self, keys: set[Key]) -> None:
+        """Have the levels of `keys` at hand, and know which of their skus are listed; new ones start at zero."""
+        wanted = list(keys - self._levels.keys())
+        for key in wanted:
+            self._levels[key] = Level()
+        for row in self._sql.levels(self._connection, wanted):
+            self._levels[row[0], row[1]] = Level(*row[2:])
+        skus = {sku for _, sku in wanted} - self._listed
+        self._listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
+
+    def level(self, key: Key) -> Level:
+        """The level of `key`, to look at; a change is told with `change_level`."""
+        if key not in self._levels:
+            self.read_levels({key})
+        return self._levels[key]
+
+    def is_listed(self, sku: str) -> bool:
+        """True where the catalogue names `sku`."""
+        return sku in self._listed
+
+    # ------------------------------------------------------------------------------ deciding
+
+    def next_position(self) -> tuple[int, int]:
+        """The place and the instant of the next posting: gap-free, strictly increasing."""
+        if (self.position + 1) >> t.SEGMENT_POSITIONS_LOG2 != self.position >> t.SEGMENT_POSITIONS_LOG2:
+            if self._segment_latest_at is not None:
+                self._segments.append((self.position >> t.SEGMENT_POSITIONS_LOG2, self._segment_latest_at))
+            self._segment_latest_at = None
+        self.position += 1
+        self.recorded_at = max(self.now, self.recorded_at + 1)
+        return self.position, self.recorded_at
+
+    def add_posting(self, row: tuple[object, ...]) -> None:
+        """A new entry of the ledger, in the order of the columns of `posting`."""
+        self._postings.append(row)
+
+    def add_movement(self, movement: Movement, position: int, entry: int) -> None:
+        """A new movement; the level it belongs to has it already."""
+        key = (movement.location, movement.sku)
+        self._changed_levels.add(key)
+        self._segment_latest_at = max(self._segment_latest_at or movement.occurred_at, movement.occurred_at)
+        self._movements.append(
+            (
+                position >> t.SEGMENT_POSITIONS_LOG2,
+                *key,
+                position,
+                entry,
+                int(movement.account),
+                movement.occurred_at,
+                movement.quantity,
+                self._levels[key].on_hand,
+                movement.reservation,
+            )
+        )
+
+    def add_count(self, key: Key, count: Count) -> None:
+        """A counted figure, new or newly voided."""
+        self._counts.append((*key, count.occurred_at, count.position, count.quantity, count.voided_position))
+
+    def add_void(self, voids: bytes, position: int, occurred_at: int, location: str | None) -> None:
+        """Note that `voids` is voided, perhaps before it arrives."""
+        self.waiting_voids[voids] = Void(voids, position, occurred_at, location)
+        self._voids.append((voids, position, occurred_at, location))
+
+    def add_location(self, location: str) -> None:
+        """Have `location` known from now on."""
+        self._locations[location] = None
+
+    def add_rejection(self, row: tuple[object, ...]) -> None:
+        """A refusal to remember, in the order of the columns of `rejection`."""
+        self._rejections.append(row)
+
+    def add_quarantine(self, row: tuple[object, ...]) -> None:
+        """A body that came under an id which is taken, in the order of the columns of `quarantine`."""
+        self._quarantine.append(row)
+
+    def draw(self, movement: Movement, expires_at: int | None) -> bool:
+        """Raise or lower what is left of a reservation; False where HQ has not seen it yet.
+
+        `expires_at` is given by the reserve itself and is None for whatever draws on it.
+        """
+        key = (movement.reservation or UNNAMED, movement.location, movement.sku)
+        if key not in self._reservations:
+            rows = self._sql.reservations(self._connection, [key])
+            unseen = NEVER if key[0] == UNNAMED else _UNSEEN
+            self._reservations[key] = [rows[0].remaining, rows[0].expires_at] if rows else [0, unseen]
+        state = self._reservations[key]
+        state[0] += movement.quantity
+        state[1] = state[1] if expires_at is None else expires_at
+        self._changed_reservations.add(key)
+        return state[1] != _UNSEEN
+
+    # ------------------------------------------------------------------------------ looking back
+
+    def counts(self, key: Key) -> list[Count]:
+        """All counts of `key`, those of this transaction included."""
+        self.flush()
+        return counts_of(self._connection, *key)
+
+    def moved_after(self, key: Key, occurred_at: int) -> int:
+        """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included."""
+        self.flush()
+        return moved(self._connection, *key, Account.STOCK, after=occurred_at)[0]
+
+    def posting(self, posting_id: bytes) -> Row[int, str, str] | None:
+        """(position, type, location) of a posting, those of this transaction included."""
+        self.flush()
+        columns = (t.posting.c.position, t.posting.c.type, t.posting.c.location)
+        return self._connection.execute(select(*columns).where(t.posting.c.id == posting_id)).one_or_none()
+
+    def movements_of(self, position: int) -> list[Movement]:
+        """What the posting at `position` moved."""
+        m = t.movement.c
+        rows = self._connection.execute(
+            select(m.location, m.sku, m.account, m.quantity, m.occurred_at, m.reservation)
+            .where(m.segment == position >> t.SEGMENT_POSITIONS_LOG2, m.position == position)
+            .order_by(m.entry)
+        )
+        return [Movement(row[0], row[1], Account(row[2]), *row[3:]) for row in rows]
+
+    def is_voided(self, posting_id: bytes) -> bool:
+        """True where `posting_id` has been voided."""
+        self.flush()
+        return bool(self._sql.voids(self._connection, [(posting_id,)]))
+
+    def reserved(self, key: Key) -> int:
+        """What is reserved of `key` now."""
+        self.flush()
+        r = t.reservation.c
+        rows = self._connection.execute(
+            select(r.reservation, r.remaining).where(r.location == key[0], r.sku == key[1], r.expires_at > self.now)
+        )
+        return inventory.outstanding((row[0] or None, row[1]) for row in rows)
+
+    # ------------------------------------------------------------------------------ writing last
+
+    def flush(self) -> None:
+        """Write what has been decided so far; the transaction stays open."""
+        sql, connection = self._sql, self._connection
+        sql.put_locations(connection, [(location,) for location in self._locations])
+        sql.put_postings(connection, self._postings)
+        sql.put_movements(connection, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
+        sql.put_segments(connection, self._segments)
+        sql.put_levels(connection, [self._level_row(key) for key in sorted(self._changed_levels)])
+        sql.put_counts(connection, self._counts)
+        sql.put_voids(connection, self._voids)
+        sql.put_reservations(
+            connection, [(*key, *self._reservations[key]) for key in sorted(self._changed_reservations)]
+        )
+        sql.put_rejections(connection, self._rejections)
+        sql.put_quarantine(connection, self._quarantine)
+        sql.put_terminals(
+            connection, [msgspec.structs.astuple(self.terminals[name]) for name in sorted(self.changed_terminals)]
+        )
+        sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
+        if self._postings:
+            connection.execute(
+                t.ledger.update().values(
+                    position=self.position, recorded_at=self.recorded_at, segment_latest_at=self._segment_latest_at
+                )
+            )
+        self._start_rows()
+
+    def _level_row(self, key: Key) -> tuple[object, ...]:
+        level = self._levels[key]
+        return (
+            *key,
+            level.on_hand,
+            level.moved,
+            level.in_transit,
+            level.counted_at,
+            level.counted_position,
+            level.last_movement_at,
+        )
+
+    def _lineage_row(self, key: tuple[str, bytes]) -> tuple[object, ...]:
+        held = self.lineages[key]
+        beyond = msgspec.json.encode(held.beyond).decode()
+        return (*key, held.acked_seq, beyond, held.count, held.quantity, held.acked_at)
+
+
+def _lines(item: Item) -> list[Line]:
+    return [] if item.body is None or not isinstance(item.body.lines, list) else item.body.lines
+
+
+def _keys(posts: list[Post], skus_by_gtin: dict[str, str]) -> set[Key]:
+    keys = set()
+    for work in posts:
+        for item in work.items:
+            if item.body is None:
+                continue
+            location = item.body.location if isinstance(item.body.location, str) else work.speaker.location
+            for line in _lines(item):
+                sku = inventory.sku_of(line, skus_by_gtin)
+                keys.add((location, sku))
+                if item.body.type == "transfer_out" and isinstance(item.body.other_location, str):
+                    keys.add((item.body.other_location, sku))
+    return keys

@@ -1,0 +1,33 @@
+"""The catalogue: products with their units, barcodes and reorder points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from inventory_server.store import tables as t
+from inventory_server.store.bulk import Insert
+
+_put_products = Insert(t.product, "replace")
+_put_barcodes = Insert(t.barcode, "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """One row of a catalogue; `reorder_point` in units of 10⁻⁵."""
+
+    sku: str
+    name: str | None = None
+    unit: str | None = None
+    reorder_point: int | None = None
+    barcodes: tuple[str, ...] = ()
+
+
+def import_products(connection: Connection, products: Iterable[Product]) -> int:
+    """List `products`, replacing what was known of the same skus; return how many skus that were."""
+    by_sku = {product.sku: product for product in products}
+    _put_products(connection, [(p.sku, p.name, p.unit, p.reorder_point) for p in by_sku.values()])
+    _put_barcodes(connection, list({gtin: (gtin, p.sku) for p in by_sku.values() for gtin in p.barcodes}.values()))
+    return len(by_sku)

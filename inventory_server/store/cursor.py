@@ -1,0 +1,50 @@
+"""Paging: opaque cursors that name the last key of a page, and page sizes within their limit."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TypeVar
+
+import msgspec
+from msgspec import UnsetType
+
+from pos_client.errors import ErrorCode, RequestError
+
+K = TypeVar("K")
+
+
+def encode_cursor(*key: str | int) -> str:
+    """A cursor after the item with this key."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
+    """The key a cursor names, None for the first page; RequestError where it is none of ours."""
+    if isinstance(cursor, UnsetType):
+        return None
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
+    except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        raise RequestError(
+            ErrorCode.invalid_params,
+            "This cursor is not one that the server gave; leave it out to start at the first page.",
+            path="$.cursor",
+            expected="the cursor of the page before",
+            came=cursor[:40],
+        ) from error
+
+
+def page_size(limit: int | UnsetType, default: int, largest: int) -> int:
+    """The number of items on a page; RequestError past the limit."""
+    if isinstance(limit, UnsetType):
+        return default
+    if limit > largest:
+        raise RequestError(
+            ErrorCode.invalid_params,
+            f"A page holds at most {largest} items; ask for the next with its cursor.",
+            path="$.limit",
+            expected=f"at most {largest}",
+            came=str(limit),
+        )
+    return limit

@@ -1,0 +1,180 @@
+"""Opening a database so that it can be trusted: one writer, WAL, synchronous=FULL, the right schema."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.pool import QueuePool, StaticPool
+
+from inventory_server.resources import schema_path
+from inventory_server.store.tables import metadata
+from pos_client.errors import TillwireError
+
+READERS_MAX = 8
+"""Reading connections: reads take no lock from the writer, but each holds a page cache."""
+BUSY_TIMEOUT_MS = 5_000
+"""How long to wait for another process that holds the database before giving up."""
+PRAGMAS: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+"""What every writing connection must run with; read back after it was set."""
+CACHE_KIB = 65_536
+
+
+class StoreError(TillwireError):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+class StoreInUse(StoreError):
+    """A server is running on this database and is its only writer."""
+
+
+def sqlite_path(url: str) -> Path:
+    """The file of an SQLite `url`; StoreError for any other dialect."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"{url!r} is no database URL; expected something like sqlite:///tillwire.db.") from error
+    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+        raise StoreError(
+            f"Cannot keep a ledger in {parsed.render_as_string()!r}; expected a file, as in sqlite:///tillwire.db."
+        )
+    return Path(parsed.database)
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite complains about, by its error code, into one sentence with the next step."""
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        raise StoreError(f"{path}: {_ADVICE.get(code) or error.orig}") from error
+
+
+_ADVICE = {
+    sqlite3.SQLITE_BUSY: "is locked by another program; end that program and try again.",
+    sqlite3.SQLITE_READONLY: "is read-only; give this user write access to the file and its folder.",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the path and the access rights of its folder.",
+    sqlite3.SQLITE_NOTADB: "is not an SQLite database; name another file or restore a backup.",
+    sqlite3.SQLITE_CORRUPT: "is damaged; restore the last backup and let the tills send again.",
+    sqlite3.SQLITE_FULL: "has no room left on its disk; free some space and try again.",
+    sqlite3.SQLITE_IOERR: "cannot be read or written; check the disk.",
+}
+
+
+class WriterLock:
+    """The lock file beside an SQLite database: whoever holds it is the only process that writes."""
+
+    def __init__(self, path: Path) -> None:
+        name = path.with_name(path.name + ".lock")
+        try:
+            self._file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(f"{name}: {error.strerror}; check the path and the access rights.") from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise StoreInUse(f"{path} is in use by a running server; stop it first, or ask it.") from error
+
+    def release(self) -> None:
+        """Let another process write."""
+        os.close(self._file)
+
+
+def writing_engine(path: Path) -> Engine:
+    """An engine of exactly one connection, which is the only one that writes or checkpoints.
+
+    SQLite before 3.51.3 can corrupt a WAL database when two connections write or checkpoint at once.
+    """
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        for name, wanted in PRAGMAS.items():
+            connection.execute(f"PRAGMA {name} = {wanted}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine
+
+
+def reading_engine(path: Path) -> Engine:
+    """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode=ro&uri=true",
+        poolclass=QueuePool,
+        pool_size=READERS_MAX,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "isolation_level": None},
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def assert_pragmas(connection: Connection) -> None:
+    """Refuse a connection whose settings would let an answered posting get lost."""
+    for name, wanted in PRAGMAS.items():
+        got = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+        if got != wanted:
+            raise StoreError(f"PRAGMA {name} is {got!r} where {wanted!r} is needed; move the database to a local disk.")
+
+
+def _alembic(connection: Connection | None = None) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(schema_path("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade_schema(connection: Connection) -> None:
+    """Bring the schema to what this program needs."""
+    alembic.command.upgrade(_alembic(connection), "head")
+
+
+def assert_schema(connection: Connection, path: Path) -> None:
+    """Refuse a schema that is older, newer or altered."""
+    scripts = ScriptDirectory.from_config(_alembic())
+    context = MigrationContext.configure(connection)
+    current, head = context.get_current_revision(), scripts.get_current_head()
+    if current is None:
+        raise StoreError(f"{path} holds no ledger yet; run: inventory-server db upgrade --db sqlite:///{path}")
+    if current != head:
+        known = {script.revision for script in scripts.walk_revisions()}
+        if current not in known:
+            raise StoreError(f"{path} was made by a newer Tillwire (schema {current}); install that version.")
+        raise StoreError(f"{path} has schema {current}, this program needs {head}; run: inventory-server db upgrade")
+    if differences := compare_metadata(context, metadata):
+        raise StoreError(f"{path} was altered by hand ({_first(differences)}); restore it or undo the change.")
+
+
+def _first(differences: list[Any]) -> str:
+    found = differences[0]
+    operation, *what = found[0] if isinstance(found, list) else found
+    return f"{operation}: {', '.join(str(part) for part in what if part is not None)}"[:200]

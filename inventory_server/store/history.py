@@ -1,0 +1,118 @@
+"""The read side of the ledger itself: the movements of a sku, one posting. One snapshot, no writes."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from msgspec import Raw, UnsetType
+from sqlalchemy import Connection, Select, select, tuple_
+
+from inventory_server import inventory
+from inventory_server.config import Settings
+from inventory_server.inventory import Account
+from inventory_server.store import tables as t
+from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
+from inventory_server.work import FindPosting, History
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.exact import instant, micros, unscaled
+from pos_client.messages import HistoryEntry, HistoryResult, StoredPosting
+
+_SEGMENTS_AT_ONCE = 256
+
+
+def history(connection: Connection, settings: Settings, question: History) -> HistoryResult:
+    """The movements of a sku in ledger order; reservations move no stock and are not among them."""
+    params = question.params
+    limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
+    after = decode_cursor(params.cursor, tuple[int, int])
+    statement = _movements(connection, question, after)
+    rows: list[Any] = []
+    visited = _segments_of(connection, question, after)
+    for at in range(0, len(visited), _SEGMENTS_AT_ONCE):
+        page = statement.where(t.movement.c.segment.in_(visited[at : at + _SEGMENTS_AT_ONCE]))
+        rows += connection.execute(page.limit(limit + 1 - len(rows))).all()
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            return HistoryResult([_entry(row) for row in rows[:limit]], encode_cursor(last.position, last.entry))
+    return HistoryResult([_entry(row) for row in rows])
+
+
+def _segments_of(connection: Connection, question: History, after: tuple[int, int] | None) -> list[int]:
+    s = t.segment.c
+    head = int(connection.execute(select(t.ledger.c.position)).scalar_one()) >> t.SEGMENT_POSITIONS_LOG2
+    closed = select(s.segment).order_by(s.segment)
+    if after is not None:
+        closed = closed.where(s.segment >= after[0] >> t.SEGMENT_POSITIONS_LOG2)
+    if not isinstance(question.params.from_, UnsetType):
+        closed = closed.where(s.latest_at >= micros(question.params.from_))
+    return [*connection.execute(closed).scalars(), head]
+
+
+def _movements(connection: Connection, question: History, after: tuple[int, int] | None) -> Select[Any]:
+    params, m, p = question.params, t.movement.c, t.posting.c
+    if isinstance(params.location, UnsetType):
+        locations = list(connection.execute(select(t.level.c.location).where(t.level.c.sku == params.sku)).scalars())
+    else:
+        locations = [params.location]
+    statement = (
+        select(t.movement, p.id, p.terminal, p.type, p.utc_offset_minutes, p.recorded_at, p.flags, p.reference)
+        .select_from(t.movement.join(t.posting, p.position == m.position))
+        .where(m.location.in_(locations), m.sku == params.sku)
+        .where(m.account.in_((int(Account.STOCK), int(Account.COUNT))))
+        .order_by(m.position, m.entry)
+    )
+    if not isinstance(params.from_, UnsetType):
+        statement = statement.where(m.occurred_at >= micros(params.from_))
+    if not isinstance(params.to, UnsetType):
+        statement = statement.where(m.occurred_at < micros(params.to))
+    return statement if after is None else statement.where(tuple_(m.position, m.entry) > after)
+
+
+def _entry(row: Any) -> HistoryEntry:
+    return HistoryEntry(
+        position=row.position,
+        id=UUID(bytes=row.id),
+        terminal=row.terminal,
+        type=row.type,
+        occurred_at=instant(row.occurred_at, row.utc_offset_minutes),
+        recorded_at=instant(row.recorded_at),
+        location=row.location,
+        sku=row.sku,
+        quantity=unscaled(row.quantity),
+        on_hand_after=unscaled(row.on_hand_after),
+        flags=inventory.flag_names(row.flags),
+        reference=row.reference,
+    )
+
+
+def find_posting(connection: Connection, question: FindPosting) -> StoredPosting:
+    """One posting, or the record of its rejection; RequestError `not_found` where HQ has neither."""
+    posting_id = question.params.id
+    row = connection.execute(select(t.posting).where(t.posting.c.id == posting_id.bytes)).one_or_none()
+    if row is not None:
+        return StoredPosting(
+            id=posting_id,
+            status="posted",
+            digest=row.digest.hex(),
+            terminal=row.terminal,
+            recorded_at=instant(row.recorded_at),
+            body=Raw(row.body),
+            position=row.position,
+            location=row.location,
+            lineage=None if row.lineage is None else UUID(bytes=row.lineage),
+            seq=row.seq,
+            flags=inventory.flag_names(row.flags),
+        )
+    refused = connection.execute(select(t.rejection).where(t.rejection.c.id == posting_id.bytes)).one_or_none()
+    if refused is None:
+        raise RequestError(ErrorCode.not_found, f"HQ has no posting {posting_id}.")
+    return StoredPosting(
+        id=posting_id,
+        status="rejected",
+        digest=refused.digest.hex(),
+        terminal=refused.terminal,
+        recorded_at=instant(refused.recorded_at),
+        body=Raw(refused.body),
+        reason=refused.reason,
+    )

@@ -1,0 +1,177 @@
+"""The write path: judges each piece of work against what the batch knows, in order, and says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from inventory_server import inventory
+from inventory_server.config import Settings
+from inventory_server.lineage import Lineage, next_head
+from inventory_server.store import speakers
+from inventory_server.store.batch import Batch, Posted, Rejected, Statements, Terminal
+from inventory_server.store.entries import Refusal, enter
+from inventory_server.store.speakers import known_terminal
+from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.exact import instant, micros
+from pos_client.messages import PostingResult, PostResult
+
+Clock = Callable[[], int]
+"""Microseconds since 1970-01-01T00:00:00Z."""
+
+
+class Ledger:
+    """Carries out batches of work inside a transaction that its caller opens and commits."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sql = Statements()
+
+    def carry_out(self, connection: Connection, works: list[Write]) -> list[Outcome | RequestError]:
+        """Judge `works` in order and write what follows; the outcomes hold once the caller has committed."""
+        batch = Batch(connection, self._sql, self._clock())
+        batch.read(works)
+        outcomes: list[Outcome | RequestError] = []
+        for work in works:
+            try:
+                outcomes.append(self._carry_out_one(batch, work))
+            except RequestError as error:
+                outcomes.append(error)
+        batch.flush()
+        return outcomes
+
+    def _carry_out_one(self, batch: Batch, work: Write) -> Outcome:
+        if isinstance(work, Post):
+            return self._post(batch, work)
+        if isinstance(work, Hello):
+            return speakers.hello(batch, work)
+        if isinstance(work, Ping):
+            speakers.ping(batch, work)
+            return None
+        return speakers.bye(batch, work)
+
+    # ------------------------------------------------------------------------------ one frame
+
+    def _post(self, batch: Batch, post: Post) -> PostResult:
+        speaker = post.speaker
+        known = known_terminal(batch, speaker)
+        if speaker.role == "till" and known.epoch != speaker.epoch:
+            raise RequestError(
+                ErrorCode.fenced,
+                "Another connection has said hello for this terminal since; say hello again after a pause.",
+                epoch=known.epoch,
+            )
+        held = None if speaker.lineage is None else batch.lineages[speaker.terminal, speaker.lineage.bytes]
+        _assert_no_fork(batch, post, known, held)
+        results = [self._post_item(batch, speaker, known, held, item) for item in post.items]
+        batch.changed_terminals.add(known.terminal)
+        known.contact_at = batch.now
+        known.pending = max(0, known.pending - len(results))
+        return PostResult(results, known.head.hex(), batch.position, held.holes if held else [])
+
+    def _post_item(
+        self, batch: Batch, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
+    ) -> PostingResult:
+        before = batch.known.get(item.id.bytes)
+        if isinstance(before, Posted):
+            result = _again(batch, speaker, item, before)
+        elif isinstance(before, Rejected) and not before.reopened:
+            result = PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
+        else:
+            result = self._judge(batch, speaker, known, item)
+        if held is not None and item.seq is not None:
+            reopened = isinstance(before, Rejected) and before.reopened
+            if _receive(held, item, item.seq, result, reopened):
+                batch.changed_lineages.add((speaker.terminal, speaker.lineage.bytes))  # type: ignore[union-attr]
+        return result
+
+    def _judge(self, batch: Batch, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
+        try:
+            posted = enter(batch, self._settings, speaker, item)
+        except Refusal as refusal:
+            return _reject(batch, speaker, item, refusal)
+        known.head = next_head(known.head, item.id.bytes, item.digest)
+        batch.known[item.id.bytes] = posted
+        return _posted(item, "posted", posted)
+
+
+def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopened: bool) -> bool:
+    """Note in the lineage what became of `seq`; True where that is news."""
+    news = not held.holds(seq)
+    if news:
+        held.receive(seq, None if item.body is None else micros(item.body.occurred_at))
+    if (news or reopened) and result.status in ("posted", "duplicate"):
+        held.count += 1
+        held.quantity += signed_quantity(item)
+        return True
+    return news
+
+
+def _assert_no_fork(batch: Batch, post: Post, known: Terminal, held: Lineage | None) -> None:
+    new = [item for item in post.items if _is_new(batch.known.get(item.id.bytes))]
+    if not new:
+        return
+    fork = post.parent is not None and post.parent != known.head.hex()
+    if held is not None:
+        lineage = post.speaker.lineage.bytes if post.speaker.lineage else None
+        seqs: dict[int, object] = {}
+        for item in new:
+            if item.seq is None:
+                continue
+            before = batch.known.get(item.id.bytes)
+            own = isinstance(before, Rejected) and before.seq == item.seq and before.lineage == lineage
+            taken = held.holds(item.seq) and not own
+            fork |= taken or held.is_full(item.seq) or seqs.setdefault(item.seq, item.id) != item.id
+    if fork:
+        raise RequestError(
+            ErrorCode.fork,
+            "This outbox has parted from what HQ holds; say hello with a new lineage and send the same ids again.",
+            parent=known.head.hex(),
+            seq=held.acked_seq if held else 0,
+        )
+
+
+def _is_new(before: Posted | Rejected | None) -> bool:
+    return before is None or (isinstance(before, Rejected) and before.reopened)
+
+
+def _again(batch: Batch, speaker: Speaker, item: Item, before: Posted) -> PostingResult:
+    if before.digest == item.digest:
+        return _posted(item, "duplicate", before)
+    batch.add_quarantine((item.id.bytes, item.digest, speaker.terminal, batch.now, item.raw))
+    reason = "This id is already posted with another content; the new content is kept in quarantine."
+    return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
+
+
+def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
+    flags = inventory.flag_names(posted.flags)
+    return PostingResult(item.id, status, posted.position, instant(posted.recorded_at), flags)  # type: ignore[arg-type]
+
+
+def _reject(batch: Batch, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
+    lineage = None if speaker.lineage is None else speaker.lineage.bytes
+    batch.known[item.id.bytes] = Rejected(refusal.code, refusal.reason, lineage, item.seq, False)
+    batch.add_rejection(
+        (
+            item.id.bytes,
+            speaker.terminal,
+            lineage,
+            item.seq,
+            batch.now,
+            refusal.code,
+            refusal.reason,
+            item.digest,
+            item.raw,
+            None,
+        )
+    )
+    return PostingResult(item.id, "rejected", code=refusal.code, reason=refusal.reason)
+
+
+def signed_quantity(item: Item) -> int:
+    """A posting's part in the control totals: its lines' effect on `on_hand` (10⁻⁵), 0 for what only restates it."""
+    sign = 0 if item.body is None else inventory.STOCK_SIGN.get(item.body.type, 0)
+    return sign * sum(item.quantities)

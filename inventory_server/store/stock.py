@@ -1,0 +1,250 @@
+"""The read side of stock: levels now, or at T as known at K, with their completeness. One snapshot, no writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import UnsetType
+from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
+
+from inventory_server import inventory
+from inventory_server.completeness import TillState, completeness
+from inventory_server.config import Settings
+from inventory_server.inventory import Level
+from inventory_server.lineage import Lineage
+from inventory_server.store import tables as t
+from inventory_server.store.batch import UNNAMED, Key
+from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
+from inventory_server.store.timetravel import Moment, level_at, position_at, reserved_at
+from inventory_server.work import Stock
+from pos_client.exact import Quantity, instant, micros, scaled, unscaled
+from pos_client.messages import (
+    Completeness,
+    StockItem,
+    StockParams,
+    StockResult,
+    UnknownItem,
+)
+from pos_client.messages import Range as SeqRange
+
+_ranges = msgspec.json.Decoder(list[SeqRange])
+_SECOND = 1_000_000
+
+
+class _Named:
+    """The skus and locations that a question names outright, and those of them that HQ has never heard of."""
+
+    def __init__(self, connection: Connection, params: StockParams) -> None:
+        self.unknown: list[UnknownItem] = []
+        self.skus = self._skus(connection, params)
+        self.locations = self._locations(connection, params)
+
+    def _skus(self, connection: Connection, params: StockParams) -> list[str] | None:
+        wanted, gtin = _listed(params.skus, params.sku), params.gtin
+        if wanted is None and isinstance(gtin, UnsetType):
+            return None
+        known = _known_skus(connection, wanted or [])
+        self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
+        if not isinstance(gtin, UnsetType):
+            sku = connection.execute(select(t.barcode.c.sku).where(t.barcode.c.gtin == gtin)).scalar() or gtin
+            scanned = _known_skus(connection, [sku])
+            self.unknown += [] if scanned else [UnknownItem(gtin=gtin)]
+            known |= scanned
+        return sorted(known)
+
+    def _locations(self, connection: Connection, params: StockParams) -> list[str] | None:
+        wanted = _listed(params.locations, params.location)
+        if wanted is None:
+            return None
+        known = set(
+            connection.execute(select(t.location.c.location).where(t.location.c.location.in_(wanted))).scalars()
+        )
+        self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
+        return sorted(known)
+
+    def pairs(self) -> list[Key] | None:
+        """Every (location, sku) asked for, in key order; None where not both were named."""
+        if self.skus is None or self.locations is None:
+            return None
+        return [(location, sku) for location in self.locations for sku in self.skus]
+
+
+def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | None:
+    if isinstance(many, UnsetType) and isinstance(one, UnsetType):
+        return None
+    named = [] if isinstance(many, UnsetType) else many
+    return list(dict.fromkeys(named if isinstance(one, UnsetType) else [*named, one]))
+
+
+def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
+    listed = select(t.product.c.sku).where(t.product.c.sku.in_(skus))
+    moved = select(t.level.c.sku).where(t.level.c.sku.in_(skus))
+    return set(connection.execute(listed.union(moved)).scalars()) if skus else set()
+
+
+def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
+    """Levels of what is asked for, in (location, sku) order, and how complete each location's figures are."""
+    params = question.params
+    named = _Named(connection, params)
+    limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
+    at = _moment(connection, params)
+    after = decode_cursor(params.cursor, tuple[str, str])
+    position = int(connection.execute(select(t.ledger.c.position)).scalar_one())
+    if at is None and named.pairs() is None:
+        rows = connection.execute(_levels(question, named, now, after).limit(limit + 1)).all()
+        items, last = [_item(row) for row in rows[:limit]], len(rows) <= limit
+        cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
+    else:
+        keys = _page_of_keys(connection, named, after, limit + 1)
+        items = [_item_of_key(connection, key, at, now) for key in keys[:limit]]
+        items = [item for item in items if _is_wanted(item, question)]
+        cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
+    locations = {item.location for item in items}.union(named.locations or ())
+    known_at = position if at is None or at.known_at is None else min(position, at.known_at)
+    return StockResult(items, known_at, _completeness(connection, settings, now, locations), named.unknown, cursor)
+
+
+def _moment(connection: Connection, params: StockParams) -> Moment | None:
+    if isinstance(params.as_of, UnsetType) and isinstance(params.known_at, UnsetType):
+        return None
+    as_of = None if isinstance(params.as_of, UnsetType) else micros(params.as_of)
+    known_at = params.known_at
+    if isinstance(known_at, UnsetType):
+        return Moment(as_of, None)
+    return Moment(as_of, known_at if isinstance(known_at, int) else position_at(connection, micros(known_at)))
+
+
+def _reserved(now: int) -> Any:
+    r = t.reservation.c
+    held = case((or_(r.reservation == UNNAMED, r.remaining > 0), r.remaining), else_=0)
+    return (
+        select(r.location, r.sku, func.sum(held).label("reserved"))
+        .where(r.expires_at > now)
+        .group_by(r.location, r.sku)
+        .subquery()
+    )
+
+
+def _levels(question: Stock, named: _Named, now: int, after: Key | None) -> Select[Any]:
+    level, product, held = t.level.c, t.product.c, _reserved(now)
+    reserved = case((held.c.reserved > 0, held.c.reserved), else_=0)
+    available = level.on_hand - reserved
+    statement = (
+        select(t.level, reserved.label("reserved"), product.reorder_point, product.sku.label("listed_sku"))
+        .select_from(
+            t.level.outerjoin(t.product, product.sku == level.sku).outerjoin(
+                held, and_(held.c.location == level.location, held.c.sku == level.sku)
+            )
+        )
+        .order_by(level.location, level.sku)
+    )
+    if named.skus is not None:
+        statement = statement.where(level.sku.in_(named.skus))
+    if named.locations is not None:
+        statement = statement.where(level.location.in_(named.locations))
+    if question.params.negative is True:
+        statement = statement.where(level.on_hand < 0)
+    if question.below == "reorder_point":
+        statement = statement.where(available < product.reorder_point)
+    elif question.below is not None:
+        statement = statement.where(available < scaled(question.below))  # type: ignore[arg-type]
+    if after is not None:
+        statement = statement.where(tuple_(level.location, level.sku) > after)
+    return statement
+
+
+def _item(row: Any) -> StockItem:
+    location, sku, on_hand, _moved, in_transit, counted_at, _counted_position, last_at, reserved, reorder, listed = row
+    return StockItem(
+        sku=sku,
+        location=location,
+        on_hand=unscaled(on_hand),
+        reserved=unscaled(reserved),
+        available=unscaled(on_hand - reserved),
+        in_transit=unscaled(in_transit),
+        reorder_point=None if reorder is None else unscaled(reorder),
+        counted_at=None if counted_at is None else instant(counted_at),
+        last_movement_at=None if last_at is None else instant(last_at),
+        unlisted=listed is None,
+    )
+
+
+def _page_of_keys(connection: Connection, named: _Named, after: Key | None, count: int) -> list[Key]:
+    pairs = named.pairs()
+    if pairs is not None:
+        return [key for key in pairs if after is None or key > after][:count]
+    level = t.level.c
+    statement = select(level.location, level.sku).order_by(level.location, level.sku).limit(count)
+    if named.skus is not None:
+        statement = statement.where(level.sku.in_(named.skus))
+    if named.locations is not None:
+        statement = statement.where(level.location.in_(named.locations))
+    if after is not None:
+        statement = statement.where(tuple_(level.location, level.sku) > after)
+    return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def _item_of_key(connection: Connection, key: Key, at: Moment | None, now: int) -> StockItem:
+    found = level_at(connection, *key, at) if at else _level(connection, key)
+    reserved = reserved_at(connection, *key, at, now) if at else _reserved_of(connection, key, now)
+    product = connection.execute(
+        select(t.product.c.reorder_point, t.product.c.sku).where(t.product.c.sku == key[1])
+    ).one_or_none()
+    reorder, listed = product if product else (None, None)
+    level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)
+    return _item((*key, *level, found.last_movement_at, reserved, reorder, listed))
+
+
+def _level(connection: Connection, key: Key) -> Level:
+    row = connection.execute(select(t.level).where(t.level.c.location == key[0], t.level.c.sku == key[1])).one_or_none()
+    return Level(*row[2:]) if row else Level()
+
+
+def _reserved_of(connection: Connection, key: Key, now: int) -> int:
+    r = t.reservation.c
+    rows = connection.execute(
+        select(r.reservation, r.remaining).where(r.location == key[0], r.sku == key[1], r.expires_at > now)
+    )
+    return inventory.outstanding((row[0] or None, row[1]) for row in rows)
+
+
+def _is_wanted(item: StockItem, question: Stock) -> bool:
+    below: str | Quantity | None = question.below
+    threshold = item.reorder_point if isinstance(below, str) else below
+    if below is not None and (threshold is None or item.available >= threshold):
+        return False
+    return question.params.negative is not True or item.on_hand < 0
+
+
+def _completeness(connection: Connection, settings: Settings, now: int, locations: set[str]) -> dict[str, Completeness]:
+    tills: dict[str, list[TillState]] = {name: [] for name in sorted(locations)}
+    till, held = t.terminal.c, t.lineage.c
+    rows = connection.execute(
+        select(t.terminal, held.acked_seq, held.beyond, held.acked_at)
+        .select_from(
+            t.terminal.outerjoin(t.lineage, and_(held.terminal == till.terminal, held.lineage == till.lineage))
+        )
+        .where(till.location.in_(locations), till.role == "till", till.revoked_at.is_(None))
+        .order_by(till.terminal)
+    )
+    for row in rows:
+        tills[row.location].append(_till_state(row))
+    return {name: completeness(states, now, settings.silent_after_seconds * _SECOND) for name, states in tills.items()}
+
+
+def _till_state(row: Any) -> TillState:
+    holes: Sequence[SeqRange] = ()
+    if row.beyond not in (None, "[]"):
+        holes = Lineage(row.acked_seq, _ranges.decode(row.beyond)).holes
+    return TillState(
+        terminal=row.terminal,
+        contact_at=row.contact_at,
+        told_at=row.told_at,
+        pending=row.pending,
+        oldest_pending_at=row.oldest_pending_at,
+        holes=holes,
+        acked_at=row.acked_at,
+        closed=row.closed_at is not None,
+    )

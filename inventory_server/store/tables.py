@@ -1,0 +1,214 @@
+"""The tables of the store. Times are integer microseconds since 1970 UTC, quantities integers of 10⁻⁵.
+
+`posting` and `movement` are the ledger: append-only. `level`, `reservation` and `lineage` are caches that
+the ledger can rebuild. No key depends on the size of the ledger: postings append in position order, and
+movements are clustered by segment, so that inserts touch only the newest segment's pages.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+
+SEGMENT_POSITIONS_LOG2 = 12
+"""A segment holds 4,096 positions: few enough that its pages stay in memory, many enough to seek by."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+location = Table("location", metadata, Column("location", Text, primary_key=True), sqlite_with_rowid=False)
+
+terminal = Table(
+    "terminal",
+    metadata,
+    Column("terminal", Text, primary_key=True),
+    Column("role", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("token_hash", LargeBinary),
+    Column("enrolled_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("epoch", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("lineage", LargeBinary),
+    Column("contact_at", BigInteger),
+    Column("told_at", BigInteger),
+    Column("pending", BigInteger, nullable=False),
+    Column("dead", BigInteger, nullable=False),
+    Column("oldest_pending_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Index(None, "location"),
+    sqlite_with_rowid=False,
+)
+
+lineage = Table(
+    "lineage",
+    metadata,
+    Column("terminal", Text, primary_key=True),
+    Column("lineage", LargeBinary, primary_key=True),
+    Column("acked_seq", BigInteger, nullable=False),
+    Column("beyond", Text, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("acked_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("book", Integer, primary_key=True, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("segment_latest_at", BigInteger),
+)
+"""One row, bumped once per commit: the last position, its instant, the latest occurrence in its segment."""
+
+# INTEGER rather than BIGINT on SQLite: only that makes `position` the key the rows are stored by.
+_POSITION = BigInteger().with_variant(Integer, "sqlite")
+
+posting = Table(
+    "posting",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("id", LargeBinary, nullable=False),
+    Column("terminal", Text, nullable=False),
+    Column("lineage", LargeBinary),
+    Column("seq", BigInteger),
+    Column("type", Text, nullable=False),
+    Column("location", Text, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("utc_offset_minutes", SmallInteger, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("flags", SmallInteger, nullable=False),
+    Column("reference", Text),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Index(None, "id", unique=True),
+)
+
+movement = Table(
+    "movement",
+    metadata,
+    Column("segment", BigInteger, primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("entry", Integer, primary_key=True),
+    Column("account", SmallInteger, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("on_hand_after", BigInteger, nullable=False),
+    Column("reservation", LargeBinary),
+    sqlite_with_rowid=False,
+)
+
+segment = Table(
+    "segment",
+    metadata,
+    Column("segment", _POSITION, primary_key=True, autoincrement=False),
+    Column("latest_at", BigInteger, nullable=False),
+)
+"""Closed segments and the latest instant at which anything in them occurred."""
+
+level = Table(
+    "level",
+    metadata,
+    Column("location", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("on_hand", BigInteger, nullable=False),
+    Column("moved", BigInteger, nullable=False),
+    Column("in_transit", BigInteger, nullable=False),
+    Column("counted_at", BigInteger),
+    Column("counted_position", BigInteger),
+    Column("last_movement_at", BigInteger),
+    Index(None, "sku"),
+    sqlite_with_rowid=False,
+)
+
+count = Table(
+    "count",
+    metadata,
+    Column("location", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("occurred_at", BigInteger, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("voided_position", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+reservation = Table(
+    "reservation",
+    metadata,
+    Column("reservation", LargeBinary, primary_key=True),
+    Column("location", Text, primary_key=True),
+    Column("sku", Text, primary_key=True),
+    Column("remaining", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index(None, "location", "sku", "expires_at"),
+    sqlite_with_rowid=False,
+)
+"""What is left of each reservation; an empty `reservation` is the pool of unnamed releases."""
+
+void = Table(
+    "void",
+    metadata,
+    Column("voids", LargeBinary, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("location", Text),
+    sqlite_with_rowid=False,
+)
+"""Which posting is voided by which position; it may be here before the posting that it voids.
+
+Without a `location` (an operator named none) it may be of any."""
+
+rejection = Table(
+    "rejection",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("terminal", Text, nullable=False),
+    Column("lineage", LargeBinary),
+    Column("seq", BigInteger),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("code", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("reopened_at", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("digest", LargeBinary, primary_key=True),
+    Column("terminal", Text, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+product = Table(
+    "product",
+    metadata,
+    Column("sku", Text, primary_key=True),
+    Column("name", Text),
+    Column("unit", Text),
+    Column("reorder_point", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+barcode = Table(
+    "barcode",
+    metadata,
+    Column("gtin", Text, primary_key=True),
+    Column("sku", Text, ForeignKey("product.sku"), nullable=False),
+    sqlite_with_rowid=False,
+)

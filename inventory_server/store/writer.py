@@ -1,0 +1,219 @@
+"""The one writer thread: takes all that waits, has it carried out, commits once, then answers each waiter."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from inventory_server.config import Settings
+from inventory_server.store.ledger import Ledger
+from inventory_server.work import Outcome, Post, Write
+from pos_client.errors import ErrorCode, RequestError, TillwireError
+
+log = logging.getLogger(__name__)
+
+Job = Callable[[Connection], Any]
+"""Work of an administrator: runs in a transaction of its own."""
+
+STORAGE_RETRY_MS = 5_000
+"""How long a till waits while HQ's disk is full or its database locked."""
+
+_NO_ROOM_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
+"""SQLite's primary codes that hit every commit alike, pass by, and leave nothing written after a rollback."""
+_UNTRUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Codes after which no further answer may be given: an fsync error is reported once and then forgotten."""
+
+
+class OutcomeUnknown(TillwireError):
+    """A commit failed in a way that leaves open whether it happened: say nothing, drop the connection."""
+
+
+class Ticket:
+    """One waiter's place in the queue: its work, and later its outcome or error."""
+
+    __slots__ = ("work", "outcome", "error", "weight", "_done")
+
+    def __init__(self, work: Write | Job) -> None:
+        self.work = work
+        self.weight = len(work.items) if isinstance(work, Post) else 1
+        self.outcome: Any = None
+        self.error: Exception | None = None
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def settle(self, outcome: Any, error: Exception | None = None) -> None:
+        """Wake the waiter with an outcome or an error."""
+        self.outcome, self.error = outcome, error
+        self._done.release()
+
+    def wait(self) -> Any:
+        """Wait for the outcome; raise the error where there is one."""
+        self._done.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.outcome
+
+
+class Writer:
+    """Owns the writing connection. `on_fatal` is called once when the store can no longer be trusted."""
+
+    def __init__(
+        self, engine: Engine, ledger: Ledger, settings: Settings, on_fatal: Callable[[Exception], None]
+    ) -> None:
+        self._ledger = ledger
+        self._settings = settings
+        self._on_fatal = on_fatal
+        self._connection = engine.connect()
+        # Guards `_waiting`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._waiting: deque[Ticket] = deque()
+        self._weight = 0
+        self._closing = False
+        self._failure: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
+        self._thread.start()
+
+    def perform(self, work: Write | Job) -> Any:
+        """Have `work` committed together with whatever else waits; return its outcome once that is durable.
+
+        Raises RequestError (`busy`, `draining`, or what the work itself earned) and `OutcomeUnknown`.
+        """
+        ticket = Ticket(work)
+        with self._lock:
+            if self._failure is not None:
+                raise OutcomeUnknown("The store has failed; the server is going down.") from self._failure
+            if self._closing:
+                raise self._later(ErrorCode.draining, "The server is going down; send again to its successor.")
+            if self._weight and self._weight + ticket.weight > self._settings.queue_postings_max:
+                raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
+            self._waiting.append(ticket)
+            self._weight += ticket.weight
+            self._arrived.notify()
+        return ticket.wait()
+
+    def close(self) -> None:
+        """Carry out what waits, then stop; nothing new is taken."""
+        with self._lock:
+            self._closing = True
+            self._arrived.notify()
+        self._thread.join()
+        self._connection.close()
+
+    def _later(self, code: ErrorCode, message: str) -> RequestError:
+        return RequestError(code, message, retry_after_ms=self._settings.busy_retry_ms)
+
+    # ------------------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        while tickets := self._take():
+            try:
+                self._commit(tickets)
+            except OutcomeUnknown as error:
+                self._fail(tickets, error)
+                return
+
+    def _take(self) -> list[Ticket]:
+        """All that waits, up to one commit's worth; an empty list when closing and nothing is left."""
+        with self._lock:
+            while not self._waiting and not self._closing:
+                self._arrived.wait()
+            taken: list[Ticket] = []
+            weight = 0
+            while self._waiting and (
+                not taken or weight + self._waiting[0].weight <= self._settings.commit_postings_max
+            ):
+                ticket = self._waiting.popleft()
+                weight += ticket.weight
+                taken.append(ticket)
+            self._weight -= weight
+            return taken
+
+    def _commit(self, tickets: list[Ticket]) -> None:
+        works = [ticket.work for ticket in tickets if not callable(ticket.work)]
+        try:
+            outcomes = iter(
+                self._transact(lambda connection: self._ledger.carry_out(connection, works)) if works else ()
+            )
+        except OutcomeUnknown:
+            raise
+        except Exception as error:
+            self._isolate(tickets, error)
+            return
+        for ticket in tickets:
+            if callable(ticket.work):
+                self._run_job(ticket, ticket.work)
+            else:
+                _settle(ticket, next(outcomes))
+
+    def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
+        """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
+        if len(tickets) == 1 or _code(error) in _NO_ROOM_NOW:
+            log.error("commit_failed works=%d", len(tickets), exc_info=error)
+            for ticket in tickets:
+                ticket.settle(None, _refused(error))
+            return
+        for ticket in tickets:
+            self._commit([ticket])
+
+    def _run_job(self, ticket: Ticket, job: Job) -> None:
+        try:
+            ticket.settle(self._transact(job))
+        except OutcomeUnknown:
+            raise
+        except Exception as error:
+            log.error("job_failed", exc_info=error)
+            ticket.settle(None, error)
+
+    def _transact(self, job: Callable[[Connection], Any]) -> Any:
+        transaction = self._connection.begin()
+        committing = False
+        try:
+            outcome = job(self._connection)
+            committing = True
+            transaction.commit()
+        except Exception as error:
+            if _code(error) in _UNTRUSTED or (committing and _code(error) not in _NO_ROOM_NOW):
+                raise OutcomeUnknown(str(error)) from error
+            transaction.rollback()
+            raise
+        return outcome
+
+    def _fail(self, tickets: list[Ticket], error: Exception) -> None:
+        """An unknown commit ends the store: its waiters hear nothing, nobody is served any more."""
+        log.critical("store_failed reason=%s", error)
+        with self._lock:
+            self._failure = error
+            unserved = [*tickets, *self._waiting]
+            self._waiting.clear()
+        for ticket in unserved:
+            ticket.settle(None, error)
+        self._on_fatal(error)
+
+
+def _settle(ticket: Ticket, outcome: Outcome | RequestError) -> None:
+    if isinstance(outcome, RequestError):
+        ticket.settle(None, outcome)
+    else:
+        ticket.settle(outcome)
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code of `error`, 0 where it has none."""
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF if isinstance(error, DBAPIError) else 0
+
+
+def _refused(error: Exception) -> Exception:
+    """What a waiter is told of a commit that did not happen."""
+    if _code(error) in _NO_ROOM_NOW:
+        return RequestError(
+            ErrorCode.busy, "HQ's database takes no writes now; nothing was posted.", retry_after_ms=STORAGE_RETRY_MS
+        )
+    return error

@@ -1,0 +1,193 @@
+"""The first schema: ledger, caches, terminals, catalogue."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+
+    op.create_table(
+        "count",
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("voided_position", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("location", "sku", "occurred_at", "position", name=op.f("pk_count")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "ledger",
+        sa.Column("book", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("segment_latest_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("book", name=op.f("pk_ledger")),
+    )
+    op.create_table(
+        "level",
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("on_hand", sa.BigInteger(), nullable=False),
+        sa.Column("moved", sa.BigInteger(), nullable=False),
+        sa.Column("in_transit", sa.BigInteger(), nullable=False),
+        sa.Column("counted_at", sa.BigInteger(), nullable=True),
+        sa.Column("counted_position", sa.BigInteger(), nullable=True),
+        sa.Column("last_movement_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("location", "sku", name=op.f("pk_level")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_level_sku"), "level", ["sku"], unique=False)
+    op.create_table(
+        "lineage",
+        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("lineage", sa.LargeBinary(), nullable=False),
+        sa.Column("acked_seq", sa.BigInteger(), nullable=False),
+        sa.Column("beyond", sa.Text(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("acked_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("terminal", "lineage", name=op.f("pk_lineage")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "location",
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("location", name=op.f("pk_location")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "movement",
+        sa.Column("segment", sa.BigInteger(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("entry", sa.Integer(), nullable=False),
+        sa.Column("account", sa.SmallInteger(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("on_hand_after", sa.BigInteger(), nullable=False),
+        sa.Column("reservation", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("segment", "location", "sku", "position", "entry", name=op.f("pk_movement")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "posting",
+        sa.Column(
+            "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
+        ),
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("lineage", sa.LargeBinary(), nullable=True),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("type", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("utc_offset_minutes", sa.SmallInteger(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("flags", sa.SmallInteger(), nullable=False),
+        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_posting")),
+    )
+    op.create_index(op.f("ix_posting_id"), "posting", ["id"], unique=True)
+    op.create_table(
+        "product",
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("reorder_point", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("sku", name=op.f("pk_product")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "quarantine",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id", "digest", name=op.f("pk_quarantine")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "rejection",
+        sa.Column("id", sa.LargeBinary(), nullable=False),
+        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("lineage", sa.LargeBinary(), nullable=True),
+        sa.Column("seq", sa.BigInteger(), nullable=True),
+        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("reopened_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejection")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "reservation",
+        sa.Column("reservation", sa.LargeBinary(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("remaining", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("reservation", "location", "sku", name=op.f("pk_reservation")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        op.f("ix_reservation_location_sku_expires_at"), "reservation", ["location", "sku", "expires_at"], unique=False
+    )
+    op.create_table(
+        "segment",
+        sa.Column("segment", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False),
+        sa.Column("latest_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("segment", name=op.f("pk_segment")),
+    )
+    op.create_table(
+        "terminal",
+        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("role", sa.Text(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("enrolled_at", sa.BigInteger(), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
+        sa.Column("epoch", sa.BigInteger(), nullable=False),
+        sa.Column("head", sa.LargeBinary(), nullable=False),
+        sa.Column("lineage", sa.LargeBinary(), nullable=True),
+        sa.Column("contact_at", sa.BigInteger(), nullable=True),
+        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        sa.Column("pending", sa.BigInteger(), nullable=False),
+        sa.Column("dead", sa.BigInteger(), nullable=False),
+        sa.Column("oldest_pending_at", sa.BigInteger(), nullable=True),
+        sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("terminal", name=op.f("pk_terminal")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_terminal_location"), "terminal", ["location"], unique=False)
+    op.create_table(
+        "void",
+        sa.Column("voids", sa.LargeBinary(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("location", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("voids", name=op.f("pk_void")),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "barcode",
+        sa.Column("gtin", sa.Text(), nullable=False),
+        sa.Column("sku", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_barcode_sku")),
+        sa.PrimaryKeyConstraint("gtin", name=op.f("pk_barcode")),
+        sqlite_with_rowid=False,
+    )
+
+    op.execute("INSERT INTO ledger (book, position, recorded_at) VALUES (1, 0, 0)")
