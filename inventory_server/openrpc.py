@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import json
 import sys
@@ -17,32 +16,51 @@ import msgspec
 from inventory_server.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
 from pos_client.errors import ErrorCode
 from pos_client.exact import QUANTITY_MAX
-from pos_client.messages import DEFAULT_PORT, METHODS, NOTIFICATIONS, PROTOCOL_VERSION, Body, Message, Reply, Request
+from pos_client.messages import (
+    DEFAULT_PORT,
+    METHODS,
+    NOTIFICATIONS,
+    PROTOCOL_VERSION,
+    Body,
+    Message,
+    Reply,
+    Request,
+    RequestId,
+)
 from pos_client.wire import encode
 
 Schema = dict[str, Any]
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _OPENRPC = "1.3.2"
-_ID: Schema = {"type": ["integer", "string", "null"]}
+_ID = msgspec.json.schema(RequestId | None)
 _JSONRPC: Schema = {"const": "2.0"}
 _SENT_AS = {"type": "string", "format": "decimal"}
 _DISCOVERED: Schema = {"title": "OpenRPC document", "type": "object", "required": ["openrpc", "info", "methods"]}
 
-_QUANTITY: Schema = {
-    "title": "Quantity",
-    "description": "Exact, with at most 5 decimals and |quantity| ≤ 10⁹. Send decimals as text unless your JSON "
-    "writer keeps them exact; they are answered as text.",
-    "anyOf": [
-        {"type": "number", "minimum": -QUANTITY_MAX, "maximum": QUANTITY_MAX},
-        {"type": "string", "pattern": r"^-?[0-9]{1,10}(\.[0-9]{1,5}0*)?$(?!\n)"},
-    ],
+_NUMBERS: dict[str, Schema] = {
+    "Quantity": {
+        "title": "Quantity",
+        "description": "Exact, with at most 5 decimals and |quantity| ≤ 10⁹. Send decimals as text unless your JSON "
+        "writer keeps them exact.",
+        "anyOf": [
+            {"type": "number", "minimum": -QUANTITY_MAX, "maximum": QUANTITY_MAX},
+            {"type": "string", "pattern": r"^-?[0-9]{1,10}(\.[0-9]{1,5}0*)?$(?!\n)"},
+        ],
+    },
+    "Total": {
+        "title": "Total",
+        "description": "A sum of quantities: exact, at most 5 decimals; as text where it is not whole.",
+        "anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^-?[0-9]+(\.[0-9]+)?$(?!\n)"}],
+    },
 }
 
 # What the types of the structs cannot say: raw values, which fields exclude each other, what a type demands.
 _FIELDS: dict[tuple[str, str], Schema] = {
     ("Body", "ext"): {"type": "object", "description": "stored and returned untouched"},
     ("Body", "lines"): {"minItems": 1},
+    ("Line", "quantity"): {"$ref": "Quantity"},
+    ("Line", "unit_price"): {"$ref": "Quantity"},
     ("PostItem", "body"): {"$ref": "Body"},
     ("PostParams", "postings"): {"minItems": 1},
     ("StoredPosting", "body"): {"description": "a Body as it was sent; of a rejected posting, whatever was sent"},
@@ -106,13 +124,13 @@ def schemas(prefix: str) -> dict[str, Schema]:
         structs += [method.params, *([method.result] if method.result else [])]
     structs += NOTIFICATIONS.values()
     _, generated = msgspec.json.schema_components(structs, ref_template=prefix + "{name}")
+    generated = _exact(generated, {"$ref": prefix + "Total"})
     for (name, field), more in _FIELDS.items():
-        generated[name]["properties"][field] |= _placed(more, prefix)
+        fields, placed = generated[name]["properties"], _placed(more, prefix)
+        fields[field] = placed if "$ref" in placed else fields[field] | placed
     for name, rules in _RULES.items():
         generated[name] |= _placed(rules, prefix)
-    found: dict[str, Schema] = _exact(generated, {"$ref": prefix + "Quantity"})
-    found["Quantity"] = copy.deepcopy(_QUANTITY)
-    return dict(sorted(found.items()))
+    return dict(sorted((generated | _NUMBERS).items()))
 
 
 def message_schema() -> Schema:
@@ -206,7 +224,7 @@ def _placed(schema: Schema, prefix: str) -> Schema:
 
 
 def _exact(node: Any, quantity: Schema) -> Any:
-    """`node` with every exact number, which is written as an integer or decimal text, referring to `quantity`."""
+    """`node` with every exact number, an integer or decimal text to msgspec, referring to `quantity`."""
     if isinstance(node, list):
         return [_exact(member, quantity) for member in node]
     if not isinstance(node, dict):
