@@ -7,15 +7,160 @@ come from a factory that is called with each peer. Every wait has a deadline, an
 from __future__ import annotations
 
 import logging
+import resource
 import socket
 import threading
-import time
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from inventory_server.config import Settings
-from inventory_server.connection import Connection
-from inventory_server.listener import Address, Listener
-from inventory_server.peer import Peer, Reply
+from inventory_server.connection import Connection, Handler
+from inventory_server.listener import Address, CannotListen, Listener
+from inventory_server.peer import Peer
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.wire import encode_error
+
+log = logging.getLogger("tillwire.jsonserver")
+
+Factory = Callable[[Peer], Handler]
+CUT_SECONDS = 1.0
+"""How long stop() waits for threads whose connections it has cut off."""
+
+# Guards the process-wide stack size while a thread with a smaller one is started.
+_stack_size_lock = threading.Lock()
+
+
+class JsonServer:
+    """Serves `addresses`, each connection with a handler of its own made by `factory`."""
+
+    def __init__(self, addresses: Sequence[Address], factory: Factory, settings: Settings) -> None:
+        self._wanted = addresses
+        self._factory = factory
+        self._settings = settings
+        self._listeners: list[Listener] = []
+        busy = RequestError(
+            ErrorCode.busy, "All connections are taken; try again later.", retry_after_ms=settings.busy_retry_ms
+        )
+        self._busy_line = encode_error(None, busy)
+        self.max_connections = _connections_possible(settings)
+        # Guards the three below; a connection leaves its set before its socket is closed, so that nobody
+        # shuts down a descriptor that has been given to somebody else.
+        self._changed = threading.Condition()
+        self._served: set[Connection] = set()
+        self._surplus: set[Connection] = set()
+        self._stopping = False
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where the server listens, with the ports that were chosen."""
+        return [listener.address for listener in self._listeners]
+
+    @property
+    def connections(self) -> int:
+        """How many connections are served at this moment."""
+        with self._changed:
+            return len(self._served)
+
+    def start(self) -> None:
+        """Serve; CannotListen where that is not possible, and then nothing is left open."""
+        try:
+            for address in self._wanted:
+                self._listeners.append(Listener(address, self._admit, self._settings))
+        except CannotListen:
+            self._stop_listening()
+            raise
+        for listener in self._listeners:
+            listener.start()
+
+    def stop(self, deadline_seconds: float) -> int:
+        """Accept no more, answer what has arrived, close; return how many connections the deadline cut off."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._stop_listening()
+        with self._changed:
+            for connection in self._served | self._surplus:
+                connection.stop_reading()
+            self._changed.wait_for(self._is_empty, deadline_seconds)
+            late = len(self._served)
+            for connection in self._served | self._surplus:
+                log.warning("event=cut_off peer=%s", connection.peer.address)
+                connection.cut()
+            self._changed.wait_for(self._is_empty, CUT_SECONDS)
+        return late
+
+    def _stop_listening(self) -> None:
+        while self._listeners:
+            self._listeners.pop().stop()
+
+    def _is_empty(self) -> bool:
+        return not self._served and not self._surplus
+
+    def _has_room(self) -> bool:
+        return len(self._served) < self.max_connections
+
+    def _admit(self, sock: socket.socket, peer: Peer) -> None:
+        """Give the accepted socket a thread. At the cap it is told `busy`, by a few threads at most: past these
+        accepting rests."""
+        connection = Connection(sock, peer, self._settings)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._stopping or self._has_room() or len(self._surplus) < self._settings.surplus_connections
+            )
+            if self._stopping:
+                connection.close()
+                return
+            group = self._served if self._has_room() else self._surplus
+            if group is self._surplus and not group:
+                log.warning("event=cap_reached connections=%d", self.max_connections)
+            group.add(connection)
+        try:
+            self._start_thread(connection, self._serve if group is self._served else self._turn_away)
+        except RuntimeError as error:
+            log.error("event=no_thread peer=%s error=%s", peer.address, error)
+            self._leave(connection)
+
+    def _start_thread(self, connection: Connection, target: Callable[[Connection], None]) -> None:
+        thread = threading.Thread(
+            target=target, args=(connection,), name=f"serve {connection.peer.address}", daemon=True
+        )
+        with _stack_size_lock:
+            usual = threading.stack_size(self._settings.thread_stack_bytes)
+            try:
+                thread.start()
+            finally:
+                threading.stack_size(usual)
+
+    def _serve(self, connection: Connection) -> None:
+        try:
+            handler = self._factory(connection.peer)
+            try:
+                connection.serve(handler)
+            finally:
+                handler.close()
+        except Exception:
+            log.exception("event=handler_failed peer=%s", connection.peer.address)
+        finally:
+            self._leave(connection)
+
+    def _turn_away(self, connection: Connection) -> None:
+        try:
+            connection.turn_away(self._busy_line)
+        finally:
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        with self._changed:
+            self._served.discard(connection)
+            self._surplus.discard(connection)
+            connection.close()
+            self._changed.notify_all()
+
+
+def _connections_possible(settings: Settings) -> int:
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    possible = files - settings.reserved_files - settings.surplus_connections
+    if possible < 1:
+        raise CannotListen(f"The limit of open files, {files}, leaves none for connections: raise it with ulimit -n.")
+    if possible < settings.max_connections:
+        log.warning("event=cap_lowered connections=%d open_files=%d", possible, files)
+    return min(possible, settings.max_connections)

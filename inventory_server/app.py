@@ -1,0 +1,123 @@
+"""The only composition root: listeners -> json server -> session -> store."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import msgspec
+
+from inventory_server.config import Settings
+from inventory_server.jsonserver import JsonServer
+from inventory_server.listener import Address
+from inventory_server.peer import Peer, Reply
+from inventory_server.resources import schema_path
+from inventory_server.session import Session
+from inventory_server.work import Store
+
+
+def now_microseconds() -> int:
+    """HQ's clock: microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+def openrpc_document() -> bytes:
+    """The OpenRPC document that travels with the program, on one line."""
+    return msgspec.json.format(schema_path("openrpc.json").read_bytes(), indent=-1)
+
+
+class Application:
+    """Headquarters: start() serves `listeners` from `store`, stop() drains, closes the store and is the end of it.
+
+    `dev` trusts loopback peers (development only); `clock` tells microseconds since 1970 UTC; `server` is what
+    `hello` says of this program.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        listeners: Sequence[Address],
+        *,
+        dev: bool = False,
+        clock: Callable[[], int] = now_microseconds,
+        new_incident_id: Callable[[], str] = lambda: secrets.token_hex(6),
+        describe: Callable[[], bytes] = openrpc_document,
+        server: str = "tillwire",
+    ) -> None:
+        self._store = store
+        self._dev = dev
+        self._clock = clock
+        self._new_incident_id = new_incident_id
+        self._describe = describe
+        self._server = server
+        self._draining = threading.Event()
+        self._json_server = JsonServer(listeners, self._conversation, settings)
+        self._settings = replace(settings, max_connections=self._json_server.max_connections)
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Where the server listens, with the ports that were chosen."""
+        return self._json_server.addresses
+
+    @property
+    def connections(self) -> int:
+        """How many connections are served at this moment."""
+        return self._json_server.connections
+
+    def start(self) -> None:
+        """Serve; CannotListen where that is not possible."""
+        self._json_server.start()
+
+    def drain(self) -> None:
+        """Turn new posts away with `draining` from now on; those in flight are answered."""
+        self._draining.set()
+
+    def stop(self) -> int:
+        """Drain, close every connection and the store; return how many connections the deadline cut off."""
+        self.drain()
+        cut_off = self._json_server.stop(self._settings.drain_seconds)
+        self._store.close()
+        return cut_off
+
+    def _conversation(self, peer: Peer) -> _Conversation:
+        session = Session(
+            self._settings,
+            peer,
+            self._clock,
+            self._new_incident_id,
+            self._describe,
+            self._draining.is_set,
+            self._dev,
+            self._server,
+        )
+        return _Conversation(session, self._store)
+
+
+class _Conversation:
+    """Drives one session on its connection's thread: carries out its work, sends the outcomes back in."""
+
+    def __init__(self, session: Session, store: Store) -> None:
+        self._session = session
+        self._store = store
+
+    def handle(self, frame: bytes) -> Reply | None:
+        steps = self._session.handle(frame)
+        try:
+            work = next(steps)
+            while True:
+                try:
+                    outcome = self._store.perform(work)
+                except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
+                    work = steps.throw(error)
+                else:
+                    work = steps.send(outcome)
+        except StopIteration as end:
+            reply: Reply | None = end.value
+            return reply
+
+    def close(self) -> None:
+        """Nothing is held between frames."""

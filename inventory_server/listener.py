@@ -1,0 +1,151 @@
+"""A listening socket on socketserver: binds with clear errors and hands accepted sockets on. Knows no inventory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import logging
+import os
+import socket
+import socketserver
+import stat
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from inventory_server.config import Settings
+from inventory_server.peer import Peer
+from pos_client.errors import TillwireError
+
+log = logging.getLogger("tillwire.listener")
+
+Address = tuple[str, int] | str
+"""A TCP host and port (0: any free one), or the path of a Unix socket."""
+Admit = Callable[[socket.socket, Peer], None]
+
+EXHAUSTED_PAUSE_SECONDS = 0.5
+"""How long accepting rests when the machine has no descriptor or memory to spare: retrying at once would spin."""
+POLL_SECONDS = 60.0
+
+_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_NEXT_STEPS = {
+    errno.EADDRINUSE: "it is in use: stop the program that uses it or choose another",
+    errno.EADDRNOTAVAIL: "this machine has no such address: choose one of its own, or 0.0.0.0 for all",
+    errno.EACCES: "permission denied: choose a port above 1023, or a folder that this user may write to",
+    errno.ENOENT: "the folder does not exist: create it or choose another",
+}
+
+
+class CannotListen(TillwireError):
+    """An address cannot be served; the message names it and says what to do."""
+
+
+class Listener(socketserver.TCPServer):
+    """One bound address, TCP or Unix; `start` has its own thread accept and call `admit`."""
+
+    allow_reuse_address = True
+
+    def __init__(self, address: Address, admit: Admit, settings: Settings) -> None:
+        self._admit = admit
+        self._stopping = threading.Event()
+        self._unix = isinstance(address, str)
+        self.request_queue_size = settings.accept_backlog
+        try:
+            if isinstance(address, str):
+                _remove_stale_socket(address)
+            self.address_family, resolved = _resolve(address)
+            super().__init__(resolved, socketserver.BaseRequestHandler)
+        except OSError as error:
+            step = _NEXT_STEPS.get(error.errno or 0, str(error))
+            raise CannotListen(f"Cannot listen on {written(address)}: {step}.") from error
+        # A connection may be gone between the poll and the accept, which must not block then.
+        self.socket.setblocking(False)
+        self._thread = threading.Thread(
+            target=self.serve_forever, args=(POLL_SECONDS,), name=f"accept {written(self.address)}", daemon=True
+        )
+
+    @property
+    def address(self) -> Address:
+        """Where this listens, with the port that was chosen."""
+        name = self.socket.getsockname()
+        return str(name) if self._unix else (name[0], name[1])
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept no more and let go of the address."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the poll
+            self.shutdown()
+            self._thread.join()
+        if self._unix:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(str(self.address))
+        self.server_close()
+
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept one connection; rest a while where descriptors or memory have run out."""
+        try:
+            return self.socket.accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED and not self._stopping.is_set():
+                log.error("event=accept_exhausted address=%s error=%s", written(self.address), error)
+                self._stopping.wait(EXHAUSTED_PAUSE_SECONDS)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand the accepted socket on."""
+        self._admit(request, _peer(self._unix, client_address, self.address))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (socketserver's signature)
+        """Log what went wrong with one accepted socket; accepting goes on."""
+        log.exception("event=accept_failed address=%s peer=%s", written(self.address), client_address)
+
+
+def written(address: Address) -> str:
+    """`address` as people write it."""
+    if isinstance(address, str):
+        return f"unix:{address}"
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _resolve(address: Address) -> tuple[socket.AddressFamily, Any]:
+    if isinstance(address, str):
+        return socket.AF_UNIX, address
+    host, port = address
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, _, _, _, resolved = found[0]
+    return family, resolved
+
+
+def _peer(unix: bool, client_address: Any, address: Address) -> Peer:
+    if unix:
+        return Peer(written(address), loopback=True)
+    host, port = client_address[:2]
+    ip = ipaddress.ip_address(host.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
+        ip = ip.ipv4_mapped
+    return Peer(written((host, port)), ip.is_loopback)
+
+
+def _remove_stale_socket(path: str) -> None:
+    """Remove the socket file of a dead server; one that somebody still serves is left alone."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise CannotListen(f"Cannot listen on {written(path)}: it exists and is no socket: choose another path.")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+            return
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
