@@ -1,0 +1,156 @@
+"""Administration of a ledger, whether or not a server is running on it.
+
+An SQLite ledger has exactly one writer. While a server runs, an administrator's command is carried out by that
+server, asked over a Unix socket beside the database that only its owner may open; else by the command itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from inventory_server.config import Settings
+from inventory_server.jsonserver import JsonServer
+from inventory_server.peer import Reply
+from inventory_server.store import Store, StoreError, StoreInUse, open_store, sqlite_path
+from inventory_server.store.catalog import Product, import_products
+from inventory_server.store.ledger import Clock
+from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
+
+REPLY_SECONDS = 60.0
+"""How long a command waits for the server: an import of some thousand products is one commit."""
+
+
+class AddTerminal(Struct, frozen=True, tag=True):
+    """Enrol a terminal with the token that is shown to the operator once."""
+
+    terminal: str
+    role: str
+    location: str
+    token: str
+
+
+class RevokeTerminal(Struct, frozen=True, tag=True):
+    """Refuse a terminal from now on."""
+
+    terminal: str
+
+
+class RotateTerminal(Struct, frozen=True, tag=True):
+    """Give a terminal a new token."""
+
+    terminal: str
+    token: str
+
+
+class ImportProducts(Struct, frozen=True, tag=True):
+    """List products."""
+
+    products: list[Product]
+
+
+Command = AddTerminal | RevokeTerminal | RotateTerminal | ImportProducts
+
+
+class Answer(Struct, frozen=True, omit_defaults=True):
+    """What became of a command: its result, or one sentence on why it was not carried out."""
+
+    result: int | None = None
+    error: str | None = None
+
+
+_decoder = msgspec.json.Decoder(Command)
+_carry_out: Mapping[type, Callable[[Connection, Any, int], int | None]] = {
+    AddTerminal: lambda c, it, now: add_terminal(c, it.terminal, it.role, it.location, it.token, now),
+    RevokeTerminal: lambda c, it, now: revoke_terminal(c, it.terminal, now),
+    RotateTerminal: lambda c, it, now: rotate_terminal(c, it.terminal, it.token),
+    ImportProducts: lambda c, it, now: import_products(c, it.products),
+}
+
+
+class ControlServer:
+    """Lets administrators of this machine change a ledger through the server that writes it."""
+
+    def __init__(self, url: str, store: Store, settings: Settings, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._path = control_path(url)
+        self._server = JsonServer([self._path], lambda peer: _Handler(self), settings)
+
+    def start(self) -> None:
+        """Listen; nobody but this user may connect."""
+        before = os.umask(0o177)
+        try:
+            self._server.start()
+        finally:
+            os.umask(before)
+
+    def stop(self, deadline_seconds: float) -> int:
+        """Answer what has arrived, then close; return how many connections were cut off."""
+        return self._server.stop(deadline_seconds)
+
+    def carry_out(self, command: Command) -> Answer:
+        """Have the store's writer carry out `command`."""
+        return _answer(self._store, command, self._clock)
+
+
+class _Handler:
+    def __init__(self, server: ControlServer) -> None:
+        self._server = server
+
+    def handle(self, frame: bytes) -> Reply | None:
+        try:
+            answer = self._server.carry_out(_decoder.decode(frame))
+        except msgspec.DecodeError as error:
+            answer = Answer(error=f"The server does not understand this command: {error}")
+        return Reply(msgspec.json.encode(answer) + b"\n", close=False)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def control_path(url: str) -> str:
+    """The socket beside the database of `url`."""
+    path = sqlite_path(url)
+    return str(path.with_name(path.name + ".control"))
+
+
+def administer(url: str, command: Command, settings: Settings, clock: Clock) -> int | None:
+    """Carry out `command` on the ledger of `url`; StoreError says in one sentence why it could not be."""
+    try:
+        store = open_store(url, settings, clock)
+    except StoreInUse:
+        answer = _ask(control_path(url), command)
+    else:
+        try:
+            answer = _answer(store, command, clock)
+        finally:
+            store.close()
+    if answer.error is not None:
+        raise StoreError(answer.error)
+    return answer.result
+
+
+def _answer(store: Store, command: Command, clock: Clock) -> Answer:
+    try:
+        return Answer(store.administer(lambda connection: _carry_out[type(command)](connection, command, clock())))
+    except StoreError as error:
+        return Answer(error=str(error))
+
+
+def _ask(path: str, command: Command) -> Answer:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+            sock.settimeout(REPLY_SECONDS)
+            sock.connect(path)
+            sock.sendall(msgspec.json.encode(command) + b"\n")
+            with sock.makefile("rb") as answers:
+                return msgspec.json.decode(answers.readline(), type=Answer)
+    except (OSError, msgspec.DecodeError) as error:
+        raise StoreError(f"The program that uses this database did not answer at {path}: {error}.") from error
