@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +15,7 @@ from sqlalchemy import Connection
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
-from inventory_server.peer import Reply
+from inventory_server.peer import Peer, Reply
 from inventory_server.store import Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.catalog import Product, import_products
 from inventory_server.store.ledger import Clock
@@ -66,12 +64,6 @@ class Answer(Struct, frozen=True, omit_defaults=True):
 
 
 _decoder = msgspec.json.Decoder(Command)
-_carry_out: Mapping[type, Callable[[Connection, Any, int], int | None]] = {
-    AddTerminal: lambda c, it, now: add_terminal(c, it.terminal, it.role, it.location, it.token, now),
-    RevokeTerminal: lambda c, it, now: revoke_terminal(c, it.terminal, now),
-    RotateTerminal: lambda c, it, now: rotate_terminal(c, it.terminal, it.token),
-    ImportProducts: lambda c, it, now: import_products(c, it.products),
-}
 
 
 class ControlServer:
@@ -81,7 +73,7 @@ class ControlServer:
         self._store = store
         self._clock = clock
         self._path = control_path(url)
-        self._server = JsonServer([self._path], lambda peer: _Handler(self), settings)
+        self._server = JsonServer([self._path], self._handler, settings)
 
     def start(self) -> None:
         """Listen; nobody but this user may connect."""
@@ -94,6 +86,9 @@ class ControlServer:
     def stop(self, deadline_seconds: float) -> int:
         """Answer what has arrived, then close; return how many connections were cut off."""
         return self._server.stop(deadline_seconds)
+
+    def _handler(self, _peer: Peer) -> _Handler:
+        return _Handler(self)
 
     def carry_out(self, command: Command) -> Answer:
         """Have the store's writer carry out `command`."""
@@ -139,9 +134,22 @@ def administer(url: str, command: Command, settings: Settings, clock: Clock) -> 
 
 def _answer(store: Store, command: Command, clock: Clock) -> Answer:
     try:
-        return Answer(store.administer(lambda connection: _carry_out[type(command)](connection, command, clock())))
+        return Answer(store.administer(lambda connection: _carry_out(connection, command, clock())))
     except StoreError as error:
         return Answer(error=str(error))
+
+
+def _carry_out(connection: Connection, command: Command, now: int) -> int | None:
+    match command:
+        case AddTerminal(terminal, role, location, token):
+            add_terminal(connection, terminal, role, location, token, now)
+        case RevokeTerminal(terminal):
+            revoke_terminal(connection, terminal, now)
+        case RotateTerminal(terminal, token):
+            rotate_terminal(connection, terminal, token)
+        case ImportProducts(products):
+            return import_products(connection, products)
+    return None
 
 
 def _ask(path: str, command: Command) -> Answer:

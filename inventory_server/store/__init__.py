@@ -14,7 +14,7 @@ from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.writer import OutcomeUnknown, Writer
 from inventory_server.work import FindPosting, History, Outcome, Stock, Work
 
-__all__ = ["OutcomeUnknown", "Store", "StoreError", "StoreInUse", "open_store", "read_store", "upgrade"]
+__all__ = ["OutcomeUnknown", "Store", "StoreError", "StoreInUse", "open_store", "read_store", "sqlite_path", "upgrade"]
 
 
 class Store:
