@@ -11,8 +11,8 @@ from inventory_server.config import Settings
 from inventory_server.store import engine, history, stock
 from inventory_server.store.engine import StoreError, StoreInUse, sqlite_path
 from inventory_server.store.ledger import Clock, Ledger
-from inventory_server.store.writer import OutcomeUnknown, Writer
-from inventory_server.work import FindPosting, History, Outcome, Stock, Work
+from inventory_server.store.writer import Writer
+from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
 
 __all__ = ["OutcomeUnknown", "Store", "StoreError", "StoreInUse", "open_store", "read_store", "sqlite_path", "upgrade"]
 
@@ -20,7 +20,9 @@ __all__ = ["OutcomeUnknown", "Store", "StoreError", "StoreInUse", "open_store", 
 class Store:
     """A ledger open for posting: one writer thread, several readers."""
 
-    def __init__(self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None
+    ) -> None:
         path = sqlite_path(url)
         if not path.exists():
             raise StoreError(f"There is no database {path}; make one with: inventory-server db upgrade --db {url}")
@@ -67,9 +69,12 @@ class Store:
 
 
 def open_store(
-    url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] = lambda error: None
+    url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None = None
 ) -> Store:
-    """Open a ledger for posting; StoreError says in one sentence what is wrong with it, and what to do."""
+    """Open a ledger for posting; StoreError says in one sentence what is wrong with it, and what to do.
+
+    `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted.
+    """
     return Store(url, settings, clock, on_fatal)
 
 

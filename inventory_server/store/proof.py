@@ -56,7 +56,7 @@ class Proof:
             self.findings.append(what)
 
 
-def prove(connection: Connection, progress: Progress = lambda done, total: None) -> Proof:
+def prove(connection: Connection, progress: Progress | None = None) -> Proof:
     """Prove postings, chains, movements, levels and transfers; the result says what does not hold."""
     proof = Proof(position=int(connection.execute(select(t.ledger.c.position)).scalar_one()))
     heads: dict[str, bytes] = {}
@@ -78,7 +78,8 @@ def prove(connection: Connection, progress: Progress = lambda done, total: None)
             _prove_movements(connection, proof, row, movements.pop(row.position, []))
         for position in movements:
             proof.found(f"position {position}: movements without a posting")
-        progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, proof.position), proof.position)
+        if progress is not None:
+            progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, proof.position), proof.position)
     if proof.postings != proof.position:
         proof.found(f"the ledger says {proof.position} postings, there are {proof.postings}")
     _prove_chains(connection, proof, heads)

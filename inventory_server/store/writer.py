@@ -14,8 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
 from inventory_server.store.ledger import Ledger
-from inventory_server.work import Outcome, Post, Write
-from pos_client.errors import ErrorCode, RequestError, TillwireError
+from inventory_server.work import Outcome, OutcomeUnknown, Post, Write
+from pos_client.errors import ErrorCode, RequestError
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +31,10 @@ _UNTRUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTAD
 """Codes after which no further answer may be given: an fsync error is reported once and then forgotten."""
 
 
-class OutcomeUnknown(TillwireError):
-    """A commit failed in a way that leaves open whether it happened: say nothing, drop the connection."""
-
-
 class Ticket:
     """One waiter's place in the queue: its work, and later its outcome or error."""
 
-    __slots__ = ("work", "outcome", "error", "weight", "_done")
+    __slots__ = ("_done", "error", "outcome", "weight", "work")
 
     def __init__(self, work: Write | Job) -> None:
         self.work = work
@@ -65,7 +61,7 @@ class Writer:
     """Owns the writing connection. `on_fatal` is called once when the store can no longer be trusted."""
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, settings: Settings, on_fatal: Callable[[Exception], None]
+        self, engine: Engine, ledger: Ledger, settings: Settings, on_fatal: Callable[[Exception], None] | None
     ) -> None:
         self._ledger = ledger
         self._settings = settings
@@ -144,7 +140,7 @@ class Writer:
             )
         except OutcomeUnknown:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever spoils one frame must not end the writer
             self._isolate(tickets, error)
             return
         for ticket in tickets:
@@ -195,7 +191,8 @@ class Writer:
             self._waiting.clear()
         for ticket in unserved:
             ticket.settle(None, error)
-        self._on_fatal(error)
+        if self._on_fatal is not None:
+            self._on_fatal(error)
 
 
 def _settle(ticket: Ticket, outcome: Outcome | RequestError) -> None:
