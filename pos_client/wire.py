@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from pos_client.complaints import MAX_DEPTH, request_error
 from pos_client.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
 from pos_client.exact import QUANTITY_EXPECTED, Quantity, scaled
-from pos_client.messages import METHODS, Body, ErrorObject, Message, Reply, Request
+from pos_client.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
 
 MAX_FRAME_BYTES = 1 << 20
 """Longest line either side accepts, in bytes, the line end included."""
@@ -23,15 +24,11 @@ MAX_POSTINGS = 500
 """Most postings in one `post`."""
 MAX_LINES = 1_000
 """Most lines in one posting."""
-MAX_DEPTH = 32
-"""Deepest nesting of arrays and objects in one frame."""
 
 _BODY_DEPTH = 4  # request, params, postings and item stand around a body
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_BYTE = re.compile(r"\(byte (\d+)\)")
-_PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
-_EXPECTED = re.compile(r"Expected (?P<expected>.*), got (?P<came>.*)\Z", re.DOTALL)
 
 M = TypeVar("M", bound=msgspec.Struct)
 _encoder = msgspec.json.Encoder()
@@ -41,6 +38,25 @@ _reply_decoder = msgspec.json.Decoder(Reply)
 _replies_decoder = msgspec.json.Decoder(list[Reply])
 _body_decoder = msgspec.json.Decoder(Body)
 _params_decoders = {name: msgspec.json.Decoder(method.params) for name, method in METHODS.items()}
+
+
+class _ResultLine(msgspec.Struct, kw_only=True):
+    jsonrpc: str = "2.0"
+    id: RequestId | None
+    result: Any
+
+
+class _ErrorLine(msgspec.Struct, kw_only=True):
+    jsonrpc: str = "2.0"
+    id: RequestId | None
+    error: ErrorObject
+
+
+class _Identified(msgspec.Struct):
+    id: RequestId | None = None
+
+
+_identified_decoder = msgspec.json.Decoder(_Identified)
 
 
 class LineFramer:
@@ -53,7 +69,7 @@ class LineFramer:
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the complete lines, without their ends; RequestError `too_large` past the limit."""
-        if not self._buffer and data.endswith(b"\n") and data.count(b"\n") == 1:
+        if not self._buffer and 0 < data.find(b"\n") + 1 == len(data):
             self._check(len(data))  # the everyday case: one read is one frame
             yield data.rstrip(b"\r\n")
             return
@@ -67,6 +83,11 @@ class LineFramer:
         self._searched = len(self._buffer)
         self._check(self._searched)
 
+    @property
+    def pending_bytes(self) -> int:
+        """How much of a frame not yet complete is held."""
+        return len(self._buffer)
+
     def _check(self, size: int) -> None:
         if size > self._max_frame_bytes:
             raise RequestError(
@@ -79,6 +100,16 @@ class LineFramer:
 def encode(message: Any) -> bytes:
     """`message` as one JSON line."""
     return _encoder.encode(message) + b"\n"
+
+
+def encode_result(request_id: RequestId | None, result: Any) -> bytes:
+    """The reply to request `request_id` as one JSON line."""
+    return _encoder.encode(_ResultLine(id=request_id, result=result)) + b"\n"
+
+
+def encode_error(request_id: RequestId | None, error: RequestError) -> bytes:
+    """The error reply to request `request_id`, null where it cannot be known, as one JSON line."""
+    return _encoder.encode(_ErrorLine(id=request_id, error=error_object(error))) + b"\n"
 
 
 def encode_body(body: Body) -> bytes:
@@ -106,9 +137,21 @@ def decode_member(member: bytes) -> Request:
         raise request_error(error, ErrorCode.invalid_request, len(member)) from error
 
 
+def known_id(frame: bytes) -> RequestId | None:
+    """The id of a `frame` that is no valid request, so that its sender can tell which one failed; else None."""
+    try:
+        return _identified_decoder.decode(frame).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 def decode_params(request: Request) -> Message:
     """The typed params of `request`, whose method must be in the method table."""
     raw = b"{}" if isinstance(request.params, UnsetType) else request.params
+    if request.method != "post" and _NUL.search(raw):  # in a posting body it concerns that posting alone
+        expected, came = "text without NUL", "NUL"
+        message = f"$: expected {expected}, got {came}."
+        raise RequestError(ErrorCode.invalid_params, message, path="$", expected=expected, came=came)
     try:
         return _params_decoders[request.method].decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -132,31 +175,6 @@ def decode_result(reply: Reply, kind: type[M]) -> M:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
         raise request_error(error, ErrorCode.parse_error, len(bytes(raw))) from error
-
-
-def request_error(error: Exception, code: ErrorCode, size: int) -> RequestError:
-    """Turn a decoder's complaint into the protocol's error: where, what was expected, what came."""
-    text = str(error)
-    if isinstance(error, msgspec.ValidationError):
-        place = _PLACE.match(text)
-        what, path = (place["what"], place["path"] or "$") if place else (text, "$")
-        data = {"path": path}
-        if expected := _EXPECTED.match(what):
-            data |= {"expected": expected["expected"].replace("`", ""), "came": expected["came"].replace("`", "")}
-        return RequestError(code, f"{what.replace('`', '')} at {path}", **data)
-    if isinstance(error, RecursionError):
-        return RequestError(
-            ErrorCode.parse_error, f"Nested deeper than {MAX_DEPTH}.", at=0, expected=f"depth ≤ {MAX_DEPTH}"
-        )
-    if isinstance(error, UnicodeDecodeError):
-        return RequestError(
-            ErrorCode.parse_error, f"Byte {error.start} is not UTF-8.", at=error.start, expected="UTF-8 text"
-        )
-    byte = _BYTE.search(text)
-    at = int(byte[1]) if byte else size
-    return RequestError(
-        ErrorCode.parse_error, f"Not a JSON text: stopped at byte {at}.", at=at, expected="one strict JSON text"
-    )
 
 
 def error_object(error: RequestError) -> ErrorObject:
