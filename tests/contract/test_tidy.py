@@ -1,0 +1,104 @@
+"""Style that can be measured is measured: sizes, leftovers, and what the linters say."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE_LINES_MAX = 400
+FUNCTION_LINES_MAX = 70
+ONE_LIST = {"pos_client/messages.py": 460}
+"""Files that are one list and would only get harder to read in two; these numbers may only fall."""
+
+FOLDERS = ("pos_client", "inventory_server", "schema/migrations", "tests", "benchmarks", "examples", "docs", ".ci")
+PROSE_AND_CODE = {".py", ".md", ".toml", ".sh", ".mako", ".sql", ""}
+FILES = sorted(
+    path
+    for path in [*ROOT.iterdir(), *(path for folder in FOLDERS for path in (ROOT / folder).rglob("*"))]
+    if path.is_file() and path.suffix in PROSE_AND_CODE and "__pycache__" not in path.parts
+    and path.parent.name != ".git" and path.name != ".git"
+)  # fmt: skip
+PYTHON = [path for path in FILES if path.suffix == ".py"]
+
+MARKERS = re.compile(r"\b(T[O]DO|F[I]XME|X[X]X|H[A]CK)\b")  # the brackets keep it from finding itself
+MACHINE_PATHS = re.compile(r"(?<![\w.])/(home/\w|root/|Users/\w|work/)")
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def long_functions(source: str, lines_max: int = FUNCTION_LINES_MAX) -> Iterator[str]:
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, Function) and (lines := (node.end_lineno or 0) - node.lineno + 1) > lines_max:
+            yield f"{node.name} has {lines} lines"
+
+
+def swallowed_errors(source: str) -> Iterator[str]:
+    """Handlers that catch everything by having no type, or that do nothing at all."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ExceptHandler):
+            if node.type is None:
+                yield f"line {node.lineno}: a bare except"
+            if all(isinstance(step, ast.Pass) or _is_ellipsis(step) for step in node.body):
+                yield f"line {node.lineno}: an except that does nothing"
+
+
+def _is_ellipsis(step: ast.stmt) -> bool:
+    return isinstance(step, ast.Expr) and isinstance(step.value, ast.Constant) and step.value.value is Ellipsis
+
+
+@pytest.mark.parametrize("path", PYTHON, ids=name_of)
+def test_files_and_functions_are_short_and_swallow_no_error(path: Path) -> None:
+    source = path.read_text()
+    assert source.count("\n") <= ONE_LIST.get(name_of(path), FILE_LINES_MAX)
+    if "migrations" not in path.parts:  # a migration is a list of statements too
+        assert list(long_functions(source)) == []
+    assert list(swallowed_errors(source)) == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_leftover_markers_and_no_paths_of_one_machine(path: Path) -> None:
+    text = path.read_text()
+    assert MARKERS.findall(text) == []
+    assert [match[0] for match in MACHINE_PATHS.finditer(text)] == []
+
+
+def test_what_is_untidy_is_found() -> None:
+    assert list(long_functions("def f():\n" + "    g()\n" * 3, lines_max=3)) == ["f has 4 lines"]
+    assert list(swallowed_errors("try:\n    f()\nexcept:\n    g()\n")) == ["line 3: a bare except"]
+    assert list(swallowed_errors("try:\n    f()\nexcept OSError:\n    ...\n")) == [
+        "line 3: an except that does nothing"
+    ]
+    assert not list(swallowed_errors("try:\n    f()\nexcept OSError:\n    g()\n"))
+    assert MARKERS.search("# TO" + "DO later")
+    assert MACHINE_PATHS.search("cd /ho" + "me/kim/tills")
+
+
+LINTERS = [["ruff", "check", "."], ["ruff", "format", "--check", "."], ["mypy"]]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("command", LINTERS, ids=" ".join)
+def test_the_linters_find_nothing(command: list[str]) -> None:
+    """The same three commands as `make lint`."""
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_make_lint_runs_the_same_linters() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    recipe = makefile[makefile.index("\nlint:") :].split("\n\n", 1)[0].splitlines()[2:]
+    assert [line.removeprefix("\t$(BIN)/").split() for line in recipe] == LINTERS
+
+
+def test_ci_runs_what_a_person_runs() -> None:
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("\nmake test")
