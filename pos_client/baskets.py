@@ -13,10 +13,11 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO
 from uuid import UUID
 
 from msgspec import UNSET
@@ -99,28 +100,26 @@ class SalesFiles:
     def read(self, path: Path) -> None:
         """Add the rows of one CSV file (`.gz`: compressed); MappingError where it cannot be read or lacks a column."""
         try:
-            with ExitStack() as opened:
-                raw = opened.enter_context(path.open("rb"))
-                rows = csv.reader(opened.enter_context(_text(raw, path)), delimiter=self._mapping.delimiter)
-                self._read_rows(path, rows, raw)
+            with open_text(path) as (text, read_bytes):
+                self._read_rows(path, csv.reader(text, delimiter=self._mapping.delimiter), read_bytes)
         except OSError as error:
             raise MappingError(f"{path} cannot be read: {error.strerror or error}.") from error
         except (EOFError, zlib.error) as error:
             raise MappingError(f"{path} is cut short or damaged: {error}.") from error
 
-    def _read_rows(self, path: Path, reader: Iterator[list[str]], raw: BinaryIO) -> None:
+    def _read_rows(self, path: Path, reader: Iterator[list[str]], read_bytes: Callable[[], int]) -> None:
         header = next(reader, None)
         if header is None:
             raise MappingError(f"{path} is empty: expected a header row.")
         mapper = RowMapper(self._mapping, header, str(path))
-        for line, cells in _numbered(reader):
+        for line, cells in numbered(reader):
             if isinstance(cells, csv.Error):
                 self._refuse(path, line, f"row: expected CSV, got {cells}")
             elif cells:
                 self._add(path, line, cells, mapper)
             if self.rows % 4096 == 0:
-                self._progress(raw.tell())
-        self._progress(raw.tell())
+                self._progress(read_bytes())
+        self._progress(read_bytes())
 
     def _add(self, path: Path, line: int, cells: Sequence[str], mapper: RowMapper) -> None:
         self.rows += 1
@@ -216,14 +215,19 @@ def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0)
     return UUID(int=high << 64 | 0b10 << 62 | chance & (2**62 - 1))
 
 
-def _text(raw: BinaryIO, path: Path) -> IO[str]:
-    # Bad UTF-8 must not end the reading: it becomes surrogates, which no cell that is used may hold.
-    if path.suffix == ".gz":
-        return gzip.open(raw, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="")
-    return open(raw.fileno(), encoding="utf-8-sig", errors="surrogateescape", newline="", closefd=False)
+@contextmanager
+def open_text(path: Path) -> Iterator[tuple[IO[str], Callable[[], int]]]:
+    """A CSV file (`.gz`: compressed) as text, and a function that tells how many bytes of it have been read.
+
+    Bad UTF-8 must not end the reading: it becomes surrogates, which no cell that is used may hold.
+    """
+    with path.open("rb") as raw:
+        unpacked = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+        with TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+            yield text, raw.tell
 
 
-def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
+def numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
     """The rows with the number of the line each begins on; a row that is no CSV as the error it is."""
     while True:
         line = reader.line_num + 1  # type: ignore[attr-defined]

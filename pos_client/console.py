@@ -97,9 +97,19 @@ class ProgressBar:
         self._progress = progress
         self._task = progress.add_task(label, total=total)
 
-    def __call__(self, done: int) -> None:
-        """Show that `done` of the total is done."""
-        self._progress.update(self._task, completed=done)
+    def __call__(self, done: int, total: int | None = None) -> None:
+        """Show that `done` of the total is done, where `total` corrects what was expected."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
+def pairs(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
+    """A callback for repeatable options of the form FIELD=VALUE."""
+    del context, option
+    pairs = [value.partition("=") for value in values]
+    for field, equals, _ in pairs:
+        if not (field and equals):
+            raise click.BadParameter(f"expected FIELD=VALUE, got {field!r}")
+    return [(field, text) for field, _, text in pairs]
 
 
 def completion_command(program: str) -> click.Command:

@@ -85,6 +85,10 @@ def load_mapping(path: Path | None, changes: Mapping[str, Any]) -> SalesMapping:
     merged = dict(read)
     for key, value in changes.items():
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
+    if "source" not in merged:
+        raise MappingError(
+            "The mapping has no source: name where the sales come from; it goes into every id, so keep that name."
+        )
     try:
         mapping = msgspec.convert(merged, SalesMapping)
     except msgspec.ValidationError as error:

@@ -1,0 +1,122 @@
+"""A catalogue in a CSV file becomes products; rows that do not map are reported with file and line."""
+
+from __future__ import annotations
+
+import csv
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from inventory_server.store.catalog import Product
+from pos_client.baskets import Problem, numbered, open_text
+from pos_client.errors import TillwireError
+from pos_client.exact import scaled
+from pos_client.messages import Gtin, Sku
+from pos_client.rows import read_quantity
+
+FIELDS = ("sku", "name", "unit", "barcode", "reorder_point")
+_TEXT_MAX = 256
+
+
+class CatalogError(TillwireError):
+    """A catalogue file that cannot be read or has no column of skus."""
+
+
+class _BadCell(Exception):
+    """One cell that does not map."""
+
+
+def read_catalog(path: Path, columns: Mapping[str, str], report: Callable[[Problem], None]) -> list[Product]:
+    """The products in the CSV file `path`; `columns` names the column of a field where it has another name.
+
+    Only `sku` must be there. A barcode cell may hold several, separated by blanks.
+    """
+    try:
+        with open_text(path) as (text, _):
+            return _read(path, csv.reader(text), columns, report)
+    except OSError as error:
+        raise CatalogError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (EOFError, zlib.error) as error:
+        raise CatalogError(f"{path} is cut short or damaged: {error}.") from error
+
+
+def _read(
+    path: Path, reader: Iterator[list[str]], columns: Mapping[str, str], report: Callable[[Problem], None]
+) -> list[Product]:
+    header = next(reader, None)
+    if header is None:
+        raise CatalogError(f"{path} is empty: expected a header row with the columns {', '.join(FIELDS)}.")
+    places = _places(path, header, columns)
+    lines: dict[str, int] = {}
+    products = []
+    for line, cells in numbered(reader):
+        try:
+            if cells == []:
+                continue
+            product = _product(cells, header, places)
+            if product.sku in lines:
+                raise _BadCell(
+                    f"sku: expected every sku once, got {product.sku!r} again after line {lines[product.sku]}"
+                )
+        except _BadCell as error:
+            report(Problem(str(path), line, str(error)))
+        else:
+            lines[product.sku] = line
+            products.append(product)
+    return products
+
+
+def _places(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
+    for name in columns.values():
+        if name not in header:
+            raise CatalogError(f"{path} has no column {name!r}; it has {', '.join(header)}.")
+    named = {field: columns.get(field, field) for field in FIELDS}
+    places = {field: header.index(name) for field, name in named.items() if name in header}
+    if "sku" not in places:
+        raise CatalogError(
+            f"{path} has no column 'sku'; it has {', '.join(header)}. Say which it is: --column sku={header[0]}"
+        )
+    return places
+
+
+def _product(cells: list[str] | csv.Error, header: Sequence[str], places: Mapping[str, int]) -> Product:
+    if isinstance(cells, csv.Error):
+        raise _BadCell(f"row: expected CSV, got {cells}")
+    if len(cells) != len(header):
+        raise _BadCell(f"row: expected {len(header)} cells as in the header, got {len(cells)}")
+    text = {field: cells[at] for field, at in places.items()}
+    return Product(
+        sku=_checked("sku", text["sku"], Sku, "1 to 64 characters, UTF-8, without control characters"),
+        name=_words("name", text.get("name")),
+        unit=_words("unit", text.get("unit")),
+        reorder_point=_reorder_point(text.get("reorder_point")),
+        barcodes=tuple(_checked("barcode", code, Gtin, "8 to 14 digits") for code in text.get("barcode", "").split()),
+    )
+
+
+def _checked(field: str, text: str, kind: Any, expected: str) -> str:
+    try:
+        text.encode()
+        return str(msgspec.convert(text, kind))
+    except (msgspec.ValidationError, UnicodeEncodeError) as error:
+        raise _BadCell(f"{field}: expected {expected}, got {text[:60]!a}") from error
+
+
+def _words(field: str, text: str | None) -> str | None:
+    if not text:
+        return None
+    if len(text) > _TEXT_MAX or not text.isprintable():
+        raise _BadCell(f"{field}: expected at most {_TEXT_MAX} printable characters, got {text[:60]!a}")
+    return text
+
+
+def _reorder_point(text: str | None) -> int | None:
+    if not text:
+        return None
+    try:
+        return scaled(read_quantity(text))
+    except ValueError as error:
+        raise _BadCell(f"reorder_point: expected {error}, got {text[:60]!r}") from error

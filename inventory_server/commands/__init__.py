@@ -1,0 +1,1 @@
+"""The commands of `inventory-server`: one small function each."""

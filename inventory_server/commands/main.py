@@ -1,0 +1,28 @@
+"""The command `inventory-server`, put together."""
+
+from __future__ import annotations
+
+import click
+
+from inventory_server.commands.catalog import catalog
+from inventory_server.commands.database import db_group, verify
+from inventory_server.commands.serve import serve
+from inventory_server.commands.terminal import terminal
+from pos_client import console
+
+PROGRAM = "inventory-server"
+
+
+@click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tillwire", prog_name=PROGRAM)
+def inventory_server() -> None:
+    """Tillwire headquarters: takes postings from tills, knows the stock, proves it."""
+
+
+for _command in (serve, terminal, catalog, verify, db_group, console.completion_command(PROGRAM)):
+    inventory_server.add_command(_command)
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    return console.run(inventory_server, PROGRAM)

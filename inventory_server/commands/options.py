@@ -1,0 +1,58 @@
+"""Options and small conversions that several commands share."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from inventory_server.config import Settings
+from pos_client.console import CommandError
+from pos_client.exact import instant
+
+DEFAULT_DB = "sqlite:///tillwire.db"
+
+db_option = click.option(
+    "--db", envvar="TILLWIRE_DB", default=DEFAULT_DB, show_default=True, metavar="URL", help="The ledger's database."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def load_settings(path: Path | None) -> Settings:
+    """The settings in the TOML file `path`, defaults where it is silent; CommandError where it cannot be used."""
+    if path is None:
+        return Settings()
+    try:
+        read = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise CommandError(f"The configuration {path} cannot be read: {error}.") from error
+    known = {field.name for field in fields(Settings)}
+    if unknown := sorted(read.keys() - known):
+        raise CommandError(
+            f"The configuration {path} has {unknown[0]!r}, which is no setting; known are {', '.join(sorted(known))}."
+        )
+    try:
+        settings = msgspec.convert(read, Settings)
+    except msgspec.ValidationError as error:
+        raise CommandError(f"The configuration {path} is not usable: {error}.") from error
+    for name in read:
+        if getattr(settings, name) < 0:
+            raise CommandError(f"The configuration {path} has {name} = {read[name]}: expected 0 or more.")
+    return settings
+
+
+def checked(value: str, kind: Any, expected: str) -> str:
+    """`value` where it is of the message type `kind`; CommandError where it is not."""
+    try:
+        return str(msgspec.convert(value, kind))
+    except msgspec.ValidationError as error:
+        raise CommandError(f"Expected {expected}, got {value[:80]!r}.") from error
+
+
+def when(microseconds: int | None) -> str:
+    """An instant in words, in the time zone of this machine; empty for None."""
+    return "" if microseconds is None else f"{instant(microseconds).astimezone():%Y-%m-%d %H:%M:%S}"

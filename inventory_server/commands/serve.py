@@ -1,0 +1,95 @@
+"""`inventory-server serve`: headquarters until SIGTERM or SIGINT."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from inventory_server.app import Application, now_microseconds
+from inventory_server.commands.options import db_option, load_settings
+from inventory_server.control import ControlServer
+from inventory_server.listener import Address
+from inventory_server.store import open_store
+from pos_client import console
+from pos_client.messages import DEFAULT_PORT
+
+DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
+
+
+@click.command("serve")
+@db_option
+@click.option("--listen", multiple=True, metavar="HOST:PORT", help=f"Repeatable; {DEFAULT_LISTEN} if nothing is given.")
+@click.option("--unix", "sockets", multiple=True, metavar="PATH", help="Serve a Unix socket; repeatable.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file of limits and timeouts.")
+@click.option("--dev", is_flag=True, help="Development only: peers on this machine need no token.")
+@click.option("--verbose", is_flag=True, help="Log every request.")
+def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path | None, dev: bool, verbose: bool) -> int:
+    """Take postings and answer questions, until SIGTERM or Ctrl-C; then answer what is in flight and end."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.DEBUG if verbose else logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+    )
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    settings = load_settings(config)
+    addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
+    addresses += sockets
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    store = open_store(db, settings, now_microseconds, end_at_once)
+    application = Application(settings, store, addresses, dev=dev)
+    control = ControlServer(db, store, settings, now_microseconds)
+    try:
+        control.start()
+        application.start()
+        announce(application.addresses, db, dev)
+        stopping.wait()
+    finally:
+        control.stop(settings.drain_seconds)
+        cut_off = application.stop()
+    click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
+    return console.OK
+
+
+def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
+    """Say that the server serves, and how dangerous its mode is."""
+    if dev:
+        click.echo(
+            "inventory-server: DEVELOPMENT MODE: every program on this machine may post without a token.", err=True
+        )
+    where = ", ".join(show_address(address) for address in addresses)
+    click.echo(f"inventory-server: serving on {where} from {db}")
+    sys.stdout.flush()
+
+
+def end_at_once(error: Exception) -> None:
+    """End the process when the store can no longer be trusted: nothing more may be answered or written."""
+    print(f"inventory-server: {error} Check the disk, then start the server again.", file=sys.stderr, flush=True)
+    os._exit(console.CANNOT)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """`HOST:PORT`, `[v6]:PORT`, `HOST` or `:PORT` as host and port."""
+    host, colon, port = text.rpartition(":")
+    if not colon or (text.startswith("[") and text.endswith("]")):
+        host, port = text, str(DEFAULT_PORT)
+    host = host.removeprefix("[").removesuffix("]")
+    if not port.isascii() or not port.isdecimal() or int(port) > 65_535 or ("[" in text) != (":" in host):
+        raise console.CommandError(f"Cannot listen on {text!r}: expected HOST:PORT or [IPv6]:PORT, port 0 to 65535.")
+    return host or "0.0.0.0", int(port)  # noqa: S104 (`:PORT` says all interfaces)
+
+
+def show_address(address: Address) -> str:
+    """An address as it is given to clients."""
+    if isinstance(address, str):
+        return f"unix:{address}"
+    host, port = address[0], address[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,107 @@
+"""`inventory-server terminal`: who may speak to this server."""
+
+from __future__ import annotations
+
+import secrets
+
+import click
+
+from inventory_server.app import now_microseconds
+from inventory_server.commands.options import checked, db_option, json_option, when
+from inventory_server.config import Settings
+from inventory_server.control import AddTerminal, RevokeTerminal, RotateTerminal, administer
+from inventory_server.store import read_store
+from inventory_server.store.terminals import list_terminals
+from pos_client import console
+from pos_client.messages import Location, TerminalName
+
+TOKEN_BYTES = 32
+_COLUMNS = {
+    "terminal": False,
+    "role": False,
+    "location": False,
+    "enrolled": False,
+    "last contact": False,
+    "pending": True,
+    "parked": True,
+    "revoked": False,
+}
+
+
+@click.group("terminal")
+def terminal() -> None:
+    """Enrol, list and revoke the terminals that may speak to this server."""
+
+
+@terminal.command("add")
+@click.argument("name")
+@click.option("--location", required=True, help="The store or warehouse it belongs to.")
+@click.option("--role", type=click.Choice(["till", "reader", "operator"]), default="till", show_default=True)
+@db_option
+@json_option
+def add(name: str, location: str, role: str, db: str, as_json: bool) -> int:
+    """Enrol terminal NAME and show its token, once: HQ keeps only a hash of it."""
+    checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
+    checked(location, Location, "a location of 1 to 64 characters without control characters")
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    administer(db, AddTerminal(name, role, location, token), Settings(), now_microseconds)
+    _show_token({"terminal": name, "role": role, "location": location, "token": token}, as_json)
+    return console.OK
+
+
+@terminal.command("rotate")
+@click.argument("name")
+@db_option
+@json_option
+def rotate(name: str, db: str, as_json: bool) -> int:
+    """Give terminal NAME a new token, shown once; the old one is void at once and a revocation is lifted."""
+    token = secrets.token_urlsafe(TOKEN_BYTES)
+    administer(db, RotateTerminal(name, token), Settings(), now_microseconds)
+    _show_token({"terminal": name, "token": token}, as_json)
+    return console.OK
+
+
+@terminal.command("revoke")
+@click.argument("name")
+@db_option
+def revoke(name: str, db: str) -> int:
+    """Refuse terminal NAME from now on, its open connections included."""
+    administer(db, RevokeTerminal(name), Settings(), now_microseconds)
+    click.echo(f"Terminal {name} is revoked; what it has posted stays.")
+    return console.OK
+
+
+@terminal.command("list")
+@db_option
+@json_option
+def listing(db: str, as_json: bool) -> int:
+    """Show all terminals, revoked ones included."""
+    rows = read_store(db, list_terminals)
+    if as_json:
+        click.echo(console.to_json(rows))
+        return console.OK
+    console.print_table(
+        _COLUMNS,
+        [
+            [
+                row.terminal,
+                row.role,
+                row.location,
+                when(row.enrolled_at),
+                when(row.contact_at),
+                str(row.pending),
+                str(row.dead),
+                when(row.revoked_at),
+            ]
+            for row in rows
+        ],
+    )
+    return console.OK
+
+
+def _show_token(answer: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        click.echo(console.to_json(answer))
+        return
+    click.echo(f"Terminal {answer['terminal']} may speak with this token; it is shown only now:", err=True)
+    click.echo(answer["token"])

@@ -1,0 +1,157 @@
+"""`pos-client replay`: options in, progress and a summary out."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pos_client import console
+from pos_client.baskets import Problem, SalesFiles, Till
+from pos_client.mapping import SalesMapping, load_mapping
+from pos_client.replay import Outcome, Pace, Replay
+from pos_client.replaytill import Link
+
+_LISTS = ("basket", "timestamp", "order")
+
+
+class Speed(click.ParamType[float | None]):
+    """`max`, or how many times faster than the clock: `60x`."""
+
+    name = "max|60x"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | None:
+        """None for `max`, else the factor."""
+        if value is None or value == "max":
+            return None
+        text = str(value).removesuffix("x")
+        if text.replace(".", "", 1).isdecimal() and float(text) > 0:
+            return float(text)
+        return self.fail(f"expected max or a factor like 60x, got {value!r}", param, ctx)
+
+
+@click.command("replay")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--server", envvar="TILLWIRE_SERVER", default="127.0.0.1", show_default=True, help="HQ's address.")
+@click.option("--mapping", "mapping_file", type=click.Path(path_type=Path), help="TOML file that maps the columns.")
+@click.option("--source", help="A lasting name for where the sales come from; part of every id.")
+@click.option(
+    "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
+    help="location, lane, basket, sku, quantity, unit_price, currency, timestamp, order or type; "
+    "repeat basket, timestamp and order for several columns.",
+)  # fmt: skip
+@click.option(
+    "--constant", "constants", multiple=True, callback=console.pairs, metavar="FIELD=VALUE",
+    help="location, lane, currency or type, where the file does not say.",
+)  # fmt: skip
+@click.option("--time-format", "formats", multiple=True, help="iso, epoch, epoch_ms or a strptime format; repeatable.")
+@click.option("--zone", help="Time zone of timestamps without an offset: Europe/London or +01:00.")
+@click.option("--delimiter", help="What separates the columns; a comma if not given.")
+@click.option("--tills", type=click.IntRange(1, 1000), help="Deal each location's sales out over so many tills.")
+@click.option("--speed", type=Speed(), default="max", help="max (the default), or times real time: 60x.")
+@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Threads driving the tills.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Lines of: terminal, blank, token.")
+@click.option("--patience", type=click.FloatRange(0), default=60, show_default=True, help="Seconds HQ may be away.")
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
+@click.pass_obj
+def replay(connect: Callable[[str], Link], /, files: Sequence[Path], **options: Any) -> int:
+    """Post the sales in CSV FILES (also .csv.gz) to HQ through simulated tills.
+
+    Every location and lane becomes a till. Running it again counts nothing twice. A row that does not map is
+    reported with file and line, and its basket is held back; everything else is posted, and the exit code is 1.
+    """
+    started = time.monotonic()
+    mapping = load_mapping(options["mapping_file"], _changes(options))
+    read = _read(mapping, files)
+    tills = read.tills(options["tills"])
+    reading_seconds = time.monotonic() - started
+    outcome = _post(tills, lambda: connect(options["server"]), options)
+    seconds = time.monotonic() - started - reading_seconds
+    _report_refused(outcome)
+    summary = _summary(read, tills, outcome, reading_seconds, seconds)
+    if options["as_json"]:
+        click.echo(console.to_json(summary))
+    else:
+        console.print_table(
+            {"replay": False, "": True}, [[name.replace("_", " "), f"{value:,}"] for name, value in summary.items()]
+        )
+    return console.FOUND_PROBLEMS if read.rows_not_mapped or outcome.refused else console.OK
+
+
+def _changes(options: dict[str, Any]) -> dict[str, Any]:
+    """The options as a mapping file would say it."""
+    columns: dict[str, Any] = {}
+    for field, name in options["columns"]:
+        columns[field] = [*columns.get(field, []), name] if field in _LISTS else name
+    changes: dict[str, Any] = {"columns": columns, "constants": dict(options["constants"]), "time": {}}
+    if options["formats"]:
+        changes["time"]["formats"] = list(options["formats"])
+    if options["zone"]:
+        changes["time"]["zone"] = options["zone"]
+    changes |= {name: options[name] for name in ("source", "delimiter") if options[name]}
+    return changes
+
+
+def _read(mapping: SalesMapping, files: Sequence[Path]) -> SalesFiles:
+    sizes = [path.stat().st_size if path.exists() else 0 for path in files]
+    with console.progress_bar("reading, bytes", sum(sizes)) as progress:
+        before = 0
+        read = SalesFiles(mapping, _report, lambda done: progress(before + done))
+        for path, size in zip(files, sizes, strict=True):
+            read.read(path)
+            before += size
+    return read
+
+
+def _report(problem: Problem) -> None:
+    click.echo(str(problem), err=True)
+
+
+def _post(tills: Sequence[Till], connect: Callable[[], Link], options: dict[str, Any]) -> Outcome:
+    pace = Pace(options["speed"], options["workers"], options["patience"])
+    work = Replay(tills, connect, pace, _tokens(options["token_file"]), time.monotonic, random.Random())
+    with console.progress_bar("posting, sales", sum(len(till.postings) for till in tills)) as progress:
+        return work.run(progress)
+
+
+def _tokens(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        entries = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise console.CommandError(f"The token file {path} cannot be read: {error}.") from error
+    for number, entry in enumerate(entries, start=1):
+        if len(entry) != 2:
+            raise console.CommandError(
+                f"{path}: entry {number}: expected a terminal and its token, got {len(entry)} words."
+            )
+    return {entry[0]: entry[1] for entry in entries}
+
+
+def _report_refused(outcome: Outcome) -> None:
+    for posting, result in outcome.refused:
+        click.echo(f"basket {posting.basket} ({posting.id}): {result.status}: {result.reason or result.code}", err=True)
+
+
+def _summary(
+    read: SalesFiles, tills: Sequence[Till], outcome: Outcome, reading_seconds: float, seconds: float
+) -> dict[str, int | float]:
+    postings = outcome.statuses.total()
+    return {
+        "rows": read.rows,
+        "rows_not_mapped": read.rows_not_mapped,
+        "rows_held_back": read.rows_held,
+        "locations": len({till.location for till in tills}),
+        "tills": len(tills),
+        "postings": postings,
+        **{status: outcome.statuses[status] for status in ("posted", "duplicate", "conflict", "rejected")},
+        "lines_posted": outcome.lines,
+        "reading_seconds": round(reading_seconds, 2),
+        "posting_seconds": round(seconds, 2),
+        "sales_per_second": round(postings / seconds) if seconds > 0 else 0,
+    }
