@@ -28,7 +28,7 @@ LAYERS: dict[str, list[str]] = {
     "composition": ["inventory_server.app", "inventory_server.control"],
     "migrations": ["schema.migrations"],
     "query command": ["inventory_server.stock_query", "inventory_server.stock_report"],
-    "server commands": ["inventory_server.cli"],
+    "server commands": ["inventory_server.cli", "inventory_server.commands", "inventory_server.catalog_file"],
     "nothing": ["inventory_server"],
 }
 

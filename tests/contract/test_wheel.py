@@ -1,0 +1,91 @@
+"""The wheel in a clean environment: what a POS developer gets from `pip install tillwire`."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.contract.test_arrows import LAYERS, SOURCES
+
+# One group: the wheel is built and installed once.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
+
+NEEDS_CLI = {*LAYERS["till commands"], *LAYERS["console"]}
+LIBRARY = sorted(name for name in SOURCES if name.partition(".")[0] == "pos_client" and name not in NEEDS_CLI)
+
+FOREIGN_MODULES = f"""
+import importlib, json, sys
+for name in {LIBRARY!r}:
+    importlib.import_module(name)
+installed = [name for name, module in sys.modules.items() if "site-packages" in (getattr(module, "__file__", None) or "")]
+print(json.dumps(sorted({{name.partition(".")[0] for name in installed}} - {{"pos_client"}})))
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=240)
+
+
+def succeed(*command: str | Path, cwd: Path) -> str:
+    done = run(*command, cwd=cwd)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    succeed(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, root, cwd=folder)
+    (built,) = folder.glob("tillwire-*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def lean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of commands of an environment that holds the wheel without extras and nothing else."""
+    home = tmp_path_factory.mktemp("lean")
+    succeed(sys.executable, "-m", "venv", home, cwd=home)
+    succeed(home / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=home)
+    return home / "bin"
+
+
+def test_the_till_needs_nothing_but_msgspec(lean: Path, tmp_path: Path) -> None:
+    assert json.loads(succeed(lean / "python", "-I", "-c", FOREIGN_MODULES, cwd=tmp_path)) == ["msgspec"]
+
+
+def test_nothing_but_msgspec_is_installed(lean: Path, tmp_path: Path) -> None:
+    listed = json.loads(succeed(lean / "python", "-m", "pip", "list", "--format=json", cwd=tmp_path))
+    assert {package["name"] for package in listed} - {"pip", "setuptools"} == {"msgspec", "tillwire"}
+
+
+@pytest.mark.parametrize("program", ["pos-client", "inventory-server", "stock-query"])
+def test_a_command_without_its_extra_says_what_to_install(lean: Path, tmp_path: Path, program: str) -> None:
+    refused = run(lean / program, "--help", cwd=tmp_path)
+    extra = "server" if program == "inventory-server" else "cli"
+    assert refused.returncode != 0
+    assert f"pip install 'tillwire[{extra}]'" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_the_wheel_carries_the_schema_and_its_types(wheel: Path, root: Path) -> None:
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    expected = {
+        f"inventory_server/_schema/{path.relative_to(root / 'schema')}"
+        for path in (root / "schema").rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert "inventory_server/_schema/openrpc.json" in expected
+    assert expected | {"pos_client/py.typed", "inventory_server/py.typed"} <= carried
+
+
+def test_the_installed_program_finds_its_schema(lean: Path, tmp_path: Path, root: Path) -> None:
+    ask = "from inventory_server.resources import schema_path; print(schema_path('openrpc.json').read_text(), end='')"
+    assert succeed(lean / "python", "-I", "-c", ask, cwd=tmp_path) == (root / "schema/openrpc.json").read_text()
+
+
+def test_the_wheel_holds_nothing_else(wheel: Path) -> None:
+    tops = {name.partition("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"pos_client", "inventory_server"}
