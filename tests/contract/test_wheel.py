@@ -18,10 +18,12 @@ LIBRARY = sorted(name for name in SOURCES if name.partition(".")[0] == "pos_clie
 
 FOREIGN_MODULES = f"""
 import importlib, json, sys
+at_start = set(sys.modules)
 for name in {LIBRARY!r}:
     importlib.import_module(name)
-installed = [name for name, module in sys.modules.items() if "site-packages" in (getattr(module, "__file__", None) or "")]
-print(json.dumps(sorted({{name.partition(".")[0] for name in installed}} - {{"pos_client"}})))
+files = {{name: getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - at_start}}
+installed = {{name.partition(".")[0] for name, file in files.items() if "site-packages" in file}}
+print(json.dumps(sorted(installed - {{"pos_client"}})))
 """
 
 
