@@ -1,0 +1,98 @@
+"""A catalogue file becomes products; what does not map is reported with file and line."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from inventory_server.catalog_file import CatalogError, read_catalog
+from inventory_server.commands.catalog import chunks
+from inventory_server.store.catalog import Product
+from pos_client.baskets import Problem
+
+HEADER = "sku,name,unit,barcode,reorder_point"
+
+
+def read(path: Path, text: str | bytes, columns: dict[str, str] | None = None) -> tuple[list[Product], list[Problem]]:
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    problems: list[Problem] = []
+    return read_catalog(path, columns or {}, problems.append), problems
+
+
+def test_products_are_read_with_all_they_have(tmp_path: Path) -> None:
+    text = f"\ufeff{HEADER}\nA1,Apples,kg,20000001 20000018,1.5\n\nBANK CHARGES,,,,\n"
+    products, problems = read(tmp_path / "c.csv", text)
+    assert products == [Product("A1", "Apples", "kg", 150_000, ("20000001", "20000018")), Product("BANK CHARGES")]
+    assert problems == []
+
+
+def test_columns_may_have_other_names_and_files_may_be_compressed(tmp_path: Path) -> None:
+    text = gzip.compress(b"product_id,product_type\n25671,ICE\n")
+    products, _ = read(tmp_path / "c.csv.gz", text, {"sku": "product_id", "name": "product_type"})
+    assert products == [Product("25671", "ICE")]
+
+
+BAD_ROWS = [
+    ("A2,x,,,", None),
+    ("A2,x,,", "row: expected 5 cells as in the header, got 4"),
+    (",x,,,", "sku: expected 1 to 64 characters"),
+    (f"{'x' * 65},x,,,", "sku: expected 1 to 64 characters"),
+    ("A1,x,,,", "sku: expected every sku once, got 'A1' again after line 2"),
+    ("A2,x,,1234567,", "barcode: expected 8 to 14 digits, got '1234567'"),
+    ("A2,x,,,lots", "reorder_point: expected an exact number"),
+    ("A2,x,,,1.000001", "reorder_point: expected an exact number"),
+    ("A2,a\tb,,,", "name: expected at most 256 printable characters"),
+    (f"A2,,{'x' * 257},,", "unit: expected at most 256"),
+    (f"A2,{'x' * 200_000},,,", "row: expected CSV, got field larger than field limit"),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD_ROWS)
+def test_a_row_that_does_not_map_is_reported_with_its_line_and_the_rest_goes_on(
+    row: str, reason: str | None, tmp_path: Path
+) -> None:
+    path = tmp_path / "c.csv"
+    products, problems = read(path, f"{HEADER}\nA1,,,,\n{row}\nA3,,,,\n")
+    assert [product.sku for product in products if product.sku != "A2"] == ["A1", "A3"]
+    assert [str(problem).startswith(f"{path}:3: ") for problem in problems] == ([] if reason is None else [True])
+    assert all(reason is not None and reason in str(problem) for problem in problems)
+
+
+def test_bytes_that_are_no_utf8_are_reported(tmp_path: Path) -> None:
+    _, problems = read(tmp_path / "c.csv", f"{HEADER}\ncaf\xe9,,,,\nB,caf\xe9,,,\n".encode("latin-1"))
+    assert [problem.line for problem in problems] == [2, 3]
+
+
+BAD_FILES = [
+    ("c.csv", b"", "is empty: expected a header row with the columns sku, name"),
+    (
+        "c.csv",
+        b"product_id,name\n",
+        "no column 'sku'; it has product_id, name. Say which it is: --column sku=product_id",
+    ),
+    ("c.csv.gz", b"plain", "cannot be read: Not a gzipped file"),
+    ("c.csv.gz", gzip.compress(HEADER.encode() * 99)[:30], "is cut short or damaged"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "reason"), BAD_FILES)
+def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
+    name: str, content: bytes, reason: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CatalogError, match=reason):
+        read(tmp_path / name, content)
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="has no column 'id'; it has sku"):
+        read(tmp_path / "c.csv", "sku\n", {"sku": "id"})
+
+
+def test_a_large_catalogue_goes_out_in_commands_that_fit_a_frame() -> None:
+    products = [Product(f"sku{n}", "ü" * 200) for n in range(5000)]
+    parts = list(chunks(products))
+    assert len(parts) > 1
+    assert [product for part in parts for product in part] == products
+    assert list(chunks([])) == []
