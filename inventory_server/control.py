@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -19,6 +20,7 @@ from inventory_server.peer import Peer, Reply
 from inventory_server.store import Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.catalog import Product, import_products
 from inventory_server.store.ledger import Clock
+from inventory_server.store.reconcile import reopen
 from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
 
 REPLY_SECONDS = 60.0
@@ -53,7 +55,13 @@ class ImportProducts(Struct, frozen=True, tag=True):
     products: list[Product]
 
 
-Command = AddTerminal | RevokeTerminal | RotateTerminal | ImportProducts
+class ReopenPosting(Struct, frozen=True, tag=True):
+    """Let a refused posting be judged anew."""
+
+    id: UUID
+
+
+Command = ReopenPosting | AddTerminal | RevokeTerminal | RotateTerminal | ImportProducts
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
@@ -147,6 +155,8 @@ def _carry_out(connection: Connection, command: Command, now: int) -> int | None
             revoke_terminal(connection, terminal, now)
         case RotateTerminal(terminal, token):
             rotate_terminal(connection, terminal, token)
+        case ReopenPosting(posting_id):
+            reopen(connection, posting_id, now)
         case ImportProducts(products):
             return import_products(connection, products)
     return None

@@ -18,6 +18,16 @@ def next_head(head: bytes, posting_id: bytes, digest: bytes) -> bytes:
     return hashlib.sha256(head + posting_id + digest).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The control totals of a till's last goodbye; None for what it left out. `quantity` in 10⁻⁵."""
+
+    at: int
+    last_seq: int | None
+    count: int | None
+    quantity: int | None
+
+
 @dataclass(slots=True)
 class Lineage:
     """What HQ holds of one outbox file: all up to `acked_seq`, and the ranges beyond the first hole.
@@ -31,6 +41,7 @@ class Lineage:
     count: int = 0
     quantity: int = 0
     acked_at: int | None = None
+    said: Said | None = None
 
     @property
     def last_seq(self) -> int:
@@ -70,6 +81,18 @@ class Lineage:
                 self.beyond[-1] = (self.beyond[-1][0], last)
             else:
                 self.beyond.append((first, last))
+
+
+def disagreements(held: Lineage, said: Said) -> list[str]:
+    """Where the till's control totals differ from HQ's, in words; empty where they balance."""
+    pairs = (
+        ("last_seq", said.last_seq, held.last_seq),
+        ("count", said.count, held.count),
+        ("quantity", said.quantity, held.quantity),
+    )
+    return [
+        f"{name}: the till says {told}, HQ holds {holds}" for name, told, holds in pairs if told not in (None, holds)
+    ]
 
 
 def missing(held: Lineage, last_seq: int) -> list[Range]:

@@ -9,99 +9,23 @@ from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Insert, Lookup
+from inventory_server.store.rows import (
+    NEVER,
+    UNNAMED,
+    UNSEEN,
+    Posted,
+    Rejected,
+    Statements,
+    Terminal,
+    Void,
+    held_lineage,
+)
 from inventory_server.store.timetravel import counts_of, moved
 from inventory_server.work import Hello, Item, Post, Write
-from pos_client.messages import Line, Range
+from pos_client.messages import Line
 
 Key = tuple[str, str]
 """(location, sku)"""
-
-NEVER = 2**63 - 1
-"""The `expires_at` of a reservation that does not expire."""
-_UNSEEN = 0
-"""The `expires_at` of a reservation that was drawn on before HQ heard of it."""
-UNNAMED = b""
-"""The reservation that unnamed releases draw on."""
-
-_beyond_decoder = msgspec.json.Decoder(list[Range])
-
-
-class Posted(msgspec.Struct):
-    """A posting that the ledger holds."""
-
-    digest: bytes
-    position: int
-    recorded_at: int
-    flags: int
-
-
-class Rejected(msgspec.Struct):
-    """A recorded refusal; a reopened one may be judged anew under the same id and sequence number."""
-
-    code: str
-    reason: str
-    lineage: bytes | None
-    seq: int | None
-    reopened: bool
-
-
-class Void(msgspec.Struct):
-    """A row of `void`, in the order of its columns."""
-
-    voids: bytes
-    position: int
-    occurred_at: int
-    location: str | None
-
-
-class Terminal(msgspec.Struct):
-    """A row of `terminal`, in the order of its columns."""
-
-    terminal: str
-    role: str
-    location: str
-    token_hash: bytes | None
-    enrolled_at: int
-    revoked_at: int | None
-    epoch: int
-    head: bytes
-    lineage: bytes | None
-    contact_at: int | None
-    told_at: int | None
-    pending: int
-    dead: int
-    oldest_pending_at: int | None
-    closed_at: int | None
-
-
-class Statements:
-    """The set-based statements of the write path, rendered once and kept."""
-
-    def __init__(self) -> None:
-        self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
-        self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
-        columns = ("id", "digest", "position", "recorded_at", "flags")
-        self.postings = Lookup(t.posting, [t.posting.c.id], *(t.posting.c[name] for name in columns))
-        self.rejections = Lookup(t.rejection, [t.rejection.c.id])
-        self.voids = Lookup(t.void, [t.void.c.voids])
-        self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
-        self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
-        self.locations = Lookup(t.location, [t.location.c.location])
-        self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
-        self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
-        self.put_postings = Insert(t.posting)
-        self.put_movements = Insert(t.movement)
-        self.put_segments = Insert(t.segment)
-        self.put_levels = Insert(t.level, "replace")
-        self.put_terminals = Insert(t.terminal, "replace")
-        self.put_lineages = Insert(t.lineage, "replace")
-        self.put_counts = Insert(t.count, "replace")
-        self.put_reservations = Insert(t.reservation, "replace")
-        self.put_voids = Insert(t.void)
-        self.put_locations = Insert(t.location, "ignore")
-        self.put_rejections = Insert(t.rejection, "replace")
-        self.put_quarantine = Insert(t.quarantine, "ignore")
 
 
 class Batch:
@@ -167,9 +91,7 @@ class Batch:
         for key in wanted:
             self.lineages.setdefault(key, Lineage())
         for row in self._sql.lineages(self._connection, list(wanted)):
-            name, lineage, acked_seq, beyond, count, quantity, acked_at = row
-            held = Lineage(acked_seq, _beyond_decoder.decode(beyond), count, quantity, acked_at)
-            self.lineages[name, lineage] = held
+            self.lineages[row[0], row[1]] = held_lineage(row)
 
     def _read_identities(self, ids: set[bytes]) -> None:
         keys = [(id_,) for id_ in ids]
@@ -270,13 +192,13 @@ class Batch:
         key = (movement.reservation or UNNAMED, movement.location, movement.sku)
         if key not in self._reservations:
             rows = self._sql.reservations(self._connection, [key])
-            unseen = NEVER if key[0] == UNNAMED else _UNSEEN
+            unseen = NEVER if key[0] == UNNAMED else UNSEEN
             self._reservations[key] = [rows[0].remaining, rows[0].expires_at] if rows else [0, unseen]
         state = self._reservations[key]
         state[0] += movement.quantity
         state[1] = state[1] if expires_at is None else expires_at
         self._changed_reservations.add(key)
-        return state[1] != _UNSEEN
+        return state[1] != UNSEEN
 
     # ------------------------------------------------------------------------------ looking back
 
@@ -364,7 +286,10 @@ class Batch:
     def _lineage_row(self, key: tuple[str, bytes]) -> tuple[object, ...]:
         held = self.lineages[key]
         beyond = msgspec.json.encode(held.beyond).decode()
-        return (*key, held.acked_seq, beyond, held.count, held.quantity, held.acked_at)
+        said: tuple[int | None, ...] = (None, None, None, None)
+        if held.said is not None:
+            said = (held.said.at, held.said.last_seq, held.said.count, held.said.quantity)
+        return (*key, held.acked_seq, beyond, held.count, held.quantity, held.acked_at, *said)
 
 
 def _lines(item: Item) -> list[Line]:

@@ -9,7 +9,8 @@ from msgspec import UnsetType
 from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Account, Count, Movement
-from inventory_server.store.batch import NEVER, Batch, Posted
+from inventory_server.store.batch import Batch
+from inventory_server.store.rows import NEVER, Posted
 from inventory_server.work import Item, Speaker
 from pos_client.exact import micros, unscaled, utc_offset_minutes
 from pos_client.messages import Body

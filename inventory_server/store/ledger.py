@@ -10,8 +10,9 @@ from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.lineage import Lineage, next_head
 from inventory_server.store import speakers
-from inventory_server.store.batch import Batch, Posted, Rejected, Statements, Terminal
+from inventory_server.store.batch import Batch
 from inventory_server.store.entries import Refusal, enter
+from inventory_server.store.rows import Posted, Rejected, Statements, Terminal
 from inventory_server.store.speakers import known_terminal
 from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
 from pos_client.errors import ErrorCode, RequestError

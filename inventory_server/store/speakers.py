@@ -7,12 +7,13 @@ import hmac
 
 from msgspec import UnsetType
 
-from inventory_server.lineage import FIRST_HEAD, Lineage, missing
-from inventory_server.store.batch import Batch, Terminal
+from inventory_server.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
+from inventory_server.store.batch import Batch
+from inventory_server.store.rows import Terminal
 from inventory_server.work import Bye, Hello, Ping, Speaker, Welcome
 from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import micros, unscaled
-from pos_client.messages import ByeResult, OutboxReport, Totals
+from pos_client.exact import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
+from pos_client.messages import ByeParams, ByeResult, OutboxReport, Totals
 
 
 def token_hash(token: str) -> bytes:
@@ -48,28 +49,48 @@ def ping(batch: Batch, said: Ping) -> None:
         _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
 
 
-def bye(batch: Batch, said: Bye) -> ByeResult:
-    """Compare the control totals of a lineage; close a till\'s day when they balance."""
-    known, totals = known_terminal(batch, said.speaker), said.totals
-    lineage_id = said.speaker.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
-    figures = (totals.last_seq, totals.count, totals.quantity)
-    if lineage_id is None or all(isinstance(total, UnsetType) for total in figures):
+def bye(batch: Batch, goodbye: Bye) -> ByeResult:
+    """Compare the control totals of a lineage; close a till's day when they balance."""
+    known, totals = known_terminal(batch, goodbye.speaker), goodbye.totals
+    lineage_id = goodbye.speaker.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
+    said = _said(totals, batch.now)
+    if lineage_id is None or (said.last_seq, said.count, said.quantity) == (None, None, None):
         return ByeResult("closed", [])
-    batch.read_lineages({(known.terminal, lineage_id.bytes)} - batch.lineages.keys())
-    held = batch.lineages[known.terminal, lineage_id.bytes]
-    expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
-    lacking = missing(held, held.last_seq if isinstance(totals.last_seq, UnsetType) else totals.last_seq)
-    agreed = all(
-        isinstance(total, UnsetType) or total == wanted
-        for total, wanted in zip(figures, (expected.last_seq, expected.count, expected.quantity), strict=True)
-    )
-    balanced = agreed and not lacking
+    key = (known.terminal, lineage_id.bytes)
+    batch.read_lineages({key} - batch.lineages.keys())
+    held = batch.lineages[key]
+    held.said = said
+    lacking = missing(held, held.last_seq if said.last_seq is None else said.last_seq)
+    balanced = not lacking and not disagreements(held, said)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
-    if balanced and not known.pending and known.epoch == said.speaker.epoch:
+    if balanced and not known.pending and known.epoch == goodbye.speaker.epoch:
         known.closed_at = batch.now
     batch.changed_terminals.add(known.terminal)
+    batch.changed_lineages.add(key)
+    expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
     return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
+
+
+def _said(totals: ByeParams, now: int) -> Said:
+    quantity: int | None = None
+    if not isinstance(totals.quantity, UnsetType):
+        try:
+            quantity = scaled(totals.quantity, TOTAL_MAX)
+        except ValueError as error:
+            raise RequestError(
+                ErrorCode.invalid_params,
+                "The control total is no sum of quantities.",
+                path="$.quantity",
+                expected=f"an exact number with at most {QUANTITY_PLACES} decimals",
+                came=str(totals.quantity)[:40],
+            ) from error
+    return Said(
+        now,
+        None if isinstance(totals.last_seq, UnsetType) else totals.last_seq,
+        None if isinstance(totals.count, UnsetType) else totals.count,
+        quantity,
+    )
 
 
 def known_terminal(batch: Batch, speaker: Speaker) -> Terminal:

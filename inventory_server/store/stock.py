@@ -15,8 +15,9 @@ from inventory_server.config import Settings
 from inventory_server.inventory import Level
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
-from inventory_server.store.batch import UNNAMED, Key
+from inventory_server.store.batch import Key
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
+from inventory_server.store.rows import UNNAMED
 from inventory_server.store.timetravel import Moment, level_at, position_at, reserved_at
 from inventory_server.work import Stock
 from pos_client.exact import Quantity, instant, micros, scaled, unscaled

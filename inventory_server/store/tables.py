@@ -55,8 +55,13 @@ lineage = Table(
     Column("count", BigInteger, nullable=False),
     Column("quantity", BigInteger, nullable=False),
     Column("acked_at", BigInteger),
+    Column("said_at", BigInteger),
+    Column("said_last_seq", BigInteger),
+    Column("said_count", BigInteger),
+    Column("said_quantity", BigInteger),
     sqlite_with_rowid=False,
 )
+"""What HQ holds of each outbox file, and the control totals that the till last said goodbye with."""
 
 ledger = Table(
     "ledger",

@@ -53,6 +53,10 @@ def upgrade() -> None:
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("acked_at", sa.BigInteger(), nullable=True),
+        sa.Column("said_at", sa.BigInteger(), nullable=True),
+        sa.Column("said_last_seq", sa.BigInteger(), nullable=True),
+        sa.Column("said_count", sa.BigInteger(), nullable=True),
+        sa.Column("said_quantity", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("terminal", "lineage", name=op.f("pk_lineage")),
         sqlite_with_rowid=False,
     )

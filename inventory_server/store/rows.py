@@ -1,0 +1,107 @@
+"""Rows of the store as the write path holds them, and the set-based statements that read and write them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from inventory_server.lineage import Lineage, Said
+from inventory_server.store import tables as t
+from inventory_server.store.bulk import Insert, Lookup
+from pos_client.messages import Range
+
+NEVER = 2**63 - 1
+"""The `expires_at` of a reservation that does not expire."""
+UNSEEN = 0
+"""The `expires_at` of a reservation that was drawn on before HQ heard of it."""
+UNNAMED = b""
+"""The reservation that unnamed releases draw on."""
+
+_beyond_decoder = msgspec.json.Decoder(list[Range])
+
+
+class Posted(msgspec.Struct):
+    """A posting that the ledger holds."""
+
+    digest: bytes
+    position: int
+    recorded_at: int
+    flags: int
+
+
+class Rejected(msgspec.Struct):
+    """A recorded refusal; a reopened one may be judged anew under the same id and sequence number."""
+
+    code: str
+    reason: str
+    lineage: bytes | None
+    seq: int | None
+    reopened: bool
+
+
+class Void(msgspec.Struct):
+    """A row of `void`, in the order of its columns."""
+
+    voids: bytes
+    position: int
+    occurred_at: int
+    location: str | None
+
+
+class Terminal(msgspec.Struct):
+    """A row of `terminal`, in the order of its columns."""
+
+    terminal: str
+    role: str
+    location: str
+    token_hash: bytes | None
+    enrolled_at: int
+    revoked_at: int | None
+    epoch: int
+    head: bytes
+    lineage: bytes | None
+    contact_at: int | None
+    told_at: int | None
+    pending: int
+    dead: int
+    oldest_pending_at: int | None
+    closed_at: int | None
+
+
+class Statements:
+    """The set-based statements of the write path, rendered once and kept."""
+
+    def __init__(self) -> None:
+        self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
+        self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
+        columns = ("id", "digest", "position", "recorded_at", "flags")
+        self.postings = Lookup(t.posting, [t.posting.c.id], *(t.posting.c[name] for name in columns))
+        self.rejections = Lookup(t.rejection, [t.rejection.c.id])
+        self.voids = Lookup(t.void, [t.void.c.voids])
+        self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
+        self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
+        self.locations = Lookup(t.location, [t.location.c.location])
+        self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
+        self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
+        self.put_postings = Insert(t.posting)
+        self.put_movements = Insert(t.movement)
+        self.put_segments = Insert(t.segment)
+        self.put_levels = Insert(t.level, "replace")
+        self.put_terminals = Insert(t.terminal, "replace")
+        self.put_lineages = Insert(t.lineage, "replace")
+        self.put_counts = Insert(t.count, "replace")
+        self.put_reservations = Insert(t.reservation, "replace")
+        self.put_voids = Insert(t.void)
+        self.put_locations = Insert(t.location, "ignore")
+        self.put_rejections = Insert(t.rejection, "replace")
+        self.put_quarantine = Insert(t.quarantine, "ignore")
+
+
+def held_lineage(row: Any) -> Lineage:
+    """The lineage of a row of `lineage`."""
+    _, _, acked_seq, beyond, count, quantity, acked_at, said_at, *said = row
+    held = Lineage(acked_seq, _beyond_decoder.decode(beyond), count, quantity, acked_at)
+    if said_at is not None:
+        held.said = Said(said_at, *said)
+    return held
