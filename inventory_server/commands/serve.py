@@ -15,11 +15,12 @@ import click
 from inventory_server.app import Application, now_microseconds
 from inventory_server.commands.options import db_option, load_settings
 from inventory_server.control import ControlServer
-from inventory_server.listener import Address
 from inventory_server.store import open_store
 from pos_client import console
 from pos_client.messages import DEFAULT_PORT
 
+Address = tuple[str, int] | str
+"""A host and port, or the path of a Unix socket."""
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 
 

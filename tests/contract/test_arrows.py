@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS: dict[str, list[str]] = {
     "messages": [f"pos_client.{name}" for name in ("errors", "exact", "messages", "complaints", "wire")],
     "till": ["pos_client"],
-    "till commands": ["pos_client.cli", "pos_client.replay_command"],
+    "till commands": ["pos_client.cli", "pos_client.commands"],
     "console": ["pos_client.console"],
     "rules": [f"inventory_server.{name}" for name in ("inventory", "completeness", "lineage")],
     "config": ["inventory_server.config"],

@@ -1,0 +1,1 @@
+"""The commands of `pos-client`: one small function each. They need the `cli` extra."""

@@ -1,0 +1,155 @@
+"""`pos-client outbox`: what the till holds, what was refused for good, and how to send that again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import click
+import msgspec
+
+from pos_client import console
+from pos_client.exact import instant
+from pos_client.messages import Body
+from pos_client.outbox import Outbox
+
+_SHOWN = 100
+_SHOWN_BYTES = 1 << 24
+_PARKED = {"id": False, "reference": False, "occurred at": False, "parked at": False, "code": False, "reason": False}
+_PENDING = {"seq": True, "id": False, "type": False, "occurred at": False, "lines": True, "reference": False}
+
+outbox_option = click.option(
+    "--outbox",
+    envvar="TILLWIRE_OUTBOX",
+    default="till.db",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The till's outbox file.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+
+
+def open_outbox(path: Path) -> Outbox:
+    """The outbox at `path`, which must be there: looking at one must not make one."""
+    if not path.exists():
+        raise console.CommandError(f"There is no outbox {path}: check the path, or sell something first.")
+    return Outbox(path)
+
+
+@click.group("outbox")
+def outbox() -> None:
+    """Look into the till's outbox and mend it."""
+
+
+@outbox.command("list")
+@outbox_option
+@json_option
+def pending(outbox: Path, as_json: bool) -> int:
+    """Show what waits for HQ."""
+    box = open_outbox(outbox)
+    try:
+        counts, entries = box.counts(), box.next_batch(_SHOWN, _SHOWN_BYTES)
+    finally:
+        box.close()
+    bodies = [(entry, msgspec.json.decode(entry.body, type=Body)) for entry in entries]
+    if as_json:
+        shown = [{"seq": entry.seq, "id": entry.id, "body": body} for entry, body in bodies]
+        click.echo(console.to_json({"pending": counts.pending, "postings": shown}))
+        return console.OK
+    rows = [
+        [
+            str(entry.seq),
+            str(entry.id),
+            body.type,
+            f"{body.occurred_at:%Y-%m-%d %H:%M:%S%z}",
+            str(len(body.lines)) if isinstance(body.lines, list) else "",
+            body.reference if isinstance(body.reference, str) else "",
+        ]
+        for entry, body in bodies
+    ]
+    console.print_table(_PENDING, rows)
+    click.echo(f"{counts.pending:,} pending, {min(_SHOWN, counts.pending):,} shown; {counts.parked:,} parked.")
+    return console.OK
+
+
+@outbox.command("parked")
+@outbox_option
+@json_option
+def parked(outbox: Path, as_json: bool) -> int:
+    """Show what HQ has refused for good; exit code 1 where there is any."""
+    box = open_outbox(outbox)
+    try:
+        found = list(box.parked())
+    finally:
+        box.close()
+    if as_json:
+        click.echo(console.to_json(found))
+    else:
+        rows = [
+            [str(one.id), one.reference or "", one.occurred_at, one.parked_at, one.code, one.reason] for one in found
+        ]
+        console.print_table(_PARKED, rows)
+    return console.FOUND_PROBLEMS if found else console.OK
+
+
+@outbox.command("export")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
+@outbox_option
+def export(file: Path, outbox: Path) -> int:
+    """Write the parked postings to FILE (`-`: standard output), one JSON object a line."""
+    box = open_outbox(outbox)
+    try:
+        if str(file) == "-":
+            written = box.export_parked(sys.stdout)
+        else:
+            with file.open("x", encoding="utf-8") as target:
+                written = box.export_parked(target)
+    except OSError as error:
+        raise console.CommandError(f"{file} cannot be written: {error.strerror}. Name a new file.") from error
+    finally:
+        box.close()
+    click.echo(f"{written:,} parked postings written.", err=True)
+    return console.OK
+
+
+@outbox.command("redrive")
+@click.argument("ids", nargs=-1, type=click.UUID)
+@click.option("--all", "everything", is_flag=True, help="Send all parked postings again.")
+@outbox_option
+def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
+    """Make parked postings pending again, with the same ids and bytes.
+
+    HQ gives the same answer as before until an operator there has reopened the id.
+    """
+    if bool(ids) == everything:
+        raise click.UsageError("Name the ids of parked postings, or give --all.")
+    box = open_outbox(outbox)
+    try:
+        chosen = [one.id for one in box.parked()] if everything else ids
+        for posting_id in chosen:
+            box.redrive(posting_id)
+    finally:
+        box.close()
+    click.echo(f"{len(chosen):,} postings are pending again.")
+    return console.OK
+
+
+def counts_of(path: Path) -> dict[str, object]:
+    """What `pos-client status` says of an outbox."""
+    box = open_outbox(path)
+    try:
+        counts, totals = box.counts(), box.totals()
+    finally:
+        box.close()
+    oldest = counts.oldest_pending_at
+    return {
+        "outbox": str(path),
+        "lineage": totals.lineage,
+        "last_seq": totals.last_seq,
+        "pending": counts.pending,
+        "oldest_pending_at": None if oldest is None else instant(oldest),
+        "parked": counts.parked,
+        "delivered": totals.count,
+    }
