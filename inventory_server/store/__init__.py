@@ -37,6 +37,7 @@ class Store:
                     engine.assert_schema(connection, path)
                 self._reading = engine.reading_engine(path)
                 self._writer = Writer(self._writing, Ledger(settings, clock), settings, on_fatal)
+                self._writer.start()
         except BaseException:
             self._lock.release()
             raise

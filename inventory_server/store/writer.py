@@ -34,19 +34,20 @@ _UNTRUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTAD
 class Ticket:
     """One waiter's place in the queue: its work, and later its outcome or error."""
 
-    __slots__ = ("_done", "error", "outcome", "weight", "work")
+    __slots__ = ("_done", "error", "outcome", "settled", "weight", "work")
 
     def __init__(self, work: Write | Job) -> None:
         self.work = work
         self.weight = len(work.items) if isinstance(work, Post) else 1
         self.outcome: Any = None
         self.error: Exception | None = None
+        self.settled = False
         self._done = threading.Lock()
         self._done.acquire()
 
     def settle(self, outcome: Any, error: Exception | None = None) -> None:
         """Wake the waiter with an outcome or an error."""
-        self.outcome, self.error = outcome, error
+        self.outcome, self.error, self.settled = outcome, error, True
         self._done.release()
 
     def wait(self) -> Any:
@@ -75,6 +76,9 @@ class Writer:
         self._closing = False
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
+
+    def start(self) -> None:
+        """Carry out what waits on a thread of its own, until `close`."""
         self._thread.start()
 
     def perform(self, work: Write | Job) -> Any:
@@ -82,6 +86,10 @@ class Writer:
 
         Raises RequestError (`busy`, `draining`, or what the work itself earned) and `OutcomeUnknown`.
         """
+        return self.submit(work).wait()
+
+    def submit(self, work: Write | Job) -> Ticket:
+        """Have `work` committed like `perform` does, without waiting for it."""
         ticket = Ticket(work)
         with self._lock:
             if self._failure is not None:
@@ -93,7 +101,7 @@ class Writer:
             self._waiting.append(ticket)
             self._weight += ticket.weight
             self._arrived.notify()
-        return ticket.wait()
+        return ticket
 
     def close(self) -> None:
         """Carry out what waits, then stop; nothing new is taken."""
@@ -109,12 +117,21 @@ class Writer:
     # ------------------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        while tickets := self._take():
-            try:
-                self._commit(tickets)
-            except OutcomeUnknown as error:
-                self._fail(tickets, error)
-                return
+        while self.step():
+            pass
+
+    def step(self) -> bool:
+        """Wait for work and carry out one commit of it; False once there is nothing more to do, or no trust left.
+
+        The writer's thread does nothing else; the simulator calls it on a virtual clock.
+        """
+        tickets = self._take()
+        try:
+            self._commit(tickets)
+        except OutcomeUnknown as error:
+            self._fail(tickets, error)
+            return False
+        return bool(tickets)
 
     def _take(self) -> list[Ticket]:
         """All that waits, up to one commit's worth; an empty list when closing and nothing is left."""
@@ -187,7 +204,7 @@ class Writer:
         log.critical("store_failed reason=%s", error)
         with self._lock:
             self._failure = error
-            unserved = [*tickets, *self._waiting]
+            unserved = [ticket for ticket in (*tickets, *self._waiting) if not ticket.settled]
             self._waiting.clear()
         for ticket in unserved:
             ticket.settle(None, error)
