@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from msgspec import UNSET, Raw
@@ -17,19 +17,17 @@ from pos_client.baskets import Posting, Till
 from pos_client.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
 from pos_client.messages import (
     ByeParams,
-    ByeResult,
     HelloParams,
     HelloResult,
     Message,
     PingParams,
-    PingResult,
     PostingResult,
     PostItem,
     PostParams,
     PostResult,
 )
 
-M = TypeVar("M", bound=Message)
+T = TypeVar("T")
 Note = Callable[[Sequence[Posting], Sequence[PostingResult]], None]
 _ITEM_BYTES = 128
 """More than what stands around a body in a frame, in bytes."""
@@ -45,8 +43,8 @@ class ReplayError(TillwireError):
 class Link(Protocol):
     """A connection to HQ: `request` raises RequestError or ConnectionLost, `close` never."""
 
-    def request(self, method: str, params: Message, result: type[M]) -> M:
-        """Send one request and wait for its result."""
+    def request(self, method: str, params: Message) -> Any:
+        """Send one request and wait for its typed result."""
 
     def close(self) -> None:
         """Hang up."""
@@ -61,7 +59,7 @@ class Patience:
     rng: random.Random
     stopping: threading.Event
 
-    def insist(self, step: Callable[[], M], hang_up: Callable[[], None]) -> M:
+    def insist(self, step: Callable[[], T], hang_up: Callable[[], None]) -> T:
         """Do `step` until HQ answers it, hanging up and backing off with jitter before each new try.
 
         Raises what HQ said where trying again cannot help, ReplayError when patience ends.
@@ -142,7 +140,7 @@ class SimulatedTill:
     def ping_if_idle(self, idle_seconds: float) -> None:
         """Say a word on an open connection that said none for `idle_seconds`."""
         if self._link is not None and self._patience.clock() - self._spoke_at >= idle_seconds:
-            self._patience.insist(lambda: self._ask("ping", PingParams(), PingResult), self.close)
+            self._patience.insist(lambda: self._ask("ping", PingParams()), self.close)
 
     def close(self) -> None:
         """Hang up; the next request connects anew."""
@@ -150,18 +148,17 @@ class SimulatedTill:
             self._link.close()
             self._link = None
 
-    def _post(self, until: int | None) -> PostResult:
+    def _post(self, until: int | None) -> None:
         self._connected()
         chosen = self._frame(until)
         items = [
             PostItem(id=posting.id, body=Raw(posting.body), seq=self._sent + nth)
             for nth, posting in enumerate(chosen, start=1)
         ]
-        result = self._ask("post", PostParams(items, self._parent), PostResult)
+        result: PostResult = self._ask("post", PostParams(items, self._parent))
         self._parent = result.parent
         self._sent += len(chosen)
         self._note(chosen, result.results)
-        return result
 
     def _frame(self, until: int | None) -> Sequence[Posting]:
         """The next postings that fit HQ's limits for one frame, at least one."""
@@ -178,11 +175,11 @@ class SimulatedTill:
             chosen.append(posting)
         return chosen
 
-    def _bye(self) -> ByeResult:
-        return self._ask("bye", ByeParams(lineage=self._lineage, last_seq=self._sent, pending=0), ByeResult)
+    def _bye(self) -> None:
+        self._ask("bye", ByeParams(lineage=self._lineage, last_seq=self._sent, pending=0))
 
-    def _ask(self, method: str, params: Message, result: type[M]) -> M:
-        answer = self._connected().request(method, params, result)
+    def _ask(self, method: str, params: Message) -> Any:
+        answer = self._connected().request(method, params)
         self._spoke_at = self._patience.clock()
         return answer
 
@@ -198,7 +195,6 @@ class SimulatedTill:
                     location=self._till.location if self._token is None else UNSET,
                     app="pos-client replay",
                 ),
-                HelloResult,
             )
             self._parent = self._hello.parent
         return self._link

@@ -1,14 +1,19 @@
-"""`inventory-server db`, `verify` and `status`: the ledger itself."""
+"""`inventory-server db`, `verify`, `status`, `reconcile` and `postings`: the ledger itself."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
+from uuid import UUID
 
 import click
 
-from inventory_server.commands.options import db_option, json_option
+from inventory_server.app import now_microseconds
+from inventory_server.commands.options import db_option, json_option, when
+from inventory_server.config import Settings
+from inventory_server.control import ReopenPosting, administer
 from inventory_server.store import read_store, upgrade
 from inventory_server.store.proof import Proof, prove
+from inventory_server.store.reconcile import Finding, Overview, Waiting, overview, reconcile, waiting
 from pos_client import console
 
 
@@ -52,3 +57,65 @@ def show_proof(proof: Proof) -> None:
     if proof.mismatches > len(proof.findings):
         click.echo(f"… and {proof.mismatches - len(proof.findings):,} more.", err=True)
     click.echo("The proof holds." if proof.holds else f"The proof fails: {proof.mismatches:,} mismatches.")
+
+
+@click.command("status")
+@db_option
+@json_option
+def status(db: str, as_json: bool) -> int:
+    """Show what the ledger holds, at a glance."""
+    found: Overview = read_store(db, overview)
+    if as_json:
+        click.echo(console.to_json({"db": db, **asdict(found)}))
+        return console.OK
+    shown = {name: f"{value:,}" for name, value in asdict(found).items() if name != "recorded_at"}
+    shown["last recorded"] = when(found.recorded_at)
+    console.print_table({"ledger": False, db: True}, [[name, value] for name, value in shown.items()])
+    return console.OK
+
+
+@click.command("reconcile")
+@db_option
+@json_option
+def reconcile_command(db: str, as_json: bool) -> int:
+    """Compare every till's last word with the ledger; exit code 1 where one does not agree."""
+    findings: list[Finding] = read_store(db, reconcile)
+    open_ones = [finding for finding in findings if finding.differences]
+    if as_json:
+        click.echo(console.to_json(findings))
+    else:
+        columns = {"location": False, "terminal": False, "last contact": False, "differences": False}
+        rows = [[one.location, one.terminal, when(one.contact_at), "; ".join(one.differences)] for one in open_ones]
+        console.print_table(columns, rows)
+        click.echo(f"{len(findings) - len(open_ones):,} outboxes agree, {len(open_ones):,} do not.")
+    return console.FOUND_PROBLEMS if open_ones else console.OK
+
+
+@click.group("postings")
+def postings() -> None:
+    """Postings that wait for a person."""
+
+
+@postings.command("waiting")
+@db_option
+@json_option
+def waiting_postings(db: str, as_json: bool) -> int:
+    """Show what was refused or is in quarantine; exit code 1 where there is any."""
+    found: list[Waiting] = read_store(db, waiting)
+    if as_json:
+        click.echo(console.to_json(found))
+    else:
+        columns = {"id": False, "kind": False, "terminal": False, "recorded at": False, "reason": False}
+        rows = [[one.id, one.kind, one.terminal, when(one.recorded_at), one.reason] for one in found]
+        console.print_table(columns, rows)
+    return console.FOUND_PROBLEMS if found else console.OK
+
+
+@postings.command("reopen")
+@click.argument("posting_id", type=click.UUID, metavar="ID")
+@db_option
+def reopen(posting_id: UUID, db: str) -> int:
+    """Let the refused posting ID be judged anew when its till sends it again (pos-client outbox redrive)."""
+    administer(db, ReopenPosting(posting_id), Settings(), now_microseconds)
+    click.echo(f"{posting_id} will be judged anew when its till sends it again.")
+    return console.OK

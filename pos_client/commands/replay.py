@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,10 @@ import click
 
 from pos_client import console
 from pos_client.baskets import Problem, SalesFiles, Till
+from pos_client.commands.hq import server_option
+from pos_client.connection import Address, Connection
 from pos_client.mapping import SalesMapping, load_mapping
 from pos_client.replay import Outcome, Pace, Replay
-from pos_client.replaytill import Link
 
 _LISTS = ("basket", "timestamp", "order")
 
@@ -36,7 +37,7 @@ class Speed(click.ParamType[float | None]):
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--server", envvar="TILLWIRE_SERVER", default="127.0.0.1", show_default=True, help="HQ's address.")
+@server_option
 @click.option("--mapping", "mapping_file", type=click.Path(path_type=Path), help="TOML file that maps the columns.")
 @click.option("--source", help="A lasting name for where the sales come from; part of every id.")
 @click.option(
@@ -57,8 +58,7 @@ class Speed(click.ParamType[float | None]):
 @click.option("--token-file", type=click.Path(path_type=Path), help="Lines of: terminal, blank, token.")
 @click.option("--patience", type=click.FloatRange(0), default=60, show_default=True, help="Seconds HQ may be away.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-@click.pass_obj
-def replay(connect: Callable[[str], Link], /, files: Sequence[Path], **options: Any) -> int:
+def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
     """Post the sales in CSV FILES (also .csv.gz) to HQ through simulated tills.
 
     Every location and lane becomes a till. Running it again counts nothing twice. A row that does not map is
@@ -69,7 +69,7 @@ def replay(connect: Callable[[str], Link], /, files: Sequence[Path], **options: 
     read = _read(mapping, files)
     tills = read.tills(options["tills"])
     reading_seconds = time.monotonic() - started
-    outcome = _post(tills, lambda: connect(options["server"]), options)
+    outcome = _post(tills, server, options)
     seconds = time.monotonic() - started - reading_seconds
     _report_refused(outcome)
     summary = _summary(read, tills, outcome, reading_seconds, seconds)
@@ -111,9 +111,11 @@ def _report(problem: Problem) -> None:
     click.echo(str(problem), err=True)
 
 
-def _post(tills: Sequence[Till], connect: Callable[[], Link], options: dict[str, Any]) -> Outcome:
+def _post(tills: Sequence[Till], server: Address, options: dict[str, Any]) -> Outcome:
     pace = Pace(options["speed"], options["workers"], options["patience"])
-    work = Replay(tills, connect, pace, _tokens(options["token_file"]), time.monotonic, random.Random())
+    work = Replay(
+        tills, lambda: Connection.open(server), pace, _tokens(options["token_file"]), time.monotonic, random.Random()
+    )
     with console.progress_bar("posting, sales", sum(len(till.postings) for till in tills)) as progress:
         return work.run(progress)
 

@@ -27,7 +27,7 @@ LAYERS: dict[str, list[str]] = {
     "store": ["inventory_server.store"],
     "composition": ["inventory_server.app", "inventory_server.control"],
     "migrations": ["schema.migrations"],
-    "query command": ["inventory_server.stock_query", "inventory_server.stock_report"],
+    "query command": [f"inventory_server.stock_{name}" for name in ("query", "command", "report")],
     "server commands": ["inventory_server.cli", "inventory_server.commands", "inventory_server.catalog_file"],
     "nothing": ["inventory_server"],
 }
@@ -63,7 +63,7 @@ ARROWS: dict[str, list[str]] = {
         "msgspec",
     ],
     "migrations": ["store", *SQL],
-    "query command": ["console", "messages", "till", "msgspec", *CLI],
+    "query command": ["console", "till commands", "messages", "till", "msgspec", *CLI],
     "server commands": ["composition", "config", "store", "resources", "console", "messages", "till", "msgspec", *CLI],
     "nothing": [],
 }

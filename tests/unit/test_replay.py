@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -32,7 +32,6 @@ from pos_client.messages import (
 from pos_client.replay import Outcome, Pace, Replay
 from pos_client.replaytill import ReplayError, lineage_of, terminal_name
 
-M = TypeVar("M", bound=Message)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -65,12 +64,11 @@ class FakeLink:
         self.hq = hq
         self.terminal = ""
 
-    def request(self, method: str, params: Message, result: type[M]) -> M:
+    def request(self, method: str, params: Message) -> Any:
         self.hq.before(method)
         with self.hq.lock:
             answer: Any = getattr(self, f"_{method}")(params)
         self.hq.after(method)
-        assert isinstance(answer, result)
         return answer
 
     def close(self) -> None:

@@ -1,0 +1,161 @@
+"""The command `stock-query`: a client of the protocol, it never touches the store."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from inventory_server import stock_report
+from pos_client import console
+from pos_client.commands.hq import server_option, terminal_option, token_option
+from pos_client.connection import Address, Connection
+from pos_client.messages import HelloParams, StockParams, StockResult
+from pos_client.rows import read_quantity
+
+PROGRAM = "stock-query"
+TERMINAL = "stock-query"
+"""Who asks where no terminal is named; a server in development mode enrols it."""
+
+
+class Moment(click.ParamType[datetime]):
+    """An instant; without an offset it is in the time zone of this machine."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The instant in `value`."""
+        try:
+            return datetime.fromisoformat(str(value)).astimezone()
+        except (ValueError, OverflowError):
+            return self.fail(f"expected an instant like 2026-03-01T14:00+01:00, got {value!r}", param, ctx)
+
+
+class KnownAt(Moment):
+    """An instant, or a position of the ledger."""
+
+    name = "instant|position"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The position or instant in `value`."""
+        text = str(value)
+        return int(text) if text.isascii() and text.isdigit() else super().convert(value, param, ctx)
+
+
+class Below(click.ParamType[Raw]):
+    """`reorder`, or a quantity."""
+
+    name = "reorder|N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Raw:
+        """The JSON text of `below`."""
+        if value == "reorder":
+            return Raw(b'"reorder_point"')
+        try:
+            return Raw(msgspec.json.encode(read_quantity(str(value))))
+        except ValueError as error:
+            return self.fail(f"expected reorder or {error}, got {value!r}", param, ctx)
+
+
+@click.command(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("skus", nargs=-1, metavar="[SKU]...")
+@click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable.")
+@click.option("--barcode", help="The sku with this barcode.")
+@click.option("--below", type=Below(), help="Only what is available below its reorder point, or below a quantity.")
+@click.option("--negative", is_flag=True, help="Only what is below zero on hand.")
+@click.option("--as-of", type=Moment(), help="The stock at an instant of the past.")
+@click.option("--known-at", type=KnownAt(), help="... as HQ knew it at an instant or position.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@server_option
+@terminal_option
+@token_option
+@click.version_option(package_name="tillwire", prog_name=PROGRAM)
+def stock_query(
+    skus: Sequence[str], locations: Sequence[str], form: str, server: Address, terminal: str | None, token: str | None,
+    **filters: Any,
+) -> int:  # fmt: skip
+    """Show the stock of SKU..., of everything if none is named, and how complete the figures are.
+
+    What HQ has never heard of is named on stderr; the exit code is 1 where that is all that was asked for.
+    Ask with a terminal of the role reader or operator: asking as a till would interrupt that till.
+    """
+    question = StockParams(
+        skus=list(skus) or UNSET,
+        locations=list(locations) or UNSET,
+        gtin=filters["barcode"] or UNSET,
+        below=_given(filters["below"]),
+        negative=True if filters["negative"] else UNSET,
+        as_of=_given(filters["as_of"]),
+        known_at=_given(filters["known_at"]),
+    )
+    connection = Connection.open(server)
+    try:
+        connection.hello(HelloParams(terminal=terminal or TERMINAL, token=token or UNSET, app=PROGRAM))
+        answer = whole_answer(connection, question)
+        connection.request("bye")
+    finally:
+        connection.close()
+    show(answer, form)
+    return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
+
+
+def _given(value: Any) -> Any:
+    return UNSET if value is None else value
+
+
+def whole_answer(connection: Connection, question: StockParams) -> StockResult:
+    """All pages of the answer as one; `position` is that of the first page."""
+    pages = list(_pages(connection, question))
+    return msgspec.structs.replace(
+        pages[0],
+        items=list(itertools.chain.from_iterable(page.items for page in pages)),
+        completeness={place: told for page in pages for place, told in page.completeness.items()},
+        cursor=None,
+    )
+
+
+def _pages(connection: Connection, question: StockParams) -> Iterator[StockResult]:
+    while True:
+        page: StockResult = connection.request("stock", question)
+        yield page
+        if page.cursor is None:
+            return
+        question = msgspec.structs.replace(question, cursor=page.cursor)
+
+
+def show(answer: StockResult, form: str) -> None:
+    """Print `answer` as a table, JSON or CSV; only JSON carries the completeness on stdout as well."""
+    for named in stock_report.unknown(answer.unknown):
+        click.echo(f"{PROGRAM}: HQ has never heard of {named}.", err=True)
+    if form == "json":
+        click.echo(console.to_json(answer))
+        return
+    words = stock_report.Words(datetime.now(UTC), None)
+    told = [words.completeness(place, answer.completeness[place]) for place in sorted(answer.completeness)]
+    if form == "csv":
+        click.echo(console.to_csv(stock_report.FIELDS, [stock_report.fields(item) for item in answer.items]))
+    else:
+        console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items])
+    for sentence in told:
+        click.echo(sentence, err=form == "csv")
+
+
+def _nothing_known(question: StockParams, answer: StockResult) -> bool:
+    """True where all skus, or all locations, that were named are unknown."""
+    skus = [] if isinstance(question.skus, UnsetType) else question.skus
+    locations = [] if isinstance(question.locations, UnsetType) else question.locations
+    barcodes = [] if isinstance(question.gtin, UnsetType) else [question.gtin]
+    named = len(set(skus)) + len(barcodes)
+    unknown_goods = sum(item.location is None for item in answer.unknown)
+    unknown_places = sum(item.location is not None for item in answer.unknown)
+    return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    return console.run(stock_query, PROGRAM)

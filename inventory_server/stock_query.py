@@ -1,0 +1,21 @@
+"""The entry point of `stock-query`: what is where, as HQ knows it."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; one sentence where the cli extra is not installed."""
+    try:
+        from inventory_server.stock_command import main as run
+    except ModuleNotFoundError as error:
+        if error.name not in ("click", "rich"):
+            raise
+        print(f"stock-query: {error.name} is missing: pip install 'tillwire[cli]'", file=sys.stderr)
+        return 2
+    return run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

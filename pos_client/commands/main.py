@@ -1,0 +1,26 @@
+"""The command `pos-client`, put together."""
+
+from __future__ import annotations
+
+import click
+
+from pos_client import console
+from pos_client.commands.outbox import outbox
+from pos_client.commands.replay import replay
+
+PROGRAM = "pos-client"
+
+
+@click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tillwire", prog_name=PROGRAM)
+def pos_client() -> None:
+    """The till's side of Tillwire: sell, look into the outbox, replay sales files."""
+
+
+for _command in (outbox, replay, console.completion_command(PROGRAM)):
+    pos_client.add_command(_command)
+
+
+def main() -> int:
+    """Run the command line and return its exit code."""
+    return console.run(pos_client, PROGRAM)
