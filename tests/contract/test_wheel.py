@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_arrows import LAYERS, SOURCES
+from tests.contract.test_arrows import SOURCES, layer_of
 
 # One group: the wheel is built and installed once.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
 
-NEEDS_CLI = {*LAYERS["till commands"], *LAYERS["console"]}
-LIBRARY = sorted(name for name in SOURCES if name.partition(".")[0] == "pos_client" and name not in NEEDS_CLI)
+LIBRARY = sorted(name for name in SOURCES if layer_of(name) in ("messages", "till"))
 
 FOREIGN_MODULES = f"""
 import importlib, json, sys

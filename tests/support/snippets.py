@@ -211,7 +211,8 @@ def _server(port: str, folder: Path, environment: dict[str, str], needed: bool) 
     if not needed:
         yield
         return
-    command = [BIN / "inventory-server", "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--db", "sqlite:///hq.db"]
+    program = str(BIN / "inventory-server")
+    command = [program, "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--db", "sqlite:///hq.db"]
     log = folder / ".server.log"
     with (
         log.open("w") as output,
