@@ -12,12 +12,11 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
 from inventory_server.peer import Peer, Reply
-from inventory_server.store import Store, StoreError, StoreInUse, open_store, sqlite_path
+from inventory_server.store import Connection, Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.catalog import Product, import_products
 from inventory_server.store.ledger import Clock
 from inventory_server.store.reconcile import reopen

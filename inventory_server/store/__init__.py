@@ -14,7 +14,17 @@ from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
 
-__all__ = ["OutcomeUnknown", "Store", "StoreError", "StoreInUse", "open_store", "read_store", "sqlite_path", "upgrade"]
+__all__ = [
+    "Connection",
+    "OutcomeUnknown",
+    "Store",
+    "StoreError",
+    "StoreInUse",
+    "open_store",
+    "read_store",
+    "sqlite_path",
+    "upgrade",
+]
 
 
 class Store:
