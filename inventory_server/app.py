@@ -15,7 +15,7 @@ from inventory_server.jsonserver import JsonServer
 from inventory_server.listener import Address
 from inventory_server.peer import Peer, Reply
 from inventory_server.resources import schema_path
-from inventory_server.session import Session
+from inventory_server.session import Session, drive
 from inventory_server.work import Store
 
 
@@ -98,26 +98,14 @@ class Application:
 
 
 class _Conversation:
-    """Drives one session on its connection's thread: carries out its work, sends the outcomes back in."""
+    """One session on its connection's thread; the store carries out its work at once."""
 
     def __init__(self, session: Session, store: Store) -> None:
         self._session = session
         self._store = store
 
     def handle(self, frame: bytes) -> Reply | None:
-        steps = self._session.handle(frame)
-        try:
-            work = next(steps)
-            while True:
-                try:
-                    outcome = self._store.perform(work)
-                except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
-                    work = steps.throw(error)
-                else:
-                    work = steps.send(outcome)
-        except StopIteration as end:
-            reply: Reply | None = end.value
-            return reply
+        return drive(self._session.handle(frame), self._store.perform)
 
     def close(self) -> None:
         """Nothing is held between frames."""

@@ -6,6 +6,8 @@ import logging
 import socket
 import struct
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 from inventory_server.config import Settings
@@ -47,33 +49,29 @@ class Connection:
 
     def serve(self, handler: Handler) -> None:
         """Answer frames until either side ends the connection or a deadline passes."""
-        try:
+        with self._expecting_loss():
             self._configure()
-            if self._converse(handler):
-                self._linger()
-        except RequestError as error:
-            self._part(encode_error(None, error))
-        except (BlockingIOError, TimeoutError):
-            log.info("event=timed_out peer=%s", self.peer.address)
-        except OSError as error:
-            log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
+            try:
+                if self._converse(handler):
+                    self._linger()
+            except RequestError as error:
+                self._part(encode_error(None, error))
 
     def turn_away(self, line: bytes) -> None:
         """Say `line` and end the connection."""
-        try:
+        with self._expecting_loss():
             self._configure()
-        except OSError as error:
-            log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
-            return
-        self._part(line)
+            self._part(line)
 
     def stop_reading(self) -> None:
         """Have the connection end once what has arrived is answered; called by another thread."""
-        self._shutdown(socket.SHUT_RD)
+        with self._expecting_loss():
+            self._socket.shutdown(socket.SHUT_RD)
 
     def cut(self) -> None:
         """End the connection now; called by another thread."""
-        self._shutdown(socket.SHUT_RDWR)
+        with self._expecting_loss():
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -119,11 +117,8 @@ class Connection:
         self._set_timeout(socket.SO_SNDTIMEO, self._settings.send_seconds)
 
     def _part(self, line: bytes) -> None:
-        try:
-            self._send(line)
-            self._linger()
-        except OSError as error:
-            log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
+        self._send(line)
+        self._linger()
 
     def _linger(self) -> None:
         """Wait until the peer closes too: closing on unread bytes would reset away the last words."""
@@ -152,8 +147,11 @@ class Connection:
         # Zero would mean "for ever" to the kernel.
         self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(whole), int(fraction * 1e6) or 1))
 
-    def _shutdown(self, how: int) -> None:
+    @contextmanager
+    def _expecting_loss(self) -> Iterator[None]:
         try:
-            self._socket.shutdown(how)
+            yield
+        except (BlockingIOError, TimeoutError):
+            log.info("event=timed_out peer=%s", self.peer.address)
         except OSError as error:
             log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)

@@ -29,6 +29,22 @@ Steps = Generator[Work, Outcome, T]
 """A computation that asks for `Work` on its way to a `T`."""
 
 
+def drive(steps: Steps[T], perform: Callable[[Work], Outcome]) -> T:
+    """Run `steps` to their end, each work carried out by `perform` on the spot."""
+    try:
+        work = next(steps)
+        while True:
+            try:
+                outcome = perform(work)
+            except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
+                work = steps.throw(error)
+            else:
+                work = steps.send(outcome)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
 class Session:
     """One connection's conversation: who speaks, and the answer to each frame. Used by one thread at a time.
 

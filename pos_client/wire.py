@@ -264,11 +264,11 @@ def _check_strictly(raw: bytes) -> None:
     if deepest > MAX_DEPTH - _BODY_DEPTH:
         raise BodyError("$", f"depth ≤ {MAX_DEPTH - _BODY_DEPTH} in a body", str(deepest))
     value = json.loads(raw, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
-    for line in value.get("lines", ()):
+    for at, line in enumerate(value.get("lines", ())):
         for field in ("quantity", "unit_price"):
             text = line.get(field)
             if isinstance(text, str) and not _NUMBER.match(text):
-                raise BodyError(f"$.lines[].{field}", QUANTITY_EXPECTED, repr(text[:40]))
+                raise BodyError(f"$.lines[{at}].{field}", QUANTITY_EXPECTED, repr(text[:40]))
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -1,0 +1,143 @@
+"""What can never be posted is rejected alone: where, what was expected and what came; its neighbour is posted."""
+
+import json
+
+import pytest
+
+from inventory_server.config import Settings
+from inventory_server.work import Post
+from tests.support.edge import ID, Talker
+
+NEIGHBOUR = ID[:-1] + "2"
+HEAD = '"type":"sale","occurred_at":"2024-01-02T03:04:05Z"'
+
+
+def _sale(line: str = '"sku":"a","quantity":1', more: str = "") -> str:
+    return f'{{{HEAD},"lines":[{{{line}}}]{more}}}'
+
+
+def _quantity(text: str) -> str:
+    return _sale(f'"sku":"a","quantity":{text}')
+
+
+def _body(more: str) -> str:
+    return f'{{"occurred_at":"2024-01-02T03:04:05Z",{more}}}'
+
+
+LINES = '"lines":[{"sku":"a","quantity":1}]'
+
+# The body as sent; what its refusal says.
+REFUSED: list[tuple[str, str]] = [
+    ("5", "$: expected object, got int"),
+    ("null", "$: expected object, got null"),
+    ("{}", "$.type: expected this field, got nothing"),
+    ('{"type":"sale"}', "$.occurred_at: expected this field, got nothing"),
+    (_body('"type":"gift",' + LINES), "$.type: expected one of sale, return,"),
+    (_body('"type":5,' + LINES), "$.type: expected str, got int"),
+    (f"{{{HEAD}}}", "$.lines: expected 1 to 3 lines, got 0"),
+    (f'{{{HEAD},"lines":[]}}', "$.lines: expected 1 to 3 lines, got 0"),
+    (f'{{{HEAD},"lines":[{",".join([json.dumps({"sku": "a", "quantity": 1})] * 4)}]}}', "got 4"),
+    (f'{{{HEAD},"lines":{{}}}}', "$.lines: expected array, got object"),
+    (_quantity("true"), "$.lines[0].quantity: expected int | decimal, got bool"),
+    (_quantity("null"), "$.lines[0].quantity: expected int | decimal, got null"),
+    (_quantity("[]"), "$.lines[0].quantity"),
+    (_quantity('""'), "$.lines[0].quantity: expected an exact number"),
+    (_quantity('"lots"'), "$.lines[0].quantity: expected an exact number"),
+    (_quantity('"NaN"'), "$.lines[0].quantity"),
+    (_quantity('"Infinity"'), "$.lines[0].quantity"),
+    (_quantity("1e400"), "$.lines[0].quantity: expected an exact number with at most 5 decimals"),
+    (_quantity('"1e999999999"'), "$.lines[0].quantity"),
+    (_quantity("1e-400"), "$.lines[0].quantity"),
+    (_quantity("0.000001"), "got 0.000001"),
+    (_quantity('"0.000001"'), "got 0.000001"),
+    (_quantity("10000000000"), "got 10000000000"),
+    (_quantity("-10000000000"), "got -10000000000"),
+    (_quantity("1000000000.00001"), "$.lines[0].quantity"),
+    (_quantity("9" * 5_000), "$.lines[0].quantity"),
+    (_quantity('"1_000"'), "quantity: expected an exact number"),
+    (_quantity('" 1"'), "quantity: expected an exact number"),
+    (_quantity('"\\u0661"'), "quantity: expected an exact number"),
+    (_sale('"quantity":1'), "$.lines[0]: expected a sku or a gtin, not both, got none"),
+    (_sale('"sku":"a","gtin":"12345678","quantity":1'), "got both"),
+    (_sale('"sku":"","quantity":1'), "$.lines[0].sku: expected 1 to 64 characters"),
+    (_sale('"sku":"a\\u0000","quantity":1'), "$.lines[0].sku"),
+    (_sale(f'"sku":"{"a" * 65}","quantity":1'), "$.lines[0].sku"),
+    (_sale('"sku":5,"quantity":1'), "$.lines[0].sku: expected str, got int"),
+    (_sale('"sku":"a","quantity":1,"unit_price":0.000001'), "$.lines[0].unit_price"),
+    (_sale('"sku":"a","quantity":1,"currency":"euro"'), "$.lines[0].currency: expected an ISO 4217 code"),
+    (_sale('"sku":"a","quantity":1,"price":5'), "$.lines[0].price: expected only the fields of the protocol"),
+    (_sale('"sku":"a"'), "$.lines[0].quantity: expected this field, got nothing"),
+    (_sale('"sku":"a","sku":"b","quantity":1'), "expected every key once, got 'sku' twice"),
+    (_sale(more=',"type":"return"'), "expected every key once, got 'type' twice"),
+    (_sale(more=',"ext":{"a":1,"a":2}'), "expected every key once, got 'a' twice"),
+    (_sale(more=',"ext":{"a":18446744073709551616}'), "an integer within signed 64 bit"),
+    (_sale(more=',"ext":{"a":-9223372036854775809}'), "an integer within signed 64 bit"),
+    (_sale(more=',"ext":{"a":"\\u0000"}'), "text without NUL"),
+    (_sale(more=',"ext":{"\\u0000":1}'), "text without NUL"),
+    (_sale(more=',"ext":{"a":' + "[" * 30 + "]" * 30 + "}"), "expected depth ≤ 28 in a body"),
+    (_sale(more=',"ext":[]'), "$.ext: expected a JSON object"),
+    (_sale(more=',"ext":5'), "$.ext: expected a JSON object"),
+    (_sale(more=',"reference":"\\u0000"'), "text without NUL"),
+    (_sale(more=f',"reference":"{"r" * 257}"'), "$.reference: expected str of length <= 256"),
+    (_sale(more=',"note":"x"'), "$.note: expected only the fields of the protocol"),
+    (_sale(more=',"location":""'), "$.location"),
+    (_sale(more=f',"voids":"{ID}"'), "$.voids: expected only on a void, got a sale"),
+    (_sale(more=',"other_location":"b"'), "$.other_location: expected only on a transfer, got a sale"),
+    (_sale(more=',"expires_at":"2024-01-02T03:04:05Z"'), "$.expires_at: expected only on a reserve"),
+    (_sale(more=',"reservation":"x"'), "$.reservation: expected a UUID"),
+    (
+        _body('"type":"return",' + LINES + f',"reservation":"{ID}"'),
+        "$.reservation: expected only on a sale or a release",
+    ),
+    (_body('"type":"transfer_out",' + LINES), "$.other_location: expected the other end of the transfer, got nothing"),
+    (_body('"type":"void"'), "$.voids: expected the id of the posting to reverse, got nothing"),
+    (_body(f'"type":"void","voids":"{ID}",{LINES}'), "$.lines: expected no lines on a void"),
+    (f'{{"type":"sale","occurred_at":"2024-01-02T03:04:05",{LINES}}}', "$.occurred_at: expected RFC 3339 with offset"),
+    (f'{{"type":"sale","occurred_at":"2024-13-02T03:04:05Z",{LINES}}}', "$.occurred_at: expected RFC 3339 with offset"),
+    (f'{{"type":"sale","occurred_at":1704164645,{LINES}}}', "$.occurred_at: expected datetime, got int"),
+]
+
+# The quantity as sent; what it counts for, in units of 10⁻⁵.
+TAKEN: list[tuple[str, int]] = [
+    ("1", 100_000),
+    ("-1", -100_000),
+    ("0", 0),
+    ("-0", 0),
+    ("1.5", 150_000),
+    ('"1.50"', 150_000),
+    ("0.00001", 1),
+    ("1.000000000", 100_000),
+    ("1e3", 100_000_000),
+    ('"1E-5"', 1),
+    ("1000000000", 10**14),
+    ("0.1", 10_000),
+]
+
+
+def _post(body: str, talker: Talker) -> list[dict[str, str]]:
+    neighbour = json.dumps({"id": NEIGHBOUR, "body": json.loads(_sale())})
+    line = f'{{"id":1,"method":"post","params":{{"postings":[{{"id":"{ID}","body":{body}}},{neighbour}]}}}}'
+    results: list[dict[str, str]] = talker.line(line)["result"]["results"]
+    return results
+
+
+@pytest.mark.parametrize(("body", "reason"), REFUSED, ids=lambda value: value[:70])
+def test_a_body_that_can_never_be_posted_is_rejected_alone(body: str, reason: str) -> None:
+    bad, good = _post(body, Talker(settings=Settings(max_lines=3)).hello())
+    assert bad["status"] == "rejected"
+    assert reason in bad["reason"]
+    assert good["status"] == "posted"
+
+
+@pytest.mark.parametrize(("text", "units"), TAKEN)
+def test_a_quantity_counts_exactly_what_was_written(text: str, units: int) -> None:
+    talker = Talker().hello()
+    assert _post(_quantity(text), talker)[0]["status"] == "posted"
+    work = talker.memory.works[-1]
+    assert isinstance(work, Post)
+    assert work.items[0].quantities == [units]
+
+
+def test_not_a_number_makes_the_whole_frame_no_json_text() -> None:
+    frame = f'{{"id":1,"method":"post","params":{{"postings":[{{"id":"{ID}","body":{_quantity("NaN")}}}]}}}}'
+    assert Talker().hello().line(frame)["error"]["data"]["name"] == "parse_error"

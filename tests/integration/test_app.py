@@ -1,0 +1,184 @@
+"""The whole edge over real sockets: listeners, sessions and a store in memory, put together as in production."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from inventory_server.app import Application, now_microseconds, openrpc_document
+from inventory_server.config import Settings
+from inventory_server.work import Post, Work
+from pos_client.messages import METHODS
+from tests.support.edge import ID, SALE, LineClient, MemoryStore
+
+POST = {"postings": [{"id": ID, "body": SALE}]}
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def application(store: MemoryStore, tmp_path: Path) -> Iterator[Application]:
+    application = Application(
+        Settings(max_connections=50, linger_seconds=1),
+        store,
+        [("127.0.0.1", 0), str(tmp_path / "hq.sock")],
+        dev=True,
+        new_incident_id=lambda: "incident-1",
+    )
+    application.start()
+    yield application
+    application.stop()
+
+
+@pytest.fixture
+def client(application: Application) -> Iterator[LineClient]:
+    with LineClient(application.addresses[0]) as client:
+        yield client
+
+
+def test_a_day_at_the_till(application: Application, client: LineClient, store: MemoryStore) -> None:
+    hello = client.call("hello", terminal="till-1", location="north")["result"]
+    assert hello["location"] == "north"
+    assert hello["limits"]["max_connections"] == 50
+    assert client.call("post", **POST)["result"]["results"][0]["status"] == "posted"
+    assert client.call("stock")["result"]["position"] == 1
+    assert "server_time" in client.call("ping")["result"]
+    client.send(b"bye\n")
+    assert json.loads(client.read_line())["result"]["status"] == "balanced"
+    assert client.read_line() == b""
+    assert len(store.posted) == 1
+
+
+def test_a_unix_socket_peer_needs_no_token_in_development(application: Application) -> None:
+    with LineClient(application.addresses[1]) as client:
+        assert client.call("hello", terminal="till-1")["result"]["role"] == "till"
+
+
+def test_without_development_mode_a_token_is_needed(store: MemoryStore) -> None:
+    application = Application(Settings(), store, [("127.0.0.1", 0)])
+    application.start()
+    with LineClient(application.addresses[0]) as client:
+        assert client.call("hello", terminal="till-1")["error"]["code"] == -32001
+        assert client.call("hello", terminal="till-1", token="right")["result"]["terminal"] == "till-1"
+    application.stop()
+    assert store.closed
+
+
+def test_discovery_answers_with_the_document_on_one_line(client: LineClient) -> None:
+    document = client.call("rpc.discover")["result"]
+    assert {method["name"] for method in document["methods"]} == set(METHODS)
+    assert document == json.loads(openrpc_document())
+
+
+def test_the_clock_counts_microseconds() -> None:
+    assert 1_700_000_000_000_000 < now_microseconds() < 10_000_000_000_000_000
+
+
+def test_a_failing_store_is_an_incident_and_the_connection_lives(
+    client: LineClient, store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.call("hello", terminal="till-1")
+
+    def fail(work: Work) -> None:
+        raise ZeroDivisionError
+
+    store.before = fail
+    assert client.call("post", **POST)["error"]["data"]["incident"] == "incident-1"
+    assert "incident-1" in caplog.text
+    store.before = lambda _: None
+    assert client.call("post", **POST)["result"]["results"][0]["status"] == "posted"
+
+
+def test_draining_turns_new_posts_away_and_answers_those_in_flight(
+    application: Application, store: MemoryStore
+) -> None:
+    entered, opened = threading.Event(), threading.Event()
+
+    def wait(work: Work) -> None:
+        if isinstance(work, Post):
+            entered.set()
+            assert opened.wait(60)
+
+    store.before = wait
+    with LineClient(application.addresses[0]) as early, LineClient(application.addresses[0]) as late:
+        for client in (early, late):
+            client.call("hello", terminal="till-1")
+        early.send(json.dumps({"id": 5, "method": "post", "params": POST}).encode() + b"\n")
+        assert entered.wait(30)
+        application.drain()
+        error = late.call("post", **POST)["error"]
+        assert error["data"] == {"name": "draining", "retryable": True, "retry_after_ms": 500}
+        stopped: list[int] = []
+        stopping = threading.Thread(target=lambda: stopped.append(application.stop()))
+        stopping.start()
+        assert late.read_line() == b""
+        assert not store.closed, "the store serves until the last answer is out"
+        opened.set()
+        assert json.loads(early.read_line())["result"]["results"][0]["status"] == "posted"
+        assert early.read_line() == b""
+        stopping.join(30)
+        assert stopped == [0]
+    assert store.closed
+
+
+def test_many_tills_post_at_once_and_each_id_once(application: Application, store: MemoryStore) -> None:
+    def trade(number: int, statuses: list[str]) -> None:
+        with LineClient(application.addresses[0]) as client:
+            client.call("hello", terminal=f"till-{number}")
+            for at in range(20):
+                sale: dict[str, Any] = {"id": f"{ID[:-4]}{at:04x}", "body": SALE}
+                statuses.append(client.call("post", postings=[sale])["result"]["results"][0]["status"])
+
+    statuses: list[str] = []
+    tills = [threading.Thread(target=trade, args=(number, statuses)) for number in range(8)]
+    for till in tills:
+        till.start()
+    for till in tills:
+        till.join(60)
+    assert statuses == ["posted"] * 160
+    assert len(store.posted) == 20
+
+
+# ---------------------------------------------------------------------------------- anything at all
+
+_pieces = st.lists(
+    st.binary(max_size=40)
+    | st.sampled_from([b"\n", b"\r\n", b'{"method":', b'"ping"', b"}", b"[", b"]", b'{"id":1,', b"BYE"]),
+    max_size=30,
+)
+
+
+def _answers_until_end(client: LineClient, sent: bytes) -> None:
+    """Each line in `sent` has at most one JSON answer, and then the server answers or closes."""
+    client.send(sent + b'\n{"id":"end","method":"ping"}\n')
+    client.socket.shutdown(1)
+    seen = 0
+    while line := client.read_line():
+        answer = json.loads(line)
+        seen += 1
+        if isinstance(answer, dict) and answer.get("id") == "end":
+            break
+    assert seen <= sent.count(b"\n") + 2
+
+
+@settings(max_examples=150)
+@given(_pieces)
+def test_any_bytes_get_answers_or_a_close_and_never_a_hang(fuzzed: Any, pieces: list[bytes]) -> None:
+    with LineClient(fuzzed) as client:
+        _answers_until_end(client, b"".join(pieces))
+
+
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[Any]:
+    application = Application(Settings(linger_seconds=1), MemoryStore(), [("127.0.0.1", 0)], dev=True)
+    application.start()
+    yield application.addresses[0]
+    assert application.stop() == 0

@@ -1,0 +1,431 @@
+"""The protocol as a table of frames and replies, without sockets and without a database."""
+
+import hashlib
+import json
+import logging
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inventory_server.config import Settings
+from inventory_server.methods import METHODS
+from inventory_server.work import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, Work
+from pos_client.errors import ErrorCode, RequestError
+from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker
+
+# ---------------------------------------------------------------------------------- hello
+
+
+def test_hello_settles_who_speaks_and_tells_the_limits() -> None:
+    result = Talker().result("hello", terminal="till-1")
+    assert result == {
+        "server": "tillwire",
+        "protocol": 1,
+        "terminal": "till-1",
+        "role": "till",
+        "location": "till-1",
+        "epoch": 1,
+        "parent": "0" * 64,
+        "acked_seq": 0,
+        "server_time": "2023-11-14T22:13:20Z",
+        "heartbeat_s": 30,
+        "limits": {"max_frame_bytes": 1 << 20, "max_postings": 500, "max_lines": 1000, "max_connections": 1024},
+    }
+
+
+@pytest.mark.parametrize(
+    ("dev", "peer", "params", "trusted", "enrol"),
+    [
+        (True, LOOPBACK, {}, True, "till-1"),
+        (True, LOOPBACK, {"location": "north"}, True, "north"),
+        (True, ELSEWHERE, {"location": "north"}, False, None),
+        (False, LOOPBACK, {"location": "north"}, False, None),
+    ],
+)
+def test_only_a_loopback_peer_in_development_is_trusted(
+    dev: bool, peer: Any, params: dict[str, str], trusted: bool, enrol: str | None
+) -> None:
+    talker = Talker(dev=dev, peer=peer)
+    talker.call("hello", terminal="till-1", token="right", **params)
+    work = talker.memory.works[0]
+    assert isinstance(work, Hello)
+    assert (work.trusted, work.enrol) == (trusted, enrol)
+
+
+def test_the_store_judges_the_token_and_a_wrong_one_leaves_the_peer_unknown() -> None:
+    talker = Talker(dev=False)
+    assert talker.error("hello", terminal="till-1", token="wrong")["code"] == -32001
+    assert talker.error("hello", terminal="till-1")["code"] == -32001
+    assert talker.error("stock")["code"] == -32001
+    assert talker.session.speaker is None
+
+
+@pytest.mark.parametrize(
+    ("versions", "supported"), [([1, 1], True), ([0, 9], True), ([2, 3], False), ([0, 0], False), ([3, 1], False)]
+)
+def test_the_protocol_is_negotiated_by_range(versions: list[int], supported: bool) -> None:
+    answer = Talker().call("hello", terminal="till-1", protocol=versions)
+    if supported:
+        assert answer["result"]["protocol"] == 1
+    else:
+        assert answer["error"]["data"] == {"name": "unsupported_protocol", "retryable": False, "supported": [1, 1]}
+
+
+def test_a_second_hello_settles_the_speaker_anew() -> None:
+    talker = Talker().hello("till-1")
+    talker.result("hello", terminal="operator-1")
+    assert talker.session.speaker is not None
+    assert talker.session.speaker.role == "operator"
+
+
+def test_a_refused_second_hello_keeps_the_first_speaker() -> None:
+    talker = Talker(dev=False).hello("till-1")
+    talker.error("hello", terminal="operator-1", token="wrong")
+    assert talker.session.speaker is not None
+    assert talker.session.speaker.terminal == "till-1"
+
+
+def test_hello_passes_on_what_the_till_says_of_itself() -> None:
+    talker = Talker()
+    lineage = "018f4e6a-0000-7000-8000-00000000abcd"
+    now = "2024-01-01T00:00:00+01:00"
+    talker.result("hello", terminal="t", lineage=lineage, outbox={"pending": 3, "dead": 1}, now=now, app="x 1.0")
+    work = talker.memory.works[0]
+    assert isinstance(work, Hello)
+    assert work.lineage == UUID(lineage)
+    assert work.outbox is not None
+    assert (work.outbox.pending, work.outbox.dead) == (3, 1)
+    assert work.now is not None
+    assert work.now.isoformat() == now
+
+
+@pytest.mark.parametrize("method", ["post", "stock", "history", "posting"])
+def test_who_has_not_said_hello_is_unauthenticated(method: str) -> None:
+    error = Talker().error(method, nonsense=1)
+    assert error["data"] == {"name": "unauthenticated", "retryable": False, "expected": "hello"}
+
+
+def test_ping_bye_and_discover_need_no_hello() -> None:
+    talker = Talker()
+    assert talker.result("ping") == {"server_time": "2023-11-14T22:13:20Z"}
+    assert talker.result("rpc.discover") == {"openrpc": "1.3.2"}
+    assert talker.result("bye") == {"status": "closed", "missing": []}
+    assert talker.memory.works == []
+
+
+# ---------------------------------------------------------------------------------- ping, bye
+
+
+def test_ping_after_hello_is_noted_by_the_store() -> None:
+    talker = Talker().hello()
+    assert talker.result("ping", outbox={"pending": 2}) == {"server_time": "2023-11-14T22:13:20Z"}
+    work = talker.memory.works[-1]
+    assert isinstance(work, Ping)
+    assert work.outbox is not None
+    assert work.outbox.pending == 2
+
+
+def test_bye_hands_the_totals_to_the_store_and_closes() -> None:
+    talker = Talker().hello()
+    reply = talker.frame(b'{"id":1,"method":"bye","params":{"count":2,"quantity":99999999999.5,"last_seq":2}}')
+    assert reply is not None
+    assert reply.close
+    assert json.loads(reply.data)["result"]["status"] == "balanced"
+    assert isinstance(talker.memory.works[-1], Bye)
+
+
+def test_bye_with_impossible_totals_is_refused_and_does_not_close() -> None:
+    talker = Talker().hello()
+    reply = talker.frame(b'{"id":1,"method":"bye","params":{"quantity":1e999999999}}')
+    assert reply is not None
+    assert not reply.close
+    assert json.loads(reply.data)["error"]["data"]["path"] == "$.quantity"
+
+
+@pytest.mark.parametrize("line", [b"BYE", b"bye", b" Bye \r"])
+def test_a_bare_goodbye_is_answered_by_one_line_and_closes(line: bytes) -> None:
+    for talker in (Talker(), Talker().hello()):
+        reply = talker.frame(line)
+        assert reply is not None
+        assert reply.close
+        answer = json.loads(reply.data)
+        assert (answer["id"], answer["result"]["missing"]) == (None, [])
+
+
+def test_a_goodbye_that_the_store_refuses_is_answered_and_a_bare_one_still_closes() -> None:
+    talker = Talker().hello()
+    talker.store = MemoryStore(_raise(RequestError(ErrorCode.busy, "Later.", retry_after_ms=5)))
+    reply = talker.frame(b'{"id":1,"method":"bye"}')
+    assert reply is not None
+    assert not reply.close
+    reply = talker.frame(b"BYE")
+    assert reply is not None
+    assert reply.close
+    assert json.loads(reply.data)["error"]["data"]["retry_after_ms"] == 5
+
+
+def test_bye_as_a_notification_closes_without_a_word() -> None:
+    reply = Talker().frame(b'{"method":"bye"}')
+    assert reply is not None
+    assert (reply.data, reply.close) == (b"", True)
+
+
+# ---------------------------------------------------------------------------------- post
+
+
+def test_a_posting_is_digested_over_the_exact_bytes_that_were_sent() -> None:
+    talker = Talker().hello()
+    body = b'{ "type":"sale", "occurred_at":"2024-01-02T03:04:05+01:00",  "lines":[{"sku":"a","quantity":"1.50"}] }'
+    talker.line(b'{"id":1,"method":"post","params":{"postings":[{"id":"%s","body":%s}]}}' % (ID.encode(), body))
+    work = talker.memory.works[-1]
+    assert isinstance(work, Post)
+    (item,) = work.items
+    assert item.raw == body
+    assert item.digest == hashlib.sha256(body).digest()
+    assert item.quantities == [150_000]
+    assert (item.id, item.seq, item.refused, work.parent) == (UUID(ID), None, None, None)
+
+
+def test_a_bad_posting_does_not_block_its_neighbours() -> None:
+    other = ID[:-1] + "2"
+    postings = [{"id": ID, "seq": 1, "body": {"type": "sale"}}, {"id": other, "seq": 2, "body": SALE}]
+    result = Talker().hello().result("post", postings=postings, parent="0" * 64)
+    assert [each["status"] for each in result["results"]] == ["rejected", "posted"]
+    assert "occurred_at" in result["results"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "method", "name"),
+    [
+        ("reader-1", "post", "forbidden"),
+        ("reader-1", "stock", None),
+        ("reader-1", "ping", None),
+        ("operator-1", "post", None),
+        ("till-1", "post", None),
+    ],
+)
+def test_a_role_may_do_what_the_protocol_says(terminal: str, method: str, name: str | None) -> None:
+    params = {"postings": [{"id": ID, "body": SALE}]} if method == "post" else {}
+    answer = Talker().hello(terminal).call(method, **params)
+    assert answer.get("error", {}).get("data", {}).get("name") == name
+
+
+def test_while_draining_posts_are_turned_away_and_questions_answered() -> None:
+    talker = Talker(draining=lambda: True).hello()
+    error = talker.error("post", postings=[{"id": ID, "body": SALE}])
+    assert error["code"] == -32006
+    assert error["data"] == {"name": "draining", "retryable": True, "retry_after_ms": 500}
+    assert talker.result("stock")["items"] == []
+
+
+# ---------------------------------------------------------------------------------- stock
+
+
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [('"reorder_point"', "reorder_point"), ("5", 5), ('"2.5"', 2.5), ("0.5", 0.5)],
+)
+def test_below_is_the_reorder_point_or_a_quantity(below: str, expected: object) -> None:
+    talker = Talker().hello()
+    talker.line(f'{{"id":1,"method":"stock","params":{{"below":{below}}}}}')
+    work = talker.memory.works[-1]
+    assert isinstance(work, Stock)
+    assert work.below == expected
+
+
+def test_what_the_store_does_not_find_is_answered_as_not_found() -> None:
+    talker = Talker().hello()
+    assert talker.error("posting", id=ID)["data"]["name"] == "not_found"
+    assert talker.error("history", sku="a")["data"]["name"] == "not_found"
+
+
+# ---------------------------------------------------------------------------------- the envelope
+
+
+def test_blank_lines_are_ignored() -> None:
+    assert Talker().frame(b"") is None
+    assert Talker().frame(b" \t" * 50) is None
+
+
+@pytest.mark.parametrize("request_id", [1, 0, -5, "a", "", None, 2**63 - 1])
+def test_the_reply_carries_the_id_of_the_request(request_id: object) -> None:
+    answer = Talker().line(json.dumps({"id": request_id, "method": "ping"}))
+    assert answer == {"jsonrpc": "2.0", "id": request_id, "result": {"server_time": "2023-11-14T22:13:20Z"}}
+
+
+@pytest.mark.parametrize("method", ["ping", "stock", "no.such.method"])
+def test_a_notification_is_carried_out_and_never_answered(method: str) -> None:
+    talker = Talker().hello()
+    assert talker.frame(json.dumps({"method": method}).encode()) is None
+    assert len(talker.memory.works) == (1 if method == "no.such.method" else 2)
+
+
+def test_a_batch_is_answered_by_an_array_in_order_without_the_notifications() -> None:
+    talker = Talker()
+    batch = [
+        {"id": 1, "method": "hello", "params": {"terminal": "t"}},
+        {"method": "ping"},
+        {"id": 2, "method": "stock"},
+        {"id": 3, "method": "what"},
+        5,
+    ]
+    answers = talker.line(json.dumps(batch))
+    assert [answer["id"] for answer in answers] == [1, 2, 3, None]
+    assert ["result" in answer for answer in answers] == [True, True, False, False]
+    assert [answers[2]["error"]["code"], answers[3]["error"]["code"]] == [-32601, -32600]
+
+
+def test_a_batch_of_notifications_is_not_answered() -> None:
+    assert Talker().frame(b'[{"method":"ping"},{"method":"ping"}]') is None
+
+
+@pytest.mark.parametrize(("count", "answered"), [(0, False), (3, True), (4, False)])
+def test_a_batch_has_at_least_one_and_not_too_many_requests(count: int, answered: bool) -> None:
+    answer = Talker(settings=Settings(max_batch_requests=3)).line(json.dumps([{"id": 1, "method": "ping"}] * count))
+    if answered:
+        assert len(answer) == count
+    else:
+        assert answer["id"] is None
+        assert answer["error"]["data"]["came"] == str(count)
+        assert answer["error"]["code"] == -32600
+
+
+def test_the_replies_to_a_batch_are_bounded() -> None:
+    talker = Talker(settings=Settings(batch_reply_bytes_max=100))
+    answers = talker.line(json.dumps([{"id": at, "method": "ping"} for at in range(4)]))
+    assert ["result" in answer for answer in answers] == [True, True, False, False]
+    assert [answer["id"] for answer in answers] == [0, 1, 2, 3]
+    assert answers[3]["error"]["data"] == {"name": "too_large", "retryable": False, "limit": 100}
+
+
+def test_nothing_in_a_batch_is_carried_out_after_a_goodbye() -> None:
+    talker = Talker()
+    reply = talker.frame(b'[{"id":1,"method":"bye"},{"id":2,"method":"hello","params":{"terminal":"t"}}]')
+    assert reply is not None
+    assert reply.close
+    assert len(json.loads(reply.data)) == 1
+    assert talker.memory.works == []
+
+
+@pytest.mark.parametrize("method", ["watch", "unwatch", "Stock", "", "rpc.other"])
+def test_an_unknown_method_is_told_those_that_exist(method: str) -> None:
+    error = Talker().hello().error(method)
+    assert error["code"] == -32601
+    assert error["data"]["methods"] == sorted(METHODS)
+
+
+# ---------------------------------------------------------------------------------- what goes wrong in the store
+
+
+def _raise(error: Exception) -> Any:
+    def before(work: Work) -> None:
+        raise error
+
+    return before
+
+
+def test_an_unexpected_failure_is_answered_with_an_incident_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
+    talker = Talker().hello()
+    talker.store = MemoryStore(_raise(ZeroDivisionError("SELECT secret")))
+    error = talker.error("stock")
+    assert error["code"] == -32603
+    assert error["data"] == {"name": "internal", "retryable": True, "incident": "incident-1"}
+    assert "secret" not in json.dumps(error)
+    (record,) = [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "incident-1" in record.getMessage()
+    assert record.exc_info is not None
+    assert record.exc_info[0] is ZeroDivisionError
+    talker.store = talker.memory
+    assert talker.result("stock")["items"] == []
+
+
+def test_an_unknown_outcome_is_not_answered_and_closes(caplog: pytest.LogCaptureFixture) -> None:
+    talker = Talker().hello()
+    talker.store = MemoryStore(_raise(OutcomeUnknown("commit failed")))
+    reply = talker.frame(
+        json.dumps({"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": SALE}]}}).encode()
+    )
+    assert reply is not None
+    assert (reply.data, reply.close) == (b"", True)
+    assert "outcome_unknown" in caplog.text
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_every_error_of_the_store_reaches_the_caller_with_its_name(code: ErrorCode) -> None:
+    talker = Talker().hello()
+    talker.store = MemoryStore(_raise(RequestError(code, "Because.", epoch=3)))
+    assert talker.error("stock") == {
+        "code": code.number,
+        "message": "Because.",
+        "data": {"name": code.name, "retryable": code.retryable, "epoch": 3},
+    }
+
+
+def test_each_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.session")
+    talker = Talker().hello("till-1")
+    talker.error("new\nline")
+    assert [record.getMessage() for record in caplog.records] == [
+        "event=request method=hello terminal=till-1 peer=127.0.0.1:1 outcome=ok",
+        "event=request method=new\\nline terminal=till-1 peer=127.0.0.1:1 outcome=method_not_found",
+    ]
+
+
+# ---------------------------------------------------------------------------------- anything at all
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=20,
+)
+_requests = st.fixed_dictionaries(
+    {"method": st.sampled_from([*METHODS, "watch"]) | st.text(max_size=5)},
+    optional={"id": _json, "params": _json, "jsonrpc": st.just("2.0") | _json, "more": _json},
+)
+
+
+def _check_answer(frame: bytes) -> None:
+    talker = Talker().hello()
+    reply = talker.frame(frame)
+    if reply is not None and reply.data:
+        assert reply.data.count(b"\n") == 1
+        for answer in _as_list(json.loads(reply.data)):
+            assert answer["jsonrpc"] == "2.0"
+            assert ("result" in answer) != ("error" in answer)
+            assert answer.get("error", {}).get("code") != -32603
+
+
+def _as_list(answer: Any) -> list[Any]:
+    return answer if isinstance(answer, list) else [answer]
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_answered_or_ignored_but_never_an_incident(frame: bytes) -> None:
+    _check_answer(frame)
+
+
+@given(_requests | st.lists(_requests | _json, max_size=4))
+def test_any_request_is_answered_or_ignored_but_never_an_incident(request: Any) -> None:
+    _check_answer(json.dumps(request).encode())
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["type", "occurred_at", "lines", "ext", "voids", "location", "reservation", "x"]),
+        _json | st.sampled_from(["sale", "void", "2024-01-02T03:04:05Z", ID]),
+    )
+    | _json
+)
+def test_any_body_is_posted_or_rejected_but_never_an_incident(body: Any) -> None:
+    frame = {"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": body}]}}
+    _check_answer(json.dumps(frame).encode())
+
+
+@given(_json, st.sampled_from(["quantity", "unit_price", "sku", "gtin", "currency", "y"]))
+def test_any_line_is_posted_or_rejected_but_never_an_incident(value: Any, field: str) -> None:
+    body = {**SALE, "lines": [{"sku": "a", "quantity": 1, field: value}]}
+    frame = {"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": body}]}}
+    _check_answer(json.dumps(frame).encode())

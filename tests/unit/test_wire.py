@@ -1,0 +1,186 @@
+"""Bytes to messages and back: framing, limits, and what the decoders let through."""
+
+import contextlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pos_client.errors import BodyError, ErrorCode, RequestError
+from pos_client.messages import PingResult, Reply, Request, StockResult
+from pos_client.wire import (
+    LineFramer,
+    decode_body,
+    decode_frame,
+    decode_reply,
+    decode_result,
+    encode,
+    encode_body,
+    encode_error,
+    encode_result,
+    error_object,
+    from_error_object,
+    known_id,
+)
+
+SALE = b'{"type":"sale","occurred_at":"2024-01-02T03:04:05Z","lines":[{"quantity":1,"sku":"a"}]}'
+
+# ---------------------------------------------------------------------------------- framing
+
+
+def feed(framer: LineFramer, *pieces: bytes) -> list[bytes]:
+    return [line for piece in pieces for line in framer.feed(piece)]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "lines"),
+    [
+        ([b"a\n"], [b"a"]),
+        ([b"a\r\n"], [b"a"]),
+        ([b"a\nb\n"], [b"a", b"b"]),
+        ([b"a\r\nb\r\n"], [b"a", b"b"]),
+        ([b"a", b"b\n"], [b"ab"]),
+        ([b"a\r", b"\nb", b"\n"], [b"a", b"b"]),
+        ([b"a\nb", b"c\nd"], [b"a", b"bc"]),
+        ([b"\n", b"\r\n", b"\n\n"], [b"", b"", b"", b""]),
+        ([b"a\rb\n"], [b"a\rb"]),
+        ([b""], []),
+        ([b"abc"], []),
+    ],
+)
+def test_lines_end_at_line_feeds_wherever_the_bytes_are_cut(pieces: list[bytes], lines: list[bytes]) -> None:
+    assert feed(LineFramer(), *pieces) == lines
+
+
+@given(st.lists(st.binary(max_size=12).filter(lambda line: not {10, 13} & set(line))), st.data())
+def test_any_cut_of_the_same_bytes_gives_the_same_lines(lines: list[bytes], data: st.DataObject) -> None:
+    stream = b"".join(line + b"\n" for line in lines)
+    framer, found = LineFramer(), []
+    while stream:
+        size = data.draw(st.integers(1, len(stream)))
+        found += feed(framer, stream[:size])
+        stream = stream[size:]
+    assert found == lines
+    assert framer.pending_bytes == 0
+
+
+@pytest.mark.parametrize("pieces", [[b"12345678\n"], [b"1234", b"5678\n"], [b"12345678", b"\n"], [b"a\n12345678\n"]])
+def test_a_line_of_exactly_the_limit_passes(pieces: list[bytes]) -> None:
+    assert feed(LineFramer(9), *pieces)[-1] == b"12345678"
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [[b"123456789\n"], [b"12345678\r\n"], [b"1234567890"], [b"12345", b"67890"], [b"12345", b"6789\n"]],
+)
+def test_a_longer_line_is_too_large_even_before_it_ends(pieces: list[bytes]) -> None:
+    framer = LineFramer(9)
+    with pytest.raises(RequestError) as caught:
+        feed(framer, *pieces)
+    assert caught.value.code is ErrorCode.too_large
+    assert caught.value.data == {"limit": 9}
+
+
+def test_lines_before_one_that_is_too_large_are_still_given_out() -> None:
+    lines = LineFramer(5).feed(b"a\nb\n123456789\nc\n")
+    assert [next(lines), next(lines)] == [b"a", b"b"]
+    with pytest.raises(RequestError):
+        next(lines)
+
+
+def test_what_is_pending_is_counted() -> None:
+    framer = LineFramer()
+    feed(framer, b"one\ntw")
+    assert framer.pending_bytes == 2
+
+
+# ---------------------------------------------------------------------------------- requests and replies
+
+
+def test_a_frame_is_a_request_or_the_members_of_a_batch() -> None:
+    assert decode_frame(b'{"method":"ping","id":1}') == Request("ping", id=1)
+    assert decode_frame(b' [ {"method":"ping"}, 5] ') == [b'{"method":"ping"}', b"5"]
+
+
+def test_replies_are_lines_of_json_rpc() -> None:
+    assert json.loads(encode_result(None, {"a": 1})) == {"jsonrpc": "2.0", "id": None, "result": {"a": 1}}
+    error = RequestError(ErrorCode.busy, "Later.", retry_after_ms=5)
+    assert encode_error("x", error) == (
+        b'{"jsonrpc":"2.0","id":"x","error":{"code":-32005,"message":"Later.",'
+        b'"data":{"name":"busy","retryable":true,"retry_after_ms":5}}}\n'
+    )
+    assert encode({"a": 1}) == b'{"a":1}\n'
+
+
+@pytest.mark.parametrize("code", list(ErrorCode))
+def test_an_error_comes_back_from_the_wire_as_it_went(code: ErrorCode) -> None:
+    reply = decode_reply(encode_error(1, RequestError(code, "Because.", limit=3)))
+    with pytest.raises(RequestError) as caught:
+        decode_result(reply, PingResult)
+    error = caught.value
+    assert (error.code, error.message, error.data, error.retryable) == (code, "Because.", {"limit": 3}, code.retryable)
+
+
+def test_an_error_of_an_unlisted_code_counts_as_internal() -> None:
+    listed = error_object(RequestError(ErrorCode.busy, "x"))
+    unlisted = type(listed)(-31999, "x", listed.data)
+    assert from_error_object(unlisted).code is ErrorCode.internal
+
+
+@pytest.mark.parametrize("frame", [b"", b"{", b"HTTP/1.1 400 Bad Request", b"\xff", b'{"id":[]}', b"[" * 100_000])
+def test_a_reply_in_another_language_is_a_parse_error(frame: bytes) -> None:
+    with pytest.raises(RequestError):
+        decode_reply(frame)
+
+
+def test_a_result_of_another_shape_is_not_taken() -> None:
+    with pytest.raises(RequestError, match="expected this field, got nothing"):
+        decode_result(decode_reply(encode_result(1, {})), StockResult)
+    with pytest.raises(RequestError):
+        decode_result(Reply(id=1), StockResult)
+
+
+@pytest.mark.parametrize(
+    ("frame", "known"),
+    [
+        (b'{"id":7,"method":5}', 7),
+        (b'{"id":"a","x":{}}', "a"),
+        (b"{}", None),
+        (b'{"id":7', None),
+        (b'{"id":1.5}', None),
+        (b'{"id":18446744073709551616}', None),
+        (b"\xff", None),
+        (b'{"id":7,"x":' + b"[" * 100_000 + b"}", None),
+        (b"[]", None),
+    ],
+)
+def test_the_id_of_a_broken_request_is_read_where_it_can_be(frame: bytes, known: object) -> None:
+    assert known_id(frame) == known
+
+
+# ---------------------------------------------------------------------------------- bodies
+
+
+def test_the_canonical_bytes_of_a_body_are_stable() -> None:
+    body = decode_body(SALE)
+    assert decode_body(encode_body(body)) == body
+    assert encode_body(decode_body(encode_body(body))) == encode_body(body)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_bytes_that_are_no_body_are_refused_by_name(raw: bytes) -> None:
+    with pytest.raises(BodyError):
+        decode_body(raw)
+
+
+@given(st.data())
+def test_a_damaged_body_is_read_or_refused_and_nothing_else(data: st.DataObject) -> None:
+    raw = bytearray(SALE)
+    for _ in range(data.draw(st.integers(1, 4))):
+        at = data.draw(st.integers(0, len(raw) - 1))
+        raw[at : at + data.draw(st.integers(0, 3))] = data.draw(
+            st.sampled_from([b"", b"\\", b'"', b"0", b"{", b"e9", b"-"])
+        )
+    with contextlib.suppress(BodyError):
+        decode_body(bytes(raw))
