@@ -7,13 +7,13 @@ Every outcome may instead be a `RequestError`, which the driver throws into the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from pos_client.errors import BodyError, TillwireError
-from pos_client.exact import Quantity
+from pos_client.exact import Quantity, micros
 from pos_client.messages import (
     Body,
     ByeParams,
@@ -67,11 +67,12 @@ class Welcome:
     acked_seq: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Item:
     """One posting of a frame, read but not judged. `refused` is set where its body can never be posted.
 
-    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`.
+    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`. What the store
+    asks for again and again is worked out once: `key`, the bytes of `id`, and `occurred_at` in microseconds.
     """
 
     id: UUID
@@ -81,6 +82,12 @@ class Item:
     body: Body | None
     quantities: list[int]
     refused: BodyError | None
+    key: bytes = field(init=False)
+    occurred_at: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.id.bytes
+        self.occurred_at = None if self.body is None else micros(self.body.occurred_at)
 
 
 @dataclass(frozen=True, slots=True)

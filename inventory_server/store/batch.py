@@ -35,7 +35,7 @@ class Batch:
         self._connection = connection
         self._sql = statements
         self.now = now
-        head = connection.execute(select(t.ledger)).one()
+        head = connection.exec_driver_sql(statements.head).one()
         self.position: int = head.position
         self.recorded_at: int = head.recorded_at
         self._segment_latest_at: int | None = head.segment_latest_at
@@ -44,7 +44,6 @@ class Batch:
         self.known: dict[bytes, Posted | Rejected] = {}
         self.waiting_voids: dict[bytes, Void] = {}
         self.skus_by_gtin: dict[str, str] = {}
-        self._listed: set[str] = set()
         self._levels: dict[Key, Level] = {}
         self._reservations: dict[tuple[bytes, str, str], list[int]] = {}
         self._start_rows()
@@ -73,7 +72,7 @@ class Batch:
             self.terminals[row[0]] = Terminal(*row)
         self._read_lineages(works)
         items = [item for work in posts for item in work.items]
-        self._read_identities({item.id.bytes for item in items})
+        self._read_identities({item.key for item in items})
         self._read_barcodes(items)
         self.read_levels(_keys(posts, self.skus_by_gtin))
 
@@ -115,8 +114,9 @@ class Batch:
             self._levels[key] = Level()
         for row in self._sql.levels(self._connection, wanted):
             self._levels[row[0], row[1]] = Level(*row[2:])
-        skus = {sku for _, sku in wanted} - self._listed
-        self._listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
+        listed = self._sql.listed_skus
+        skus = {sku for _, sku in wanted} - listed
+        listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
 
     def level(self, key: Key) -> Level:
         """The level of `key`, to look at; a change is told with `change_level`."""
@@ -126,7 +126,7 @@ class Batch:
 
     def is_listed(self, sku: str) -> bool:
         """True where the catalogue names `sku`."""
-        return sku in self._listed
+        return sku in self._sql.listed_skus
 
     # ------------------------------------------------------------------------------ deciding
 
@@ -174,7 +174,8 @@ class Batch:
 
     def add_location(self, location: str) -> None:
         """Have `location` known from now on."""
-        self._locations[location] = None
+        if location not in self._sql.known_locations:
+            self._locations[location] = None
 
     def add_rejection(self, row: tuple[object, ...]) -> None:
         """A refusal to remember, in the order of the columns of `rejection`."""
@@ -248,6 +249,7 @@ class Batch:
         """Write what has been decided so far; the transaction stays open."""
         sql, connection = self._sql, self._connection
         sql.put_locations(connection, [(location,) for location in self._locations])
+        sql.known_locations.update(self._locations)
         sql.put_postings(connection, self._postings)
         sql.put_movements(connection, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
         sql.put_segments(connection, self._segments)
@@ -264,11 +266,7 @@ class Batch:
         )
         sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
         if self._postings:
-            connection.execute(
-                t.ledger.update().values(
-                    position=self.position, recorded_at=self.recorded_at, segment_latest_at=self._segment_latest_at
-                )
-            )
+            connection.exec_driver_sql(sql.put_head, (self.position, self.recorded_at, self._segment_latest_at))
         self._start_rows()
 
     def _level_row(self, key: Key) -> tuple[object, ...]:

@@ -10,12 +10,17 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import Column, Connection, Table, and_, bindparam, column, select, values
+from sqlalchemy import ColumnElement, Connection, Executable, FromClause, Table, and_, bindparam, column, select, values
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
 SIZES = (256, 64, 16, 4, 1)
 _dialect = sqlite.dialect(paramstyle="qmark")
+
+
+def rendered(statement: Executable) -> str:
+    """The text of `statement`, for one that is executed so often that composing it would cost more than running it."""
+    return str(statement.compile(dialect=_dialect))  # type: ignore[attr-defined]
 
 
 def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -52,14 +57,14 @@ class Insert:
             keys = list(self._table.primary_key.columns)
             rest = {c.name: statement.excluded[c.name] for c in self._table.columns if c not in keys}
             statement = statement.on_conflict_do_update(index_elements=keys, set_=rest)
-        self._texts[size] = str(statement.compile(dialect=_dialect))
+        self._texts[size] = rendered(statement)
         return self._texts[size]
 
 
 class Lookup:
     """`SELECT` of the rows of `table` whose `keys` columns are among many given tuples."""
 
-    def __init__(self, table: Table, keys: Sequence[Column[Any]], *columns: Column[Any]) -> None:
+    def __init__(self, table: FromClause, keys: Sequence[ColumnElement[Any]], *columns: ColumnElement[Any]) -> None:
         self._table = table
         self._statement = select(*(columns or table.columns))
         self._keys = keys
@@ -78,5 +83,5 @@ class Lookup:
         wanted = values(*(column(key.name, key.type) for key in self._keys), name="wanted").data(rows).cte()
         matches = [key == wanted.c[key.name] for key in self._keys]
         statement = self._statement.select_from(wanted.join(self._table, and_(*matches)))
-        self._texts[size] = str(statement.compile(dialect=_dialect))
+        self._texts[size] = rendered(statement)
         return self._texts[size]

@@ -54,7 +54,7 @@ def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Pos
         if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
             _assert_available(batch, entry)
     position, recorded_at = batch.next_position()
-    void = batch.waiting_voids.get(item.id.bytes)
+    void = batch.waiting_voids.get(item.key)
     voided_early = void is not None and void.location in (None, location)
     if void is not None and voided_early:
         moved += inventory.opposite(moved, void.occurred_at)
@@ -102,7 +102,7 @@ def _add_void(batch: Batch, entry: Entry, position: int) -> None:
 
 
 def _entry(speaker: Speaker, item: Item) -> Entry:
-    if item.refused is not None or item.body is None:
+    if item.body is None or item.occurred_at is None:
         raise Refusal("invalid_body", str(item.refused))
     body = item.body
     location = speaker.location if isinstance(body.location, UnsetType) else body.location
@@ -112,7 +112,7 @@ def _entry(speaker: Speaker, item: Item) -> Entry:
         )
     if body.other_location == location:
         raise Refusal("invalid_body", f"$.other_location: expected another location than {location!r}, got the same")
-    return Entry(item, body, speaker, location, micros(body.occurred_at))
+    return Entry(item, body, speaker, location, item.occurred_at)
 
 
 def _movements(batch: Batch, entry: Entry) -> list[Movement]:
@@ -122,7 +122,7 @@ def _movements(batch: Batch, entry: Entry) -> list[Movement]:
     other = None if isinstance(body.other_location, UnsetType) else body.other_location
     if other is not None:
         batch.add_location(other)
-    reservation = entry.item.id.bytes if body.type == "reserve" else None
+    reservation = entry.item.key if body.type == "reserve" else None
     if not isinstance(body.reservation, UnsetType):
         reservation = body.reservation.bytes
     lines = list(zip(skus, entry.item.quantities, strict=True))
@@ -195,7 +195,7 @@ def _row(entry: Entry, location: str, position: int, recorded_at: int, flags: in
     item, body = entry.item, entry.body
     return (
         position,
-        item.id.bytes,
+        item.key,
         entry.speaker.terminal,
         None if entry.speaker.lineage is None else entry.speaker.lineage.bytes,
         item.seq,

@@ -16,7 +16,7 @@ from inventory_server.store.rows import Posted, Rejected, Statements, Terminal
 from inventory_server.store.speakers import known_terminal
 from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
 from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant, micros
+from pos_client.exact import instant
 from pos_client.messages import PostingResult, PostResult
 
 Clock = Callable[[], int]
@@ -43,6 +43,11 @@ class Ledger:
                 outcomes.append(error)
         batch.flush()
         return outcomes
+
+    def forget(self) -> None:
+        """The caller rolled back: what was learned inside the transaction may not be so."""
+        self._sql.known_locations.clear()
+        self._sql.listed_skus.clear()
 
     def _carry_out_one(self, batch: Batch, work: Write) -> Outcome:
         if isinstance(work, Post):
@@ -76,7 +81,7 @@ class Ledger:
     def _post_item(
         self, batch: Batch, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
     ) -> PostingResult:
-        before = batch.known.get(item.id.bytes)
+        before = batch.known.get(item.key)
         if isinstance(before, Posted):
             result = _again(batch, speaker, item, before)
         elif isinstance(before, Rejected) and not before.reopened:
@@ -94,8 +99,8 @@ class Ledger:
             posted = enter(batch, self._settings, speaker, item)
         except Refusal as refusal:
             return _reject(batch, speaker, item, refusal)
-        known.head = next_head(known.head, item.id.bytes, item.digest)
-        batch.known[item.id.bytes] = posted
+        known.head = next_head(known.head, item.key, item.digest)
+        batch.known[item.key] = posted
         return _posted(item, "posted", posted)
 
 
@@ -103,7 +108,7 @@ def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopene
     """Note in the lineage what became of `seq`; True where that is news."""
     news = not held.holds(seq)
     if news:
-        held.receive(seq, None if item.body is None else micros(item.body.occurred_at))
+        held.receive(seq, item.occurred_at)
     if (news or reopened) and result.status in ("posted", "duplicate"):
         held.count += 1
         held.quantity += signed_quantity(item)
@@ -112,7 +117,7 @@ def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopene
 
 
 def _assert_no_fork(batch: Batch, post: Post, known: Terminal, held: Lineage | None) -> None:
-    new = [item for item in post.items if _is_new(batch.known.get(item.id.bytes))]
+    new = [item for item in post.items if _is_new(batch.known.get(item.key))]
     if not new:
         return
     fork = post.parent is not None and post.parent != known.head.hex()
@@ -122,7 +127,7 @@ def _assert_no_fork(batch: Batch, post: Post, known: Terminal, held: Lineage | N
         for item in new:
             if item.seq is None:
                 continue
-            before = batch.known.get(item.id.bytes)
+            before = batch.known.get(item.key)
             own = isinstance(before, Rejected) and before.seq == item.seq and before.lineage == lineage
             taken = held.holds(item.seq) and not own
             fork |= taken or held.is_full(item.seq) or seqs.setdefault(item.seq, item.id) != item.id
@@ -142,7 +147,7 @@ def _is_new(before: Posted | Rejected | None) -> bool:
 def _again(batch: Batch, speaker: Speaker, item: Item, before: Posted) -> PostingResult:
     if before.digest == item.digest:
         return _posted(item, "duplicate", before)
-    batch.add_quarantine((item.id.bytes, item.digest, speaker.terminal, batch.now, item.raw))
+    batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
     reason = "This id is already posted with another content; the new content is kept in quarantine."
     return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
 
@@ -154,10 +159,10 @@ def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
 
 def _reject(batch: Batch, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
     lineage = None if speaker.lineage is None else speaker.lineage.bytes
-    batch.known[item.id.bytes] = Rejected(refusal.code, refusal.reason, lineage, item.seq, False)
+    batch.known[item.key] = Rejected(refusal.code, refusal.reason, lineage, item.seq, False)
     batch.add_rejection(
         (
-            item.id.bytes,
+            item.key,
             speaker.terminal,
             lineage,
             item.seq,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from sqlalchemy import bindparam, select
 
 from inventory_server.lineage import Lineage, Said
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Insert, Lookup
+from inventory_server.store.bulk import Insert, Lookup, rendered
 from pos_client.messages import Range
 
 NEVER = 2**63 - 1
@@ -73,6 +74,17 @@ class Statements:
     """The set-based statements of the write path, rendered once and kept."""
 
     def __init__(self) -> None:
+        # What was once listed stays listed, and a location once known stays known: no need to ask again.
+        self.listed_skus: set[str] = set()
+        self.known_locations: set[str] = set()
+        self.head = rendered(select(t.ledger))
+        self.put_head = rendered(
+            t.ledger.update().values(
+                position=bindparam("position"),
+                recorded_at=bindparam("recorded_at"),
+                segment_latest_at=bindparam("segment_latest_at"),
+            )
+        )
         self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
         self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
         columns = ("id", "digest", "position", "recorded_at", "flags")
@@ -81,7 +93,6 @@ class Statements:
         self.voids = Lookup(t.void, [t.void.c.voids])
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
         self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
-        self.locations = Lookup(t.location, [t.location.c.location])
         self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
         self.put_postings = Insert(t.posting)

@@ -196,6 +196,7 @@ class Writer:
             if _code(error) in _UNTRUSTED or (committing and _code(error) not in _NO_ROOM_NOW):
                 raise OutcomeUnknown(str(error)) from error
             transaction.rollback()
+            self._ledger.forget()
             raise
         return outcome
 
