@@ -1,0 +1,340 @@
+"""`PosClient`: sell now, deliver exactly once. What a till program uses."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, Unpack
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Raw, structs
+
+from pos_client import wire
+from pos_client.actions import Identity, Pace
+from pos_client.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
+from pos_client.driver import Driver, monotonic
+from pos_client.errors import BodyError
+from pos_client.exact import Quantity, instant, micros
+from pos_client.handles import Basket, Posting, Postings, Status
+from pos_client.lines import LineLike, as_lines, stock_effect
+from pos_client.messages import (
+    Body,
+    ByeResult,
+    HelloParams,
+    HistoryParams,
+    HistoryResult,
+    Line,
+    Message,
+    PostingParams,
+    PostingResult,
+    PostingType,
+    StockParams,
+    StockResult,
+    StoredPosting,
+)
+from pos_client.outbox import Outbox, wall_clock
+from pos_client.outbox_rows import NewPosting
+from pos_client.sender import ENVELOPE_BYTES, Sender
+from pos_client.uuid7 import Uuid7
+
+BODY_BYTES_MAX = wire.MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
+"""Longest posting body that fits a frame of its own."""
+LINGER_SECONDS = 5.0
+"""How long leaving the `with` block waits for the last postings, while HQ answers."""
+
+
+class Details(TypedDict, total=False):
+    """What every kind of posting may carry.
+
+    `reference` is the receipt's or document's number; `id` was made when the basket was opened (default: now);
+    `occurred_at` is when it happened (default: now, with the local offset); `ext` is any JSON object, kept
+    untouched; `on_result` is called once HQ has answered, in the sender's thread.
+    """
+
+    reference: str
+    id: UUID
+    occurred_at: datetime
+    ext: dict[str, Any]
+    on_result: Callable[[PostingResult], None]
+
+
+class PosClient:
+    """A till. What it sells is durable in `outbox` when the call returns, and reaches HQ exactly once.
+
+    `address` is `host`, `host:port`, `[::1]:port` or `unix:/path.sock`. Nothing that posts ever waits for HQ:
+    a thread delivers in the background, now or in three weeks. Any thread may use a client; several processes
+    may sell through one outbox, one of them delivers. `on_result` hears of every posting that this process
+    has delivered. `location` is heard only by a server in development mode.
+
+    Posting raises OutboxError where the sale could not be stored (it says what to do), BodyError where it can
+    never be posted, TypeError for a float. Asking raises ConnectionLost while HQ is away, RequestError where
+    it refuses.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        terminal: str,
+        outbox: str | Path = "till.db",
+        token: str | None = None,
+        location: str | None = None,
+        on_result: Callable[[PostingResult], None] | None = None,
+        clock: Callable[[], int] = wall_clock,
+        rng: random.Random | None = None,
+        pace: Pace | None = None,
+        connect_seconds: float = CONNECT_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
+        where = Address.parse(address)
+        _check_identity(terminal, location)
+        rng = rng or random.SystemRandom()
+        self.terminal = terminal
+        self._clock = clock
+        self._new_id = Uuid7(clock, rng)
+        self._postings = Postings(on_result)
+        self.outbox = Outbox(outbox, clock=clock, ids=self._new_id)
+        self._sender = Sender(
+            self.outbox,
+            Identity(terminal, token, location, "tillwire pos_client"),
+            clock=clock,
+            timer=monotonic,
+            rng=rng,
+            pace=pace,
+            on_result=self._postings.resolve,
+        )
+        self._driver = Driver(
+            self._sender,
+            where,
+            on_standby=lambda: self._postings.refresh(self.outbox.find),
+            connect_seconds=connect_seconds,
+            reply_seconds=reply_seconds,
+        )
+        self._driver.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close(LINGER_SECONDS if kind is None else 0)
+
+    def close(self, linger_seconds: float = 0) -> None:
+        """Stop delivering and close the outbox; what is pending is delivered next time.
+
+        While HQ answers, it waits up to `linger_seconds` for the last postings.
+        """
+        deadline = time.monotonic() + linger_seconds
+        while self._driver.is_hopeful and self.pending and (left := deadline - time.monotonic()) > 0:
+            self._postings.pause(min(0.05, left))
+        self._driver.stop()
+        self.outbox.close()
+
+    # ------------------------------------------------------------------ posting
+
+    def sell(
+        self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
+    ) -> Posting:
+        """Goods left the shop; a negative quantity is goods coming back in the same basket."""
+        return self._post("sale", lines, details, reservation=_given(reservation))
+
+    def return_(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
+        """Goods came back."""
+        return self._post("return", lines, details)
+
+    def receive(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
+        """Goods came in from outside."""
+        return self._post("receipt", lines, details)
+
+    def adjust(self, lines: Iterable[LineLike], *, reason: str | None = None, **details: Unpack[Details]) -> Posting:
+        """Stock changed for another reason (broken, stolen, found): signed quantities."""
+        return self._post("adjustment", _with_reason(lines, reason), details)
+
+    def count(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
+        """Stock was counted: so much was there at `occurred_at`."""
+        return self._post("count", lines, details)
+
+    def transfer_out(self, lines: Iterable[LineLike], *, to: str, **details: Unpack[Details]) -> Posting:
+        """Goods left for another location."""
+        return self._post("transfer_out", lines, details, other_location=to)
+
+    def transfer_in(self, lines: Iterable[LineLike], *, from_: str, **details: Unpack[Details]) -> Posting:
+        """Goods arrived from another location."""
+        return self._post("transfer_in", lines, details, other_location=from_)
+
+    def reserve(
+        self, lines: Iterable[LineLike], *, expires_at: datetime | None = None, **details: Unpack[Details]
+    ) -> Posting:
+        """Goods are set aside; the posting's id names the reservation."""
+        return self._post("reserve", lines, details, expires_at=_given(expires_at))
+
+    def release(
+        self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
+    ) -> Posting:
+        """Goods are no longer set aside."""
+        return self._post("release", lines, details, reservation=_given(reservation))
+
+    def void(self, posting: UUID | Posting, **details: Unpack[Details]) -> Posting:
+        """A posting is reversed as a whole."""
+        return self._post("void", None, details, voids=posting.id if isinstance(posting, Posting) else posting)
+
+    def open_basket(self) -> Basket:
+        """A basket whose id is made now, so that selling it twice by mistake counts once."""
+        return Basket(self._new_id(), self.sell, lambda: _local(self._clock()))
+
+    def _post(self, kind: PostingType, lines: Iterable[LineLike] | None, details: Details, **fields: Any) -> Posting:
+        ext = details.get("ext")
+        body = Body(
+            type=kind,
+            occurred_at=details.get("occurred_at") or _local(self._clock()),
+            lines=UNSET if lines is None else as_lines(lines),
+            reference=details.get("reference", UNSET),
+            ext=UNSET if ext is None else Raw(msgspec.json.encode(ext)),
+            **fields,
+        )
+        return self.post(body, id=details.get("id"), on_result=details.get("on_result"))
+
+    def post(
+        self,
+        body: Body,
+        *,
+        id: UUID | None = None,  # noqa: A002 (the protocol's own name)
+        on_result: Callable[[PostingResult], None] | None = None,
+    ) -> Posting:
+        """Store a posting of any kind, checked as HQ will check it. All the other methods end here."""
+        raw, effect = _checked(body)
+        reference = body.reference if isinstance(body.reference, str) else None
+        posting = self._postings.expect(id or self._new_id(), reference, on_result)
+        try:
+            self.outbox.add(NewPosting(posting.id, raw, micros(body.occurred_at), effect, reference))
+        except BaseException:
+            self._postings.forget(posting)
+            raise
+        if id is not None and (found := self.outbox.find(id)) is not None and found.result is not None:
+            self._postings.resolve(found.result)  # it was sold before, and delivered
+        self._driver.wake()
+        return posting
+
+    # ------------------------------------------------------------------ looking
+
+    @property
+    def pending(self) -> int:
+        """How many postings HQ has not answered yet."""
+        return self.outbox.counts().pending
+
+    def status(self) -> Status:
+        """How the till stands."""
+        counts, sender = self.outbox.counts(), self._sender
+        hello, ahead = sender.hello, sender.hq_ahead_micros
+        return Status(
+            terminal=self.terminal,
+            lineage=self.outbox.lineage,
+            sending=self._driver.is_sending,
+            connected=hello is not None,
+            location=hello.location if hello else None,
+            epoch=hello.epoch if hello else None,
+            pending=counts.pending,
+            parked=counts.parked,
+            oldest_pending_at=None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
+            hq_ahead_seconds=None if ahead is None else ahead / 1_000_000,
+            last_error=sender.last_error,
+        )
+
+    def stock(
+        self,
+        skus: Sequence[str] | None = None,
+        *,
+        locations: Sequence[str] | None = None,
+        below: Quantity | str | None = None,
+        negative: bool | None = None,
+        as_of: datetime | None = None,
+        known_at: datetime | int | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        timeout: float = REPLY_SECONDS,
+    ) -> StockResult:
+        """Stock levels as HQ knows them; `below` is "reorder_point" or a quantity."""
+        params = StockParams(
+            skus=_given(None if skus is None else list(skus)),
+            locations=_given(None if locations is None else list(locations)),
+            below=UNSET if below is None else Raw(msgspec.json.encode(below)),
+            negative=_given(negative),
+            as_of=_given(as_of),
+            known_at=_given(known_at),
+            limit=_given(limit),
+            cursor=_given(cursor),
+        )
+        return self._ask("stock", params, timeout)  # type: ignore[no-any-return]
+
+    def history(
+        self,
+        sku: str,
+        *,
+        location: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        timeout: float = REPLY_SECONDS,
+    ) -> HistoryResult:
+        """The movements of one sku in ledger order, with since ≤ occurred_at < until."""
+        params = HistoryParams(sku, _given(location), _given(since), _given(until), _given(limit), _given(cursor))
+        return self._ask("history", params, timeout)  # type: ignore[no-any-return]
+
+    def posting(self, posting_id: UUID, *, timeout: float = REPLY_SECONDS) -> StoredPosting:
+        """One posting as HQ holds it."""
+        return self._ask("posting", PostingParams(posting_id), timeout)  # type: ignore[no-any-return]
+
+    def bye(self, *, timeout: float = REPLY_SECONDS) -> ByeResult:
+        """Close the day: deliver what is pending (within `timeout`), then compare control totals with HQ.
+
+        Selling goes on afterwards if it must: the next posting says hello again.
+        """
+        deadline = time.monotonic() + timeout
+        while self.pending and (left := deadline - time.monotonic()) > 0:
+            self._postings.pause(min(0.05, left))
+
+        def say_bye(connection: Connection, seconds: float) -> ByeResult:
+            result: ByeResult = connection.request("bye", self._sender.bye_params(), seconds)
+            self._sender.on_bye()
+            return result
+
+        return self._driver.ask(say_bye, max(0.1, deadline - time.monotonic()))  # type: ignore[no-any-return]
+
+    def _ask(self, method: str, params: Message, timeout: float) -> Any:
+        return self._driver.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
+
+
+def _checked(body: Body) -> tuple[bytes, int]:
+    """The bytes of a body as they are stored, and its effect on stock; BodyError where HQ would refuse it."""
+    raw = wire.encode_body(body)
+    if len(raw) > BODY_BYTES_MAX:
+        raise BodyError("$", f"at most {BODY_BYTES_MAX:,} bytes", f"{len(raw):,}")
+    return raw, stock_effect(body.type, wire.check_body(wire.decode_body(raw)))
+
+
+def _check_identity(terminal: str, location: str | None) -> None:
+    try:
+        msgspec.convert({"terminal": terminal} | ({} if location is None else {"location": location}), HelloParams)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"terminal {terminal!r} or location {location!r} cannot be used: {error}") from error
+
+
+def _given(value: Any) -> Any:
+    return UNSET if value is None else value
+
+
+def _local(microseconds: int) -> datetime:
+    """That instant with the offset of the till's time zone."""
+    return instant(microseconds, time.localtime(microseconds // 1_000_000).tm_gmtoff // 60)
+
+
+def _with_reason(lines: Iterable[LineLike], reason: str | None) -> Iterable[Line]:
+    for line in as_lines(lines):
+        yield line if reason is None or line.reason is not UNSET else structs.replace(line, reason=reason)

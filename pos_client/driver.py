@@ -1,0 +1,198 @@
+"""The thread that drives a `Sender` over a real connection, and asks HQ what other threads want to know."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from typing import Any, NamedTuple
+
+from pos_client.actions import Connect, Idle, SendHello, SendPing, SendPost
+from pos_client.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
+from pos_client.errors import ConnectionLost, OutboxInUse, RequestError
+from pos_client.sender import Sender
+
+log = logging.getLogger("tillwire.till")
+
+POLL_SECONDS = 0.5
+"""How soon an idle sender notices what another process has sold, or that it may send itself."""
+MISHAP_SECONDS = 5.0
+"""How long the thread rests after something that should not happen."""
+
+Job = Callable[[Connection, float], Any]
+"""Something to do on the till's connection, within so many seconds."""
+
+
+def monotonic() -> int:
+    """A clock that is never set, in microseconds."""
+    return time.monotonic_ns() // 1_000
+
+
+class _Call(NamedTuple):
+    job: Job
+    deadline: float
+    outcome: Future[Any]
+
+
+class Driver:
+    """Runs a `Sender` in a thread of its own, as the only user of its connection.
+
+    `on_standby` is called now and then while another process sends, and once when this one takes over.
+    """
+
+    def __init__(
+        self,
+        sender: Sender,
+        address: Address,
+        *,
+        on_standby: Callable[[], None],
+        connect_seconds: float = CONNECT_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
+    ) -> None:
+        self.sender = sender
+        self.is_sending = False  # this process holds the outbox's sending lock
+        self._address = address
+        self._on_standby = on_standby
+        self._connect_seconds = connect_seconds
+        self._reply_seconds = reply_seconds
+        self._connection: Connection | None = None
+        self._calls: deque[_Call] = deque()  # appended to by any thread, taken from by the driver's
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="tillwire-sender", daemon=True)
+
+    @property
+    def is_hopeful(self) -> bool:
+        """True while this process delivers and HQ has not failed to answer."""
+        return self.is_sending and self.sender.last_error is None
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop at once; what is in flight is unknown and is sent again next time."""
+        self._stopping.set()
+        self._wake.set()
+        if (connection := self._connection) is not None:
+            connection.interrupt()
+        self._thread.join(self._connect_seconds + 1)
+
+    def wake(self) -> None:
+        """There is something new in the outbox."""
+        self._wake.set()
+
+    def ask(self, job: Job, timeout_seconds: float) -> Any:
+        """Have `job` done on the till's connection; ConnectionLost where it is not done within the timeout."""
+        call = _Call(job, time.monotonic() + timeout_seconds, Future())
+        self._calls.append(call)
+        self.sender.hurry()
+        self._wake.set()
+        try:
+            return call.outcome.result(timeout_seconds)
+        except (TimeoutError, CancelledError) as error:
+            call.outcome.cancel()
+            raise ConnectionLost(f"HQ did not answer: {self.sender.last_error or 'it took too long'}") from error
+
+    # ------------------------------------------------------------------ in the thread
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._wake.wait(self._careful_step())
+                self._wake.clear()
+        finally:
+            self._hang_up()
+            self._refuse_calls(ConnectionLost("The client was closed."))
+
+    def _careful_step(self) -> float:
+        try:
+            return self._step()
+        except Exception:
+            log.exception("event=sender_mishap address=%s", self._address)
+            self._lose("The sender had an accident; the log tells more.")
+            return MISHAP_SECONDS
+
+    def _step(self) -> float:
+        if not self._may_send():
+            return POLL_SECONDS
+        if self._connection is not None and self._connection.is_dropped():
+            self._lose("HQ closed the connection.")
+        self._serve_calls()
+        action = self.sender.next_action()
+        if isinstance(action, Idle):
+            wait = (action.until - monotonic()) / 1_000_000
+            return min(POLL_SECONDS, max(0.0, wait))
+        self._carry_out(action)
+        if not self.sender.is_connected:
+            self._hang_up()
+        return 0.0
+
+    def _may_send(self) -> bool:
+        if self.is_sending:
+            return True
+        self.is_sending = self.sender.outbox.acquire_sending()
+        self._on_standby()
+        if not self.is_sending:
+            self._refuse_calls(
+                OutboxInUse(
+                    "Another process sends from this outbox and holds the till's connection: ask there, or with a "
+                    "reader's token through request_once()."
+                )
+            )
+        return self.is_sending
+
+    def _carry_out(self, action: Connect | SendHello | SendPost | SendPing) -> None:
+        sender = self.sender
+        try:
+            if isinstance(action, Connect):
+                self._hang_up()
+                self._connection = Connection.open(self._address, self._connect_seconds, self._reply_seconds)
+                sender.on_connected()
+            elif isinstance(action, SendHello):
+                sender.on_hello(self._standing.hello(action.params, self._reply_seconds))
+            elif isinstance(action, SendPost):
+                sender.on_post(self._standing.request("post", action.params, self._reply_seconds))
+            else:
+                sender.on_pong(self._standing.request("ping", action.params, self._reply_seconds))
+        except RequestError as error:
+            sender.on_error(error)
+        except ConnectionLost as error:
+            self._lose(str(error))
+
+    def _serve_calls(self) -> None:
+        while self._calls and self.sender.hello is not None and self._connection is not None:
+            call = self._calls.popleft()
+            if not call.outcome.set_running_or_notify_cancel():
+                continue
+            try:
+                call.outcome.set_result(call.job(self._connection, max(0.0, call.deadline - time.monotonic())))
+            except RequestError as error:
+                call.outcome.set_exception(error)
+            except ConnectionLost as error:
+                call.outcome.set_exception(error)
+                self._lose(str(error))
+
+    def _refuse_calls(self, error: Exception) -> None:
+        while self._calls:
+            call = self._calls.popleft()
+            if call.outcome.set_running_or_notify_cancel():
+                call.outcome.set_exception(error)
+
+    @property
+    def _standing(self) -> Connection:
+        if self._connection is None:
+            raise ConnectionLost("There is no connection.")
+        return self._connection
+
+    def _lose(self, reason: str) -> None:
+        self._hang_up()
+        self.sender.on_lost(reason)
+
+    def _hang_up(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

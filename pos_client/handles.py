@@ -1,0 +1,153 @@
+"""What a till program holds in its hand: postings on their way, an open basket, the client's status."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from pos_client.lines import QuantityLike, exact_quantity
+from pos_client.messages import Line, PostingResult
+from pos_client.outbox_rows import Found, State
+
+log = logging.getLogger("tillwire.till")
+
+OnResult = Callable[[PostingResult], None]
+
+
+class Status(Struct, frozen=True):
+    """How a till stands.
+
+    `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's
+    clock was ahead of the till's when HQ last spoke; `last_error` is None while all is well.
+    """
+
+    terminal: str
+    lineage: UUID
+    sending: bool
+    connected: bool
+    location: str | None
+    epoch: int | None
+    pending: int
+    parked: int
+    oldest_pending_at: datetime | None
+    hq_ahead_seconds: float | None
+    last_error: str | None
+
+
+class Posting:
+    """A posting that is durable on the till and on its way to HQ."""
+
+    def __init__(self, posting_id: UUID, reference: str | None, registry: Postings) -> None:
+        self.id = posting_id
+        self.reference = reference
+        self.result: PostingResult | None = None
+        """HQ's answer; None while it is pending."""
+        self._registry = registry
+
+    @property
+    def state(self) -> State:
+        """`pending`, `done` (HQ has it) or `parked` (HQ refused it for good: `result.reason` says why)."""
+        if self.result is None:
+            return "pending"
+        return "done" if self.result.status in ("posted", "duplicate") else "parked"
+
+    def wait(self, timeout: float | None = None) -> PostingResult:
+        """HQ's answer; TimeoutError where there is none within `timeout` seconds, and the posting stays pending."""
+        return self._registry.wait(self, timeout)
+
+    def __repr__(self) -> str:
+        return f"Posting({self.id}, {self.reference!r}, {self.state})"
+
+
+class Basket:
+    """What a customer buys, while it is being scanned. Its id exists before the sale does."""
+
+    def __init__(self, basket_id: UUID, sell: Callable[..., Posting], now: Callable[[], datetime]) -> None:
+        self.id = basket_id
+        self.lines: list[Line] = []
+        self._sell = sell
+        self._now = now
+        self._sold_at: datetime | None = None
+
+    def add(self, sku: str, quantity: QuantityLike = 1) -> None:
+        """Add a line; append to `lines` for prices and barcodes."""
+        self.lines.append(Line(quantity=exact_quantity(quantity), sku=sku))
+
+    def sell(self, **details: Any) -> Posting:
+        """Sell it, as `PosClient.sell`. Doing so again, after an error or by mistake, counts once."""
+        if self._sold_at is None:
+            self._sold_at = self._now()
+        return self._sell(self.lines, **{"id": self.id, "occurred_at": self._sold_at, **details})
+
+
+class Postings:
+    """The handles that still wait for a result. Any thread may use it."""
+
+    def __init__(self, on_result: OnResult | None) -> None:
+        self._on_result = on_result
+        self._changed = threading.Condition()  # guards all fields below and the handles' results
+        self._waiting: weakref.WeakValueDictionary[UUID, Posting] = weakref.WeakValueDictionary()
+        self._callbacks: dict[UUID, OnResult] = {}
+
+    def expect(self, posting_id: UUID, reference: str | None, on_result: OnResult | None) -> Posting:
+        """A handle for a posting that is about to be stored."""
+        with self._changed:
+            posting = self._waiting.get(posting_id) or Posting(posting_id, reference, self)
+            self._waiting[posting_id] = posting
+            if on_result is not None:
+                self._callbacks[posting_id] = on_result
+        return posting
+
+    def forget(self, posting: Posting) -> None:
+        """It was not stored after all."""
+        with self._changed:
+            self._waiting.pop(posting.id, None)
+            self._callbacks.pop(posting.id, None)
+
+    def resolve(self, result: PostingResult) -> None:
+        """A posting has its result: wake who waits, call who asked to be called."""
+        with self._changed:
+            posting = self._waiting.pop(result.id, None)
+            callback = self._callbacks.pop(result.id, None)
+            if posting is not None:
+                posting.result = result
+            self._changed.notify_all()
+        for each in (callback, self._on_result):
+            if each is not None:
+                _call(each, result)
+
+    def refresh(self, find: Callable[[UUID], Found | None]) -> None:
+        """Resolve what another process has delivered meanwhile."""
+        with self._changed:
+            waiting = {*self._waiting.keys(), *self._callbacks}
+        for posting_id in waiting:
+            found = find(posting_id)
+            if found is not None and found.result is not None:
+                self.resolve(found.result)
+
+    def wait(self, posting: Posting, timeout: float | None) -> PostingResult:
+        """Block until `posting` has its result."""
+        with self._changed:
+            self._changed.wait_for(lambda: posting.result is not None, timeout)
+            if posting.result is None:
+                raise TimeoutError(f"HQ has not answered {posting.id} within {timeout} s; it stays pending.")
+            return posting.result
+
+    def pause(self, seconds: float) -> None:
+        """Wait until some posting has its result, at most `seconds`."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+
+def _call(callback: OnResult, result: PostingResult) -> None:
+    try:
+        callback(result)
+    except Exception:
+        log.exception("event=callback_failed id=%s", result.id)

@@ -1,0 +1,109 @@
+"""Finding the one posting that a server cannot take, among hundreds that it can. Pure.
+
+A frame that is refused, or that kills the connection three times, is halved until one posting is left. A
+refusal is definite, so that posting is parked. A connection that died is not: the server may be ill, so a
+posting is only blamed after a neighbour got through while it did not. The neighbour is the witness.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+DEATHS_BEFORE_HALVING = 3
+"""How often a frame must kill the connection before it is halved: fewer is everyday network trouble."""
+DEATHS_BEFORE_PARKING = 6
+"""How often a posting must kill the connection alone before it is parked; from half of that on, a witness is called."""
+ALONE_SECONDS = 600
+"""How long a posting must have been trouble when it has no neighbours: nobody waits behind it."""
+
+
+class Window(NamedTuple):
+    """Which pending postings the next frame may hold: at most `most` (None: any number) after the first `skip`."""
+
+    most: int | None
+    skip: int = 0
+
+
+class Isolation:
+    """Who is suspected, and what the next frame may hold. Instants are µs of the sender's timer."""
+
+    def __init__(self, alone_seconds: float = ALONE_SECONDS) -> None:
+        self._alone_micros = int(alone_seconds * 1_000_000)
+        self._cap: int | None = None
+        self._suspects = 0  # so many of the next postings are under suspicion
+        self._first: UUID | None = None  # the first posting of the frame that died last
+        self._deaths = 0  # of frames that began with it, since the last halving
+        self._died_first_at = 0
+        self._accused: UUID | None = None
+        self._witnessed = False
+        self._calling_witness = False
+        self._witnesses_dead = 0
+
+    @property
+    def is_troubled(self) -> bool:
+        """True while a frame has died or somebody is suspected."""
+        return self._first is not None or self._suspects > 0 or self._accused is not None
+
+    def window(self) -> Window:
+        """What the next frame may hold."""
+        if self._accused is not None:
+            return Window(1, 1 + self._witnesses_dead) if self._calling_witness else Window(1)
+        return Window(max(1, self._suspects // 2)) if self._suspects else Window(self._cap)
+
+    def no_witness(self) -> None:
+        """There is no posting in the window that was asked for: the accused has to be tried again."""
+        self._calling_witness = False
+        self._witnesses_dead = 0
+
+    def passed(self, ids: Sequence[UUID], most: int) -> None:
+        """A frame was answered; `most` is what the server takes at once. Frames grow again by and by."""
+        if self._accused is not None and self._accused not in ids:
+            self._witnessed, self._calling_witness = True, False
+            return
+        self._clear(len(ids))
+        if not self._suspects and self._cap is not None:
+            self._cap = self._cap * 2 if self._cap * 2 < most else None
+
+    def refused(self, ids: Sequence[UUID]) -> UUID | None:
+        """A frame was refused for what it holds; return the posting to park, once it is alone."""
+        if len(ids) == 1:
+            self._clear(1)
+            return ids[0]
+        self._suspect(len(ids))
+        return None
+
+    def died(self, ids: Sequence[UUID], now: int) -> UUID | None:
+        """The connection died on a frame; return the posting to park, once its guilt is clear."""
+        if self._accused is not None and self._accused not in ids:
+            self._witnesses_dead += 1
+            self._calling_witness = False
+            return None
+        if ids[0] != self._first:
+            self._first, self._deaths, self._died_first_at = ids[0], 0, now
+        self._deaths += 1
+        if self._deaths < DEATHS_BEFORE_HALVING:
+            return None
+        if len(ids) > 1:
+            self._suspect(len(ids))
+            return None
+        return self._try_alone(ids[0], now)
+
+    def _try_alone(self, accused: UUID, now: int) -> UUID | None:
+        alone_long_enough = now - self._died_first_at >= self._alone_micros
+        if self._deaths >= DEATHS_BEFORE_PARKING and (self._witnessed or alone_long_enough):
+            self._clear(1)
+            return accused
+        self._accused = accused
+        self._calling_witness = not self._witnessed
+        return None
+
+    def _suspect(self, count: int) -> None:
+        self._suspects, self._cap = count, 1
+        self._first, self._deaths = None, 0
+
+    def _clear(self, count: int) -> None:
+        self._suspects = max(0, self._suspects - count)
+        self._first, self._deaths = None, 0
+        self._accused, self._witnessed, self._calling_witness, self._witnesses_dead = None, False, False, 0

@@ -1,0 +1,64 @@
+"""What a till program hands over as lines, made exact: tuples, texts and Decimals to `Line`s, floats refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from msgspec import UnsetType, structs
+
+from pos_client.exact import QUANTITY_EXPECTED, Quantity
+from pos_client.messages import Line, PostingType
+
+QuantityLike = int | str | Decimal
+"""A quantity as a till program may write it: 2, "0.35" or Decimal("0.35"), never a float."""
+LineLike = Line | tuple[str, QuantityLike]
+"""A line as a till program may write it: (sku, quantity) or a `Line`."""
+
+_STOCK_SIGN: dict[PostingType, int] = {
+    "sale": -1,
+    "return": 1,
+    "receipt": 1,
+    "adjustment": 1,
+    "transfer_out": -1,
+    "transfer_in": 1,
+}
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\Z")
+
+
+def exact_quantity(value: object) -> Quantity:
+    """`value` as the protocol writes it; TypeError for a float, ValueError for text that is no number."""
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+        why = " (a float has no exact decimal value: 0.1 is not one tenth)" if isinstance(value, float) else ""
+        raise TypeError(
+            f"A quantity is an int, a Decimal or text such as '0.35', not {type(value).__name__} {value!r}{why}."
+        )
+    if isinstance(value, str):
+        if not _NUMBER.match(value):
+            raise ValueError(f"A quantity is {QUANTITY_EXPECTED}, not {value[:40]!r}.")
+        return Decimal(value) if "." in value else int(value)
+    return value
+
+
+def as_lines(lines: Iterable[LineLike]) -> list[Line]:
+    """The lines of a posting, with exact quantities and prices."""
+    return [_as_line(line) for line in lines]
+
+
+def _as_line(line: object) -> Line:
+    if isinstance(line, Line):
+        price = line.unit_price
+        return structs.replace(
+            line,
+            quantity=exact_quantity(line.quantity),
+            unit_price=price if isinstance(price, UnsetType) else exact_quantity(price),
+        )
+    if isinstance(line, tuple) and len(line) == 2 and isinstance(line[0], str):
+        return Line(quantity=exact_quantity(line[1]), sku=line[0])
+    raise TypeError(f"A line is (sku, quantity) or a Line, not {line!r}.")
+
+
+def stock_effect(kind: PostingType, quantities: Sequence[int]) -> int:
+    """What a posting does to `on_hand` at its location, over all lines: its part in the control totals (10⁻⁵)."""
+    return _STOCK_SIGN.get(kind, 0) * sum(quantities)

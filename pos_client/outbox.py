@@ -1,0 +1,328 @@
+"""The till's durable outbox: what was sold is on disk here before anybody is told, and until HQ has it.
+
+A row is `pending` until HQ has given a definite answer about it, then `done` or `parked`. Ids never change;
+sequence numbers belong to a lineage, which is replaced when this file turns out to be a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+from uuid import UUID
+
+import msgspec
+
+from pos_client.errors import OutboxError
+from pos_client.exact import instant
+from pos_client.messages import OutboxReport, PostingResult
+from pos_client.outbox_file import FileLock, OutboxFile
+from pos_client.outbox_rows import ControlTotals, Counts, Entry, Found, NewPosting, Parked
+from pos_client.uuid7 import Uuid7
+
+KEEP_DONE = 10_000
+"""Done rows kept for support, and to be sent again to an HQ that was restored from a backup."""
+PRUNE_STEP = 1_000
+"""Most done rows deleted in one transaction, and how many are settled between two prunings."""
+ITEM_OVERHEAD_BYTES = 96
+"""What a frame holds beside the body of each posting: id, seq, keys and punctuation."""
+_RECOGNISE_BYTES = 1 << 24  # far more than any frame holds
+
+_INSERT = """
+INSERT INTO posting (id, lineage, seq, occurred_at, quantity, reference, body)
+SELECT ?, number, last_seq + 1, ?, ?, ?, ? FROM lineage ORDER BY number DESC LIMIT 1
+ON CONFLICT (id) DO NOTHING
+"""
+_COUNT_UP = "UPDATE lineage SET last_seq = last_seq + 1 WHERE number = (SELECT max(number) FROM lineage)"
+_SETTLE = """
+UPDATE posting SET state = ?, result = ?, settled_at = ?, attempts = attempts + 1
+WHERE id = ? AND state = 'pending' RETURNING quantity
+"""
+_ACKNOWLEDGE = """
+UPDATE lineage SET count = count + ?, quantity = quantity + ?, head = coalesce(?, head)
+WHERE number = (SELECT max(number) FROM lineage)
+"""
+_PARKED = """
+SELECT p.place, p.id, l.uuid, p.seq, p.reference, p.occurred_at, p.settled_at, p.result, p.body
+FROM posting p JOIN lineage l ON l.number = p.lineage
+WHERE p.state = 'parked' AND p.place > ? ORDER BY p.place LIMIT 100
+"""
+_REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
+_PRUNE = """
+DELETE FROM posting WHERE place IN (
+    SELECT place FROM posting WHERE state = 'done' ORDER BY place
+    LIMIT min(?, max(0, (SELECT count(*) FROM posting WHERE state = 'done') - ?)))
+"""
+
+
+def wall_clock() -> int:
+    """The machine's clock in microseconds since 1970 UTC."""
+    return time.time_ns() // 1_000
+
+
+class Outbox:
+    """The outbox in the file at `path`, made where it is missing. Any thread may use it.
+
+    Any number of processes may `add`; the one that `acquire_sending` let in may also send and settle.
+    Every method raises OutboxError, saying what to do, where the file cannot be used. `clock` and `ids`
+    make times and lineages.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], int] = wall_clock,
+        ids: Callable[[], UUID] | None = None,
+        busy_seconds: float = 5.0,
+        keep_done: int = KEEP_DONE,
+    ) -> None:
+        self.path = Path(path)
+        self._clock = clock
+        self._ids = ids or Uuid7(clock, random.SystemRandom())
+        self._keep_done = keep_done
+        self._settled_since_pruning = PRUNE_STEP
+        self._sending = FileLock(self.path.with_name(self.path.name + ".lock"))
+        self._file = OutboxFile(self.path, busy_seconds)
+        with self._file.write() as db:
+            db.execute(
+                "INSERT INTO lineage (number, uuid) SELECT 1, ? WHERE NOT EXISTS (SELECT 1 FROM lineage)",
+                (self._ids().bytes,),
+            )
+
+    def close(self) -> None:
+        """Close the file and let another process send."""
+        self._sending.close()
+        self._file.close()
+
+    def acquire_sending(self) -> bool:
+        """Become the one process that sends from this file; False while another one is."""
+        return self._sending.try_acquire()
+
+    # ------------------------------------------------------------------ selling
+
+    def add(self, *postings: NewPosting) -> None:
+        """Store `postings` in one commit; they are durable when this returns.
+
+        Adding the same id with the same bytes again changes nothing; with other bytes it is an error.
+        """
+        with self._file.write() as db:
+            for posting in postings:
+                self._insert(db, posting)
+
+    def _insert(self, db: sqlite3.Connection, posting: NewPosting) -> None:
+        row = (posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body)
+        if db.execute(_INSERT, row).rowcount:
+            db.execute(_COUNT_UP)
+            return
+        stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
+        if stored[0] != posting.body:
+            raise OutboxError(f"The outbox already holds another posting with the id {posting.id}: make a new id.")
+
+    def find(self, posting_id: UUID) -> Found | None:
+        """What became of a posting; None where it was never added, or was pruned after it was done."""
+        with self._file.read() as db:
+            row = db.execute("SELECT state, attempts, result FROM posting WHERE id = ?", (posting_id.bytes,)).fetchone()
+        return row and Found(row[0], row[1], row[2] and msgspec.json.decode(row[2], type=PostingResult))
+
+    # ------------------------------------------------------------------ sending
+
+    def next_batch(self, max_postings: int, max_bytes: int, *, skip: int = 0) -> list[Entry]:
+        """The next pending postings by seq, at least one if there is one, leaving out the first `skip`.
+
+        `max_bytes` bounds what they take in a frame, all but its envelope.
+        """
+        batch: list[Entry] = []
+        left = max_bytes
+        with self._file.read() as db:
+            rows = db.execute(
+                "SELECT id, seq, body FROM posting WHERE state = 'pending' ORDER BY seq LIMIT ? OFFSET ?",
+                (max_postings, skip),
+            )
+            for key, seq, body in rows:
+                left -= len(body) + ITEM_OVERHEAD_BYTES
+                if batch and left < 0:
+                    break
+                batch.append(Entry(UUID(bytes=key), seq, body))
+            rows.close()
+        return batch
+
+    def settle(self, results: Iterable[PostingResult], head: str | None = None) -> None:
+        """Note HQ's definite answers and the chain head it gave with them, in one commit."""
+        now, done, quantity = self._clock(), 0, 0
+        with self._file.write() as db:
+            for result in results:
+                acknowledged = result.status in ("posted", "duplicate")
+                row = ("done" if acknowledged else "parked", msgspec.json.encode(result), now, result.id.bytes)
+                changed = db.execute(_SETTLE, row).fetchall()
+                self._settled_since_pruning += len(changed)
+                if acknowledged and changed:
+                    done += 1
+                    quantity += changed[0][0]
+            db.execute(_ACKNOWLEDGE, (done, quantity, head))
+            if self._settled_since_pruning >= PRUNE_STEP:
+                db.execute(_PRUNE, (PRUNE_STEP, self._keep_done))
+                self._settled_since_pruning = 0
+
+    def note_attempt(self, ids: Iterable[UUID]) -> None:
+        """Count a frame that was sent and not answered against the postings it carried."""
+        with self._file.write() as db:
+            db.executemany("UPDATE posting SET attempts = attempts + 1 WHERE id = ?", [(each.bytes,) for each in ids])
+
+    def park(self, posting_id: UUID, code: str, reason: str) -> PostingResult:
+        """Put a pending posting aside that cannot be delivered; it blocks nobody and is not forgotten."""
+        result = PostingResult(posting_id, "rejected", code=code, reason=reason)
+        self.settle([result])
+        return result
+
+    # ------------------------------------------------------------------ who this file is
+
+    @property
+    def lineage(self) -> UUID:
+        """What HQ knows this file by; it changes when the file turns out to be a copy."""
+        return self.totals().lineage
+
+    @property
+    def head(self) -> str | None:
+        """The chain head that HQ gave with its last answer; None before the first word of this lineage."""
+        with self._file.read() as db:
+            head: str | None = db.execute("SELECT head FROM lineage ORDER BY number DESC LIMIT 1").fetchone()[0]
+        return head
+
+    def adopt_head(self, head: str) -> None:
+        """Remember the chain head that HQ gave."""
+        with self._file.write() as db:
+            db.execute(_ACKNOWLEDGE, (0, 0, head))
+
+    def recognises(self, head: str, max_postings: int) -> bool:
+        """True where `head` is what this file would have made of HQ's chain.
+
+        That is the remembered head, or what the unanswered frame gives: any run of the first `max_postings`
+        pending postings, for those before it may have been answered under an earlier lineage. It is worked
+        out afresh instead of being stored with each frame, which would cost a commit per frame.
+        """
+        known = self.head
+        if known is None or head == known:
+            return True
+        wanted, start = bytes.fromhex(head), bytes.fromhex(known)
+        links = [
+            entry.id.bytes + hashlib.sha256(entry.body).digest()
+            for entry in self.next_batch(max_postings, _RECOGNISE_BYTES)
+        ]
+        for first in range(len(links)):
+            link_head = start
+            for link in links[first:]:
+                link_head = hashlib.sha256(link_head + link).digest()
+                if link_head == wanted:
+                    return True
+        return False
+
+    def new_lineage(self, *, resend_after: int | None = None) -> UUID:
+        """Begin a new lineage: the pending postings keep ids and bytes and are numbered from 1 again.
+
+        `resend_after` is how far HQ says it holds the old lineage: what it had acknowledged beyond that was
+        lost with HQ's disk and becomes pending again, as far as it is still kept.
+        """
+        lineage = self._ids()
+        with self._file.write() as db:
+            if resend_after is not None:
+                _reopen_after(db, resend_after)
+            number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
+            db.execute("INSERT INTO lineage (number, uuid) VALUES (?, ?)", (number, lineage.bytes))
+            places = db.execute("SELECT place FROM posting WHERE state = 'pending' ORDER BY lineage, seq").fetchall()
+            rows = [(number, seq, place) for seq, (place,) in enumerate(places, 1)]
+            db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
+            db.execute("UPDATE lineage SET last_seq = ? WHERE number = ?", (len(rows), number))
+        return lineage
+
+    # ------------------------------------------------------------------ looking and mending
+
+    def counts(self) -> Counts:
+        """How many rows are in which state."""
+        with self._file.read() as db:
+            pending, oldest = db.execute(
+                "SELECT count(*), min(occurred_at) FROM posting WHERE state = 'pending'"
+            ).fetchone()
+            parked = db.execute("SELECT count(*) FROM posting WHERE state = 'parked'").fetchone()[0]
+            done = db.execute("SELECT count(*) FROM posting WHERE state = 'done'").fetchone()[0]
+        return Counts(pending, parked, done, oldest)
+
+    def report(self) -> OutboxReport:
+        """What HQ is told of this outbox."""
+        counts = self.counts()
+        oldest = None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at)
+        return OutboxReport(counts.pending, counts.parked, oldest)
+
+    def totals(self) -> ControlTotals:
+        """The control totals of the current lineage."""
+        with self._file.read() as db:
+            row = db.execute(
+                "SELECT uuid, last_seq, count, quantity FROM lineage ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+        return ControlTotals(UUID(bytes=row[0]), *row[1:])
+
+    def parked(self) -> Iterator[Parked]:
+        """The parked postings, oldest first."""
+        place = 0
+        while True:
+            with self._file.read() as db:
+                rows = db.execute(_PARKED, (place,)).fetchall()
+            if not rows:
+                return
+            yield from (_parked(row) for _, *row in rows)
+            place = rows[-1][0]
+
+    def export_parked(self, target: IO[str]) -> int:
+        """Write the parked postings to `target`, one JSON object a line; return how many."""
+        written = 0
+        for parked in self.parked():
+            target.write(msgspec.json.encode(parked).decode() + "\n")
+            written += 1
+        return written
+
+    def redrive(self, posting_id: UUID) -> None:
+        """Make a parked posting pending again, with the same id and bytes.
+
+        HQ answers the same as before until an operator there has reopened the id.
+        """
+        with self._file.write() as db:
+            row = db.execute("SELECT state, lineage FROM posting WHERE id = ?", (posting_id.bytes,)).fetchone()
+            if row is None or row[0] != "parked":
+                raise OutboxError(f"{posting_id} is not parked: list the parked postings for their ids.")
+            db.execute(_REOPEN + "id = ?", (posting_id.bytes,))
+            number, last_seq = db.execute(
+                "SELECT number, last_seq FROM lineage ORDER BY number DESC LIMIT 1"
+            ).fetchone()
+            if row[1] != number:  # a number of an old lineage means nothing in the current one
+                db.execute(_COUNT_UP)
+                db.execute(
+                    "UPDATE posting SET lineage = ?, seq = ? WHERE id = ?", (number, last_seq + 1, posting_id.bytes)
+                )
+
+
+def _reopen_after(db: sqlite3.Connection, acked_seq: int) -> None:
+    number, count = db.execute("SELECT number, count FROM lineage ORDER BY number DESC LIMIT 1").fetchone()
+    if acked_seq == 0 and count:  # HQ has never heard of this lineage: its backup may be older still
+        db.execute(_REOPEN + "state = 'done'")
+    else:
+        db.execute(_REOPEN + "state = 'done' AND lineage = ? AND seq > ?", (number, acked_seq))
+
+
+def _parked(row: list[Any]) -> Parked:
+    key, lineage, seq, reference, occurred_at, settled_at, stored, body = row
+    result = msgspec.json.decode(stored, type=PostingResult)
+    return Parked(
+        id=UUID(bytes=key),
+        lineage=UUID(bytes=lineage),
+        seq=seq,
+        reference=reference,
+        occurred_at=instant(occurred_at).isoformat(),
+        parked_at=instant(settled_at).isoformat(),
+        code=result.code or result.status,
+        reason=result.reason or "HQ gave no reason.",
+        body=msgspec.Raw(body),
+    )

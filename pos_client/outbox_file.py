@@ -1,0 +1,204 @@
+"""The file under an outbox: opening it, its tables, its locks, and SQLite's complaints in our words."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pos_client.errors import OutboxError
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE lineage (
+    number INTEGER PRIMARY KEY,
+    uuid BLOB NOT NULL UNIQUE,
+    last_seq INTEGER NOT NULL DEFAULT 0,
+    count INTEGER NOT NULL DEFAULT 0,
+    quantity INTEGER NOT NULL DEFAULT 0,
+    head TEXT
+);
+CREATE TABLE posting (
+    place INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    lineage INTEGER NOT NULL REFERENCES lineage,
+    seq INTEGER NOT NULL,
+    occurred_at INTEGER NOT NULL,
+    quantity INTEGER NOT NULL,
+    reference TEXT,
+    body BLOB NOT NULL,
+    state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'parked')),
+    attempts INTEGER NOT NULL DEFAULT 0,
+    result BLOB,
+    settled_at INTEGER
+);
+CREATE INDEX posting_pending ON posting (seq, occurred_at) WHERE state = 'pending';
+CREATE INDEX posting_parked ON posting (place) WHERE state = 'parked';
+CREATE INDEX posting_done ON posting (place) WHERE state = 'done';
+"""
+
+_ADVICE = {
+    sqlite3.SQLITE_FULL: "has no room left on its disk: free some space; nothing was stored, and it goes on by itself",
+    sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
+    sqlite3.SQLITE_CORRUPT: "is damaged: keep a copy for support, move it away and start with a new one",
+    sqlite3.SQLITE_NOTADB: "is not an outbox file: check the path",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its folder exists and may be written",
+    sqlite3.SQLITE_BUSY: "is held by another program for too long: close what has it open",
+    sqlite3.SQLITE_LOCKED: "is held by another program for too long: close what has it open",
+    sqlite3.SQLITE_IOERR: "cannot be written or read: check the disk, its free space and its limits",
+}
+
+
+def refused(path: Path, error: sqlite3.Error) -> OutboxError:
+    """SQLite's complaint as one sentence that says what to do."""
+    code = getattr(error, "sqlite_errorcode", None)
+    advice = _ADVICE.get(code & 0xFF) if code is not None else None
+    return OutboxError(f"The outbox {path} {advice or 'failed'} ({error}).")
+
+
+class FileLock:
+    """An exclusive lock between processes on a file of its own; the system frees it when its holder dies."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        if self._descriptor < 0:
+            try:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                advice = "check that its folder exists and may be written"
+                raise OutboxError(f"{self._path} cannot be opened: {advice} ({error.strerror}).") from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let the next one have it."""
+        if self._descriptor >= 0:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Release the lock and its file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class OutboxFile:
+    """One SQLite connection, used by one thread at a time, writing while no other process writes.
+
+    SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the same moment,
+    so every write (checkpoints happen inside commits), opening and closing holds a lock between processes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        busy_seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.path = path
+        self._busy_seconds = busy_seconds
+        self._sleep = sleep
+        self._timer = timer
+        # Guards the connection: one statement or transaction at a time, across all threads of the process.
+        self._lock = threading.Lock()
+        self._writing = FileLock(path.with_name(path.name + ".write-lock"))
+        with self._exclusive():
+            try:
+                self._connection = self._open()
+            except sqlite3.Error as error:
+                raise refused(path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._check_version(connection)
+            self._set_pragmas(connection)
+            if _pragma(connection, "user_version") == 0:
+                script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                connection.executescript(script)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_version(self, connection: sqlite3.Connection) -> None:
+        version = _pragma(connection, "user_version")
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if version == 0 and tables:
+            raise OutboxError(f"{self.path} is a database, but not an outbox: check the path.")
+        if version not in (0, SCHEMA_VERSION):
+            raise OutboxError(
+                f"The outbox {self.path} was made by a newer version (format {version}, this program knows "
+                f"{SCHEMA_VERSION}): update this program."
+            )
+
+    def _set_pragmas(self, connection: sqlite3.Connection) -> None:
+        for name, value in (("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1)):
+            connection.execute(f"PRAGMA {name} = {value}")
+            if (found := _pragma(connection, name)) != value:
+                raise OutboxError(
+                    f"The outbox {self.path} must run with {name}={value}, but its file system allows only "
+                    f"{found}: put it on a local disk."
+                )
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        deadline = self._timer() + self._busy_seconds
+        while not self._writing.try_acquire():
+            if self._timer() >= deadline:
+                raise OutboxError(f"The outbox {self.path} is held by another program: close or continue that one.")
+            self._sleep(0.001)
+        try:
+            yield
+        finally:
+            self._writing.release()
+
+    @contextmanager
+    def read(self) -> Iterator[sqlite3.Connection]:
+        """The connection, for reading."""
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise refused(self.path, error) from error
+
+    @contextmanager
+    def write(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: durable when the block ends, undone where it raises."""
+        with self._lock, self._exclusive():
+            connection = self._connection
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except sqlite3.Error as error:
+                raise refused(self.path, error) from error
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file; what was stored stays."""
+        with self._lock, self._exclusive():
+            self._connection.close()
+        self._writing.close()
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> object:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]

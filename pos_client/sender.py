@@ -1,0 +1,339 @@
+"""Drains the outbox: what to do next, and what an answer means. A pure state machine on a clock.
+
+A driver asks `next_action()`, carries it out and tells the outcome with one of the `on_…` methods; then it
+asks again. There are no threads, sockets or sleeps in here: `client.py` drives it over a real connection,
+a simulator drives it on a virtual clock.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Raw, UnsetType
+
+from pos_client.actions import MEANINGS, Action, Connect, Identity, Idle, Meaning, Pace, SendHello, SendPing, SendPost
+from pos_client.errors import ErrorCode, OutboxError, RequestError
+from pos_client.exact import instant, micros, unscaled
+from pos_client.isolation import Isolation
+from pos_client.messages import (
+    PROTOCOL_VERSION,
+    ByeParams,
+    HelloParams,
+    HelloResult,
+    OutboxReport,
+    PingParams,
+    PingResult,
+    PostingResult,
+    PostItem,
+    PostParams,
+    PostResult,
+)
+from pos_client.outbox import Outbox
+from pos_client.outbox_rows import Entry
+
+ENVELOPE_BYTES = 512
+"""What a frame holds beside its postings, generously: method, parent, id, braces."""
+ISOLATED = "isolated"
+"""The code of a posting that was parked because the connection died on it again and again."""
+_SECOND = 1_000_000
+
+A = TypeVar("A", SendHello, SendPost, SendPing)
+
+
+class Sender:
+    """Decides what is sent next and what becomes of each posting. One at a time may use it.
+
+    `clock` is the till's wall clock, `timer` a clock that is never set (default: `clock`), both in µs; all
+    instants of actions are the timer's. `on_result` hears of every posting that is settled or parked.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        identity: Identity,
+        *,
+        clock: Callable[[], int],
+        rng: random.Random,
+        timer: Callable[[], int] | None = None,
+        pace: Pace | None = None,
+        on_result: Callable[[PostingResult], None] | None = None,
+    ) -> None:
+        self.outbox = outbox
+        self.hello: HelloResult | None = None  # HQ's last hello while the connection lives
+        self.last_error: str | None = None
+        self.hq_ahead_micros: int | None = None  # HQ's clock less the till's, when HQ last spoke
+        self._identity = identity
+        self._clock = clock
+        self._timer = timer or clock
+        self._random = rng
+        self._pace = pace or Pace()
+        self._on_result = on_result or _ignore
+        self._isolation = Isolation(self._pace.alone_seconds)
+        self._connected = False
+        self._asked: Action | None = None
+        self._batch: list[Entry] = []
+        self._parent: str | None = None
+        self._failures = 0
+        self._forks = 0
+        self._not_before = 0
+        self._may_hurry = True  # the wait until `_not_before` is our own choice
+        self._next_ping_at = 0
+        self._told_pending = 0  # what HQ believes to be pending here
+        self._parked_untold = False
+        self._resting = False
+
+    @property
+    def is_connected(self) -> bool:
+        """True while the connection that was opened last is wanted."""
+        return self._connected
+
+    # ------------------------------------------------------------------ what to do
+
+    def next_action(self) -> Action:
+        """What to do now. Its outcome must be told before the next call; Idle has none."""
+        if self._asked is not None:
+            raise RuntimeError(f"The outcome of {type(self._asked).__name__} has not been told.")
+        now = self._timer()
+        if now < self._not_before:
+            return Idle(self._not_before)
+        try:
+            action = self._decide(now)
+        except OutboxError as error:
+            self._back_off(str(error))
+            return Idle(self._not_before)
+        self._asked = None if isinstance(action, Idle) else action
+        return action
+
+    def _decide(self, now: int) -> Action:
+        if self.hello is None:
+            if self._resting and not self.outbox.next_batch(1, 1):
+                return Idle(now + 60 * _SECOND)
+            self._resting = False
+            return SendHello(self._hello_params()) if self._connected else Connect()
+        self._batch = self._next_batch(self.hello)
+        if self._batch:
+            items = [PostItem(entry.id, Raw(entry.body), entry.seq) for entry in self._batch]
+            return SendPost(PostParams(items, self._parent or UNSET))
+        if now >= self._next_ping_at or self._told_pending or self._parked_untold:
+            return SendPing(PingParams(self.outbox.report(), instant(self._clock())))
+        return Idle(self._next_ping_at)
+
+    def _hello_params(self) -> HelloParams:
+        who = self._identity
+        return HelloParams(
+            terminal=who.terminal,
+            token=who.token or UNSET,
+            lineage=self.outbox.lineage,
+            app=who.app or UNSET,
+            protocol=(PROTOCOL_VERSION, PROTOCOL_VERSION),
+            location=who.location or UNSET,
+            outbox=self.outbox.report(),
+            now=instant(self._clock()),
+        )
+
+    def _next_batch(self, hello: HelloResult) -> list[Entry]:
+        window = self._isolation.window()
+        most = max(1, hello.limits.max_postings)
+        max_bytes = hello.limits.max_frame_bytes - ENVELOPE_BYTES
+        batch = self.outbox.next_batch(min(window.most or most, most), max_bytes, skip=window.skip)
+        if window.skip and not batch:
+            self._isolation.no_witness()
+            return self.outbox.next_batch(1, max_bytes)
+        return batch
+
+    def bye_params(self) -> ByeParams:
+        """The control totals of the lineage, for a `bye` on the connection; then `on_bye`."""
+        totals, report = self.outbox.totals(), self.outbox.report()
+        return ByeParams(
+            lineage=totals.lineage,
+            last_seq=totals.last_seq,
+            count=totals.count,
+            quantity=unscaled(totals.quantity),
+            pending=report.pending,
+            dead=report.dead,
+        )
+
+    def hurry(self) -> None:
+        """Cut a back-off short: somebody is waiting. Waits that HQ asked for are kept."""
+        if self._may_hurry:
+            self._not_before = min(self._not_before, self._timer())
+
+    # ------------------------------------------------------------------ what came of it
+
+    def on_connected(self) -> None:
+        """The connection stands."""
+        if not isinstance(self._asked, Connect):
+            raise RuntimeError("Nobody asked for a connection.")
+        self._asked, self._connected = None, True
+
+    def on_hello(self, result: HelloResult) -> None:
+        """HQ knows who speaks. Where its chain is not what this outbox made of it, a new lineage begins."""
+        told = self._take(SendHello).params.outbox
+        self._compare_clocks(result.server_time)
+        try:
+            if not self.outbox.recognises(result.parent, max(1, result.limits.max_postings)):
+                self._begin_lineage("The outbox or HQ was restored from a copy.", result.acked_seq)
+                return
+            if self.outbox.head is None:
+                self.outbox.adopt_head(result.parent)
+        except OutboxError as error:
+            self._disconnect()
+            self._back_off(str(error))
+            return
+        self.hello, self._parent = result, result.parent
+        self._next_ping_at = self._timer() + self._heartbeat(result)
+        self._told(told)
+
+    def on_post(self, result: PostResult) -> None:
+        """HQ gave one definite answer for each posting of the frame."""
+        self._take(SendPost)
+        if [each.id for each in result.results] != [entry.id for entry in self._batch]:
+            self._died("HQ answered other postings than were sent.")
+            self._disconnect()
+            return
+        self._parent = result.parent
+        try:
+            self.outbox.settle(result.results, result.parent)
+        except OutboxError as error:
+            self._back_off(str(error))  # still pending: the same ids are sent again, and answered as duplicates
+            return
+        self._isolation.passed(self._ids(), self.hello.limits.max_postings if self.hello else 1)
+        self._failures = self._forks = 0
+        self.last_error = None
+        for each in result.results:
+            self._parked_untold |= each.status in ("conflict", "rejected")
+            self._on_result(each)
+
+    def on_pong(self, result: PingResult) -> None:
+        """HQ is there."""
+        told = self._take(SendPing).params.outbox
+        self._compare_clocks(result.server_time)
+        if self.hello is not None:
+            self._next_ping_at = self._timer() + self._heartbeat(self.hello)
+        self._told(told)
+
+    def on_error(self, error: RequestError) -> None:
+        """HQ refused what was asked, as a whole: nothing was executed."""
+        asked, self._asked = self._asked, None
+        self.last_error = f"{error.code.name}: {error.message}"
+        meaning = MEANINGS[error.code]
+        if isinstance(asked, SendPost) and meaning is Meaning.frame and _blames_postings(error):
+            self._refused(error)
+        elif isinstance(asked, SendPost) and meaning is Meaning.fork:
+            self._begin_lineage(self.last_error)
+        elif isinstance(asked, SendPost) and meaning is Meaning.again:
+            self._died(self.last_error)
+        elif meaning is Meaning.again:
+            self._disconnect()
+            self._back_off(self.last_error)
+        elif meaning is Meaning.wait:
+            self._wait_as_told(error, asked)
+        else:
+            self._disconnect()
+            seconds = self._pace.fenced_seconds if meaning is Meaning.fenced else self._pace.refused_seconds
+            self._hold(self._random.uniform(*seconds))
+
+    def on_lost(self, reason: str = "The connection was lost.") -> None:
+        """The connection ended or a deadline passed: whatever was asked may or may not have happened."""
+        posting = isinstance(self._asked, SendPost)
+        self._asked = None
+        self._disconnect()
+        if posting:
+            self._died(reason)
+        else:
+            self._back_off(reason)
+
+    def on_bye(self) -> None:
+        """HQ was told goodbye and has closed: stay away until there is something to send."""
+        self._disconnect()
+        self._resting = True
+
+    # ------------------------------------------------------------------ how
+
+    def _take(self, kind: type[A]) -> A:
+        asked, self._asked = self._asked, None
+        if not isinstance(asked, kind):
+            raise RuntimeError(f"The outcome of {kind.__name__} was told, but {type(asked).__name__} was asked.")
+        return asked
+
+    def _ids(self) -> list[UUID]:
+        return [entry.id for entry in self._batch]
+
+    def _disconnect(self) -> None:
+        self.hello, self._connected = None, False
+
+    def _heartbeat(self, hello: HelloResult) -> int:
+        return max(1, hello.heartbeat_s) * _SECOND
+
+    def _compare_clocks(self, server_time: datetime) -> None:
+        self.hq_ahead_micros = micros(server_time) - self._clock()
+
+    def _told(self, report: OutboxReport | UnsetType) -> None:
+        self._told_pending = 0 if isinstance(report, UnsetType) else report.pending
+        self._parked_untold = False
+        if not self._isolation.is_troubled:
+            self._failures, self.last_error = 0, None
+
+    def _hold(self, seconds: float) -> None:
+        self._not_before = self._timer() + int(seconds * _SECOND)
+        self._may_hurry = False
+
+    def _back_off(self, reason: str) -> None:
+        self.last_error = reason
+        ceiling = min(self._pace.backoff_max_seconds, self._pace.backoff_first_seconds * 2 ** min(self._failures, 30))
+        self._failures += 1
+        self._hold(self._random.uniform(0, ceiling))
+        self._may_hurry = True
+
+    def _wait_as_told(self, error: RequestError, asked: Action | None) -> None:
+        if not isinstance(asked, SendPost):
+            self._disconnect()
+        told = error.data.get("retry_after_ms")
+        milliseconds = told if isinstance(told, int) and told > 0 else 1_000
+        self._hold(milliseconds / 1_000 * self._random.uniform(1, 2))
+
+    def _died(self, reason: str) -> None:
+        """A frame went out and no answer came back: unknown, so the same postings go out again."""
+        culprit = self._isolation.died(self._ids(), self._timer())
+        self._back_off(reason)
+        self._park(culprit, ISOLATED, f"HQ never answered when this posting was sent alone; last: {reason}")
+
+    def _refused(self, error: RequestError) -> None:
+        culprit = self._isolation.refused(self._ids())
+        if error.code is ErrorCode.too_large:
+            self._disconnect()  # the server closes after this answer
+        self._park(culprit, error.code.name, error.message)
+
+    def _park(self, culprit: UUID | None, code: str, reason: str) -> None:
+        try:
+            if isinstance(culprit, UUID):
+                self._parked_untold = True
+                self._on_result(self.outbox.park(culprit, code, reason))
+            elif code == ISOLATED:
+                self.outbox.note_attempt(self._ids())
+        except OutboxError as error:
+            self._back_off(str(error))
+
+    def _begin_lineage(self, reason: str, resend_after: int | None = None) -> None:
+        self._disconnect()
+        self._forks += 1
+        try:
+            self.outbox.new_lineage(resend_after=resend_after)
+        except OutboxError as error:
+            self._back_off(str(error))
+            return
+        if self._forks > 1:  # another device with this identity, most likely: no race with it
+            self._back_off(reason)
+
+
+def _blames_postings(error: RequestError) -> bool:
+    """False where the complaint names a field of the frame that is not a posting's: no posting is to blame then."""
+    return "postings" in str(error.data.get("path", "postings"))
+
+
+def _ignore(result: PostingResult) -> None:
+    """Nobody wants to hear of results."""
