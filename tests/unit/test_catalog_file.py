@@ -73,7 +73,7 @@ BAD_FILES = [
         "no column 'sku'; it has product_id, name. Say which it is: --column sku=product_id",
     ),
     ("c.csv.gz", b"plain", "cannot be read: Not a gzipped file"),
-    ("c.csv.gz", gzip.compress(HEADER.encode() * 99)[:30], "is cut short or damaged"),
+    ("c.csv.gz", gzip.compress(HEADER.encode() * 99, mtime=0)[:30], "is cut short or damaged"),
 ]
 
 
