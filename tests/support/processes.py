@@ -1,0 +1,111 @@
+"""Real processes for end-to-end tests: a server on a database of its own, and commands run against it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+START_SECONDS = 60.0
+COMMAND_SECONDS = 300.0
+_SERVING = re.compile(r"serving on 127\.0\.0\.1:([0-9]+) ")
+_MODULES = {
+    "inventory-server": "inventory_server.cli",
+    "stock-query": "inventory_server.stock_query",
+    "pos-client": "pos_client.cli",
+}
+
+
+def argv(program: str, *arguments: str | Path) -> list[str]:
+    """The command line of one of the project's programs, run by this Python."""
+    return [sys.executable, "-m", _MODULES[program], *map(str, arguments)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The environment of a child process: this checkout first, no settings of the person who runs the tests."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TILLWIRE_")}
+    return kept | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"} | more
+
+
+def run(
+    program: str, *arguments: str | Path, env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the project's programs to its end; text output."""
+    return subprocess.run(
+        argv(program, *arguments),
+        env=environment(**(env or {})),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+
+
+class Server:
+    """`inventory-server serve --dev` on an SQLite ledger in `folder`; it keeps its port when started again."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        self.db = f"sqlite:///{folder / 'hq.db'}"
+        self._log = folder / "hq.log"
+        self._options = options
+        self._port = 0
+        self._process: subprocess.Popen[str] | None = None
+        done = run("inventory-server", "db", "upgrade", "--db", self.db)
+        assert done.returncode == 0, done.stderr
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        """Start it and wait until it says that it serves."""
+        command = argv("inventory-server", "serve", "--db", self.db, "--listen", self.address, "--dev", *self._options)
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                command, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        found = _SERVING.search(line)
+        assert found, f"the server said {line!r} and logged {self._log.read_text()}"
+        self._port = int(found[1])
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM: drain and end; return the exit code."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> int:
+        if self._process is None:
+            return 0
+        self._process.send_signal(number)
+        self._process.communicate(timeout=START_SECONDS)
+        code = self._process.returncode
+        self._process = None
+        return code
+
+
+def wait_until(condition: object, what: str, seconds: float = START_SECONDS) -> None:
+    """Wait until the callable `condition` holds; fail with `what` was expected after `seconds`."""
+    assert callable(condition)
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
