@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -49,6 +50,7 @@ from pos_client.messages import (
     WatchParams,
     WatchResult,
 )
+from pos_client.uuid7 import Uuid7
 from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS, encode_body, error_object
 
 _ZONE = timezone(timedelta(hours=1))
@@ -73,16 +75,13 @@ def _hq(clock: str) -> datetime:
     return at(clock).astimezone(UTC)
 
 
-def uuid7(moment: datetime, seed: str) -> UUID:
-    """A UUIDv7 of `moment` whose random part is derived from `seed`, so that it is the same every time."""
-    chance = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:10])
-    millis = micros(moment) // 1000
-    number = millis << 80 | 0x7 << 76 | (chance >> 62 & 0xFFF) << 64 | 0b10 << 62 | chance & (2**62 - 1)
-    return UUID(int=number)
+def _id(clock: str, seed: str) -> UUID:
+    """The id made at that time: the same in every run, which is why its randomness has a seed."""
+    return Uuid7(lambda: micros(at(clock)), random.Random(seed))()
 
 
-LINEAGE = uuid7(at("07:55"), "lineage")
-_SALE, _RETURN, _RESERVE = (uuid7(at(clock), clock) for clock in ("09:41:07.25", "09:52:30", "10:05"))
+LINEAGE = _id("07:55", "lineage")
+_SALE, _RETURN, _RESERVE = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05"))
 
 
 def _line(sku: str, quantity: Quantity, price: str | None = None) -> Line:

@@ -158,6 +158,11 @@ def message_schema() -> Schema:
 @functools.cache
 def document() -> Schema:
     """The OpenRPC document, as `rpc.discover` answers it. Shared: not to be changed."""
+    described: Schema = _draft7(_document())
+    return described
+
+
+def _document() -> Schema:
     return {
         "openrpc": _OPENRPC,
         "info": {
@@ -235,6 +240,18 @@ def _exact(node: Any, quantity: Schema) -> Any:
     others = [choice for choice in choices if choice not in (_SENT_AS, {"type": "integer"})]
     rest = {key: value for key, value in node.items() if key != "anyOf"}
     return rest | ({"anyOf": [quantity, *others]} if others else quantity)
+
+
+def _draft7(node: Any) -> Any:
+    """`node` with its tuples in the words of JSON Schema draft 7, which OpenRPC is bound to."""
+    if isinstance(node, list):
+        return [_draft7(member) for member in node]
+    if not isinstance(node, dict):
+        return node
+    if "prefixItems" in node:
+        node = node | {"items": node["prefixItems"], "additionalItems": node["items"]}
+        del node["prefixItems"]
+    return {key: _draft7(value) for key, value in node.items()}
 
 
 def _envelope(title: str, fields: Schema, required: list[str]) -> Schema:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator, Draft202012Validator
 
 from inventory_server.examples import LINEAGE
 from inventory_server.lineage import FIRST_HEAD, next_head
@@ -67,7 +67,16 @@ def test_every_message_has_an_example() -> None:
 def test_the_schema_itself_is_a_valid_schema() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for schema in document()["components"]["schemas"].values():
-        Draft202012Validator.check_schema(schema)
+        Draft7Validator.check_schema(schema)
+
+
+@pytest.mark.parametrize("method", document()["methods"], ids=lambda method: method["name"])
+def test_the_examples_of_the_openrpc_document_validate_in_its_dialect(method: dict[str, Any]) -> None:
+    params = {param["name"]: param["schema"] for param in method["params"]}
+    for pairing in method.get("examples", ()):
+        examples = [(params[param["name"]], param["value"]) for param in pairing["params"]]
+        for schema, value in [*examples, (method["result"]["schema"], pairing["result"]["value"])]:
+            Draft7Validator({"allOf": [schema], "components": document()["components"]}).validate(value)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
