@@ -1,0 +1,1 @@
+"""Measures Tillwire against its peers and its physical limits; `make bench` runs it."""

@@ -1,0 +1,133 @@
+"""What a sale costs inside the server, without sockets or rivals for the processor: CPU time and SQL by stage.
+
+`python -m benchmarks.stages` prints microseconds of CPU per sale for reading the frame, judging and writing it, and
+answering, with the number of SQL statements a commit takes. CPU time is steadier than wall time on a busy machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import pstats
+import sqlite3
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+from uuid import UUID
+
+from benchmarks import ledgers, trade
+from inventory_server.app import now_microseconds
+from inventory_server.config import Settings
+from inventory_server.peer import Peer
+from inventory_server.session import Session
+from inventory_server.store import open_store
+from inventory_server.work import Work
+
+
+class _Frames:
+    """Frames as the load generator sends them, with the sequence and lineage of each till."""
+
+    def __init__(self, tills: int, batch: int) -> None:
+        self.tills = tills
+        self._batch = batch
+        self._rng = Random(1)
+        self._sales = trade.sales(now_microseconds(), 1_000, self._rng)
+        self._seq = [0] * tills
+
+    def hello(self, till: int) -> bytes:
+        lineage = UUID(int=self._rng.getrandbits(128))
+        location = trade.LOCATIONS[till % len(trade.LOCATIONS)]
+        params = f'{{"terminal":"stage-{till}","lineage":"{lineage}","location":"{location}"}}'
+        return f'{{"jsonrpc":"2.0","id":0,"method":"hello","params":{params}}}'.encode()
+
+    def post(self, till: int) -> bytes:
+        items = []
+        for _ in range(self._batch):
+            self._seq[till] += 1
+            sale = next(self._sales)
+            items.append(f'{{"id":"{UUID(bytes=sale.id)}","seq":{self._seq[till]},"body":{sale.body.decode()}}}')
+        return f'{{"jsonrpc":"2.0","id":1,"method":"post","params":{{"postings":[{",".join(items)}]}}}}'.encode()
+
+
+def _session(settings: Settings) -> Session:
+    peer = Peer("127.0.0.1:1", loopback=True)
+    return Session(settings, peer, now_microseconds, lambda: "incident", lambda: b"{}", dev=True)
+
+
+def _answer(session: Session, store: Any, frame: bytes) -> None:
+    steps = session.handle(frame)
+    outcome = store.perform(next(steps))
+    _finish(steps, outcome)
+
+
+def _finish(steps: Any, outcome: Any) -> None:
+    try:
+        steps.send(outcome)
+    except StopIteration:
+        return
+    raise AssertionError("a post takes one step")
+
+
+def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -> None:
+    """Commit `commits` times one frame of every till; print where the time goes."""
+    settings = Settings()
+    path = ledgers.copy(ledgers.prepared(0), folder / f"stages-{tills}-{batch}.db")
+    store = open_store(f"sqlite:///{path}", settings, now_microseconds)
+    frames = _Frames(tills, batch)
+    sessions = [_session(settings) for _ in range(tills)]
+    for till, session in enumerate(sessions):
+        _answer(session, store, frames.hello(till))
+    ledger = store._writer._ledger  # noqa: SLF001 - looks inside on purpose
+    spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
+    statements: list[str] = []
+    wall = 0.0
+    profiler = cProfile.Profile()
+
+    def timed(stage: str, step: Callable[[], Any]) -> Any:
+        began = time.thread_time()
+        done = step()
+        spent[stage] += time.thread_time() - began
+        return done
+
+    def commit(connection: Any, works: list[Work], count: bool) -> Any:
+        raw: sqlite3.Connection = connection.connection.driver_connection
+        raw.set_trace_callback(statements.append if count else None)
+        if profile:
+            profiler.enable()
+        outcomes = timed("judge and write", lambda: ledger.carry_out(connection, works))
+        profiler.disable()
+        return outcomes
+
+    for number in range(commits):
+        bytes_in = [frames.post(till) for till in range(tills)]
+        steps = [session.handle(frame) for session, frame in zip(sessions, bytes_in, strict=True)]
+        works = timed("read the frame", lambda: [next(step) for step in steps])
+        began = time.perf_counter()
+        outcomes = store.administer(lambda connection: commit(connection, works, number == commits - 1))
+        wall += time.perf_counter() - began
+        timed("answer", lambda: [_finish(step, outcome) for step, outcome in zip(steps, outcomes, strict=True)])
+    store.close()
+    sales = tills * batch * commits
+    print(f"{tills} tills × {batch} sales a frame, one commit for all of them:")
+    for stage, seconds in spent.items():
+        print(f"  {stage:16} {seconds / sales * 1e6:7.1f} µs CPU a sale")
+    print(f"  commit, wall     {wall / commits * 1e3:7.2f} ms a commit, {len(statements)} statements")
+    if profile:
+        pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
+
+
+def main() -> None:
+    """The two shapes that the goals ask for, and the lone till."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--profile", action="store_true", help="print the profile of judging and writing")
+    chosen = options.parse_args()
+    with tempfile.TemporaryDirectory(prefix="tillwire-stages-") as folder:
+        for tills, batch, commits in ((64, 1, 60), (8, 250, 6), (1, 1, 300)):
+            measure(Path(folder), tills, batch, commits, chosen.profile)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The shop that everybody is measured with: 20 locations, 5,000 skus, sales of 3 lines. The load generator knows it too."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import NamedTuple
+
+LOCATIONS = [f"store-{number:02}" for number in range(1, 21)]
+SKUS = [f"SKU-{number:05}" for number in range(5_000)]
+LINES = 3
+OPENING_STOCK = 1_000_000
+SCALE = 100_000
+"""Quantities are stored in 10⁻⁵, like Tillwire's."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+
+class Sale(NamedTuple):
+    """One basket: what is stored of it, and the bytes that a till would send."""
+
+    id: bytes
+    location: str
+    occurred_at: int
+    lines: list[tuple[str, int]]
+    body: bytes
+
+
+def uuid7(microseconds: int, rng: random.Random) -> bytes:
+    """An id as tills make them: ordered by time, then random."""
+    tail = rng.getrandbits(80)
+    high, low = tail >> 64 & 0x0FFF | 0x7000, tail & (1 << 62) - 1 | 1 << 63
+    return (microseconds // 1_000).to_bytes(6) + high.to_bytes(2) + low.to_bytes(8)
+
+
+def sales(first_at: int, step: int, rng: random.Random) -> Iterator[Sale]:
+    """Sales for ever, `step` microseconds apart, at random locations, as the load generator makes them."""
+    at = first_at
+    while True:
+        at += step
+        lines = [(SKUS[rng.randrange(len(SKUS))], 1 + rng.randrange(3)) for _ in range(LINES)]
+        yield Sale(uuid7(at, rng), LOCATIONS[rng.randrange(len(LOCATIONS))], at, lines, _body("sale", at, lines))
+
+
+def receipt_body(occurred_at: int, skus: list[str], quantity: int) -> bytes:
+    """The delivery that opens the shop."""
+    return _body("receipt", occurred_at, [(sku, quantity) for sku in skus])
+
+
+def _body(kind: str, occurred_at: int, lines: list[tuple[str, int]]) -> bytes:
+    at = (_EPOCH + timedelta(microseconds=occurred_at)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    rows = ",".join(f'{{"quantity":{quantity},"sku":"{sku}"}}' for sku, quantity in lines)
+    reference = f"R-{occurred_at % 100_000_000:08}"
+    return f'{{"type":"{kind}","occurred_at":"{at}","lines":[{rows}],"reference":"{reference}"}}'.encode()
