@@ -36,7 +36,7 @@ class Settings:
     unacknowledged_seconds: int = _limit(60, "sent bytes that stay unacknowledged for so long end the connection")
     surplus_connections: int = _limit(8, "connections beyond the cap that are told `busy` at the same time")
     reserved_files: int = _limit(64, "open files kept back for the database, logs and listeners")
-    thread_stack_bytes: int = _limit(512 << 10, "address space per connection; only touched pages cost memory")
+    thread_stack_bytes: int = _limit(2 << 20, "a connection's address space; untouched it costs nothing")
     accept_backlog: int = _limit(1_024, "connections the kernel holds until they are accepted")
     clock_ahead_seconds: int = _limit(300, "a posting later than HQ's clock by more is `clock_suspect`")
     clock_behind_days: int = _limit(90, "a posting older than this is `clock_suspect`")

@@ -42,12 +42,13 @@ class JsonServer:
         )
         self._busy_line = encode_error(None, busy)
         self.max_connections = _connections_possible(settings)
-        # Guards the three below; a connection leaves its set before its socket is closed, so that nobody
+        # Guards all below; a connection leaves its set before its socket is closed, so that nobody
         # shuts down a descriptor that has been given to somebody else.
         self._changed = threading.Condition()
         self._served: set[Connection] = set()
         self._surplus: set[Connection] = set()
         self._stopping = False
+        self._crowded = False
 
     @property
     def addresses(self) -> list[Address]:
@@ -110,7 +111,8 @@ class JsonServer:
                 connection.close()
                 return
             group = self._served if self._has_room() else self._surplus
-            if group is self._surplus and not group:
+            if group is self._surplus and not self._crowded:
+                self._crowded = True
                 log.warning("event=cap_reached connections=%d", self.max_connections)
             group.add(connection)
         try:
@@ -153,6 +155,8 @@ class JsonServer:
             self._served.discard(connection)
             self._surplus.discard(connection)
             connection.close()
+            # One warning for each time of crowding, not for each connection that comes and goes meanwhile.
+            self._crowded = self._crowded and len(self._served) > self.max_connections * 9 // 10
             self._changed.notify_all()
 
 

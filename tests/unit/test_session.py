@@ -7,8 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from inventory_server.config import Settings
 from inventory_server.methods import METHODS
@@ -372,60 +370,3 @@ def test_each_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -
         "event=request method=hello terminal=till-1 peer=127.0.0.1:1 outcome=ok",
         "event=request method=new\\nline terminal=till-1 peer=127.0.0.1:1 outcome=method_not_found",
     ]
-
-
-# ---------------------------------------------------------------------------------- anything at all
-
-_json = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=20,
-)
-_requests = st.fixed_dictionaries(
-    {"method": st.sampled_from([*METHODS, "watch"]) | st.text(max_size=5)},
-    optional={"id": _json, "params": _json, "jsonrpc": st.just("2.0") | _json, "more": _json},
-)
-
-
-def _check_answer(frame: bytes) -> None:
-    talker = Talker().hello()
-    reply = talker.frame(frame)
-    if reply is not None and reply.data:
-        assert reply.data.count(b"\n") == 1
-        for answer in _as_list(json.loads(reply.data)):
-            assert answer["jsonrpc"] == "2.0"
-            assert ("result" in answer) != ("error" in answer)
-            assert answer.get("error", {}).get("code") != -32603
-
-
-def _as_list(answer: Any) -> list[Any]:
-    return answer if isinstance(answer, list) else [answer]
-
-
-@given(st.binary(max_size=200))
-def test_any_bytes_are_answered_or_ignored_but_never_an_incident(frame: bytes) -> None:
-    _check_answer(frame)
-
-
-@given(_requests | st.lists(_requests | _json, max_size=4))
-def test_any_request_is_answered_or_ignored_but_never_an_incident(request: Any) -> None:
-    _check_answer(json.dumps(request).encode())
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["type", "occurred_at", "lines", "ext", "voids", "location", "reservation", "x"]),
-        _json | st.sampled_from(["sale", "void", "2024-01-02T03:04:05Z", ID]),
-    )
-    | _json
-)
-def test_any_body_is_posted_or_rejected_but_never_an_incident(body: Any) -> None:
-    frame = {"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": body}]}}
-    _check_answer(json.dumps(frame).encode())
-
-
-@given(_json, st.sampled_from(["quantity", "unit_price", "sku", "gtin", "currency", "y"]))
-def test_any_line_is_posted_or_rejected_but_never_an_incident(value: Any, field: str) -> None:
-    body = {**SALE, "lines": [{"sku": "a", "quantity": 1, field: value}]}
-    frame = {"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": body}]}}
-    _check_answer(json.dumps(frame).encode())

@@ -1,0 +1,281 @@
+"""The line server's caps, its start and its stop, over real sockets."""
+
+import json
+import os
+import resource
+import socket
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory_server.jsonserver import JsonServer
+from inventory_server.listener import Address, CannotListen, Listener
+from inventory_server.peer import Peer
+from tests.support.edge import LOOPBACK, LineClient
+from tests.support.lines import ANYWHERE, SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
+
+__all__ = ["gate", "start"]
+
+
+# ---------------------------------------------------------------------------------- caps
+
+
+def test_past_the_cap_a_connection_is_told_busy_and_closed(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    server = start(settings=replace(SETTINGS, max_connections=2))
+    with connect(server) as first, connect(server) as second:
+        for client in (first, second):
+            client.send(b"word\n")
+            assert client.read_line() == b"word"
+        with connect(server) as third:
+            third.send(b"word\n")
+            error = json.loads(third.read_line())
+            assert error["id"] is None
+            assert error["error"]["data"] == {"name": "busy", "retryable": True, "retry_after_ms": 500}
+            assert third.read_line() == b""
+        with connect(server) as another:
+            assert b"busy" in another.read_line()
+        assert server.connections == 2
+    assert caplog.text.count("event=cap_reached connections=2") == 1, "a crowd does not fill the log"
+    wait_until(lambda: server.connections == 0)
+    with connect(server) as fourth:
+        fourth.send(b"word\n")
+        assert fourth.read_line() == b"word"
+
+
+def test_a_crowd_past_the_cap_is_turned_away_by_few_threads(start: Start) -> None:
+    server = start(settings=replace(SETTINGS, max_connections=1, surplus_connections=2))
+    with connect(server) as served:
+        served.send(b"word\n")
+        assert served.read_line() == b"word"
+        crowd = [connect(server) for _ in range(8)]
+        assert sum(thread.name.startswith("serve ") for thread in threading.enumerate()) <= 3
+        for client in crowd:
+            assert b"busy" in client.read_line()
+            client.close()
+        served.send(b"still\n")
+        assert served.read_line() == b"still"
+
+
+def test_stop_does_not_wait_for_a_crowd(start: Start) -> None:
+    server = start(settings=replace(SETTINGS, max_connections=1, surplus_connections=1, linger_seconds=30))
+    crowd = [connect(server) for _ in range(5)]
+    wait_until(lambda: server.connections == 1)
+    assert server.stop(20) == 0
+    for client in crowd:
+        client.close()
+
+
+def test_the_cap_stays_below_the_limit_of_open_files(caplog: pytest.LogCaptureFixture) -> None:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    settings = replace(SETTINGS, max_connections=10 * soft)
+    assert JsonServer([ANYWHERE], Echo, settings).max_connections < soft
+    assert "event=cap_lowered" in caplog.text
+    with pytest.raises(CannotListen, match="ulimit -n"):
+        JsonServer([ANYWHERE], Echo, replace(settings, reserved_files=soft))
+
+
+def test_without_descriptors_accepting_rests_and_then_goes_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    server = start()
+    client = socket.socket()
+    client.settimeout(30)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        address = server.addresses[0]
+        assert not isinstance(address, str)
+        client.connect(address)
+        wait_until(lambda: "event=accept_exhausted" in caplog.text)
+        time.sleep(1)
+        assert caplog.text.count("event=accept_exhausted") < 10, "accepting spins"
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    client.sendall(b"word\n")
+    assert client.recv(100) == b"word\n"
+    client.close()
+
+
+def test_without_threads_a_connection_is_closed_and_the_next_is_served(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start()
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with connect(server) as client:
+            assert client.read_line() == b""
+    assert "event=no_thread" in caplog.text
+    with connect(server) as client:
+        client.send(b"word\n")
+        assert client.read_line() == b"word"
+
+
+def test_a_failure_while_admitting_is_logged_and_accepting_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    admitted = threading.Event()
+
+    def admit(sock: socket.socket, peer: Peer) -> None:
+        if not admitted.is_set():
+            admitted.set()
+            raise ZeroDivisionError
+        sock.sendall(b"word\n")
+        sock.close()
+
+    listener = Listener(ANYWHERE, admit, SETTINGS)
+    listener.start()
+    with LineClient(listener.address) as first:
+        assert first.read_line() == b""
+    with LineClient(listener.address) as second:
+        assert second.read_line() == b"word"
+    listener.stop()
+    assert "event=accept_failed" in caplog.text
+
+
+# ---------------------------------------------------------------------------------- start
+
+
+def test_an_address_in_use_is_named_and_nothing_is_left_open(start: Start, tmp_path: Path) -> None:
+    taken = start().addresses[0]
+    path = str(tmp_path / "hq.sock")
+    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{taken[1]}: it is in use: stop the program"):
+        JsonServer([path, taken], Echo, SETTINGS).start()
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        (("192.0.2.1", 0), r"192\.0\.2\.1:0: this machine has no such address"),
+        (("2001:db8::1", 0), r"\[2001:db8::1\]:0: "),
+        (("no.such.host.invalid", 0), r"no\.such\.host\.invalid:0: "),
+        ("/no/such/folder/hq.sock", r"unix:/no/such/folder/hq\.sock: the folder does not exist"),
+        ("/tmp/" + "x" * 200, r"unix:/tmp/x+: "),
+        ("/etc/passwd", r"unix:/etc/passwd: it exists and is no socket: choose another path"),
+    ],
+)
+def test_an_impossible_address_is_named_with_the_reason(address: Address, message: str) -> None:
+    with pytest.raises(CannotListen, match=f"^Cannot listen on {message}"):
+        JsonServer([address], Echo, SETTINGS).start()
+
+
+def test_tcp_and_unix_are_served_at_once_and_a_unix_peer_is_on_this_machine(start: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "hq.sock")
+    server = start(ANYWHERE, path)
+    assert server.addresses[1] == path
+    for address in server.addresses:
+        with LineClient(address) as client:
+            client.send(b"peer\n")
+            assert json.loads(client.read_line())[1] is True
+    server.stop(5)
+    assert not os.path.exists(path)
+
+
+def test_ipv6_is_served_and_a_mapped_loopback_is_on_this_machine(start: Start) -> None:
+    try:
+        server = start(("::", 0))
+    except CannotListen as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    port = server.addresses[0][1]
+    for host in ("::1", "127.0.0.1"):
+        with LineClient((host, int(port))) as client:
+            client.send(b"peer\n")
+            assert json.loads(client.read_line())[1] is True
+
+
+def test_the_socket_file_of_a_dead_server_is_replaced(start: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "hq.sock")
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(path)
+    with LineClient(start(path).addresses[0]) as client:
+        client.send(b"word\n")
+        assert client.read_line() == b"word"
+
+
+def test_the_socket_file_of_a_living_server_is_left_alone(start: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "hq.sock")
+    server = start(path)
+    with pytest.raises(CannotListen, match="in use"):
+        start(path)
+    with connect(server) as client:
+        client.send(b"word\n")
+        assert client.read_line() == b"word"
+
+
+def test_a_socket_file_that_somebody_removed_does_not_disturb_stop(start: Start, tmp_path: Path) -> None:
+    path = str(tmp_path / "hq.sock")
+    server = start(path)
+    os.unlink(path)
+    assert server.stop(5) == 0
+
+
+# ---------------------------------------------------------------------------------- stop
+
+
+def test_stop_answers_what_is_in_flight_and_closes_idle_connections(start: Start, gate: type[Gate]) -> None:
+    server = start(factory=gate)
+    idle, busy = connect(server), connect(server)
+    busy.send(b"wait\nalready sent\n")
+    assert gate.entered.wait(30)
+    wait_until(lambda: server.connections == 2)
+    cut_off: list[int] = []
+    stopping = threading.Thread(target=lambda: cut_off.append(server.stop(30)))
+    stopping.start()
+    assert idle.read_line() == b""
+    gate.opened.set()
+    assert [busy.read_line(), busy.read_line(), busy.read_line()] == [b"wait", b"already sent", b""]
+    stopping.join(30)
+    assert cut_off == [0]
+    assert server.connections == 0
+    idle.close()
+    busy.close()
+
+
+def test_stop_cuts_off_what_the_deadline_does_not_wait_for(start: Start, gate: type[Gate]) -> None:
+    server = start(factory=gate)
+    with connect(server) as client:
+        client.send(b"wait\n")
+        assert gate.entered.wait(30)
+        assert server.stop(0.1) == 1
+        assert client.read_line() == b""
+
+
+def test_after_stop_nobody_is_let_in_and_a_second_stop_is_harmless(start: Start) -> None:
+    server = start()
+    address = server.addresses[0]
+    server.stop(5)
+    with pytest.raises(ConnectionRefusedError):
+        LineClient(address)
+    assert server.stop(5) == 0
+
+
+def test_a_server_that_never_started_can_be_stopped() -> None:
+    assert JsonServer([ANYWHERE], Echo, SETTINGS).stop(1) == 0
+
+
+def test_a_connection_accepted_while_stopping_is_closed(start: Start) -> None:
+    server = start()
+    server.stop(5)
+    ours, theirs = socket.socketpair()
+    admit: Any = getattr(server, "_admit")  # noqa: B009
+    admit(ours, LOOPBACK)
+    assert theirs.recv(1) == b""
+    theirs.close()
+
+
+def test_a_port_is_free_again_after_stop(start: Start) -> None:
+    server = start()
+    address = server.addresses[0]
+    with connect(server) as client:
+        client.send(b"word\n")
+        assert client.read_line() == b"word"
+        server.stop(5)
+    with LineClient(start(address).addresses[0]) as client:
+        client.send(b"word\n")
+        assert client.read_line() == b"word"

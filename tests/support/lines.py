@@ -1,0 +1,89 @@
+"""What the tests of the line server share: handlers that know no inventory, and servers that are stopped again."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from inventory_server.config import Settings
+from inventory_server.connection import Handler
+from inventory_server.jsonserver import JsonServer
+from inventory_server.listener import Address
+from inventory_server.peer import Peer, Reply
+from tests.support.edge import LOOPBACK, LineClient
+
+ANYWHERE: Address = ("127.0.0.1", 0)
+SETTINGS = Settings(linger_seconds=1)
+Start = Callable[..., JsonServer]
+
+
+class Echo:
+    """Answers each frame with itself; a few words make it do something else."""
+
+    def __init__(self, peer: Peer = LOOPBACK) -> None:
+        self.peer = peer
+        self.closed = threading.Event()
+
+    def handle(self, frame: bytes) -> Reply | None:
+        if frame == b"silence":
+            return None
+        if frame == b"fail":
+            raise ZeroDivisionError
+        if frame == b"peer":
+            return Reply(json.dumps([self.peer.address, self.peer.loopback]).encode() + b"\n", close=False)
+        if frame == b"flood":
+            return Reply(b"x" * (64 << 20) + b"\n", close=False)
+        return Reply(frame + b"\n", close=frame == b"close")
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+class Gate(Echo):
+    """Answers `wait` only once it is let."""
+
+    entered = threading.Event()
+    opened = threading.Event()
+
+    def handle(self, frame: bytes) -> Reply | None:
+        if frame == b"wait":
+            self.entered.set()
+            assert self.opened.wait(60)
+        return super().handle(frame)
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    servers = []
+
+    def start(
+        *addresses: Address, factory: Callable[[Peer], Handler] = Echo, settings: Settings = SETTINGS
+    ) -> JsonServer:
+        server = JsonServer(addresses or [ANYWHERE], factory, settings)
+        server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop(5)
+
+
+@pytest.fixture
+def gate() -> Iterator[type[Gate]]:
+    Gate.entered, Gate.opened = threading.Event(), threading.Event()
+    yield Gate
+    Gate.opened.set()
+
+
+def connect(server: JsonServer) -> LineClient:
+    return LineClient(server.addresses[0])
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, "waited for half a minute"
+        time.sleep(0.01)
