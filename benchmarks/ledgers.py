@@ -11,6 +11,8 @@ import random
 import shutil
 import sqlite3
 import tempfile
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 
 from benchmarks import trade
@@ -23,6 +25,13 @@ OPENED_AT = 1_700_000_000_000_000
 STEP_MICROS = 2_000_000
 SEGMENT_POSITIONS = 1 << SEGMENT_POSITIONS_LOG2
 _LINES_MAX = 1_000
+_POSTING = (
+    "position, id, terminal, lineage, seq, type, location, occurred_at, utc_offset_minutes, recorded_at, flags, "
+    "reference, digest, body"
+)
+_MOVEMENT = "segment, location, sku, position, entry, account, occurred_at, quantity, on_hand_after, reservation"
+_TERMINAL = "terminal, role, location, enrolled_at, epoch, head, lineage, contact_at, told_at, pending, dead, closed_at"
+_LINEAGE = "terminal, lineage, acked_seq, beyond, count, quantity, acked_at"
 _FORMAT = hashlib.sha256(Path(__file__).read_bytes() + Path(trade.__file__).read_bytes()).hexdigest()[:8]
 
 
@@ -65,16 +74,14 @@ def _make(path: Path, movements: int) -> None:
     writer = _Bulk(connection)
     writer.open_shop()
     rng = random.Random(20)
-    made = 0
-    for sale in trade.sales(OPENED_AT + STEP_MICROS, STEP_MICROS, rng):
-        if made * trade.LINES >= movements:
-            break
-        made += 1
+    past = trade.sales(OPENED_AT + STEP_MICROS, STEP_MICROS, rng)
+    for sale in islice(past, -(-movements // trade.LINES)):
         lines = [(sku, -quantity) for sku, quantity in sale.lines]
         writer.add("sale", sale.location, sale.occurred_at, sale.id, sale.body, lines)
     writer.finish()
-    for statement in ("COMMIT", "PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL", "PRAGMA wal_checkpoint(TRUNCATE)"):
-        connection.execute(statement)
+    connection.execute("COMMIT")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     for leftover in (".making-wal", ".making-shm", ".making.lock"):
         path.with_suffix(leftover).unlink(missing_ok=True)
@@ -97,9 +104,8 @@ class _Bulk:
 
     def open_shop(self) -> None:
         """List the products and have every location receive all of them."""
-        put = self._connection.executemany
-        put("INSERT INTO product (sku, name, unit) VALUES (?, ?, 'each')", [(sku, f"Product {sku}") for sku in trade.SKUS])
-        put("INSERT INTO location (location) VALUES (?)", [(location,) for location in trade.LOCATIONS])
+        self._put("product", "sku, name, unit", [(sku, f"Product {sku}", "each") for sku in trade.SKUS])
+        self._put("location", "location", [(location,) for location in trade.LOCATIONS])
         rng = random.Random(10)
         for location in trade.LOCATIONS:
             for first in range(0, len(trade.SKUS), _LINES_MAX):
@@ -135,48 +141,38 @@ class _Bulk:
         row = (segment, location, sku, self._position, entry, int(Account.STOCK), at, quantity, level[0], None)
         self._movements.append(row)
 
+    def _put(self, table: str, columns: str, rows: Iterable[tuple[object, ...]]) -> None:
+        marks = ", ".join("?" for _ in columns.split(","))
+        self._connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
+
     def _flush(self) -> None:
-        put = self._connection.executemany
-        put(
-            "INSERT INTO posting (position, id, terminal, lineage, seq, type, location, occurred_at, utc_offset_minutes, "
-            "recorded_at, flags, reference, digest, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            self._postings,
-        )
-        put(
-            "INSERT INTO movement (segment, location, sku, position, entry, account, occurred_at, quantity, "
-            "on_hand_after, reservation) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            sorted(self._movements, key=lambda row: row[:5]),  # type: ignore[arg-type, return-value]
-        )
+        self._put("posting", _POSTING, self._postings)
+        self._put("movement", _MOVEMENT, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
         self._postings, self._movements = [], []
 
     def _close_segment(self) -> None:
         self._flush()
         if self._latest_at is not None:
-            segment = self._position >> SEGMENT_POSITIONS_LOG2
-            self._connection.execute("INSERT INTO segment (segment, latest_at) VALUES (?, ?)", (segment, self._latest_at))
+            self._put("segment", "segment, latest_at", [(self._position >> SEGMENT_POSITIONS_LOG2, self._latest_at)])
         self._latest_at = None
 
     def finish(self) -> None:
         """Write the caches that the ledger could rebuild."""
         self._flush()
-        put = self._connection.executemany
-        put(
-            "INSERT INTO level (location, sku, on_hand, moved, in_transit, last_movement_at) VALUES (?, ?, ?, ?, 0, ?)",
-            sorted((*key, on_hand, on_hand, last_at) for key, (on_hand, last_at) in self._levels.items()),
-        )
-        for location in trade.LOCATIONS:
-            seq, quantity, at = self._tallies[location]
-            self._connection.execute(
-                "INSERT INTO terminal (terminal, role, location, enrolled_at, epoch, head, lineage, contact_at, told_at, "
-                "pending, dead, closed_at) VALUES (?, 'till', ?, ?, 1, ?, ?, ?, ?, 0, 0, ?)",
-                (f"past-{location}", location, OPENED_AT, self._heads[location], self._lineages[location], at, at, at),
-            )
-            self._connection.execute(
-                "INSERT INTO lineage (terminal, lineage, acked_seq, beyond, count, quantity, acked_at) "
-                "VALUES (?, ?, ?, '[]', ?, ?, ?)",
-                (f"past-{location}", self._lineages[location], seq, seq, quantity, at),
-            )
+        levels = sorted((*key, on_hand, on_hand, 0, last_at) for key, (on_hand, last_at) in self._levels.items())
+        self._put("level", "location, sku, on_hand, moved, in_transit, last_movement_at", levels)
+        self._put("terminal", _TERMINAL, [self._terminal_row(location) for location in trade.LOCATIONS])
+        self._put("lineage", _LINEAGE, [self._lineage_row(location) for location in trade.LOCATIONS])
         self._connection.execute(
             "UPDATE ledger SET position = ?, recorded_at = ?, segment_latest_at = ?",
             (self._position, self._recorded_at, self._latest_at),
         )
+
+    def _terminal_row(self, location: str) -> tuple[object, ...]:
+        at = self._tallies[location][2]
+        chain = (self._heads[location], self._lineages[location])
+        return (f"past-{location}", "till", location, OPENED_AT, 1, *chain, at, at, 0, 0, at)
+
+    def _lineage_row(self, location: str) -> tuple[object, ...]:
+        seq, quantity, at = self._tallies[location]
+        return (f"past-{location}", self._lineages[location], seq, "[]", seq, quantity, at)

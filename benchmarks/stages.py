@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable
@@ -57,12 +56,6 @@ def _session(settings: Settings) -> Session:
     return Session(settings, peer, now_microseconds, lambda: "incident", lambda: b"{}", dev=True)
 
 
-def _answer(session: Session, store: Any, frame: bytes) -> None:
-    steps = session.handle(frame)
-    outcome = store.perform(next(steps))
-    _finish(steps, outcome)
-
-
 def _finish(steps: Any, outcome: Any) -> None:
     try:
         steps.send(outcome)
@@ -71,51 +64,66 @@ def _finish(steps: Any, outcome: Any) -> None:
     raise AssertionError("a post takes one step")
 
 
-def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -> None:
-    """Commit `commits` times one frame of every till; print where the time goes."""
-    settings = Settings()
-    path = ledgers.copy(ledgers.prepared(0), folder / f"stages-{tills}-{batch}.db")
-    store = open_store(f"sqlite:///{path}", settings, now_microseconds)
-    frames = _Frames(tills, batch)
-    sessions = [_session(settings) for _ in range(tills)]
-    for till, session in enumerate(sessions):
-        _answer(session, store, frames.hello(till))
-    ledger = store._writer._ledger  # noqa: SLF001 - looks inside on purpose
-    spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
-    statements: list[str] = []
-    wall = 0.0
-    profiler = cProfile.Profile()
+class _Bench:
+    """Drives one frame of every till through session and ledger, and adds up what each stage takes."""
 
-    def timed(stage: str, step: Callable[[], Any]) -> Any:
-        began = time.thread_time()
-        done = step()
-        spent[stage] += time.thread_time() - began
-        return done
+    def __init__(self, path: Path, tills: int, batch: int, profiler: cProfile.Profile | None) -> None:
+        settings = Settings()
+        self._frames = _Frames(tills, batch)
+        self._sessions = [_session(settings) for _ in range(tills)]
+        self._store = open_store(f"sqlite:///{path}", settings, now_microseconds)
+        self._profiler = profiler
+        self.spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
+        self.wall_seconds = 0.0
+        self.statements: list[str] = []
+        for till, session in enumerate(self._sessions):
+            steps = session.handle(self._frames.hello(till))
+            _finish(steps, self._store.perform(next(steps)))
 
-    def commit(connection: Any, works: list[Work], count: bool) -> Any:
-        raw: sqlite3.Connection = connection.connection.driver_connection
-        raw.set_trace_callback(statements.append if count else None)
-        if profile:
-            profiler.enable()
-        outcomes = timed("judge and write", lambda: ledger.carry_out(connection, works))
-        profiler.disable()
+    def commit(self) -> None:
+        """One commit of one frame of every till."""
+        frames = [self._frames.post(till) for till in range(self._frames.tills)]
+        steps = [session.handle(frame) for session, frame in zip(self._sessions, frames, strict=True)]
+        works = self._timed("read the frame", lambda: [next(step) for step in steps])
+        began = time.perf_counter()
+        outcomes = self._store.administer(lambda connection: self._carry_out(connection, works))
+        self.wall_seconds += time.perf_counter() - began
+        self._timed("answer", lambda: [_finish(*pair) for pair in zip(steps, outcomes, strict=True)])
+
+    def _carry_out(self, connection: Any, works: list[Work]) -> Any:
+        self.statements.clear()
+        connection.connection.driver_connection.set_trace_callback(self.statements.append)
+        ledger = self._store._writer._ledger
+        if self._profiler:
+            self._profiler.enable()
+        outcomes = self._timed("judge and write", lambda: ledger.carry_out(connection, works))
+        if self._profiler:
+            self._profiler.disable()
         return outcomes
 
-    for number in range(commits):
-        bytes_in = [frames.post(till) for till in range(tills)]
-        steps = [session.handle(frame) for session, frame in zip(sessions, bytes_in, strict=True)]
-        works = timed("read the frame", lambda: [next(step) for step in steps])
-        began = time.perf_counter()
-        outcomes = store.administer(lambda connection: commit(connection, works, number == commits - 1))
-        wall += time.perf_counter() - began
-        timed("answer", lambda: [_finish(step, outcome) for step, outcome in zip(steps, outcomes, strict=True)])
-    store.close()
-    sales = tills * batch * commits
+    def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
+        began = time.thread_time()
+        done = step()
+        self.spent[stage] += time.thread_time() - began
+        return done
+
+    def close(self) -> None:
+        self._store.close()
+
+
+def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -> None:
+    """Commit `commits` times one frame of every till; print where the time goes."""
+    path = ledgers.copy(ledgers.prepared(0), folder / f"stages-{tills}-{batch}.db")
+    profiler = cProfile.Profile() if profile else None
+    bench = _Bench(path, tills, batch, profiler)
+    for _ in range(commits):
+        bench.commit()
+    bench.close()
     print(f"{tills} tills × {batch} sales a frame, one commit for all of them:")
-    for stage, seconds in spent.items():
-        print(f"  {stage:16} {seconds / sales * 1e6:7.1f} µs CPU a sale")
-    print(f"  commit, wall     {wall / commits * 1e3:7.2f} ms a commit, {len(statements)} statements")
-    if profile:
+    for stage, seconds in bench.spent.items():
+        print(f"  {stage:16} {seconds / (tills * batch * commits) * 1e6:7.1f} µs CPU a sale")
+    print(f"  commit, wall     {bench.wall_seconds / commits * 1e3:7.2f} ms, {len(bench.statements)} statements")
+    if profiler:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
 
 

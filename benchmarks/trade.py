@@ -1,10 +1,13 @@
-"""The shop that everybody is measured with: 20 locations, 5,000 skus, sales of 3 lines. The load generator knows it too."""
+"""The shop that everybody is measured with: 20 locations, 5,000 skus, sales of 3 lines.
+
+The load generator makes the same sales.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 LOCATIONS = [f"store-{number:02}" for number in range(1, 21)]
@@ -14,7 +17,7 @@ OPENING_STOCK = 1_000_000
 SCALE = 100_000
 """Quantities are stored in 10⁻⁵, like Tillwire's."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sale(NamedTuple):
