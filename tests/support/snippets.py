@@ -212,7 +212,11 @@ def _server(port: str, folder: Path, environment: dict[str, str], needed: bool) 
         yield
         return
     program = str(BIN / "inventory-server")
-    command = [program, "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--db", "sqlite:///hq.db"]
+    database = "sqlite:///hq.db"
+    subprocess.run(
+        [program, "db", "upgrade", "--db", database], cwd=folder, check=True, capture_output=True, timeout=60
+    )
+    command = [program, "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--db", database]
     log = folder / ".server.log"
     with (
         log.open("w") as output,
