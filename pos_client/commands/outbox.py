@@ -11,7 +11,6 @@ import click
 import msgspec
 
 from pos_client import console
-from pos_client.exact import instant
 from pos_client.messages import Body
 from pos_client.outbox import Outbox
 
@@ -134,22 +133,3 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
         box.close()
     click.echo(f"{len(chosen):,} postings are pending again.")
     return console.OK
-
-
-def counts_of(path: Path) -> dict[str, object]:
-    """What `pos-client status` says of an outbox."""
-    box = open_outbox(path)
-    try:
-        counts, totals = box.counts(), box.totals()
-    finally:
-        box.close()
-    oldest = counts.oldest_pending_at
-    return {
-        "outbox": str(path),
-        "lineage": totals.lineage,
-        "last_seq": totals.last_seq,
-        "pending": counts.pending,
-        "oldest_pending_at": None if oldest is None else instant(oldest),
-        "parked": counts.parked,
-        "delivered": totals.count,
-    }
