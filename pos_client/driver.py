@@ -83,7 +83,8 @@ class Driver:
 
     def wake(self) -> None:
         """There is something new in the outbox."""
-        self._wake.set()
+        if self.sender.awaits_work:  # while it backs off, waking it would only slow down the sale
+            self._wake.set()
 
     def ask(self, job: Job, timeout_seconds: float) -> Any:
         """Have `job` done on the till's connection; ConnectionLost where it is not done within the timeout."""
@@ -123,13 +124,13 @@ class Driver:
             self._lose("HQ closed the connection.")
         self._serve_calls()
         action = self.sender.next_action()
-        if isinstance(action, Idle):
-            wait = (action.until - monotonic()) / 1_000_000
-            return min(POLL_SECONDS, max(0.0, wait))
-        self._carry_out(action)
+        if not isinstance(action, Idle):
+            self._carry_out(action)
         if not self.sender.is_connected:
             self._hang_up()
-        return 0.0
+        if not isinstance(action, Idle):
+            return 0.0
+        return min(POLL_SECONDS, max(0.0, (action.until - monotonic()) / 1_000_000))
 
     def _may_send(self) -> bool:
         if self.is_sending:

@@ -34,10 +34,13 @@ _RECOGNISE_BYTES = 1 << 24  # far more than any frame holds
 
 _INSERT = """
 INSERT INTO posting (id, lineage, seq, occurred_at, quantity, reference, body)
-SELECT ?, number, last_seq + 1, ?, ?, ?, ? FROM lineage ORDER BY number DESC LIMIT 1
+SELECT ?, number, (SELECT coalesce(max(place), 0) + 1 FROM posting) - base, ?, ?, ?, ?
+FROM lineage ORDER BY number DESC LIMIT 1
 ON CONFLICT (id) DO NOTHING
 """
-_COUNT_UP = "UPDATE lineage SET last_seq = last_seq + 1 WHERE number = (SELECT max(number) FROM lineage)"
+_LAST_SEQ = """
+SELECT number, (SELECT coalesce(max(place), 0) FROM posting) - base FROM lineage ORDER BY number DESC LIMIT 1
+"""
 _SETTLE = """
 UPDATE posting SET state = ?, result = ?, settled_at = ?, attempts = attempts + 1
 WHERE id = ? AND state = 'pending' RETURNING quantity
@@ -69,7 +72,7 @@ class Outbox:
 
     Any number of processes may `add`; the one that `acquire_sending` let in may also send and settle.
     Every method raises OutboxError, saying what to do, where the file cannot be used. `clock` and `ids`
-    make times and lineages.
+    make times and lineages, `open_file` what is under it.
     """
 
     def __init__(
@@ -80,17 +83,18 @@ class Outbox:
         ids: Callable[[], UUID] | None = None,
         busy_seconds: float = 5.0,
         keep_done: int = KEEP_DONE,
+        open_file: Callable[[Path, float], OutboxFile] = OutboxFile,
     ) -> None:
         self.path = Path(path)
         self._clock = clock
         self._ids = ids or Uuid7(clock, random.SystemRandom())
-        self._keep_done = keep_done
+        self._keep_done = max(1, keep_done)  # the newest row stays: places are never used twice
         self._settled_since_pruning = PRUNE_STEP
         self._sending = FileLock(self.path.with_name(self.path.name + ".lock"))
-        self._file = OutboxFile(self.path, busy_seconds)
+        self._file = open_file(self.path, busy_seconds)
         with self._file.write() as db:
             db.execute(
-                "INSERT INTO lineage (number, uuid) SELECT 1, ? WHERE NOT EXISTS (SELECT 1 FROM lineage)",
+                "INSERT INTO lineage (number, uuid, base) SELECT 1, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM lineage)",
                 (self._ids().bytes,),
             )
 
@@ -110,18 +114,15 @@ class Outbox:
 
         Adding the same id with the same bytes again changes nothing; with other bytes it is an error.
         """
+        if len(postings) == 1:
+            if not self._file.write_once(_INSERT, _row(postings[0])):
+                with self._file.read() as db:
+                    _assert_same(db, postings[0])
+            return
         with self._file.write() as db:
             for posting in postings:
-                self._insert(db, posting)
-
-    def _insert(self, db: sqlite3.Connection, posting: NewPosting) -> None:
-        row = (posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body)
-        if db.execute(_INSERT, row).rowcount:
-            db.execute(_COUNT_UP)
-            return
-        stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
-        if stored[0] != posting.body:
-            raise OutboxError(f"The outbox already holds another posting with the id {posting.id}: make a new id.")
+                if not db.execute(_INSERT, _row(posting)).rowcount:
+                    _assert_same(db, posting)
 
     def find(self, posting_id: UUID) -> Found | None:
         """What became of a posting; None where it was never added, or was pruned after it was done."""
@@ -232,11 +233,13 @@ class Outbox:
             if resend_after is not None:
                 _reopen_after(db, resend_after)
             number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
-            db.execute("INSERT INTO lineage (number, uuid) VALUES (?, ?)", (number, lineage.bytes))
             places = db.execute("SELECT place FROM posting WHERE state = 'pending' ORDER BY lineage, seq").fetchall()
+            db.execute(
+                "INSERT INTO lineage (number, uuid, base) SELECT ?, ?, coalesce(max(place), 0) - ? FROM posting",
+                (number, lineage.bytes, len(places)),
+            )
             rows = [(number, seq, place) for seq, (place,) in enumerate(places, 1)]
             db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
-            db.execute("UPDATE lineage SET last_seq = ? WHERE number = ?", (len(rows), number))
         return lineage
 
     # ------------------------------------------------------------------ looking and mending
@@ -260,10 +263,9 @@ class Outbox:
     def totals(self) -> ControlTotals:
         """The control totals of the current lineage."""
         with self._file.read() as db:
-            row = db.execute(
-                "SELECT uuid, last_seq, count, quantity FROM lineage ORDER BY number DESC LIMIT 1"
-            ).fetchone()
-        return ControlTotals(UUID(bytes=row[0]), *row[1:])
+            last_seq = db.execute(_LAST_SEQ).fetchone()[1]
+            row = db.execute("SELECT uuid, count, quantity FROM lineage ORDER BY number DESC LIMIT 1").fetchone()
+        return ControlTotals(UUID(bytes=row[0]), last_seq, row[1], row[2])
 
     def parked(self) -> Iterator[Parked]:
         """The parked postings, oldest first."""
@@ -294,14 +296,22 @@ class Outbox:
             if row is None or row[0] != "parked":
                 raise OutboxError(f"{posting_id} is not parked: list the parked postings for their ids.")
             db.execute(_REOPEN + "id = ?", (posting_id.bytes,))
-            number, last_seq = db.execute(
-                "SELECT number, last_seq FROM lineage ORDER BY number DESC LIMIT 1"
-            ).fetchone()
+            number, last_seq = db.execute(_LAST_SEQ).fetchone()
             if row[1] != number:  # a number of an old lineage means nothing in the current one
-                db.execute(_COUNT_UP)
+                db.execute("UPDATE lineage SET base = base - 1 WHERE number = ?", (number,))
                 db.execute(
                     "UPDATE posting SET lineage = ?, seq = ? WHERE id = ?", (number, last_seq + 1, posting_id.bytes)
                 )
+
+
+def _row(posting: NewPosting) -> tuple[object, ...]:
+    return posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body
+
+
+def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
+    stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
+    if stored is not None and stored[0] != posting.body:
+        raise OutboxError(f"The outbox already holds another posting with the id {posting.id}: make a new id.")
 
 
 def _reopen_after(db: sqlite3.Connection, acked_seq: int) -> None:

@@ -91,6 +91,11 @@ class Sender:
         """True while the connection that was opened last is wanted."""
         return self._connected
 
+    @property
+    def awaits_work(self) -> bool:
+        """True where something added to the outbox can be sent at once. Any thread may ask."""
+        return self.hello is not None or self._resting
+
     # ------------------------------------------------------------------ what to do
 
     def next_action(self) -> Action:
