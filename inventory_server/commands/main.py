@@ -6,6 +6,7 @@ import click
 
 from inventory_server.commands.catalog import catalog
 from inventory_server.commands.database import db_group, postings, reconcile_command, status, verify
+from inventory_server.commands.demo import demo
 from inventory_server.commands.serve import serve
 from inventory_server.commands.terminal import terminal
 from pos_client import console
@@ -19,7 +20,7 @@ def inventory_server() -> None:
     """Tillwire headquarters: takes postings from tills, knows the stock, proves it."""
 
 
-for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, db_group):
+for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, db_group, demo):
     inventory_server.add_command(_command)
 inventory_server.add_command(console.completion_command(PROGRAM))
 

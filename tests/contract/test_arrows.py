@@ -28,7 +28,7 @@ LAYERS: dict[str, list[str]] = {
     "composition": ["inventory_server.app", "inventory_server.control"],
     "migrations": ["schema.migrations"],
     "query command": [f"inventory_server.stock_{name}" for name in ("query", "command", "report")],
-    "server commands": ["inventory_server.cli", "inventory_server.commands", "inventory_server.catalog_file"],
+    "server commands": [f"inventory_server.{name}" for name in ("cli", "commands", "catalog_file", "demo")],
     "nothing": ["inventory_server"],
 }
 
@@ -64,7 +64,18 @@ ARROWS: dict[str, list[str]] = {
     ],
     "migrations": ["store", *SQL],
     "query command": ["console", "till commands", "messages", "till", "msgspec", *CLI],
-    "server commands": ["composition", "config", "store", "resources", "console", "messages", "till", "msgspec", *CLI],
+    "server commands": [
+        "query command",
+        "composition",
+        "config",
+        "store",
+        "resources",
+        "console",
+        "messages",
+        "till",
+        "msgspec",
+        *CLI,
+    ],
     "nothing": [],
 }
 

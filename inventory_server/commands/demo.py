@@ -1,0 +1,101 @@
+"""`inventory-server demo`: a made-up day from the first delivery to the proof."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from msgspec import Raw
+
+from inventory_server import stock_report
+from inventory_server.commands.database import show_proof
+from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, STORES, terminals
+from inventory_server.demo.day import Demo
+from pos_client import console
+from pos_client.messages import StockParams, StockResult
+
+SHOWN = 12
+"""Rows of a table that are shown."""
+
+
+@click.command("demo")
+@click.option("--baskets", type=click.IntRange(50, 100_000), default=200, show_default=True, help="Sales per till.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Another number makes another day.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="An empty folder that keeps the ledger; a temporary one if not given.",
+)
+def demo(baskets: int, seed: int, folder: Path | None) -> int:
+    """Trade a made-up day of a small chain through real tills and sockets, then prove the stock.
+
+    Exit code 0 only if every shelf is as it must be and the proof holds.
+    """
+    if folder is not None:
+        if any(folder.iterdir()):
+            raise console.CommandError(f"The folder {folder} is not empty: name an empty one.")
+        return _run(folder, baskets, seed)
+    with tempfile.TemporaryDirectory(prefix="tillwire-demo-") as temporary:
+        return _run(Path(temporary), baskets, seed)
+
+
+def _run(folder: Path, baskets: int, seed: int) -> int:
+    with Demo(folder, baskets, seed) as chain:
+        click.echo(
+            f"{len(STORES)} stores and a warehouse, {len(terminals())} tills, {len(chain.products)} products; "
+            f"the ledger is {chain.db}"
+        )
+        _trade(chain)
+        _evening(chain)
+        return _show_proof(chain)
+
+
+def _trade(chain: Demo) -> None:
+    click.echo(f"\nTrading the day: {chain.size:,} documents …")
+    began = time.monotonic()
+    with console.progress_bar("trading, documents", chain.size) as progress:
+        chain.trade(progress)
+    seconds = time.monotonic() - began
+    click.echo(f"Done in {seconds:.1f} s. {OFFLINE_TILL} was cut off: what it sold is in its outbox only.")
+
+
+def _evening(chain: Demo) -> None:
+    """What a count finds before and after the offline till is heard of."""
+    sku = chain.plan.missed
+    name = next(product.name for product in chain.products if product.sku == sku)
+    counted = [sku for sku, _ in chain.plan.count.lines]
+    click.echo(f"\nWhat was counted in {COUNTED_STORE}, while {OFFLINE_TILL} is missing:")
+    _show(chain.ask(StockParams(skus=counted, location=COUNTED_STORE)))
+    click.echo(f"The count of {sku} ({name}) differs from the book by {chain.variance()}.")
+    click.echo(f"\n{OFFLINE_TILL} is connected again and delivers {chain.mend_cable()} documents.")
+    click.echo(f"The same count now differs by {chain.variance()}: that much is really missing.")
+    _show(chain.ask(StockParams(skus=counted[:1], location=COUNTED_STORE)))
+    click.echo("\nA reservation in Oldtown, a delivery on the road to Hillside:")
+    _show(chain.ask(StockParams(sku=chain.products[0].sku)))
+    click.echo("\nAvailable below the reorder point:")
+    _show(chain.ask(StockParams(below=Raw(b'"reorder_point"'), limit=5_000)))
+
+
+def _show(answer: StockResult) -> None:
+    words = stock_report.Words(datetime.now(UTC), None)
+    console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items[:SHOWN]])
+    if len(answer.items) > SHOWN:
+        click.echo(f"… and {len(answer.items) - SHOWN:,} more.")
+    for place in sorted(answer.completeness):
+        click.echo(words.completeness(place, answer.completeness[place]))
+
+
+def _show_proof(chain: Demo) -> int:
+    wrong: Sequence[str] = chain.wrong_shelves()
+    click.echo(
+        f"\nShelves that a person would find otherwise than HQ says: {len(wrong)} of {len(chain.plan.shelves):,}."
+    )
+    for sentence in wrong[:SHOWN]:
+        click.echo(sentence, err=True)
+    proof = chain.prove()
+    show_proof(proof)
+    return console.OK if proof.holds and not wrong else console.FOUND_PROBLEMS

@@ -1,0 +1,177 @@
+"""The made-up day, lived: a server on SQLite, real tills with outboxes, real sockets."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+from inventory_server.app import Application, now_microseconds
+from inventory_server.catalog_file import read_catalog
+from inventory_server.config import Settings
+from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
+from inventory_server.store import Store, open_store, read_store, upgrade
+from inventory_server.store.catalog import import_products
+from inventory_server.store.proof import Proof, prove
+from inventory_server.store.terminals import add_terminal
+from pos_client.client import PosClient
+from pos_client.connection import Connection
+from pos_client.errors import TillwireError
+from pos_client.exact import Quantity, scaled
+from pos_client.handles import Posting
+from pos_client.messages import HelloParams, StockParams, StockResult
+
+PRODUCTS = Path(__file__).with_name("products.csv")
+WORKERS = 6
+"""Threads that trade: each lives one till's day after the other."""
+DELIVERY_SECONDS = 60.0
+OFFICE = "back-office"
+"""The terminal that asks."""
+_PAGE = 5_000
+"""More than there are shelves in the chain."""
+
+
+class DemoError(TillwireError):
+    """The demonstration could not be carried through."""
+
+
+class Demo:
+    """A chain on a fresh ledger in `folder`, served while the `with` block runs; `baskets` are per till."""
+
+    def __init__(self, folder: Path, baskets: int, seed: int) -> None:
+        self.db = f"sqlite:///{folder / 'demo.db'}"
+        self._folder = folder
+        self.products = read_catalog(PRODUCTS, {}, _refuse)
+        begins = (datetime.now(UTC) - DAY - timedelta(minutes=15)).replace(second=0, microsecond=0)
+        self.plan = plan_day(self.products, begins, baskets, random.Random(seed))
+        self._tokens = {name: secrets.token_urlsafe(32) for name in (*terminals(), OFFICE)}
+        self._address = ""
+
+    @property
+    def size(self) -> int:
+        """How many documents the day has."""
+        return sum(len(events) for events in self.plan.events.values())
+
+    def __enter__(self) -> Self:
+        upgrade(self.db)
+        store = open_store(self.db, Settings(), now_microseconds)
+        self._application = Application(Settings(), store, [("127.0.0.1", 0)])
+        try:
+            self._enrol(store)
+            self._application.start()
+        except BaseException:
+            self._application.stop()
+            raise
+        self._address = ":".join(map(str, self._application.addresses[0]))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._application.stop()
+
+    def _enrol(self, store: Store) -> None:
+        store.administer(lambda connection: import_products(connection, self.products))
+        now = now_microseconds()
+        for name, token in self._tokens.items():
+            role, place = ("reader", WAREHOUSE) if name == OFFICE else ("till", name.rpartition("-")[0])
+            store.administer(partial(add_terminal, terminal=name, role=role, location=place, token=token, now=now))
+
+    def trade(self, progress: Callable[[int], None]) -> None:
+        """Live the day at every till; the offline one stores what it sells and delivers nothing."""
+        done = itertools.count(1)
+        with ThreadPoolExecutor(WORKERS, "demo") as pool:
+            days = [pool.submit(self._live, name, lambda: progress(next(done))) for name in terminals()]
+            for day in as_completed(days):
+                day.result()
+
+    def _live(self, terminal: str, tick: Callable[[], None]) -> None:
+        is_offline = terminal == OFFLINE_TILL
+        with self._till(terminal, f"unix:{self._folder}/cut-cable" if is_offline else self._address) as till:
+            memory: dict[str | None, Posting] = {}
+            for event in self.plan.events[terminal]:
+                memory[event.name] = _perform(till, event, memory)
+                tick()
+            if not is_offline:
+                _say_goodbye(till)
+
+    def mend_cable(self) -> int:
+        """Let the offline till deliver what it sold; return how many postings that were."""
+        with self._till(OFFLINE_TILL, self._address) as till:
+            pending = till.pending
+            _say_goodbye(till)
+        return pending
+
+    def _till(self, terminal: str, address: str) -> PosClient:
+        outbox = self._folder / f"{terminal}.db"
+        return PosClient(address, terminal=terminal, token=self._tokens[terminal], outbox=outbox)
+
+    def ask(self, question: StockParams) -> StockResult:
+        """Ask the server, as the back office."""
+        connection = Connection.open(self._address)
+        try:
+            connection.hello(HelloParams(terminal=OFFICE, token=self._tokens[OFFICE]))
+            answer: StockResult = connection.request("stock", question)
+        finally:
+            connection.close()
+        return answer
+
+    def variance(self) -> Quantity:
+        """What the count of the missed sku found beyond the book (negative: it is missing), as HQ sees it now."""
+        counted = dict(self.plan.count.lines)[self.plan.missed]
+        before = self.plan.count.at - timedelta(microseconds=1)
+        book = self.ask(StockParams(sku=self.plan.missed, location=COUNTED_STORE, as_of=before))
+        return counted - book.items[0].on_hand
+
+    def wrong_shelves(self) -> list[str]:
+        """Where HQ's stock differs from what a person would find on the shelves."""
+        answer = self.ask(StockParams(limit=_PAGE))
+        told = {(item.location, item.sku): scaled(item.on_hand) for item in answer.items}
+        there = self.plan.shelves
+        return [
+            f"{sku} at {location}: HQ says {told.get((location, sku))}, there is {there.get((location, sku))}"
+            for location, sku in sorted(told.keys() | there.keys())
+            if told.get((location, sku), 0) != there.get((location, sku), 0)
+        ]
+
+    def prove(self) -> Proof:
+        """Prove the whole ledger, while the server runs."""
+        proof: Proof = read_store(self.db, prove)
+        return proof
+
+
+def _perform(till: PosClient, event: Event, memory: dict[str | None, Posting]) -> Posting:
+    """Post one document of the day."""
+    lines, at, about = event.lines, event.at, memory[event.about] if event.about else None
+    match event.kind, event.other:
+        case "sale", _:
+            return till.sell(lines, occurred_at=at, reservation=about.id if about else None)
+        case "return", _:
+            return till.return_(lines, occurred_at=at)
+        case "receipt", _:
+            return till.receive(lines, occurred_at=at)
+        case "count", _:
+            return till.count(lines, occurred_at=at)
+        case "transfer_out", str(place):
+            return till.transfer_out(lines, to=place, occurred_at=at)
+        case "transfer_in", str(place):
+            return till.transfer_in(lines, from_=place, occurred_at=at)
+        case "reserve", _:
+            return till.reserve(lines, occurred_at=at)
+        case "void", _ if about:
+            return till.void(about, occurred_at=at)
+    raise DemoError(f"The plan holds a {event.kind} that nobody can perform.")
+
+
+def _say_goodbye(till: PosClient) -> None:
+    goodbye = till.bye(timeout=DELIVERY_SECONDS)
+    if goodbye.status != "balanced":
+        raise DemoError(f"{till.terminal} and HQ disagree in the evening: {goodbye.status}, missing {goodbye.missing}.")
+
+
+def _refuse(problem: object) -> None:
+    raise DemoError(f"The sample data is damaged: {problem}.")
