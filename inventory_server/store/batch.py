@@ -148,7 +148,9 @@ class Batch:
         """A new movement; the level it belongs to has it already."""
         key = (movement.location, movement.sku)
         self._changed_levels.add(key)
-        self._segment_latest_at = max(self._segment_latest_at or movement.occurred_at, movement.occurred_at)
+        latest_at = self._segment_latest_at
+        if latest_at is None or movement.occurred_at > latest_at:
+            self._segment_latest_at = movement.occurred_at
         self._movements.append(
             (
                 position >> t.SEGMENT_POSITIONS_LOG2,
@@ -229,10 +231,11 @@ class Batch:
         )
         return [Movement(row[0], row[1], Account(row[2]), *row[3:]) for row in rows]
 
-    def is_voided(self, posting_id: bytes) -> bool:
-        """True where `posting_id` has been voided."""
+    def void_of(self, posting_id: bytes) -> Void | None:
+        """The void that names `posting_id`; of no effect where the posting is at another location."""
         self.flush()
-        return bool(self._sql.voids(self._connection, [(posting_id,)]))
+        rows = self._sql.voids(self._connection, [(posting_id,)])
+        return Void(*rows[0]) if rows else None
 
     def reserved(self, key: Key) -> int:
         """What is reserved of `key` now."""
@@ -265,7 +268,7 @@ class Batch:
             connection, [msgspec.structs.astuple(self.terminals[name]) for name in sorted(self.changed_terminals)]
         )
         sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
-        if self._postings:
+        if self._postings or self._segments:  # a look back visits the closed segments and that of the ledger
             connection.exec_driver_sql(sql.put_head, (self.position, self.recorded_at, self._segment_latest_at))
         self._start_rows()
 

@@ -1,0 +1,212 @@
+"""What the tests of the store share: a clock to turn, postings in one line, a terminal that posts them."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+from msgspec import UNSET
+
+from inventory_server.config import Settings
+from inventory_server.store import Store, open_store, read_store, upgrade
+from inventory_server.store.proof import Proof, prove
+from inventory_server.store.terminals import add_terminal
+from inventory_server.work import FindPosting, Hello, History, Item, Outcome, Post, Speaker, Stock, Welcome, Write
+from pos_client import wire
+from pos_client.errors import BodyError, RequestError
+from pos_client.exact import Quantity, instant
+from pos_client.messages import (
+    Body,
+    HistoryEntry,
+    HistoryParams,
+    HistoryResult,
+    Line,
+    OutboxReport,
+    PostingParams,
+    PostingResult,
+    PostingType,
+    PostResult,
+    Role,
+    StockItem,
+    StockParams,
+    StockResult,
+    StoredPosting,
+)
+
+NOON = 1_700_000_000_000_000
+"""An instant in microseconds since 1970 UTC, from which the tests count."""
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+DAY = 24 * HOUR
+
+
+class Clock:
+    """HQ's clock, turned by the test."""
+
+    def __init__(self, now: int = NOON + DAY) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def uid(name: object) -> UUID:
+    """The same UUID for the same name."""
+    return uuid5(UUID(int=0), str(name))
+
+
+def body(kind: PostingType, *lines: tuple[str, Quantity], at: int = NOON, **fields: Any) -> bytes:
+    """The bytes of a body; `lines` are (sku, quantity), where `gtin:…` names a barcode."""
+    listed = [
+        Line(quantity, gtin=code.removeprefix("gtin:")) if code.startswith("gtin:") else Line(quantity, sku=code)
+        for code, quantity in lines
+    ]
+    return wire.encode_body(Body(kind, instant(at), listed or UNSET, **fields))
+
+
+def item(raw: bytes, id_: UUID | None = None, seq: int | None = None) -> Item:
+    """A posting as the session hands it to the store."""
+    id_ = id_ or uid(raw)
+    digest = hashlib.sha256(raw).digest()
+    try:
+        decoded = wire.decode_body(raw)
+        return Item(id_, seq, raw, digest, decoded, wire.check_body(decoded), None)
+    except BodyError as error:
+        return Item(id_, seq, raw, digest, None, [], error)
+
+
+def hello(
+    store: Store, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None, **said: Any
+) -> Welcome:
+    """Say hello as a trusted peer, enrolled on the spot."""
+    outbox: OutboxReport | None = said.get("outbox")
+    now: int | None = said.get("now")
+    said_at = None if now is None else instant(now)
+    welcome = store.perform(Hello(terminal, None, True, location, lineage, outbox, said_at))
+    assert isinstance(welcome, Welcome)
+    return welcome
+
+
+def enrol(store: Store, terminal: str, role: Role, location: str, token: str = "secret") -> None:
+    """Have HQ know a terminal."""
+    store.administer(lambda connection: add_terminal(connection, terminal, role, location, token, NOON))
+
+
+def post(store: Store, speaker: Speaker, *items: Item, parent: str | None = None) -> PostResult:
+    """Post one frame."""
+    outcome = store.perform(Post(speaker, list(items), parent))
+    assert isinstance(outcome, PostResult)
+    return outcome
+
+
+class Till:
+    """A terminal that has said hello and numbers what it posts."""
+
+    def __init__(self, store: Store, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None) -> None:
+        self.store = store
+        self.terminal = terminal
+        self.lineage = lineage or uid(f"lineage of {terminal}")
+        self.welcome = hello(store, terminal, location, self.lineage)
+        self.speaker = self.welcome.speaker
+        self._seqs = itertools.count(self.welcome.acked_seq + 1)
+
+    def item(self, raw: bytes, id_: UUID | None = None) -> Item:
+        """The next posting of this till's outbox."""
+        seq = next(self._seqs)
+        return item(raw, id_ or uid((self.terminal, self.lineage, seq)), seq)
+
+    def post(self, *bodies: bytes) -> PostResult:
+        """Post bodies as one frame, numbered in order."""
+        return post(self.store, self.speaker, *(self.item(raw) for raw in bodies))
+
+    def posts(self, raw: bytes, id_: UUID | None = None) -> PostingResult:
+        """Post one body by itself."""
+        return post(self.store, self.speaker, self.item(raw, id_)).results[0]
+
+
+def stock(store: Store, below: str | Quantity | None = None, **params: Any) -> StockResult:
+    """Ask for stock."""
+    outcome = store.perform(Stock(StockParams(**params), below))
+    assert isinstance(outcome, StockResult)
+    return outcome
+
+
+def level(store: Store, sku: str = "a", location: str = "L1", **params: Any) -> StockItem:
+    """The one level of a sku at a location."""
+    (found,) = stock(store, sku=sku, location=location, **params).items
+    return found
+
+
+def history(store: Store, sku: str = "a", **params: Any) -> HistoryResult:
+    """Ask for the movements of a sku."""
+    outcome = store.perform(History(HistoryParams(sku, **params)))
+    assert isinstance(outcome, HistoryResult)
+    return outcome
+
+
+def pages_of_history(store: Store, sku: str, limit: int, **params: Any) -> list[HistoryEntry]:
+    """All movements of a sku, asked for page by page."""
+    page = history(store, sku, limit=limit, **params)
+    found = list(page.entries)
+    while page.cursor is not None:
+        page = history(store, sku, limit=limit, cursor=page.cursor, **params)
+        found += page.entries
+    return found
+
+
+def find(store: Store, id_: UUID) -> StoredPosting:
+    """Ask for one posting."""
+    outcome = store.perform(FindPosting(PostingParams(id_)))
+    assert isinstance(outcome, StoredPosting)
+    return outcome
+
+
+def url_of(path: Path) -> str:
+    """The URL of an SQLite file."""
+    return f"sqlite:///{path}"
+
+
+def proof_of(store_path: Path) -> Proof:
+    """Verify a ledger."""
+    proof = read_store(url_of(store_path), prove)
+    assert isinstance(proof, Proof)
+    return proof
+
+
+@contextmanager
+def opened(
+    path: Path,
+    clock: Callable[[], int] | None = None,
+    settings: Settings | None = None,
+    on_fatal: Callable[[Exception], None] = lambda error: None,
+) -> Iterator[Store]:
+    """A store on `path`, which is made where it is missing."""
+    if not path.exists():
+        upgrade(url_of(path))
+    store = open_store(url_of(path), settings or Settings(), clock or Clock(), on_fatal)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def together(store: Store, *works: Write) -> list[Outcome | RequestError]:
+    """Have `works` wait for the writer at the same time, so that one commit carries them."""
+    gate = threading.Event()
+    writer = store._writer
+    writer.submit(lambda connection: gate.wait())
+    tickets = [writer.submit(work) for work in works]
+    gate.set()
+    outcomes: list[Outcome | RequestError] = []
+    for ticket in tickets:
+        try:
+            outcomes.append(ticket.wait())
+        except RequestError as error:
+            outcomes.append(error)
+    return outcomes
