@@ -1,0 +1,131 @@
+"""Connections that are cut, slow, silent or full of rubbish; packets that get lost."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+
+from tests.faults.harness.facilities import namespaces
+from tests.faults.harness.raw import RawPeer, post_frame, postings_of
+from tests.faults.harness.stage import Kind, Mutants, Stage, under_load
+from tests.faults.harness.world import Plan, World
+
+DAYS_40 = 40 * 86_400
+_FRAMES_A_STRIKE = 4
+_CONNECTIONS = 16
+_GARBAGE = (
+    b"\x00\xff\xfe garbage \x80\n",
+    b'{"method":"post","id":1,"params":{"postings":NaN}}\n',
+    b'{"method":"post","id":1,"params":{"postings":[' + b"[" * 50_000 + b"\n",
+    b'{"method":"stock","id":18446744073709551616}\n',
+    b'{"method":"hello","id":true,"params":{"terminal":"\\ud800"}}\n',
+    b'{"jsonrpc":"1.0","method":7}\n',
+    b"[]\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"JSN1\xff\xff\xff\xff\x00\x00\x00\x00",
+    b'{"method":"hello","id":1,"params":{"terminal":"x","unheard":1}}\n',
+)
+
+
+def _mischief(name: str, control: Mutants, chance: float = 0.25, delay_seconds: float = 0.3, **settings: int) -> Kind:
+    """A kind of the proxy's mischief, done to random frames until there was enough of it."""
+
+    def play(stage: Stage) -> None:
+        with stage.world(Plan(delay_seconds=delay_seconds, settings=settings)) as world:
+            world.start()
+            world.proxy.chances = {name: chance}
+            wanted = stage.strikes * _FRAMES_A_STRIKE
+            world.wait(lambda: world.proxy.done[name] >= wanted, f"{wanted} × {name}", 60.0)
+            stage.injected += world.proxy.done[name]
+
+    return Kind(name, play, control)
+
+
+def replay_old_frames(world: World) -> int:
+    """What was sent long ago arrives again, through another connection."""
+    world.tell_server(clock_offset_seconds=DAYS_40)
+    frames = list(world.proxy.frames)[: 2 * _FRAMES_A_STRIKE]
+    with RawPeer(world.address) as peer:
+        peer.hello("replayer", "store-0")
+        for frame in frames:
+            peer.send(post_frame(postings_of(frame)))
+            for result in peer.answer()["result"]["results"]:
+                if result["status"] not in ("posted", "duplicate"):
+                    world.verdict.others.append(f"an old frame was answered {result}")
+    world.wait_for_answers(15)
+    return len(frames)
+
+
+def send_rubbish(world: World) -> int:
+    """Bytes that are no requests: one typed error or a close for each, and nobody else notices."""
+    garbage = [*_GARBAGE, os.urandom(200).replace(b"\n", b"") + b"\n"]
+    for frame in garbage:
+        with RawPeer(world.address) as peer, contextlib.suppress(OSError):
+            peer.send(frame)
+            if "error" not in (answer := peer.answer()):
+                world.verdict.others.append(f"rubbish was answered with {answer}")
+    world.wait_for_answers(2)
+    return len(garbage)
+
+
+def hold_connections(world: World) -> int:
+    """Peers that connect and fall silent take every place; the tills have to connect anew."""
+    peers = []
+    for _ in range(2 * _CONNECTIONS):
+        with contextlib.suppress(OSError):
+            peers.append(RawPeer(world.address))
+    world.proxy.cut_all()
+    try:
+        before = world.acknowledged()
+        world.wait(lambda: world.acknowledged() >= before + 3, "answers in spite of silent peers", 6.0)
+    finally:
+        for peer in peers:
+            peer.close()
+    return len(peers)
+
+
+def use_up_files(world: World) -> int:
+    """More connections than the server may open files."""
+    return hold_connections(world)
+
+
+def _lossy(stage: Stage) -> None:
+    with stage.link(Plan(till={"reply_seconds": 1.5})) as (link, plan), stage.world(plan) as world:
+        world.host = plan.server["host"]
+        _play_lossy(stage, world, link)
+
+
+def _play_lossy(stage: Stage, world: World, link: object) -> None:
+    from tests.faults.harness.link import LossyLink
+
+    assert isinstance(link, LossyLink)
+    world.start()
+    for _ in range(stage.strikes):
+        link.loss = world.rng.uniform(0.01, 0.30)
+        time.sleep(0.8)
+        link.loss = 0.0
+        stage.injected += 1
+        world.wait_for_answers(3)
+
+
+NEW_ID = Mutants(till=("new_id_on_retry",))
+DONE_ON_SEND = Mutants(till=("done_on_send",))
+NO_DEDUP = Mutants(server=("no_dedup",))
+SILENT = Plan(settings={"idle_seconds": 1, "max_connections": _CONNECTIONS})
+FEW_FILES = Plan(settings={"idle_seconds": 1}, server={"open_files": 84})
+
+KINDS = [
+    _mischief("cut_before_request", DONE_ON_SEND),
+    _mischief("cut_mid_frame", DONE_ON_SEND),
+    _mischief("cut_before_answer", NO_DEDUP),
+    _mischief("duplicate", NO_DEDUP),
+    _mischief("delay", NEW_ID, delay_seconds=0.9),
+    _mischief("slow_reader", NEW_ID, delay_seconds=0.9),
+    _mischief("trickle", DONE_ON_SEND, delay_seconds=1.4, frame_seconds=1),
+    Kind("old_frames", under_load(replay_old_frames), Mutants(server=("dedup_window",))),
+    Kind("rubbish", under_load(send_rubbish), Mutants(server=("die_of_garbage",))),
+    Kind("silent_peers", under_load(hold_connections, SILENT), Mutants(server=("no_idle_limit",))),
+    Kind("descriptors", under_load(use_up_files, FEW_FILES), Mutants(server=("no_cap", "no_idle_limit"))),
+]
+_ = (_lossy, namespaces)

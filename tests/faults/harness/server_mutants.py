@@ -1,0 +1,261 @@
+"""Servers that break a promise on purpose: each is the positive control of some faults, and must be caught."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from inventory_server import jsonserver, session
+from inventory_server.store import batch, engine, entries, ledger, writer
+from inventory_server.store.batch import Batch
+from inventory_server.store.ledger import Ledger
+from inventory_server.store.writer import Writer
+from inventory_server.work import Post
+from pos_client import wire
+from pos_client.exact import instant, micros
+from pos_client.messages import CHAIN_START, PostingResult, PostResult
+
+Options = Mapping[str, Any]
+EARLY_SECONDS = 0.02
+WINDOW_POSTINGS = 20
+STALE_MICROS = 7 * 86_400 * 1_000_000
+
+
+def answer_early(_: Options) -> None:
+    """Answers leave before the commit."""
+
+    def commit(self: Writer, tickets: list[writer.Ticket]) -> None:
+        works: list[Any] = [ticket.work for ticket in tickets]
+        transaction = self._connection.begin()
+        outcomes = self._ledger.carry_out(self._connection, works)
+        for ticket, outcome in zip(tickets, outcomes, strict=True):
+            writer._settle(ticket, outcome)
+        time.sleep(EARLY_SECONDS)
+        transaction.commit()
+
+    Writer._commit = commit  # type: ignore[method-assign]
+
+
+def abrupt_end(options: Options) -> None:
+    """SIGTERM ends the process at once, with answers given before the commit."""
+    answer_early(options)
+    register = signal.signal
+
+    def refuse(number: int, handler: Any) -> Any:
+        return register(number, (lambda *_: os._exit(0)) if number == signal.SIGTERM else handler)
+
+    signal.signal = refuse
+
+
+def no_transaction(_: Options) -> None:
+    """Every statement is a commit of its own."""
+    execute = Connection.exec_driver_sql
+
+    def execute_(self: Connection, statement: str, *rest: Any, **named: Any) -> Any:
+        return execute(self, "SELECT 1" if statement == "BEGIN IMMEDIATE" else statement, *rest, **named)
+
+    Connection.exec_driver_sql = execute_  # type: ignore[method-assign]
+
+
+def no_dedup(options: Options) -> None:
+    """What was posted before is not looked up."""
+    _dedup_only(options, lambda _batch, _known: False)
+
+
+def dedup_window(options: Options) -> None:
+    """Only the newest postings are remembered."""
+    _dedup_only(options, lambda opened, known: known.position > opened.position - WINDOW_POSTINGS)
+
+
+def _dedup_only(options: Options, is_remembered: Callable[[Batch, Any], bool]) -> None:
+    with sqlite3.connect(options["db"]) as connection:
+        connection.execute("DROP INDEX IF EXISTS uq_posting_id")
+        connection.execute("DROP INDEX IF EXISTS ix_posting_id")
+    connection.close()
+    engine.assert_schema = lambda *_: None
+    _no_forks()
+    read = Batch._read_identities
+
+    def read_(self: Batch, ids: set[bytes]) -> None:
+        read(self, ids)
+        self.known = {
+            key: known
+            for key, known in self.known.items()
+            if isinstance(known, batch.Posted) and is_remembered(self, known)
+        }
+
+    Batch._read_identities = read_  # type: ignore[method-assign]
+
+
+def _no_forks() -> None:
+    ledger._assert_no_fork = lambda *_: None
+
+
+def seq_is_identity(_: Options) -> None:
+    """A sequence number that was seen before, in whatever lineage, is taken for a posting that was."""
+    seen: dict[tuple[str, int], object] = {}
+    _by_seq(lambda speaker, item: seen.setdefault((speaker.terminal, item.seq), item.id) != item.id)
+
+
+def high_water(_: Options) -> None:
+    """A sequence number below the highest one seen is taken for a duplicate."""
+    highest: dict[object, int] = {}
+
+    def is_old(speaker: Any, item: Any) -> bool:
+        before = highest.get(speaker.lineage, 0)
+        highest[speaker.lineage] = max(before, item.seq)
+        return bool(item.seq < before)
+
+    _by_seq(is_old)
+
+
+def _by_seq(is_taken_for_old: Callable[[Any, Any], bool]) -> None:
+    _no_forks()
+    post_item = Ledger._post_item
+
+    def post_item_(self: Ledger, opened: Batch, speaker: Any, known: Any, held: Any, item: Any) -> PostingResult:
+        if item.seq is not None and is_taken_for_old(speaker, item) and item.id.bytes not in opened.known:
+            return PostingResult(item.id, "duplicate", 1, instant(opened.now))
+        return post_item(self, opened, speaker, known, held, item)
+
+    Ledger._post_item = post_item_  # type: ignore[method-assign]
+
+
+def merge_bodies(_: Options) -> None:
+    """The same id with another content is called a duplicate."""
+
+    def again(_batch: Any, _speaker: Any, item: Any, before: Any) -> PostingResult:
+        return ledger._posted(item, "duplicate", before)
+
+    ledger._again = again
+
+
+def swallow_errors(_: Options) -> None:
+    """A commit that failed is answered as if it had not."""
+    refused = writer.Writer._isolate
+
+    def isolate(self: Writer, tickets: list[writer.Ticket], error: Exception) -> None:
+        for ticket in [ticket for ticket in tickets if isinstance(ticket.work, Post)]:
+            results = [PostingResult(item.id, "posted", 1, instant(0)) for item in ticket.work.items]  # type: ignore[union-attr]
+            ticket.settle(PostResult(results, CHAIN_START, 1, []))
+            tickets = [other for other in tickets if other is not ticket]
+        if tickets:
+            refused(self, tickets, error)
+
+    writer.Writer._isolate = isolate  # type: ignore[method-assign]
+    no_fail_stop({})
+
+
+def no_fail_stop(_: Options) -> None:
+    """An error of the disk is taken for one that passes."""
+    writer._UNTRUSTED.clear()
+    codes = writer._NO_ROOM_NOW | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
+    writer._NO_ROOM_NOW.update(codes)
+
+
+def no_flush(_: Options) -> None:
+    """SQLite never waits for the disk."""
+    engine.PRAGMAS["synchronous"] = 0
+
+
+def clock_as_it_is(_: Options) -> None:
+    """HQ records what its clock says, even where that went back."""
+
+    def next_position(self: Batch) -> tuple[int, int]:
+        self.position += 1
+        self.recorded_at = self.now
+        return self.position, self.recorded_at
+
+    Batch.next_position = next_position  # type: ignore[method-assign]
+
+
+def drop_ext(_: Options) -> None:
+    """Bodies are stored as this version would write them."""
+    row = entries._row
+
+    def row_(entry: Any, *rest: Any) -> tuple[object, ...]:
+        return (*row(entry, *rest)[:-1], wire.encode_body(entry.body).replace(b'"ext":{', b'"ext":{"v":1,'))
+
+    entries._row = row_
+
+
+def refuse_stale(_: Options) -> None:
+    """Sales that come late are refused."""
+    enter = entries.enter
+
+    def enter_(opened: Batch, settings: Any, speaker: Any, item: Any) -> Any:
+        if item.body is not None and micros(item.body.occurred_at) < opened.now - STALE_MICROS:
+            raise entries.Refusal("too_old", "This sale is too old.")
+        return enter(opened, settings, speaker, item)
+
+    ledger.enter = enter_
+
+
+def die_of_garbage(_: Options) -> None:
+    """A frame that is no request ends the server."""
+    decode = session.decode_frame
+
+    def decode_(frame: bytes) -> Any:
+        try:
+            return decode(frame)
+        except Exception:
+            os._exit(1)
+
+    session.decode_frame = decode_
+
+
+def no_idle_limit(_: Options) -> None:
+    """Whoever says nothing keeps the place of a connection for ever."""
+    from inventory_server.connection import Connection
+
+    Connection._set_timeout = lambda *_: None  # type: ignore[method-assign]
+
+
+def no_cap(_: Options) -> None:
+    """Connections are accepted until no file can be opened any more, the database's own included."""
+    jsonserver._connections_possible = lambda settings: 1_000_000
+
+
+def move_twice(_: Options) -> None:
+    """What is a duplicate changes the level once more."""
+    again = ledger._again
+
+    def again_(opened: Batch, speaker: Any, item: Any, before: Any) -> PostingResult:
+        for line in item.body.lines:
+            level = opened.level((speaker.location, line.sku))
+            level.on_hand -= 1
+            opened._changed_levels.add((speaker.location, line.sku))
+        return again(opened, speaker, item, before)
+
+    ledger._again = again_
+
+
+MUTANTS: dict[str, Callable[[Options], None]] = {
+    mutant.__name__: mutant
+    for mutant in (
+        answer_early,
+        abrupt_end,
+        no_transaction,
+        no_dedup,
+        dedup_window,
+        seq_is_identity,
+        high_water,
+        merge_bodies,
+        swallow_errors,
+        no_fail_stop,
+        no_flush,
+        clock_as_it_is,
+        drop_ext,
+        refuse_stale,
+        die_of_garbage,
+        no_idle_limit,
+        no_cap,
+        move_twice,
+    )
+}

@@ -1,0 +1,105 @@
+"""A server under test: the production command `inventory-server serve`, started from outside with switches around it.
+
+Production code has no switch of its own. What is needed (a clock that jumps, a kill at a named point, a broken
+variant for a positive control) is wrapped around it here, before it starts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+from inventory_server import store
+from inventory_server.commands.main import inventory_server
+from inventory_server.store import engine, writer
+from inventory_server.store.writer import Writer
+from inventory_server.work import Post
+from tests.faults.harness import control, shim
+from tests.faults.harness.server_mutants import MUTANTS
+
+POINTS = ("after_insert", "before_commit", "after_commit", "before_answer")
+"""Where a server can be told to kill itself: around the commit of a frame of new postings."""
+BUSY_TIMEOUT_MS = 300
+STORAGE_RETRY_MS = 100
+
+
+class Switches:
+    """What the harness may change in a running server; asked on the control thread, obeyed on the server's own."""
+
+    def __init__(self) -> None:
+        self._clock_offset_micros = 0
+        self._armed: tuple[str, int] | None = None
+        self._inserted = False
+        self._lock = threading.Lock()  # guards the countdown of the armed point
+
+    def answer(self, request: Mapping[str, Any]) -> Any:
+        """Carry out one request of the harness."""
+        if "clock_offset_seconds" in request:
+            self._clock_offset_micros = int(request["clock_offset_seconds"] * 1_000_000)
+        if "kill_at" in request:
+            self._armed = (request["kill_at"], request["countdown"])
+        if "fail" in request:
+            shim.fail(*request["fail"])
+        return {"failures": shim.failures()} if shim.is_loaded() else {}
+
+    def install(self) -> None:
+        """Wrap the clock and the named points."""
+        real = time.time_ns
+        time.time_ns = lambda: real() + self._clock_offset_micros * 1_000
+        event.listen(Engine, "after_cursor_execute", self._after_execute)
+        event.listen(Engine, "commit", lambda _: self._inserted and self._reached("before_commit"))
+        transact, perform = Writer._transact, store.Store.perform
+
+        def transact_(writing: Writer, job: Callable[..., Any]) -> Any:
+            self._inserted = False
+            outcome = transact(writing, job)
+            if self._inserted:
+                self._reached("after_commit")
+            return outcome
+
+        def perform_(opened: store.Store, work: Any) -> Any:
+            outcome = perform(opened, work)
+            if isinstance(work, Post):
+                self._reached("before_answer")
+            return outcome
+
+        Writer._transact = transact_  # type: ignore[method-assign]
+        store.Store.perform = perform_  # type: ignore[method-assign]
+
+    def _after_execute(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if statement.upper().startswith("INSERT") and " posting " in statement.replace("(", " ").replace('"', ""):
+            self._inserted = True
+            self._reached("after_insert")
+
+    def _reached(self, point: str) -> None:
+        with self._lock:
+            if self._armed is None or self._armed[0] != point:
+                return
+            left = self._armed[1] - 1
+            self._armed = (point, left)
+        if left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run(options: Mapping[str, Any]) -> int:
+    """Serve until killed or told to stop; the exit code is the command's."""
+    switches = Switches()
+    switches.install()
+    switches.answer({"clock_offset_seconds": options.get("clock_offset_seconds", 0)})
+    engine.BUSY_TIMEOUT_MS = BUSY_TIMEOUT_MS
+    writer.STORAGE_RETRY_MS = STORAGE_RETRY_MS
+    if shim.is_loaded():
+        shim.scope(options["db"])
+    for name in options.get("mutants", ()):
+        MUTANTS[name](options)
+    control.serve(options["control"], switches.answer)
+    arguments = ["serve", "--dev", "--db", f"sqlite:///{options['db']}", "--config", options["config"]]
+    arguments += ["--listen", f"{options.get('host', '127.0.0.1')}:{options['port']}"]
+    return int(inventory_server.main(arguments, standalone_mode=False))

@@ -1,0 +1,251 @@
+"""One headquarters and its tills, all real processes, with a proxy between them and a check at the end."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+from uuid import UUID
+
+from inventory_server.store import upgrade
+from tests.faults.harness import checker, control
+from tests.faults.harness.checker import Verdict
+from tests.faults.harness.farm import Farm, Process
+from tests.faults.harness.journal import Account
+from tests.support.proxy import Proxy
+
+SERVER = "tests.faults.harness.server_process"
+TILL = "tests.faults.harness.till_process"
+START_SECONDS = 30.0
+SETTINGS = {"busy_retry_ms": 60, "drain_seconds": 3, "idle_seconds": 20, "linger_seconds": 1, "frame_seconds": 5}
+
+
+class Broken(AssertionError):
+    """A promise was broken in a way that ends the episode; the message says which."""
+
+
+@cache
+def empty_ledger() -> Path:
+    """A ledger without postings, made once, to be copied."""
+    path = Path(mkdtemp(prefix="tillwire-ledger-")) / "ledger.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+def free_port() -> int:
+    """A port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@dataclass
+class Plan:
+    """What a world consists of. `server` and `till` are options of their processes, the mutants among them."""
+
+    tills: int = 2
+    settings: Mapping[str, int] = field(default_factory=dict)
+    server: dict[str, Any] = field(default_factory=dict)
+    till: dict[str, Any] = field(default_factory=dict)
+    data: Path | None = None
+    """Where the ledger is kept, if not in the world's folder."""
+    till_data: Path | None = None
+    delay_seconds: float = 0.3
+
+
+class World:
+    """Headquarters, tills and the account of what the tills claim."""
+
+    def __init__(self, farm: Farm, rng: random.Random, folder: Path, plan: Plan) -> None:
+        self.rng = rng
+        self.folder = folder
+        self.plan = plan
+        self.account = Account()
+        self.verdict = Verdict()
+        self.db = (plan.data or folder) / "ledger.db"
+        self.port = free_port()
+        self.host = plan.server.get("host", "127.0.0.1")
+        self.server: Process | None = None
+        self.tills: dict[str, Process] = {}
+        self._journals: set[Path] = set()
+        self._farm = farm
+        folder.mkdir(parents=True, exist_ok=True)
+        config = folder / "server.toml"
+        config.write_text("".join(f"{name} = {value}\n" for name, value in {**SETTINGS, **plan.settings}.items()))
+        if not self.db.exists():
+            shutil.copy(empty_ledger(), self.db)
+        self.proxy = Proxy((self.host, self.port), rng, plan.delay_seconds)
+
+    # ------------------------------------------------------------------ processes
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where the server itself listens."""
+        return self.host, self.port
+
+    def start(self) -> None:
+        """Start everything and wait until sales flow."""
+        self.start_server()
+        for number in range(self.plan.tills):
+            self.start_till(f"till-{number}")
+        if self.plan.tills:
+            self.wait_for_answers(10)
+
+    def start_server(self) -> None:
+        """Start headquarters and wait until it listens."""
+        options = {
+            "db": str(self.db),
+            "port": self.port,
+            "control": str(self.folder / "server.ctl"),
+            "config": str(self.folder / "server.toml"),
+            **self.plan.server,
+        }
+        self.server = self._farm.start(SERVER, options, self.folder / "server.log")
+        self.wait(self._listens, "the server to listen")
+
+    def _listens(self) -> bool:
+        assert self.server is not None
+        if not self.server.is_running():
+            raise Broken(f"the server does not start, see {self.folder / 'server.log'}")
+        try:
+            socket.create_connection(self.address, 1.0).close()
+        except OSError:
+            return False
+        return True
+
+    def start_till(self, name: str, **more: Any) -> Process:
+        """Start a till, or start it again, on its own outbox."""
+        outbox = (self.plan.till_data or self.folder) / f"{name}.db"
+        options = {
+            "address": self.proxy.address,
+            "terminal": name,
+            "location": f"store-{name.rpartition('-')[2]}",
+            "db": str(outbox),
+            "journal": str(self.folder / f"{name}.journal"),
+            "control": str(self.folder / f"{name}.ctl"),
+            "seed": self.rng.getrandbits(32),
+            **self.plan.till,
+            **more,
+        }
+        journal = Path(options["journal"])
+        journal.touch()
+        self._journals.add(journal)
+        self.tills[name] = self._farm.start(TILL, options, self.folder / f"{name}.log")
+        return self.tills[name]
+
+    def tell_server(self, **request: Any) -> Any:
+        """Have the server change one of its switches; `{}` where it is gone."""
+        try:
+            return control.ask(self.folder / "server.ctl", request)
+        except OSError:
+            return {}
+
+    def tell_till(self, name: str, **request: Any) -> Any:
+        """Ask a till, once it has come up."""
+        path = self.folder / f"{name}.ctl"
+        answers: list[Any] = []
+
+        def asked() -> bool:
+            try:
+                answers.append(control.ask(path, request))
+            except OSError:
+                if not self.tills[name].is_running():
+                    raise Broken(f"till {name} ended by itself, see {self.folder / name}.log") from None
+            return bool(answers)
+
+        self.wait(asked, f"till {name} to answer")
+        return answers[-1]
+
+    # ------------------------------------------------------------------ time
+
+    def wait(self, is_so: Callable[[], bool], what: str, timeout_seconds: float = START_SECONDS) -> None:
+        """Wait until something is so; Broken where it never is."""
+        deadline = time.monotonic() + timeout_seconds
+        while not is_so():
+            if time.monotonic() > deadline:
+                raise Broken(f"waited {timeout_seconds:.0f} s for {what}")
+            time.sleep(0.004)
+
+    def breathe(self, least: float = 0.02, most: float = 0.15) -> None:
+        """Let the load go on for a random moment."""
+        time.sleep(self.rng.uniform(least, most))
+
+    def acknowledged(self) -> int:
+        """How many postings the tills have read an answer for."""
+        self.account.read(self._journals)
+        return len(self.account.acknowledged)
+
+    def wait_for_answers(self, more: int) -> None:
+        """Wait until so many more postings have been acknowledged."""
+        wanted = self.acknowledged() + more
+        self.wait(lambda: self.acknowledged() >= wanted, f"{more} more answers")
+
+    # ------------------------------------------------------------------ faults and checks
+
+    def kill_server(self) -> None:
+        """kill -9."""
+        assert self.server is not None
+        self.server.kill()
+
+    def recover(self) -> None:
+        """Start the dead server again, and see before any till may speak that it kept what it had answered."""
+        self.proxy.shut()
+        self.acknowledged()
+        self.start_server()
+        self.check_kept()
+        self.proxy.open()
+
+    def check_kept(self) -> None:
+        """All that was acknowledged is in the ledger at this moment."""
+        gone = checker.missing(self.db, self.account.acknowledged)
+        self.verdict.lost += len(gone)
+        for posting_id in gone:
+            self.account.answers.pop(posting_id, None)  # counted once
+
+    def settle(self, timeout_seconds: float = 20.0) -> Verdict:
+        """Heal, let every till deliver what it holds, and judge."""
+        self.proxy.chances = {}
+        self.proxy.open()
+        if self.server is None or not self.server.is_running():
+            self.verdict.others.append("the server ended by itself")
+            self.start_server()
+        for name in self.tills:
+            self.tell_till(name, selling=False)
+        self._drain(timeout_seconds)
+        parked = {
+            UUID(id_): reason
+            for name in self.tills
+            for id_, (_, reason) in self.tell_till(name, parked=True).items()
+        }
+        self.acknowledged()
+        self.verdict.add(checker.judge(self.db, self.account, parked))
+        return self.verdict
+
+    def _drain(self, timeout_seconds: float) -> None:
+        stable = 0
+
+        def is_empty() -> bool:
+            nonlocal stable
+            empty = all(self.tell_till(name)["pending"] == 0 for name in self.tills)
+            stable = stable + 1 if empty else 0
+            return stable >= 3  # a basket may just be on its way into the outbox
+
+        try:
+            self.wait(is_empty, "the tills to deliver", timeout_seconds)
+        except Broken as error:
+            stuck = {name: self.tell_till(name) for name in self.tills}
+            self.verdict.others.append(f"{error}: {stuck}")
+
+    def close(self) -> None:
+        """End all processes."""
+        self.proxy.close()
+        processes: Sequence[Process | None] = (self.server, *self.tills.values())
+        for process in processes:
+            if process is not None and process.is_running():
+                process.kill()
