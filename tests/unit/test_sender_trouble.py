@@ -1,0 +1,208 @@
+"""Forks, copies, poison and a failing outbox: nothing is lost, and nobody innocent is parked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pos_client.actions import Connect, Identity, Idle, Pace, SendHello
+from pos_client.errors import ErrorCode, OutboxError, RequestError
+from pos_client.messages import (
+    CHAIN_START,
+)
+from pos_client.sender import Sender
+from tests.support.desk import SECOND, Desk, ids, sent
+from tests.support.outboxes import NOON, posting_id
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    yield made
+    made.outbox.close()
+
+
+# ---------------------------------------------------------------------------------- forks and copies
+
+
+def test_a_fork_begins_a_new_lineage_at_once_with_the_same_ids(desk: Desk) -> None:
+    desk.sell(1, 2)
+    desk.connect()
+    items = desk.post()
+    old = desk.outbox.lineage
+    desk.sender.on_error(RequestError(ErrorCode.fork, "parted", parent=desk.head, seq=0))
+    assert isinstance(desk.next(), Connect)
+    desk.sender.on_connected()
+    hello = desk.next()
+    assert isinstance(hello, SendHello)
+    assert hello.params.lineage == desk.outbox.lineage != old
+    desk.sender.on_hello(desk.hello_result())
+    assert sent(desk.post()) == sent(items)
+
+
+def test_a_second_fork_in_a_row_backs_off(desk: Desk) -> None:
+    desk.sell(1)
+    for _ in range(2):
+        desk.connect()
+        desk.post()
+        desk.sender.on_error(RequestError(ErrorCode.fork, "parted"))
+    assert isinstance(desk.next(), Idle)
+
+
+def test_an_answer_that_was_lost_explains_the_chain_head_at_the_next_hello(desk: Desk) -> None:
+    desk.sell(1, 2)
+    desk.connect()
+    desk.take(desk.post())  # HQ has them, the till does not know
+    desk.sender.on_lost()
+    desk.sell(3)
+    lineage = desk.outbox.lineage
+    again = desk.post()
+    assert desk.outbox.lineage == lineage
+    assert sent(again) == ids(1, 2, 3)
+    assert [item.seq for item in again] == [1, 2, 3]
+    desk.take(again[2:])  # lost once more: the third is new, the others are not
+    desk.sender.on_lost()
+    assert sent(desk.post()) == ids(1, 2, 3)
+    assert desk.outbox.lineage == lineage
+
+
+def test_a_chain_that_nobody_here_made_means_a_copy_and_a_new_lineage(desk: Desk) -> None:
+    desk.sell(1)
+    desk.connect()
+    desk.answer(desk.post())
+    desk.sell(2)
+    desk.sender.on_lost()
+    desk.head = "ab" * 32  # another copy of this outbox has posted since
+    lineage = desk.outbox.lineage
+    assert isinstance(desk.later(), Connect)
+    desk.sender.on_connected()
+    assert isinstance(desk.next(), SendHello)
+    desk.sender.on_hello(desk.hello_result(acked_seq=9))
+    assert desk.outbox.lineage != lineage
+    assert [(item.seq, item.id) for item in desk.post()] == [(1, posting_id(2))]
+
+
+def test_an_hq_that_was_restored_gets_again_what_it_lost(desk: Desk) -> None:
+    desk.sell(1, 2, 3)
+    desk.connect()
+    desk.answer(desk.post())
+    desk.sender.on_lost()
+    desk.head = CHAIN_START
+    assert isinstance(desk.later(), Connect)
+    desk.sender.on_connected()
+    assert isinstance(desk.next(), SendHello)
+    desk.sender.on_hello(desk.hello_result(acked_seq=1))
+    assert sent(desk.post()) == ids(2, 3)
+
+
+# ---------------------------------------------------------------------------------- poison
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestError(ErrorCode.invalid_params, "no UUID", path="$.postings[1].id"),
+        RequestError(ErrorCode.invalid_request, "odd"),
+        RequestError(ErrorCode.parse_error, "too deep"),
+        RequestError(ErrorCode.too_large, "too long", limit=10),
+        RequestError(ErrorCode.internal, "crashed"),
+        None,
+    ],
+    ids=lambda error: error.code.name if error else "connection dies",
+)
+def test_a_posting_that_the_server_cannot_take_is_parked_alone(desk: Desk, error: RequestError | None) -> None:
+    desk.sell(1, 2, 3, 4, 5, 6)
+    desk.connect()
+    done: list[UUID] = []
+    for _ in range(200):
+        if not desk.pending():
+            break
+        items = desk.post()
+        if posting_id(3) not in sent(items):
+            desk.answer(items)
+            done += sent(items)
+        elif error is None:
+            desk.sender.on_lost("died")
+        else:
+            desk.sender.on_error(error)
+    assert sorted(done) == ids(1, 2, 4, 5, 6)
+    parked = list(desk.outbox.parked())
+    assert [each.id for each in parked] == ids(3)
+    assert parked[0].code == (error.code.name if error and error.code is not ErrorCode.internal else "isolated")
+    assert [(result.id, result.status) for result in desk.results if result.status == "rejected"] == [
+        (posting_id(3), "rejected")
+    ]
+
+
+def test_the_only_posting_is_parked_after_a_long_time(desk: Desk) -> None:
+    desk.sender = Sender(
+        desk.outbox, Identity("T1"), clock=desk.clock, rng=random.Random(1), pace=Pace(alone_seconds=5.0)
+    )
+    desk.sell(1)
+    desk.connect()
+    while desk.pending():
+        desk.post()
+        desk.sender.on_lost("died")
+    assert desk.now > NOON + 5 * SECOND
+    assert [(each.id, each.code) for each in desk.outbox.parked()] == [(posting_id(1), "isolated")]
+
+
+# ---------------------------------------------------------------------------------- the outbox fails
+
+
+def failing(*_: object, **__: object) -> Any:
+    raise OutboxError("no room")
+
+
+def lose(desk: Desk) -> None:
+    desk.post()
+    desk.sender.on_lost()
+
+
+def fork(desk: Desk) -> None:
+    desk.post()
+    desk.sender.on_error(RequestError(ErrorCode.fork, "parted"))
+
+
+@pytest.mark.parametrize(
+    ("method", "event"),
+    [("settle", lambda desk: desk.answer(desk.post())), ("note_attempt", lose), ("new_lineage", fork)],
+)
+def test_an_outbox_that_fails_is_waited_for(
+    desk: Desk, method: str, event: Callable[[Desk], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.sell(1)
+    desk.connect()
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.outbox, method, failing)
+        event(desk)
+        assert isinstance(desk.next(), Idle)
+        assert "no room" in str(desk.sender.last_error)
+    desk.answer(desk.post(), "duplicate")
+    assert desk.pending() == []
+
+
+def test_an_outbox_that_cannot_be_read_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.sell(1)
+    desk.connect()
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.outbox, "next_batch", failing)
+        assert isinstance(desk.next(), Idle)
+    assert sent(desk.post()) == ids(1)
+
+
+def test_an_outbox_that_fails_at_hello_is_waited_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.sell(1)
+    assert isinstance(desk.next(), Connect)
+    desk.sender.on_connected()
+    assert isinstance(desk.next(), SendHello)
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.outbox, "adopt_head", failing)
+        desk.sender.on_hello(desk.hello_result())
+    assert not desk.sender.is_connected
+    assert sent(desk.post()) == ids(1)
