@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -21,6 +22,7 @@ from pos_client.messages import DEFAULT_PORT
 
 Address = tuple[str, int] | str
 """A host and port, or the path of a Unix socket."""
+_ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?\Z")
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 
 
@@ -42,10 +44,10 @@ def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path |
     settings = load_settings(config)
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
+    store = open_store(db, settings, now_microseconds, end_at_once)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    store = open_store(db, settings, now_microseconds, end_at_once)
     application = Application(settings, store, addresses, dev=dev)
     control = ControlServer(db, store, settings, now_microseconds)
     try:
@@ -79,13 +81,11 @@ def end_at_once(error: Exception) -> None:
 
 def parse_address(text: str) -> tuple[str, int]:
     """`HOST:PORT`, `[v6]:PORT`, `HOST` or `:PORT` as host and port."""
-    host, colon, port = text.rpartition(":")
-    if not colon or (text.startswith("[") and text.endswith("]")):
-        host, port = text, str(DEFAULT_PORT)
-    host = host.removeprefix("[").removesuffix("]")
-    if not port.isascii() or not port.isdecimal() or int(port) > 65_535 or ("[" in text) != (":" in host):
+    found = _ADDRESS.match(text)
+    port = int(found["port"] or DEFAULT_PORT) if found else 0
+    if found is None or not text or port > 65_535:
         raise console.CommandError(f"Cannot listen on {text!r}: expected HOST:PORT or [IPv6]:PORT, port 0 to 65535.")
-    return host or "0.0.0.0", int(port)  # noqa: S104 (`:PORT` says all interfaces)
+    return found["bracketed"] or found["host"] or "0.0.0.0", port  # noqa: S104 (`:PORT` says all interfaces)
 
 
 def show_address(address: Address) -> str:

@@ -1,0 +1,145 @@
+"""What all commands promise: exit codes, one sentence on stderr, output that programs can read."""
+
+from __future__ import annotations
+
+import sys
+from decimal import Decimal
+
+import click
+import pytest
+
+from pos_client import console
+from pos_client.errors import ErrorCode, RequestError
+from tests.support.commands import MAINS, Shell
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+def raising(error: BaseException) -> click.Command:
+    @click.command("job")
+    def job() -> int:
+        raise error
+
+    return job
+
+
+def returning(value: object) -> click.Command:
+    @click.command("job")
+    def job() -> object:
+        return value
+
+    return job
+
+
+OUTCOMES = [
+    (returning(0), 0, ""),
+    (returning(1), 1, ""),
+    (returning(None), 0, ""),
+    (raising(console.CommandError("There is none: make one.")), 2, "job: There is none: make one.\n"),
+    (raising(RequestError(ErrorCode.forbidden, "No.")), 2, "job: No.\n"),
+    (raising(click.ClickException("Odd.")), 2, "Error: Odd.\n"),
+    (raising(KeyboardInterrupt()), 130, "job: stopped.\n"),
+]
+
+
+@pytest.mark.parametrize(("command", "code", "said"), OUTCOMES)
+def test_every_end_has_its_exit_code_and_at_most_one_sentence(
+    command: click.Command, code: int, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["job"])
+    assert console.run(command, "job") == code
+    assert capsys.readouterr().err.lstrip("\n") == said
+
+
+def test_a_reader_that_leaves_early_is_no_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["job"])
+    monkeypatch.setattr(sys, "stdout", sys.stdout)
+    assert console.run(raising(BrokenPipeError()), "job") == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_json_is_exact_and_csv_is_quoted() -> None:
+    assert '"q": 0.1' in console.to_json({"q": Decimal("0.1")})
+    assert console.to_csv(["a", "b"], [['x,"y', 1]]) == 'a,b\n"x,""y",1'
+
+
+def test_a_table_shows_every_cell_and_takes_brackets_for_text(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_table({"sku": False, "on hand": True}, [["[bold]x[/bold]", "5"]])
+    out = capsys.readouterr().out
+    assert "[bold]x[/bold]" in out
+    assert "on hand" in out
+
+
+def test_a_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
+    with console.progress_bar("work", 10) as progress:
+        progress(5)
+        progress(6, 12)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("program", MAINS)
+def test_every_program_has_help_and_a_version(program: str, shell: Shell) -> None:
+    assert shell(program, "--help").code == 0
+    done = shell(program, "--version")
+    assert done.code == 0
+    assert done.out.startswith(program)
+
+
+@pytest.mark.parametrize("kind", ["bash", "zsh", "fish"])
+@pytest.mark.parametrize("program", ["inventory-server", "pos-client"])
+def test_the_completion_script_of_a_shell_is_printed(program: str, kind: str, shell: Shell) -> None:
+    done = shell(program, "completion", kind)
+    assert done.code == 0
+    assert f"_{program.replace('-', '_').upper()}_COMPLETE" in done.out
+
+
+@pytest.mark.parametrize("program", MAINS)
+def test_an_option_that_does_not_exist_is_a_usage_error(program: str, shell: Shell) -> None:
+    done = shell(program, "--nonsense")
+    assert done.code == 2
+    assert "No such option" in done.err
+
+
+MISSING = [
+    ("pos-client", "pos_client.commands.main", "click", "pip install 'tillwire[cli]'"),
+    ("stock-query", "inventory_server.stock_command", "rich", "pip install 'tillwire[cli]'"),
+    ("inventory-server", "inventory_server.commands.main", "sqlalchemy", "pip install 'tillwire[server]'"),
+]
+
+
+@pytest.mark.parametrize(("program", "module", "missing", "advice"), MISSING)
+def test_what_is_not_installed_is_named_with_the_command_that_installs_it(
+    program: str, module: str, missing: str, advice: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Hidden(module, missing), *sys.meta_path])
+    done = shell(program, "--help")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"{program}: {missing} is missing: {advice}\n"
+
+
+@pytest.mark.parametrize(("program", "module", "missing", "advice"), MISSING)
+def test_a_module_of_our_own_that_is_missing_is_not_blamed_on_the_installation(
+    program: str, module: str, missing: str, advice: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Hidden(module, module), *sys.meta_path])
+    with pytest.raises(ModuleNotFoundError):
+        shell(program, "--help")
+
+
+class Hidden:
+    """Makes importing `module` fail as if `missing` were not installed."""
+
+    def __init__(self, module: str, missing: str) -> None:
+        self.module = module
+        self.missing = missing
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == self.module:
+            raise ModuleNotFoundError(f"No module named {self.missing!r}", name=self.missing)

@@ -1,0 +1,277 @@
+"""`inventory-server`: every administrator's command, with a server running and without."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from inventory_server.commands import serve
+from inventory_server.commands.options import load_settings
+from inventory_server.config import Settings
+from pos_client.client import PosClient
+from pos_client.console import CommandError
+from tests.support.commands import Done, Shell, headquarters
+
+
+class Server:
+    """The command `inventory-server` on one ledger."""
+
+    def __init__(self, shell: Shell, url: str, address: str = "") -> None:
+        self.shell = shell
+        self.url = url
+        self.address = address
+
+    def __call__(self, *arguments: str | Path) -> Done:
+        return self.shell("inventory-server", *arguments, "--db", self.url)
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+@pytest.fixture(params=["stopped", "running"])
+def server(request: pytest.FixtureRequest, shell: Shell, tmp_path: Path) -> Iterator[Server]:
+    if request.param == "running":
+        with headquarters(tmp_path, dev=False, control=True) as (address, url):
+            yield Server(shell, url, address)
+    else:
+        stopped = Server(shell, f"sqlite:///{tmp_path / 'hq.db'}")
+        assert stopped("db", "upgrade").out == f"{stopped.url} is ready.\n"
+        yield stopped
+
+
+def test_a_terminal_is_added_listed_rotated_and_revoked(server: Server) -> None:
+    added = server("terminal", "add", "T1", "--location", "A")
+    assert added.code == 0
+    assert len(added.out.strip()) == 43
+    assert "shown only now" in added.err
+    told = json.loads(server("terminal", "add", "boss", "--location", "HQ", "--role", "operator", "--json").out)
+    assert told.keys() == {"terminal", "role", "location", "token"}
+    assert (told["terminal"], told["role"], told["location"]) == ("boss", "operator", "HQ")
+    rotated = server("terminal", "rotate", "T1")
+    assert rotated.out != added.out
+    assert server("terminal", "revoke", "boss").code == 0
+    listed = json.loads(server("terminal", "list", "--json").out)
+    assert [(row["terminal"], row["revoked_at"] is None) for row in listed] == [("T1", True), ("boss", False)]
+    assert "T1" in server("terminal", "list").out
+    for shown in (server("terminal", "list").out, server("terminal", "list", "--json").out):
+        assert added.out.strip() not in shown
+        assert rotated.out.strip() not in shown
+
+
+WRONG_TERMINALS = [
+    (["add", "a b", "--location", "A"], "Expected a terminal name of 1 to 64 letters"),
+    (["add", "T1", "--location", "A\x07"], "Expected a location of 1 to 64 characters"),
+    (["add", "T1"], "Missing option '--location'"),
+    (["add", "T1", "--location", "A", "--role", "king"], "'king' is not one of"),
+    (["rotate", "T9"], "There is no terminal T9; see: inventory-server terminal list"),
+    (["revoke", "T9"], "There is no terminal T9"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "reason"), WRONG_TERMINALS)
+def test_a_terminal_that_cannot_be_is_refused_with_the_next_step(
+    arguments: list[str], reason: str, server: Server
+) -> None:
+    done = server("terminal", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+
+
+def test_a_name_that_is_taken_is_refused(server: Server) -> None:
+    server("terminal", "add", "T1", "--location", "A")
+    done = server("terminal", "add", "T1", "--location", "B")
+    assert (done.code, done.out) == (2, "")
+    assert "exists already" in done.err
+
+
+def test_a_catalogue_is_imported_and_rows_that_do_not_map_are_reported(server: Server, tmp_path: Path) -> None:
+    path = tmp_path / "products.csv"
+    path.write_text("code,name,reorder_point\nA1,Apples,5\nA2,Pears,many\nA3,Plums,\n")
+    done = server("catalog", "import", path, "--column", "sku=code")
+    assert (done.code, done.out) == (1, "2 products listed, 1 rows did not map.\n")
+    assert done.err.startswith(f"{path}:3: reorder_point: expected an exact number")
+    again = server("catalog", "import", path, "--column", "sku=code", "--json")
+    assert json.loads(again.out) == {"listed": 2, "not_mapped": 1}
+    assert json.loads(server("status", "--json").out)["products"] == 2
+
+
+WRONG_IMPORTS = [
+    (["products.csv"], "cannot be read: No such file or directory"),
+    (["products.csv", "--column", "price=p"], "'price' is no field of a product: expected sku, name"),
+    (["products.csv", "--column", "sku"], "expected FIELD=VALUE, got 'sku'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "reason"), WRONG_IMPORTS)
+def test_a_catalogue_that_cannot_be_imported_is_refused(arguments: list[str], reason: str, server: Server) -> None:
+    done = server("catalog", "import", *arguments)
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+
+
+def test_an_empty_ledger_is_proven_and_agrees_with_nobody(server: Server) -> None:
+    assert json.loads(server("verify", "--json").out)["mismatches"] == 0
+    assert "The proof holds." in server("verify").out
+    assert server("reconcile").out.endswith("0 outboxes agree, 0 do not.\n")
+    assert json.loads(server("reconcile", "--json").out) == []
+    assert json.loads(server("postings", "waiting", "--json").out) == []
+    assert server("status").code == 0
+
+
+def test_a_refused_posting_waits_and_is_reopened(shell: Shell, tmp_path: Path) -> None:
+    with headquarters(tmp_path, control=True) as (address, url):
+        server = Server(shell, url, address)
+        with PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till:
+            posting = till.sell([("x", 1)], id=uuid4())
+            posting.wait(30)
+            refused = till.void(uuid4())  # an orphan is taken; a second void of the same posting is not
+            refused.wait(30)
+            again = till.void(posting)
+            assert again.wait(30).status == "posted"
+            twice = till.void(posting)
+            assert twice.wait(30).status == "rejected"
+        waiting = server("postings", "waiting", "--json")
+        assert waiting.code == 1
+        [one] = json.loads(waiting.out)
+        assert (one["id"], one["kind"], one["terminal"]) == (str(twice.id), "rejected", "T1")
+        assert str(twice.id) in server("postings", "waiting").out
+        assert server("reconcile").code == 1
+        assert server("postings", "reopen", str(twice.id)).code == 0
+        assert server("postings", "waiting").code == 0
+        done = server("postings", "reopen", str(twice.id))
+        assert (done.code, done.out) == (2, "")
+        assert "no refused posting" in done.err
+
+
+def test_a_proof_that_fails_is_exit_code_1_with_the_findings(shell: Shell, tmp_path: Path) -> None:
+    with (
+        headquarters(tmp_path) as (address, url),
+        PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till,
+    ):
+        till.sell([("x", 1)]).wait(30)
+    with sqlite3.connect(tmp_path / "hq.db") as altered:
+        altered.execute("UPDATE level SET on_hand = on_hand + 1")
+    altered.close()
+    done = shell("inventory-server", "verify", "--db", url)
+    assert done.code == 1
+    assert "'x' at 'A'" in done.err
+    assert "The proof fails: 1 mismatches." in done.out
+
+
+BAD_DATABASES = [
+    (Path.exists, "There is no database"),
+    (lambda path: path.write_bytes(b"no database at all" * 99), "is not an SQLite database"),
+    (lambda path: path.write_bytes(b""), "holds no ledger yet"),
+]
+
+
+@pytest.mark.parametrize("command", [["verify"], ["status"], ["terminal", "list"], ["serve"], ["reconcile"]])
+@pytest.mark.parametrize(("make", "reason"), BAD_DATABASES)
+def test_a_database_that_cannot_be_used_is_one_sentence_with_the_next_step(
+    command: list[str], make: object, reason: str, shell: Shell, tmp_path: Path
+) -> None:
+    assert callable(make)
+    make(tmp_path / "hq.db")
+    done = shell("inventory-server", *command, "--db", f"sqlite:///{tmp_path / 'hq.db'}")
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("url", ["hq.db", "sqlite://", "mysql://hq"])
+def test_what_is_no_database_url_is_refused(url: str, shell: Shell) -> None:
+    done = shell("inventory-server", "status", "--db", url)
+    assert (done.code, done.out) == (2, "")
+    assert "sqlite:///tillwire.db" in done.err
+
+
+ADDRESSES = [
+    ("127.0.0.1:29876", ("127.0.0.1", 29876)),
+    ("hq", ("hq", 29876)),
+    (":0", ("0.0.0.0", 0)),
+    ("[::1]:7", ("::1", 7)),
+    ("[::]", ("::", 29876)),
+]
+
+
+@pytest.mark.parametrize(("text", "address"), ADDRESSES)
+def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
+    assert serve.parse_address(text) == address
+
+
+@pytest.mark.parametrize("text", ["hq:x", "hq:70000", "::1", "hq:-1", "hq:", "[::1:7"])
+def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
+    with pytest.raises(CommandError, match="expected HOST:PORT"):
+        serve.parse_address(text)
+
+
+def test_addresses_are_shown_as_clients_give_them() -> None:
+    assert serve.show_address(("::1", 7)) == "[::1]:7"
+    assert serve.show_address(("hq", 7)) == "hq:7"
+    assert serve.show_address("/run/hq.sock") == "unix:/run/hq.sock"
+
+
+def test_development_mode_is_announced_loudly(capsys: pytest.CaptureFixture[str]) -> None:
+    serve.announce([("127.0.0.1", 7)], "sqlite:///x.db", dev=True)
+    said = capsys.readouterr()
+    assert said.out == "inventory-server: serving on 127.0.0.1:7 from sqlite:///x.db\n"
+    assert "DEVELOPMENT MODE" in said.err
+
+
+def test_a_store_that_fails_ends_the_process_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    serve.end_at_once(RuntimeError("The disk said no."))
+    assert codes == [2]
+    assert "The disk said no." in capsys.readouterr().err
+
+
+def test_settings_come_from_a_toml_file(tmp_path: Path) -> None:
+    path = tmp_path / "hq.toml"
+    path.write_text("max_postings = 7\nforbid_negative = true\n")
+    assert load_settings(path) == Settings(max_postings=7, forbid_negative=True)
+    assert load_settings(None) == Settings()
+
+
+BAD_SETTINGS = [
+    ("max_posting = 7", "has 'max_posting', which is no setting; known are accept_backlog,"),
+    ("max_postings = 'many'", "Expected `int`, got `str`"),
+    ("max_postings = true", "Expected `int`, got `bool`"),
+    ("max_postings = -1", "has max_postings = -1: expected 0 or more"),
+    ("max_postings", "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD_SETTINGS)
+def test_settings_that_cannot_be_are_refused_with_the_reason(text: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "hq.toml"
+    path.write_text(text)
+    with pytest.raises(CommandError, match=reason):
+        load_settings(path)
+    with pytest.raises(CommandError, match="No such file"):
+        load_settings(tmp_path / "none.toml")
+
+
+def test_a_token_is_nowhere_in_the_database(server: Server, tmp_path: Path) -> None:
+    token = server("terminal", "add", "T1", "--location", "A").out.strip()
+    files = [path for path in tmp_path.iterdir() if stat.S_ISREG(path.stat().st_mode)]
+    assert files
+    assert all(token.encode() not in path.read_bytes() for path in files)
+
+
+def test_the_demo_wants_an_empty_folder(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "x").write_text("")
+    done = shell("inventory-server", "demo", "--folder", tmp_path)
+    assert (done.code, done.out) == (2, "")
+    assert "is not empty" in done.err

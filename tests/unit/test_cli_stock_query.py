@@ -1,0 +1,187 @@
+"""`stock-query` shows what HQ knows, how complete it is, and what HQ has never heard of."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from inventory_server import stock_report
+from inventory_server.app import now_microseconds
+from inventory_server.config import Settings
+from inventory_server.control import ImportProducts, administer
+from inventory_server.store.catalog import Product
+from pos_client.client import PosClient
+from pos_client.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
+from tests.support.commands import Done, Shell, headquarters
+
+NOW = datetime(2026, 3, 1, 15, tzinfo=UTC)
+AT = datetime(2026, 3, 1, 14, 3, tzinfo=UTC)
+DAYS_AGO = AT - timedelta(days=3)
+
+SENTENCES = [
+    (Completeness(AT, 2, [], [], 0), "A: complete to 14:03 (2 tills)"),
+    (Completeness(DAYS_AGO, 1, [], [], 0), "A: complete to 2026-02-26 14:03 (1 till)"),
+    (Completeness(None, 3, [], [], 0), "A: completeness unknown, not all of 3 tills have told everything"),
+    (Completeness(AT, 0, [], [], 0), "A: no tills"),
+    (
+        Completeness(AT, 9, [SilentTill("T7", AT), SilentTill("T8", None)], [Hole("T3", 17, 19), Hole("T4", 2, 2)], 2),
+        (
+            "A: complete to 14:03 (9 tills); T7 silent since 14:03; T8 never heard of; 2 sales pending; "
+            "hole 17–19 of T3; hole 2 of T4"
+        ),
+    ),
+    (Completeness(AT, 1, [], [], 1), "A: complete to 14:03 (1 till); 1 sale pending"),
+]
+
+
+@pytest.mark.parametrize(("told", "sentence"), SENTENCES)
+def test_completeness_in_plain_words(told: Completeness, sentence: str) -> None:
+    assert stock_report.Words(NOW, UTC).completeness("A", told) == sentence
+
+
+def test_a_level_as_a_row_of_the_table_and_of_csv() -> None:
+    item = StockItem("x", "A", Decimal("1.5"), 0, Decimal("1E+2"), 24, 8, DAYS_AGO, AT, unlisted=True)
+    row = stock_report.Words(NOW, UTC).row(item)
+    assert row == ["x (unlisted)", "A", "1.5", "0", "100", "24", "8", "2026-02-26 14:03", "14:03"]
+    assert len(row) == len(stock_report.COLUMNS)
+    bare = StockItem("x", "A", 1, 0, 1, 0)
+    assert stock_report.Words(NOW, UTC).row(bare)[6:] == ["", "", ""]
+    assert stock_report.fields(bare) == ["x", "A", 1, 0, 1, 0, "", "", ""]
+
+
+def test_what_is_unknown_in_words() -> None:
+    named = [UnknownItem(sku="x"), UnknownItem(gtin="20000001"), UnknownItem(location="Z")]
+    assert stock_report.unknown(named) == ["sku x", "barcode 20000001", "location Z"]
+
+
+@pytest.fixture(scope="module")
+def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("hq")
+    with headquarters(folder, control=True) as (address, url):
+        listed = [Product("apple", "Apples", "kg", 500_000, ("20000001",)), Product("pear", "Pears")]
+        administer(url, ImportProducts(listed), Settings(), now_microseconds)
+        with PosClient(address, terminal="A-1", location="A", outbox=folder / "a.db") as till:
+            till.receive([("apple", "3.5"), ("pear", 10)])
+            till.sell([("pear", 12), ("plum", 1)]).wait(30)
+        with PosClient(address, terminal="B-1", location="B", outbox=folder / "b.db") as till:
+            till.receive([(f"sku{n:04}", n) for n in range(900)])
+            till.receive([(f"sku{n:04}", n) for n in range(900, 1500)]).wait(30)
+        yield address
+
+
+@pytest.fixture
+def query(hq: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Query:
+    return Query(Shell(monkeypatch, capsys), hq)
+
+
+class Query:
+    def __init__(self, shell: Shell, address: str) -> None:
+        self.shell = shell
+        shell.env(TILLWIRE_SERVER=address, TILLWIRE_TERMINAL="asker")
+
+    def __call__(self, *arguments: str) -> Done:
+        return self.shell("stock-query", *arguments)
+
+    def levels(self, *arguments: str) -> dict[tuple[str, str], str]:
+        done = self(*arguments, "--format", "csv")
+        assert done.code == 0, done.err
+        return {(row["location"], row["sku"]): row["on_hand"] for row in csv.DictReader(done.out.splitlines())}
+
+
+def test_the_table_shows_levels_and_the_completeness_below(query: Query) -> None:
+    done = query("apple", "plum")
+    assert done.code == 0
+    lines = done.out.splitlines()
+    assert any("apple" in line and "3.5" in line and " 5 " in line for line in lines)
+    assert any("plum (unlisted)" in line and "-1" in line for line in lines)
+    assert lines[-1].startswith("A: complete to ")
+
+
+def test_json_is_what_the_protocol_says(query: Query) -> None:
+    answer = json.loads(query("apple", "--format", "json").out)
+    assert [(item["sku"], item["on_hand"]) for item in answer["items"]] == [("apple", 3.5)]
+    assert answer["completeness"]["A"]["tills"] == 1
+    assert answer["position"] == 4
+
+
+def test_csv_leaves_the_completeness_to_stderr(query: Query) -> None:
+    done = query("--location", "A", "--format", "csv")
+    assert len(done.out.splitlines()) == 4
+    assert done.err.startswith("A: complete to ")
+
+
+FILTERS = [
+    (["--below", "reorder"], {("A", "apple")}),
+    (["--below", "-1.5", "--location", "A"], {("A", "pear")}),
+    (["--negative"], {("A", "pear"), ("A", "plum")}),
+    (["--barcode", "20000001"], {("A", "apple")}),
+    (["--known-at", "1", "pear"], {("A", "pear")}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "keys"), FILTERS)
+def test_the_filters_reach_hq(arguments: list[str], keys: set[tuple[str, str]], query: Query) -> None:
+    assert query.levels(*arguments).keys() == keys
+
+
+def test_the_past_can_be_asked_for(query: Query) -> None:
+    assert query.levels("pear", "--known-at", "1") == {("A", "pear"): "10"}
+    assert query.levels("pear", "--as-of", "2000-01-01T00:00:00") == {("A", "pear"): "0"}
+    assert query.levels("pear", "--known-at", "2999-01-01T00:00:00Z") == {("A", "pear"): "-2"}
+
+
+def test_all_pages_are_fetched(query: Query) -> None:
+    levels = query.levels("--location", "B")
+    assert levels == {("B", f"sku{n:04}"): str(n) for n in range(1500)}
+
+
+UNKNOWN = [
+    (["nope"], 1, ["sku nope"]),
+    (["nope", "apple"], 0, ["sku nope"]),
+    (["nope", "--location", "A"], 1, ["sku nope"]),
+    (["apple", "--location", "Z"], 1, ["location Z"]),
+    (["apple", "--location", "Z", "--location", "A"], 0, ["location Z"]),
+    (["--barcode", "29999999"], 1, ["barcode 29999999"]),
+]
+
+
+@pytest.mark.parametrize(("arguments", "code", "named"), UNKNOWN)
+def test_what_hq_never_heard_of_is_named(arguments: list[str], code: int, named: list[str], query: Query) -> None:
+    done = query(*arguments)
+    assert done.code == code
+    assert [line for line in done.err.splitlines() if "never heard of" in line and line.startswith("stock-query")] == [
+        f"stock-query: HQ has never heard of {one}." for one in named
+    ]
+
+
+BAD_USAGE = [
+    (["--below", "some"], "expected reorder or an exact number"),
+    (["--as-of", "yesterday"], "expected an instant like 2026-03-01T14:00+01:00, got 'yesterday'"),
+    (["--known-at", "-5"], "expected an instant"),
+    (["--server", "a:b:c"], "is no address"),
+    (["--server", "unix:/nowhere/hq.sock"], "cannot be reached"),
+    (["--terminal", "a b"], "terminal"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "reason"), BAD_USAGE)
+def test_what_cannot_be_asked_is_refused_with_the_reason(arguments: list[str], reason: str, query: Query) -> None:
+    done = query(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert reason in done.err
+    assert "Traceback" not in done.err
+
+
+def test_without_a_token_a_real_server_says_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with headquarters(tmp_path, dev=False) as (address, _):
+        done = Shell(monkeypatch, capsys)("stock-query", "--server", address)
+    assert (done.code, done.out) == (2, "")
+    assert "inventory-server terminal add" in done.err
