@@ -27,6 +27,8 @@ FOUND_PROBLEMS = 1
 CANNOT = 2
 """The job could not be done: wrong usage, no database, no server."""
 _INTERRUPTED = 130
+_NO_TERMINAL_WIDTH = 2_000
+"""Piped into a file or another program: nothing to fit into, so that a row stays on its line."""
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -77,7 +79,7 @@ def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title:
         table.add_row(*row)
     console = Console(markup=False, highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console.width = 200  # piped into a file: no terminal to fit into
+        console.width = _NO_TERMINAL_WIDTH
     console.print(table)
 
 

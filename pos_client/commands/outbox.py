@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -87,7 +88,8 @@ def parked(outbox: Path, as_json: bool) -> int:
         click.echo(console.to_json(found))
     else:
         rows = [
-            [str(one.id), one.reference or "", one.occurred_at, one.parked_at, one.code, one.reason] for one in found
+            [str(one.id), one.reference or "", _short(one.occurred_at), _short(one.parked_at), one.code, one.reason]
+            for one in found
         ]
         console.print_table(_PARKED, rows)
     return console.FOUND_PROBLEMS if found else console.OK
@@ -133,3 +135,8 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
         box.close()
     click.echo(f"{len(chosen):,} postings are pending again.")
     return console.OK
+
+
+def _short(instant: str) -> str:
+    """An RFC 3339 instant in the time zone of this machine, to the second."""
+    return f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M:%S}"
