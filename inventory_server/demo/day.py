@@ -62,12 +62,8 @@ class Demo:
         upgrade(self.db)
         store = open_store(self.db, Settings(), now_microseconds)
         self._application = Application(Settings(), store, [("127.0.0.1", 0)])
-        try:
-            self._enrol(store)
-            self._application.start()
-        except BaseException:
-            self._application.stop()
-            raise
+        self._enrol(store)
+        self._application.start()
         self._address = ":".join(map(str, self._application.addresses[0]))
         return self
 

@@ -49,12 +49,12 @@ def run(
 
 
 class Server:
-    """`inventory-server serve --dev` on an SQLite ledger in `folder`; it keeps its port when started again."""
+    """`inventory-server serve` on an SQLite ledger in `folder`; it keeps its port when started again."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, dev: bool = True) -> None:
         self.db = f"sqlite:///{folder / 'hq.db'}"
-        self._log = folder / "hq.log"
-        self._options = options
+        self.log = folder / "hq.log"
+        self._options = [*options, "--dev"] if dev else options
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
         done = run("inventory-server", "db", "upgrade", "--db", self.db)
@@ -65,32 +65,26 @@ class Server:
         """Where it listens."""
         return f"127.0.0.1:{self._port}"
 
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
         """Start it and wait until it says that it serves."""
-        command = argv("inventory-server", "serve", "--db", self.db, "--listen", self.address, "--dev", *self._options)
-        with self._log.open("a") as log:
+        command = argv("inventory-server", "serve", "--db", self.db, "--listen", self.address, *self._options)
+        with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 command, env=environment(), stdout=subprocess.PIPE, stderr=log, text=True, bufsize=1
             )
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         found = _SERVING.search(line)
-        assert found, f"the server said {line!r} and logged {self._log.read_text()}"
+        assert found, f"the server said {line!r} and logged {self.log.read_text()}"
         self._port = int(found[1])
 
     def kill(self) -> None:
         """kill -9."""
         self._end(signal.SIGKILL)
 
-    def stop(self) -> int:
-        """SIGTERM: drain and end; return the exit code."""
-        return self._end(signal.SIGTERM)
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Have it drain and end; return the exit code."""
+        return self._end(number)
 
     def _end(self, number: signal.Signals) -> int:
         if self._process is None:

@@ -1,0 +1,124 @@
+"""The programs as people run them: real processes on a real ledger, started, asked, stopped and killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.processes import Server, environment, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    started = Server(tmp_path, dev=False)
+    started.start()
+    yield started
+    started.stop()
+
+
+def administer(server: Server, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    return run("inventory-server", *arguments, "--db", server.db)
+
+
+def enrol(server: Server, name: str, location: str, role: str) -> dict[str, str]:
+    """The environment of a terminal that was just enrolled."""
+    done = administer(server, "terminal", "add", name, "--location", location, "--role", role, "--json")
+    assert done.returncode == 0, done.stderr
+    token = json.loads(done.stdout)["token"]
+    return {"TILLWIRE_SERVER": server.address, "TILLWIRE_TERMINAL": name, "TILLWIRE_TOKEN": token}
+
+
+def stock(asker: dict[str, str], *arguments: str) -> dict[str, Any]:
+    done = run("stock-query", *arguments, "--format", "json", env=asker)
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_end_ends_well(number: signal.Signals, tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    assert "DEVELOPMENT MODE" in server.log.read_text()
+    assert server.stop(number) == 0
+
+
+def test_a_shop_is_run_from_the_command_line_while_the_server_serves(server: Server, tmp_path: Path) -> None:
+    till, office = enrol(server, "A-1", "A", "till"), enrol(server, "office", "HQ", "reader")
+    catalogue = tmp_path / "products.csv"
+    catalogue.write_text("sku,name,unit,barcode,reorder_point\napple,Apples,kg,20000001,5\n")
+    assert administer(server, "catalog", "import", catalogue).returncode == 0
+    sold = run("pos-client", "sell", "apple=0.42", "--wait", "60", env=till, cwd=tmp_path)
+    assert (sold.returncode, sold.stdout.split()[1:]) == (0, ["posted", "negative_stock"])
+    assert [item["on_hand"] for item in stock(office, "--below", "reorder")["items"]] == [-0.42]
+    assert administer(server, "terminal", "revoke", "A-1").returncode == 0
+    refused = run("pos-client", "sell", "apple", "--wait", "1", env=till, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert administer(server, "terminal", "rotate", "A-1", "--json").returncode == 0
+    refused = run("stock-query", env=till)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert administer(server, "verify").returncode == 0
+    assert administer(server, "status").returncode == 0
+
+
+def test_a_second_server_and_a_taken_port_are_refused_in_one_sentence(server: Server, tmp_path: Path) -> None:
+    for db in (server.db, f"sqlite:///{tmp_path / 'other.db'}"):
+        run("inventory-server", "db", "upgrade", "--db", db)
+        done = run("inventory-server", "serve", "--db", db, "--listen", server.address)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1, done.stderr
+        assert "in use" in done.stderr
+
+
+SELL_FOR_EVER = """
+import itertools, sys
+from pos_client.client import PosClient
+till = PosClient(sys.argv[1], terminal="A-1", location="A", outbox=sys.argv[2])
+for number in itertools.count():
+    till.sell([("apple", 1)])
+    print(number, flush=True)
+"""
+
+
+def test_a_till_killed_in_the_middle_of_a_day_delivers_every_sale_once(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    outbox = tmp_path / "till.db"
+    told = 0
+    for _ in range(3):
+        selling = subprocess.Popen(
+            [sys.executable, "-c", SELL_FOR_EVER, server.address, str(outbox)],
+            env=environment(),
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert selling.stdout is not None
+        for _ in range(200):
+            selling.stdout.readline()
+        selling.kill()
+        told += 200 + len(selling.communicate()[0].splitlines())
+    asker = {"TILLWIRE_SERVER": server.address, "TILLWIRE_TERMINAL": "A-1"}
+    done = run("pos-client", "deliver", "--outbox", outbox, env=asker)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [item] = stock(asker | {"TILLWIRE_TERMINAL": "office"}, "apple")["items"]
+    # What a killed till had stored without having said so counts too: at most one sale a kill.
+    assert told <= -item["on_hand"] <= told + 3
+    assert administer(server, "verify").returncode == 0
+    assert server.stop() == 0
+
+
+def test_the_demonstration_ends_with_a_proof_that_holds(tmp_path: Path) -> None:
+    done = run("inventory-server", "demo", "--baskets", "60", "--folder", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 of 1,050." in done.stdout
+    assert done.stdout.endswith("The proof holds.\n")
+    assert run("inventory-server", "verify", "--db", f"sqlite:///{tmp_path / 'demo.db'}").returncode == 0
