@@ -4,16 +4,19 @@ SHELL := /bin/sh
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_VENV := .bench-venv
+BENCH_READY := $(BENCH_VENV)/.ready
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 WORKERS ?= auto
 TESTS ?= tests
 
-.PHONY: help test demo lint format schema clean
+.PHONY: help test demo bench bench-quick lint format schema clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test    run all tests, linters included (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
+	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make schema  write schema/*.json and schema/examples/ anew from the messages"
@@ -24,6 +27,12 @@ test: $(READY)
 
 demo: $(READY)
 	$(BIN)/inventory-server demo
+
+bench: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m benchmarks.measure $(BENCH)
+
+bench-quick: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m benchmarks.measure --quick $(BENCH)
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -69,4 +78,10 @@ $(READY): pyproject.toml
 	fi; \
 	echo "Installing what pyproject.toml asks for into $(VENV)."; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'; \
+	touch $@
+
+# The peers live in an environment of their own, beside an installation of Tillwire itself.
+$(BENCH_READY): $(READY) pyproject.toml benchmarks/requirements.txt
+	$(BIN)/python -m venv --clear $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[server]' -r benchmarks/requirements.txt
 	touch $@

@@ -5,7 +5,8 @@
  * A GROUP is "key=value,…": kind (post, stock, line, jsocket, http), name, conns, batch (sales a frame), frames (a
  * connection, all made before the clock starts), start_ms (after all said hello), pace_us (0: the next frame follows
  * the answer), check (0: any answer will do). All frames go to 127.0.0.1:PORT. What happened is written to RECORDS as
- * one struct record per answer; a summary goes to standard output as JSON.
+ * one struct record per answer; a summary goes to standard output as JSON. A till told `busy` sends again later, as
+ * tills do; its answer time runs from the first attempt.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -29,14 +30,14 @@ struct group {
     enum kind kind;
     char name[32];
     long conns, batch, frames, start_ms, pace_us, check;
-    long answered, failed, exhausted;
+    long answered, failed, busy;
     char first_failure[400];
 };
 struct frame { size_t at, size, parent_at; };
 struct conn {
     struct group *group;
     int fd, said_hello, waiting;
-    uint64_t sent_ns, due_ns;
+    uint64_t sent_ns, due_ns, retry_ns;
     long next;
     struct frame *frames;
     char *arena, *in;
@@ -199,7 +200,8 @@ static void say_hello(struct conn *c) {
 static void send_frame(struct conn *c, uint64_t due_ns) {
     struct frame *f = &c->frames[c->next++];
     if (f->parent_at && c->parent[0]) memcpy(c->arena + f->parent_at, c->parent, HEX_HEAD);
-    c->due_ns = due_ns;
+    if (!c->retry_ns) c->due_ns = due_ns;
+    c->retry_ns = 0;
     c->sent_ns = now_ns();
     c->waiting = 1;
     send_all(c, c->arena + f->at, f->size);
@@ -246,8 +248,18 @@ static void note_parent(struct conn *c, size_t size) {
     if (parent) memcpy(c->parent, parent + 10, HEX_HEAD);
 }
 
+static int is_busy(struct conn *c, size_t size) {
+    char *wait = c->group->kind == POST ? memmem(c->in, size, "\"retry_after_ms\":", 17) : NULL;
+    if (!wait) return 0;
+    c->retry_ns = now_ns() + strtoull(wait + 17, NULL, 10) * 1000000u;
+    c->next--;
+    c->group->busy++;
+    return 1;
+}
+
 static void note_answer(struct conn *c, uint64_t at_ns, size_t size) {
     struct group *g = c->group;
+    if (is_busy(c, size)) return;
     if (!is_good(c, size)) {
         if (!g->failed++) snprintf(g->first_failure, sizeof g->first_failure, "%.*s", (int)size, c->in);
         return;
@@ -313,9 +325,9 @@ static uint64_t start_due(uint64_t now, uint64_t began) { /* send what is due; r
     for (long i = 0; i < conn_count; i++) {
         struct conn *c = &conns[i];
         struct group *g = c->group;
-        if (c->waiting || c->next >= g->frames || (c->next && !g->pace_us)) continue;
-        uint64_t due = began + (uint64_t)g->start_ms * 1000000u;
-        if (g->pace_us) { /* each till at its own phase, so that they do not march in step */
+        if (c->waiting || c->next >= g->frames || (c->next && !g->pace_us && !c->retry_ns)) continue;
+        uint64_t due = c->retry_ns ? c->retry_ns : began + (uint64_t)g->start_ms * 1000000u;
+        if (g->pace_us && !c->retry_ns) { /* each till at its own phase, so that they do not march in step */
             uint64_t pace = (uint64_t)g->pace_us * 1000u;
             due += pace * (uint64_t)c->next + pace * (uint64_t)(i % 97) / 97u;
         }
@@ -342,7 +354,7 @@ static void run(uint64_t began, uint64_t until) {
         for (int i = 0; i < ready; i++) {
             struct conn *c = events[i].data.ptr;
             if (!receive(c)) continue;
-            if (c->group->pace_us) look_at = 0;
+            if (c->group->pace_us || c->retry_ns) look_at = 0;
             else if (c->next < c->group->frames) send_frame(c, now_ns());
         }
     }
@@ -404,8 +416,8 @@ static void report(uint64_t began, uint64_t ended) {
         struct group *g = &groups[k];
         long exhausted = 0;
         for (long i = 0; i < conn_count; i++) exhausted += conns[i].group == g && conns[i].next >= g->frames;
-        printf("%s{\"name\":\"%s\",\"answered\":%ld,\"failed\":%ld,\"exhausted\":%ld,\"first_failure\":", k ? "," : "",
-               g->name, g->answered, g->failed, exhausted);
+        printf("%s{\"name\":\"%s\",\"answered\":%ld,\"failed\":%ld,\"busy\":%ld,\"exhausted\":%ld,\"first_failure\":", k ? "," : "",
+               g->name, g->answered, g->failed, g->busy, exhausted);
         print_text(g->first_failure);
         putchar('}');
     }

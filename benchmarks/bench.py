@@ -1,0 +1,147 @@
+"""Where a run of the benchmarks takes place: its folder, its seconds, its servers and the shops they start from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from benchmarks import ledgers, servers, trade
+from benchmarks.load import Answers, Group, drive
+from benchmarks.peers import shop
+from benchmarks.servers import Server, python, script
+
+TILLS = 64
+DRAINING_TILLS = 8
+DRAIN_BATCH = 250
+FRAMES_A_SECOND_MAX = 90_000
+"""More frames than any server here answers: made beforehand, so that nobody runs out of them."""
+DRAINED_A_SECOND_MAX = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A server to compare with: what it speaks, how many tills it can take at once, what it starts from."""
+
+    module: str
+    kind: str
+    tills: int = TILLS
+    answers_a_second_max: int = 8_000
+
+
+PEERS = {
+    "R1": Peer("peers.r1_fastapi", "http"),
+    "R2": Peer("peers.r2_flask", "http"),
+    "R3": Peer("peers.r3_jsocket", "jsocket"),
+    "R4": Peer("peers.r4_loop", "line", tills=1),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run. `seconds` is how long a load lasts, `past_movements` what the old ledger holds."""
+
+    folder: Path
+    seconds: float
+    past_movements: int
+    sales_on_till: int
+    data: Path | None
+
+    def file(self, name: str) -> Path:
+        """A fresh path in the run's folder: whatever lay there is removed."""
+        for leftover in self.folder.glob(f"{name}*"):
+            leftover.unlink()
+        return self.folder / name
+
+    @contextlib.contextmanager
+    def tillwire(self, ledger: Path | None = None) -> Iterator[Server]:
+        """Tillwire on `ledger`, or on a shop that was opened a moment ago."""
+        database = ledger or self.opened_shop("tillwire.db")
+        port = servers.free_port()
+        command = script("inventory-server", "serve", "--dev", "--db", f"sqlite:///{database}", "--listen")
+        with servers.running([*command, f"127.0.0.1:{port}"], port, self.file("tillwire.log")) as server:
+            yield server
+
+    @contextlib.contextmanager
+    def echo(self) -> Iterator[Server]:
+        """L2."""
+        port = servers.free_port()
+        with servers.running(python("limits.echo", port), port, self.file("echo.log")) as server:
+            yield server
+
+    @contextlib.contextmanager
+    def peer(self, peer: Peer) -> Iterator[Server]:
+        """A peer on a shop that was opened a moment ago."""
+        database = ledgers.copy(_peers_shop(), self.file("peer.db"))
+        port = servers.free_port()
+        with servers.running(python(peer.module, port, database), port, self.file("peer.log")) as server:
+            yield server
+
+    def opened_shop(self, name: str) -> Path:
+        """A copy of Tillwire's ledger on the day the shop opens."""
+        return ledgers.copy(ledgers.prepared(0), self.file(name))
+
+    def upgrade(self, path: Path) -> None:
+        """Make an empty ledger, with no shop in it, at `path`."""
+        subprocess.run(
+            script("inventory-server", "db", "upgrade", "--db", f"sqlite:///{path}"),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+
+    @cached_property
+    def old_ledger(self) -> Path:
+        """A ledger with years of sales: one copy, which every round adds its sales to."""
+        return ledgers.copy(ledgers.prepared(self.past_movements), self.file("old.db"))
+
+    def live(self, server: Server, tills: int = TILLS) -> Answers:
+        """`tills` tills, each with one sale in flight."""
+        return self._drive(server, Group("post", "live", tills, self._frames(FRAMES_A_SECOND_MAX // 2, tills)))
+
+    def drain(self, server: Server, batch: int = DRAIN_BATCH, tills: int = DRAINING_TILLS) -> Answers:
+        """`tills` tills that send what they have, `batch` sales a frame, one frame in flight."""
+        frames = self._frames(min(DRAINED_A_SECOND_MAX, FRAMES_A_SECOND_MAX * batch // 2) // batch, tills)
+        return self._drive(server, Group("post", "drain", tills, frames, batch=batch))
+
+    def echoed(self, server: Server, kind: str, tills: int = TILLS) -> Answers:
+        """The same frames as `live` or `stock`, sent back."""
+        return self._drive(server, Group(kind, "echo", tills, self._frames(FRAMES_A_SECOND_MAX, tills), check=False))
+
+    def asked(self, server: Server) -> Answers:
+        """64 askers of the stock of one sku at one location."""
+        return self._drive(server, Group("stock", "ask", TILLS, self._frames(FRAMES_A_SECOND_MAX // 2, TILLS)))
+
+    def peer_live(self, server: Server, peer: Peer) -> Answers:
+        """The same tills, in the language of the peer."""
+        frames = self._frames(peer.answers_a_second_max, peer.tills)
+        return self._drive(server, Group(peer.kind, "peer", peer.tills, frames))
+
+    def _frames(self, a_second: int, tills: int) -> int:
+        return int(a_second * self.seconds / tills) + 2
+
+    def _drive(self, server: Server, group: Group) -> Answers:
+        return drive(server.port, self.seconds, group).groups[group.name]
+
+    def told(self, command: list[str]) -> Any:
+        """What a program of the benchmarks prints, read as JSON."""
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+        if done.returncode:
+            raise servers.ServerError(f"{' '.join(command)}: {done.stderr[-500:]}")
+        return json.loads(done.stdout)
+
+
+def _peers_shop() -> Path:
+    version = hashlib.sha256(Path(shop.__file__).read_bytes() + Path(trade.__file__).read_bytes()).hexdigest()[:8]
+    path = ledgers.cache_folder() / f"peers-{version}.db"
+    if not path.exists():
+        making = path.with_suffix(".making")
+        making.unlink(missing_ok=True)
+        shop.create(making)
+        making.rename(path)
+    return path

@@ -1,0 +1,37 @@
+"""L2: Tillwire's own threaded server with a handler that sends each frame back. `… limits.echo PORT`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from inventory_server.config import Settings
+from inventory_server.jsonserver import JsonServer
+from inventory_server.peer import Peer, Reply
+
+
+class Echo:
+    """The handler of one connection."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.peer = peer
+
+    def handle(self, frame: bytes) -> Reply:
+        """The same frame again."""
+        return Reply(frame + b"\n", close=False)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def main(port: int) -> None:
+    """Serve until SIGTERM."""
+    server = JsonServer([("127.0.0.1", port)], Echo, Settings())
+    server.start()
+    signal.sigwait({signal.SIGTERM, signal.SIGINT})
+    server.stop(1)
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main(int(sys.argv[1]))

@@ -1,0 +1,117 @@
+"""The load generator: compiled when it is first needed, driven as a process, its records read into arrays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import ledgers
+
+_RECORD = np.dtype(
+    [("group", "u4"), ("sales", "u4"), ("due_ns", "u8"), ("sent_ns", "u8"), ("answered_ns", "u8")], align=True
+)
+
+
+class LoadError(Exception):
+    """The load could not be driven as it was meant: the figures of this run would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tills of one kind: `kind` is post, stock, line, jsocket or http; `frames` is how many each sends at most.
+
+    `batch` is sales a frame; with `pace_us` each till sends every so many microseconds, without it as soon as it is
+    answered; `check` off takes any answer for a good one (for echoes).
+    """
+
+    kind: str
+    name: str
+    conns: int
+    frames: int
+    batch: int = 1
+    start_ms: int = 0
+    pace_us: int = 0
+    check: bool = True
+
+    def argument(self) -> str:
+        """As the generator reads it."""
+        fields = [f"{name}={getattr(self, name)}" for name in ("kind", "name", "conns", "frames", "batch")]
+        return ",".join([*fields, f"start_ms={self.start_ms}", f"pace_us={self.pace_us}", f"check={int(self.check)}"])
+
+
+class Answers:
+    """What one group was answered; times in seconds since all had said hello, answer times in milliseconds."""
+
+    def __init__(self, records: Any, began_ns: int, seconds: float, summary: dict[str, Any]) -> None:
+        self.at = (records["answered_ns"].astype("f8") - began_ns) / 1e9
+        self.milliseconds = (records["answered_ns"] - records["due_ns"]).astype("f8") / 1e6
+        self.sales = records["sales"]
+        self.seconds = seconds
+        self.busy = int(summary["busy"])
+
+    def rate(self, since: float = 0.15) -> float:
+        """Sales (or frames) answered a second, without the first `since` of the run."""
+        begin = self.seconds * since
+        inside = (self.at >= begin) & (self.at < self.seconds)
+        return float(self.sales[inside].sum() / (self.seconds - begin))
+
+    def percentile(self, percent: float, begin: float | None = None, end: float | None = None) -> float:
+        """The answer time that `percent` of the answers between two instants stayed within."""
+        first = self.seconds * 0.15 if begin is None else begin
+        inside = (self.at >= first) & (self.at < (self.seconds if end is None else end))
+        if not inside.any():
+            raise LoadError("No answer came in the window to be measured.")
+        return float(np.percentile(self.milliseconds[inside], percent))
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of one run: the answers of each group, and the processor time that the generator itself took."""
+
+    groups: dict[str, Answers]
+    load_cpu_seconds: float
+
+
+def build(name: str = "tillload") -> Path:
+    """The compiled program `name`, made anew when its source has changed."""
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        raise LoadError("The load generator needs a C compiler; on Debian: apt-get install gcc libc6-dev")
+    source = Path(__file__).with_name(f"{name}.c")
+    version = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
+    program = ledgers.cache_folder() / f"{name}-{version}"
+    if not program.exists():
+        making = program.with_suffix(".making")
+        subprocess.run([compiler, "-O2", "-o", str(making), str(source)], check=True)
+        making.rename(program)
+    return program
+
+
+def drive(port: int, seconds: float, *groups: Group, may_run_out: bool = False) -> Run:
+    """Have `groups` trade with 127.0.0.1:`port`; LoadError where an answer was wrong or the frames ran out."""
+    with tempfile.NamedTemporaryFile(prefix="tillload-") as records:
+        seed = str(time.time_ns() // 1_000_000)
+        arguments = [str(build()), str(port), str(seconds), seed, records.name, *(each.argument() for each in groups)]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds + 120, check=False)
+        if done.returncode:
+            raise LoadError(f"The load generator ended with {done.returncode}: {done.stderr.strip()[:500]}")
+        summary = json.loads(done.stdout)
+        read = np.fromfile(records.name, dtype=_RECORD)
+    found: dict[str, Answers] = {}
+    for number, group in enumerate(groups):
+        told = summary["groups"][number]
+        if told["failed"] or not told["answered"]:
+            raise LoadError(f"{group.name}: {told['failed']} wrong answers, such as: {told['first_failure'][:300]!r}")
+        if told["exhausted"] and not may_run_out:
+            raise LoadError(f"{group.name}: {told['exhausted']} connections ran out of frames; make more.")
+        found[group.name] = Answers(read[read["group"] == number], summary["began_ns"], seconds, told)
+    return Run(found, float(summary["cpu_s"]))
