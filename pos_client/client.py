@@ -95,6 +95,7 @@ class PosClient:
         _check_identity(terminal, location)
         rng = rng or random.SystemRandom()
         self.terminal = terminal
+        self._closed = False
         self._clock = clock
         self._new_id = Uuid7(clock, rng)
         self._postings = Postings(on_result)
@@ -128,8 +129,11 @@ class PosClient:
     def close(self, linger_seconds: float = 0) -> None:
         """Stop delivering and close the outbox; what is pending is delivered next time.
 
-        While HQ answers, it waits up to `linger_seconds` for the last postings.
+        While HQ answers, it waits up to `linger_seconds` for the last postings. Closing twice is fine.
         """
+        if self._closed:
+            return
+        self._closed = True
         deadline = time.monotonic() + linger_seconds
         while self._driver.is_hopeful and self.pending and (left := deadline - time.monotonic()) > 0:
             self._postings.pause(min(0.05, left))

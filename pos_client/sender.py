@@ -180,11 +180,9 @@ class Sender:
         told = self._take(SendHello).params.outbox
         self._compare_clocks(result.server_time)
         try:
-            if not self.outbox.recognises(result.parent, max(1, result.limits.max_postings)):
+            if not self._is_ours(result):
                 self._begin_lineage("The outbox or HQ was restored from a copy.", result.acked_seq)
                 return
-            if self.outbox.head is None:
-                self.outbox.adopt_head(result.parent)
         except OutboxError as error:
             self._disconnect()
             self._back_off(str(error))
@@ -258,6 +256,14 @@ class Sender:
         self._resting = True
 
     # ------------------------------------------------------------------ how
+
+    def _is_ours(self, hello: HelloResult) -> bool:
+        """False where HQ has heard from another copy of this outbox, or has lost what this one posted."""
+        if self.outbox.head is None:  # nothing was ever posted in this lineage from here
+            if hello.acked_seq == 0:
+                self.outbox.adopt_head(hello.parent)
+            return hello.acked_seq == 0
+        return self.outbox.recognises(hello.parent, max(1, hello.limits.max_postings))
 
     def _take(self, kind: type[A]) -> A:
         asked, self._asked = self._asked, None

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -61,7 +62,9 @@ class Speaker:
 class ScriptedHq:
     """One lock guards everything; `faults` are used up by posts, one each, before posts are answered properly."""
 
-    def __init__(self, *, max_postings: int = 500, max_frame_bytes: int = wire.MAX_FRAME_BYTES) -> None:
+    def __init__(
+        self, *, unix: Path | None = None, max_postings: int = 500, max_frame_bytes: int = wire.MAX_FRAME_BYTES
+    ) -> None:
         self.limits = Limits(max_frame_bytes, max_postings, 1_000, 100)
         self.heartbeat_seconds = 30
         self.faults: deque[Fault] = deque()
@@ -77,11 +80,12 @@ class ScriptedHq:
         self.lock = threading.RLock()
         self._connections: set[socket.socket] = set()
         self._server: socketserver.ThreadingTCPServer | None = None
+        self._unix = unix
         self._port = 0
 
     @property
     def address(self) -> str:
-        return f"127.0.0.1:{self._port}"
+        return f"127.0.0.1:{self._port}" if self._unix is None else f"unix:{self._unix}"
 
     def start(self) -> None:
         """Listen, again on the same port after `stop`."""
@@ -94,9 +98,13 @@ class ScriptedHq:
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
             daemon_threads = True
+            address_family = socket.AF_INET if hq._unix is None else socket.AF_UNIX
 
-        self._server = Server(("127.0.0.1", self._port), Handler)
-        self._port = self._server.server_address[1]
+        if self._unix is None:
+            self._server = Server(("127.0.0.1", self._port), Handler)
+            self._port = self._server.server_address[1]
+        else:
+            self._server = Server(str(self._unix), Handler)  # type: ignore[arg-type]
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def stop(self) -> None:
@@ -155,6 +163,8 @@ class ScriptedHq:
         try:
             if isinstance(fault, RequestError):
                 raise fault
+            if request.method not in self._METHODS:
+                raise RequestError(ErrorCode.method_not_found, f"There is no method {request.method}.")
             with self.lock:
                 result = self._METHODS[request.method](self, wire.decode_params(request), speaker)
         except RequestError as error:

@@ -1,0 +1,204 @@
+"""A till against a scripted HQ over real sockets: what a till program can do, and how it is told no."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from pos_client import (
+    BodyError,
+    Line,
+    OutboxError,
+    PosClient,
+    PostingResult,
+    RequestError,
+)
+from pos_client import driver as driver_module
+from tests.support.scripted_hq import ScriptedHq
+from tests.support.tills import SOON, assert_each_once, sell, until
+
+# ---------------------------------------------------------------------------------- the good days
+
+
+def test_a_sale_is_durable_at_once_and_answered_soon(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
+    heard: list[PostingResult] = []
+    called: list[PostingResult] = []
+    till = open_till(on_result=heard.append)
+    posting = till.sell(
+        [("4006381333931", 2), Line(quantity=Decimal("0.35"), gtin="4006381333931")],
+        reference="R-1",
+        ext={"loyalty": 7},
+        on_result=called.append,
+    )
+    result = posting.wait(SOON)
+    assert (result.id, result.status, posting.state, posting.reference) == (posting.id, "posted", "done", "R-1")
+    until(lambda: called == heard == [result])
+    body = hq.posted[posting.id][2]
+    assert b'"lines":[{"quantity":2,"sku":"4006381333931"},{"quantity":"0.35","gtin":"4006381333931"}]' in body
+    assert body.endswith(b'"reference":"R-1","ext":{"loyalty":7}}')
+    assert "done" in repr(posting)
+
+
+def test_every_kind_of_posting_goes_out_as_the_protocol_names_it(
+    hq: ScriptedHq, open_till: Callable[..., PosClient]
+) -> None:
+    till = open_till()
+    milk = [("milk", 1)]
+    at = datetime.fromisoformat("2026-03-01T10:00:00+01:00")
+    kept = till.reserve(milk, expires_at=at)
+    posted = {
+        "sale": till.sell(milk, reservation=kept.id, occurred_at=at),
+        "return": till.return_(milk),
+        "receipt": till.receive(milk),
+        "adjustment": till.adjust([("milk", -1), Line(quantity=1, sku="tea", reason="found")], reason="broken"),
+        "count": till.count(milk),
+        "transfer_out": till.transfer_out(milk, to="S2"),
+        "transfer_in": till.transfer_in(milk, from_="S2"),
+        "reserve": kept,
+        "release": till.release(milk, reservation=kept.id),
+    }
+    posted["void"] = till.void(posted["sale"])
+    assert_each_once(hq, list(posted.values()))
+    bodies = {kind: hq.posted[posting.id][2].decode() for kind, posting in posted.items()}
+    for kind, body in bodies.items():
+        assert body.startswith(f'{{"type":"{kind}","occurred_at":"')
+    assert '"occurred_at":"2026-03-01T10:00:00+01:00"' in bodies["sale"]
+    assert f'"reservation":"{kept.id}"' in bodies["sale"]
+    assert bodies["adjustment"].count('"reason":"broken"') == 1
+    assert '"other_location":"S2"' in bodies["transfer_out"]
+    assert f'"voids":"{posted["sale"].id}"' in bodies["void"]
+
+
+def test_a_basket_has_its_id_before_it_is_sold_and_counts_once(
+    hq: ScriptedHq, open_till: Callable[..., PosClient]
+) -> None:
+    till = open_till()
+    basket = till.open_basket()
+    basket.add("milk")
+    basket.add("ham", "0.25")
+    first = basket.sell(reference="R-1")
+    assert first.id == basket.id
+    first.wait(SOON)
+    assert basket.sell(reference="R-1").wait(SOON).status == "posted"
+    assert len(hq.frames) == 1
+    with pytest.raises(OutboxError, match="make a new id"):
+        basket.sell(reference="R-2")
+
+
+def test_a_till_knows_how_it_stands(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
+    till = open_till()
+    sell(till)[0].wait(SOON)
+    until(lambda: till.status().pending == 0)
+    status = till.status()
+    assert (status.terminal, status.location, status.epoch, status.connected) == ("T1", "S1", 1, True)
+    assert (status.sending, status.parked, status.last_error, status.oldest_pending_at) == (True, 0, None, None)
+    assert status.lineage == till.outbox.lineage
+    assert status.hq_ahead_seconds is not None
+
+
+def test_questions_are_asked_on_the_tills_own_connection(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
+    till = open_till()
+    assert till.stock(["milk"], locations=["S1"], below="reorder_point").items[0].on_hand == 3
+    for ask in (lambda: till.history("milk"), lambda: till.posting(UUID(int=1))):
+        with pytest.raises(RequestError, match="no method"):  # a scripted HQ knows only levels
+            ask()
+    assert_each_once(hq, sell(till, 3))
+    assert len(hq.hellos) == 1  # a hello of its own would have fenced the sender
+
+
+def test_goodbye_delivers_first_and_stays_away_until_the_next_sale(
+    hq: ScriptedHq, open_till: Callable[..., PosClient]
+) -> None:
+    till = open_till()
+    postings = sell(till, 20)
+    assert till.bye(timeout=SOON).status == "balanced"
+    assert_each_once(hq, postings)
+    assert not till.status().connected
+    assert till.status().last_error is None
+    sell(till)[0].wait(SOON)
+    assert len(hq.hellos) == 2
+
+
+def test_leaving_the_with_block_waits_for_the_last_answers(hq: ScriptedHq, tmp_path: Path) -> None:
+    with PosClient(hq.address, terminal="T1", outbox=tmp_path / "till.db") as till:
+        postings = sell(till, 50)
+    assert {posting.state for posting in postings} == {"done"}
+    with pytest.raises(OutboxError, match="closed"):
+        till.sell([("milk", 1)])
+
+
+# ---------------------------------------------------------------------------------- misuse
+
+
+MISUSE: list[tuple[Callable[[PosClient], object], type[Exception], str]] = [
+    (lambda till: till.sell([("milk", 0.1)]), TypeError, "float"),  # type: ignore[list-item]
+    (lambda till: till.sell([("milk", "0.000001")]), BodyError, "5 decimals"),
+    (lambda till: till.sell([("milk", 10**10)]), BodyError, "quantity"),
+    (lambda till: till.sell([]), BodyError, "1 to 1000 lines"),
+    (lambda till: till.sell([("milk", 1)] * 1_001), BodyError, "1 to 1000 lines, got 1001"),
+    (lambda till: till.sell([("", 1)]), BodyError, "sku"),
+    (lambda till: till.sell([("milk", 1)], occurred_at=datetime(2026, 1, 1)), BodyError, "offset"),  # noqa: DTZ001
+    (lambda till: till.sell([("milk", 1)], reference="x" * 1_000), BodyError, "reference"),
+    (lambda till: till.sell([("milk", 1)], ext={"blob": "x" * (1 << 20)}), BodyError, "at most"),
+    (lambda till: till.sell([Line(quantity=1, sku="a", gtin="12345678")]), BodyError, "not both"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "says"), MISUSE)
+def test_what_can_never_be_posted_is_refused_before_it_is_stored(
+    open_till: Callable[..., PosClient], call: Callable[[PosClient], object], error: type[Exception], says: str
+) -> None:
+    till = open_till()
+    with pytest.raises(error, match=says):
+        call(till)
+    assert till.outbox.totals().last_seq == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [({"terminal": "T 1"}, "terminal"), ({"location": ""}, "location"), ({"address": "hq:x"}, "no address")],
+)
+def test_a_till_that_cannot_be_is_refused_at_once(
+    open_till: Callable[..., PosClient], options: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(ValueError, match=says):
+        open_till(**options)
+
+
+def test_a_callback_that_fails_is_logged_and_stops_nothing(
+    hq: ScriptedHq, open_till: Callable[..., PosClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    till = open_till(on_result=lambda _: 1 / 0)
+    with caplog.at_level(logging.ERROR, "tillwire.till"):
+        assert_each_once(hq, sell(till, 2))
+        until(lambda: len(caplog.records) == 2)
+    assert "callback_failed" in caplog.text
+
+
+def test_an_accident_in_the_sender_is_logged_and_it_goes_on(
+    hq: ScriptedHq,
+    open_till: Callable[..., PosClient],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(driver_module, "MISHAP_SECONDS", 0.01)
+    mishaps = iter([True])
+    till = open_till()
+    proceed = till._sender.next_action
+
+    def stumble() -> object:
+        if next(mishaps, False):
+            raise ZeroDivisionError("never mind")
+        return proceed()
+
+    with caplog.at_level(logging.ERROR, "tillwire.till"):
+        monkeypatch.setattr(till._sender, "next_action", stumble)
+        assert_each_once(hq, sell(till, 2))
+        until(lambda: "sender_mishap" in caplog.text)
