@@ -54,7 +54,7 @@ def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Pos
         if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
             _assert_available(batch, entry)
     position, recorded_at = batch.next_position()
-    void = batch.waiting_voids.get(item.key)
+    void = None if entry.body.type == "void" else batch.waiting_voids.get(item.key)
     voided_early = void is not None and void.location in (None, location)
     if void is not None and voided_early:
         moved += inventory.opposite(moved, void.occurred_at)
@@ -76,9 +76,12 @@ def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
     """What a void moves, its flags and its location; a count that is voided stops counting here."""
     assert not isinstance(entry.body.voids, UnsetType)
     voids = entry.body.voids
-    if batch.is_voided(voids.bytes):
-        raise Refusal("already_voided", f"{voids} is voided already; a posting can be voided once.")
+    if voids == entry.item.id:
+        raise Refusal("not_voidable", f"{voids} is the void itself; name the posting to reverse.")
     target = batch.posting(voids.bytes)
+    void = batch.void_of(voids.bytes)
+    if void is not None and (target is None or void.location in (None, target.location)):
+        raise Refusal("already_voided", f"{voids} is voided already; a posting can be voided once.")
     if target is None:
         return [], inventory.ORPHAN, entry.location
     if target.type == "void":

@@ -103,7 +103,7 @@ class Statements:
         self.put_lineages = Insert(t.lineage, "replace")
         self.put_counts = Insert(t.count, "replace")
         self.put_reservations = Insert(t.reservation, "replace")
-        self.put_voids = Insert(t.void)
+        self.put_voids = Insert(t.void, "replace")
         self.put_locations = Insert(t.location, "ignore")
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")

@@ -184,7 +184,7 @@ def opened(
     path: Path,
     clock: Callable[[], int] | None = None,
     settings: Settings | None = None,
-    on_fatal: Callable[[Exception], None] = lambda error: None,
+    on_fatal: Callable[[Exception], None] = lambda _: None,
 ) -> Iterator[Store]:
     """A store on `path`, which is made where it is missing."""
     if not path.exists():
@@ -200,7 +200,7 @@ def together(store: Store, *works: Write) -> list[Outcome | RequestError]:
     """Have `works` wait for the writer at the same time, so that one commit carries them."""
     gate = threading.Event()
     writer = store._writer
-    writer.submit(lambda connection: gate.wait())
+    writer.submit(lambda _: gate.wait())
     tickets = [writer.submit(work) for work in works]
     gate.set()
     outcomes: list[Outcome | RequestError] = []

@@ -86,7 +86,7 @@ class StockModel:
         self.known.append(Known(len(self.known) + 1, id_, body, location, occurred_at, by_till))
         return "posted"
 
-    def keys(self) -> list[Key]:
+    def touched(self) -> list[Key]:
         """Every (location, sku) that any stock, transfer or count has touched, in the order of a page."""
         touched = {moved.key for posting in self.known for moved in self._moves(posting)}
         touched |= {key for posting in self.known for key, _ in self._counts(posting)}

@@ -1,0 +1,189 @@
+"""A void reverses one posting, whole and once, whichever of the two arrives first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inventory_server.store import Store
+from pos_client.exact import Quantity, instant
+from tests.support.ledgers import (
+    HOUR,
+    NOON,
+    Till,
+    body,
+    enrol,
+    hello,
+    history,
+    item,
+    level,
+    opened,
+    post,
+    proof_of,
+    stock,
+    uid,
+)
+
+SALE, VOID, OTHER = uid("sale"), uid("void"), uid("other")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    with opened(path) as store:
+        yield store
+        proof = proof_of(path)
+    assert proof.holds, proof.findings
+
+
+def on_hand(store: Store, sku: str = "a", location: str = "L1") -> Quantity:
+    return level(store, sku, location).on_hand
+
+
+def test_a_void_moves_the_opposite_at_its_own_instant(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 3)), SALE)
+    assert till.posts(body("void", at=NOON + HOUR, voids=SALE)).flags == ("unlisted_product",)
+    assert on_hand(store) == 0
+    assert level(store, as_of=instant(NOON)).on_hand == -3
+    assert [(entry.type, entry.quantity, entry.on_hand_after) for entry in history(store).entries] == [
+        ("sale", -3, -3),
+        ("void", 3, 0),
+    ]
+
+
+def test_a_void_that_arrives_first_waits_for_what_it_voids(store: Store) -> None:
+    till = Till(store)
+    assert till.posts(body("void", at=NOON + HOUR, voids=SALE)).flags == ("orphan",)
+    till.posts(body("sale", ("a", 3), ("gtin:40000001", 2)), SALE)
+    assert on_hand(store) == 0
+    assert on_hand(store, "40000001") == 0
+    assert level(store, as_of=instant(NOON)).on_hand == -3
+    assert [entry.on_hand_after for entry in history(store).entries] == [-3, 0]
+
+
+def test_a_posting_is_voided_once(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 3)), SALE)
+    till.posts(body("void", voids=SALE), VOID)
+    second = till.posts(body("void", voids=SALE, at=NOON + 1))
+    assert (second.status, second.code) == ("rejected", "already_voided")
+    assert str(SALE) in (second.reason or "")
+    assert on_hand(store) == 0
+
+
+def test_a_posting_is_voided_once_before_it_arrives_too(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("void", voids=SALE), VOID)
+    assert till.posts(body("void", voids=SALE, at=NOON + 1)).code == "already_voided"
+
+
+def test_two_voids_in_one_frame_reverse_once(store: Store) -> None:
+    till = Till(store)
+    result = till.post(body("void", voids=SALE), body("void", voids=SALE, at=NOON + 1))
+    assert [each.status for each in result.results] == ["posted", "rejected"]
+
+
+def test_a_void_of_a_void_is_refused(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 3)), SALE)
+    till.posts(body("void", voids=SALE), VOID)
+    assert till.posts(body("void", voids=VOID)).code == "not_voidable"
+
+
+def test_a_void_of_a_void_that_arrives_first_changes_nothing(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 3)), SALE)
+    till.posts(body("void", voids=VOID), OTHER)
+    till.posts(body("void", voids=SALE), VOID)
+    assert on_hand(store) == 0
+
+
+def test_a_void_of_itself_is_refused(store: Store) -> None:
+    assert Till(store).posts(body("void", voids=VOID), VOID).code == "not_voidable"
+
+
+def test_a_till_voids_only_at_its_own_location(store: Store) -> None:
+    Till(store, "T1", "L1").posts(body("sale", ("a", 3)), SALE)
+    refused = Till(store, "T2", "L2").posts(body("void", voids=SALE))
+    assert refused.code == "forbidden_location"
+    assert "'L1'" in (refused.reason or "")
+    assert on_hand(store) == -3
+
+
+def test_a_void_of_another_location_that_arrives_first_neither_works_nor_blocks(store: Store) -> None:
+    Till(store, "T2", "L2").posts(body("void", voids=SALE))
+    first = Till(store, "T1", "L1")
+    first.posts(body("sale", ("a", 3)), SALE)
+    assert on_hand(store) == -3
+    assert first.posts(body("void", voids=SALE)).status == "posted"
+    assert on_hand(store) == 0
+    assert first.posts(body("void", voids=SALE, at=NOON + 1)).code == "already_voided"
+
+
+def test_an_operator_voids_anywhere_unless_a_location_is_named(store: Store) -> None:
+    enrol(store, "O", "operator", "HQ")
+    operator = hello(store, "O").speaker
+    till = Till(store)
+    till.posts(body("sale", ("a", 3)), SALE)
+    named = post(store, operator, item(body("void", voids=SALE, location="L2"))).results[0]
+    assert named.code == "forbidden_location"
+    assert post(store, operator, item(body("void", voids=SALE))).results[0].status == "posted"
+    assert on_hand(store) == 0
+    post(store, operator, item(body("void", voids=OTHER)))
+    till.posts(body("sale", ("a", 5)), OTHER)
+    assert on_hand(store) == 0
+
+
+def test_a_voided_count_counts_until_it_is_voided(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("receipt", ("a", 10)))
+    till.posts(body("count", ("a", 7), at=NOON + HOUR), SALE)
+    till.posts(body("sale", ("a", 1), at=NOON + 2 * HOUR))
+    assert on_hand(store) == 6
+    position = till.posts(body("void", voids=SALE, at=NOON + 3 * HOUR)).position
+    assert position == 4
+    assert on_hand(store) == 9
+    assert level(store).counted_at is None
+    assert level(store, known_at=position - 1).on_hand == 6
+    assert level(store, as_of=instant(NOON + 2 * HOUR)).on_hand == 9
+
+
+def test_after_a_void_the_level_rests_on_the_count_before(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("count", ("a", 100)))
+    till.posts(body("sale", ("a", 1), at=NOON + HOUR))
+    till.posts(body("count", ("a", 7), at=NOON + 2 * HOUR), SALE)
+    till.posts(body("void", voids=SALE, at=NOON + 3 * HOUR))
+    assert on_hand(store) == 99
+    assert level(store).counted_at == instant(NOON)
+
+
+def test_a_count_voided_before_it_arrives_never_counts(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("receipt", ("a", 10)))
+    till.posts(body("void", voids=SALE, at=NOON + 3 * HOUR))
+    till.posts(body("count", ("a", 7), at=NOON + HOUR), SALE)
+    assert on_hand(store) == 10
+    assert level(store, known_at=3).on_hand == 10
+
+
+def test_a_voided_transfer_leaves_nothing_on_the_way(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("transfer_out", ("gtin:40000001", 4), ("b", 1), other_location="L2"), SALE)
+    till.posts(body("void", voids=SALE))
+    assert {(found.on_hand, found.in_transit) for found in stock(store).items} == {(0, 0)}
+
+
+def test_a_voided_reserve_reserves_nothing(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("reserve", ("a", 4)), SALE)
+    assert level(store).reserved == 4
+    till.posts(body("void", voids=SALE))
+    assert level(store).reserved == 0
