@@ -163,13 +163,13 @@ class Headquarters:
 
     def compare_levels(self, view: View, **params: Any) -> None:
         """All levels, asked for in pages of two, are the model's; so are those named outright."""
-        expected = [self.expected(key, view) for key in self.model.touched()]
+        touched = self.model.touched()
+        expected = [self.expected(key, view) for key in touched]
         assert [shown(found) for found in self._pages(**params)] == expected
-        skus = sorted({key[1] for key in self.model.touched()})
-        named = [] if not skus else self._pages(skus=skus, locations=LOCATIONS, **params)
-        held = [shown(found) for found in named if (found.location, found.sku) in set(self.model.touched())]
-        assert held == expected
-        assert all(found.on_hand == 0 for found in named if (found.location, found.sku) not in set(self.model.touched()))
+        skus = sorted({sku for _, sku in touched})
+        named = self._pages(skus=skus, locations=LOCATIONS, **params) if skus else []
+        assert [shown(found) for found in named if (found.location, found.sku) in touched] == expected
+        assert all(found.on_hand == 0 for found in named if (found.location, found.sku) not in touched)
 
     def _pages(self, **params: Any) -> list[StockItem]:
         page = ledgers.stock(self.store, limit=2, **params)
@@ -224,10 +224,6 @@ def copied(empty: Path) -> Iterator[Path]:
 modest = settings(
     max_examples=60,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # to explain a failure takes minutes here
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-    max_examples=60,
-    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -26,7 +26,7 @@ from tests.support.ledgers import (
 SEGMENT = 4
 
 
-@pytest.fixture()
+@pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store whose segments hold four positions each."""
     monkeypatch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
