@@ -24,8 +24,6 @@ from tests.support.processes import ROOT, Server, argv, environment, run, wait_u
 
 DATA = Path(os.environ.get("TILLWIRE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 WEEKS = sorted((DATA / "dunnhumby_lgsr_2006").glob("lines_*.csv.gz"))
-ALL_WEEKS = os.environ.get("TILLWIRE_ALL_WEEKS") == "1"
-"""By default two weeks are replayed: one takes as long as all of completejourney's first third."""
 
 Key = tuple[str, str]
 Net = dict[Key, Decimal]
@@ -163,9 +161,8 @@ def test_cancellations_odd_codes_and_rows_that_stand_twice_are_counted_in_any_or
 
 @pytest.mark.skipif(not WEEKS, reason="needs the weeks of dunnhumby_lgsr_2006")
 def test_weeks_of_full_baskets_are_counted_exactly(server: Server) -> None:
-    weeks = WEEKS if ALL_WEEKS else WEEKS[:2]
-    replay(server, "dunnhumby_lgsr", *weeks)
-    assert_sold(server, summed(weeks, lambda row: row["store_code"], "prod_code", "quantity"))
+    replay(server, "dunnhumby_lgsr", *WEEKS)
+    assert_sold(server, summed(WEEKS, lambda row: row["store_code"], "prod_code", "quantity"))
     assert_proven(server)
 
 
