@@ -1,7 +1,5 @@
 """R1: FastAPI, the SQLAlchemy ORM, uvicorn; a session and a commit per request, as FastAPI's tutorial has it."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterator
 from datetime import datetime
