@@ -1,0 +1,58 @@
+"""The demonstration: the same seed makes the same day, and a shelf that differs is found."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from inventory_server.catalog_file import read_catalog
+from inventory_server.demo import day
+from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, Plan, plan_day, terminals
+from inventory_server.demo.day import PRODUCTS
+from pos_client.baskets import Problem
+from tests.support.commands import Shell
+
+BEGINS = datetime(2026, 3, 1, 7, tzinfo=UTC)
+
+
+def plan(seed: int) -> Plan:
+    problems: list[Problem] = []
+    products = read_catalog(PRODUCTS, {}, problems.append)
+    assert problems == []
+    return plan_day(products, BEGINS, 50, random.Random(seed))
+
+
+def test_the_same_seed_makes_the_same_day() -> None:
+    assert plan(1) == plan(1)
+    assert plan(1) != plan(2)
+
+
+def test_the_day_holds_what_it_is_to_show() -> None:
+    made = plan(1)
+    kinds = {event.kind for events in made.events.values() for event in events}
+    assert kinds == {"receipt", "transfer_out", "transfer_in", "sale", "return", "void", "reserve", "count"}
+    assert made.events.keys() == set(terminals())
+    assert made.count.location == COUNTED_STORE
+    before = [event for event in made.events[OFFLINE_TILL] if event.kind == "sale" and event.at < made.count.at]
+    assert made.missed in {sku for event in before for sku, _ in event.lines}
+    for events in made.events.values():
+        assert [event.at for event in events] == sorted(event.at for event in events)
+
+
+def test_a_shelf_that_is_not_as_hq_says_is_shown_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def steal(*arguments: Any) -> Plan:
+        made = plan_day(*arguments)
+        made.shelves["Oldtown", "GR-001"] -= 1
+        return made
+
+    monkeypatch.setattr(day, "plan_day", steal)
+    done = Shell(monkeypatch, capsys)("inventory-server", "demo", "--baskets", "50")
+    assert done.code == 1
+    assert "1 of 1,050." in done.out
+    assert done.err.startswith("GR-001 at Oldtown: HQ says")
+    assert "The proof holds." in done.out
