@@ -96,7 +96,7 @@ class Batch:
         keys = [(id_,) for id_ in ids]
         for row in self._sql.rejections(self._connection, keys):
             reopened = row.reopened_at is not None
-            self.known[row.id] = Rejected(row.code, row.reason, row.lineage, row.seq, reopened)
+            self.known[row.id] = Rejected(row.digest, row.code, row.reason, row.lineage, row.seq, reopened)
         for row in self._sql.postings(self._connection, keys):
             self.known[row[0]] = Posted(*row[1:])
         for row in self._sql.voids(self._connection, keys):

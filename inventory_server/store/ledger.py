@@ -82,10 +82,8 @@ class Ledger:
         self, batch: Batch, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
     ) -> PostingResult:
         before = batch.known.get(item.key)
-        if isinstance(before, Posted):
+        if before is not None and not _is_new(before):
             result = _again(batch, speaker, item, before)
-        elif isinstance(before, Rejected) and not before.reopened:
-            result = PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
         else:
             result = self._judge(batch, speaker, known, item)
         if held is not None and item.seq is not None:
@@ -144,12 +142,16 @@ def _is_new(before: Posted | Rejected | None) -> bool:
     return before is None or (isinstance(before, Rejected) and before.reopened)
 
 
-def _again(batch: Batch, speaker: Speaker, item: Item, before: Posted) -> PostingResult:
-    if before.digest == item.digest:
-        return _posted(item, "duplicate", before)
-    batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
-    reason = "This id is already posted with another content; the new content is kept in quarantine."
-    return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
+def _again(batch: Batch, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
+    """What an id gets that HQ has judged already: the same answer, or `conflict` for another content."""
+    if before.digest != item.digest:
+        batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
+        judged = "posted" if isinstance(before, Posted) else "rejected"
+        reason = f"This id is already {judged} with another content; the new content is kept in quarantine."
+        return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
+    if isinstance(before, Rejected):
+        return PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
+    return _posted(item, "duplicate", before)
 
 
 def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
@@ -159,7 +161,7 @@ def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
 
 def _reject(batch: Batch, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
     lineage = None if speaker.lineage is None else speaker.lineage.bytes
-    batch.known[item.key] = Rejected(refusal.code, refusal.reason, lineage, item.seq, False)
+    batch.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
     batch.add_rejection(
         (
             item.key,

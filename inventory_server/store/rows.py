@@ -34,6 +34,7 @@ class Posted(msgspec.Struct):
 class Rejected(msgspec.Struct):
     """A recorded refusal; a reopened one may be judged anew under the same id and sequence number."""
 
+    digest: bytes
     code: str
     reason: str
     lineage: bytes | None
