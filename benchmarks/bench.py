@@ -17,6 +17,7 @@ from benchmarks.load import Answers, Group, drive
 from benchmarks.peers import shop
 from benchmarks.servers import Server, python, script
 
+ROOT = Path(__file__).parents[1]
 TILLS = 64
 DRAINING_TILLS = 8
 DRAIN_BATCH = 250
@@ -130,7 +131,7 @@ class Bench:
 
     def told(self, command: list[str]) -> Any:
         """What a program of the benchmarks prints, read as JSON."""
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[1])
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise servers.ServerError(f"{' '.join(command)}: {done.stderr[-500:]}")
         return json.loads(done.stdout)

@@ -25,6 +25,7 @@ TILLS_CURVE = (1, 4, 16, 64, 256, 1_000)
 BATCH_CURVE = (1, 5, 25, 100, 250, 500)
 LEDGER_CURVE = (0, 2_000_000, 7_000_000, 20_000_000)
 CURVE_ROUNDS = 3
+NOT_QUICK = {"rush_paced", "load_limit"}
 
 
 def say(text: str) -> None:
@@ -102,7 +103,8 @@ def main() -> None:
     try:
         described = machine.describe(folder)
         rounds = chosen.rounds or int(plan["rounds"])
-        values, skipped = in_rounds(bench, chosen.only or list(SCENARIOS), rounds)
+        names = chosen.only or [name for name in SCENARIOS if not (chosen.quick and name in NOT_QUICK)]
+        values, skipped = in_rounds(bench, names, rounds)
         grown = {} if chosen.quick or chosen.only else curves(bench)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,7 @@
  *
  * A GROUP is "key=value,…": kind (post, stock, line, jsocket, http), name, conns, batch (sales a frame), frames (a
  * connection, all made before the clock starts), start_ms (after all said hello), pace_us (0: the next frame follows
- * the answer), check (0: any answer will do). All frames go to 127.0.0.1:PORT. What happened is written to RECORDS as
+ * the answer), check (0: any answer will do), ends (1: the run is over when this group has been answered). All frames go to 127.0.0.1:PORT. What happened is written to RECORDS as
  * one struct record per answer; a summary goes to standard output as JSON. A till told `busy` sends again later, as
  * tills do; its answer time runs from the first attempt.
  */
@@ -29,7 +29,7 @@ static const char *const kind_names[KINDS] = {"post", "stock", "line", "jsocket"
 struct group {
     enum kind kind;
     char name[32];
-    long conns, batch, frames, start_ms, pace_us, check;
+    long conns, batch, frames, start_ms, pace_us, check, ends;
     long answered, failed, busy;
     char first_failure[400];
 };
@@ -337,16 +337,22 @@ static uint64_t start_due(uint64_t now, uint64_t began) { /* send what is due; r
     return next;
 }
 
+static int is_over(void) {
+    for (int k = 0; k < group_count; k++)
+        if (groups[k].ends && groups[k].answered + groups[k].failed >= groups[k].conns * groups[k].frames) return 1;
+    return 0;
+}
+
 static long in_flight(void) {
     long waiting = 0;
     for (long i = 0; i < conn_count; i++) waiting += conns[i].waiting;
     return waiting;
 }
 
-static void run(uint64_t began, uint64_t until) {
+static uint64_t run(uint64_t began, uint64_t until) { /* return when it stopped to send */
     struct epoll_event events[256];
     uint64_t now, look_at = began;
-    while ((now = now_ns()) < until) {
+    while ((now = now_ns()) < until && !is_over()) {
         if (now >= look_at) look_at = start_due(now, began);
         uint64_t wait = (look_at < until ? look_at : until) - now;
         struct timespec timeout = {(time_t)(wait / 1000000000u), (long)(wait % 1000000000u)};
@@ -362,6 +368,7 @@ static void run(uint64_t began, uint64_t until) {
         int ready = epoll_wait(epoll_fd, events, 256, 10);
         for (int i = 0; i < ready; i++) receive(events[i].data.ptr);
     }
+    return now;
 }
 
 static void read_group(char *text) {
@@ -373,7 +380,7 @@ static void read_group(char *text) {
         *value++ = 0;
         struct { const char *name; long *to; } const numbers[] = {
             {"conns", &g->conns}, {"batch", &g->batch}, {"frames", &g->frames}, {"start_ms", &g->start_ms},
-            {"pace_us", &g->pace_us}, {"check", &g->check}};
+            {"pace_us", &g->pace_us}, {"check", &g->check}, {"ends", &g->ends}};
         if (!strcmp(part, "name")) snprintf(g->name, sizeof g->name, "%s", value);
         for (int k = 0; k < KINDS; k++)
             if (!strcmp(part, "kind") && !strcmp(value, kind_names[k])) g->kind = (enum kind)k;
@@ -440,9 +447,7 @@ int main(int argc, char **argv) {
     if ((epoll_fd = epoll_create1(0)) < 0) die("epoll_create1");
     make_conns(atoi(argv[1]), seed);
     greet();
-    uint64_t began = now_ns();
-    run(began, began + (uint64_t)(atof(argv[2]) * 1e9));
-    uint64_t ended = now_ns();
+    uint64_t began = now_ns(), ended = run(began, began + (uint64_t)(atof(argv[2]) * 1e9));
     FILE *out = fopen(argv[4], "wb");
     if (!out || fwrite(records, sizeof *records, record_count, out) != record_count || fclose(out)) die(argv[4]);
     report(began, ended);
