@@ -88,6 +88,36 @@ def test_only_a_block_with_a_reason_is_left_out(tmp_path: Path) -> None:
     assert [block.runs for block in without_reason + far_away] == [True, True]
 
 
+def test_a_block_may_run_on_until_the_page_ends(tmp_path: Path) -> None:
+    text = page_of(
+        "<!-- runs on after: ready -->\n"
+        + block("sh", "trap 'echo over > end; exit' TERM\necho ready\nsleep 60 & wait"),
+        block("output", "ready"),
+        block("sh", "test ! -e end"),
+    )
+    assert run_page("page.md", text, tmp_path, tmp_path) == 2
+    assert (tmp_path / "end").read_text() == "over\n"
+
+
+def test_a_block_that_should_run_on_and_ends_is_found(tmp_path: Path) -> None:
+    with pytest.raises(SnippetFailed, match=r"page\.md:2 does not run on:\nno port"):
+        run_page("page.md", "<!-- runs on after: ready -->\n" + block("sh", "echo no port"), tmp_path, tmp_path)
+
+
+def test_what_a_block_leaves_running_is_ended(tmp_path: Path) -> None:
+    left = "{ trap 'echo over > end; exit' TERM; echo > up; sleep 60 & wait; } > log 2>&1 &"
+    text = page_of(
+        block("sh", left + "\nuntil test -e up; do sleep 0.1; done"),
+        block("sh", "until test -e end; do sleep 0.1; done"),
+    )
+    assert run_page("page.md", text, tmp_path, tmp_path) == 2
+
+
+def test_a_console_shows_complaints_too(tmp_path: Path) -> None:
+    session = block("console", "$ ls no-such-file || echo exit code $?\nls: ...no-such-file...\nexit code 2")
+    assert run_page("page.md", session, tmp_path, tmp_path) == 1
+
+
 @pytest.mark.parametrize("language", RUNNABLE)
 def test_every_shell_dialect_and_python_is_run(language: str) -> None:
     assert blocks("page.md", block(language, "true"))[0].runs

@@ -7,14 +7,16 @@ import doctest
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 BIN = Path(sys.executable).parent
 SHELLS = ("sh", "bash", "shell", "console")
@@ -24,7 +26,7 @@ FREE_PORTS = ("29877", "29878")
 BLOCK_SECONDS = 90
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S)
-_MARK = re.compile(r"<!-- (?P<what>not run|file): *(?P<value>\S[^\n]*?) *-->\s*\Z")
+_MARK = re.compile(r"<!-- (?P<what>not run|file|runs on after): *(?P<value>\S[^\n]*?) *-->\s*\Z")
 
 # Python blocks of a page continue one another, so one interpreter reads them all.
 _INTERPRETER = """
@@ -66,6 +68,7 @@ class Block:
     text: str
     not_run: str | None
     file: str | None
+    ready: str | None
     output: str | None
 
     @property
@@ -84,13 +87,13 @@ def blocks(page: str, text: str) -> list[Block]:
         indent, language = fence["indent"], fence["language"]
         content = re.sub(f"^{indent}", "", fence["text"], flags=re.M)
         if language == "output":
-            before = found.pop()
-            found.append(Block(page, before.line, before.language, before.text, before.not_run, before.file, content))
+            found[-1] = replace(found[-1], output=content)
             continue
         mark = _MARK.search(text, 0, fence.start())
         marked = {mark["what"]: mark["value"]} if mark else {}
         line = text.count("\n", 0, fence.start()) + 1
-        found.append(Block(page, line, language, content, marked.get("not run"), marked.get("file"), None))
+        why, file, ready = (marked.get(mark) for mark in ("not run", "file", "runs on after"))
+        found.append(Block(page, line, language, content, why, file, ready, None))
     return found
 
 
@@ -98,18 +101,24 @@ def run_page(page: str, text: str, folder: Path, root: Path) -> int:
     """Run all runnable blocks of `text` in `folder`; how many those were. SnippetFailed names the first that fails."""
     ports = dict(zip((SERVER_PORT, *FREE_PORTS), map(str, _free_ports(1 + len(FREE_PORTS))), strict=True))
     text = re.sub(rf"\bhq([: ]){SERVER_PORT}\b", rf"localhost\g<1>{SERVER_PORT}", text)
-    needs_server = any(SERVER_PORT in block.text for block in blocks(page, text) if block.runs)
+    serving = {block.ready is None for block in blocks(page, text) if block.runs and SERVER_PORT in block.text}
     for written, port in ports.items():
         text = re.sub(rf"\b{written}\b", port, text)
     environment = _environment(folder)
     for shared in ("examples", "schema"):
         if (root / shared).is_dir():
             (folder / shared).symlink_to(root / shared)
-    with _server(ports[SERVER_PORT], folder, environment, needs_server), _python(folder, environment) as interpreter:
-        ran = 0
+    ran = 0
+    with ExitStack() as stack:
+        if serving == {True}:  # a page that starts a server itself needs no other
+            stack.enter_context(_server(ports[SERVER_PORT], folder, environment))
+        interpreter = stack.enter_context(_python(folder, environment))
         for block in blocks(page, text):
             if block.file is not None:
                 (folder / block.file).write_text(block.text)
+            elif block.runs and block.ready is not None:
+                stack.enter_context(_running_on(block, folder, environment))
+                ran += 1
             elif block.runs:
                 _run(block, interpreter, folder, environment)
                 ran += 1
@@ -160,19 +169,51 @@ def _run_python(block: Block, interpreter: "subprocess.Popen[str]") -> str:
 
 
 def _run_shell(block: Block, command: str, folder: Path, environment: dict[str, str]) -> str:
-    done = subprocess.run(
+    """What `command` prints; in a console that is what a person sees, complaints included."""
+    shell = subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=folder,
         env=environment,
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT if block.language == "console" else subprocess.PIPE,
         text=True,
-        timeout=BLOCK_SECONDS,
-        check=False,
+        start_new_session=True,
     )
-    if done.returncode:
-        raise SnippetFailed(f"{block.place} exited with {done.returncode}\n{command}\n{done.stdout}{done.stderr}")
-    return done.stdout
+    try:
+        printed, complaints = shell.communicate(timeout=BLOCK_SECONDS)
+    finally:
+        _end_session(shell)
+    if shell.returncode:
+        shown = printed + (complaints or "")
+        raise SnippetFailed(f"{block.place} exited with {shell.returncode}\n{command}\n{shown}")
+    return printed
+
+
+@contextmanager
+def _running_on(block: Block, folder: Path, environment: dict[str, str]) -> Iterator[None]:
+    """Let the commands of `block` run until the page ends; it goes on once they have said what is expected."""
+    said = block.ready or ""
+    log = folder / f".running-{block.line}.log"
+    command = ["bash", "-euo", "pipefail", "-c", block.text]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        ) as shell,
+    ):
+        try:
+            _wait_until(lambda: said in log.read_text(), shell, f"{block.place} does not run on", log)
+            expect(block, block.output, log.read_text())
+            yield
+        finally:
+            _end_session(shell)
+
+
+def _end_session(shell: "subprocess.Popen[Any]") -> None:
+    """End what a block has started and left running."""
+    with suppress(ProcessLookupError):  # it has left nothing
+        os.killpg(shell.pid, signal.SIGTERM)
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -181,8 +222,8 @@ def _environment(folder: Path) -> dict[str, str]:
     (spare / "nc").write_text(_NC)
     (spare / "nc").chmod(0o755)
     path = f"{BIN}:{os.environ['PATH']}:{spare}"
-    plain = {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "HOME": str(folder)}
-    return os.environ | plain | {"PATH": path}
+    plain = {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    return os.environ | plain | {"HOME": str(folder), "PATH": path}
 
 
 def _free_ports(count: int) -> list[int]:
@@ -207,10 +248,7 @@ def _python(folder: Path, environment: dict[str, str]) -> "Iterator[subprocess.P
 
 
 @contextmanager
-def _server(port: str, folder: Path, environment: dict[str, str], needed: bool) -> Iterator[None]:
-    if not needed:
-        yield
-        return
+def _server(port: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
     program = str(BIN / "inventory-server")
     database = "sqlite:///hq.db"
     subprocess.run(
@@ -223,18 +261,17 @@ def _server(port: str, folder: Path, environment: dict[str, str], needed: bool) 
         subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output) as server,
     ):
         try:
-            _wait_until_it_serves(server, int(port), log)
+            _wait_until(lambda: "serving on" in log.read_text(), server, "the development server does not serve", log)
             yield
         finally:
             server.terminate()
 
 
-def _wait_until_it_serves(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
-    for _ in range(600):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        if server.poll() is not None:
+def _wait_until(ready: Callable[[], bool], process: "subprocess.Popen[Any]", complaint: str, log: Path) -> None:
+    for _ in range(BLOCK_SECONDS * 20):
+        if ready():
+            return
+        if process.poll() is not None:
             break
         time.sleep(0.05)
-    raise SnippetFailed(f"the development server does not serve:\n{log.read_text()}")
+    raise SnippetFailed(f"{complaint}:\n{log.read_text()}")
