@@ -60,6 +60,7 @@ class Driver:
         self._reply_seconds = reply_seconds
         self._connection: Connection | None = None
         self._calls: deque[_Call] = deque()  # appended to by any thread, taken from by the driver's
+        self._hurried_for: _Call | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tillwire-sender", daemon=True)
@@ -90,7 +91,6 @@ class Driver:
         """Have `job` done on the till's connection; ConnectionLost where it is not done within the timeout."""
         call = _Call(job, time.monotonic() + timeout_seconds, Future())
         self._calls.append(call)
-        self.sender.hurry()
         self._wake.set()
         try:
             return call.outcome.result(timeout_seconds)
@@ -123,6 +123,7 @@ class Driver:
         if self._connection is not None and self._connection.is_dropped():
             self._lose("HQ closed the connection.")
         self._serve_calls()
+        self._hurry_for_calls()
         action = self.sender.next_action()
         if not isinstance(action, Idle):
             self._carry_out(action)
@@ -176,6 +177,14 @@ class Driver:
             except ConnectionLost as error:
                 call.outcome.set_exception(error)
                 self._lose(str(error))
+
+    def _hurry_for_calls(self) -> None:
+        """Somebody waits for a connection: once for each call, or HQ would be hammered while it is away."""
+        while self._calls and self._calls[0].outcome.cancelled():
+            self._calls.popleft()
+        if self._calls and (self.sender.is_resting or self._calls[-1] is not self._hurried_for):
+            self._hurried_for = self._calls[-1]
+            self.sender.hurry()
 
     def _refuse_calls(self, error: Exception) -> None:
         while self._calls:

@@ -92,6 +92,11 @@ class Sender:
         return self._connected
 
     @property
+    def is_resting(self) -> bool:
+        """True between a goodbye and the next posting."""
+        return self._resting
+
+    @property
     def awaits_work(self) -> bool:
         """True where something added to the outbox can be sent at once. Any thread may ask."""
         return self.hello is not None or self._resting
@@ -163,7 +168,8 @@ class Sender:
         )
 
     def hurry(self) -> None:
-        """Cut a back-off short: somebody is waiting. Waits that HQ asked for are kept."""
+        """Connect, and cut a back-off short: somebody is waiting. Waits that HQ asked for are kept."""
+        self._resting = False
         if self._may_hurry:
             self._not_before = min(self._not_before, self._timer())
 

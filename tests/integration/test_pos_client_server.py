@@ -1,0 +1,138 @@
+"""Tills against the real server: the figures are right, the control totals balance, whatever was cut between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from inventory_server.app import Application, now_microseconds
+from inventory_server.config import Settings
+from inventory_server.store import open_store, upgrade
+from pos_client import ConnectionLost, PosClient, request_once
+from tests.support.tills import FAST, SOON, until
+
+
+class Headquarters:
+    """A server that can be stopped and started again on the same port and ledger."""
+
+    def __init__(self, folder: Path) -> None:
+        self._url = f"sqlite:///{folder / 'hq.db'}"
+        self._port = 0
+        upgrade(self._url)
+        self.start()
+
+    def start(self) -> None:
+        settings = Settings()
+        store = open_store(self._url, settings, now_microseconds)
+        self._application = Application(settings, store, [("127.0.0.1", self._port)], dev=True)
+        self._application.start()
+        address = self._application.addresses[0]
+        assert isinstance(address, tuple)
+        self._port = address[1]
+
+    def stop(self) -> None:
+        self._application.stop()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._port}"
+
+
+@pytest.fixture
+def headquarters(tmp_path: Path) -> Iterator[Headquarters]:
+    started = Headquarters(tmp_path)
+    yield started
+    started.stop()
+
+
+def open_till(headquarters: Headquarters, outbox: Path, terminal: str = "T1") -> PosClient:
+    return PosClient(headquarters.address, terminal=terminal, outbox=outbox, location="S1", pace=FAST)
+
+
+def test_a_day_of_every_kind_of_posting_balances_at_the_goodbye(headquarters: Headquarters, tmp_path: Path) -> None:
+    with open_till(headquarters, tmp_path / "till.db") as till:
+        till.receive([("milk", 100), ("ham", "2.5")])
+        sale = till.sell([("milk", 2), ("ham", "0.35")], reference="R-1")
+        till.void(till.sell([("milk", 50)]))
+        till.return_([("milk", 1)])
+        till.adjust([("milk", -3)], reason="broken")
+        till.transfer_out([("milk", 10)], to="S2")
+        till.transfer_in([("milk", 4)], from_="S2")
+        kept = till.reserve([("milk", 6)])
+        till.release([("milk", 2)], reservation=kept.id)
+        till.sell([("milk", 4)], reservation=kept.id)
+        till.count([("ham", 2)])
+        last = till.sell([("ham", "0.5")])
+        assert last.wait(SOON).status == "posted"
+        levels = {item.sku: item for item in till.stock(["milk", "ham"], locations=["S1"]).items}
+        assert (levels["milk"].on_hand, levels["milk"].reserved) == (86, 0)
+        assert str(levels["ham"].on_hand) == "1.5"
+        assert [entry.reference for entry in till.history("ham").entries].count("R-1") == 1
+        assert till.posting(sale.id).status == "posted"
+        goodbye = till.bye(timeout=SOON)
+        assert (goodbye.status, goodbye.missing) == ("balanced", [])
+    asked = request_once(headquarters.address, "stock", {"sku": "milk", "location": "S1"}, terminal="office")
+    assert asked["items"][0]["on_hand"] == 86
+
+
+def test_a_server_that_is_restarted_in_the_middle_of_the_day_misses_nothing(
+    headquarters: Headquarters, tmp_path: Path
+) -> None:
+    with open_till(headquarters, tmp_path / "till.db") as till:
+        for part in range(4):
+            for _ in range(40):
+                till.sell([("milk", 1)])
+            if part % 2:
+                headquarters.stop()
+                headquarters.start()
+        assert till.bye(timeout=SOON).status == "balanced"
+        assert till.stock(["milk"], locations=["S1"]).items[0].on_hand == -160
+
+
+def test_one_id_with_two_contents_is_parked_and_reported(headquarters: Headquarters, tmp_path: Path) -> None:
+    shared = UUID("01920000-0000-7000-8000-000000000001")
+    with (
+        open_till(headquarters, tmp_path / "a.db", "A") as first,
+        open_till(headquarters, tmp_path / "b.db", "B") as other,
+    ):
+        assert first.sell([("milk", 1)], id=shared).wait(SOON).status == "posted"
+        result = other.sell([("milk", 2)], id=shared).wait(SOON)
+        assert result.status == "conflict"
+        assert [parked.id for parked in other.outbox.parked()] == [shared]
+        assert other.bye(timeout=SOON).status == "balanced"
+
+
+def test_the_image_of_a_till_restored_on_new_hardware_sends_the_same_ids_in_a_new_lineage(
+    headquarters: Headquarters, tmp_path: Path
+) -> None:
+    image = tmp_path / "image.db"
+    with open_till(headquarters, image) as till:
+        till.sell([("milk", 1)]).wait(SOON)
+    saved = image.read_bytes()
+    with open_till(headquarters, image) as till:
+        till.sell([("milk", 1)]).wait(SOON)
+        lineage = till.outbox.lineage
+    for suffix in ("", "-wal", "-shm"):
+        image.with_name(image.name + suffix).unlink(missing_ok=True)
+    image.write_bytes(saved)
+    with open_till(headquarters, image) as till:
+        assert till.sell([("milk", 1)]).wait(SOON).status == "posted"
+        assert till.outbox.lineage != lineage
+        assert till.stock(["milk"], locations=["S1"]).items[0].on_hand == -3
+        assert till.bye(timeout=SOON).status == "balanced"
+
+
+def test_while_the_server_is_stopped_asking_says_so_and_selling_goes_on(
+    headquarters: Headquarters, tmp_path: Path
+) -> None:
+    with open_till(headquarters, tmp_path / "till.db") as till:
+        headquarters.stop()
+        with pytest.raises(ConnectionLost):
+            till.stock(["milk"], timeout=0.3)
+        sold = till.sell([("milk", 1)])
+        headquarters.start()
+        assert sold.wait(SOON).status == "posted"
+        until(lambda: till.status().connected)
