@@ -230,7 +230,7 @@ class PosClient:
     @property
     def pending(self) -> int:
         """How many postings HQ has not answered yet."""
-        return self.outbox.counts().pending
+        return self.outbox.pending
 
     def status(self) -> Status:
         """How the till stands."""

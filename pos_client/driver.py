@@ -21,6 +21,8 @@ POLL_SECONDS = 0.5
 """How soon an idle sender notices what another process has sold, or that it may send itself."""
 MISHAP_SECONDS = 5.0
 """How long the thread rests after something that should not happen."""
+STOP_SECONDS = 2.0
+"""How long stopping waits for the thread."""
 
 Job = Callable[[Connection, float], Any]
 """Something to do on the till's connection, within so many seconds."""
@@ -80,7 +82,7 @@ class Driver:
         self._wake.set()
         if (connection := self._connection) is not None:
             connection.interrupt()
-        self._thread.join(self._connect_seconds + 1)
+        self._thread.join(STOP_SECONDS)  # past it the thread only waits for a connection that it will not use
 
     def wake(self) -> None:
         """There is something new in the outbox."""

@@ -85,7 +85,7 @@ class Outbox:
         keep_done: int = KEEP_DONE,
         open_file: Callable[[Path, float], OutboxFile] = OutboxFile,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).resolve()  # the locks must be the same whatever the file is called
         self._clock = clock
         self._ids = ids or Uuid7(clock, random.SystemRandom())
         self._keep_done = max(1, keep_done)  # the newest row stays: places are never used twice
@@ -243,6 +243,13 @@ class Outbox:
         return lineage
 
     # ------------------------------------------------------------------ looking and mending
+
+    @property
+    def pending(self) -> int:
+        """How many postings wait for HQ's answer."""
+        with self._file.read() as db:
+            count: int = db.execute("SELECT count(*) FROM posting WHERE state = 'pending'").fetchone()[0]
+        return count
 
     def counts(self) -> Counts:
         """How many rows are in which state."""

@@ -117,11 +117,15 @@ class OutboxFile:
         # Guards the connection: one statement or transaction at a time, across all threads of the process.
         self._lock = threading.Lock()
         self._writing = FileLock(path.with_name(path.name + ".write-lock"))
-        with self._exclusive():
-            try:
+        try:
+            with self._exclusive():
                 self._connection = self._open()
-            except sqlite3.Error as error:
-                raise refused(path, error) from error
+        except sqlite3.Error as error:
+            self._writing.close()
+            raise refused(path, error) from error
+        except BaseException:
+            self._writing.close()
+            raise
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -133,6 +137,7 @@ class OutboxFile:
             if _pragma(connection, "user_version") == 0:
                 script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
                 connection.executescript(script)
+            _sync_folder(self.path)
         except BaseException:
             connection.close()
             raise
@@ -215,6 +220,18 @@ class OutboxFile:
         with self._lock, self._exclusive():
             self._connection.close()
         self._writing.close()
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names of the file and of its log durable: SQLite syncs only what is in them."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise OutboxError(f"The folder of the outbox {path} cannot be synced: check the disk ({error}).") from error
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:

@@ -253,7 +253,7 @@ class Sender:
         self._disconnect()
         if posting:
             self._died(reason)
-        else:
+        elif self._may_hurry or self._timer() >= self._not_before:  # a wait that HQ asked for is not cut short
             self._back_off(reason)
 
     def on_bye(self) -> None:

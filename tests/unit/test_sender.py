@@ -227,6 +227,18 @@ def test_a_refused_post_waits_as_the_rules_say_and_parks_nothing(
     assert sent(desk.post()) == ids(1, 2)
 
 
+def test_a_server_that_closes_after_draining_is_still_given_the_time_it_asked_for(desk: Desk) -> None:
+    desk.sell(1)
+    desk.connect()
+    desk.post()
+    desk.sender.on_error(RequestError(ErrorCode.draining, "going down", retry_after_ms=5_000))
+    desk.sender.on_lost("HQ closed the connection.")
+    action = desk.next()
+    assert isinstance(action, Idle)
+    assert action.until - desk.now >= 5 * SECOND
+    assert isinstance(desk.later(), Connect)
+
+
 @pytest.mark.parametrize("code", list(ErrorCode))
 def test_a_refused_hello_or_ping_loses_and_parks_nothing(desk: Desk, code: ErrorCode) -> None:
     desk.sell(1)
