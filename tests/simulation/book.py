@@ -1,0 +1,83 @@
+"""What is known outside of the system under test: what was created, promised to a cashier, and answered by HQ."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from pos_client.messages import Body, PostingResult, Role
+from tests.simulation.world import Violation
+
+
+@dataclass(slots=True)
+class Created:
+    """A posting as its device made it. `location` is where it takes effect, `refusals` what HQ may say to it."""
+
+    id: UUID
+    raw: bytes
+    body: Body | None
+    occurred_at: int
+    lines: list[tuple[str, int]]
+    terminal: str
+    role: Role
+    location: str
+    location_named: bool
+    refusals: frozenset[str] = frozenset()
+    poisoned: bool = False
+    reused: bool = False  # its id is another posting's, by the fault of its program
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.digest = hashlib.sha256(self.raw).digest()
+
+
+@dataclass(slots=True)
+class StockSeen:
+    """What a reader was told: (location, sku) to (on_hand, in_transit), as of a position."""
+
+    position: int
+    levels: dict[tuple[str, str], tuple[int, int]]
+
+
+class Book:
+    """Keeps record, and notices at once where two answers do not agree (P6)."""
+
+    def __init__(self) -> None:
+        self.created: dict[UUID, list[Created]] = {}
+        self.promised: set[UUID] = set()
+        self.answers: dict[tuple[UUID, bytes], list[PostingResult]] = {}
+        self.seen: list[StockSeen] = []
+
+    def create(self, posting: Created) -> None:
+        """A device made a posting; whether it was stored is another question."""
+        self.created.setdefault(posting.id, []).append(posting)
+
+    def find(self, posting_id: UUID, digest: bytes) -> Created | None:
+        """What was created under an id with this content."""
+        return next((made for made in self.created.get(posting_id, ()) if made.digest == digest), None)
+
+    def disk_lost(self, kept: set[UUID], gone: set[UUID]) -> None:
+        """A disk with `gone` on it was lost; what is not `kept` elsewhere, nobody can be expected to deliver."""
+        self.promised -= gone - kept
+
+    def read(self, sent: Iterable[tuple[UUID, bytes]], results: Iterable[PostingResult]) -> None:
+        """A device has read HQ's answers about the postings it sent."""
+        for (posting_id, raw), result in zip(sent, results, strict=True):
+            before = self.answers.setdefault((posting_id, hashlib.sha256(raw).digest()), [])
+            if before:
+                _agree(before, result)
+            before.append(result)
+
+
+def _agree(before: list[PostingResult], result: PostingResult) -> None:
+    """All answers about one id and content say the same, and `posted` is said once."""
+    first, done = before[0], ("posted", "duplicate")
+    if first.status in done and result.status in done:
+        same = (first.position, first.recorded_at, first.flags) == (result.position, result.recorded_at, result.flags)
+        same &= result.status == "duplicate" or all(earlier.status == "duplicate" for earlier in before)
+    else:
+        same = (first.status, first.code, first.reason) == (result.status, result.code, result.reason)
+    if not same:
+        raise Violation("P6", f"{first.id}: answered {first}, then {result}")

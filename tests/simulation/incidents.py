@@ -1,0 +1,124 @@
+"""What befalls a chain of shops once in a while: copied, restored and lost disks, long silences, wrong clocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from tests.simulation.disk import Disk
+from tests.simulation.till import Device
+from tests.simulation.world import DAY, HOUR, MINUTE, SECOND
+
+if TYPE_CHECKING:
+    from tests.simulation.run import Run
+
+STORM = (2 * SECOND, 4 * MINUTE)
+
+
+def plan(run: Run) -> None:
+    """Draw from the seed what will happen in this run, and when."""
+    random = run.world.random
+    for chance, what, incident in (
+        (0.25, "clone", _clone),
+        (0.25, "restore", _restore),
+        (0.15, "wipe", _wipe),
+        (0.15, "move the outbox", _move),
+        (0.35, "long silence", _long_silence),
+        (0.3, "clock jump", _clock_jump),
+        (0.3, "hq terminates", _terminate),
+        (0.3, "hq is killed", _kill),
+        (0.3, "till is killed", _kill_till),
+        (0.1, "id used twice", _reuse_id),
+    ):
+        if random.random() < chance:
+            run.plan(run.world.between(STORM), what, incident, run)
+
+
+def _device(run: Run, role: str | None = "till") -> Device:
+    return run.world.random.choice([each for each in run.devices if role in (None, each.role)])
+
+
+def _clone(run: Run) -> None:
+    """A disk is copied into a second device: two devices, one identity."""
+    original = _device(run)
+    run.world.reached("clone")
+    original.unbalanced = True
+    run.add_device(f"{original.name}'s clone", original.terminal, original.role, original.home, original.disk.copy())
+
+
+def _move(run: Run) -> None:
+    """An outbox is copied to a device with a name of its own: the same ids from two terminals."""
+    original = _device(run)
+    other = run.spare_terminal(original.home)
+    if other is not None:
+        run.world.reached("outbox moved to another terminal")
+        run.add_device(f"{other} for {original.name}", other, "till", original.home, original.disk.copy())
+
+
+def _restore(run: Run) -> None:
+    """An image of a disk is taken, and put back later: what was sold in between is gone from it."""
+    device = _device(run)
+    image = device.disk.copy()
+    run.plan(run.world.between((SECOND, 5 * MINUTE)), "image comes back", _put_back, run, device, image)
+
+
+def _put_back(run: Run, device: Device, image: Disk) -> None:
+    run.world.reached("old image restored")
+    device.unbalanced = True
+    _replace(run, device, image)
+
+
+def _wipe(run: Run) -> None:
+    """A disk dies and is replaced by an empty one."""
+    run.world.reached("outbox wiped")
+    _replace(run, _device(run), Disk())
+
+
+def _replace(run: Run, device: Device, disk: Disk) -> None:
+    gone = _ids(device.disk)
+    device.swap_disk(disk)
+    kept: set[UUID] = set().union(*(_ids(each.disk) for each in run.devices))
+    run.book.disk_lost(kept, gone)
+
+
+def _ids(disk: Disk) -> set[UUID]:
+    return {UUID(bytes=row[0]) for row in disk.query("SELECT id FROM posting")}
+
+
+def _long_silence(run: Run) -> None:
+    """A device is cut off for hours or days, and goes on selling."""
+    device = _device(run, None)
+    run.world.reached("long silence")
+    device.set_offline(True)
+    silence = run.world.between((10 * MINUTE, 6 * HOUR) if run.world.happens(0.5) else (DAY, 5 * DAY))
+    run.plan(silence, f"{device.name} is back", device.set_offline, False)
+    for _ in range(run.world.between((1, 3))):
+        run.plan(run.world.between((0, silence)), f"{device.name} sells offline", run.sell, device)
+
+
+def _clock_jump(run: Run) -> None:
+    """Somebody sets a device's clock, or a battery dies: 1970."""
+    device = _device(run, None)
+    run.world.reached("clock jump")
+    if run.world.happens(0.1):
+        device.skew = -run.world.now
+    else:
+        device.skew += run.world.between((-HOUR, HOUR) if run.world.happens(0.7) else (-200 * DAY, 30 * DAY))
+
+
+def _terminate(run: Run) -> None:
+    run.hq.drain()
+
+
+def _kill(run: Run) -> None:
+    if run.hq.up:
+        run.hq.crash("at any time")
+
+
+def _kill_till(run: Run) -> None:
+    _device(run, None).crash("at any time")
+
+
+def _reuse_id(run: Run) -> None:
+    device = _device(run)
+    device.sell(lambda _: run.trade.reused_id(device.terminal, device.role, device.home, device.clock()))
