@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.store import engine, history, stock
-from inventory_server.store.engine import StoreError, StoreInUse, sqlite_path
+from inventory_server.store import engine, history, schema, stock
+from inventory_server.store.engine import StoreError, StoreInUse, existing_path, sqlite_path
 from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
@@ -33,24 +34,22 @@ class Store:
     def __init__(
         self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None
     ) -> None:
-        path = sqlite_path(url)
-        if not path.exists():
-            raise StoreError(f"There is no database {path}; make one with: inventory-server db upgrade --db {url}")
+        path = existing_path(url)
         self._settings = settings
         self._clock = clock
-        self._lock = engine.WriterLock(path)
-        try:
-            with engine.explained(path):
-                self._writing = engine.writing_engine(path)
-                with self._writing.connect() as connection:
-                    engine.assert_pragmas(connection)
-                    engine.assert_schema(connection, path)
-                self._reading = engine.reading_engine(path)
-                self._writer = Writer(self._writing, Ledger(settings, clock), settings, on_fatal)
-                self._writer.start()
-        except BaseException:
-            self._lock.release()
-            raise
+        with ExitStack() as opened, engine.explained(path):
+            opened.callback(engine.WriterLock(path).release)
+            writing = engine.writing_engine(path)
+            opened.callback(writing.dispose)
+            with writing.connect() as connection:
+                engine.assert_pragmas(connection)
+                schema.assert_schema(connection, path)
+                schema.assert_writable(connection)
+            self._reading = engine.reading_engine(path)
+            opened.callback(self._reading.dispose)
+            self._writer = Writer(writing, Ledger(settings, clock), settings, on_fatal)
+            self._writer.start()
+            self._opened = opened.pop_all()
 
     def perform(self, work: Work) -> Outcome:
         """Carry out one piece of work and return its outcome; writes only once they are durable.
@@ -74,9 +73,7 @@ class Store:
     def close(self) -> None:
         """Commit what waits, then let go of the database."""
         self._writer.close()
-        self._reading.dispose()
-        self._writing.dispose()
-        self._lock.release()
+        self._opened.close()
 
 
 def open_store(
@@ -91,30 +88,22 @@ def open_store(
 
 def read_store(url: str, question: Callable[[Connection], Any]) -> Any:
     """Ask a ledger something, in one snapshot, whether or not a server is running on it."""
-    path = sqlite_path(url)
-    if not path.exists():
-        raise StoreError(f"There is no database {path}; make one with: inventory-server db upgrade --db {url}")
-    with engine.explained(path):
+    path = existing_path(url)
+    with engine.explained(path), ExitStack() as opened:
         reading = engine.reading_engine(path)
-        try:
-            with reading.begin() as connection:
-                engine.assert_schema(connection, path)
-                return question(connection)
-        finally:
-            reading.dispose()
+        opened.callback(reading.dispose)
+        with reading.begin() as connection:
+            schema.assert_schema(connection, path)
+            return question(connection)
 
 
 def upgrade(url: str) -> None:
     """Make the database, or bring its schema to what this program needs; no server may be running on it."""
     path = sqlite_path(url)
-    lock = engine.WriterLock(path)
-    try:
-        with engine.explained(path):
-            writing = engine.writing_engine(path)
-            try:
-                with writing.begin() as connection:
-                    engine.upgrade_schema(connection)
-            finally:
-                writing.dispose()
-    finally:
-        lock.release()
+    with engine.explained(path), ExitStack() as opened:
+        opened.callback(engine.WriterLock(path).release)
+        writing = engine.writing_engine(path)
+        opened.callback(writing.dispose)
+        with writing.begin() as connection:
+            engine.assert_pragmas(connection)
+            schema.upgrade_schema(connection, path)

@@ -9,18 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-import alembic.command
-import alembic.config
-from alembic.autogenerate import compare_metadata
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from inventory_server.resources import schema_path
-from inventory_server.store.tables import metadata
 from pos_client.errors import TillwireError
 
 READERS_MAX = 8
@@ -48,11 +42,28 @@ def sqlite_path(url: str) -> Path:
         parsed = make_url(url)
     except ArgumentError as error:
         raise StoreError(f"{url!r} is no database URL; expected something like sqlite:///tillwire.db.") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
+    database = parsed.database
+    if parsed.get_backend_name() != "sqlite" or not database or database == ":memory:" or "\0" in database:
         raise StoreError(
             f"Cannot keep a ledger in {parsed.render_as_string()!r}; expected a file, as in sqlite:///tillwire.db."
         )
-    return Path(parsed.database)
+    if "?" in url:
+        raise StoreError(f"{url!r} has options after its ?, and a ledger takes none; write %3F for a ? in a name.")
+    return Path(database)
+
+
+def existing_path(url: str) -> Path:
+    """The file of an SQLite `url`, which must be there."""
+    path = sqlite_path(url)
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise StoreError(
+            f"There is no database {path}; make one with: inventory-server db upgrade --db {url}"
+        ) from error
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}; check the path and the access rights.") from error
+    return path
 
 
 @contextmanager
@@ -62,7 +73,8 @@ def explained(path: Path) -> Iterator[None]:
         yield
     except DBAPIError as error:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        raise StoreError(f"{path}: {_ADVICE.get(code) or error.orig}") from error
+        advice = _ADVICE.get(code) or f"cannot be used ({error.orig}); restore a backup or install a newer SQLite."
+        raise StoreError(f"{path} {advice}") from error
 
 
 _ADVICE = {
@@ -102,7 +114,9 @@ def writing_engine(path: Path) -> Engine:
     SQLite before 3.51.3 can corrupt a WAL database when two connections write or checkpoint at once.
     """
     engine = create_engine(
-        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False, "isolation_level": None}
+        URL.create("sqlite", database=str(path)),
+        poolclass=StaticPool,
+        connect_args={"check_same_thread": False, "isolation_level": None},
     )
 
     @event.listens_for(engine, "connect")
@@ -123,7 +137,7 @@ def writing_engine(path: Path) -> Engine:
 def reading_engine(path: Path) -> Engine:
     """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
     engine = create_engine(
-        f"sqlite:///file:{path}?mode=ro&uri=true",
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}),
         poolclass=QueuePool,
         pool_size=READERS_MAX,
         max_overflow=0,
@@ -147,37 +161,3 @@ def assert_pragmas(connection: Connection) -> None:
         got = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
         if got != wanted:
             raise StoreError(f"PRAGMA {name} is {got!r} where {wanted!r} is needed; move the database to a local disk.")
-
-
-def _alembic(connection: Connection | None = None) -> alembic.config.Config:
-    config = alembic.config.Config()
-    config.set_main_option("script_location", str(schema_path("migrations")).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
-
-
-def upgrade_schema(connection: Connection) -> None:
-    """Bring the schema to what this program needs."""
-    alembic.command.upgrade(_alembic(connection), "head")
-
-
-def assert_schema(connection: Connection, path: Path) -> None:
-    """Refuse a schema that is older, newer or altered."""
-    scripts = ScriptDirectory.from_config(_alembic())
-    context = MigrationContext.configure(connection)
-    current, head = context.get_current_revision(), scripts.get_current_head()
-    if current is None:
-        raise StoreError(f"{path} holds no ledger yet; run: inventory-server db upgrade --db sqlite:///{path}")
-    if current != head:
-        known = {script.revision for script in scripts.walk_revisions()}
-        if current not in known:
-            raise StoreError(f"{path} was made by a newer Tillwire (schema {current}); install that version.")
-        raise StoreError(f"{path} has schema {current}, this program needs {head}; run: inventory-server db upgrade")
-    if differences := compare_metadata(context, metadata):
-        raise StoreError(f"{path} was altered by hand ({_first(differences)}); restore it or undo the change.")
-
-
-def _first(differences: list[Any]) -> str:
-    found = differences[0]
-    operation, *what = found[0] if isinstance(found, list) else found
-    return f"{operation}: {', '.join(str(part) for part in what if part is not None)}"[:200]

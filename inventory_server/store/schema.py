@@ -1,0 +1,96 @@
+"""The schema of a ledger: made and brought up to date by Alembic, and checked before anything relies on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import alembic.command
+import alembic.config
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, select
+
+from inventory_server.resources import schema_path
+from inventory_server.store import tables as t
+from inventory_server.store.engine import StoreError
+
+
+def upgrade_schema(connection: Connection, path: Path) -> None:
+    """Make the tables, or bring them to what this program needs; StoreError where they are not ours to touch."""
+    current = _revision(connection, path)
+    if current is not None:
+        _assert_known(current, path)
+    elif others := inspect(connection).get_table_names():
+        raise StoreError(f"{path} holds tables of another program ({', '.join(others)[:80]}); name another file.")
+    alembic.command.upgrade(_alembic(connection), "head")
+    assert_schema(connection, path)
+
+
+def assert_schema(connection: Connection, path: Path) -> None:
+    """Refuse a schema that is older, newer or altered."""
+    current, head = _revision(connection, path), _scripts().get_current_head()
+    if current is None:
+        raise StoreError(f"{path} holds no ledger yet; run: inventory-server db upgrade --db sqlite:///{path}")
+    if current != head:
+        _assert_known(current, path)
+        raise StoreError(
+            f"{path} has schema {current}, this program needs {head}; "
+            f"run: inventory-server db upgrade --db sqlite:///{path}"
+        )
+    if difference := _difference(connection):
+        raise _altered(path, difference)
+
+
+def assert_writable(connection: Connection) -> None:
+    """Have SQLite refuse now what it would refuse at the first posting; the caller rolls back."""
+    connection.execute(t.ledger.update().values(position=t.ledger.c.position))
+
+
+def _altered(path: Path, difference: str) -> StoreError:
+    return StoreError(f"{path} was altered by hand ({difference[:200]}); undo that, or restore a backup.")
+
+
+def _revision(connection: Connection, path: Path) -> str | None:
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if len(heads) > 1:
+        raise _altered(path, f"it says it has the schemas {', '.join(heads)}")
+    return heads[0] if heads else None
+
+
+def _assert_known(current: str, path: Path) -> None:
+    if current not in {script.revision for script in _scripts().walk_revisions()}:
+        raise StoreError(f"{path} was made by a newer Tillwire (schema {current}); install that version.")
+
+
+def _difference(connection: Connection) -> str | None:
+    """The first difference between the schema found and the one needed, in words."""
+    if differences := compare_metadata(MigrationContext.configure(connection), t.metadata):
+        return _in_words(differences[0])
+    keys = inspect(connection).get_multi_pk_constraint()
+    for table in t.metadata.sorted_tables:
+        needed = [column.name for column in table.primary_key.columns]
+        if keys[None, table.name]["constrained_columns"] != needed:
+            return f"the primary key of {table.name} is not {', '.join(needed)}"
+    trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
+    if trigger is not None:
+        return f"trigger {trigger}"
+    return None if connection.execute(select(t.ledger.c.book)).one_or_none() else "the row of ledger is not there"
+
+
+def _in_words(difference: Any) -> str:
+    operation, *what = difference[0] if isinstance(difference, list) else difference
+    names = [str(getattr(part, "name", part)) for part in what if isinstance(part, str) or hasattr(part, "name")]
+    return f"{operation}: {', '.join(names)}"
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
+
+
+def _alembic(connection: Connection | None = None) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(schema_path("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,355 @@
+"""A database that cannot be used is refused in one sentence that says what to do, and is left as it was."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from inventory_server.config import Settings
+from inventory_server.resources import schema_path
+from inventory_server.store import StoreError, StoreInUse, engine, open_store, read_store, schema, upgrade
+from inventory_server.store.proof import prove
+from tests.support.ledgers import Clock, Till, body, level, opened, url_of
+
+
+def open_(url: str) -> None:
+    open_store(url, Settings(), Clock()).close()
+
+
+def verify(url: str) -> None:
+    assert read_store(url, prove).holds
+
+
+DOORS: dict[str, Callable[[str], None]] = {"open": open_, "read": verify, "upgrade": upgrade}
+USES = [open_, verify]
+
+
+def refusal(door: Callable[[str], None], url: str) -> str:
+    """What `door` says of the database; it must be one sentence that names it."""
+    with pytest.raises(StoreError) as caught:
+        door(url)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "Traceback" not in message
+    return message
+
+
+@pytest.fixture(scope="module")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("empty") / "empty.db"
+    upgrade(url_of(path))
+    return path
+
+
+@pytest.fixture
+def path(empty: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(empty, tmp_path / "ledger.db"))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 20)
+
+
+def alter(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+# ---------------------------------------------------------------------------------- what is not there
+
+
+@pytest.mark.parametrize("door", USES)
+@pytest.mark.parametrize("name", ["none.db", "nowhere/none.db", "ledger.db/none.db"])
+def test_a_missing_database_names_the_command_that_makes_it(path: Path, door: Callable[[str], None], name: str) -> None:
+    url = url_of(path.parent / name)
+    assert refusal(door, url).endswith(f"make one with: inventory-server db upgrade --db {url}")
+    assert sorted(os.listdir(path.parent)) == ["ledger.db"]
+
+
+def test_upgrade_makes_no_folders(tmp_path: Path) -> None:
+    assert "No such file or directory; check the path" in refusal(upgrade, url_of(tmp_path / "nowhere" / "none.db"))
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("", "'' is no database URL; expected something like sqlite:///tillwire.db."),
+        ("tillwire.db", "'tillwire.db' is no database URL; expected something like sqlite:///tillwire.db."),
+        ("sqlite://", "Cannot keep a ledger in 'sqlite://'; expected a file, as in sqlite:///tillwire.db."),
+        ("sqlite:///:memory:", "expected a file, as in sqlite:///tillwire.db."),
+        ("sqlite:///a\0b.db", "expected a file, as in sqlite:///tillwire.db."),
+        ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro' has options after its ?"),
+        ("sqlite:///what?.db", "write %3F for a ? in a name."),
+        ("postgresql://me:secret@hq/stock", "Cannot keep a ledger in 'postgresql://me:***@hq/stock'"),
+        ("nosuchdb://hq/stock", "Cannot keep a ledger in 'nosuchdb://hq/stock'"),
+    ],
+)
+def test_a_wrong_url_is_refused(door: Callable[[str], None], url: str, expected: str) -> None:
+    assert expected in refusal(door, url)
+
+
+@pytest.mark.parametrize("name", ["a b.db", "50%25.db", "%3F#&=;.db", "ü€.db", "it's.db", "mode=ro&uri=true.db"])
+def test_any_file_name_can_be_used(tmp_path: Path, name: str) -> None:
+    url = url_of(tmp_path / name)
+    for door in (upgrade, open_, verify):
+        door(url)
+    beside = {name.removesuffix(end) for name in os.listdir(tmp_path) for end in ("-wal", "-shm", ".lock")}
+    assert len([name for name in beside if name.endswith(".db")]) == 1
+
+
+# ---------------------------------------------------------------------------------- what is no ledger
+
+
+def _text(path: Path) -> None:
+    path.write_text("sku,quantity\n" * 100)
+
+
+def _bytes(at: int, *values: int) -> Callable[[Path], None]:
+    def damage(path: Path) -> None:
+        content = bytearray(path.read_bytes())
+        content[at : at + len(values)] = bytes(values)
+        path.write_bytes(content)
+
+    return damage
+
+
+def _cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+DAMAGES = {
+    "text": (_text, "is not an SQLite database; name another file or restore a backup."),
+    "magic": (_bytes(0, *b"XQLite"), "is not an SQLite database; name another file or restore a backup."),
+    "page size": (_bytes(16, 3, 3), "is not an SQLite database; name another file or restore a backup."),
+    "schema format": (_bytes(44, 0, 0, 0, 9), "cannot be used (unsupported file format); restore a backup"),
+    "cut off": (_cut, "is damaged; restore the last backup and let the tills send again."),
+    "folder": (_folder, "cannot be"),
+}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(("damage", "expected"), DAMAGES.values(), ids=DAMAGES)
+def test_a_file_that_is_no_database_is_refused(
+    path: Path, door: Callable[[str], None], damage: Callable[[Path], None], expected: str
+) -> None:
+    damage(path)
+    assert f"{path} {expected}" in refusal(door, url_of(path))
+
+
+@pytest.mark.parametrize("door", USES)
+def test_an_empty_file_is_no_ledger_yet(tmp_path: Path, door: Callable[[str], None]) -> None:
+    path = tmp_path / "empty.db"
+    path.touch()
+    assert (
+        refusal(door, url_of(path))
+        == f"{path} holds no ledger yet; run: inventory-server db upgrade --db {url_of(path)}"
+    )
+
+
+def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    alter(path, "CREATE TABLE outbox (id)")
+    assert "holds tables of another program (outbox); name another file." in refusal(upgrade, url_of(path))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("outbox",)]
+
+
+# ---------------------------------------------------------------------------------- what is another ledger
+
+ALTERED = "was altered by hand"
+ALTERATIONS = {
+    "unique index dropped": (["DROP INDEX ix_posting_id"], f"{ALTERED} (add_index: ix_posting_id)"),
+    "index no longer unique": (
+        ["DROP INDEX ix_posting_id", "CREATE INDEX ix_posting_id ON posting (id)"],
+        f"{ALTERED} (remove_index: ix_posting_id)",
+    ),
+    "column added": (["ALTER TABLE posting ADD COLUMN note TEXT"], f"{ALTERED} (remove_column: posting, note)"),
+    "column dropped": (["ALTER TABLE posting DROP COLUMN reference"], f"{ALTERED} (add_column: posting, reference)"),
+    "table dropped": (["DROP TABLE void"], f"{ALTERED} (add_table: void)"),
+    "table added": (["CREATE TABLE mine (a)"], f"{ALTERED} (remove_table: mine)"),
+    "key dropped": (
+        [
+            "DROP TABLE void",
+            (
+                "CREATE TABLE void (voids BLOB NOT NULL, position BIGINT NOT NULL, "
+                "occurred_at BIGINT NOT NULL, location TEXT)"
+            ),
+        ],
+        f"{ALTERED} (the primary key of void is not voids)",
+    ),
+    "trigger": (
+        ["CREATE TRIGGER mine AFTER INSERT ON posting BEGIN DELETE FROM level; END"],
+        f"{ALTERED} (trigger mine)",
+    ),
+    "head gone": (["DELETE FROM ledger"], f"{ALTERED} (the row of ledger is not there)"),
+    "two versions": (["INSERT INTO alembic_version VALUES ('0000')"], f"{ALTERED} (it says it has the schemas"),
+    "strange version table": (
+        ["DROP TABLE alembic_version", "CREATE TABLE alembic_version (a)"],
+        "cannot be used (no such",
+    ),
+    "newer": (
+        ["UPDATE alembic_version SET version_num = '9999'"],
+        "was made by a newer Tillwire (schema 9999); install that version.",
+    ),
+}
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@pytest.mark.parametrize(("statements", "expected"), ALTERATIONS.values(), ids=ALTERATIONS)
+def test_another_schema_is_refused(
+    path: Path, door: Callable[[str], None], statements: list[str], expected: str
+) -> None:
+    alter(path, *statements)
+    before = path.read_bytes()
+    assert f"{path} {expected}" in refusal(door, url_of(path))
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("door", USES)
+def test_an_older_schema_names_the_command_that_upgrades_it(
+    path: Path, door: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    add_a_migration(tmp_path, monkeypatch)
+    assert refusal(door, url_of(path)) == (
+        f"{path} has schema 0001, this program needs 0002; run: inventory-server db upgrade --db {url_of(path)}"
+    )
+
+
+def test_an_upgrade_that_fails_half_way_changes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    add_a_migration(tmp_path, monkeypatch)
+    before = contents(path)
+    with pytest.raises(RuntimeError, match="half way"):
+        upgrade(url_of(path))
+    assert contents(path) == before
+
+
+def contents(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def add_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
+    (folder / "versions" / "0002_next.py").write_text(
+        "from alembic import op\n\n"
+        'revision, down_revision = "0002", "0001"\n\n\n'
+        "def upgrade() -> None:\n"
+        '    op.execute("CREATE TABLE half (a)")\n'
+        '    op.execute("DELETE FROM ledger")\n'
+        '    raise RuntimeError("half way")\n'
+    )
+    monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
+
+
+# ---------------------------------------------------------------------------------- what is taken, or not ours to write
+
+
+@pytest.mark.parametrize("door", [open_, upgrade])
+def test_a_ledger_has_one_server(path: Path, door: Callable[[str], None]) -> None:
+    with opened(path):
+        with pytest.raises(StoreInUse, match="is in use by a running server; stop it first"):
+            door(url_of(path))
+        verify(url_of(path))
+    door(url_of(path))
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_a_database_that_another_program_holds_is_refused(path: Path, door: Callable[[str], None]) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("BEGIN EXCLUSIVE")
+        assert refusal(door, url_of(path)) == f"{path} is locked by another program; end that program and try again."
+    door(url_of(path))
+
+
+@contextmanager
+def without_rights() -> Iterator[None]:
+    """Root may do anything, so let go of that for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def public(empty: Path) -> Iterator[Path]:
+    """A ledger in a folder that everybody can reach."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(shutil.copy(empty, folder))
+        path.chmod(0o666)
+        path.parent.chmod(0o777)
+        yield path
+        path.parent.chmod(0o777)
+
+
+def test_a_read_only_file_is_refused_before_any_till_connects(public: Path) -> None:
+    public.chmod(0o444)
+    with without_rights():
+        said = refusal(open_, url_of(public))
+        verify(url_of(public))
+    assert said == f"{public} is read-only; give this user write access to the file and its folder."
+
+
+@pytest.mark.parametrize("door", [open_, upgrade])
+def test_a_read_only_folder_is_refused(public: Path, door: Callable[[str], None]) -> None:
+    public.parent.chmod(0o555)
+    with without_rights():
+        assert "Permission denied; check the path and the access rights." in refusal(door, url_of(public))
+
+
+@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+def test_a_folder_that_may_not_be_entered_is_refused(public: Path, door: Callable[[str], None]) -> None:
+    public.parent.chmod(0)
+    with without_rights():
+        assert "Permission denied; check the path and the access rights." in refusal(door, url_of(public))
+
+
+def test_what_may_be_read_by_nobody_is_refused(public: Path) -> None:
+    public.chmod(0)
+    with without_rights():
+        assert "cannot be opened; check the path and the access rights" in refusal(verify, url_of(public))
+    assert stat.S_IMODE(public.stat().st_mode) == 0
+
+
+# ---------------------------------------------------------------------------------- weak settings
+
+
+def test_settings_that_could_lose_an_answered_posting_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without shared memory, say, leaves SQLite without its write-ahead log."""
+    monkeypatch.setattr(engine, "writing_engine", engine.reading_engine)
+    alter(path, "PRAGMA journal_mode = DELETE")
+    for door in (open_, upgrade):
+        assert refusal(door, url_of(path)) == (
+            "PRAGMA journal_mode is 'delete' where 'wal' is needed; move the database to a local disk."
+        )
+
+
+def test_a_refused_database_can_be_opened_once_it_is_mended(path: Path) -> None:
+    alter(path, "DROP INDEX ix_posting_id")
+    refusal(open_, url_of(path))
+    alter(path, "CREATE UNIQUE INDEX ix_posting_id ON posting (id)")
+    with opened(path) as store:
+        Till(store).posts(body("sale", ("a", 1)))
+        assert level(store).on_hand == -1
