@@ -20,7 +20,6 @@ class Line(msgspec.Struct, omit_defaults=True):
 
     what: str
     id: UUID
-    reference: str = ""
     body: str = ""
     status: str = ""
 
@@ -43,8 +42,10 @@ class Account:
     """All that has been claimed so far, read from several journals that still grow."""
 
     def __init__(self) -> None:
-        self.intents: dict[UUID, Line] = {}
-        self.bodies: dict[UUID, set[str]] = {}
+        self.baskets: dict[str, UUID] = {}
+        """The id of every posting that was ever begun, by its bytes, which differ from basket to basket."""
+        self.refused: set[str] = set()
+        """Bytes that HQ has refused for good, as it should."""
         self.sold: set[UUID] = set()
         self.answers: dict[UUID, str] = {}
         self._read_bytes: dict[Path, int] = {}
@@ -59,14 +60,13 @@ class Account:
             for line in lines[:-1]:
                 self._take(_decoder.decode(line))
 
-    def expect(self, intent: Line) -> None:
-        """A posting is about to be created; several bodies may be tried under one id, of which one may be posted."""
-        self.intents[intent.id] = intent
-        self.bodies.setdefault(intent.id, set()).add(intent.body)
+    def expect(self, posting_id: UUID, body: str) -> None:
+        """A posting is about to be created."""
+        self.baskets[body] = posting_id
 
     def _take(self, line: Line) -> None:
         if line.what == "intent":
-            self.expect(line)
+            self.expect(line.id, line.body)
         elif line.what == "sold":
             self.sold.add(line.id)
         else:

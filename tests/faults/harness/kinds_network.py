@@ -14,6 +14,7 @@ from tests.faults.harness.world import Plan, World
 DAYS_40 = 40 * 86_400
 _FRAMES_A_STRIKE = 4
 _CONNECTIONS = 16
+_FILES = 84
 _GARBAGE = (
     b"\x00\xff\xfe garbage \x80\n",
     b'{"method":"post","id":1,"params":{"postings":NaN}}\n',
@@ -61,7 +62,7 @@ def send_rubbish(world: World) -> int:
     """Bytes that are no requests: one typed error or a close for each, and nobody else notices."""
     garbage = [*_GARBAGE, os.urandom(200).replace(b"\n", b"") + b"\n"]
     for frame in garbage:
-        with RawPeer(world.address) as peer, contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), RawPeer(world.address) as peer:
             peer.send(frame)
             if "error" not in (answer := peer.answer()):
                 world.verdict.others.append(f"rubbish was answered with {answer}")
@@ -69,51 +70,60 @@ def send_rubbish(world: World) -> int:
     return len(garbage)
 
 
-def hold_connections(world: World) -> int:
+def hold_connections(world: World, count: int = 2 * _CONNECTIONS) -> int:
     """Peers that connect and fall silent take every place; the tills have to connect anew."""
     peers = []
-    for _ in range(2 * _CONNECTIONS):
+    for _ in range(count):
         with contextlib.suppress(OSError):
             peers.append(RawPeer(world.address))
     world.proxy.cut_all()
     try:
         before = world.acknowledged()
-        world.wait(lambda: world.acknowledged() >= before + 3, "answers in spite of silent peers", 6.0)
+        world.wait(lambda: world.acknowledged() >= before + 3, "answers in spite of silent peers")
     finally:
         for peer in peers:
             peer.close()
-    return len(peers)
+    return 1
 
 
 def use_up_files(world: World) -> int:
     """More connections than the server may open files."""
-    return hold_connections(world)
+    return hold_connections(world, 2 * _FILES)
 
 
-def _lossy(stage: Stage) -> None:
-    with stage.link(Plan(till={"reply_seconds": 1.5})) as (link, plan), stage.world(plan) as world:
-        world.host = plan.server["host"]
-        _play_lossy(stage, world, link)
+ENROLLED = Plan(token="a-token-of-the-harness")
 
 
-def _play_lossy(stage: Stage, world: World, link: object) -> None:
-    from tests.faults.harness.link import LossyLink
+IMPATIENT = Plan(token=ENROLLED.token, till={"reply_seconds": 0.3})
 
-    assert isinstance(link, LossyLink)
-    world.start()
-    for _ in range(stage.strikes):
-        link.loss = world.rng.uniform(0.01, 0.30)
-        time.sleep(0.8)
-        link.loss = 0.0
-        stage.injected += 1
-        world.wait_for_answers(3)
+
+def _lose_packets(stage: Stage) -> None:
+    with stage.link(IMPATIENT) as (link, plan), stage.world(plan) as world:
+        world.start()
+        for _ in range(stage.strikes):
+            link.loss = world.rng.uniform(0.01, 0.30)
+            time.sleep(1.5)
+            link.loss = 0.0
+            stage.injected += 1
+            world.wait_for_answers(3)
+
+
+def _unplug(stage: Stage) -> None:
+    with stage.link(ENROLLED) as (link, plan), stage.world(plan) as world:
+        world.start()
+        for _ in range(stage.strikes):
+            link.loss = 1.0
+            time.sleep(world.rng.uniform(0.8, 1.2))
+            link.loss = 0.0
+            stage.injected += 1
+            world.wait_for_answers(3)
 
 
 NEW_ID = Mutants(till=("new_id_on_retry",))
 DONE_ON_SEND = Mutants(till=("done_on_send",))
 NO_DEDUP = Mutants(server=("no_dedup",))
 SILENT = Plan(settings={"idle_seconds": 1, "max_connections": _CONNECTIONS})
-FEW_FILES = Plan(settings={"idle_seconds": 1}, server={"open_files": 84})
+FEW_FILES = Plan(settings={"idle_seconds": 1}, server={"open_files": _FILES})
 
 KINDS = [
     _mischief("cut_before_request", DONE_ON_SEND),
@@ -124,8 +134,9 @@ KINDS = [
     _mischief("slow_reader", NEW_ID, delay_seconds=0.9),
     _mischief("trickle", DONE_ON_SEND, delay_seconds=1.4, frame_seconds=1),
     Kind("old_frames", under_load(replay_old_frames), Mutants(server=("dedup_window",))),
-    Kind("rubbish", under_load(send_rubbish), Mutants(server=("die_of_garbage",))),
+    Kind("rubbish", under_load(send_rubbish, Plan(settings={"frame_seconds": 1})), Mutants(server=("die_of_garbage",))),
     Kind("silent_peers", under_load(hold_connections, SILENT), Mutants(server=("no_idle_limit",))),
     Kind("descriptors", under_load(use_up_files, FEW_FILES), Mutants(server=("no_cap", "no_idle_limit"))),
+    Kind("packet_loss", _lose_packets, NEW_ID, (namespaces,)),
+    Kind("unplugged", _unplug, NEW_ID, (namespaces,)),
 ]
-_ = (_lossy, namespaces)

@@ -72,7 +72,7 @@ def kill_till(world: World) -> int:
 def kill_till_before_receipt(world: World) -> int:
     """A till kills itself after the sale is stored and before anybody is told so."""
     name = world.rng.choice(sorted(world.tills))
-    world.tell_till(name, kill_before_receipt=world.rng.randint(1, 5))
+    world.tell_till(name, may_die=True, kill_before_receipt=world.rng.randint(1, 5))
     world.wait(lambda: not world.tills[name].is_running(), f"{name} to kill itself")
     world.start_till(name)
     world.wait_for_answers(3)

@@ -58,17 +58,19 @@ def post_frame(postings: Iterable[tuple[str, bytes]]) -> bytes:
     return msgspec.json.encode({"method": "post", "id": 1, "params": {"postings": items}}) + b"\n"
 
 
+class _Item(msgspec.Struct):
+    id: str
+    body: Raw
+
+
+class _Params(msgspec.Struct):
+    postings: list[_Item]
+
+
+class _Frame(msgspec.Struct):
+    params: _Params
+
+
 def postings_of(frame: bytes) -> list[tuple[str, bytes]]:
     """The (id, body) pairs of a recorded `post` frame."""
-
-    class Item(msgspec.Struct):
-        id: str
-        body: Raw
-
-    class Params(msgspec.Struct):
-        postings: list[Item]
-
-    class Frame(msgspec.Struct):
-        params: Params
-
-    return [(item.id, bytes(item.body)) for item in msgspec.json.decode(frame, type=Frame).params.postings]
+    return [(item.id, bytes(item.body)) for item in msgspec.json.decode(frame, type=_Frame).params.postings]

@@ -26,6 +26,8 @@ class Mutants:
 
 
 SOUND = Mutants()
+CONTROL_PATIENCE_SECONDS = 5.0
+"""How long a world that is broken on purpose is waited for."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,9 @@ class Stage:
         plan = plan or Plan()
         server = {**plan.server, "mutants": [*plan.server.get("mutants", ()), *self.mutants.server]}
         till = {**plan.till, "mutants": [*plan.till.get("mutants", ()), *self.mutants.till]}
-        world = World(self.farm, self.rng, self.folder / "world", replace(plan, server=server, till=till))
+        patience = plan.patience_seconds if self.mutants == SOUND else CONTROL_PATIENCE_SECONDS
+        plan = replace(plan, server=server, till=till, patience_seconds=patience)
+        world = World(self.farm, self.rng, self.folder / "world", plan)
         try:
             yield world
             world.settle()

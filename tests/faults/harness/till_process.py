@@ -59,13 +59,14 @@ class Till:
         self._journal = journal.Writer(path)
         self._account = journal.Account()
         self._account.read([path])
-        self._sold = len(self._account.intents)
+        self._sold = 0
         self._run_mark = os.urandom(3).hex()  # a restored till must not reuse receipt numbers
         self._client = PosClient(
             options["address"],
             terminal=self._terminal,
             outbox=options["db"],
-            location=options["location"],
+            location=None if options.get("token") else options["location"],
+            token=options.get("token"),
             on_result=self._on_result,
             clock=self._clock,
             pace=PACE,
@@ -91,23 +92,22 @@ class Till:
             time.sleep(self._pause_seconds * self._random.uniform(0.2, 1.8))
 
     def _resume(self) -> None:
-        for opened in list(self._account.intents.values()):
-            if opened.id in self._account.sold:
+        for body, posting_id in list(self._account.baskets.items()):
+            if posting_id in self._account.sold:
                 continue
             if "ring_again" in self.mutants:
-                self._sell(self._new_id(), opened.reference, opened.body.encode())
+                self._sell(self._new_id(), body.encode())
             else:
-                self._store(opened.id, opened.body.encode())
+                self._store(posting_id, body.encode())
 
     def _open_and_sell(self) -> None:
         self._sold += 1
-        reference = f"{self._terminal}-{self._run_mark}-{self._sold}"
-        body = encode_body(self._body(reference))
+        body = encode_body(self._body(f"{self._terminal}-{self._run_mark}-{self._sold}"))
         posting_id = MUTANTS["clock_ids"](self._clock()) if "clock_ids" in self.mutants else self._new_id()
-        self._sell(posting_id, reference, body)
+        self._sell(posting_id, body)
 
-    def _sell(self, posting_id: UUID, reference: str, body: bytes) -> None:
-        self._journal.write(journal.Line("intent", posting_id, reference, body.decode()))
+    def _sell(self, posting_id: UUID, body: bytes) -> None:
+        self._journal.write(journal.Line("intent", posting_id, body=body.decode()))
         self._store(posting_id, body)
 
     def _store(self, posting_id: UUID, body: bytes) -> None:

@@ -14,6 +14,8 @@ from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
 
+from inventory_server.config import Settings
+from inventory_server.control import AddTerminal, administer
 from inventory_server.store import upgrade
 from tests.faults.harness import checker, control
 from tests.faults.harness.checker import Verdict
@@ -23,7 +25,7 @@ from tests.support.proxy import Proxy
 
 SERVER = "tests.faults.harness.server_process"
 TILL = "tests.faults.harness.till_process"
-START_SECONDS = 30.0
+PATIENCE_SECONDS = 30.0
 SETTINGS = {"busy_retry_ms": 60, "drain_seconds": 3, "idle_seconds": 20, "linger_seconds": 1, "frame_seconds": 5}
 
 
@@ -57,6 +59,9 @@ class Plan:
     """Where the ledger is kept, if not in the world's folder."""
     till_data: Path | None = None
     delay_seconds: float = 0.3
+    patience_seconds: float = PATIENCE_SECONDS
+    token: str | None = None
+    """What the tills are enrolled with, where they are not on the server's machine."""
 
 
 class World:
@@ -75,12 +80,20 @@ class World:
         self.tills: dict[str, Process] = {}
         self._journals: set[Path] = set()
         self._farm = farm
+        self._log_chars = 0  # how much of the server's log was there before it was started last
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "server.toml"
         config.write_text("".join(f"{name} = {value}\n" for name, value in {**SETTINGS, **plan.settings}.items()))
         if not self.db.exists():
             shutil.copy(empty_ledger(), self.db)
+        if plan.token is not None:
+            self._enrol(plan.token)
         self.proxy = Proxy((self.host, self.port), rng, plan.delay_seconds)
+
+    def _enrol(self, token: str) -> None:
+        for number in range(self.plan.tills):
+            command = AddTerminal(f"till-{number}", "till", f"store-{number}", token)
+            administer(f"sqlite:///{self.db}", command, Settings(), lambda: time.time_ns() // 1_000)
 
     # ------------------------------------------------------------------ processes
 
@@ -106,25 +119,25 @@ class World:
             "config": str(self.folder / "server.toml"),
             **self.plan.server,
         }
-        self.server = self._farm.start(SERVER, options, self.folder / "server.log")
+        log = self.folder / "server.log"
+        log.touch()
+        self._log_chars = len(log.read_text())
+        self.server = self._farm.start(SERVER, options, log)
         self.wait(self._listens, "the server to listen")
 
     def _listens(self) -> bool:
         assert self.server is not None
         if not self.server.is_running():
             raise Broken(f"the server does not start, see {self.folder / 'server.log'}")
-        try:
-            socket.create_connection(self.address, 1.0).close()
-        except OSError:
-            return False
-        return True
+        return "serving on" in (self.folder / "server.log").read_text()[self._log_chars :]
 
     def start_till(self, name: str, **more: Any) -> Process:
         """Start a till, or start it again, on its own outbox."""
         outbox = (self.plan.till_data or self.folder) / f"{name}.db"
         options = {
-            "address": self.proxy.address,
+            "address": f"{self.host}:{self.port}" if "netns" in self.plan.till else self.proxy.address,
             "terminal": name,
+            "token": self.plan.token,
             "location": f"store-{name.rpartition('-')[2]}",
             "db": str(outbox),
             "journal": str(self.folder / f"{name}.journal"),
@@ -146,8 +159,8 @@ class World:
         except OSError:
             return {}
 
-    def tell_till(self, name: str, **request: Any) -> Any:
-        """Ask a till, once it has come up."""
+    def tell_till(self, name: str, *, may_die: bool = False, **request: Any) -> Any:
+        """Ask a till, once it has come up; where it `may_die` of the request, None if it did."""
         path = self.folder / f"{name}.ctl"
         answers: list[Any] = []
 
@@ -156,16 +169,19 @@ class World:
                 answers.append(control.ask(path, request))
             except OSError:
                 if not self.tills[name].is_running():
+                    if may_die:
+                        return True
                     raise Broken(f"till {name} ended by itself, see {self.folder / name}.log") from None
             return bool(answers)
 
         self.wait(asked, f"till {name} to answer")
-        return answers[-1]
+        return answers[-1] if answers else None
 
     # ------------------------------------------------------------------ time
 
-    def wait(self, is_so: Callable[[], bool], what: str, timeout_seconds: float = START_SECONDS) -> None:
+    def wait(self, is_so: Callable[[], bool], what: str, timeout_seconds: float | None = None) -> None:
         """Wait until something is so; Broken where it never is."""
+        timeout_seconds = timeout_seconds or self.plan.patience_seconds
         deadline = time.monotonic() + timeout_seconds
         while not is_so():
             if time.monotonic() > deadline:
@@ -208,7 +224,7 @@ class World:
         for posting_id in gone:
             self.account.answers.pop(posting_id, None)  # counted once
 
-    def settle(self, timeout_seconds: float = 20.0) -> Verdict:
+    def settle(self) -> Verdict:
         """Heal, let every till deliver what it holds, and judge."""
         self.proxy.chances = {}
         self.proxy.open()
@@ -217,7 +233,7 @@ class World:
             self.start_server()
         for name in self.tills:
             self.tell_till(name, selling=False)
-        self._drain(timeout_seconds)
+        self._drain()
         parked = {
             UUID(id_): reason
             for name in self.tills
@@ -227,7 +243,7 @@ class World:
         self.verdict.add(checker.judge(self.db, self.account, parked))
         return self.verdict
 
-    def _drain(self, timeout_seconds: float) -> None:
+    def _drain(self) -> None:
         stable = 0
 
         def is_empty() -> bool:
@@ -237,7 +253,7 @@ class World:
             return stable >= 3  # a basket may just be on its way into the outbox
 
         try:
-            self.wait(is_empty, "the tills to deliver", timeout_seconds)
+            self.wait(is_empty, "the tills to deliver")
         except Broken as error:
             stuck = {name: self.tell_till(name) for name in self.tills}
             self.verdict.others.append(f"{error}: {stuck}")
