@@ -25,6 +25,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
     started.stop()
 
 
+@pytest.fixture
+def dev_server(tmp_path: Path) -> Iterator[Server]:
+    started = Server(tmp_path)
+    started.start()
+    yield started
+    started.stop()
+
+
 def administer(server: Server, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return run("inventory-server", *arguments, "--db", server.db)
 
@@ -45,11 +53,9 @@ def stock(asker: dict[str, str], *arguments: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_told_to_end_ends_well(number: signal.Signals, tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.start()
-    assert "DEVELOPMENT MODE" in server.log.read_text()
-    assert server.stop(number) == 0
+def test_a_server_that_is_told_to_end_ends_well(number: signal.Signals, dev_server: Server) -> None:
+    assert "DEVELOPMENT MODE" in dev_server.log.read_text()
+    assert dev_server.stop(number) == 0
 
 
 def test_a_shop_is_run_from_the_command_line_while_the_server_serves(server: Server, tmp_path: Path) -> None:
@@ -89,14 +95,12 @@ for number in itertools.count():
 """
 
 
-def test_a_till_killed_in_the_middle_of_a_day_delivers_every_sale_once(tmp_path: Path) -> None:
-    server = Server(tmp_path)
-    server.start()
+def test_a_till_killed_in_the_middle_of_a_day_delivers_every_sale_once(dev_server: Server, tmp_path: Path) -> None:
     outbox = tmp_path / "till.db"
     told = 0
     for _ in range(3):
         selling = subprocess.Popen(
-            [sys.executable, "-c", SELL_FOR_EVER, server.address, str(outbox)],
+            [sys.executable, "-c", SELL_FOR_EVER, dev_server.address, str(outbox)],
             env=environment(),
             stdout=subprocess.PIPE,
             text=True,
@@ -106,14 +110,13 @@ def test_a_till_killed_in_the_middle_of_a_day_delivers_every_sale_once(tmp_path:
             selling.stdout.readline()
         selling.kill()
         told += 200 + len(selling.communicate()[0].splitlines())
-    asker = {"TILLWIRE_SERVER": server.address, "TILLWIRE_TERMINAL": "A-1"}
+    asker = {"TILLWIRE_SERVER": dev_server.address, "TILLWIRE_TERMINAL": "A-1"}
     done = run("pos-client", "deliver", "--outbox", outbox, env=asker)
     assert done.returncode == 0, done.stdout + done.stderr
     [item] = stock(asker | {"TILLWIRE_TERMINAL": "office"}, "apple")["items"]
     # What a killed till had stored without having said so counts too: at most one sale a kill.
     assert told <= -item["on_hand"] <= told + 3
-    assert administer(server, "verify").returncode == 0
-    assert server.stop() == 0
+    assert administer(dev_server, "verify").returncode == 0
 
 
 def test_the_demonstration_ends_with_a_proof_that_holds(tmp_path: Path) -> None:
