@@ -139,6 +139,7 @@ def test_a_refused_posting_waits_and_is_reopened(shell: Shell, tmp_path: Path) -
             assert again.wait(30).status == "posted"
             twice = till.void(posting)
             assert twice.wait(30).status == "rejected"
+            till.bye(timeout=30)  # tells HQ what the till has parked
         waiting = server("postings", "waiting", "--json")
         assert waiting.code == 1
         [one] = json.loads(waiting.out)
