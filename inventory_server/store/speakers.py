@@ -64,6 +64,8 @@ def bye(batch: Batch, goodbye: Bye) -> ByeResult:
     balanced = not lacking and not disagreements(held, said)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
+    if not isinstance(totals.dead, UnsetType):
+        known.dead = totals.dead
     if balanced and not known.pending and known.epoch == goodbye.speaker.epoch:
         known.closed_at = batch.now
     batch.changed_terminals.add(known.terminal)
