@@ -34,7 +34,7 @@ class Store:
     def __init__(
         self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None
     ) -> None:
-        path = existing_path(url)
+        self._path = path = existing_path(url)
         self._settings = settings
         self._clock = clock
         with ExitStack() as opened, engine.explained(path):
@@ -68,7 +68,8 @@ class Store:
 
     def administer(self, job: Callable[[Connection], Any]) -> Any:
         """Run `job` in a writing transaction of its own, between two commits of postings."""
-        return self._writer.perform(job)
+        with engine.explained(self._path):
+            return self._writer.perform(job)
 
     def close(self) -> None:
         """Commit what waits, then let go of the database."""

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
@@ -186,19 +186,27 @@ class Writer:
             ticket.settle(None, error)
 
     def _transact(self, job: Callable[[Connection], Any]) -> Any:
-        transaction = self._connection.begin()
+        transaction: Transaction | None = None
         committing = False
         try:
+            transaction = self._connection.begin()
             outcome = job(self._connection)
             committing = True
             transaction.commit()
         except Exception as error:
             if _code(error) in _UNTRUSTED or (committing and _code(error) not in _NO_ROOM_NOW):
                 raise OutcomeUnknown(str(error)) from error
-            transaction.rollback()
-            self._ledger.forget()
+            self._roll_back(transaction)
             raise
         return outcome
+
+    def _roll_back(self, transaction: Transaction | None) -> None:
+        self._ledger.forget()
+        try:
+            if transaction is not None:
+                transaction.rollback()
+        except DBAPIError as error:
+            raise OutcomeUnknown(f"Cannot roll back: {error}") from error
 
     def _fail(self, tickets: list[Ticket], error: Exception) -> None:
         """An unknown commit ends the store: its waiters hear nothing, nobody is served any more."""
