@@ -53,7 +53,7 @@ class RequestError(TillwireError):
     `data` holds what the protocol's table lists for the code (`path`, `expected`, `retry_after_ms`, …).
     """
 
-    def __init__(self, code: ErrorCode, message: str, **data: Any) -> None:
+    def __init__(self, code: ErrorCode, message: str, /, **data: Any) -> None:
         super().__init__(message)
         self.code = code
         self.message = message

@@ -54,14 +54,18 @@ Status = Literal["posted", "duplicate", "conflict", "rejected"]
 Flag = Literal["unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan"]
 
 
-class Message(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Base of all messages: unknown fields are refused by name, absent fields stay absent."""
+class Message(Struct, frozen=True, omit_defaults=True):
+    """Base of all messages: absent fields stay absent. What a newer server adds, an older till passes over."""
+
+
+class Told(Message, frozen=True, forbid_unknown_fields=True):
+    """Base of what a client says: unknown fields are refused by name, a typo must not become a silent default."""
 
 
 # ---------------------------------------------------------------------------------- envelope
 
 
-class Request(Message, frozen=True):
+class Request(Told, frozen=True):
     """A JSON-RPC 2.0 request; without `id` it is a notification. `params` is decoded per method."""
 
     method: str
@@ -78,7 +82,7 @@ class ErrorObject(Message, frozen=True):
     data: dict[str, Any] = {}
 
 
-class Reply(Struct, frozen=True, omit_defaults=True):
+class Reply(Message, frozen=True):
     """A JSON-RPC 2.0 reply as a client reads it, or a notification of the server (then `method` is set)."""
 
     jsonrpc: str = "2.0"
@@ -92,7 +96,7 @@ class Reply(Struct, frozen=True, omit_defaults=True):
 # ---------------------------------------------------------------------------------- hello, ping, bye
 
 
-class OutboxReport(Message, frozen=True):
+class OutboxReport(Told, frozen=True):
     """What a till says of its outbox; `oldest_occurred_at` is that of the oldest pending posting."""
 
     pending: Count
@@ -100,7 +104,7 @@ class OutboxReport(Message, frozen=True):
     oldest_occurred_at: Instant | None = None
 
 
-class HelloParams(Message, frozen=True):
+class HelloParams(Told, frozen=True):
     """Who speaks: the terminal, its outbox file (`lineage`) and what it holds."""
 
     terminal: TerminalName
@@ -138,7 +142,7 @@ class HelloResult(Message, frozen=True):
     limits: Limits
 
 
-class PingParams(Message, frozen=True):
+class PingParams(Told, frozen=True):
     """A heartbeat; `outbox` and `now` feed completeness."""
 
     outbox: OutboxReport | UnsetType = UNSET
@@ -151,7 +155,7 @@ class PingResult(Message, frozen=True):
     server_time: Instant
 
 
-class ByeParams(Message, frozen=True):
+class ByeParams(Told, frozen=True):
     """A goodbye with control totals of the lineage: last seq, number of postings, signed quantity."""
 
     lineage: UUID | UnsetType = UNSET
@@ -181,7 +185,7 @@ class ByeResult(Message, frozen=True):
 # ---------------------------------------------------------------------------------- posting
 
 
-class Line(Message, frozen=True):
+class Line(Told, frozen=True):
     """One line of a posting; `gtin` may stand for `sku`."""
 
     quantity: Quantity
@@ -192,7 +196,7 @@ class Line(Message, frozen=True):
     reason: Text | UnsetType = UNSET
 
 
-class Body(Message, frozen=True):
+class Body(Told, frozen=True):
     """A posting itself. Its digest is SHA-256 over the exact bytes of this JSON value as sent."""
 
     type: PostingType
@@ -207,7 +211,7 @@ class Body(Message, frozen=True):
     ext: Raw | UnsetType = UNSET
 
 
-class PostItem(Message, frozen=True):
+class PostItem(Told, frozen=True):
     """A posting on its way: `id` alone decides exactly-once, `seq` finds holes, `body` is digested as sent."""
 
     id: UUID
@@ -215,7 +219,7 @@ class PostItem(Message, frozen=True):
     seq: Sequence | UnsetType = UNSET
 
 
-class PostParams(Message, frozen=True):
+class PostParams(Told, frozen=True):
     """One frame of postings: one commit, one result each. `parent` is the chain head last heard."""
 
     postings: list[PostItem]
@@ -246,7 +250,7 @@ class PostResult(Message, frozen=True):
 # ---------------------------------------------------------------------------------- asking
 
 
-class StockParams(Message, frozen=True):
+class StockParams(Told, frozen=True):
     """Which levels to show; `below` is `"reorder_point"` or a quantity, `known_at` an instant or a position."""
 
     skus: list[Sku] | UnsetType = UNSET
@@ -320,7 +324,7 @@ class StockResult(Message, frozen=True):
     cursor: str | None = None
 
 
-class HistoryParams(Message, frozen=True, rename={"from_": "from"}):
+class HistoryParams(Told, frozen=True, rename={"from_": "from"}):
     """The movements of one sku, in ledger order; `from` ≤ occurred_at < `to`."""
 
     sku: Sku
@@ -355,7 +359,7 @@ class HistoryResult(Message, frozen=True):
     cursor: str | None = None
 
 
-class PostingParams(Message, frozen=True):
+class PostingParams(Told, frozen=True):
     """Which posting to show."""
 
     id: UUID
@@ -378,7 +382,7 @@ class StoredPosting(Message, frozen=True):
     reason: str | None = None
 
 
-class WatchParams(Message, frozen=True, rename={"from_": "from"}):
+class WatchParams(Told, frozen=True, rename={"from_": "from"}):
     """From which position on to report changes, and of what."""
 
     from_: Count | UnsetType = UNSET
@@ -416,7 +420,7 @@ class LaggingParams(Message, frozen=True):
     resume_from: int
 
 
-class NoParams(Message, frozen=True):
+class NoParams(Told, frozen=True):
     """A method without parameters."""
 
 
@@ -424,7 +428,7 @@ class Method(Struct, frozen=True):
     """One row of the method table: the structs of its params and result, and what it does."""
 
     params: type[Message]
-    result: type[Message] | None
+    result: type[Message ] | None
     summary: str
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pos_client.errors import BodyError, ErrorCode, RequestError
-from pos_client.messages import PingResult, Reply, Request, StockResult
+from pos_client.messages import ErrorObject, PingResult, Reply, Request, StockResult
 from pos_client.wire import (
     LineFramer,
     decode_body,
@@ -184,3 +184,13 @@ def test_a_damaged_body_is_read_or_refused_and_nothing_else(data: st.DataObject)
         )
     with contextlib.suppress(BodyError):
         decode_body(bytes(raw))
+
+
+def test_an_older_till_passes_over_what_a_newer_server_adds_to_a_result() -> None:
+    reply = decode_reply(b'{"jsonrpc":"2.0","id":1,"result":{"server_time":"2026-01-01T00:00:00Z","moon":"full"}}')
+    assert decode_result(reply, PingResult).server_time.year == 2026
+
+
+def test_error_data_may_use_the_names_of_the_errors_own_fields() -> None:
+    error = from_error_object(ErrorObject(-32008, "gone", {"name": "not_found", "code": 1, "message": "x"}))
+    assert (error.code, error.data) == (ErrorCode.not_found, {"code": 1, "message": "x"})
