@@ -147,7 +147,7 @@ class _Bulk:
 
     def _flush(self) -> None:
         self._put("posting", _POSTING, self._postings)
-        self._put("movement", _MOVEMENT, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
+        self._put("movement", _MOVEMENT, sorted(self._movements, key=lambda row: row[:5]))
         self._postings, self._movements = [], []
 
     def _close_segment(self) -> None:

@@ -72,6 +72,7 @@ def _goals(axis: Any, values: dict[str, list[float]]) -> None:
     labels = [verdict.goal.label for verdict in shown]
     bars = axis.barh(labels, better, color=[_OURS if verdict.is_met else _PEER for verdict in shown])
     axis.bar_label(bars, [f"{verdict.median:.3g}{verdict.goal.unit}" for verdict in shown], padding=4, fontsize=8)
+    axis.set_xlim(min([*better, 1]) / 3, max([*better, 1]) * 3)
     axis.axvline(1, color="black", linewidth=0.8)
     axis.set_xscale("log")
     axis.set_title("goals: measured against the bound (right of the line: met)", fontsize=10)

@@ -15,9 +15,11 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from pathlib import Path
 
 from benchmarks import trade
 from benchmarks.trade import Sale
+from inventory_server.store.engine import writing_engine
 from inventory_server.store.tables import SEGMENT_POSITIONS_LOG2
 
 SALES_A_SECOND_MAX = 90_000
@@ -34,9 +36,8 @@ class Raw:
     """One connection that nobody else uses, and what it remembers between commits."""
 
     def __init__(self, path: str) -> None:
-        self.db = sqlite3.connect(path, isolation_level=None)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-65536"):
-            self.db.execute(f"PRAGMA {pragma}")
+        engine = writing_engine(Path(path))  # with Tillwire's own pragmas
+        self.db: sqlite3.Connection = engine.raw_connection().driver_connection  # type: ignore[assignment]
         self._position, self._latest_at = self.db.execute("SELECT position, segment_latest_at FROM ledger").fetchone()
         levels = self.db.execute("SELECT location, sku, on_hand FROM level")
         self._levels = {(location, sku): on_hand for location, sku, on_hand in levels}
