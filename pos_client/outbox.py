@@ -322,10 +322,10 @@ def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
 
 
 def _reopen_after(db: sqlite3.Connection, acked_seq: int) -> None:
-    number, count = db.execute("SELECT number, count FROM lineage ORDER BY number DESC LIMIT 1").fetchone()
-    if acked_seq == 0 and count:  # HQ has never heard of this lineage: its backup may be older still
+    if acked_seq == 0:  # HQ has nothing of this lineage: its backup may be older than those before it, too
         db.execute(_REOPEN + "state = 'done'")
     else:
+        number = db.execute("SELECT max(number) FROM lineage").fetchone()[0]
         db.execute(_REOPEN + "state = 'done' AND lineage = ? AND seq > ?", (number, acked_seq))
 
 

@@ -264,6 +264,15 @@ def test_an_hq_that_never_heard_of_a_lineage_gets_older_lineages_again_too(outbo
     assert pending(outbox) == numbered(1, 2)
 
 
+def test_an_hq_that_has_nothing_of_a_fresh_lineage_gets_older_lineages_again_too(outbox: Outbox) -> None:
+    """The till's disk was restored, which began a lineage, and then HQ's was, which lost what came before it."""
+    fill(outbox, 2)
+    outbox.settle([answer(1), answer(2)], HEADS[1])
+    outbox.new_lineage()
+    outbox.new_lineage(resend_after=0)
+    assert pending(outbox) == numbered(1, 2)
+
+
 def chained(head: str, *postings: NewPosting) -> str:
     for each in postings:
         head = hashlib.sha256(bytes.fromhex(head) + each.id.bytes + hashlib.sha256(each.body).digest()).hexdigest()
