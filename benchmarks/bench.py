@@ -46,13 +46,15 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Bench:
-    """One run. `seconds` is how long a load lasts, `past_movements` what the old ledger holds."""
+    """One run. `seconds` is how long a load lasts, `past_movements` what the old ledger holds,
+    `replay_rows` how much of Complete Journey is replayed (all of it: None)."""
 
     folder: Path
     seconds: float
     past_movements: int
     sales_on_till: int
     data: Path | None
+    replay_rows: int | None
 
     def file(self, name: str) -> Path:
         """A fresh path in the run's folder: whatever lay there is removed."""

@@ -25,6 +25,7 @@ TILLS_CURVE = (1, 4, 16, 64, 256, 1_000)
 BATCH_CURVE = (1, 5, 25, 100, 250, 500)
 LEDGER_CURVE = (0, 2_000_000, 7_000_000, 20_000_000)
 CURVE_ROUNDS = 3
+QUICK_REPLAY_ROWS = 20_000
 NOT_QUICK = {"rush_paced", "load_limit"}
 
 
@@ -98,7 +99,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8_192)), hard))
     folder = Path(tempfile.mkdtemp(prefix="tillwire-bench-run-", dir=chosen.folder))
     seconds = chosen.seconds or plan["seconds"]
-    bench = Bench(folder, seconds, int(plan["past"]), int(plan["sales_on_till"]), chosen.data)
+    replay_rows = QUICK_REPLAY_ROWS if chosen.quick else None
+    bench = Bench(folder, seconds, int(plan["past"]), int(plan["sales_on_till"]), chosen.data, replay_rows)
     began = time.monotonic()
     try:
         described = machine.describe(folder)

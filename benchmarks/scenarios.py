@@ -6,10 +6,13 @@ processor time a sale in microseconds, `_switches` how often its threads gave up
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import socket
 import time
 from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -215,6 +218,8 @@ def replay(bench: Bench) -> Sample:
     file = bench.data and bench.data / COMPLETE_JOURNEY
     if file is None or not file.exists():
         raise Skipped(f"{COMPLETE_JOURNEY} is not here; name its folder with --data")
+    if bench.replay_rows:
+        file = _first_rows(file, bench.file("first-rows.csv.gz"), bench.replay_rows)
     found: Sample = {}
     by_hand = bench.file("replay-by-hand.db")
     bench.upgrade(by_hand)
@@ -229,6 +234,12 @@ def replay(bench: Bench) -> Sample:
         bench.told(script("pos-client", "replay", file, *mapping, "--server", f"127.0.0.1:{server.port}", "--json"))
         found["replay_s"] = time.perf_counter() - began
     return found
+
+
+def _first_rows(source: Path, target: Path, count: int) -> Path:
+    with gzip.open(source, "rt") as rows, gzip.open(target, "wt", compresslevel=1) as first:
+        first.writelines(islice(rows, count + 1))
+    return target
 
 
 SCENARIOS: dict[str, Callable[[Bench], Sample]] = {

@@ -26,6 +26,8 @@ from inventory_server.session import Session
 from inventory_server.store import open_store
 from inventory_server.work import Write
 
+WARM_UP_COMMITS = 3
+
 
 class _Frames:
     """Frames as the load generator sends them, with the sequence and lineage of each till."""
@@ -74,9 +76,8 @@ class _Bench:
         self._sessions = [_session(settings) for _ in range(tills)]
         self._store = open_store(f"sqlite:///{path}", settings, now_microseconds)
         self._profiler = profiler
-        self.spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
-        self.wall_seconds = 0.0
         self.statements: list[str] = []
+        self.forget()
         for till, session in enumerate(self._sessions):
             steps = session.handle(self._frames.hello(till))
             _finish(steps, self._store.perform(next(steps)))
@@ -108,6 +109,13 @@ class _Bench:
         self.spent[stage] += time.thread_time() - began
         return done
 
+    def forget(self) -> None:
+        """Begin to add up anew, now that every statement has been rendered and the caches are warm."""
+        self.spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
+        self.wall_seconds = 0.0
+        if self._profiler:
+            self._profiler.clear()
+
     def close(self) -> None:
         self._store.close()
 
@@ -117,6 +125,9 @@ def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -
     path = ledgers.copy(ledgers.prepared(0), folder / f"stages-{tills}-{batch}.db")
     profiler = cProfile.Profile() if profile else None
     bench = _Bench(path, tills, batch, profiler)
+    for _ in range(WARM_UP_COMMITS):
+        bench.commit()
+    bench.forget()
     for _ in range(commits):
         bench.commit()
     bench.close()
