@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from uuid import UUID
 
 import msgspec
@@ -22,6 +24,8 @@ from inventory_server.store.ledger import Clock
 from inventory_server.store.reconcile import reopen
 from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
 
+SOCKET_PATH_BYTES_MAX = 100
+"""A socket address holds 107 bytes; a longer path is reached through a descriptor of its folder."""
 REPLY_SECONDS = 60.0
 """How long a command waits for the server: an import of some thousand products is one commit."""
 
@@ -79,8 +83,9 @@ class ControlServer:
     def __init__(self, url: str, store: Store, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._path = control_path(url)
-        self._server = JsonServer([self._path], self._handler, settings)
+        self._folder = ExitStack()
+        path = self._folder.enter_context(control_path(url))
+        self._server = JsonServer([path], self._handler, settings)
 
     def start(self) -> None:
         """Listen; nobody but this user may connect."""
@@ -92,7 +97,8 @@ class ControlServer:
 
     def stop(self, deadline_seconds: float) -> int:
         """Answer what has arrived, then close; return how many connections were cut off."""
-        return self._server.stop(deadline_seconds)
+        with self._folder:
+            return self._server.stop(deadline_seconds)
 
     def _handler(self, _peer: Peer) -> _Handler:
         return _Handler(self)
@@ -117,10 +123,19 @@ class _Handler:
         """Nothing is held."""
 
 
-def control_path(url: str) -> str:
-    """The socket beside the database of `url`."""
+@contextmanager
+def control_path(url: str) -> Iterator[str]:
+    """The socket beside the database of `url`, under a name that fits into a socket address."""
     path = sqlite_path(url)
-    return str(path.with_name(path.name + ".control"))
+    path = path.with_name(path.name + ".control")
+    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
 
 
 def administer(url: str, command: Command, settings: Settings, clock: Clock) -> int | None:
@@ -128,7 +143,8 @@ def administer(url: str, command: Command, settings: Settings, clock: Clock) -> 
     try:
         store = open_store(url, settings, clock)
     except StoreInUse:
-        answer = _ask(control_path(url), command)
+        with control_path(url) as path:
+            answer = _ask(path, command)
     else:
         try:
             answer = _answer(store, command, clock)

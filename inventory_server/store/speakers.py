@@ -54,6 +54,9 @@ def bye(batch: Batch, goodbye: Bye) -> ByeResult:
     known, totals = known_terminal(batch, goodbye.speaker), goodbye.totals
     lineage_id = goodbye.speaker.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
     said = _said(totals, batch.now)
+    is_current = known.epoch == goodbye.speaker.epoch
+    if is_current:
+        _note_goodbye(batch, known, totals)
     if lineage_id is None or (said.last_seq, said.count, said.quantity) == (None, None, None):
         return ByeResult("closed", [])
     key = (known.terminal, lineage_id.bytes)
@@ -62,16 +65,20 @@ def bye(batch: Batch, goodbye: Bye) -> ByeResult:
     held.said = said
     lacking = missing(held, held.last_seq if said.last_seq is None else said.last_seq)
     balanced = not lacking and not disagreements(held, said)
+    if balanced and is_current and not known.pending:
+        known.closed_at = batch.now
+    batch.changed_lineages.add(key)
+    expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
+    return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
+
+
+def _note_goodbye(batch: Batch, known: Terminal, totals: ByeParams) -> None:
+    """A goodbye is a sign of life; what it says of the outbox holds from now on."""
+    _note_contact(batch, known, None, None)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
     if not isinstance(totals.dead, UnsetType):
         known.dead = totals.dead
-    if balanced and not known.pending and known.epoch == goodbye.speaker.epoch:
-        known.closed_at = batch.now
-    batch.changed_terminals.add(known.terminal)
-    batch.changed_lineages.add(key)
-    expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
-    return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
 
 
 def _said(totals: ByeParams, now: int) -> Said:
