@@ -106,11 +106,7 @@ def main() -> None:
         importlib.import_module(module)
     for line in sys.stdin:
         request = json.loads(line)
-        if "reap" in request:
-            answer = os.waitpid(request["reap"], 0)[1]
-        else:
-            answer = _fork(request)
-        print(answer, flush=True)
+        print(os.waitpid(request["reap"], 0)[1] if "reap" in request else _fork(request), flush=True)
 
 
 def _fork(request: Mapping[str, Any]) -> int:

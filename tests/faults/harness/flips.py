@@ -1,4 +1,4 @@
-"""Bits that flip on the disk: noticed by SQLite or by the proof, or without effect on any figure; never a silent one."""
+"""Bits that flip on the disk: noticed by SQLite or the proof, or without effect; never a silently wrong figure."""
 
 from __future__ import annotations
 

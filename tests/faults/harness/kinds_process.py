@@ -8,6 +8,7 @@ import time
 from tests.faults.harness.server_process import POINTS
 from tests.faults.harness.stage import Kind, Mutants, under_load
 from tests.faults.harness.world import Plan, World
+from tests.support.proxy import MISCHIEF
 
 LONG_SECONDS = 0.9
 """Longer than a till under test waits for an answer."""
@@ -108,6 +109,15 @@ def jump_till_clock(world: World) -> int:
     return 2
 
 
+def anything(world: World) -> int:
+    """Whatever comes: several kinds one after another, while the network does its mischief."""
+    world.proxy.chances = dict.fromkeys(MISCHIEF, 0.02)
+    strikes = (kill_server, end_server, stop_server, kill_till, kill_till_before_receipt, jump_server_clock)
+    done = sum(world.proxy.done.values())
+    injected = sum(strike(world) for strike in world.rng.sample(strikes, 3))
+    return injected + sum(world.proxy.done.values()) - done
+
+
 def _at(point: str) -> Kind:
     return Kind(f"server_kill_{point}", under_load(lambda world: kill_server_at(world, point)), _POINT_CONTROLS[point])
 
@@ -121,5 +131,6 @@ KINDS = [
     Kind("till_kill_before_receipt", under_load(kill_till_before_receipt), Mutants(till=("ring_again",))),
     Kind("till_stop", under_load(stop_till, Plan(settings={"idle_seconds": 1})), Mutants(till=("done_on_send",))),
     Kind("server_clock", under_load(jump_server_clock), Mutants(server=("clock_as_it_is",))),
+    Kind("everything_at_once", under_load(anything, Plan(tills=3)), Mutants(server=("no_dedup",))),
     Kind("till_clock", under_load(jump_till_clock), Mutants(till=("clock_ids",))),
 ]

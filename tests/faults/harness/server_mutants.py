@@ -12,14 +12,18 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inventory_server import jsonserver, session
-from inventory_server.store import batch, engine, entries, ledger, schema, writer
+from inventory_server.connection import Connection as PeerConnection
+from inventory_server.store import engine, entries, ledger, schema, writer
 from inventory_server.store.batch import Batch
 from inventory_server.store.ledger import Ledger
+from inventory_server.store.rows import Posted
 from inventory_server.store.writer import Writer
 from inventory_server.work import Post
 from pos_client import wire
+from pos_client.errors import RequestError
 from pos_client.exact import instant, micros
 from pos_client.messages import CHAIN_START, PostingResult, PostResult
+from tests.faults.harness.patching import put
 
 Options = Mapping[str, Any]
 EARLY_SECONDS = 0.02
@@ -39,7 +43,7 @@ def answer_early(_: Options) -> None:
         time.sleep(EARLY_SECONDS)
         transaction.commit()
 
-    Writer._commit = commit  # type: ignore[method-assign]
+    put(Writer, _commit=commit)
 
 
 def abrupt_end(options: Options) -> None:
@@ -50,7 +54,7 @@ def abrupt_end(options: Options) -> None:
     def refuse(number: int, handler: Any) -> Any:
         return register(number, (lambda *_: os._exit(0)) if number == signal.SIGTERM else handler)
 
-    signal.signal = refuse
+    put(signal, signal=refuse)
 
 
 def no_transaction(_: Options) -> None:
@@ -60,7 +64,7 @@ def no_transaction(_: Options) -> None:
     def execute_(self: Connection, statement: str, *rest: Any, **named: Any) -> Any:
         return execute(self, "SELECT 1" if statement == "BEGIN IMMEDIATE" else statement, *rest, **named)
 
-    Connection.exec_driver_sql = execute_  # type: ignore[method-assign]
+    put(Connection, exec_driver_sql=execute_)
 
 
 def no_dedup(options: Options) -> None:
@@ -78,23 +82,21 @@ def _dedup_only(options: Options, is_remembered: Callable[[Batch, Any], bool]) -
         connection.execute("DROP INDEX IF EXISTS uq_posting_id")
         connection.execute("DROP INDEX IF EXISTS ix_posting_id")
     connection.close()
-    schema.assert_schema = lambda *_: None
+    put(schema, assert_schema=lambda *_: None)
     _no_forks()
     read = Batch._read_identities
 
     def read_(self: Batch, ids: set[bytes]) -> None:
         read(self, ids)
         self.known = {
-            key: known
-            for key, known in self.known.items()
-            if isinstance(known, batch.Posted) and is_remembered(self, known)
+            key: known for key, known in self.known.items() if isinstance(known, Posted) and is_remembered(self, known)
         }
 
-    Batch._read_identities = read_  # type: ignore[method-assign]
+    put(Batch, _read_identities=read_)
 
 
 def _no_forks() -> None:
-    ledger._assert_no_fork = lambda *_: None
+    put(ledger, _assert_no_fork=lambda *_: None)
 
 
 def seq_is_identity(_: Options) -> None:
@@ -124,7 +126,7 @@ def _by_seq(is_taken_for_old: Callable[[Any, Any], bool]) -> None:
             return PostingResult(item.id, "duplicate", 1, instant(opened.now))
         return post_item(self, opened, speaker, known, held, item)
 
-    Ledger._post_item = post_item_  # type: ignore[method-assign]
+    put(Ledger, _post_item=post_item_)
 
 
 def merge_bodies(_: Options) -> None:
@@ -133,7 +135,7 @@ def merge_bodies(_: Options) -> None:
     def again(_batch: Any, _speaker: Any, item: Any, before: Any) -> PostingResult:
         return ledger._posted(item, "duplicate", before)
 
-    ledger._again = again
+    put(ledger, _again=again)
 
 
 def swallow_errors(_: Options) -> None:
@@ -148,7 +150,7 @@ def swallow_errors(_: Options) -> None:
         if tickets:
             refused(self, tickets, error)
 
-    writer.Writer._isolate = isolate  # type: ignore[method-assign]
+    put(writer.Writer, _isolate=isolate)
     no_fail_stop({})
 
 
@@ -172,7 +174,7 @@ def clock_as_it_is(_: Options) -> None:
         self.recorded_at = self.now
         return self.position, self.recorded_at
 
-    Batch.next_position = next_position  # type: ignore[method-assign]
+    put(Batch, next_position=next_position)
 
 
 def drop_ext(_: Options) -> None:
@@ -182,7 +184,7 @@ def drop_ext(_: Options) -> None:
     def row_(entry: Any, *rest: Any) -> tuple[object, ...]:
         return (*row(entry, *rest)[:-1], wire.encode_body(entry.body).replace(b'"ext":{', b'"ext":{"v":1,'))
 
-    entries._row = row_
+    put(entries, _row=row_)
 
 
 def refuse_stale(_: Options) -> None:
@@ -194,46 +196,30 @@ def refuse_stale(_: Options) -> None:
             raise entries.Refusal("too_old", "This sale is too old.")
         return enter(opened, settings, speaker, item)
 
-    ledger.enter = enter_
+    put(ledger, enter=enter_)
 
 
 def die_of_garbage(_: Options) -> None:
     """A frame that is no request ends the server."""
-    decode = session.decode_frame
+    decode = wire.decode_frame
 
     def decode_(frame: bytes) -> Any:
         try:
             return decode(frame)
-        except Exception:
+        except RequestError:
             os._exit(1)
 
-    session.decode_frame = decode_
+    put(session, decode_frame=decode_)
 
 
 def no_idle_limit(_: Options) -> None:
     """Whoever says nothing keeps the place of a connection for ever."""
-    from inventory_server.connection import Connection
-
-    Connection._set_timeout = lambda *_: None  # type: ignore[method-assign]
+    put(PeerConnection, _set_timeout=lambda *_: None)
 
 
 def no_cap(_: Options) -> None:
     """Connections are accepted until no file can be opened any more, the database's own included."""
-    jsonserver._connections_possible = lambda settings: 1_000_000
-
-
-def move_twice(_: Options) -> None:
-    """What is a duplicate changes the level once more."""
-    again = ledger._again
-
-    def again_(opened: Batch, speaker: Any, item: Any, before: Any) -> PostingResult:
-        for line in item.body.lines:
-            level = opened.level((speaker.location, line.sku))
-            level.on_hand -= 1
-            opened._changed_levels.add((speaker.location, line.sku))
-        return again(opened, speaker, item, before)
-
-    ledger._again = again_
+    put(jsonserver, _connections_possible=lambda _: 1_000_000)
 
 
 MUTANTS: dict[str, Callable[[Options], None]] = {
@@ -256,6 +242,5 @@ MUTANTS: dict[str, Callable[[Options], None]] = {
         die_of_garbage,
         no_idle_limit,
         no_cap,
-        move_twice,
     )
 }

@@ -22,6 +22,7 @@ from inventory_server.store import engine, writer
 from inventory_server.store.writer import Writer
 from inventory_server.work import Post
 from tests.faults.harness import control, shim
+from tests.faults.harness.patching import put
 from tests.faults.harness.server_mutants import MUTANTS
 
 POINTS = ("after_insert", "before_commit", "after_commit", "before_answer")
@@ -54,7 +55,7 @@ class Switches:
         real = time.time_ns
         time.time_ns = lambda: real() + self._clock_offset_micros * 1_000
         event.listen(Engine, "after_cursor_execute", self._after_execute)
-        event.listen(Engine, "commit", lambda _: self._inserted and self._reached("before_commit"))
+        event.listen(Engine, "commit", self._before_commit)
         transact, perform = Writer._transact, store.Store.perform
 
         def transact_(writing: Writer, job: Callable[..., Any]) -> Any:
@@ -70,8 +71,12 @@ class Switches:
                 self._reached("before_answer")
             return outcome
 
-        Writer._transact = transact_  # type: ignore[method-assign]
-        store.Store.perform = perform_  # type: ignore[method-assign]
+        put(Writer, _transact=transact_)
+        put(store.Store, perform=perform_)
+
+    def _before_commit(self, _connection: Any) -> None:
+        if self._inserted:
+            self._reached("before_commit")
 
     def _after_execute(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         if statement.upper().startswith("INSERT") and " posting " in statement.replace("(", " ").replace('"', ""):

@@ -108,9 +108,7 @@ def under_load(strike: Callable[[World], int], plan: Plan | None = None) -> Call
     return play
 
 
-def episode(
-    kind: Kind, farm: Farm, rng: random.Random, folder: Path, strikes: int, mutants: Mutants = SOUND
-) -> Stage:
+def episode(kind: Kind, farm: Farm, rng: random.Random, folder: Path, strikes: int, mutants: Mutants = SOUND) -> Stage:
     """Play one episode of `kind`; its folder is kept only where something was wrong."""
     with ExitStack() as cleaning:
         stage = Stage(farm, rng, folder, strikes, mutants)

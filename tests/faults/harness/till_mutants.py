@@ -14,6 +14,7 @@ from pos_client.driver import Driver
 from pos_client.outbox import Outbox
 from pos_client.outbox_file import OutboxFile
 from pos_client.sender import Sender
+from tests.faults.harness.patching import put
 
 _TICK_MICROS = 200_000
 
@@ -25,11 +26,13 @@ def done_on_send(_: Any) -> None:
     def carry_out_(self: Driver, action: Any) -> None:
         if isinstance(action, SendPost):
             with self.sender.outbox._file.write() as db:
-                db.executemany("DELETE FROM posting WHERE id = ?", [(item.id.bytes,) for item in action.params.postings])
+                db.executemany(
+                    "DELETE FROM posting WHERE id = ?", [(item.id.bytes,) for item in action.params.postings]
+                )
         carry_out(self, action)
 
-    Driver._carry_out = carry_out_  # type: ignore[method-assign]
-    Connection.is_dropped = lambda _: False  # type: ignore[method-assign]
+    put(Driver, _carry_out=carry_out_)
+    put(Connection, is_dropped=lambda _: False)
 
 
 def new_id_on_retry(_: Any) -> None:
@@ -42,18 +45,18 @@ def new_id_on_retry(_: Any) -> None:
         with self.outbox._file.write() as db:
             db.executemany("UPDATE posting SET id = ? WHERE id = ?", [(uuid4().bytes, each.bytes) for each in ids])
 
-    Sender._died = died_  # type: ignore[method-assign]
+    put(Sender, _died=died_)
 
 
 def keep_lineage(_: Any) -> None:
     """A copied outbox goes on under the sequence of the original."""
-    Outbox.recognises = lambda *_: True  # type: ignore[method-assign]
+    put(Outbox, recognises=lambda *_: True)
 
     def begin_lineage(self: Sender, reason: str, _resend_after: int | None = None) -> None:
         self._disconnect()
         self._back_off(reason)
 
-    Sender._begin_lineage = begin_lineage  # type: ignore[method-assign]
+    put(Sender, _begin_lineage=begin_lineage)
 
 
 def no_flush(_: Any) -> None:
@@ -63,14 +66,14 @@ def no_flush(_: Any) -> None:
         connection.execute("PRAGMA journal_mode = wal")
         connection.execute("PRAGMA synchronous = 0")
 
-    OutboxFile._set_pragmas = set_pragmas  # type: ignore[method-assign]
+    put(OutboxFile, _set_pragmas=set_pragmas)
 
 
 def never_again(_: Any) -> None:
     """What HQ once acknowledged is never sent again, whatever HQ remembers."""
-    Outbox.recognises = lambda *_: True  # type: ignore[method-assign]
+    put(Outbox, recognises=lambda *_: True)
     new_lineage = Outbox.new_lineage
-    Outbox.new_lineage = lambda self, **_: new_lineage(self)  # type: ignore[method-assign]
+    put(Outbox, new_lineage=lambda self, **_: new_lineage(self))
 
 
 _ids: dict[int, itertools.count[int]] = {}

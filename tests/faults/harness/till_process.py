@@ -129,9 +129,7 @@ class Till:
     def _body(self, reference: str) -> Body:
         rng = self._random
         kind: Any = rng.choice(_KINDS)
-        lines = [
-            Line(quantity=rng.randint(1, 9), sku=f"sku-{rng.randrange(SKUS)}") for _ in range(rng.randint(1, 4))
-        ]
+        lines = [Line(quantity=rng.randint(1, 9), sku=f"sku-{rng.randrange(SKUS)}") for _ in range(rng.randint(1, 4))]
         ext = Raw(msgspec.json.encode({"loyalty": rng.randint(1, 10**6), "v": "2.1"})) if self._extended else UNSET
         return Body(kind, instant(self._clock()), lines, reference=reference, ext=ext)
 

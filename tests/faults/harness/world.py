@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
@@ -47,6 +48,12 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def _flush(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    os.fsync(file)
+    os.close(file)
+
+
 @dataclass
 class Plan:
     """What a world consists of. `server` and `till` are options of their processes, the mutants among them."""
@@ -86,6 +93,8 @@ class World:
         config.write_text("".join(f"{name} = {value}\n" for name, value in {**SETTINGS, **plan.settings}.items()))
         if not self.db.exists():
             shutil.copy(empty_ledger(), self.db)
+            for path in (self.db, self.db.parent):
+                _flush(path)
         if plan.token is not None:
             self._enrol(plan.token)
         self.proxy = Proxy((self.host, self.port), rng, plan.delay_seconds)
@@ -235,9 +244,7 @@ class World:
             self.tell_till(name, selling=False)
         self._drain()
         parked = {
-            UUID(id_): reason
-            for name in self.tills
-            for id_, (_, reason) in self.tell_till(name, parked=True).items()
+            UUID(id_): reason for name in self.tills for id_, (_, reason) in self.tell_till(name, parked=True).items()
         }
         self.acknowledged()
         self.verdict.add(checker.judge(self.db, self.account, parked))
