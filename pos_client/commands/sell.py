@@ -63,7 +63,7 @@ def sell(goods: Sequence[Line], reference: str | None, wait_seconds: float | Non
     with _open_till(**till) as client:
         posting = client.sell(goods, **details)
         if wait_seconds is not None:
-            _wait(posting, wait_seconds)
+            _wait(client, posting, wait_seconds)
     answer = {"id": posting.id, "state": posting.state, "result": posting.result}
     if as_json:
         click.echo(console.to_json(answer))
@@ -76,11 +76,13 @@ def sell(goods: Sequence[Line], reference: str | None, wait_seconds: float | Non
     return console.CANNOT if wait_seconds is not None and posting.result is None else console.OK
 
 
-def _wait(posting: Posting, seconds: float) -> None:
+def _wait(client: PosClient, posting: Posting, seconds: float) -> None:
     try:
         posting.wait(seconds)
     except TimeoutError as error:
         click.echo(str(error), err=True)
+        if (trouble := client.status().last_error) is not None:
+            click.echo(trouble, err=True)
 
 
 @click.command("deliver")

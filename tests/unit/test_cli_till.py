@@ -134,9 +134,10 @@ def test_what_hq_refuses_is_listed_exported_and_driven_again(till: Till, tmp_pat
 def test_a_refusal_is_told_to_who_waits_for_it(shell: Shell, tmp_path: Path) -> None:
     with headquarters(tmp_path, dev=False) as (address, _):
         till = Till(shell, tmp_path, address)
-        done = till("sell", "x", "--token", "wrong", "--wait", "0.5")
+        done = till("sell", "x", "--token", "wrong", "--wait", "3")
     assert done.code == 2
     assert "stays pending" in done.err
+    assert "is not enrolled with this token" in done.err
 
 
 WRONG_SALES = [
