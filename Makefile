@@ -9,14 +9,16 @@ BENCH_READY := $(BENCH_VENV)/.ready
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 WORKERS ?= auto
 TESTS ?= tests
+MINUTES ?= 5
 
-.PHONY: help test demo bench bench-quick lint format schema clean
+.PHONY: help test demo bench bench-quick soak lint format schema clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test    run all tests, linters included (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
+	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make schema  write schema/*.json and schema/examples/ anew from the messages"
@@ -33,6 +35,9 @@ bench: $(BENCH_READY)
 
 bench-quick: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.measure --quick $(BENCH)
+
+soak: $(READY)
+	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(SOAK)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -88,7 +88,7 @@ def hold_connections(world: World, count: int = 2 * _CONNECTIONS) -> int:
 
 def use_up_files(world: World) -> int:
     """More connections than the server may open files."""
-    return hold_connections(world, 2 * _FILES)
+    return hold_connections(world, _FILES + 16)
 
 
 ENROLLED = Plan(token="a-token-of-the-harness")
