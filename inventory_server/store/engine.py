@@ -75,6 +75,8 @@ def explained(path: Path) -> Iterator[None]:
         code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
         advice = _ADVICE.get(code) or f"cannot be used ({error.orig}); restore a backup or install a newer SQLite."
         raise StoreError(f"{path} {advice}") from error
+    except UnicodeDecodeError as error:  # sqlite3 cannot even read out what SQLite says of a damaged schema
+        raise StoreError(f"{path} {_ADVICE[sqlite3.SQLITE_CORRUPT]}") from error
 
 
 _ADVICE = {

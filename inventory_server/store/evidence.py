@@ -34,7 +34,7 @@ def postings_of(connection: Connection, segment: int) -> list[Any]:
     columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.recorded_at, p.reference)
     works = (v.voids == p.id) & (v.location.is_(None) | (v.location == p.location)) & (p.type != "void")
     statement = (
-        select(*columns, p.digest, p.body)
+        select(*columns, p.lineage, p.seq, p.digest, p.body)
         .add_columns(v.position.label("void_position"), v.occurred_at.label("void_occurred_at"))
         .select_from(t.posting.outerjoin(t.void, works))
         .where(p.position.between(first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1))

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from inventory_server.lineage import FIRST_HEAD, next_head
@@ -17,6 +18,7 @@ from inventory_server.store import caches
 from inventory_server.store import tables as t
 from inventory_server.store.evidence import Moved, movements_of, postings_of, wrong_movements
 from inventory_server.store.findings import Proof
+from inventory_server.store.rows import held_lineage
 
 __all__ = ["Progress", "Proof", "prove"]
 
@@ -36,8 +38,10 @@ def prove(connection: Connection, progress: Progress | None = None) -> Proof:
     if last != head.position:
         proof.found(f"the ledger ends at position {head.position}, its last posting is {last}")
     try:
-        _prove_all(connection, proof, min(last, head.position), progress)
-    except (TypeError, ValueError, AttributeError) as error:
+        recorded_at = _prove_all(connection, proof, min(last, head.position), progress)
+        if recorded_at != head.recorded_at:
+            proof.found(f"the ledger was last recorded in at {head.recorded_at}, its last posting at {recorded_at}")
+    except (TypeError, ValueError, AttributeError, msgspec.DecodeError) as error:
         proof.found(f"something is not what its column should hold: {error}")
     return proof
 
@@ -49,19 +53,22 @@ def _damage(connection: Connection) -> Iterator[str]:
             yield f"the file is damaged: {what}"
 
 
-def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress | None) -> None:
+def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress | None) -> int:
+    """Prove all up to the position `last`; return when that was recorded."""
     walk = _Walk(connection, proof)
     for segment in range((last >> t.SEGMENT_POSITIONS_LOG2) + 1):
         walk.through(segment)
         if progress is not None:
             progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, last), last)
     proof.all_found(_wrong_chains(connection, proof, walk.heads))
+    proof.all_found(_wrong_copies(connection))
     counts = connection.execute(select(func.count()).select_from(t.count)).scalar_one()
     if counts != walk.trail.counts:
         proof.found(f"the ledger says {walk.trail.counts} figures were counted, HQ goes by {counts}")
     proof.all_found(caches.wrong_levels(connection, proof, walk.trail.on_hand))
     proof.all_found(caches.wrong_reservations(connection))
     proof.all_found(caches.wrong_transfers(connection, proof))
+    return walk.recorded_at
 
 
 class _Walk:
@@ -70,9 +77,11 @@ class _Walk:
     def __init__(self, connection: Connection, proof: Proof) -> None:
         self._connection = connection
         self._proof = proof
-        self._recorded_at = 0
+        self.recorded_at = 0
         self.heads: dict[str, bytes] = {}
         self.trail = caches.Trail()
+        lineages = connection.execute(select(t.lineage))
+        self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 
     def through(self, segment: int) -> None:
         """Prove one segment."""
@@ -94,11 +103,15 @@ class _Walk:
         if row.position != proof.postings:
             yield f"expected {proof.postings}, the ledger has a gap"
             proof.postings = row.position
-        if row.recorded_at <= self._recorded_at:
+        if row.recorded_at <= self.recorded_at:
             yield "recorded before the posting in front of it"
-        self._recorded_at = row.recorded_at
+        self.recorded_at = row.recorded_at
         if hashlib.sha256(row.body).digest() != row.digest:
             yield "the body does not have its digest"
+        if row.lineage is not None:
+            held = self._lineages.get((row.terminal, row.lineage))
+            if held is None or (row.seq is not None and not held.holds(row.seq)):
+                yield "its outbox file is not one that HQ holds up to here"
         self.heads[row.terminal] = next_head(self.heads.get(row.terminal, FIRST_HEAD), row.id, row.digest)
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
         yield from self.trail.wrong_figures(row, moved)
@@ -111,3 +124,11 @@ def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes])
             yield f"terminal {name}: the chain does not end where HQ says it does"
     for name in heads:
         yield f"terminal {name}: has postings but is not enrolled"
+
+
+def _wrong_copies(connection: Connection) -> Iterator[str]:
+    """What was refused or put in quarantine is kept as it came."""
+    for table in (t.rejection, t.quarantine):
+        for row in connection.execute(select(table.c.id, table.c.digest, table.c.body)):
+            if hashlib.sha256(row.body).digest() != row.digest:
+                yield f"{table.name} {row.id.hex()}: the body does not have its digest"

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, select
+from sqlalchemy.exc import InvalidRequestError
 
 from inventory_server.resources import schema_path
 from inventory_server.store import tables as t
@@ -66,7 +67,11 @@ def _assert_known(current: str, path: Path) -> None:
 
 def _difference(connection: Connection) -> str | None:
     """The first difference between the schema found and the one needed, in words."""
-    if differences := compare_metadata(MigrationContext.configure(connection), t.metadata):
+    try:
+        differences = compare_metadata(MigrationContext.configure(connection), t.metadata)
+    except InvalidRequestError as error:  # a foreign key that leads nowhere
+        return str(error)
+    if differences:
         return _in_words(differences[0])
     keys = inspect(connection).get_multi_pk_constraint()
     for table in t.metadata.sorted_tables:
@@ -76,7 +81,8 @@ def _difference(connection: Connection) -> str | None:
     trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
     if trigger is not None:
         return f"trigger {trigger}"
-    return None if connection.execute(select(t.ledger.c.book)).one_or_none() else "the row of ledger is not there"
+    heads = len(connection.execute(select(t.ledger.c.book)).all())
+    return None if heads == 1 else f"ledger has {heads} rows instead of one"
 
 
 def _in_words(difference: Any) -> str:

@@ -1,0 +1,199 @@
+"""The proof finds whatever is wrong with a ledger, and nothing in one that is right."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Table
+
+from inventory_server.store import StoreError, read_store, tables, upgrade
+from inventory_server.store.findings import FINDINGS_MAX, Proof
+from inventory_server.store.proof import prove
+from tests.support import busyday
+from tests.support.ledgers import Till, body, opened, proof_of, url_of
+
+FLIPS = 120
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("whole") / "ledger.db"
+    busyday.trade(path)
+    return path
+
+
+@pytest.fixture
+def path(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copy(whole, tmp_path))
+
+
+def alter(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_a_right_ledger_is_proven(whole: Path) -> None:
+    assert proof_of(whole) == Proof(position=17, postings=17, movements=22, levels=4, chains=2, transfers=1)
+
+
+def test_an_empty_ledger_is_proven(tmp_path: Path) -> None:
+    upgrade(url_of(tmp_path / "empty.db"))
+    assert proof_of(tmp_path / "empty.db") == Proof()
+
+
+WRONG = {
+    "level": ("UPDATE level SET on_hand = on_hand + 1 WHERE sku = 'b'", "'b' at 'L1': the level is"),
+    "counted level": ("UPDATE level SET on_hand = on_hand + 1 WHERE sku = 'a'", "the last movement did not leave"),
+    "level's count": ("UPDATE level SET counted_position = 1 WHERE sku = 'a'", "'a' at 'L1': the level is"),
+    "level's latest": ("UPDATE level SET last_movement_at = 0 WHERE sku = 'unlisted'", "the ledger says"),
+    "in transit": ("UPDATE level SET in_transit = 0 WHERE location = 'L2'", "left and did not arrive, 0 is in transit"),
+    "level gone": ("DELETE FROM level WHERE sku = 'b'", "'b' at 'L1': has movements but no level"),
+    "movement": ("UPDATE movement SET quantity = quantity - 1 WHERE position = 2", "position 2: the movements are not"),
+    "movement's sku": ("UPDATE movement SET sku = 'c' WHERE position = 2 AND entry = 0", "position 2: the movements"),
+    "movement's account": ("UPDATE movement SET account = 1 WHERE position = 4", "position 4: the movements"),
+    "no such account": ("UPDATE movement SET account = 9 WHERE position = 4", "not what its column should hold: 9"),
+    "movement gone": ("DELETE FROM movement WHERE position = 4", "position 4: the movements are not those of the body"),
+    "movement alone": ("UPDATE movement SET position = 18 WHERE position = 4", "position 18: movements without a post"),
+    "figure left": ("UPDATE movement SET on_hand_after = 7 WHERE position = 4", "position 4: 'a' at 'L1' went from"),
+    "void's movement": ("UPDATE movement SET quantity = 0 WHERE position = 8", "position 8: the movements do not canc"),
+    "early void's": ("DELETE FROM movement WHERE position = 10 AND entry = 1", "position 10: the movements are not"),
+    "void forgotten": ("DELETE FROM void WHERE position = 9", "position 10: the movements are not those of the body"),
+    "count": ("UPDATE count SET quantity = 1 WHERE sku = 'a' AND position = 3", "position 3: the count of 'a' is (1"),
+    "count voided": ("UPDATE count SET voided_position = 4 WHERE position = 3", "position 3: the count of"),
+    "count not voided": ("UPDATE count SET voided_position = NULL", "position 10: the count of 'b'"),
+    "count gone": ("DELETE FROM count WHERE position = 3", "position 3: the count of 'a' is None"),
+    "count too many": ("INSERT INTO count VALUES ('L1', 'b', 1, 1, 1, NULL)", "4 figures were counted, HQ goes by 5"),
+    "counted figure": ("UPDATE movement SET quantity = 1 WHERE position = 3 AND sku = 'a'", "position 3: the figures"),
+    "reservation": ("UPDATE reservation SET remaining = 1 WHERE reservation != x''", "1 is left of a reservation"),
+    "reservation gone": ("DELETE FROM reservation WHERE reservation = x''", "None is left of a reservation"),
+    "reservation more": ("INSERT INTO reservation VALUES (x'00', 'L1', 'a', 1, 1)", "'a' at 'L1': is reserved, but no"),
+    "expiry": ("UPDATE reservation SET expires_at = 1 WHERE reservation != x''", "a reservation expires at 1, its"),
+    "segment": ("UPDATE ledger SET segment_latest_at = 1", "segment 0: the latest instant in it is"),
+    "head back": ("UPDATE ledger SET position = 16", "the ledger ends at position 16, its last posting is 17"),
+    "head ahead": ("UPDATE ledger SET position = 1 << 60", "its last posting is 17"),
+    "posting gone": ("DELETE FROM posting WHERE position = 4", "position 5: expected 4, the ledger has a gap"),
+    "recorded": ("UPDATE posting SET recorded_at = 1 WHERE position = 4", "position 4: recorded before the posting"),
+    "occurred": ("UPDATE posting SET occurred_at = 1 WHERE position = 4", "position 4: type, location, instant or"),
+    "type": ("UPDATE posting SET type = 'return' WHERE position = 4", "position 4: type, location, instant or"),
+    "reference": ("UPDATE posting SET reference = 'R2' WHERE position = 2", "position 2: type, location, instant or"),
+    "location": ("UPDATE posting SET location = 'L9' WHERE position = 4", "position 4: the movements are not"),
+    "body": ("UPDATE posting SET body = x'7b7d' WHERE position = 4", "position 4: the body does not have its digest"),
+    "not a body": ("UPDATE posting SET body = x'00' WHERE position = 4", "position 4: unreadable body"),
+    "digest": ("UPDATE posting SET digest = x'00' WHERE position = 4", "terminal T1: the chain does not end where"),
+    "id": ("UPDATE posting SET id = x'00' WHERE position = 17", "terminal T2: the chain does not end where"),
+    "terminal": ("UPDATE posting SET terminal = 'T3' WHERE position = 17", "T3: has postings but is not enrolled"),
+    "lineage": ("UPDATE posting SET lineage = x'00' WHERE position = 4", "position 4: its outbox file is not one"),
+    "seq": ("UPDATE posting SET seq = 99 WHERE position = 4", "position 4: its outbox file is not one"),
+    "lineage's holes": ("UPDATE lineage SET beyond = 'x'", "something is not what its column should hold"),
+    "head of chain": ("UPDATE terminal SET head = x'00' WHERE terminal = 'T1'", "terminal T1: the chain does not end"),
+    "refused body": ("UPDATE rejection SET body = x'00'", "the body does not have its digest"),
+    "quarantined body": ("UPDATE quarantine SET body = x'00'", "the body does not have its digest"),
+    "text for a number": ("UPDATE posting SET recorded_at = 'x' WHERE position = 4", "not what its column should hold"),
+}
+
+
+@pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
+def test_what_was_changed_behind_the_ledger_is_found(path: Path, statement: str, expected: str) -> None:
+    alter(path, statement)
+    proof = proof_of(path)
+    assert not proof.holds
+    assert expected in "\n".join(proof.findings)
+
+
+def test_an_index_that_lost_an_entry_is_found(path: Path) -> None:
+    """Without its entry, an id that is posted would be posted again."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute("UPDATE sqlite_schema SET sql = sql || ' WHERE position < 0' WHERE name = 'ix_posting_id'")
+        connection.execute("PRAGMA writable_schema = RESET")
+        connection.execute("REINDEX ix_posting_id")
+        connection.execute("PRAGMA writable_schema = 1")
+        whole_index = "replace(sql, ' WHERE position < 0', '')"
+        connection.execute(f"UPDATE sqlite_schema SET sql = {whole_index} WHERE name = 'ix_posting_id'")
+    (first, *_) = proof_of(path).findings
+    assert first == "the file is damaged: row 1 missing from index ix_posting_id"
+
+
+def test_findings_are_all_counted_and_the_first_are_kept_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(path) as store:
+        till = Till(store)
+        till.post(*(body("sale", ("a", 1), reference=str(number)) for number in range(FINDINGS_MAX + 50)))
+    alter(path, "UPDATE posting SET reference = 'x'")
+    proof = proof_of(path)
+    assert proof.mismatches == FINDINGS_MAX + 50
+    assert len(proof.findings) == FINDINGS_MAX
+
+
+def test_progress_is_told_segment_by_segment(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, int]] = []
+    read_store(url_of(whole), lambda connection: prove(connection, lambda *done: told.append(done)))
+    assert told == [(17, 17)]
+
+
+def test_a_proof_runs_beside_the_server(path: Path) -> None:
+    with opened(path) as store:
+        Till(store, "T1").posts(body("sale", ("a", 1)))
+        assert proof_of(path).position == 18
+
+
+# ---------------------------------------------------------------------------------- flipped bits
+
+UNPROVEN = {
+    "barcode": {"gtin", "sku"},
+    "location": {"location"},
+    "product": {"sku", "name", "unit", "reorder_point"},
+    "posting": {"seq", "utc_offset_minutes", "recorded_at", "flags", "location"},  # that of a void that moved nothing
+    "quarantine": {"id", "terminal", "recorded_at"},
+    "rejection": {"id", "terminal", "lineage", "seq", "recorded_at", "code", "reason", "reopened_at"},
+    "terminal": {column.name for column in tables.terminal.columns} - {"terminal", "head"},
+    "lineage": {column.name for column in tables.lineage.columns},
+    "void": {"voids", "location", "position", "occurred_at"},
+    "reservation": {"expires_at"},
+}
+"""What HQ holds only once, so that nothing can contradict it."""
+
+
+def contents(path: Path) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = bytes
+        return {table.name: connection.execute(_all_of(table)).fetchall() for table in tables.metadata.sorted_tables}
+
+
+def _all_of(table: Table) -> str:
+    return f'SELECT * FROM "{table.name}" ORDER BY {", ".join(table.primary_key.columns.keys())}'
+
+
+def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> set[tuple[str, str]]:
+    """(table, column) of every value that differs."""
+    found = set()
+    for table in tables.metadata.sorted_tables:
+        names = [column.name for column in table.columns]
+        for old, new in zip(before[table.name], after[table.name], strict=True):
+            found |= {(table.name, name) for name, was, now in zip(names, old, new, strict=True) if was != now}
+    return found
+
+
+def test_no_flipped_bit_makes_a_figure_silently_wrong(whole: Path, path: Path) -> None:
+    chance, content, before = random.Random(7), whole.read_bytes(), contents(whole)
+    used = [at for at, byte in enumerate(content) if byte]
+    noticed = 0
+    for _ in range(FLIPS):
+        at, bit = chance.choice(used), chance.randrange(8)
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :])
+        try:
+            holds = proof_of(path).holds
+        except StoreError:
+            holds = False
+        noticed += not holds
+        if holds:
+            silent = {pair for pair in changed(before, contents(path)) if pair[1] not in UNPROVEN.get(pair[0], ())}
+            assert not silent, f"byte {at}, bit {bit}"
+    assert noticed

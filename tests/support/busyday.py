@@ -1,0 +1,45 @@
+"""A ledger in which everything has happened once, for tests that look for what is wrong with one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from inventory_server.store import catalog
+from pos_client.exact import instant, scaled
+from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
+
+GTIN = "40000001"
+
+
+def trade(path: Path) -> None:
+    """Make a ledger with every type of posting, late ones, voids in both orders, a refusal and a conflict."""
+    with opened(path) as store:
+        products = [catalog.Product("a", "Apple", "kg", scaled(5), (GTIN,)), catalog.Product("b")]
+        store.administer(lambda connection: catalog.import_products(connection, products))
+        first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")
+        first.post(
+            body("receipt", ("a", 100), ("b", 50), at=NOON - HOUR),
+            body("sale", ("a", 2), (f"gtin:{GTIN}", 1), reference="R1"),
+            body("count", ("a", 90), ("b", 40), at=NOON + HOUR),
+            body("sale", ("a", 1), at=NOON - 2 * HOUR),
+            body("reserve", ("b", 5), at=NOON + HOUR, expires_at=instant(NOON + 3 * DAY)),
+            body("transfer_out", ("a", 7), at=NOON + 2 * HOUR, other_location="L2"),
+        )
+        for raw, name in (
+            (body("sale", ("b", 3), at=NOON + 2 * HOUR), "voided"),
+            (body("void", at=NOON + 3 * HOUR, voids=uid("voided")), "void"),
+            (body("void", at=NOON + 4 * HOUR, voids=uid("voided early")), "early void"),
+            (body("count", ("b", 1), at=NOON + 3 * HOUR), "voided early"),
+            (body("count", ("a", 70), at=NOON + 3 * HOUR), "voided count"),
+            (body("void", at=NOON + 5 * HOUR, voids=uid("voided count")), "void of the count"),
+            (body("release", ("b", 1), at=NOON + 5 * HOUR), "release"),
+            (body("void", voids=uid("void")), "refused"),
+            (body("sale", ("b", 4), at=NOON), "voided"),
+        ):
+            first.posts(raw, uid(name))
+        second.post(
+            body("transfer_in", ("a", 5), at=NOON + 5 * HOUR, other_location="L1"),
+            body("sale", ("unlisted", 1), at=NOON + 6 * HOUR),
+            body("return", ("a", 1), at=NOON + 7 * HOUR),
+            body("adjustment", ("a", -1), at=NOON + 7 * HOUR),
+        )
