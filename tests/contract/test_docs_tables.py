@@ -112,3 +112,16 @@ def test_a_complaint_that_is_explained_is_one_that_the_program_makes(page: str, 
     parts = [part.strip() for part in complaint.split("…") if part.strip()]
     assert parts
     assert [part for part in parts if part not in sentences()] == []
+
+
+NAMED = [
+    (page, name)
+    for page in ("README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/protocol.md", "docs/operator.md")
+    for name in sorted(set(re.findall(r"`([\w./-]+/[\w.-]*|\w+\.py)`", (ROOT / page).read_text())))
+    if not name.startswith(("/", ".")) and "NAME" not in name
+]
+
+
+@pytest.mark.parametrize(("page", "name"), NAMED)
+def test_a_file_that_a_page_names_is_there(page: str, name: str) -> None:
+    assert any((ROOT / part / name).exists() for part in ("", "pos_client", "inventory_server"))
