@@ -49,6 +49,8 @@ class Book:
         self.promised: set[UUID] = set()
         self.answers: dict[tuple[UUID, bytes], list[PostingResult]] = {}
         self.seen: list[StockSeen] = []
+        self.reopened: set[UUID] = set()
+        self.hq_was_restored = False
 
     def create(self, posting: Created) -> None:
         """A device made a posting; whether it was stored is another question."""
@@ -62,11 +64,20 @@ class Book:
         """A disk with `gone` on it was lost; what is not `kept` elsewhere, nobody can be expected to deliver."""
         self.promised -= gone - kept
 
+    def hq_lost(self, position: int, kept: set[UUID]) -> None:
+        """HQ went back to a backup: answers about what came after `position` are void, disks may hold the rest."""
+        self.hq_was_restored = True
+        self.promised &= kept
+        self.seen = [seen for seen in self.seen if seen.position <= position]
+        for key, answers in list(self.answers.items()):
+            if answers[0].position is None or answers[0].position > position:
+                del self.answers[key]
+
     def read(self, sent: Iterable[tuple[UUID, bytes]], results: Iterable[PostingResult]) -> None:
         """A device has read HQ's answers about the postings it sent."""
         for (posting_id, raw), result in zip(sent, results, strict=True):
             before = self.answers.setdefault((posting_id, hashlib.sha256(raw).digest()), [])
-            if before:
+            if before and posting_id not in self.reopened:
                 _agree(before, result)
             before.append(result)
 

@@ -115,7 +115,7 @@ def _delivered(database: sqlite3.Connection, posted: set[UUID], book: Book, disk
                 made = book.find(posting_id, hashlib.sha256(body).digest())
                 if not any(other.reused for other in book.created.get(posting_id, ())):
                     _no_conflict(posting_id, stored)
-                _parked(database, made, msgspec.json.decode(stored, type=PostingResult))
+                _parked(database, made, msgspec.json.decode(stored, type=PostingResult), book.hq_was_restored)
                 accounted.add(posting_id)
             elif state == "pending":
                 raise Violation("P5", f"{posting_id} is still pending")
@@ -130,7 +130,7 @@ def _no_conflict(posting_id: UUID, stored: bytes) -> None:
         raise Violation("P5", f"{posting_id} is in conflict, and no program has used this id twice")
 
 
-def _parked(database: sqlite3.Connection, made: Created | None, result: PostingResult) -> None:
+def _parked(database: sqlite3.Connection, made: Created | None, result: PostingResult, hq_was_restored: bool) -> None:
     if made is None or not result.reason:
         raise Violation("P5", f"{result.id} is parked without a reason or an origin")
     held = {
@@ -140,7 +140,7 @@ def _parked(database: sqlite3.Connection, made: Created | None, result: PostingR
     if result.code == ISOLATED:
         if not made.poisoned:
             raise Violation("P5", f"{result.id} is parked as poison and is none")
-    elif database.execute(held, (made.id.bytes, made.digest)).fetchone() is None:
+    elif not hq_was_restored and database.execute(held, (made.id.bytes, made.digest)).fetchone() is None:
         raise Violation("P5", f"{result.id} is parked as {result.status} {result.code}, and HQ knows nothing of it")
 
 

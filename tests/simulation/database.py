@@ -22,6 +22,9 @@ from inventory_server.store.speakers import token_hash
 from pos_client.messages import Role
 from tests.simulation.world import nothing_happens
 
+Image = dict[str, list[tuple[Any, ...]]]
+"""The rows of every table."""
+
 TOKEN = "sesame"
 _SQLITE_ERRORS = {"full": sqlite3.SQLITE_FULL, "io": sqlite3.SQLITE_IOERR}
 
@@ -82,19 +85,24 @@ class CrashingConnection:
         if not unique_ids:
             (index,) = (index for index in t.posting.indexes if index.unique)
             self.handle.execute(f'DROP INDEX "{index.name}"')
-        self._first = {
-            table.name: self.handle.execute(f'SELECT * FROM "{table.name}"').fetchall()
-            for table in t.metadata.tables.values()
-        }
+        self._first = self.image()
 
-    def reset(self) -> None:
-        """Go back to how it was at first; prepared statements stay so, unlike after a copy."""
+    def image(self) -> Image:
+        """A backup."""
+        return {name: self.handle.execute(f'SELECT * FROM "{name}"').fetchall() for name in t.metadata.tables}
+
+    def restore(self, image: Image) -> None:
+        """Go back to a backup."""
         self.rollback()
-        for name, rows in self._first.items():
+        for name, rows in image.items():
             self.handle.execute(f'DELETE FROM "{name}"')
             if rows:
                 marks = ", ".join("?" * len(rows[0]))
                 self.handle.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)
+
+    def reset(self) -> None:
+        """Go back to how it was at first; prepared statements stay so, unlike after a copy of the pages."""
+        self.restore(self._first)
 
     def connect(self) -> CrashingConnection:
         """The one connection of this engine."""

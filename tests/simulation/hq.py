@@ -28,7 +28,7 @@ from inventory_server.work import (
 )
 from pos_client.errors import RequestError
 from pos_client.messages import PostResult
-from tests.simulation.database import CrashingConnection
+from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network
 from tests.simulation.world import MILLISECOND, SECOND, Violation, World
 
@@ -55,6 +55,10 @@ class WatchedLedger(Ledger):
     def begin(self) -> None:
         """A new run begins."""
         self._epochs, self._uncommitted = {}, {}
+
+    def go_back(self, epochs: dict[str, int]) -> None:
+        """The database was restored: these epochs are in it."""
+        self._epochs = epochs
 
     def committed(self) -> None:
         """What was carried out last is durable."""
@@ -106,9 +110,10 @@ class Hq:
         self._ledger = ledger
         self._settings = settings
         self._ends: dict[Link, ServerEnd] = {}
-        self._waiting: list[tuple[Ticket, ServerEnd]] = []
+        self._waiting: list[tuple[Ticket, ServerEnd | None]] = []
         self._stepping = False
         self._process = 0
+        self._commit_delay = world.random.choice((5, 50, 1_000)) * MILLISECOND
         database.at_point = self._at_point
         database.fault = self._storage_fault
         self.boot()
@@ -135,6 +140,26 @@ class Hq:
         if self.up and not self.draining:
             self.draining = True
             self._world.at(self._world.between((SECOND // 10, 2 * SECOND)), "hq stops", self._stop, self._process)
+
+    def administer(self, job: Callable[[Connection], None]) -> bool:
+        """Run an operator's job between two commits; False where HQ is down."""
+        if not self.up:
+            return False
+        ticket = self._writer.submit(job)
+        self._waiting.append((ticket, None))
+        self._step_and_answer(at_once=True)
+        return ticket.settled and ticket.error is None
+
+    def backup(self) -> Image:
+        """A copy of the database."""
+        return self._database.image()
+
+    def restore(self, image: Image) -> None:
+        """The disk has failed; the last backup is put in its place, and the server starts on it."""
+        self.crash("its disk failed")
+        self._network.forget_answers()
+        self._database.restore(image)
+        self._ledger.go_back({row[0]: row[6] for row in image["terminal"]})
 
     def _stop(self, process: int) -> None:
         if process != self._process or not self.up:
@@ -255,7 +280,7 @@ class Hq:
             return
         self._stepping = True
         slow = self._world.happens(self._world.weather.slow_disk)
-        delay = self._world.between((SECOND, 40 * SECOND) if slow else (0, 10 * MILLISECOND))
+        delay = self._world.between((SECOND, 40 * SECOND) if slow else (0, self._commit_delay))
         self._world.at(delay, "commit", self._step, self._process)
 
     def _step(self, process: int) -> None:
@@ -288,7 +313,7 @@ class Hq:
             self._world.reached("hq stops after a storage error")
             self._go_down()
 
-    def _answer(self, settled: list[tuple[Ticket, ServerEnd]], at_once: bool) -> None:
+    def _answer(self, settled: list[tuple[Ticket, ServerEnd | None]], at_once: bool) -> None:
         for at, (ticket, end) in enumerate(settled):
             if at and self._world.happens(self._world.weather.hq_crash):
                 for told, its_end in settled[:at]:
@@ -300,8 +325,8 @@ class Hq:
                 delay = self._world.between((0, 5 * MILLISECOND))
                 self._world.at(delay, "answer", self._wake, ticket, end, self._process)
 
-    def _wake(self, ticket: Ticket, end: ServerEnd, process: int) -> None:
-        if process != self._process or not self.up or end.link not in self._ends or end.steps is None:
+    def _wake(self, ticket: Ticket, end: ServerEnd | None, process: int) -> None:
+        if end is None or process != self._process or not self.up or end.link not in self._ends or end.steps is None:
             return
         if self._world.happens(self._world.weather.hq_crash):
             self.crash("after commit, before the answer")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from inventory_server.store.reconcile import reopen
+from tests.simulation.database import Image
 from tests.simulation.disk import Disk
 from tests.simulation.till import Device
 from tests.simulation.world import DAY, HOUR, MINUTE, SECOND
@@ -29,6 +31,8 @@ def plan(run: Run) -> None:
         (0.3, "hq is killed", _kill),
         (0.3, "till is killed", _kill_till),
         (0.1, "id used twice", _reuse_id),
+        (0.2, "reopen", _reopen),
+        (0.08, "backup", _backup),
     ):
         if random.random() < chance:
             run.plan(run.world.between(STORM), what, incident, run)
@@ -40,19 +44,32 @@ def _device(run: Run, role: str | None = "till") -> Device:
 
 def _clone(run: Run) -> None:
     """A disk is copied into a second device: two devices, one identity."""
-    original = _device(run)
+    original = _device(run, None)
     run.world.reached("clone")
-    original.unbalanced = True
-    run.add_device(f"{original.name}'s clone", original.terminal, original.role, original.home, original.disk.copy())
+    _copy(run, original, f"{original.name}'s clone", original.terminal)
 
 
 def _move(run: Run) -> None:
     """An outbox is copied to a device with a name of its own: the same ids from two terminals."""
     original = _device(run)
-    other = run.spare_terminal(original.home)
-    if other is not None:
+    terminal = run.spare_terminal(original.home)
+    if terminal is not None:
         run.world.reached("outbox moved to another terminal")
-        run.add_device(f"{other} for {original.name}", other, "till", original.home, original.disk.copy())
+        _copy(run, original, f"{terminal} for {original.name}", terminal)
+
+
+def _copy(run: Run, original: Device, name: str, terminal: str) -> None:
+    """Sometimes both devices are switched on at the same moment, with the same postings to send."""
+    original.unbalanced = True
+    together = run.world.happens(0.5)
+    if together:
+        original.set_offline(True)
+        run.sell(original)
+    copy = run.add_device(name, terminal, original.role, original.home, original.disk.copy())
+    if together:
+        original.set_offline(False)
+        for device in (original, copy):
+            device.crash("switched off", away=SECOND)
 
 
 def _restore(run: Run) -> None:
@@ -117,6 +134,33 @@ def _kill(run: Run) -> None:
 
 def _kill_till(run: Run) -> None:
     _device(run, None).crash("at any time")
+
+
+def _backup(run: Run) -> None:
+    """HQ's database is copied, and the copy put back later: HQ has forgotten what the tills know."""
+    if run.hq.up and not run.careless:
+        run.plan(run.world.between((SECOND, 3 * MINUTE)), "hq's backup comes back", _go_back, run, run.hq.backup())
+
+
+def _go_back(run: Run, image: Image) -> None:
+    run.world.reached("hq restored from a backup")
+    run.hq.restore(image)
+    kept = {UUID(bytes=row[1]) for row in image["posting"]}
+    run.book.hq_lost(len(image["posting"]), kept.union(*(_ids(each.disk) for each in run.devices)))
+    for device in run.devices:
+        device.unbalanced = True
+
+
+def _reopen(run: Run) -> None:
+    """An operator reopens what HQ refused, and its till sends it again."""
+    device = _device(run, None)
+    refused = (
+        [parked.id for parked in device.outbox.parked() if parked.code == "not_available"] if device.running else []
+    )
+    if refused and run.hq.administer(lambda connection: reopen(connection, refused[0], run.world.now)):
+        run.world.reached("reopened")
+        run.book.reopened.add(refused[0])
+        device.redrive(lambda parked: parked.id == refused[0])
 
 
 def _reuse_id(run: Run) -> None:

@@ -6,6 +6,8 @@ what a proxy, a retry layer or a kernel with full buffers can do. The protocol i
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from tests.simulation.world import DAY, HOUR, MILLISECOND, MINUTE, SECOND, World
@@ -51,6 +53,7 @@ class Network:
     def __init__(self, world: World) -> None:
         self._world = world
         self._links = 0
+        self._age = 0
         self.in_flight = 0
 
     def connect(self, till: TillSide, hq: HqSide) -> Link:
@@ -66,7 +69,11 @@ class Network:
 
     def to_till(self, link: Link, line: bytes) -> None:
         """Send a frame of HQ."""
-        self._send(link, line, "to till", self._arrive_at_till)
+        self._send(link, line, "to till", partial(self._arrive_at_till, self._age))
+
+    def forget_answers(self) -> None:
+        """What HQ has said so far and nobody has read is lost."""
+        self._age += 1
 
     def drop_till_end(self, link: Link) -> None:
         """The device has let go; HQ may not notice, and what is under way still arrives."""
@@ -86,7 +93,7 @@ class Network:
         elif link.till is not None:
             link.till.connected(link)
 
-    def _send(self, link: Link, line: bytes, way: str, arrive: object) -> None:
+    def _send(self, link: Link, line: bytes, way: str, arrive: Callable[[Link, bytes], None]) -> None:
         world, weather = self._world, self._world.weather
         if world.happens(weather.cut):
             world.reached("connection cut")
@@ -102,7 +109,7 @@ class Network:
                 world.reached("frame lost")
                 continue
             self.in_flight += 1
-            world.at(self._delay(), f"{way} {link.number} {len(line)}", arrive, link, line)  # type: ignore[arg-type]
+            world.at(self._delay(), f"{way} {link.number} {len(line)}", arrive, link, line)
 
     def _arrive_at_hq(self, link: Link, line: bytes) -> None:
         self.in_flight -= 1
@@ -111,9 +118,9 @@ class Network:
                 self._world.reached("frame arrives after its device let go")
             link.hq.receive(link, line)
 
-    def _arrive_at_till(self, link: Link, line: bytes) -> None:
+    def _arrive_at_till(self, age: int, link: Link, line: bytes) -> None:
         self.in_flight -= 1
-        if link.till is not None:
+        if link.till is not None and age == self._age:
             link.till.heard(link, line)
 
     def _hang_up(self, link: Link) -> None:

@@ -22,8 +22,11 @@ EVENTS_MAX = 20_000
 """Far more than any honest run takes; a run that gets here spins, and must not pass for a clean one."""
 
 
-class Violation(Exception):
-    """A promise was broken. `rule` is P1 … P10 of docs, or a rule of the simulator's own."""
+class Violation(BaseException):
+    """A promise was broken. `rule` is P1 … P10 of docs, or a rule of the simulator's own.
+
+    Not an Exception: production code must not be able to catch it.
+    """
 
     def __init__(self, rule: str, what: str) -> None:
         super().__init__(f"{rule}: {what}")

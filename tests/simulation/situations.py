@@ -1,0 +1,66 @@
+"""What has to come up sometimes: a sweep that never saw one of these has proven less than it says."""
+
+SITUATIONS = (
+    # the network
+    "frame lost",
+    "frame doubled",
+    "frame held up",
+    "connection cut",
+    "no answer in time",
+    "frame arrives after its device let go",
+    # HQ's crashes, at each named point
+    "hq crash: at any time",
+    "hq crash: after reading",
+    "hq crash: between two statements",
+    "hq crash: before commit",
+    "hq crash: after commit",
+    "hq crash: after commit, before the answer",
+    "hq crash: between two answers of a batch",
+    "hq crash: its disk failed",
+    "hq restored from a backup",
+    "hq stops after a storage error",
+    "hq drained and stopped",
+    "several frames wait for one commit",
+    # the tills' crashes, at each named point
+    "till crash: at any time",
+    "till crash: before the outbox commits",
+    "till crash: after the outbox committed",
+    "till crash: answer read, not settled",
+    # disks, clocks, silence
+    "clone",
+    "outbox moved to another terminal",
+    "old image restored",
+    "outbox wiped",
+    "long silence",
+    "clock jump",
+    # answers
+    "posted",
+    "duplicate",
+    "conflict",
+    "rejected",
+    "reopened",
+    "told busy",
+    "told draining",
+    "told fenced",
+    "told fork",
+    "told internal",
+    "new lineage after hello",
+    "new lineage after a fork",
+    "hole seen",
+    "bye: balanced",
+    "bye: mismatch",
+    # the rules of stock
+    "flag before_count",
+    "flag clock_suspect",
+    "flag negative_stock",
+    "flag orphan",
+    "flag unlisted_product",
+    "orphan void",
+    "stock read",
+    # poison
+    "poison cuts the connection",
+    "parked as poison",
+    "redriven",
+    # and that it ends
+    "calm",
+)
