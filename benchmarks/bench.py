@@ -47,7 +47,8 @@ PEERS = {
 @dataclass(frozen=True)
 class Bench:
     """One run. `seconds` is how long a load lasts, `past_movements` what the old ledger holds,
-    `replay_rows` how much of Complete Journey is replayed (all of it: None)."""
+    `replay_rows` how much of Complete Journey is replayed (all of it: None); `tree` is
+    another checkout of Tillwire to serve from, such as the one before a change."""
 
     folder: Path
     seconds: float
@@ -55,6 +56,7 @@ class Bench:
     sales_on_till: int
     data: Path | None
     replay_rows: int | None
+    tree: Path | None = None
 
     def file(self, name: str) -> Path:
         """A fresh path in the run's folder: whatever lay there is removed."""
@@ -68,7 +70,8 @@ class Bench:
         database = ledger or self.opened_shop("tillwire.db")
         port = servers.free_port()
         command = script("inventory-server", "serve", "--dev", "--db", f"sqlite:///{database}", "--listen")
-        with servers.running([*command, f"127.0.0.1:{port}"], port, self.file("tillwire.log")) as server:
+        log = self.file("tillwire.log")
+        with servers.running([*command, f"127.0.0.1:{port}"], port, log, self.tree) as server:
             yield server
 
     @contextlib.contextmanager

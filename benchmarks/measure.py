@@ -10,13 +10,14 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks import ledgers, machine, report
 from benchmarks.bench import Bench
-from benchmarks.scenarios import SCENARIOS, Skipped, batch_curve, tills_curve
+from benchmarks.scenarios import SCENARIOS, Sample, Skipped, batch_curve, tills_curve
 
 RESULTS = Path(__file__).with_name("results")
 FULL = {"rounds": 5, "seconds": 3.0, "past": 20_000_000, "sales_on_till": 1_000}
@@ -45,7 +46,7 @@ def in_rounds(bench: Bench, names: list[str], rounds: int) -> tuple[dict[str, li
                 continue
             began = time.monotonic()
             try:
-                sample = SCENARIOS[name](bench)
+                sample = side_by_side(bench, name)
             except Skipped as reason:
                 skipped[name] = str(reason)
                 say(f"skipped {name}: {reason}")
@@ -55,6 +56,16 @@ def in_rounds(bench: Bench, names: list[str], rounds: int) -> tuple[dict[str, li
             shown = "  ".join(f"{measure} {value:,.4g}" for measure, value in sample.items())
             say(f"round {number + 1}/{rounds}  {name} ({time.monotonic() - began:.0f} s)  {shown}")
     return values, skipped
+
+
+def side_by_side(bench: Bench, name: str) -> Sample:
+    """One sample of a scenario and, where there is another tree to compare with, at once one of that."""
+    sample = SCENARIOS[name](bench)
+    if bench.tree is not None:
+        before = SCENARIOS[name](replace(bench, tree=None))
+        sample |= {f"{measure} here": value for measure, value in before.items()}
+        sample |= {f"{measure} ratio": here / sample[measure] for measure, here in before.items() if sample[measure]}
+    return sample
 
 
 def curves(bench: Bench) -> dict[str, list[dict[str, Any]]]:
@@ -88,6 +99,7 @@ def read_options() -> argparse.Namespace:
     options.add_argument("--name", help="of the results; bench or quick if not given")
     options.add_argument("--folder", type=Path, help="where the databases lie; a temporary folder if not given")
     options.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of sales to replay")
+    options.add_argument("--before", type=Path, help="another checkout to compare with in the same rounds, with --only")
     return options.parse_args()
 
 
@@ -100,7 +112,9 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="tillwire-bench-run-", dir=chosen.folder))
     seconds = chosen.seconds or plan["seconds"]
     replay_rows = QUICK_REPLAY_ROWS if chosen.quick else None
-    bench = Bench(folder, seconds, int(plan["past"]), int(plan["sales_on_till"]), chosen.data, replay_rows)
+    bench = Bench(
+        folder, seconds, int(plan["past"]), int(plan["sales_on_till"]), chosen.data, replay_rows, chosen.before
+    )
     began = time.monotonic()
     try:
         described = machine.describe(folder)

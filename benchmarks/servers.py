@@ -65,10 +65,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], port: int, log: Path) -> Iterator[Server]:
-    """Run `command` until the block ends; what it says goes to `log`."""
+def running(command: Sequence[str], port: int, log: Path, tree: Path | None = None) -> Iterator[Server]:
+    """Run `command` until the block ends; what it says goes to `log`, what it imports comes from `tree`."""
+    root = (tree or Path(__file__).parents[1]).resolve()
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=Path(__file__).parents[1])
+        process = subprocess.Popen(
+            command, stdout=output, stderr=subprocess.STDOUT, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
+        )
     try:
         _await(process, port, log)
         server = Server(process, port)
