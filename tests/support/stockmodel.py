@@ -61,12 +61,12 @@ class StockModel:
         self._skus_by_gtin = skus_by_gtin
         self.known: list[Known] = []
         self._bodies: dict[UUID, bytes] = {}
-        self._rejected: set[UUID] = set()
+        self._rejected: dict[UUID, bytes] = {}
 
     def post(self, id_: UUID, raw: bytes, own_location: str, by_till: bool) -> str:
         """The status that one posting must get; a posted one is held from now on."""
         if id_ in self._rejected:
-            return "rejected"
+            return "rejected" if self._rejected[id_] == raw else "conflict"
         if id_ in self._bodies:
             return "duplicate" if self._bodies[id_] == raw else "conflict"
         body = json.loads(raw, parse_float=Decimal)
@@ -76,10 +76,10 @@ class StockModel:
             if target is not None and not by_till and "location" not in body:
                 location = target.location
             if UUID(body["voids"]) == id_ or not self._may_void(body, location, target):
-                self._rejected.add(id_)
+                self._rejected[id_] = raw
                 return "rejected"
         if (by_till and location != own_location) or body.get("other_location") == location:
-            self._rejected.add(id_)
+            self._rejected[id_] = raw
             return "rejected"
         self._bodies[id_] = raw
         occurred_at = datetime.fromisoformat(body["occurred_at"])

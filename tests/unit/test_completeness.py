@@ -1,0 +1,89 @@
+"""Up to when a location's figures can be trusted."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from inventory_server.completeness import TillState, completeness, is_silent, told_everything_to
+from pos_client.exact import instant
+from pos_client.messages import Completeness, Hole, SilentTill
+
+NOW = 1_700_000_000_000_000
+FRESH = TillState(
+    terminal="T1",
+    contact_at=NOW - 10,
+    told_at=NOW - 20,
+    pending=0,
+    oldest_pending_at=None,
+    holes=(),
+    acked_at=NOW - 500,
+    closed=False,
+)
+HOLE = {"holes": [(3, 4)]}
+
+# what differs from a till that has just said that it holds nothing back; up to when it has told everything
+TOLD: list[tuple[dict[str, Any], int | None]] = [
+    ({}, NOW - 20),
+    ({"contact_at": NOW - 10**9, "told_at": NOW - 10**9}, NOW - 10**9),
+    ({"contact_at": None, "told_at": None}, None),  # enrolled, and has never spoken
+    ({"pending": 2, "oldest_pending_at": NOW - 100}, NOW - 101),
+    ({"pending": 2, "oldest_pending_at": NOW + 100}, NOW - 20),
+    ({"pending": 2, "oldest_pending_at": None}, None),
+    ({"pending": 0, "oldest_pending_at": NOW - 100}, NOW - 20),
+    (HOLE, NOW - 500),
+    ({**HOLE, "acked_at": None}, None),
+    ({**HOLE, "acked_at": NOW}, NOW - 20),
+    ({**HOLE, "pending": 1, "oldest_pending_at": NOW - 900}, NOW - 901),
+    ({"closed": True, "told_at": NOW - 10**9}, NOW),
+    ({"closed": True, "told_at": None}, NOW),
+    ({"closed": True, **HOLE}, NOW - 500),
+    ({"closed": True, "pending": 1, "oldest_pending_at": NOW - 100}, NOW - 101),
+]
+
+
+@pytest.mark.parametrize(("differs", "expected"), TOLD)
+def test_up_to_when_a_till_has_told_everything(differs: dict[str, Any], expected: int | None) -> None:
+    assert told_everything_to(replace(FRESH, **differs), NOW) == expected
+
+
+# what differs, whether it is silent (after 50)
+SILENT: list[tuple[dict[str, Any], bool]] = [
+    ({}, False),
+    ({"contact_at": NOW - 50}, False),
+    ({"contact_at": NOW - 51}, True),
+    ({"contact_at": None}, True),
+    ({"contact_at": NOW - 51, "closed": True}, False),
+    ({"contact_at": NOW + 99}, False),
+]
+
+
+@pytest.mark.parametrize(("differs", "expected"), SILENT)
+def test_when_a_till_is_silent(differs: dict[str, Any], expected: bool) -> None:
+    assert is_silent(replace(FRESH, **differs), NOW, 50) is expected
+
+
+def test_a_location_is_as_complete_as_its_least_complete_till() -> None:
+    tills = [
+        FRESH,
+        replace(FRESH, terminal="T2", told_at=NOW - 300, contact_at=NOW - 300, pending=4, oldest_pending_at=NOW),
+        replace(FRESH, terminal="T3", closed=True, contact_at=NOW - 10**9),
+        replace(FRESH, terminal="T4", holes=[(2, 2), (5, 9)], acked_at=NOW - 200, pending=1, oldest_pending_at=NOW),
+    ]
+    assert completeness(tills, NOW, 50) == Completeness(
+        complete_to=instant(NOW - 300),
+        tills=4,
+        silent=[SilentTill("T2", instant(NOW - 300))],
+        holes=[Hole("T4", 2, 2), Hole("T4", 5, 9)],
+        pending=5,
+    )
+
+
+def test_one_till_that_never_spoke_leaves_the_location_unknown() -> None:
+    silent = replace(FRESH, terminal="T2", contact_at=None, told_at=None)
+    found = completeness([FRESH, silent], NOW, 50)
+    assert (found.complete_to, found.silent) == (None, [SilentTill("T2", None)])
+
+
+def test_a_location_without_tills_is_complete() -> None:
+    assert completeness([], NOW, 50) == Completeness(instant(NOW), 0, [], [], 0)
