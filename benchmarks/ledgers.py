@@ -51,8 +51,8 @@ def prepared(movements: int) -> Path:
     path = cache_folder() / f"ledger-{movements}-{_FORMAT}-{schema.hexdigest()[:8]}.db"
     if not path.exists():
         making = path.with_suffix(".making")
-        for leftover in making.parent.glob(making.name + "*"):
-            leftover.unlink()
+        for outdated in path.parent.glob(f"ledger-{movements}-*"):
+            outdated.unlink()
         _make(making, movements)
         making.rename(path)
     return path
