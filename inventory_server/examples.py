@@ -206,8 +206,9 @@ _HISTORY = Exchange(
                 location=_STORE,
                 sku=_ESPRESSO,
                 quantity=-2,
-                on_hand_after=10,
+                flags=(),
                 reference="R-2026-000417",
+                on_hand_after=10,
             )
         ],
         cursor="5.0",

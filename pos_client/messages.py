@@ -347,9 +347,9 @@ class HistoryEntry(Message, frozen=True):
     location: str
     sku: str
     quantity: Quantity
+    flags: tuple[Flag, ...]
+    reference: str | None
     on_hand_after: Quantity
-    flags: tuple[Flag, ...] = ()
-    reference: str | None = None
 
 
 class HistoryResult(Message, frozen=True):
@@ -428,7 +428,7 @@ class Method(Struct, frozen=True):
     """One row of the method table: the structs of its params and result, and what it does."""
 
     params: type[Message]
-    result: type[Message ] | None
+    result: type[Message] | None
     summary: str
 
 

@@ -80,9 +80,9 @@ def _entry(row: Any) -> HistoryEntry:
         location=row.location,
         sku=row.sku,
         quantity=unscaled(row.quantity),
-        on_hand_after=unscaled(row.on_hand_after),
         flags=inventory.flag_names(row.flags),
         reference=row.reference,
+        on_hand_after=unscaled(row.on_hand_after),
     )
 
 
