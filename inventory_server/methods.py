@@ -195,7 +195,10 @@ def _stock(talk: Conversation, params: StockParams) -> Work:
     _check_limit(params.limit, talk.settings.stock_items_max)
     _check_one_of(params, "skus", "sku", "gtin")
     _check_one_of(params, "locations", "location")
-    return Stock(params, None if isinstance(params.below, UnsetType) else _below(params.below))
+    _check_number(params, "skus", talk.settings.stock_items_max)
+    _check_number(params, "locations", talk.settings.stock_items_max)
+    below = None if isinstance(params.below, UnsetType) else _below(params.below)
+    return Stock(params, below, _speaker(talk))
 
 
 def _below(raw: Raw) -> str | Quantity:
@@ -212,11 +215,11 @@ def _below(raw: Raw) -> str | Quantity:
 
 def _history(talk: Conversation, params: HistoryParams) -> Work:
     _check_limit(params.limit, talk.settings.stock_items_max)
-    return History(params)
+    return History(params, _speaker(talk))
 
 
-def _posting(_: Conversation, params: PostingParams) -> Work:
-    return FindPosting(params)
+def _posting(talk: Conversation, params: PostingParams) -> Work:
+    return FindPosting(params, _speaker(talk))
 
 
 def _discover(talk: Conversation, _: NoParams) -> Ready:
@@ -226,6 +229,13 @@ def _discover(talk: Conversation, _: NoParams) -> Ready:
 def _check_limit(limit: int | UnsetType, most: int) -> None:
     if not isinstance(limit, UnsetType) and limit > most:
         raise refused("$.limit", f"1 to {most}", str(limit))
+
+
+def _check_number(params: StockParams, name: str, most: int) -> None:
+    """More than a page can show would only be refused by the database, which has a limit of its own."""
+    named = getattr(params, name)
+    if named is not UNSET and len(named) > most:
+        raise refused(f"$.{name}", f"at most {most} {name}", str(len(named)))
 
 
 def _check_one_of(params: StockParams, *names: str) -> None:

@@ -141,9 +141,10 @@ class Session:
     def _perform(self, request: Request) -> Steps[Any]:
         method = METHODS.get(request.method)
         if method is None:
-            raise RequestError(
-                ErrorCode.method_not_found, f"There is no method {request.method[:64]!r}.", methods=sorted(METHODS)
-            )
+            name = repr(request.method[:64])
+            expected = f"one of {', '.join(sorted(METHODS))}"
+            message = f"There is no method {name}."
+            raise RequestError(ErrorCode.method_not_found, message, path="$.method", expected=expected, came=name)
         speaker = self._talk.speaker
         if speaker is None:
             if not method.before_hello:

@@ -120,11 +120,12 @@ class Bye:
 class Stock:
     """Read stock levels; `below` and `known_at` of `params` decoded. Outcome: `StockResult`.
 
-    `below` is "reorder_point" or a quantity.
+    `below` is "reorder_point" or a quantity. `speaker`, here as in all reads, is None where HQ itself asks.
     """
 
     params: StockParams
     below: str | Quantity | None
+    speaker: Speaker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class History:
     """Read the movements of a sku. Outcome: `HistoryResult`."""
 
     params: HistoryParams
+    speaker: Speaker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +141,7 @@ class FindPosting:
     """Read one stored posting. Outcome: `StoredPosting`."""
 
     params: PostingParams
+    speaker: Speaker | None = None
 
 
 Write = Hello | Post | Ping | Bye

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.store import engine, history, schema, stock
+from inventory_server.store import engine, history, schema, speakers, stock
 from inventory_server.store.engine import StoreError, StoreInUse, existing_path, sqlite_path
 from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.writer import Writer
@@ -60,6 +60,8 @@ class Store:
             outcome: Outcome = self._writer.perform(work)
             return outcome
         with self._reading.begin() as connection:
+            if work.speaker is not None:
+                speakers.assert_not_revoked(connection, work.speaker)
             if isinstance(work, Stock):
                 return stock.stock(connection, self._settings, self._clock(), work)
             if isinstance(work, History):

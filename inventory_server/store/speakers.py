@@ -6,8 +6,10 @@ import hashlib
 import hmac
 
 from msgspec import UnsetType
+from sqlalchemy import Connection, select
 
 from inventory_server.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
+from inventory_server.store import tables as t
 from inventory_server.store.batch import Batch
 from inventory_server.store.rows import Terminal
 from inventory_server.work import Bye, Hello, Ping, Speaker, Welcome
@@ -106,8 +108,21 @@ def known_terminal(batch: Batch, speaker: Speaker) -> Terminal:
     """The terminal that speaks; RequestError where it has been revoked since its hello."""
     known = batch.terminals.get(speaker.terminal)
     if known is None or known.revoked_at is not None:
-        raise RequestError(ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked; ask HQ.")
+        raise _revoked(speaker)
     return known
+
+
+def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:
+    """RequestError where a terminal that asks has been revoked since its hello."""
+    row = connection.execute(
+        select(t.terminal.c.revoked_at).where(t.terminal.c.terminal == speaker.terminal)
+    ).one_or_none()
+    if row is None or row[0] is not None:
+        raise _revoked(speaker)
+
+
+def _revoked(speaker: Speaker) -> RequestError:
+    return RequestError(ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked; ask HQ.")
 
 
 def _enrolled(name: str, location: str, now: int) -> Terminal:

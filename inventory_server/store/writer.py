@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import Settings
 from inventory_server.store.ledger import Ledger
 from inventory_server.work import Outcome, OutcomeUnknown, Post, Write
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +181,8 @@ class Writer:
             ticket.settle(self._transact(job))
         except OutcomeUnknown:
             raise
+        except TillwireError as error:  # the job's own refusal, for whoever asked
+            ticket.settle(None, error)
         except Exception as error:
             log.error("job_failed", exc_info=error)
             ticket.settle(None, error)

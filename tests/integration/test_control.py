@@ -6,9 +6,11 @@ import pytest
 
 from inventory_server.app import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.control import AddTerminal, ControlServer, administer
+from inventory_server.control import AddTerminal, ControlServer, RevokeTerminal, administer
 from inventory_server.store import StoreError, open_store, read_store, upgrade
 from inventory_server.store.terminals import list_terminals
+from tests.support.commands import headquarters
+from tests.support.edge import LineClient
 
 
 @pytest.mark.parametrize("folder", ["db", "d" * 120])
@@ -38,3 +40,34 @@ def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
             administer(url, AddTerminal("T1", "till", "Station", "secret"), Settings(), now_microseconds)
     finally:
         store.close()
+
+
+QUESTIONS: dict[str, dict[str, object]] = {
+    "stock": {},
+    "history": {"sku": "a"},
+    "posting": {"id": "019ceb81-a1b2-7bd9-9d9a-d47c2ebdbb37"},
+}
+
+
+@pytest.mark.parametrize("method", QUESTIONS)
+def test_a_revoked_reader_gets_no_more_answers_on_its_open_connection(method: str, tmp_path: Path) -> None:
+    with headquarters(tmp_path, dev=False, control=True) as (address, url):
+        administer(url, AddTerminal("office", "reader", "HQ", "secret"), Settings(), now_microseconds)
+        host, port = address.split(":")
+        with LineClient((host, int(port))) as client:
+            client.call("hello", terminal="office", token="secret")
+            assert client.call("stock")["result"]["items"] == []
+            administer(url, RevokeTerminal("office"), Settings(), now_microseconds)
+            error = client.call(method, **QUESTIONS[method])["error"]
+            assert (error["code"], error["message"]) == (-32002, "Terminal office has been revoked; ask HQ.")
+
+
+def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        headquarters(tmp_path, dev=False, control=True) as (_, url),
+        pytest.raises(StoreError, match="There is no terminal T9"),
+    ):
+        administer(url, RevokeTerminal("T9"), Settings(), now_microseconds)
+    assert [record for record in caplog.records if record.exc_info] == []

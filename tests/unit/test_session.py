@@ -312,7 +312,17 @@ def test_nothing_in_a_batch_is_carried_out_after_a_goodbye() -> None:
 def test_an_unknown_method_is_told_those_that_exist(method: str) -> None:
     error = Talker().hello().error(method)
     assert error["code"] == -32601
-    assert error["data"]["methods"] == sorted(METHODS)
+    assert error["data"]["path"] == "$.method"
+    assert error["data"]["expected"] == f"one of {', '.join(sorted(METHODS))}"
+    assert error["data"]["came"] == repr(method)
+
+
+@pytest.mark.parametrize("field", ["skus", "locations"])
+def test_more_names_than_a_page_holds_are_refused_before_the_store(field: str) -> None:
+    talker = Talker().hello()
+    error = talker.error("stock", **{field: [f"n{number}" for number in range(10_001)]})
+    assert (error["code"], error["data"]["path"], error["data"]["came"]) == (-32602, f"$.{field}", "10001")
+    assert not any(isinstance(work, Stock) for work in talker.memory.works)
 
 
 # ---------------------------------------------------------------------------------- what goes wrong in the store
