@@ -69,11 +69,11 @@ def _difference(connection: Connection) -> str | None:
     """The first difference between the schema found and the one needed, in words."""
     try:
         differences = compare_metadata(MigrationContext.configure(connection), t.metadata)
-    except InvalidRequestError as error:  # a foreign key that leads nowhere
+        keys = inspect(connection).get_multi_pk_constraint()
+    except (InvalidRequestError, TypeError) as error:  # a foreign key that leads nowhere, a definition that is no text
         return str(error)
     if differences:
         return _in_words(differences[0])
-    keys = inspect(connection).get_multi_pk_constraint()
     for table in t.metadata.sorted_tables:
         needed = [column.name for column in table.primary_key.columns]
         if keys[None, table.name]["constrained_columns"] != needed:

@@ -201,6 +201,10 @@ ALTERATIONS = {
         ],
         f"{ALTERED} (Could not initialize target column for ForeignKey 'product.sku'",
     ),
+    "definition that is no text": (
+        ["PRAGMA writable_schema = 1", "UPDATE sqlite_schema SET sql = CAST(sql AS BLOB) WHERE name = 'product'"],
+        f"{ALTERED} (cannot use a string pattern on a bytes-like object)",
+    ),
     "trigger": (
         ["CREATE TRIGGER mine AFTER INSERT ON posting BEGIN DELETE FROM level; END"],
         f"{ALTERED} (trigger mine)",

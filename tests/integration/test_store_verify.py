@@ -150,6 +150,7 @@ UNPROVEN = {
     "barcode": {"gtin", "sku"},
     "location": {"location"},
     "product": {"sku", "name", "unit", "reorder_point"},
+    "movement": {"entry"},  # as long as their order is the same
     "posting": {"seq", "utc_offset_minutes", "recorded_at", "flags", "location"},  # that of a void that moved nothing
     "quarantine": {"id", "terminal", "recorded_at"},
     "rejection": {"id", "terminal", "lineage", "seq", "recorded_at", "code", "reason", "reopened_at"},
