@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+from typing import Any
+
 import msgspec
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
@@ -20,7 +23,6 @@ from inventory_server.store.rows import (
     Void,
     held_lineage,
 )
-from inventory_server.store.timetravel import counts_of, moved
 from inventory_server.work import Hello, Item, Post, Write
 from pos_client.messages import Line
 
@@ -208,28 +210,26 @@ class Batch:
     def counts(self, key: Key) -> list[Count]:
         """All counts of `key`, those of this transaction included."""
         self.flush()
-        return counts_of(self._connection, *key)
+        return [Count(*row) for row in self._sql.counts(self._connection, [key])]
 
     def moved_after(self, key: Key, occurred_at: int) -> int:
         """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included."""
         self.flush()
-        return moved(self._connection, *key, Account.STOCK, after=occurred_at)[0]
+        open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
+        parameters = (occurred_at, open_segment, *key, int(Account.STOCK), occurred_at)
+        total: int | None = self._connection.exec_driver_sql(self._sql.moved_after, parameters).one()[0]
+        return total or 0
 
-    def posting(self, posting_id: bytes) -> Row[int, str, str] | None:
-        """(position, type, location) of a posting, those of this transaction included."""
+    def posting(self, posting_id: bytes) -> Any:
+        """(position, type, location) of a posting, those of this transaction included; None where there is none."""
         self.flush()
-        columns = (t.posting.c.position, t.posting.c.type, t.posting.c.location)
-        return self._connection.execute(select(*columns).where(t.posting.c.id == posting_id)).one_or_none()
+        rows = self._sql.places(self._connection, [(posting_id,)])
+        return rows[0] if rows else None
 
     def movements_of(self, position: int) -> list[Movement]:
         """What the posting at `position` moved."""
-        m = t.movement.c
-        rows = self._connection.execute(
-            select(m.location, m.sku, m.account, m.quantity, m.occurred_at, m.reservation)
-            .where(m.segment == position >> t.SEGMENT_POSITIONS_LOG2, m.position == position)
-            .order_by(m.entry)
-        )
-        return [Movement(row[0], row[1], Account(row[2]), *row[3:]) for row in rows]
+        rows = self._sql.movements(self._connection, [(position >> t.SEGMENT_POSITIONS_LOG2, position)])
+        return [Movement(row[1], row[2], Account(row[3]), *row[4:]) for row in sorted(rows, key=itemgetter(0))]
 
     def void_of(self, posting_id: bytes) -> Void | None:
         """The void that names `posting_id`; of no effect where the posting is at another location."""

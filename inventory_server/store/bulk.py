@@ -10,7 +10,19 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, FromClause, Table, and_, bindparam, column, select, values
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    CursorResult,
+    Executable,
+    FromClause,
+    Table,
+    and_,
+    bindparam,
+    column,
+    select,
+    values,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
@@ -21,6 +33,21 @@ _dialect = sqlite.dialect(paramstyle="qmark")
 def rendered(statement: Executable) -> str:
     """The text of `statement`, for one that is executed so often that composing it would cost more than running it."""
     return str(statement.compile(dialect=_dialect))  # type: ignore[attr-defined]
+
+
+class Prepared:
+    """A statement with named parameters, rendered once."""
+
+    def __init__(self, statement: Executable) -> None:
+        compiled = statement.compile(dialect=_dialect)  # type: ignore[attr-defined]
+        self._text = str(compiled)
+        self._names: Sequence[str] = compiled.positiontup or ()
+        self._fixed: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+
+    def __call__(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
+        """Execute it."""
+        given = {**self._fixed, **parameters}
+        return connection.exec_driver_sql(self._text, tuple(given[name] for name in self._names))
 
 
 def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:

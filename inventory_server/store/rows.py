@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, select
+from sqlalchemy import BigInteger, Integer, Select, bindparam, func, select, union_all
 
 from inventory_server.lineage import Lineage, Said
 from inventory_server.store import tables as t
@@ -95,6 +95,16 @@ class Statements:
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
         self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
         self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
+        self.places = Lookup(
+            t.posting, [t.posting.c.id], *(t.posting.c[name] for name in ("position", "type", "location"))
+        )
+        moves = ("entry", "location", "sku", "account", "quantity", "occurred_at", "reservation")
+        self.movements = Lookup(
+            t.movement, [t.movement.c.segment, t.movement.c.position], *(t.movement.c[name] for name in moves)
+        )
+        figures = ("occurred_at", "position", "quantity", "voided_position")
+        self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
+        self.moved_after = rendered(_moved_after())
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
         self.put_postings = Insert(t.posting)
         self.put_movements = Insert(t.movement)
@@ -108,6 +118,19 @@ class Statements:
         self.put_locations = Insert(t.location, "ignore")
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")
+
+
+def _moved_after() -> Select[Any]:
+    """What moved after an instant; parameters: that instant, the open segment, location, sku, account, the instant."""
+    m = t.movement.c
+    closed = select(t.segment.c.segment).where(t.segment.c.latest_at > bindparam("since", type_=BigInteger))
+    visited = union_all(closed, select(bindparam("open", type_=Integer))).cte("visited")
+    return (
+        select(func.sum(m.quantity))
+        .select_from(visited.join(t.movement, m.segment == visited.c.segment))
+        .where(m.location == bindparam("location"), m.sku == bindparam("sku"), m.account == bindparam("account"))
+        .where(m.occurred_at > bindparam("after"))
+    )
 
 
 def held_lineage(row: Any) -> Lineage:

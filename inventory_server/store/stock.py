@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UnsetType
-from sqlalchemy import Connection, Select, and_, case, func, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select, tuple_
 
 from inventory_server import inventory
-from inventory_server.completeness import TillState, completeness
 from inventory_server.config import Settings
 from inventory_server.inventory import Level
-from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
 from inventory_server.store.batch import Key
+from inventory_server.store.bulk import Prepared
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
 from inventory_server.store.rows import UNNAMED
+from inventory_server.store.tills import completeness_of
 from inventory_server.store.timetravel import Moment, level_at, position_at, reserved_at
 from inventory_server.work import Stock
 from pos_client.exact import Quantity, instant, micros, scaled, unscaled
+from pos_client.messages import Range as SeqRange
 from pos_client.messages import (
-    Completeness,
     StockItem,
     StockParams,
     StockResult,
     UnknownItem,
 )
-from pos_client.messages import Range as SeqRange
 
 _ranges = msgspec.json.Decoder(list[SeqRange])
 _SECOND = 1_000_000
@@ -88,6 +86,8 @@ def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
 def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
     """Levels of what is asked for, in (location, sku) order, and how complete each location's figures are."""
     params = question.params
+    if everyday := _everyday(connection, settings, now, question):
+        return everyday
     named = _Named(connection, params)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     at = _moment(connection, params)
@@ -104,7 +104,27 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
     locations = {item.location for item in items}.union(named.locations or ())
     known_at = position if at is None or at.known_at is None else min(position, at.known_at)
-    return StockResult(items, known_at, _completeness(connection, settings, now, locations), named.unknown, cursor)
+    return StockResult(items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor)
+
+
+def _everyday(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult | None:
+    """The everyday question in one statement: one sku at one location, now; None where it is another one."""
+    params = question.params
+    if (
+        not isinstance(params.sku, str)
+        or not isinstance(params.location, str)
+        or not isinstance(params.as_of, UnsetType)
+        or not isinstance(params.known_at, UnsetType)
+        or not isinstance(params.cursor, UnsetType)
+        or not (isinstance(params.skus, UnsetType) and isinstance(params.locations, UnsetType))
+    ):
+        return None
+    row = _one_level(connection, location=params.location, sku=params.sku, now=now).one_or_none()
+    if row is None:
+        return None
+    item = _item(row[1:])
+    items = [item] if _is_wanted(item, question) else []
+    return StockResult(items, row[0], completeness_of(connection, settings, now, (params.location,)))
 
 
 def _moment(connection: Connection, params: StockParams) -> Moment | None:
@@ -117,9 +137,28 @@ def _moment(connection: Connection, params: StockParams) -> Moment | None:
     return Moment(as_of, known_at if isinstance(known_at, int) else position_at(connection, micros(known_at)))
 
 
+_r = t.reservation.c
+_held = case((or_(_r.reservation == UNNAMED, _r.remaining > 0), _r.remaining), else_=0)
+_reserved_here = (
+    select(func.max(0, func.coalesce(func.sum(_held), 0)))
+    .where(_r.location == bindparam("location"), _r.sku == bindparam("sku"), _r.expires_at > bindparam("now"))
+    .scalar_subquery()
+)
+_one_level = Prepared(
+    select(
+        select(t.ledger.c.position).scalar_subquery(),
+        t.level,
+        _reserved_here,
+        t.product.c.reorder_point,
+        t.product.c.sku,
+    )
+    .select_from(t.level.outerjoin(t.product, t.product.c.sku == t.level.c.sku))
+    .where(t.level.c.location == bindparam("location"), t.level.c.sku == bindparam("sku"))
+)
+
+
 def _reserved(now: int) -> Any:
-    r = t.reservation.c
-    held = case((or_(r.reservation == UNNAMED, r.remaining > 0), r.remaining), else_=0)
+    r, held = _r, _held
     return (
         select(r.location, r.sku, func.sum(held).label("reserved"))
         .where(r.expires_at > now)
@@ -217,35 +256,3 @@ def _is_wanted(item: StockItem, question: Stock) -> bool:
     if below is not None and (threshold is None or item.available >= threshold):
         return False
     return question.params.negative is not True or item.on_hand < 0
-
-
-def _completeness(connection: Connection, settings: Settings, now: int, locations: set[str]) -> dict[str, Completeness]:
-    tills: dict[str, list[TillState]] = {name: [] for name in sorted(locations)}
-    till, held = t.terminal.c, t.lineage.c
-    rows = connection.execute(
-        select(t.terminal, held.acked_seq, held.beyond, held.acked_at)
-        .select_from(
-            t.terminal.outerjoin(t.lineage, and_(held.terminal == till.terminal, held.lineage == till.lineage))
-        )
-        .where(till.location.in_(locations), till.role == "till", till.revoked_at.is_(None))
-        .order_by(till.terminal)
-    )
-    for row in rows:
-        tills[row.location].append(_till_state(row))
-    return {name: completeness(states, now, settings.silent_after_seconds * _SECOND) for name, states in tills.items()}
-
-
-def _till_state(row: Any) -> TillState:
-    holes: Sequence[SeqRange] = ()
-    if row.beyond not in (None, "[]"):
-        holes = Lineage(row.acked_seq, _ranges.decode(row.beyond)).holes
-    return TillState(
-        terminal=row.terminal,
-        contact_at=row.contact_at,
-        told_at=row.told_at,
-        pending=row.pending,
-        oldest_pending_at=row.oldest_pending_at,
-        holes=holes,
-        acked_at=row.acked_at,
-        closed=row.closed_at is not None,
-    )
