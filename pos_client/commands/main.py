@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pos_client import console
+from pos_client.commands.faultkit import faultkit
 from pos_client.commands.outbox import outbox
 from pos_client.commands.replay import replay
 from pos_client.commands.sell import deliver, sell, status
@@ -18,7 +19,7 @@ def pos_client() -> None:
     """The till's side of Tillwire: sell, look into the outbox, replay sales files."""
 
 
-for _command in (sell, deliver, status, outbox, replay, console.completion_command(PROGRAM)):
+for _command in (sell, deliver, status, outbox, replay, faultkit, console.completion_command(PROGRAM)):
     pos_client.add_command(_command)
 
 

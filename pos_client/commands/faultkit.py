@@ -1,0 +1,92 @@
+"""`pos-client faultkit`: is a till program as careful as it should be?"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from pos_client import console
+from pos_client.commands.outbox import json_option
+from pos_client.faultkit import CASES, Tally, run_case
+
+_NAMES = [case.name for case in CASES]
+
+
+@click.command("faultkit", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--case", "chosen", multiple=True, type=click.Choice(_NAMES), help="Only this case; repeatable.")
+@click.option("--minutes", type=click.FloatRange(0), help="Go through the cases again and again for so long.")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1),
+    default=5.0,
+    show_default=True,
+    help="How long the trouble of a case lasts.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(0.1),
+    default=60.0,
+    show_default=True,
+    help="How many seconds the program has to deliver once all is calm.",
+)
+@click.option("--seed", type=int, help="Makes the same choices again.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where to keep the program's files and log; default: a temporary folder, kept where something was wrong.",
+)
+@json_option
+def faultkit(
+    command: Sequence[str],
+    chosen: Sequence[str],
+    minutes: float | None,
+    seconds: float,
+    patience: float,
+    seed: int | None,
+    folder: Path | None,
+    as_json: bool,
+) -> int:
+    """Run a till program, COMMAND, against an unreliable HQ; report what it lost or doubled.
+
+    HQ drops, delays and doubles, and the program is killed with -9 and started again. It finds HQ in
+    TILLWIRE_SERVER (or {hq} in COMMAND), its name in TILLWIRE_TERMINAL, a place for its files in TILLWIRE_FOLDER
+    ({folder}), and prints SOLD <id> <reference> for each sale once it is stored. Exit code 1 where a sale was lost,
+    doubled or refused. Put -- in front of COMMAND.
+    """
+    seed = random.SystemRandom().getrandbits(32) if seed is None else seed
+    rng = random.Random(seed)
+    base = Path(tempfile.mkdtemp(prefix="faultkit-")) if folder is None else folder
+    cases = [case for case in CASES if not chosen or case.name in chosen]
+    until = time.monotonic() + (minutes or 0) * 60
+    tallies: list[Tally] = []
+    with console.progress_bar("cases", len(cases), shown=not as_json) as progress:
+        while not tallies or time.monotonic() < until:
+            for case in cases:
+                place = base.resolve() / f"{len(tallies) + 1:03}-{case.name}"
+                tallies.append(run_case(case, command, place, rng, trouble_seconds=seconds, patience_seconds=patience))
+                progress(len(tallies), max(len(tallies), len(cases)))
+    is_good = all(tally.is_good for tally in tallies)
+    if as_json:
+        click.echo(console.to_json({"seed": seed, "folder": str(base), "good": is_good, "cases": tallies}))
+    else:
+        _show(tallies, seed, base)
+    return console.OK if is_good else console.FOUND_PROBLEMS
+
+
+def _show(tallies: Sequence[Tally], seed: int, folder: Path) -> None:
+    names = {"case": False} | dict.fromkeys(("faults", "kills", "sold", "arrived", "lost", "doubled", "refused"), True)
+    rows = [[tally.case, *(f"{getattr(tally, name):,}" for name in list(names)[1:])] for tally in tallies]
+    console.print_table(names, rows)
+    for tally in tallies:
+        for note in tally.notes:
+            click.echo(f"{tally.case}: {note}")
+    if all(tally.is_good for tally in tallies):
+        click.echo("Every sale arrived, once.")
+    else:
+        click.echo(f"Not every sale arrived once. Seed {seed}; the program's files and log are in {folder}.")
