@@ -1,4 +1,4 @@
-"""Every limit and timeout of the server, once: its unit, its default and why."""
+"""Every limit and timeout of the server, once: its unit, its default, what it may be and why."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
 
 
-def _limit(default: int, reason: str) -> int:
-    value: int = field(default=default, metadata={"reason": reason})
+def _limit(default: int, least: int, reason: str, most: int = 10**9) -> int:
+    """A setting: below `least` the server would be of no use, above `most` no kernel or machine has it."""
+    value: int = field(default=default, metadata={"least": least, "most": most, "reason": reason})
     return value
 
 
@@ -16,32 +17,40 @@ def _limit(default: int, reason: str) -> int:
 class Settings:
     """What an operator may set in the file given to `serve --config` (TOML, same names)."""
 
-    max_frame_bytes: int = _limit(MAX_FRAME_BYTES, "holds 500 ordinary baskets; bounds memory per connection")
-    max_postings: int = _limit(MAX_POSTINGS, "postings a frame: one frame is one unit of a commit")
-    max_lines: int = _limit(MAX_LINES, "lines a posting; longer baskets are split by the till")
-    max_batch_requests: int = _limit(100, "requests in one JSON-RPC batch array")
-    batch_reply_bytes_max: int = _limit(8 << 20, "bytes of replies to one batch; the rest of it is `too_large`")
-    max_connections: int = _limit(1_024, "lowered at start to what the limit of open files leaves")
-    commit_postings_max: int = _limit(2_000, "postings a commit: past it a commit no longer gets cheaper per sale")
-    queue_postings_max: int = _limit(20_000, "postings waiting for the writer; past it the answer is `busy`")
-    busy_retry_ms: int = _limit(500, "how long a till told `busy` or `draining` waits before it asks again")
-    heartbeat_seconds: int = _limit(30, "how often an idle till pings; feeds completeness")
-    silent_after_seconds: int = _limit(90, "three missed heartbeats make a till silent")
-    idle_seconds: int = _limit(300, "a connection that says nothing for so long is closed")
-    drain_seconds: int = _limit(10, "how long stop() waits for answers in flight")
-    frame_seconds: int = _limit(30, "a frame begun must be complete within this time")
-    send_seconds: int = _limit(30, "a reader that has not taken a reply within this time is dropped")
-    linger_seconds: int = _limit(2, "how long a closing server waits for the peer to have read its last words")
-    keepalive_seconds: int = _limit(60, "silence after which the peer's machine is probed")
-    unacknowledged_seconds: int = _limit(60, "sent bytes that stay unacknowledged for so long end the connection")
-    surplus_connections: int = _limit(8, "connections beyond the cap that are told `busy` at the same time")
-    reserved_files: int = _limit(64, "open files kept back for the database, logs and listeners")
-    thread_stack_bytes: int = _limit(2 << 20, "a connection's address space; untouched it costs nothing")
-    accept_backlog: int = _limit(1_024, "connections the kernel holds until they are accepted")
-    clock_ahead_seconds: int = _limit(300, "a posting later than HQ's clock by more is `clock_suspect`")
-    clock_behind_days: int = _limit(90, "a posting older than this is `clock_suspect`")
-    stock_items_default: int = _limit(1_000, "items a page of `stock`")
-    stock_items_max: int = _limit(10_000, "most items a page of `stock`")
+    max_frame_bytes: int = _limit(
+        MAX_FRAME_BYTES, 1 << 16, "holds 500 ordinary baskets; bounds memory per connection", most=1 << 26
+    )
+    max_postings: int = _limit(MAX_POSTINGS, 1, "postings a frame: one frame is one unit of a commit")
+    max_lines: int = _limit(MAX_LINES, 100, "lines a posting; a till refuses to sell a longer basket in one")
+    max_batch_requests: int = _limit(100, 1, "requests in one JSON-RPC batch array")
+    batch_reply_bytes_max: int = _limit(
+        8 << 20, 1 << 16, "bytes of replies to one batch; the rest of it is `too_large`"
+    )
+    max_connections: int = _limit(1_024, 1, "lowered at start to what the limit of open files leaves")
+    commit_postings_max: int = _limit(2_000, 1, "postings a commit: past it a commit no longer gets cheaper per sale")
+    queue_postings_max: int = _limit(20_000, 1, "postings waiting for the writer; past it the answer is `busy`")
+    busy_retry_ms: int = _limit(500, 10, "how long a till told `busy` or `draining` waits before it asks again")
+    heartbeat_seconds: int = _limit(30, 1, "how often an idle till pings; feeds completeness")
+    silent_after_seconds: int = _limit(90, 1, "three missed heartbeats make a till silent")
+    idle_seconds: int = _limit(300, 1, "a connection that says nothing for so long is closed")
+    drain_seconds: int = _limit(10, 0, "how long stop() waits for answers in flight")
+    frame_seconds: int = _limit(30, 1, "a frame begun must be complete within this time")
+    send_seconds: int = _limit(30, 1, "a reader that has not taken a reply within this time is dropped")
+    linger_seconds: int = _limit(2, 1, "how long a closing server waits for the peer to have read its last words")
+    keepalive_seconds: int = _limit(60, 4, "silence after which the peer's machine is probed", most=32_767)
+    unacknowledged_seconds: int = _limit(
+        60, 1, "sent bytes that stay unacknowledged for so long end the connection", most=2_000_000
+    )
+    surplus_connections: int = _limit(8, 0, "connections beyond the cap that are told `busy` at the same time")
+    reserved_files: int = _limit(64, 32, "open files kept back for the database, logs and listeners")
+    thread_stack_bytes: int = _limit(
+        2 << 20, 1 << 20, "a connection's address space; untouched it costs nothing", most=1 << 30
+    )
+    accept_backlog: int = _limit(1_024, 1, "connections the kernel holds until they are accepted")
+    clock_ahead_seconds: int = _limit(300, 0, "a posting later than HQ's clock by more is `clock_suspect`")
+    clock_behind_days: int = _limit(90, 1, "a posting older than this is `clock_suspect`")
+    stock_items_default: int = _limit(1_000, 1, "items a page of `stock`")
+    stock_items_max: int = _limit(10_000, 1, "most items a page of `stock`")
     forbid_negative: bool = field(
         default=False,
         metadata={"reason": "refuse transfer_out and reserve beyond what is available; never a sale"},

@@ -39,9 +39,10 @@ def load_settings(path: Path | None) -> Settings:
         settings = msgspec.convert(read, Settings)
     except msgspec.ValidationError as error:
         raise CommandError(f"The configuration {path} is not usable: {error}.") from error
-    for name in read:
-        if getattr(settings, name) < 0:
-            raise CommandError(f"The configuration {path} has {name} = {read[name]}: expected 0 or more.")
+    for field in fields(Settings):
+        least, most = field.metadata.get("least", 0), field.metadata.get("most", 1)
+        if not least <= (value := getattr(settings, field.name)) <= most:
+            raise CommandError(f"The configuration {path} has {field.name} = {value}: expected {least:,} to {most:,}.")
     return settings
 
 

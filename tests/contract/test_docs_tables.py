@@ -3,10 +3,11 @@
 import ast
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -40,9 +41,16 @@ def written(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else f"{value:,}"
 
 
-def test_the_settings_are_all_explained_with_their_defaults() -> None:
+def bounds(metadata: Mapping[str, Any]) -> str:
+    return f"{metadata['least']:,} – {metadata['most']:,}" if "least" in metadata else "true, false"
+
+
+def test_the_settings_are_all_explained_with_their_defaults_and_bounds() -> None:
     told = rows(section("operator.md", "Settings"))
-    assert told == [[f"`{field.name}`", written(field.default), field.metadata["reason"]] for field in fields(Settings)]
+    assert told == [
+        [f"`{field.name}`", written(field.default), bounds(field.metadata), field.metadata["reason"]]
+        for field in fields(Settings)
+    ]
 
 
 def test_the_errors_are_all_listed_with_code_and_whether_to_try_again() -> None:

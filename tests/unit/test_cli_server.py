@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from uuid import uuid4
 
@@ -245,11 +246,28 @@ def test_settings_come_from_a_toml_file(tmp_path: Path) -> None:
     assert load_settings(None) == Settings()
 
 
+LEAST = {field.name: field.metadata["least"] for field in fields(Settings) if "least" in field.metadata}
+MOST = {field.name: field.metadata["most"] for field in fields(Settings) if "most" in field.metadata}
+
+
+@pytest.mark.parametrize("values", [LEAST, MOST], ids=["least", "most"])
+def test_every_setting_has_its_least_and_most_and_these_are_taken(values: dict[str, int], tmp_path: Path) -> None:
+    path = tmp_path / "hq.toml"
+    path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
+    assert load_settings(path) == Settings(**values)  # type: ignore[arg-type]
+    assert {field.name for field in fields(Settings)} - values.keys() == {"forbid_negative"}
+
+
 BAD_SETTINGS = [
     ("max_posting = 7", "has 'max_posting', which is no setting; known are accept_backlog,"),
     ("max_postings = 'many'", "Expected `int`, got `str`"),
     ("max_postings = true", "Expected `int`, got `bool`"),
-    ("max_postings = -1", "has max_postings = -1: expected 0 or more"),
+    ("max_postings = -1", "has max_postings = -1: expected 1 to 1,000,000,000"),
+    ("max_lines = 0", "has max_lines = 0: expected 100 to 1,000,000,000"),
+    ("max_frame_bytes = 10", "has max_frame_bytes = 10: expected 65,536 to 67,108,864"),
+    ("queue_postings_max = 0", "has queue_postings_max = 0: expected 1 to"),
+    ("keepalive_seconds = 40_000", "has keepalive_seconds = 40000: expected 4 to 32,767"),
+    ("idle_seconds = 0", "has idle_seconds = 0: expected 1 to"),
     ("max_postings", "cannot be read"),
 ]
 
