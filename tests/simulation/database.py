@@ -1,16 +1,14 @@
 """HQ's database in memory: a real SQLite store whose connection can crash at named points of a commit.
 
 What was not committed is lost with a crash, what was committed stays: an SQLite file in WAL with
-synchronous=FULL, without the disk. Statements as text go straight to `sqlite3`, for speed; the rest goes
-through SQLAlchemy as in production.
+synchronous=FULL, without the disk.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections import namedtuple
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self, cast
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
@@ -40,31 +38,28 @@ def _fill(connection: Connection, terminals: Sequence[tuple[str, Role, str]], sk
     connection.execute(t.terminal.insert(), [{**row, **common, "pending": 0, "dead": 0} for row in rows])
 
 
-class Rows:
-    """The rows of a statement given as text, with their columns as attributes. Read at once: none stays open."""
+class _Cursor(sqlite3.Cursor):
+    """Tells of each statement before it runs."""
 
-    def __init__(self, cursor: sqlite3.Cursor, make: Callable[[Any], Any]) -> None:
-        self._rows = [make(row) for row in cursor.fetchall()]
-        self.rowcount = cursor.rowcount
+    def execute(self, text: str, parameters: Any = ()) -> Self:
+        cast(_Handle, self.connection).before(text)
+        return super().execute(text, parameters)
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._rows)
 
-    def all(self) -> list[Any]:
-        """All rows."""
-        return self._rows
+class _Handle(sqlite3.Connection):
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.before: Callable[[str], None] = nothing_happens
 
-    def one(self) -> Any:
-        """The only row."""
-        (row,) = self._rows
-        return row
+    def cursor(self, *_: Any) -> _Cursor:  # type: ignore[override]
+        return _Cursor(self)
 
 
 class CrashingConnection:
     """Stands in for the writer's `Connection` and for the engine it comes from.
 
     `at_point` hears where in a commit HQ is, and raises to crash it there; `fault` names an error that the
-    commit is to meet, if any.
+    commit is to meet, if any. Whatever is not about transactions is left to SQLAlchemy.
     """
 
     def __init__(
@@ -74,18 +69,26 @@ class CrashingConnection:
 
         Without `unique_ids` an id may be stored twice: only planted bugs want that.
         """
-        self.handle = sqlite3.connect(":memory:", isolation_level=None, cached_statements=1024)
+        self.handle = sqlite3.connect(":memory:", isolation_level=None, cached_statements=1024, factory=_Handle)
         self._engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: self.handle)
         self.real: Connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self.at_point: Callable[[str], None] = nothing_happens
         self.fault: Callable[[], str | None] = lambda: None
-        self._row_types: dict[str, Callable[[Any], Any]] = {}
-        self._reading = True
+        self._writing = False
         _fill(self.real, terminals, skus)
         if not unique_ids:
             (index,) = (index for index in t.posting.indexes if index.unique)
             self.handle.execute(f'DROP INDEX "{index.name}"')
         self._first = self.image()
+        self.dialect = self.real.dialect
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The driver's connection, as of a `Connection`."""
+        return self.handle
 
     def image(self) -> Image:
         """A backup."""
@@ -111,11 +114,13 @@ class CrashingConnection:
     def begin(self) -> CrashingConnection:
         """Open a transaction, which is this object too."""
         self.handle.execute("BEGIN IMMEDIATE")
-        self._reading = True
+        self.handle.before = self._before
+        self._writing = False
         return self
 
     def commit(self) -> None:
         """Make the transaction durable, unless something happens."""
+        self.handle.before = nothing_happens
         self.at_point("before commit")
         fault = self.fault()
         if fault is not None:
@@ -127,23 +132,13 @@ class CrashingConnection:
 
     def rollback(self) -> None:
         """Undo the transaction."""
+        self.handle.before = nothing_happens
         if self.handle.in_transaction:
             self.handle.execute("ROLLBACK")
 
-    def exec_driver_sql(self, text: str, parameters: Any = ()) -> Rows:
-        """Run a statement given as text."""
-        if self._reading and text.startswith("INSERT"):
-            self._reading = False
-            self.at_point("after reading")
-        elif not self._reading:
+    def _before(self, text: str) -> None:
+        if self._writing:
             self.at_point("between two statements")
-        cursor = self.handle.execute(text, parameters)
-        make = self._row_types.get(text)
-        if make is None:
-            names = [column[0] for column in cursor.description or ()]
-            make = self._row_types[text] = getattr(namedtuple("Row", names, rename=True), "_make")  # noqa: B009
-        return Rows(cursor, make)
-
-    def execute(self, statement: Any, parameters: Any = None) -> Any:
-        """Run any other statement."""
-        return self.real.execute(statement, parameters)
+        elif text.startswith("INSERT"):
+            self._writing = True
+            self.at_point("after reading")

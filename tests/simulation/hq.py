@@ -173,7 +173,7 @@ class Hq:
         self.up = False
         self._database.rollback()
         for link in self._ends:
-            self._network.drop_hq_end(link, told=self._world.happens(0.7))
+            self._network.drop_hq_end(link, told=self._world.happens(0.85))
         self._ends, self._waiting = {}, []
         self._world.at(self._world.between((SECOND // 2, 15 * SECOND)), "hq boots", self.boot)
 
@@ -280,7 +280,7 @@ class Hq:
             return
         self._stepping = True
         slow = self._world.happens(self._world.weather.slow_disk)
-        delay = self._world.between((SECOND, 40 * SECOND) if slow else (0, self._commit_delay))
+        delay = self._world.between((SECOND, 20 * SECOND) if slow else (0, self._commit_delay))
         self._world.at(delay, "commit", self._step, self._process)
 
     def _step(self, process: int) -> None:

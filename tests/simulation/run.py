@@ -28,7 +28,7 @@ from tests.simulation.world import CALM, DAY, HOUR, MILLISECOND, MINUTE, SECOND,
 TILLS = tuple(f"till-{number}" for number in range(1, 9))
 OPERATOR, READER = "operator-1", "reader-1"
 CALM_DEADLINE = 6 * DAY
-PROOF_EVERY = 8
+PROOF_EVERY = 10
 """One run in so many also runs the store's own proof, which costs as much as the run itself."""
 
 
@@ -224,17 +224,17 @@ class Run:
 def _weather(world: World) -> Weather:
     random = world.random
     rough = random.random()
-    slow = world.happens(0.3)
+    slow = world.happens(0.2)
     return Weather(
         delay=(1 * MILLISECOND, random.choice((20, 400, 1_500)) * MILLISECOND),
-        lost=rough * random.choice((0.0, 0.05, 0.15)),
-        doubled=rough * random.choice((0.0, 0.05, 0.15)),
-        late=rough * random.choice((0.0, 0.02, 0.1)),
-        cut=rough * random.choice((0.0, 0.02, 0.1)),
+        lost=rough * random.choice((0.0, 0.03, 0.1)),
+        doubled=rough * random.choice((0.0, 0.03, 0.1)),
+        late=rough * random.choice((0.0, 0.02, 0.06)),
+        cut=rough * random.choice((0.0, 0.02, 0.06)),
         refused=rough * random.choice((0.0, 0.0, 0.2)),
-        slow_disk=0.3 if slow else 0.0,
+        slow_disk=0.2 if slow else 0.0,
         hq_crash=random.choice((0.0, 0.002, 0.01)),
-        till_crash=random.choice((0.0, 0.01, 0.03)),
+        till_crash=random.choice((0.0, 0.01, 0.02)),
         storage_error=random.choice((0.0, 0.0, 0.03)),
     )
 

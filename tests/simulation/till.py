@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from pos_client.actions import Action, Connect, Identity, Idle, Pace, SendHello, SendPing, SendPost
-from pos_client.errors import OutboxError, RequestError
+from pos_client.errors import ErrorCode, OutboxError, RequestError
 from pos_client.isolation import DEATHS_BEFORE_PARKING
 from pos_client.messages import ByeParams, ByeResult, HelloResult, PingResult, PostingResult, PostResult, Request, Role
 from pos_client.outbox import Outbox
@@ -286,16 +286,14 @@ class Device:
         if isinstance(asked, ByeParams):
             self.sender.on_lost(str(error))
             return
-        lineage = self.outbox.lineage
         self.sender.on_error(error)
-        if self.outbox.lineage != lineage:
+        if error.code is ErrorCode.fork:
             self._world.reached("new lineage after a fork")
 
     def _told(self, asked: Action, result: Any) -> None:
         if isinstance(asked, SendHello):
-            lineage = self.outbox.lineage
             self.sender.on_hello(result)
-            if self.outbox.lineage != lineage:
+            if not self.sender.is_connected:
                 self._world.reached("new lineage after hello")
         elif isinstance(asked, SendPost):
             self._book.read([(item.id, bytes(item.body)) for item in asked.params.postings], result.results)
