@@ -16,7 +16,7 @@ from inventory_server.store.cursor import decode_cursor, encode_cursor, page_siz
 from inventory_server.work import FindPosting, History
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant, micros, unscaled
-from pos_client.messages import HistoryEntry, HistoryResult, StoredPosting
+from pos_client.messages import Count, HistoryEntry, HistoryResult, StoredPosting
 
 _SEGMENTS_AT_ONCE = 256
 
@@ -25,7 +25,7 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
     """The movements of a sku in ledger order; reservations move no stock and are not among them."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
-    after = decode_cursor(params.cursor, tuple[int, int])
+    after = decode_cursor(params.cursor, tuple[Count, Count])
     statement = _movements(connection, question, after)
     rows: list[Any] = []
     visited = _segments_of(connection, question, after)

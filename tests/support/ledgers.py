@@ -7,7 +7,9 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -179,6 +181,15 @@ def proof_of(store_path: Path) -> Proof:
     return proof
 
 
+@cache
+def _empty_ledger() -> bytes:
+    """What `upgrade` makes, made once."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        upgrade(url_of(path))
+        return path.read_bytes()
+
+
 @contextmanager
 def opened(
     path: Path,
@@ -188,7 +199,7 @@ def opened(
 ) -> Iterator[Store]:
     """A store on `path`, which is made where it is missing."""
     if not path.exists():
-        upgrade(url_of(path))
+        path.write_bytes(_empty_ledger())
     store = open_store(url_of(path), settings or Settings(), clock or Clock(), on_fatal)
     try:
         yield store

@@ -1,0 +1,371 @@
+"""Asking for stock: what is named, what is unknown, pages, filters, reservations, transfers, flags, completeness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory_server.config import Settings
+from inventory_server.store import Store, catalog
+from inventory_server.work import Bye, Ping
+from pos_client.errors import RequestError
+from pos_client.exact import instant, scaled
+from pos_client.messages import (
+    ByeParams,
+    Completeness,
+    Hole,
+    OutboxReport,
+    PostingType,
+    SilentTill,
+    StockItem,
+    UnknownItem,
+)
+from tests.support.ledgers import (
+    DAY,
+    HOUR,
+    NOON,
+    SECOND,
+    Clock,
+    Till,
+    body,
+    enrol,
+    find,
+    hello,
+    history,
+    item,
+    level,
+    opened,
+    outcome_of,
+    post,
+    proof_of,
+    stock,
+    uid,
+)
+
+MORNING = NOON + DAY
+GTIN = "40000001"
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(MORNING)
+
+
+@pytest.fixture
+def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
+    path = tmp_path / "ledger.db"
+    with opened(path, clock) as store:
+        yield store
+        proof = proof_of(path)
+    assert proof.holds, proof.findings
+
+
+def listed(store: Store, *products: catalog.Product) -> None:
+    assert store.administer(lambda connection: catalog.import_products(connection, products)) == len(products)
+
+
+def keys(store: Store, **params: Any) -> list[tuple[str, str]]:
+    return [(found.location, found.sku) for found in stock(store, **params).items]
+
+
+# ---------------------------------------------------------------------------------- what is asked for
+
+
+def test_an_empty_ledger_has_no_stock(store: Store) -> None:
+    found = stock(store)
+    assert (found.items, found.position, found.completeness, found.unknown, found.cursor) == ([], 0, {}, [], None)
+
+
+def test_a_level_says_all_it_knows(store: Store) -> None:
+    listed(store, catalog.Product("a", "Apple", "kg", scaled(Decimal("2.5"))))
+    till = Till(store)
+    till.posts(body("count", ("a", 10)))
+    till.posts(body("sale", ("a", Decimal("1.25")), at=NOON + HOUR))
+    till.posts(body("reserve", ("a", 3)))
+    assert level(store) == StockItem(
+        sku="a",
+        location="L1",
+        on_hand=Decimal("8.75"),
+        reserved=3,
+        available=Decimal("5.75"),
+        in_transit=0,
+        reorder_point=Decimal("2.5"),
+        counted_at=instant(NOON),
+        last_movement_at=instant(NOON + HOUR),
+    )
+
+
+def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: Store) -> None:
+    listed(store, catalog.Product("listed", barcodes=(GTIN,)))
+    Till(store).posts(body("sale", ("a", 1)))
+    found = stock(store, skus=["a", "nope", "listed"], locations=["L1", "nowhere"])
+    assert found.unknown == [UnknownItem(sku="nope"), UnknownItem(location="nowhere")]
+    assert [(each.sku, each.on_hand, each.unlisted) for each in found.items] == [("a", -1, True), ("listed", 0, False)]
+    assert stock(store, gtin="99999999").unknown == [UnknownItem(gtin="99999999")]
+    assert stock(store, location="nowhere").items == []
+
+
+def test_a_barcode_names_its_sku_or_stands_for_itself(store: Store) -> None:
+    listed(store, catalog.Product("a", barcodes=(GTIN,)))
+    Till(store).posts(body("sale", (f"gtin:{GTIN}", 1), ("gtin:40000002", 2)))
+    assert [found.sku for found in stock(store, gtin=GTIN).items] == ["a"]
+    assert [(found.sku, found.on_hand) for found in stock(store, gtin="40000002").items] == [("40000002", -2)]
+
+
+def test_one_sku_at_all_locations_and_all_skus_at_one(store: Store) -> None:
+    for name, location in (("T1", "L1"), ("T2", "L2")):
+        Till(store, name, location).posts(body("sale", ("a", 1), ("b", 1)))
+    assert keys(store, sku="a") == [("L1", "a"), ("L2", "a")]
+    assert keys(store, location="L2") == [("L2", "a"), ("L2", "b")]
+    assert keys(store, skus=["b", "a", "b"], locations=["L2", "L1"]) == [
+        *(("L1", "a"), ("L1", "b")),
+        *(("L2", "a"), ("L2", "b")),
+    ]
+
+
+def test_more_skus_than_sqlite_takes_parameters_by_default_can_be_named(store: Store) -> None:
+    Till(store).posts(body("sale", ("a", 1)))
+    found = stock(store, skus=["a", *(f"sku{number}" for number in range(40_000))], location="L1")
+    assert (len(found.items), len(found.unknown)) == (1, 40_000)
+
+
+PAGES: list[dict[str, Any]] = [
+    {},
+    {"as_of": instant(MORNING)},
+    {"skus": ["a", "b", "c"], "locations": ["L1", "L2"]},
+    {"skus": ["a", "b", "c"]},
+    {"locations": ["L1", "L2"], "known_at": 2},
+]
+
+
+@pytest.mark.parametrize("params", PAGES)
+@pytest.mark.parametrize("limit", range(1, 8))
+def test_pages_come_in_order_and_miss_nothing(store: Store, params: dict[str, Any], limit: int) -> None:
+    for name, location in (("T1", "L1"), ("T2", "L2")):
+        Till(store, name, location).posts(body("sale", ("a", 1), ("b", 1), ("c", 1)))
+    page = stock(store, limit=limit, **params)
+    sizes, found = [len(page.items)], list(page.items)
+    while page.cursor is not None:
+        page = stock(store, limit=limit, cursor=page.cursor, **params)
+        sizes.append(len(page.items))
+        found += page.items
+    assert [(each.location, each.sku) for each in found] == [(at, sku) for at in ("L1", "L2") for sku in "abc"]
+    assert set(sizes[:-1]) <= {limit}
+
+
+CURSORS = ["", "x", "é", "AAAA", "WzFd", "WyJMMSJd", "WyJMMSIsImEiLCJiIl0", "W251bGwsbnVsbF0"]
+
+
+@pytest.mark.parametrize("cursor", CURSORS)
+def test_a_cursor_that_hq_did_not_give_is_refused(store: Store, cursor: str) -> None:
+    for ask in (lambda: stock(store, cursor=cursor), lambda: history(store, cursor=cursor)):
+        error = outcome_of(ask)
+        assert isinstance(error, RequestError)
+        assert (error.code.name, error.data["path"]) == ("invalid_params", "$.cursor")
+
+
+def test_a_cursor_beyond_64_bit_is_refused(store: Store) -> None:
+    error = outcome_of(lambda: history(store, cursor="WzE4NDQ2NzQ0MDczNzA5NTUxNjE2LDBd"))  # [2**64, 0]
+    assert isinstance(error, RequestError)
+    assert error.code.name == "invalid_params"
+
+
+def test_a_page_has_its_limit(store: Store) -> None:
+    for ask in (lambda: stock(store, limit=10_001), lambda: history(store, limit=10_001)):
+        error = outcome_of(ask)
+        assert isinstance(error, RequestError)
+        assert (error.code.name, error.data["expected"]) == ("invalid_params", "at most 10000")
+
+
+# ---------------------------------------------------------------------------------- filters
+
+
+@pytest.mark.parametrize("params", [{}, {"skus": ["a", "b", "c"], "locations": ["L1"]}, {"as_of": instant(MORNING)}])
+def test_what_is_negative_or_below(store: Store, params: dict[str, Any]) -> None:
+    listed(store, catalog.Product("a", reorder_point=scaled(10)), catalog.Product("b", reorder_point=scaled(5)))
+    till = Till(store)
+    till.posts(body("receipt", ("a", 12), ("b", 5), ("c", -1)))
+    till.posts(body("reserve", ("a", 3)))
+
+    def skus(below: Any = None, **more: Any) -> list[str]:
+        return [found.sku for found in stock(store, below, **params, **more).items]
+
+    assert skus("reorder_point") == ["a"], "what is reserved is not available; what is at its point is not below it"
+    assert skus(6) == ["b", "c"]
+    assert skus(Decimal("-0.5")) == ["c"]
+    assert skus(negative=True) == ["c"]
+    assert skus(6, negative=False) == ["b", "c"]
+    assert skus("reorder_point", negative=True) == []
+
+
+# ---------------------------------------------------------------------------------- reservations, transfers
+
+
+def test_a_reservation_expires(store: Store, clock: Clock) -> None:
+    till = Till(store)
+    till.posts(body("reserve", ("a", 3), expires_at=instant(MORNING + HOUR)))
+    till.posts(body("reserve", ("a", 4)))
+    assert level(store).reserved == 7
+    clock.now += HOUR
+    assert level(store).reserved == 4
+    assert stock(store, location="L1").items[0].reserved == 4
+    assert level(store, as_of=instant(MORNING + HOUR - 1)).reserved == 7
+    assert level(store, as_of=instant(NOON - 1)).reserved == 0
+    assert level(store, known_at=1).reserved == 0
+
+
+# what draws on a reservation of 5 a, what is left of it
+DRAWN: list[tuple[PostingType, int, Any, int]] = [
+    ("sale", 2, uid("reservation"), 3),
+    ("sale", 9, uid("reservation"), 0),
+    ("sale", 2, None, 5),
+    ("release", 2, uid("reservation"), 3),
+    ("release", 2, None, 3),
+    ("release", 9, None, 0),
+    ("release", 2, uid("another"), 5),
+]
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("kind", "quantity", "reservation", "left"), DRAWN)
+def test_what_draws_on_a_reservation(
+    store: Store, kind: PostingType, quantity: int, reservation: Any, left: int, late: bool
+) -> None:
+    till = Till(store)
+    fields: dict[str, Any] = {} if reservation is None else {"reservation": reservation}
+    sent = [(body("reserve", ("a", 5)), uid("reservation")), (body(kind, ("a", quantity), **fields), uid("draws"))]
+    flags = [till.posts(*each).flags for each in (reversed(sent) if late else sent)]
+    assert level(store).reserved == left
+    orphaned = reservation == uid("another") or (late and reservation is not None)
+    assert any("orphan" in each for each in flags) is orphaned
+
+
+def test_a_transfer_is_on_its_way_until_it_arrives(store: Store) -> None:
+    here, there = Till(store, "T1", "L1"), Till(store, "T2", "L2")
+    here.posts(body("transfer_out", ("a", 5), other_location="L2"))
+    assert (level(store).on_hand, level(store, location="L2").in_transit) == (-5, 5)
+    there.posts(body("transfer_in", ("a", 3), other_location="L1"))
+    arrived = level(store, location="L2")
+    assert (arrived.on_hand, arrived.in_transit) == (3, 2)
+    assert level(store, location="L2", known_at=1).in_transit == 5
+    assert keys(store, locations=["L2"]) == [("L2", "a")]
+
+
+@pytest.mark.parametrize("kind", ["transfer_out", "reserve"])
+@pytest.mark.parametrize(("quantity", "status"), [(4, "posted"), (5, "rejected")])
+def test_policy_stops_only_what_hq_can_still_stop(tmp_path: Path, kind: Any, quantity: int, status: str) -> None:
+    """Ten received, five sold, one reserved; what is sold is sold."""
+    fields: dict[str, Any] = {"other_location": "L2"} if kind == "transfer_out" else {}
+    with opened(tmp_path / "policy.db", settings=Settings(forbid_negative=True)) as store:
+        till = Till(store)
+        till.post(body("receipt", ("a", 10)), body("sale", ("a", 5)), body("reserve", ("a", 1)))
+        result = till.posts(body(kind, ("a", 1), ("a", quantity - 1), **fields), uid("moved"))
+        assert result.status == status
+        if status == "rejected":
+            assert (result.code, result.reason) == ("not_available", "'a': 5 wanted, 4 available; policy.")
+            assert find(store, uid("moved")).status == "rejected"
+        assert till.posts(body("sale", ("a", 99))).status == "posted"
+    assert proof_of(tmp_path / "policy.db").holds
+
+
+# ---------------------------------------------------------------------------------- flags
+
+LISTED = [catalog.Product("a"), catalog.Product("b")]
+FLAGGED: list[tuple[bytes, tuple[str, ...]]] = [
+    (body("sale", ("a", 1)), ()),
+    (body("sale", ("a", 11)), ("negative_stock",)),
+    (body("sale", ("c", 1)), ("unlisted_product", "negative_stock")),
+    (body("receipt", ("c", 1)), ("unlisted_product",)),
+    (body("sale", ("b", 1), at=NOON - HOUR), ("before_count",)),
+    (body("sale", ("b", 1), at=NOON), ("before_count",)),
+    (body("count", ("b", 1), at=NOON - HOUR), ("before_count",)),
+    (body("count", ("b", 1), at=NOON + HOUR), ()),
+    (body("void", voids=uid("unheard of")), ("orphan",)),
+    (body("release", ("a", 1), reservation=uid("unheard of")), ("orphan",)),
+    (body("release", ("a", 1)), ()),
+    (body("transfer_out", ("a", 11), other_location="L2"), ("negative_stock",)),
+    (body("adjustment", ("a", 0)), ()),
+    (body("sale", ("a", -1)), ()),
+]
+
+
+@pytest.mark.parametrize(("raw", "flags"), FLAGGED)
+def test_a_posting_is_accepted_and_flagged(store: Store, raw: bytes, flags: tuple[str, ...]) -> None:
+    listed(store, *LISTED)
+    till = Till(store)
+    till.post(body("receipt", ("a", 10)), body("count", ("b", 5)))
+    result = till.posts(raw, uid("flagged"))
+    assert (result.status, result.flags) == ("posted", flags)
+    assert find(store, uid("flagged")).flags == flags
+    entries = [entry for sku in "abc" for entry in history(store, sku).entries if entry.id == uid("flagged")]
+    assert all(entry.flags == flags for entry in entries)
+
+
+# ---------------------------------------------------------------------------------- completeness
+
+
+def complete(store: Store, location: str = "L1") -> Completeness:
+    return stock(store, location=location).completeness[location]
+
+
+def test_a_location_is_complete_up_to_the_last_word_of_its_tills(store: Store, clock: Clock) -> None:
+    speaker = hello(store, "T1", now=MORNING - SECOND).speaker
+    hello(store, "T2", now=MORNING + HOUR)  # a till's clock that is ahead tells nothing of what is still to come
+    assert complete(store) == Completeness(instant(MORNING - SECOND), 2, [], [], 0)
+    clock.now += 91 * SECOND
+    silent = [SilentTill("T1", instant(MORNING)), SilentTill("T2", instant(MORNING))]
+    assert complete(store) == Completeness(instant(MORNING - SECOND), 2, silent, [], 0)
+    store.perform(Ping(speaker, None, None))
+    assert complete(store) == Completeness(instant(MORNING), 2, silent[1:], [], 0)
+
+
+def test_what_a_till_holds_back_is_missing(store: Store) -> None:
+    till = Till(store)
+    store.perform(Ping(till.speaker, OutboxReport(2, 1, instant(NOON)), None))
+    assert complete(store) == Completeness(instant(NOON - 1), 1, [], [], 2)
+    till.post(body("sale", ("a", 1)))
+    assert complete(store).pending == 1
+    till.post(body("sale", ("a", 1)))
+    assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)
+
+
+def test_a_hole_holds_back_all_after_it(store: Store) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 1), at=NOON + SECOND))
+    post(store, till.speaker, item(body("sale", ("a", 1), at=NOON + HOUR), uid(3), 3))
+    assert complete(store) == Completeness(instant(NOON + SECOND), 1, [], [Hole("T1", 2, 2)], 0)
+    post(store, till.speaker, item(body("sale", ("a", 1), at=NOON + 2 * SECOND), uid(2), 2))
+    assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)
+
+
+def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: Store, clock: Clock) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 1)))
+    store.perform(Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
+    clock.now += DAY
+    assert complete(store) == Completeness(instant(clock.now), 1, [], [], 0)
+    hello(store, lineage=till.lineage, now=clock.now - HOUR)
+    assert complete(store) == Completeness(instant(clock.now - HOUR), 1, [], [], 0)
+
+
+@pytest.mark.parametrize("totals", [ByeParams(), ByeParams(last_seq=2, pending=0), ByeParams(last_seq=1, pending=3)])
+def test_no_other_goodbye_does(store: Store, clock: Clock, totals: ByeParams) -> None:
+    till = Till(store)
+    till.posts(body("sale", ("a", 1)))
+    store.perform(Bye(till.speaker, totals))
+    clock.now += DAY
+    found = complete(store)
+    assert found.complete_to is None or found.complete_to < instant(clock.now)
+    assert [silent.terminal for silent in found.silent] == ["T1"]
+
+
+def test_a_till_that_never_spoke_leaves_its_location_unknown_and_a_reader_does_not(store: Store) -> None:
+    hello(store, "T1")
+    enrol(store, "R1", "reader", "L1")
+    assert complete(store).complete_to == instant(MORNING)
+    enrol(store, "T2", "till", "L1")
+    assert complete(store) == Completeness(None, 2, [SilentTill("T2", None)], [], 0)
