@@ -114,8 +114,8 @@ def pairs(context: click.Context, option: click.Parameter, values: tuple[str, ..
     return [(field, text) for field, _, text in pairs]
 
 
-def completion_command(program: str) -> click.Command:
-    """The command `completion SHELL`, which prints the script that completes `program` in that shell."""
+def completion_command(*programs: str) -> click.Command:
+    """The command `completion SHELL`, which prints the script that completes `programs` in that shell."""
 
     @click.command("completion")
     @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -124,7 +124,8 @@ def completion_command(program: str) -> click.Command:
         """Print the shell completion script: eval "$(… completion bash)"."""
         kind = get_completion_class(shell)
         assert kind is not None
-        variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
-        click.echo(kind(context.find_root().command, {}, program, variable).source())
+        for program in programs:
+            variable = f"_{program.replace('-', '_').upper()}_COMPLETE"
+            click.echo(kind(context.find_root().command, {}, program, variable).source())
 
     return completion

@@ -22,7 +22,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, db_group, demo):
     inventory_server.add_command(_command)
-inventory_server.add_command(console.completion_command(PROGRAM))
+inventory_server.add_command(console.completion_command(PROGRAM, "stock-query"))
 
 
 def main() -> int:
