@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, select
@@ -12,10 +11,12 @@ from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
+from inventory_server.store.bulk import run
 from inventory_server.store.rows import (
     NEVER,
     UNNAMED,
     UNSEEN,
+    Place,
     Posted,
     Rejected,
     Statements,
@@ -37,10 +38,7 @@ class Batch:
         self._connection = connection
         self._sql = statements
         self.now = now
-        head = connection.exec_driver_sql(statements.head).one()
-        self.position: int = head.position
-        self.recorded_at: int = head.recorded_at
-        self._segment_latest_at: int | None = head.segment_latest_at
+        [(_, self.position, self.recorded_at, self._segment_latest_at)] = run(connection, statements.head, ())
         self.terminals: dict[str, Terminal] = {}
         self.lineages: dict[tuple[str, bytes], Lineage] = {}
         self.known: dict[bytes, Posted | Rejected] = {}
@@ -97,17 +95,17 @@ class Batch:
     def _read_identities(self, ids: set[bytes]) -> None:
         keys = [(id_,) for id_ in ids]
         for row in self._sql.rejections(self._connection, keys):
-            reopened = row.reopened_at is not None
-            self.known[row.id] = Rejected(row.digest, row.code, row.reason, row.lineage, row.seq, reopened)
+            posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
+            self.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
         for row in self._sql.postings(self._connection, keys):
             self.known[row[0]] = Posted(*row[1:])
         for row in self._sql.voids(self._connection, keys):
-            self.waiting_voids[row.voids] = Void(*row)
+            self.waiting_voids[row[0]] = Void(*row)
 
     def _read_barcodes(self, items: list[Item]) -> None:
         gtins = {line.gtin for item in items for line in _lines(item) if isinstance(line.gtin, str)}
         for row in self._sql.barcodes(self._connection, [(gtin,) for gtin in gtins]):
-            self.skus_by_gtin[row.gtin] = row.sku
+            self.skus_by_gtin[row[0]] = row[1]
 
     def read_levels(self, keys: set[Key]) -> None:
         """Have the levels of `keys` at hand, and know which of their skus are listed; new ones start at zero."""
@@ -198,7 +196,7 @@ class Batch:
         if key not in self._reservations:
             rows = self._sql.reservations(self._connection, [key])
             unseen = NEVER if key[0] == UNNAMED else UNSEEN
-            self._reservations[key] = [rows[0].remaining, rows[0].expires_at] if rows else [0, unseen]
+            self._reservations[key] = list(rows[0][3:]) if rows else [0, unseen]
         state = self._reservations[key]
         state[0] += movement.quantity
         state[1] = state[1] if expires_at is None else expires_at
@@ -217,14 +215,14 @@ class Batch:
         self.flush()
         open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
         parameters = (occurred_at, open_segment, *key, int(Account.STOCK), occurred_at)
-        total: int | None = self._connection.exec_driver_sql(self._sql.moved_after, parameters).one()[0]
+        [(total,)] = run(self._connection, self._sql.moved_after, parameters)
         return total or 0
 
-    def posting(self, posting_id: bytes) -> Any:
-        """(position, type, location) of a posting, those of this transaction included; None where there is none."""
+    def place_of(self, posting_id: bytes) -> Place | None:
+        """Where a posting is, those of this transaction included; None where there is none."""
         self.flush()
         rows = self._sql.places(self._connection, [(posting_id,)])
-        return rows[0] if rows else None
+        return Place(*rows[0]) if rows else None
 
     def movements_of(self, position: int) -> list[Movement]:
         """What the posting at `position` moved."""
@@ -269,7 +267,7 @@ class Batch:
         )
         sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
         if self._postings or self._segments:  # a look back visits the closed segments and that of the ledger
-            connection.exec_driver_sql(sql.put_head, (self.position, self.recorded_at, self._segment_latest_at))
+            run(connection, sql.put_head, (self.position, self.recorded_at, self._segment_latest_at))
         self._start_rows()
 
     def _level_row(self, key: Key) -> tuple[object, ...]:

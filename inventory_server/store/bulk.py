@@ -13,7 +13,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    CursorResult,
     Executable,
     FromClause,
     Table,
@@ -25,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import DBAPIError
 
 SIZES = (256, 64, 16, 4, 1)
 _dialect = sqlite.dialect(paramstyle="qmark")
@@ -33,6 +33,22 @@ _dialect = sqlite.dialect(paramstyle="qmark")
 def rendered(statement: Executable) -> str:
     """The text of `statement`, for one that is executed so often that composing it would cost more than running it."""
     return str(statement.compile(dialect=_dialect))  # type: ignore[attr-defined]
+
+
+def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    """Execute a rendered statement on the driver's own cursor and return its rows as plain tuples.
+
+    SQLAlchemy would describe the columns of every result anew, which costs more than most of these statements.
+    The driver's errors come out as SQLAlchemy's, like everybody else's.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(text, parameters)
+        return list(cursor.fetchall())
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise DBAPIError(text, None, error) from error
+    finally:
+        cursor.close()
 
 
 class Prepared:
@@ -44,10 +60,10 @@ class Prepared:
         self._names: Sequence[str] = compiled.positiontup or ()
         self._fixed: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
 
-    def __call__(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
-        """Execute it."""
+    def __call__(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Execute it and return its rows."""
         given = {**self._fixed, **parameters}
-        return connection.exec_driver_sql(self._text, tuple(given[name] for name in self._names))
+        return run(connection, self._text, tuple(given[name] for name in self._names))
 
 
 def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
@@ -72,7 +88,7 @@ class Insert:
         """Write `rows`."""
         for chunk in chunks(rows):
             text = self._texts.get(len(chunk)) or self._render(len(chunk))
-            connection.exec_driver_sql(text, tuple(chain.from_iterable(chunk)))
+            run(connection, text, tuple(chain.from_iterable(chunk)))
 
     def _render(self, size: int) -> str:
         names = [column.name for column in self._table.columns]
@@ -97,12 +113,12 @@ class Lookup:
         self._keys = keys
         self._texts: dict[int, str] = {}
 
-    def __call__(self, connection: Connection, keys: Sequence[Sequence[Any]]) -> list[Any]:
+    def __call__(self, connection: Connection, keys: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
         """Read the rows for `keys`, in no particular order."""
-        found: list[Any] = []
+        found: list[tuple[Any, ...]] = []
         for chunk in chunks(keys):
             text = self._texts.get(len(chunk)) or self._render(len(chunk))
-            found += connection.exec_driver_sql(text, tuple(chain.from_iterable(chunk))).all()
+            found += run(connection, text, tuple(chain.from_iterable(chunk)))
         return found
 
     def _render(self, size: int) -> str:

@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, func, literal, or_, select
 
-from inventory_server.inventory import Account
+from inventory_server.inventory import Account, base_count
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Lookup
 from inventory_server.store.evidence import Moved
 from inventory_server.store.findings import Proof
 from inventory_server.store.rows import NEVER, UNNAMED
-from inventory_server.store.timetravel import NOW, level_at
+from inventory_server.store.timetravel import NOW, Moment, counts_of, level_at
+from inventory_server.store.timetravel import moved as sum_of_moved
 from pos_client.exact import micros
 
 Key = tuple[str, str]
@@ -39,15 +40,20 @@ class Trail:
         self.on_hand: dict[Key, int] = {}
         self.counts = 0
 
-    def wrong_figures(self, row: Any, moved: list[Moved]) -> Iterator[str]:
-        """Follow one posting. What is counted, or no longer counted, may set any figure."""
+    def wrong_figures(self, connection: Connection, row: Any, moved: list[Moved]) -> Iterator[str]:
+        """Follow one posting. What a late count or a voided one leaves behind is looked up in the ledger."""
         for movement, after in moved:
             key = (movement.location, movement.sku)
             before = self.on_hand.get(key, 0)
             self.on_hand[key] = after
-            if movement.account is Account.COUNT or (row.type == "void" and not movement.quantity):
-                continue
-            if after != before and (movement.account is not Account.STOCK or after != before + movement.quantity):
+            follows = after == before
+            if movement.account is Account.COUNT:
+                follows |= after == movement.quantity or after == _on_hand_at(connection, key, row.position)
+            elif movement.account is Account.STOCK:
+                follows |= after == before + movement.quantity
+                if not follows and row.type == "void" and not movement.quantity:
+                    follows = after == _on_hand_at(connection, key, row.position)
+            if not follows:
                 yield f"{movement.sku!r} at {movement.location!r} went from {before} to {after}"
 
     def wrong_counts(self, connection: Connection, postings: list[Any], moved: dict[int, list[Moved]]) -> Iterator[str]:
@@ -61,10 +67,17 @@ class Trail:
                         key = (movement.location, movement.sku, movement.occurred_at, row.position)
                         expected[key] = (movement.quantity, voided)
         self.counts += len(expected)
-        found = {tuple(row[:4]): tuple(row[4:]) for row in _counts(connection, list(expected))}
+        found = {row[:4]: row[4:] for row in _counts(connection, list(expected))}
         for key, figure in expected.items():
             if found.get(key) != figure:
                 yield f"position {key[3]}: the count of {key[1]!r} is {found.get(key)}, the ledger says {figure}"
+
+
+def _on_hand_at(connection: Connection, key: Key, position: int) -> int:
+    at = Moment(None, position)
+    base = base_count(counts_of(connection, *key), None, position)
+    since = sum_of_moved(connection, *key, Account.STOCK, base.occurred_at if base else None, at)[0]
+    return since + (base.quantity if base else 0)
 
 
 def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Moved]]) -> Iterator[str]:
@@ -149,7 +162,7 @@ def wrong_expiries(connection: Connection, postings: list[Any], moved: dict[int,
             for movement, _ in moved.get(row.position, ()):
                 if movement.quantity >= 0:
                     expected[row.id, movement.location, movement.sku] = until
-    found = {tuple(row[:3]): row.expires_at for row in _reservations(connection, list(expected))}
+    found = {row[:3]: row[4] for row in _reservations(connection, list(expected))}
     for key, until in expected.items():
         if found.get(key) != until:
             yield f"{key[2]!r} at {key[1]!r}: a reservation expires at {found.get(key)}, its posting says {until}"

@@ -78,7 +78,7 @@ def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
     voids = entry.body.voids
     if voids == entry.item.id:
         raise Refusal("not_voidable", f"{voids} is the void itself; name the posting to reverse.")
-    target = batch.posting(voids.bytes)
+    target = batch.place_of(voids.bytes)
     void = batch.void_of(voids.bytes)
     if void is not None and (target is None or void.location in (None, target.location)):
         raise Refusal("already_voided", f"{voids} is voided already; a posting can be voided once.")

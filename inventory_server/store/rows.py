@@ -10,7 +10,7 @@ from sqlalchemy import BigInteger, Integer, Select, bindparam, func, select, uni
 from inventory_server.lineage import Lineage, Said
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Insert, Lookup, rendered
-from pos_client.messages import Range
+from pos_client.messages import PostingType, Range
 
 NEVER = 2**63 - 1
 """The `expires_at` of a reservation that does not expire."""
@@ -49,6 +49,14 @@ class Void(msgspec.Struct):
     position: int
     occurred_at: int
     location: str | None
+
+
+class Place(msgspec.Struct):
+    """Where a posting is and what it is."""
+
+    position: int
+    type: PostingType
+    location: str
 
 
 class Terminal(msgspec.Struct):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -63,11 +65,9 @@ class _Named:
         self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
         return sorted(known)
 
-    def pairs(self) -> list[Key] | None:
+    def pairs(self) -> Iterator[Key] | None:
         """Every (location, sku) asked for, in key order; None where not both were named."""
-        if self.skus is None or self.locations is None:
-            return None
-        return [(location, sku) for location in self.locations for sku in self.skus]
+        return None if self.skus is None or self.locations is None else itertools.product(self.locations, self.skus)
 
 
 def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | None:
@@ -119,9 +119,10 @@ def _everyday(connection: Connection, settings: Settings, now: int, question: St
         or not (isinstance(params.skus, UnsetType) and isinstance(params.locations, UnsetType))
     ):
         return None
-    row = _one_level(connection, location=params.location, sku=params.sku, now=now).one_or_none()
-    if row is None:
+    rows = _one_level(connection, location=params.location, sku=params.sku, now=now)
+    if not rows:
         return None
+    [row] = rows
     item = _item(row[1:])
     items = [item] if _is_wanted(item, question) else []
     return StockResult(items, row[0], completeness_of(connection, settings, now, (params.location,)))
@@ -214,7 +215,7 @@ def _item(row: Any) -> StockItem:
 def _page_of_keys(connection: Connection, named: _Named, after: Key | None, count: int) -> list[Key]:
     pairs = named.pairs()
     if pairs is not None:
-        return [key for key in pairs if after is None or key > after][:count]
+        return list(itertools.islice((key for key in pairs if after is None or key > after), count))
     level = t.level.c
     statement = select(level.location, level.sku).order_by(level.location, level.sku).limit(count)
     if named.skus is not None:
