@@ -114,7 +114,7 @@ class _Walk:
                 yield "its outbox file is not one that HQ holds up to here"
         self.heads[row.terminal] = next_head(self.heads.get(row.terminal, FIRST_HEAD), row.id, row.digest)
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
-        yield from self.trail.wrong_figures(row, moved)
+        yield from self.trail.wrong_figures(self._connection, row, moved)
 
 
 def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes]) -> Iterator[str]:

@@ -62,6 +62,8 @@ WRONG = {
     "movement gone": ("DELETE FROM movement WHERE position = 4", "position 4: the movements are not those of the body"),
     "movement alone": ("UPDATE movement SET position = 18 WHERE position = 4", "position 18: movements without a post"),
     "figure left": ("UPDATE movement SET on_hand_after = 7 WHERE position = 4", "position 4: 'a' at 'L1' went from"),
+    "figure counted": ("UPDATE movement SET on_hand_after = 7 WHERE position = 3", "position 3: 'a' at 'L1' went from"),
+    "figure uncounted": ("UPDATE movement SET on_hand_after = 7 WHERE position = 12", "position 12: 'a' at 'L1' went"),
     "void's movement": ("UPDATE movement SET quantity = 0 WHERE position = 8", "position 8: the movements do not canc"),
     "early void's": ("DELETE FROM movement WHERE position = 10 AND entry = 1", "position 10: the movements are not"),
     "void forgotten": ("DELETE FROM void WHERE position = 9", "position 10: the movements are not those of the body"),

@@ -1,0 +1,93 @@
+"""The migrations make exactly the tables that the store relies on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Table, UniqueConstraint
+
+from inventory_server.store import engine, read_store, tables, upgrade
+from tests.support.ledgers import Till, body, level, opened, url_of
+
+TABLES = tables.metadata.sorted_tables
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("schema") / "ledger.db"
+    upgrade(url_of(path))
+    return path
+
+
+@pytest.fixture
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        yield connection
+
+
+def test_there_is_no_difference_between_migrations_and_tables(path: Path) -> None:
+    """Where this fails, a migration is missing: alembic revision --autogenerate."""
+    found = read_store(
+        url_of(path), lambda connection: compare_metadata(MigrationContext.configure(connection), tables.metadata)
+    )
+    assert found == []
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_rows_are_stored_by_their_key(connection: sqlite3.Connection, table: Table) -> None:
+    """Which is what makes inserts touch few pages; SQLAlchemy's comparison does not see it."""
+    columns = connection.execute(f'PRAGMA table_info("{table.name}")').fetchall()
+    key = [name for _, name, _, _, _, rank in sorted(columns, key=lambda column: column[5]) if rank]
+    assert key == [column.name for column in table.primary_key.columns]
+    (statement,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = ?", (table.name,)).fetchone()
+    without_rowid = "WITHOUT ROWID" in statement
+    assert without_rowid == (table.dialect_options["sqlite"]["with_rowid"] is False)
+    (kind,) = [column[2] for column in columns if column[1] == key[0]]
+    assert without_rowid or (key, kind) == ([key[0]], "INTEGER"), "stored by rowid, so the key must be the rowid"
+
+
+def test_what_must_be_unique_has_its_index(connection: sqlite3.Connection) -> None:
+    wanted = {(table.name, str(index.name)) for table in TABLES for index in table.indexes if index.unique}
+    wanted |= {(table.name, str(c.name)) for table in TABLES for c in table.constraints if isinstance(c, UniqueConstraint)}
+    assert ("posting", "ix_posting_id") in wanted
+    found = {
+        (table.name, row[1])
+        for table in TABLES
+        for row in connection.execute(f'PRAGMA index_list("{table.name}")')
+        if row[2] and row[3] != "pk"
+    }
+    assert found == wanted
+
+
+def test_an_upgrade_of_what_is_up_to_date_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with opened(path) as store:
+        Till(store).posts(body("sale", ("a", 1)))
+    for _ in range(2):
+        before = path.read_bytes()
+        upgrade(url_of(path))
+        assert path.read_bytes() == before
+    with opened(path) as store:
+        assert level(store).on_hand == -1
+
+
+def test_the_writing_connection_is_as_durable_as_it_must_be(path: Path) -> None:
+    writing = engine.writing_engine(path)
+    with writing.connect() as connection:
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in engine.PRAGMAS}
+        engine.assert_pragmas(connection)
+    writing.dispose()
+    assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+
+
+def test_a_reading_connection_cannot_write(path: Path) -> None:
+    reading = engine.reading_engine(path)
+    with reading.begin() as connection, pytest.raises(Exception, match="readonly database"):
+        connection.exec_driver_sql("DELETE FROM posting")
+    reading.dispose()
