@@ -8,7 +8,7 @@ from uuid import UUID
 import click
 
 from inventory_server.app import now_microseconds
-from inventory_server.commands.options import db_option, json_option, when
+from inventory_server.commands.options import db_option, json_option, told, when
 from inventory_server.config import Settings
 from inventory_server.control import ReopenPosting, administer
 from inventory_server.store import read_store, upgrade
@@ -66,7 +66,7 @@ def status(db: str, as_json: bool) -> int:
     """Show what the ledger holds, at a glance."""
     found: Overview = read_store(db, overview)
     if as_json:
-        click.echo(console.to_json({"db": db, **asdict(found)}))
+        click.echo(console.to_json({"db": db, **told(found)}))
         return console.OK
     shown = {name: f"{value:,}" for name, value in asdict(found).items() if name != "recorded_at"}
     shown["last recorded"] = when(found.recorded_at)
@@ -82,12 +82,14 @@ def reconcile_command(db: str, as_json: bool) -> int:
     findings: list[Finding] = read_store(db, reconcile)
     open_ones = [finding for finding in findings if finding.differences]
     if as_json:
-        click.echo(console.to_json(findings))
-    else:
+        click.echo(console.to_json([told(finding) for finding in findings]))
+    elif open_ones:
         columns = {"location": False, "terminal": False, "last contact": False, "differences": False}
         rows = [[one.location, one.terminal, when(one.contact_at), "; ".join(one.differences)] for one in open_ones]
         console.print_table(columns, rows)
-        click.echo(f"{len(findings) - len(open_ones):,} outboxes agree, {len(open_ones):,} do not.")
+        click.echo(f"Outboxes that agree: {len(findings) - len(open_ones):,} of {len(findings):,}.")
+    else:
+        click.echo(f"Every outbox agrees: {len(findings):,} of {len(findings):,}.")
     return console.FOUND_PROBLEMS if open_ones else console.OK
 
 
@@ -103,7 +105,9 @@ def waiting_postings(db: str, as_json: bool) -> int:
     """Show what was refused or is in quarantine; exit code 1 where there is any."""
     found: list[Waiting] = read_store(db, waiting)
     if as_json:
-        click.echo(console.to_json(found))
+        click.echo(console.to_json([told(one) for one in found]))
+    elif not found:
+        click.echo("Nothing waits.")
     else:
         columns = {"id": False, "kind": False, "terminal": False, "recorded at": False, "reason": False}
         rows = [[one.id, one.kind, one.terminal, when(one.recorded_at), one.reason] for one in found]

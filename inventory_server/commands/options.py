@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,14 @@ def checked(value: str, kind: Any, expected: str) -> str:
         return str(msgspec.convert(value, kind))
     except msgspec.ValidationError as error:
         raise CommandError(f"Expected {expected}, got {value[:80]!r}.") from error
+
+
+def told(row: Any) -> dict[str, Any]:
+    """The fields of the dataclass `row` as programs read them: what ends in `_at` is an instant in RFC 3339."""
+    return {
+        name: instant(value) if name.endswith("_at") and value is not None else value
+        for name, value in asdict(row).items()
+    }
 
 
 def when(microseconds: int | None) -> str:

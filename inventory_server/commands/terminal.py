@@ -7,7 +7,7 @@ import secrets
 import click
 
 from inventory_server.app import now_microseconds
-from inventory_server.commands.options import checked, db_option, json_option, when
+from inventory_server.commands.options import checked, db_option, json_option, told, when
 from inventory_server.config import Settings
 from inventory_server.control import AddTerminal, RevokeTerminal, RotateTerminal, administer
 from inventory_server.store import read_store
@@ -78,7 +78,7 @@ def listing(db: str, as_json: bool) -> int:
     """Show all terminals, revoked ones included."""
     rows = read_store(db, list_terminals)
     if as_json:
-        click.echo(console.to_json(rows))
+        click.echo(console.to_json([told(row) for row in rows]))
         return console.OK
     console.print_table(
         _COLUMNS,

@@ -8,6 +8,7 @@ import sqlite3
 import stat
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -122,7 +123,8 @@ def test_a_catalogue_that_cannot_be_imported_is_refused(arguments: list[str], re
 def test_an_empty_ledger_is_proven_and_agrees_with_nobody(server: Server) -> None:
     assert json.loads(server("verify", "--json").out)["mismatches"] == 0
     assert "The proof holds." in server("verify").out
-    assert server("reconcile").out.endswith("0 outboxes agree, 0 do not.\n")
+    assert server("reconcile").out == "Every outbox agrees: 0 of 0.\n"
+    assert server("postings", "waiting").out == "Nothing waits.\n"
     assert json.loads(server("reconcile", "--json").out) == []
     assert json.loads(server("postings", "waiting", "--json").out) == []
     assert server("status").code == 0
@@ -146,12 +148,40 @@ def test_a_refused_posting_waits_and_is_reopened(shell: Shell, tmp_path: Path) -
         [one] = json.loads(waiting.out)
         assert (one["id"], one["kind"], one["terminal"]) == (str(twice.id), "rejected", "T1")
         assert str(twice.id) in server("postings", "waiting").out
-        assert server("reconcile").code == 1
+        open_ones = server("reconcile")
+        assert open_ones.code == 1
+        assert open_ones.out.endswith("Outboxes that agree: 0 of 1.\n")
+        assert "1 parked at the till" in open_ones.out
         assert server("postings", "reopen", str(twice.id)).code == 0
         assert server("postings", "waiting").code == 0
         done = server("postings", "reopen", str(twice.id))
         assert (done.code, done.out) == (2, "")
         assert "no refused posting" in done.err
+
+
+JSON_INSTANTS = {
+    ("terminal", "list"): {"enrolled_at", "revoked_at", "contact_at"},
+    ("status",): {"recorded_at"},
+    ("reconcile",): {"contact_at", "closed_at"},
+    ("postings", "waiting"): {"recorded_at"},
+}
+
+
+def test_instants_are_told_to_programs_in_rfc_3339_with_offset(shell: Shell, tmp_path: Path) -> None:
+    with (
+        headquarters(tmp_path, control=True) as (address, url),
+        PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till,
+    ):
+        posting = till.sell([("x", 1)])
+        till.void(posting)
+        assert till.void(posting).wait(30).status == "rejected"
+        till.bye(timeout=30)
+        for command, names in JSON_INSTANTS.items():
+            told = json.loads(shell("inventory-server", *command, "--json", "--db", url).out)
+            [row] = told if isinstance(told, list) else [told]
+            assert {name for name in row if name.endswith("_at")} == names
+            assert all(row[name] is None or datetime.fromisoformat(row[name]).tzinfo is not None for name in names)
+            assert any(row[name] is not None for name in names)
 
 
 def test_a_proof_that_fails_is_exit_code_1_with_the_findings(shell: Shell, tmp_path: Path) -> None:
