@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import click
@@ -48,7 +49,7 @@ def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path |
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    application = Application(settings, store, addresses, dev=dev)
+    application = Application(settings, store, addresses, dev=dev, server=f"tillwire {version('tillwire')}")
     control = ControlServer(db, store, settings, now_microseconds)
     try:
         control.start()

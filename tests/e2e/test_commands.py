@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.edge import LineClient
 from tests.support.processes import Server, environment, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -56,6 +58,11 @@ def stock(asker: dict[str, str], *arguments: str) -> dict[str, Any]:
 def test_a_server_that_is_told_to_end_ends_well(number: signal.Signals, dev_server: Server) -> None:
     assert "DEVELOPMENT MODE" in dev_server.log.read_text()
     assert dev_server.stop(number) == 0
+
+
+def test_a_server_says_its_version_at_hello(dev_server: Server) -> None:
+    with LineClient(("127.0.0.1", int(dev_server.address.rpartition(":")[2]))) as client:
+        assert client.call("hello", terminal="T1")["result"]["server"] == f"tillwire {version('tillwire')}"
 
 
 def test_a_shop_is_run_from_the_command_line_while_the_server_serves(server: Server, tmp_path: Path) -> None:
