@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import msgspec
@@ -85,6 +86,8 @@ class ControlServer:
         self._clock = clock
         self._folder = ExitStack()
         path = self._folder.enter_context(control_path(url))
+        # A command, such as an import, has its own size whatever the tills' frames may have.
+        settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
         self._server = JsonServer([path], self._handler, settings)
 
     def start(self) -> None:

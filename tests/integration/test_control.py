@@ -6,8 +6,9 @@ import pytest
 
 from inventory_server.app import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.control import AddTerminal, ControlServer, RevokeTerminal, administer
+from inventory_server.control import AddTerminal, ControlServer, ImportProducts, RevokeTerminal, administer
 from inventory_server.store import StoreError, open_store, read_store, upgrade
+from inventory_server.store.catalog import Product
 from inventory_server.store.terminals import list_terminals
 from tests.support.commands import headquarters
 from tests.support.edge import LineClient
@@ -29,6 +30,21 @@ def test_a_running_server_carries_out_an_administrators_command(tmp_path: Path, 
         control.stop(1)
         store.close()
     assert [row.terminal for row in read_store(url, list_terminals)] == ["T1"]
+
+
+def test_an_import_reaches_a_server_whose_tills_send_small_frames(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hq.db'}"
+    upgrade(url)
+    small = Settings(max_frame_bytes=1 << 16)
+    store = open_store(url, small, now_microseconds)
+    control = ControlServer(url, store, small, now_microseconds)
+    control.start()
+    products = [Product(sku=f"sku-{number}", name="n" * 100) for number in range(1_000)]
+    try:
+        assert administer(url, ImportProducts(products), Settings(), now_microseconds) == 1_000
+    finally:
+        control.stop(1)
+        store.close()
 
 
 def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
