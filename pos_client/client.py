@@ -16,9 +16,10 @@ from msgspec import UNSET, Raw, structs
 
 from pos_client import wire
 from pos_client.actions import Identity, Pace
+from pos_client.complaints import request_error
 from pos_client.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
 from pos_client.driver import Driver, monotonic
-from pos_client.errors import BodyError
+from pos_client.errors import BodyError, ErrorCode
 from pos_client.exact import Quantity, instant, micros
 from pos_client.handles import Basket, Posting, Postings, Status
 from pos_client.lines import LineLike, as_lines, stock_effect
@@ -28,6 +29,7 @@ from pos_client.messages import (
     HelloParams,
     HistoryParams,
     HistoryResult,
+    Limits,
     Line,
     Message,
     PostingParams,
@@ -212,7 +214,7 @@ class PosClient:
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> Posting:
         """Store a posting of any kind, checked as HQ will check it. All the other methods end here."""
-        raw, effect = _checked(body)
+        raw, effect = _checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         posting = self._postings.expect(id or self._new_id(), reference, on_result)
         try:
@@ -315,19 +317,27 @@ class PosClient:
         return self._driver.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
 
 
-def _checked(body: Body) -> tuple[bytes, int]:
-    """The bytes of a body as they are stored, and its effect on stock; BodyError where HQ would refuse it."""
+def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:
+    """The bytes of a body as they are stored, and its effect on stock; BodyError where HQ would refuse it.
+
+    `limits` are those of HQ's last hello, None before the first.
+    """
     raw = wire.encode_body(body)
-    if len(raw) > BODY_BYTES_MAX:
-        raise BodyError("$", f"at most {BODY_BYTES_MAX:,} bytes", f"{len(raw):,}")
-    return raw, stock_effect(body.type, wire.check_body(wire.decode_body(raw)))
+    most = BODY_BYTES_MAX if limits is None else min(BODY_BYTES_MAX, limits.max_frame_bytes - 2 * ENVELOPE_BYTES)
+    if len(raw) > most:
+        raise BodyError("$", f"at most {most:,} bytes", f"{len(raw):,}")
+    max_lines = wire.MAX_LINES if limits is None else limits.max_lines
+    return raw, stock_effect(body.type, wire.check_body(wire.decode_body(raw), max_lines))
 
 
 def _check_identity(terminal: str, location: str | None) -> None:
+    given = {"terminal": terminal} | ({} if location is None else {"location": location})
     try:
-        msgspec.convert({"terminal": terminal} | ({} if location is None else {"location": location}), HelloParams)
+        msgspec.convert(given, HelloParams)
     except msgspec.ValidationError as error:
-        raise ValueError(f"terminal {terminal!r} or location {location!r} cannot be used: {error}") from error
+        told = request_error(error, ErrorCode.invalid_params, 0).data
+        field = told["path"].removeprefix("$.")
+        raise ValueError(f"the {field} {given[field]!r} cannot be used: expected {told['expected']}") from error
 
 
 def _given(value: Any) -> Any:

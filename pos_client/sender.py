@@ -24,6 +24,7 @@ from pos_client.messages import (
     ByeParams,
     HelloParams,
     HelloResult,
+    Limits,
     OutboxReport,
     PingParams,
     PingResult,
@@ -64,6 +65,7 @@ class Sender:
     ) -> None:
         self.outbox = outbox
         self.hello: HelloResult | None = None  # HQ's last hello while the connection lives
+        self.limits: Limits | None = None  # what HQ said last that it accepts, kept while it is away
         self.last_error: str | None = None
         self.hq_ahead_micros: int | None = None  # HQ's clock less the till's, when HQ last spoke
         self._identity = identity
@@ -184,6 +186,7 @@ class Sender:
     def on_hello(self, result: HelloResult) -> None:
         """HQ knows who speaks. Where its chain is not what this outbox made of it, a new lineage begins."""
         told = self._take(SendHello).params.outbox
+        self.limits = result.limits
         self._compare_clocks(result.server_time)
         try:
             if not self._is_ours(result):

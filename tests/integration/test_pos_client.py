@@ -21,6 +21,7 @@ from pos_client import (
     RequestError,
 )
 from pos_client import driver as driver_module
+from pos_client.messages import Limits
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.tills import SOON, assert_each_once, sell, until
 
@@ -161,9 +162,39 @@ def test_what_can_never_be_posted_is_refused_before_it_is_stored(
     assert till.outbox.totals().last_seq == 0
 
 
+TOO_MUCH: list[tuple[list[tuple[str, int]], dict[str, Any], str]] = [
+    ([("milk", 1)] * 4, {}, "expected 1 to 3 lines, got 4"),
+    ([("milk", 1)], {"ext": {"blob": "x" * 100_000}}, "expected at most 98,976 bytes, got 100,"),
+]
+
+
+@pytest.mark.parametrize(("lines", "details", "says"), TOO_MUCH)
+def test_what_hqs_last_hello_does_not_allow_is_refused_before_it_is_stored(
+    hq: ScriptedHq,
+    open_till: Callable[..., PosClient],
+    lines: list[tuple[str, int]],
+    details: dict[str, Any],
+    says: str,
+) -> None:
+    hq.limits = Limits(max_frame_bytes=100_000, max_postings=500, max_lines=3, max_connections=100)
+    till = open_till()
+    sell(till, 1)
+    until(lambda: till.pending == 0)
+    hq.stop()  # what it said last holds while it is away
+    with pytest.raises(BodyError, match=says):
+        till.sell(lines, **details)
+    till.sell([("milk", 1)] * 3)
+    assert till.outbox.totals().last_seq == 2
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
-    [({"terminal": "T 1"}, "terminal"), ({"location": ""}, "location"), ({"address": "hq:x"}, "no address")],
+    [
+        ({"terminal": "T 1"}, "^the terminal 'T 1' cannot be used: expected 1 to 64 characters of A-Z a-z 0-9"),
+        ({"location": ""}, "^the location '' cannot be used: expected 1 to 64 characters, no control characters$"),
+        ({"terminal": 7}, "^the terminal 7 cannot be used: expected str$"),
+        ({"address": "hq:x"}, "no address"),
+    ],
 )
 def test_a_till_that_cannot_be_is_refused_at_once(
     open_till: Callable[..., PosClient], options: dict[str, Any], says: str
