@@ -205,6 +205,13 @@ ALTERATIONS = {
         ["PRAGMA writable_schema = 1", "UPDATE sqlite_schema SET sql = CAST(sql AS BLOB) WHERE name = 'product'"],
         f"{ALTERED} (cannot use a string pattern on a bytes-like object)",
     ),
+    "definition in broken text": (
+        [
+            "PRAGMA writable_schema = 1",
+            "UPDATE sqlite_schema SET sql = CAST(x'4352c5415445' AS TEXT) || substr(sql, 7) WHERE name = 'product'",
+        ],
+        "is damaged; restore the last backup and let the tills send again.",
+    ),
     "trigger": (
         ["CREATE TRIGGER mine AFTER INSERT ON posting BEGIN DELETE FROM level; END"],
         f"{ALTERED} (trigger mine)",

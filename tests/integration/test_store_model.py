@@ -222,7 +222,7 @@ def copied(empty: Path) -> Iterator[Path]:
 
 
 modest = settings(
-    max_examples=60,
+    max_examples=40,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # to explain a failure takes minutes here
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

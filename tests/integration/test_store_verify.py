@@ -18,7 +18,7 @@ from inventory_server.store.proof import prove
 from tests.support import busyday
 from tests.support.ledgers import Till, body, opened, proof_of, url_of
 
-FLIPS = 120
+FLIPS = 80
 
 
 @pytest.fixture(scope="module")
