@@ -6,6 +6,7 @@ come from a factory that is called with each peer. Every wait has a deadline, an
 
 from __future__ import annotations
 
+import itertools
 import logging
 import resource
 import socket
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 
 from inventory_server.config import Settings
 from inventory_server.connection import Connection, Handler
-from inventory_server.listener import Address, CannotListen, Listener
+from inventory_server.listener import Address, CannotListen, Listener, addresses_of
 from inventory_server.peer import Peer
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.wire import encode_error
@@ -64,7 +65,7 @@ class JsonServer:
     def start(self) -> None:
         """Serve; CannotListen where that is not possible, and then nothing is left open."""
         try:
-            for address in self._wanted:
+            for address in itertools.chain.from_iterable(map(addresses_of, self._wanted)):
                 self._listeners.append(Listener(address, self._admit, self._settings))
         except CannotListen:
             self._stop_listening()

@@ -114,6 +114,31 @@ def written(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def addresses_of(address: Address) -> list[Address]:
+    """Each address of this machine that the name in `address` stands for: 127.0.0.1 and ::1 for localhost.
+
+    `address` itself where it is no such name; listening there says what is wrong with it.
+    """
+    if isinstance(address, str) or not address[0]:
+        return [address]
+    try:
+        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    except OSError:
+        return [address]
+    hosts = {str(resolved[0]): family for family, *_, resolved in found}
+    here: list[Address] = [(host, address[1]) for host, family in hosts.items() if _is_here(host, family)]
+    return here if len(hosts) > 1 and here else [address]
+
+
+def _is_here(host: str, family: socket.AddressFamily) -> bool:
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True
+
+
 def _resolve(address: Address) -> tuple[socket.AddressFamily, Any]:
     if isinstance(address, str):
         return socket.AF_UNIX, address

@@ -29,7 +29,12 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 
 @click.command("serve")
 @db_option
-@click.option("--listen", multiple=True, metavar="HOST:PORT", help=f"Repeatable; {DEFAULT_LISTEN} if nothing is given.")
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="HOST:PORT",
+    help=f"Repeatable; a name is all its addresses here; default {DEFAULT_LISTEN}.",
+)
 @click.option("--unix", "sockets", multiple=True, metavar="PATH", help="Serve a Unix socket; repeatable.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of limits and timeouts.")
 @click.option("--dev", is_flag=True, help="Development only: peers on this machine need no token.")

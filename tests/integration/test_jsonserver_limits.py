@@ -149,6 +149,29 @@ def test_an_address_in_use_is_named_and_nothing_is_left_open(start: Start, tmp_p
     assert not os.path.exists(path)
 
 
+def test_a_name_is_served_on_all_its_addresses_that_this_machine_has(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = {
+        "shop.test": ["127.0.0.1", "192.0.2.1", "127.0.0.2", "127.0.0.1"],
+        "away.test": ["192.0.2.1", "198.51.100.1"],
+    }
+    really = socket.getaddrinfo
+
+    def look_up(host: str, *rest: Any, **more: Any) -> list[Any]:
+        return [entry for each in named.get(host, [host]) for entry in really(each, *rest, **more)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    server = start(("shop.test", 0))
+    assert [address[0] for address in server.addresses] == ["127.0.0.1", "127.0.0.2"]
+    for address in server.addresses:
+        with LineClient(address) as client:
+            client.send(b"peer\n")
+            assert json.loads(client.read_line())[1] is True
+    with pytest.raises(CannotListen, match=r"^Cannot listen on away\.test:0: this machine has no such address"):
+        start(("away.test", 0))
+
+
 @pytest.mark.parametrize(
     ("address", "message"),
     [
