@@ -9,13 +9,17 @@ BENCH_READY := $(BENCH_VENV)/.ready
 PYTHONS := python3.11 python3.12 python3.13 python3.14 python3
 WORKERS ?= auto
 TESTS ?= tests
+SEEDS ?= 2000
+FROM ?= 0
+JOBS ?= 2
 MINUTES ?= 5
 
-.PHONY: help test demo bench bench-quick soak lint format schema clean
+.PHONY: help test demo bench bench-quick soak lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test    run all tests, linters included (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
+	@echo "make simulate SEEDS=20000  run the production cores in so many simulated worlds (FROM=seed, JOBS=2)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
 	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
@@ -26,6 +30,9 @@ help:
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
+
+simulate: $(READY)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
 
 demo: $(READY)
 	$(BIN)/inventory-server demo

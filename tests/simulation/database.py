@@ -51,15 +51,15 @@ class _Handle(sqlite3.Connection):
         super().__init__(*arguments, **options)
         self.before: Callable[[str], None] = nothing_happens
 
-    def cursor(self, *_: Any) -> _Cursor:  # type: ignore[override]
-        return _Cursor(self)
+    def cursor(self, *_: Any) -> sqlite3.Cursor:  # type: ignore[override]
+        return sqlite3.Cursor(self) if self.before is nothing_happens else _Cursor(self)
 
 
 class CrashingConnection:
     """Stands in for the writer's `Connection` and for the engine it comes from.
 
-    `at_point` hears where in a commit HQ is, and raises to crash it there; `fault` names an error that the
-    commit is to meet, if any. Whatever is not about transactions is left to SQLAlchemy.
+    While it `crashes` at all, `at_point` hears where in a commit HQ is and may raise to crash it there; `fault`
+    names an error that the commit is to meet, if any. Whatever is not about transactions is left to SQLAlchemy.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class CrashingConnection:
         self._engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: self.handle)
         self.real: Connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self.at_point: Callable[[str], None] = nothing_happens
+        self.crashes: Callable[[], bool] = lambda: False
         self.fault: Callable[[], str | None] = lambda: None
         self._writing = False
         _fill(self.real, terminals, skus)
@@ -111,10 +112,19 @@ class CrashingConnection:
         """The one connection of this engine."""
         return self
 
+    def execute(self, *arguments: Any) -> Any:
+        """Through SQLAlchemy. HQ may crash before it, but not inside, where SQLAlchemy would close the connection."""
+        before, self.handle.before = self.handle.before, nothing_happens
+        before("")
+        try:
+            return self.real.execute(*arguments)
+        finally:
+            self.handle.before = before
+
     def begin(self) -> CrashingConnection:
         """Open a transaction, which is this object too."""
         self.handle.execute("BEGIN IMMEDIATE")
-        self.handle.before = self._before
+        self.handle.before = self._before if self.crashes() else nothing_happens
         self._writing = False
         return self
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,9 +18,14 @@ class TillCrash(BaseException):
     """The till's process is gone, at once. Not an Exception: production code must not be able to catch it."""
 
 
-_WRITING = ("INSERT", "UPDATE", "DELETE")
 _spare: list[sqlite3.Connection] = []
 """Handles of disks that no run needs any more: their statements are prepared already."""
+
+
+@cache
+def _commits(text: str) -> bool:
+    """True for what makes something durable, given that no transaction is open."""
+    return text == "COMMIT" or text.lstrip().startswith(("INSERT", "UPDATE", "DELETE"))
 
 
 class Disk:
@@ -57,8 +63,7 @@ class Disk:
 
     def execute(self, text: str, parameters: Any = ()) -> sqlite3.Cursor:
         """As of a `sqlite3.Connection`."""
-        alone = not self._handle.in_transaction and text.lstrip().startswith(_WRITING)
-        if text != "COMMIT" and not alone:
+        if not _commits(text) or (text != "COMMIT" and self._handle.in_transaction):
             return self._handle.execute(text, parameters)
         self.at_point("before the outbox commits")
         cursor = self._handle.execute(text, parameters)

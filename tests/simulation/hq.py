@@ -114,6 +114,7 @@ class Hq:
         self._stepping = False
         self._process = 0
         self._commit_delay = world.random.choice((5, 50, 1_000)) * MILLISECOND
+        database.crashes = lambda: world.weather.hq_crash > 0
         database.at_point = self._at_point
         database.fault = self._storage_fault
         self.boot()

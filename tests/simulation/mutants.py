@@ -269,6 +269,9 @@ def _rejections_not_recorded() -> AbstractContextManager[Any]:
 def _answered_before_the_commit() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
         def commit(writer: Writer, tickets: list[Ticket]) -> None:
+            if any(callable(ticket.work) for ticket in tickets):
+                original(writer, tickets)
+                return
             transaction = writer._connection.begin()
             works = [cast(Any, ticket.work) for ticket in tickets]
             try:

@@ -28,7 +28,7 @@ from tests.simulation.world import CALM, DAY, HOUR, MILLISECOND, MINUTE, SECOND,
 TILLS = tuple(f"till-{number}" for number in range(1, 9))
 OPERATOR, READER = "operator-1", "reader-1"
 CALM_DEADLINE = 6 * DAY
-PROOF_EVERY = 10
+PROOF_EVERY = 16
 """One run in so many also runs the store's own proof, which costs as much as the run itself."""
 
 
@@ -102,7 +102,7 @@ class Run:
         ledger = machinery().ledger(self.settings)
         self.hq = Hq(world, self.network, self._database, ledger, self.settings)
         self.hq.poison_cuts = world.happens(0.5)
-        self.trade = Trade(world, self.book, odd=world.random.choice((0.0, 0.0, 0.0, 0.05)))
+        self.trade = Trade(world, self.book, odd=world.random.choice((0.0, 0.0, 0.0, 0.04)))
         self.devices: list[Device] = []
         self.careless = world.happens(0.2)
         self._planned = 0
@@ -119,7 +119,7 @@ class Run:
         device.skew = self.world.between((-5 * MINUTE, 5 * MINUTE)) if self.world.happens(0.5) else 0
         self.devices.append(device)
         device.boot()
-        self._plan_sales(device, self.world.between((3, 8)))
+        self._plan_sales(device, self.world.between((3, 7)))
         return device
 
     def spare_terminal(self, home: str) -> str | None:
@@ -235,7 +235,7 @@ def _weather(world: World) -> Weather:
         slow_disk=0.2 if slow else 0.0,
         hq_crash=random.choice((0.0, 0.002, 0.01)),
         till_crash=random.choice((0.0, 0.01, 0.02)),
-        storage_error=random.choice((0.0, 0.0, 0.03)),
+        storage_error=random.choice((0.0, 0.0, 0.0, 0.03)),
     )
 
 
