@@ -33,6 +33,7 @@ class Row:
     """What has been found out about one kind. `control` is True where the broken variant was caught."""
 
     kind: str
+    on_copies: bool = False
     episodes: int = 0
     injected: int = 0
     control: bool | None = None
@@ -43,7 +44,7 @@ class Soak:
     """Plays episodes one after another; the seed decides which, and all that is random within them."""
 
     def __init__(self, kinds: Sequence[Kind], seed: int, strikes: int, folder: Path) -> None:
-        self.rows = {kind.name: Row(kind.name) for kind in kinds}
+        self.rows = {kind.name: Row(kind.name, kind.on_copies) for kind in kinds}
         self._kinds = kinds
         self._random = random.Random(seed)
         self._strikes = strikes
@@ -106,10 +107,12 @@ def show(rows: Sequence[Row], skipped: Mapping[str, str]) -> None:
         ("injected", "acknowledged", "lost", "doubled", "unbalanced", "other"), True
     )
     lines = [_line(row.kind, row.injected, row.verdict, row.control) for row in rows]
-    total = Verdict()
-    for row in rows:
-        total.add(row.verdict)
-    lines.append(_line("all", sum(row.injected for row in rows), total, None))
+    for name, on_copies in (("all real faults", False), ("all on made-up disks", True)):
+        alike = [row for row in rows if row.on_copies == on_copies]
+        total = Verdict()
+        for row in alike:
+            total.add(row.verdict)
+        lines.append(_line(name, sum(row.injected for row in alike), total, None))
     print_table(names | {"control": False}, lines)
     for name, reason in skipped.items():
         print(f"not played: {name}: {reason}")
@@ -151,6 +154,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         soak.play(time.monotonic() + chosen.minutes * 60)
     finally:
         soak.close()
+        if not any(folder.iterdir()):
+            folder.rmdir()
     rows = list(soak.rows.values())
     show(rows, skipped)
     if chosen.json_path is not None:

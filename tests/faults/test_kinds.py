@@ -14,9 +14,23 @@ from tests.faults.harness.stage import SOUND, Kind, Mutants, episode
 CONTROL_TRIES = 4
 SLOW_CONTROLS = {
     *("server_kill_after_insert", "server_stop", "till_stop", "everything_at_once", "delay", "slow_reader", "trickle"),
-    *("rubbish", "silent_peers", "descriptors", "packet_loss", "unplugged", "flush_eio", "write_eio", "locked"),
+    *(
+        "rubbish",
+        "silent_peers",
+        "descriptors",
+        "packet_loss",
+        "unplugged",
+        "half_open",
+        "flush_eio",
+        "write_eio",
+        "locked",
+    ),
 }
 """They take seconds each, most of them to find out that nothing moves any more; `make soak` plays them first."""
+
+
+SLOW_KINDS = {"half_open"}
+"""Kernels take their time to find out that nobody is there."""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +50,9 @@ def play(kind: Kind, farm: Farm, folder: Path, mutants: Mutants, number: int = 0
     return stage.verdict.is_clean
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_nothing_is_lost_doubled_or_unbalanced(kind: Kind, farm: Farm, tmp_path: Path) -> None:
-    assert play(kind, farm, tmp_path, SOUND)
+@pytest.mark.parametrize("name", sorted(KINDS.keys() - SLOW_KINDS))
+def test_nothing_is_lost_doubled_or_unbalanced(name: str, farm: Farm, tmp_path: Path) -> None:
+    assert play(KINDS[name], farm, tmp_path, SOUND)
 
 
 @pytest.mark.parametrize("name", sorted(KINDS.keys() - SLOW_CONTROLS))
@@ -49,4 +63,4 @@ def test_a_variant_that_breaks_its_promise_is_caught(name: str, farm: Farm, tmp_
 
 
 def test_slow_controls_are_of_known_kinds() -> None:
-    assert KINDS.keys() >= SLOW_CONTROLS
+    assert KINDS.keys() >= SLOW_CONTROLS | SLOW_KINDS

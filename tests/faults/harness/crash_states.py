@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import shutil
 import sqlite3
 import tempfile
 import time
@@ -31,7 +32,6 @@ from pos_client.wire import check_body, encode_body
 from tests.faults.harness import checker, server_mutants, shim, till_mutants
 from tests.faults.harness.shim import Operation
 from tests.faults.harness.stage import Stage
-from tests.faults.harness.world import empty_ledger
 
 MODULE = "tests.faults.harness.crash_states"
 POSTINGS = 90
@@ -55,13 +55,15 @@ def play_till(stage: Stage) -> None:
 
 def _play(stage: Stage, what: str, mutants: Sequence[str], judge: Judge) -> None:
     stage.folder.mkdir(parents=True, exist_ok=True)
+    base = stage.folder / "base.db"
+    if what == "ledger":
+        shutil.copy(stage.farm.empty_ledger(), base)
     options = {"what": what, "folder": str(stage.folder), "seed": stage.rng.getrandbits(32), "mutants": list(mutants)}
     process = stage.farm.start(MODULE, options, stage.folder / "recorder.log")
     if process.wait(60.0) != 0:
         raise RuntimeError(f"the recording failed, see {stage.folder / 'recorder.log'}")
     steps = list(shim.recorded(stage.folder / "recording"))
     ids = [UUID(line) for line in (stage.folder / "ids").read_text().split()]
-    base = stage.folder / "base.db"
     for _ in range(stage.strikes * STATES_A_STRIKE):
         cut = stage.rng.randrange(len(steps) + 1)
         acknowledged = sum(step.kind == "m" for step in steps[:cut])
@@ -166,10 +168,8 @@ def _record_ledger(folder: Path, rng: random.Random, options: Mapping[str, Any])
     for name in options["mutants"]:
         server_mutants.MUTANTS[name](options)
     engine.PRAGMAS["wal_autocheckpoint"] = CHECKPOINT_PAGES
-    base = folder / "base.db"
-    base.write_bytes(empty_ledger().read_bytes())
     db = folder / "data.db"
-    db.write_bytes(base.read_bytes())
+    shutil.copy(folder / "base.db", db)
     _begin(folder)
     store = open_store(f"sqlite:///{db}", Settings(), lambda: time.time_ns() // 1_000)
     welcome = store.perform(Hello("till-0", None, True, "store-0", UUID(int=7), None, None))

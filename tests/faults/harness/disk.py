@@ -13,6 +13,7 @@ from pathlib import Path
 _FS_IOC_SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 _WITHOUT_FLUSH = 2
 MEGABYTES = 24
+SYSFS = Path("/sys/fs/ext4")
 _UNMOUNT_SECONDS = 10.0
 
 
@@ -32,7 +33,7 @@ class Disk:
     @property
     def trigger(self) -> Path:
         """Whatever is written here makes the file system fail."""
-        return Path("/sys/fs/ext4", self._device, "trigger_fs_error")
+        return SYSFS / self._device / "trigger_fs_error"
 
     def cut_power(self) -> None:
         """Nothing that has not reached the device by now ever will; whoever writes gets EIO."""

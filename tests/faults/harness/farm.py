@@ -15,11 +15,13 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
+from inventory_server.store import upgrade
 from tests.faults.harness import shim
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -67,10 +69,10 @@ class Farm:
 
     def __init__(self) -> None:
         environment = dict(os.environ, PYTHONPATH=str(ROOT))
-        library = shim.build()
+        self._folder = tempfile.TemporaryDirectory(prefix="tillwire-farm-")
+        library = shim.build(Path(self._folder.name))
         if library is not None:
             environment["LD_PRELOAD"] = str(library)
-        self.has_shim = library is not None
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.faults.harness.farm"],
             cwd=ROOT,
@@ -98,6 +100,14 @@ class Farm:
     def close(self) -> None:
         """End the farm and all its processes."""
         self._process.communicate()
+        self._folder.cleanup()
+
+    def empty_ledger(self) -> Path:
+        """A ledger without postings, made once, to be copied."""
+        path = Path(self._folder.name) / "empty.db"
+        if not path.exists():
+            upgrade(f"sqlite:///{path}")
+        return path
 
 
 def main() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from dataclasses import replace
 
 from tests.faults.harness.facilities import namespaces
 from tests.faults.harness.raw import RawPeer, post_frame, postings_of
@@ -15,6 +16,7 @@ DAYS_40 = 40 * 86_400
 _FRAMES_A_STRIKE = 4
 _CONNECTIONS = 16
 _FILES = 84
+HALF_OPEN_SECONDS = 15.0
 _GARBAGE = (
     b"\x00\xff\xfe garbage \x80\n",
     b'{"method":"post","id":1,"params":{"postings":NaN}}\n',
@@ -119,6 +121,22 @@ def _unplug(stage: Stage) -> None:
             world.wait_for_answers(3)
 
 
+def _vanish(stage: Stage) -> None:
+    """The tills' machine is gone without a word: the server must not keep its connections for ever."""
+    plan = replace(ENROLLED, settings={"idle_seconds": 600, "keepalive_seconds": 4, "unacknowledged_seconds": 2})
+    with stage.link(plan) as (link, plan), stage.world(plan) as world:
+        world.start()
+        link.loss = 1.0
+        for process in world.tills.values():
+            process.kill()
+        world.wait(lambda: world.connections() == 0, "the server to give up connections to nobody", HALF_OPEN_SECONDS)
+        link.loss = 0.0
+        stage.injected += len(world.tills)
+        for name in world.tills:
+            world.start_till(name)
+        world.wait_for_answers(3)
+
+
 NEW_ID = Mutants(till=("new_id_on_retry",))
 DONE_ON_SEND = Mutants(till=("done_on_send",))
 NO_DEDUP = Mutants(server=("no_dedup",))
@@ -138,5 +156,6 @@ KINDS = [
     Kind("silent_peers", under_load(hold_connections, SILENT), Mutants(server=("no_idle_limit",))),
     Kind("descriptors", under_load(use_up_files, FEW_FILES), Mutants(server=("no_cap", "no_idle_limit"))),
     Kind("packet_loss", _lose_packets, NEW_ID, (namespaces,)),
+    Kind("half_open", _vanish, Mutants(server=("no_keepalive",)), (namespaces,)),
     Kind("unplugged", _unplug, NEW_ID, (namespaces,)),
 ]

@@ -213,7 +213,7 @@ KINDS = [
     Kind("power_cut_of_tills", cut_power_of_tills, Mutants(till=("no_flush",)), ON_A_DISK),
     Kind("backup_under_load", back_up, Mutants(procedure=True)),
     Kind("old_backup_restored", under_load(restore_backup), Mutants(till=("never_again",))),
-    Kind("write_orders_of_server", crash_states.play_server, Mutants(server=("no_flush",)), SHIMMED),
-    Kind("write_orders_of_till", crash_states.play_till, Mutants(till=("no_flush",)), SHIMMED),
-    Kind("flipped_bytes", flips.play, Mutants(procedure=True)),
+    Kind("write_orders_of_server", crash_states.play_server, Mutants(server=("no_flush",)), SHIMMED, on_copies=True),
+    Kind("write_orders_of_till", crash_states.play_till, Mutants(till=("no_flush",)), SHIMMED, on_copies=True),
+    Kind("flipped_bytes", flips.play, Mutants(procedure=True), on_copies=True),
 ]

@@ -217,6 +217,11 @@ def no_idle_limit(_: Options) -> None:
     put(PeerConnection, _set_timeout=lambda *_: None)
 
 
+def no_keepalive(_: Options) -> None:
+    """The server never asks whether the other end is still there."""
+    put(PeerConnection, _configure=lambda _: None)
+
+
 def no_cap(_: Options) -> None:
     """Connections are accepted until no file can be opened any more, the database's own included."""
     put(jsonserver, _connections_possible=lambda _: 1_000_000)
@@ -241,6 +246,7 @@ MUTANTS: dict[str, Callable[[Options], None]] = {
         refuse_stale,
         die_of_garbage,
         no_idle_limit,
+        no_keepalive,
         no_cap,
     )
 }

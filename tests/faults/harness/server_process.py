@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
-from inventory_server.store import engine, writer
+from inventory_server.store import bulk, engine, writer
 from inventory_server.store.writer import Writer
 from inventory_server.work import Post
 from tests.faults.harness import control, shim
@@ -54,7 +54,16 @@ class Switches:
         """Wrap the clock and the named points."""
         real = time.time_ns
         time.time_ns = lambda: real() + self._clock_offset_micros * 1_000
-        event.listen(Engine, "after_cursor_execute", self._after_execute)
+        execute = bulk.run
+
+        def execute_(connection: Any, text: str, *rest: Any) -> Any:
+            rows = execute(connection, text, *rest)
+            if text.startswith("INSERT INTO posting "):
+                self._inserted = True
+                self._reached("after_insert")
+            return rows
+
+        put(bulk, run=execute_)
         event.listen(Engine, "commit", self._before_commit)
         transact, perform = Writer._transact, store.Store.perform
 
@@ -77,11 +86,6 @@ class Switches:
     def _before_commit(self, _connection: Any) -> None:
         if self._inserted:
             self._reached("before_commit")
-
-    def _after_execute(self, _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if statement.upper().startswith("INSERT") and " posting " in statement.replace("(", " ").replace('"', ""):
-            self._inserted = True
-            self._reached("after_insert")
 
     def _reached(self, point: str) -> None:
         with self._lock:

@@ -7,7 +7,6 @@ import os
 import shutil
 import struct
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -27,12 +26,12 @@ class Operation(NamedTuple):
     data: bytes
 
 
-def build() -> Path | None:
-    """Compile the shim; None where there is no C compiler."""
+def build(folder: Path) -> Path | None:
+    """Compile the shim into `folder`; None where there is no C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
-    target = Path(tempfile.mkdtemp(prefix="tillwire-shim-")) / "disk_shim.so"
+    target = folder / "disk_shim.so"
     command = [compiler, "-shared", "-fPIC", "-O2", "-o", str(target), str(SOURCE), "-ldl", "-lpthread"]
     subprocess.run(command, check=True)
     return target

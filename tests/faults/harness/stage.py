@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tests.faults.harness import checker
 from tests.faults.harness.checker import Verdict
 from tests.faults.harness.disk import Disk
 from tests.faults.harness.farm import Farm
@@ -38,6 +39,8 @@ class Kind:
     play: Callable[[Stage], None]
     control: Mutants
     needs: tuple[Callable[[], str | None], ...] = ()
+    on_copies: bool = False
+    """True where nothing real breaks: disks are made up from what was recorded or copied."""
 
     def missing(self) -> str | None:
         """Why this kind cannot be played here; None where it can."""
@@ -70,6 +73,7 @@ class Stage:
             world.settle()
         except Broken as error:
             world.verdict.others.append(str(error))
+            world.verdict.unbalanced += len(checker.unbalanced_levels(world.db, checker.ledger_rows(world.db)))
         finally:
             world.close()
             self.verdict.add(world.verdict)

@@ -9,15 +9,12 @@ import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 from uuid import UUID
 
 from inventory_server.config import Settings
 from inventory_server.control import AddTerminal, administer
-from inventory_server.store import upgrade
 from tests.faults.harness import checker, control
 from tests.faults.harness.checker import Verdict
 from tests.faults.harness.farm import Farm, Process
@@ -27,19 +24,12 @@ from tests.support.proxy import Proxy
 SERVER = "tests.faults.harness.server_process"
 TILL = "tests.faults.harness.till_process"
 PATIENCE_SECONDS = 30.0
+_ESTABLISHED = "01"
 SETTINGS = {"busy_retry_ms": 60, "drain_seconds": 3, "idle_seconds": 20, "linger_seconds": 1, "frame_seconds": 5}
 
 
 class Broken(AssertionError):
     """A promise was broken in a way that ends the episode; the message says which."""
-
-
-@cache
-def empty_ledger() -> Path:
-    """A ledger without postings, made once, to be copied."""
-    path = Path(mkdtemp(prefix="tillwire-ledger-")) / "ledger.db"
-    upgrade(f"sqlite:///{path}")
-    return path
 
 
 def free_port() -> int:
@@ -92,7 +82,7 @@ class World:
         config = folder / "server.toml"
         config.write_text("".join(f"{name} = {value}\n" for name, value in {**SETTINGS, **plan.settings}.items()))
         if not self.db.exists():
-            shutil.copy(empty_ledger(), self.db)
+            shutil.copy(farm.empty_ledger(), self.db)
             for path in (self.db, self.db.parent):
                 _flush(path)
         if plan.token is not None:
@@ -210,6 +200,13 @@ class World:
         """Wait until so many more postings have been acknowledged."""
         wanted = self.acknowledged() + more
         self.wait(lambda: self.acknowledged() >= wanted, f"{more} more answers")
+
+    def connections(self) -> int:
+        """How many connections the server's kernel takes to be standing."""
+        assert self.server is not None
+        port = f":{self.port:04X}"
+        lines = Path(f"/proc/{self.server.pid}/net/tcp").read_text().splitlines()[1:]
+        return sum(line.split()[1].endswith(port) and line.split()[3] == _ESTABLISHED for line in lines)
 
     # ------------------------------------------------------------------ faults and checks
 
