@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pos_client.errors import OutboxError
@@ -74,7 +74,7 @@ class FileLock:
         """Take the lock if it is free."""
         if self._descriptor < 0:
             try:
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except OSError as error:
                 advice = "check that its folder exists and may be written"
                 raise OutboxError(f"{self._path} cannot be opened: {advice} ({error.strerror}).") from error
@@ -128,6 +128,7 @@ class OutboxFile:
             raise
 
     def _open(self) -> sqlite3.Connection:
+        _make_private(self.path)
         connection = sqlite3.connect(
             self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
@@ -220,6 +221,12 @@ class OutboxFile:
         with self._lock, self._exclusive():
             self._connection.close()
         self._writing.close()
+
+
+def _make_private(path: Path) -> None:
+    """Make a new file that only its owner may read; SQLite gives its log the same mode, and says what is wrong."""
+    with suppress(OSError):  # never opened where it is there already: closing it would free SQLite's own locks
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _sync_folder(path: Path) -> None:

@@ -105,6 +105,7 @@ def upgrade(url: str) -> None:
     path = sqlite_path(url)
     with engine.explained(path), ExitStack() as opened:
         opened.callback(engine.WriterLock(path).release)
+        engine.make_private(path)
         writing = engine.writing_engine(path)
         opened.callback(writing.dispose)
         with writing.begin() as connection:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -108,6 +108,12 @@ class WriterLock:
     def release(self) -> None:
         """Let another process write."""
         os.close(self._file)
+
+
+def make_private(path: Path) -> None:
+    """Make a database that is missing, so that only its owner may read it; SQLite gives its log the same mode."""
+    with suppress(OSError):  # it is there already, or SQLite will say what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def writing_engine(path: Path) -> Engine:

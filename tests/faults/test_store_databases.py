@@ -54,6 +54,14 @@ def path(empty: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(empty, tmp_path / "ledger.db"))
 
 
+def test_a_new_ledger_is_for_its_owner_only(tmp_path: Path) -> None:
+    upgrade(url_of(tmp_path / "hq.db"))
+    store = open_store(url_of(tmp_path / "hq.db"), Settings(), Clock())
+    modes = {file.name: f"{file.stat().st_mode & 0o777:o}" for file in tmp_path.iterdir()}
+    store.close()
+    assert modes == {f"hq.db{suffix}": "600" for suffix in ("", "-wal", "-shm", ".lock")}
+
+
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 20)

@@ -50,6 +50,22 @@ def test_one_outbox_has_one_sender_and_any_number_of_sellers(tmp_path: Path) -> 
 # ---------------------------------------------------------------------------------- bad files
 
 
+def test_a_new_outbox_is_for_its_owner_only_and_a_mode_that_was_given_stays(tmp_path: Path) -> None:
+    path = tmp_path / "till.db"
+    outbox = Outbox(path)
+    assert outbox.acquire_sending()
+    outbox.add(posting(1))
+    assert {file.name: f"{file.stat().st_mode & 0o777:o}" for file in tmp_path.iterdir()} == {
+        f"till.db{suffix}": "600" for suffix in ("", "-wal", "-shm", ".lock", ".write-lock")
+    }
+    outbox.close()
+    path.chmod(0o660)
+    outbox = Outbox(path)
+    outbox.add(posting(2))
+    assert [f"{file.stat().st_mode & 0o777:o}" for file in sorted(tmp_path.glob("till.db-*"))] == ["660", "660"]
+    outbox.close()
+
+
 def make_newer(path: Path) -> None:
     Outbox(path).close()
     with sqlite3.connect(path) as db:
