@@ -18,6 +18,9 @@ from inventory_server.resources import schema_path
 from inventory_server.session import Session, drive
 from inventory_server.work import Store
 
+LIVE_FRAME_BYTES_MAX = 8_192
+"""A longer frame is a backlog's, or a very long basket: it may wait its turn."""
+
 
 def now_microseconds() -> int:
     """HQ's clock: microseconds since 1970 UTC."""
@@ -55,6 +58,8 @@ class Application:
         self._describe = describe
         self._server = server
         self._draining = threading.Event()
+        # Guards nothing but the interpreter's time: reading many large frames at once would starve live tills.
+        self._backlog = threading.BoundedSemaphore(settings.backlog_frames_max)
         self._json_server = JsonServer(listeners, self._conversation, settings)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
@@ -94,17 +99,21 @@ class Application:
             self._dev,
             self._server,
         )
-        return _Conversation(session, self._store)
+        return _Conversation(session, self._store, self._backlog)
 
 
 class _Conversation:
     """One session on its connection's thread; the store carries out its work at once."""
 
-    def __init__(self, session: Session, store: Store) -> None:
+    def __init__(self, session: Session, store: Store, backlog: threading.BoundedSemaphore) -> None:
         self._session = session
         self._store = store
+        self._backlog = backlog
 
     def handle(self, frame: bytes) -> Reply | None:
+        if len(frame) > LIVE_FRAME_BYTES_MAX:
+            with self._backlog:
+                return drive(self._session.handle(frame), self._store.perform)
         return drive(self._session.handle(frame), self._store.perform)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import re
@@ -48,6 +49,7 @@ def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path |
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_settings(config)
+    _collect_rarely()
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
     store = open_store(db, settings, now_microseconds, end_at_once)
@@ -66,6 +68,12 @@ def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path |
         cut_off = application.stop()
     click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
     return console.OK
+
+
+def _collect_rarely() -> None:
+    """Nearly all garbage here dies by reference count; looking for cycles took a fifth of the time of a sale."""
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
 
 
 def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:

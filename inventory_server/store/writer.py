@@ -68,10 +68,11 @@ class Writer:
         self._settings = settings
         self._on_fatal = on_fatal
         self._connection = engine.connect()
-        # Guards `_waiting`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
+        # Guards `_live`, `_bulk`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._waiting: deque[Ticket] = deque()
+        self._live: deque[Ticket] = deque()
+        self._bulk: deque[Ticket] = deque()
         self._weight = 0
         self._closing = False
         self._failure: Exception | None = None
@@ -98,7 +99,8 @@ class Writer:
                 raise self._later(ErrorCode.draining, "The server is going down; send again to its successor.")
             if self._weight and self._weight + ticket.weight > self._settings.queue_postings_max:
                 raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
-            self._waiting.append(ticket)
+            is_live = ticket.weight <= self._settings.live_postings_max
+            (self._live if is_live else self._bulk).append(ticket)
             self._weight += ticket.weight
             self._arrived.notify()
         return ticket
@@ -134,19 +136,18 @@ class Writer:
         return bool(tickets)
 
     def _take(self) -> list[Ticket]:
-        """All that waits, up to one commit's worth; an empty list when closing and nothing is left."""
+        """All that waits, up to one commit's worth; an empty list when closing and nothing is left.
+
+        While tills are selling, outboxes that drain share what little each commit has left for them: a sale
+        must not wait behind somebody's backlog. At least one frame of the backlog goes with every commit.
+        """
+        settings = self._settings
         with self._lock:
-            while not self._waiting and not self._closing:
+            while not self._live and not self._bulk and not self._closing:
                 self._arrived.wait()
-            taken: list[Ticket] = []
-            weight = 0
-            while self._waiting and (
-                not taken or weight + self._waiting[0].weight <= self._settings.commit_postings_max
-            ):
-                ticket = self._waiting.popleft()
-                weight += ticket.weight
-                taken.append(ticket)
-            self._weight -= weight
+            taken = _draw(self._live, settings.commit_postings_max)
+            taken += _draw(self._bulk, settings.commit_backlog_max if taken else settings.commit_postings_max)
+            self._weight -= sum(ticket.weight for ticket in taken)
             return taken
 
     def _commit(self, tickets: list[Ticket]) -> None:
@@ -215,12 +216,23 @@ class Writer:
         log.critical("store_failed reason=%s", error)
         with self._lock:
             self._failure = error
-            unserved = [ticket for ticket in (*tickets, *self._waiting) if not ticket.settled]
-            self._waiting.clear()
+            unserved = [ticket for ticket in (*tickets, *self._live, *self._bulk) if not ticket.settled]
+            self._live.clear()
+            self._bulk.clear()
         for ticket in unserved:
             ticket.settle(None, error)
         if self._on_fatal is not None:
             self._on_fatal(error)
+
+
+def _draw(waiting: deque[Ticket], most: int) -> list[Ticket]:
+    """Take tickets worth at most `most` postings from the front, at least one if there is one."""
+    drawn: list[Ticket] = []
+    weight = 0
+    while waiting and (not drawn or weight + waiting[0].weight <= most):
+        drawn.append(waiting.popleft())
+        weight += drawn[-1].weight
+    return drawn
 
 
 def _settle(ticket: Ticket, outcome: Outcome | RequestError) -> None:

@@ -1,0 +1,63 @@
+"""The writer's queue: sales rung up now do not wait behind somebody's backlog, and no backlog waits for ever."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from inventory_server.config import Settings
+from inventory_server.store import engine, upgrade
+from inventory_server.store.writer import Ticket, Writer
+from inventory_server.work import Item, Post, Speaker
+
+SPEAKER = Speaker("T1", "till", "Station", 1, None)
+
+
+class Recorder:
+    """A ledger that carries out nothing and remembers how large the frames of each commit were."""
+
+    def __init__(self) -> None:
+        self.commits: list[list[int]] = []
+
+    def carry_out(self, _connection: Any, works: list[Any]) -> list[None]:
+        self.commits.append([len(work.items) for work in works])
+        return [None] * len(works)
+
+
+def writer_of(tmp_path: Path, **limits: int) -> tuple[Writer, Recorder]:
+    url = f"sqlite:///{tmp_path / 'hq.db'}"
+    upgrade(url)
+    recorder = Recorder()
+    writing = engine.writing_engine(tmp_path / "hq.db")
+    return Writer(writing, recorder, replace(Settings(), **limits), None), recorder  # type: ignore[arg-type]
+
+
+def frame(postings: int) -> Post:
+    return Post(SPEAKER, [Item(UUID(int=at), None, b"{}", b"", None, [], None) for at in range(postings)], None)
+
+
+def submit(writer: Writer, *sizes: int) -> list[Ticket]:
+    return [writer.submit(frame(size)) for size in sizes]
+
+
+def test_sales_rung_up_now_are_committed_before_most_of_a_backlog(tmp_path: Path) -> None:
+    writer, ledger = writer_of(tmp_path, commit_backlog_max=250)
+    submit(writer, 200, 200, 200, 1, 2)
+    while not all(not queue for queue in (writer._live, writer._bulk)):
+        writer.step()
+    assert ledger.commits == [[1, 2, 200], [200, 200]]
+
+
+def test_a_backlog_alone_fills_the_commits(tmp_path: Path) -> None:
+    writer, ledger = writer_of(tmp_path, commit_postings_max=500)
+    submit(writer, 200, 200, 200, 200)
+    writer.step()
+    writer.step()
+    assert ledger.commits == [[200, 200], [200, 200]]
+
+
+def test_a_frame_larger_than_what_a_commit_has_left_still_goes_with_it(tmp_path: Path) -> None:
+    writer, ledger = writer_of(tmp_path, commit_backlog_max=100, commit_postings_max=300)
+    submit(writer, 500, 1, 16)
+    writer.step()
+    assert ledger.commits == [[1, 16, 500]]
