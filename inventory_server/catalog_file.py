@@ -51,6 +51,7 @@ def _read(
         raise CatalogError(f"{path} is empty: expected a header row with the columns {', '.join(FIELDS)}.")
     places = _places(path, header, columns)
     lines: dict[str, int] = {}
+    scanned: dict[str, str] = {}
     products = []
     for line, cells in numbered(reader):
         try:
@@ -61,10 +62,14 @@ def _read(
                 raise _BadCell(
                     f"sku: expected every sku once, got {product.sku!r} again after line {lines[product.sku]}"
                 )
+            for code in product.barcodes:
+                if scanned.get(code, product.sku) != product.sku:
+                    raise _BadCell(f"barcode: expected one sku for {code}, got it again after {scanned[code]!r}")
         except _BadCell as error:
             report(Problem(str(path), line, str(error)))
         else:
             lines[product.sku] = line
+            scanned.update(dict.fromkeys(product.barcodes, product.sku))
             products.append(product)
     return products
 

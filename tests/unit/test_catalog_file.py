@@ -60,6 +60,15 @@ def test_a_row_that_does_not_map_is_reported_with_its_line_and_the_rest_goes_on(
     assert all(reason is not None and reason in str(problem) for problem in problems)
 
 
+def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    products, problems = read(path, f"{HEADER}\nA1,,,12345670 12345670,\nA2,,,12345670,\nA3,,,12345671,\n")
+    assert [product.sku for product in products] == ["A1", "A3"]
+    assert [str(problem) for problem in problems] == [
+        f"{path}:3: barcode: expected one sku for 12345670, got it again after 'A1'"
+    ]
+
+
 def test_bytes_that_are_no_utf8_are_reported(tmp_path: Path) -> None:
     _, problems = read(tmp_path / "c.csv", f"{HEADER}\ncaf\xe9,,,,\nB,caf\xe9,,,\n".encode("latin-1"))
     assert [problem.line for problem in problems] == [2, 3]
