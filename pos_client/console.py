@@ -38,8 +38,10 @@ class CommandError(TillwireError):
 
 def run(command: click.Command, program: str) -> int:
     """Run `command` as `program` and return its exit code: errors are one line on stderr, never a traceback."""
+    _tolerate_narrow_encodings()
     try:
         code = command.main(prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
         return CANNOT
@@ -53,7 +55,18 @@ def run(command: click.Command, program: str) -> int:
         # The reader (`| head`) has left. Without this, Python complains again when it flushes at exit.
         sys.stdout = io.StringIO()
         return OK
+    except OSError as error:
+        sys.stdout = io.StringIO()
+        print(f"{program}: cannot go on: {error.strerror or error}.", file=sys.stderr)
+        return CANNOT
     return code if isinstance(code, int) else OK
+
+
+def _tolerate_narrow_encodings() -> None:
+    """A terminal that cannot show a product's name shows question marks instead."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def to_json(value: Any) -> str:

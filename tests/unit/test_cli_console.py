@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from decimal import Decimal
 
@@ -42,6 +43,7 @@ OUTCOMES = [
     (raising(RequestError(ErrorCode.forbidden, "No.")), 2, "job: No.\n"),
     (raising(click.ClickException("Odd.")), 2, "Error: Odd.\n"),
     (raising(KeyboardInterrupt()), 130, "job: stopped.\n"),
+    (raising(OSError(28, "No space left on device")), 2, "job: cannot go on: No space left on device.\n"),
 ]
 
 
@@ -61,6 +63,14 @@ def test_a_reader_that_leaves_early_is_no_error(
     monkeypatch.setattr(sys, "stdout", sys.stdout)
     assert console.run(raising(BrokenPipeError()), "job") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_a_terminal_that_cannot_show_a_name_shows_question_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["job"])
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    assert console.run(click.command("job")(lambda: print("Kaffee ☕")), "job") == 0
+    assert shown.getvalue() == b"Kaffee ?\n"
 
 
 def test_json_is_exact_and_csv_is_quoted() -> None:
