@@ -12,77 +12,17 @@ from inventory_server.config import Settings
 from inventory_server.peer import Peer, Reply
 from inventory_server.session import Session
 from inventory_server.store import history, stock
-from inventory_server.store.ledger import Ledger
 from inventory_server.store.writer import Ticket, Writer
-from inventory_server.work import (
-    FindPosting,
-    Hello,
-    History,
-    Outcome,
-    OutcomeUnknown,
-    Post,
-    Stock,
-    Welcome,
-    Work,
-    Write,
-)
+from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
 from pos_client.errors import RequestError
-from pos_client.messages import PostResult
 from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network
+from tests.simulation.watch import POISON, Poisoned, WatchedLedger
 from tests.simulation.world import MILLISECOND, SECOND, Violation, World
-
-POISON = b'"poison"'
-"""A body that holds this crashes whoever handles it."""
-
-
-class Poisoned(Exception):
-    """What handling a poisoned posting ends in."""
 
 
 class HqCrash(BaseException):
     """The HQ process is gone, at once. Not an Exception: production code must not be able to catch it."""
-
-
-class WatchedLedger(Ledger):
-    """The production ledger, with poison in some postings, and somebody watching that epochs are kept."""
-
-    def __init__(self, settings: Settings, clock: Callable[[], int]) -> None:
-        super().__init__(settings, clock)
-        self._epochs: dict[str, int] = {}
-        self._uncommitted: dict[str, int] = {}
-
-    def begin(self) -> None:
-        """A new run begins."""
-        self._epochs, self._uncommitted = {}, {}
-
-    def go_back(self, epochs: dict[str, int]) -> None:
-        """The database was restored: these epochs are in it."""
-        self._epochs = epochs
-
-    def committed(self) -> None:
-        """What was carried out last is durable."""
-        self._epochs = self._uncommitted
-
-    def carry_out(self, connection: Connection, works: list[Write]) -> list[Outcome | RequestError]:
-        """Carry out `works`; Poisoned where a posting is poisoned, Violation where an old epoch posts."""
-        if any(POISON in item.raw for work in works if isinstance(work, Post) for item in work.items):
-            raise Poisoned("a poisoned posting")
-        outcomes = super().carry_out(connection, works)
-        self._uncommitted = dict(self._epochs)
-        for work, outcome in zip(works, outcomes, strict=True):
-            self._watch(work, outcome, self._uncommitted)
-        return outcomes
-
-    def _watch(self, work: Write, outcome: Outcome | RequestError, epochs: dict[str, int]) -> None:
-        if isinstance(work, Hello) and isinstance(outcome, Welcome) and outcome.speaker.role == "till":
-            if outcome.speaker.epoch <= epochs.get(work.terminal, 0):
-                raise Violation("epoch", f"{work.terminal} was given epoch {outcome.speaker.epoch} again")
-            epochs[work.terminal] = outcome.speaker.epoch
-        if isinstance(work, Post) and isinstance(outcome, PostResult) and work.speaker.role == "till":
-            said = work.speaker
-            if said.epoch != epochs[said.terminal]:
-                raise Violation("fencing", f"an older connection of {said.terminal} was allowed to post")
 
 
 class ServerEnd:

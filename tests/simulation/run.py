@@ -18,11 +18,12 @@ from tests.simulation.book import Book
 from tests.simulation.checks import check
 from tests.simulation.database import CrashingConnection
 from tests.simulation.disk import Disk
-from tests.simulation.hq import Hq, WatchedLedger
+from tests.simulation.hq import Hq
 from tests.simulation.network import Network
 from tests.simulation.reader import Reader
 from tests.simulation.till import Device
 from tests.simulation.trade import LOCATIONS, SKUS, Trade
+from tests.simulation.watch import WatchedLedger
 from tests.simulation.world import CALM, DAY, HOUR, MILLISECOND, MINUTE, SECOND, START, Violation, Weather, World
 
 TILLS = tuple(f"till-{number}" for number in range(1, 9))

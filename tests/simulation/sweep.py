@@ -11,7 +11,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutants import MUTANTS
+from tests.simulation.planting import Mutant
 from tests.simulation.run import Result, simulate
 from tests.simulation.situations import SITUATIONS
 from tests.simulation.world import DAY

@@ -1,0 +1,201 @@
+"""Bugs to plant at HQ: in how it knows a posting again, in its commits, in the rules of stock."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any, cast
+
+from sqlalchemy.exc import DBAPIError
+
+from inventory_server import inventory
+from inventory_server.store import entries
+from inventory_server.store import ledger as ledger_module
+from inventory_server.store import writer as writer_module
+from inventory_server.store.batch import Batch
+from inventory_server.store.ledger import Ledger
+from inventory_server.store.rows import Posted
+from inventory_server.store.writer import Ticket, Writer
+from inventory_server.work import Item, Post
+from pos_client.exact import instant
+from pos_client.messages import PostingResult
+from pos_client.outbox import Outbox
+from tests.simulation.planting import never, replaced, together
+from tests.simulation.watch import Poisoned
+from tests.simulation.world import DAY
+
+
+def ids_remembered_in_memory() -> AbstractContextManager[Any]:
+    remembered: set[bytes] = set()
+
+    def make_read(original: Any) -> Any:
+        def read(batch: Batch, ids: set[bytes]) -> None:
+            original(batch, ids & remembered)
+            remembered.update(ids)
+
+        return read
+
+    def make_forget(original: Any) -> Any:
+        def forget(ledger: Ledger) -> None:
+            remembered.clear()
+            original(ledger)
+
+        return forget
+
+    return together(replaced(Batch, "_read_identities", make_read), replaced(Ledger, "forget", make_forget))
+
+
+def ids_remembered_for_a_day() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def read(batch: Batch, ids: set[bytes]) -> None:
+            original(batch, ids)
+            for key, before in list(batch.known.items()):
+                if isinstance(before, Posted) and before.recorded_at < batch.now - DAY:
+                    del batch.known[key]
+
+        return read
+
+    return replaced(Batch, "_read_identities", make)
+
+
+def checked_before_the_transaction() -> AbstractContextManager[Any]:
+    """Whether an id is known is looked up as the frame arrives; by the time of the insert it may not be so."""
+    looked_up: dict[int, bytes] = {}
+
+    def make_submit(original: Any) -> Any:
+        def submit(writer: Writer, work: Any) -> Ticket:
+            if isinstance(work, Post):
+                for item in work.items:
+                    query = "SELECT 1 FROM posting WHERE id = ?"
+                    if not cast(Any, writer._connection).handle.execute(query, (item.id.bytes,)).fetchall():
+                        looked_up[id(item)] = item.id.bytes
+            return cast(Ticket, original(writer, work))
+
+        return submit
+
+    def make_post_item(original: Any) -> Any:
+        def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:
+            if looked_up.pop(id(item), None) is not None and isinstance(batch.known.get(item.id.bytes), Posted):
+                del batch.known[item.id.bytes]
+            return original(ledger, batch, speaker, known, held, item)
+
+        return post_item
+
+    return together(
+        replaced(Writer, "submit", make_submit),
+        replaced(Ledger, "_post_item", make_post_item),
+    )
+
+
+def known_below_the_high_water_mark() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:
+            if held is not None and item.seq is not None and item.seq <= held.last_seq:
+                moment = instant(batch.recorded_at)
+                return PostingResult(item.id, "duplicate", position=batch.position, recorded_at=moment)
+            return original(ledger, batch, speaker, known, held, item)
+
+        return post_item
+
+    return together(replaced(Ledger, "_post_item", make), replaced(ledger_module, "_assert_no_fork", lambda _: never))
+
+
+def copies_not_noticed() -> AbstractContextManager[Any]:
+    return together(
+        replaced(Outbox, "recognises", lambda _: lambda *_: True),
+        replaced(ledger_module, "_assert_no_fork", lambda _: never),
+    )
+
+
+def epochs_not_checked() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def post(ledger: Ledger, batch: Batch, work: Post) -> Any:
+            epoch = batch.terminals[work.speaker.terminal].epoch
+            return original(ledger, batch, replace(work, speaker=replace(work.speaker, epoch=epoch)))
+
+        return post
+
+    return replaced(Ledger, "_post", make)
+
+
+def rejections_not_recorded() -> AbstractContextManager[Any]:
+    return replaced(Batch, "add_rejection", lambda _: never)
+
+
+def answered_before_the_commit() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def commit(writer: Writer, tickets: list[Ticket]) -> None:
+            if any(callable(ticket.work) for ticket in tickets):
+                original(writer, tickets)
+                return
+            transaction = writer._connection.begin()
+            works = [cast(Any, ticket.work) for ticket in tickets]
+            try:
+                outcomes = writer._ledger.carry_out(writer._connection, works)
+            except Poisoned:
+                transaction.rollback()
+                original(writer, tickets)
+                return
+            for ticket, outcome in zip(tickets, outcomes, strict=True):
+                writer_module._settle(ticket, outcome)
+            try:
+                transaction.commit()
+            except DBAPIError:
+                transaction.rollback()
+
+        return commit
+
+    return replaced(Writer, "_commit", make)
+
+
+def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:
+            result = original(ledger, batch, speaker, known, held, item)
+            if result.status == "duplicate" and item.body is not None and isinstance(item.body.lines, list):
+                sign = inventory.STOCK_SIGN.get(item.body.type, 0)
+                for line, quantity in zip(item.body.lines, item.quantities, strict=True):
+                    key = (speaker.location, str(line.sku))
+                    batch.level(key).on_hand += sign * quantity
+                    batch._changed_levels.add(key)
+            return result
+
+        return post_item
+
+    return replaced(Ledger, "_post_item", make)
+
+
+def count_ignores_what_moved_since() -> AbstractContextManager[Any]:
+    return replaced(inventory, "needs_later_movements", lambda _: lambda _level, _at: False)
+
+
+def count_is_overrun_by_late_sales() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def move(level: Any, movement: Any) -> int:
+            counted_at, level.counted_at = level.counted_at, None
+            flags: int = original(level, movement)
+            level.counted_at = counted_at
+            return flags
+
+        return move
+
+    return replaced(inventory, "move", make)
+
+
+def older_count_overtakes() -> AbstractContextManager[Any]:
+    return replaced(inventory, "is_overtaken", lambda _: lambda _level, _at: False)
+
+
+def voided_count_still_counts() -> AbstractContextManager[Any]:
+    return replaced(entries, "_void_count", lambda _: never)
+
+
+def void_that_comes_first_is_forgotten() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def read(batch: Batch, ids: set[bytes]) -> None:
+            original(batch, ids)
+            batch.waiting_voids.clear()
+
+        return read
+
+    return replaced(Batch, "_read_identities", make)
