@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -268,6 +269,8 @@ def simulate(
             run.prove(seed % PROOF_EVERY == 0 if thoroughly is None else thoroughly)
         except Violation as broken:
             violation = broken
+        except Exception as error:  # noqa: BLE001 - whatever production code raises here would have killed a process
+            violation = Violation("P10", "".join(traceback.format_exception(error)[-3:]))
     for device in run.devices:
         device.scrap_disks()
     world = run.world

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from pos_client.sender import Sender
 from tests.simulation import world
 from tests.simulation.mutants import MUTANTS
-from tests.simulation.planting import Mutant
+from tests.simulation.planting import Mutant, replaced
 from tests.simulation.run import simulate
 from tests.simulation.sweep import named, run_seeds, sweep
 
@@ -74,6 +75,11 @@ def test_a_seed_reproduces_its_run_exactly_whatever_ran_before_and_in_another_pr
 def test_a_run_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world, "EVENTS_MAX", 50)
     assert simulate(0).rule == "quiescence"
+
+
+def test_an_error_that_would_end_a_process_is_a_failure() -> None:
+    with replaced(Sender, "on_post", lambda _: lambda _sender, _result: 1 / 0):
+        assert simulate(0).rule == "P10"
 
 
 def test_an_unknown_mutant_is_named_with_those_there_are() -> None:

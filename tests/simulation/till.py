@@ -158,6 +158,10 @@ class Device:
 
     def redrive(self, wanted: Callable[[Parked], bool]) -> None:
         """Somebody looks after what was parked, and has what is `wanted` sent again."""
+        if self.running:
+            self._guarded(self._redrive, wanted)
+
+    def _redrive(self, wanted: Callable[[Parked], bool]) -> None:
         for parked in list(self.outbox.parked()):
             if wanted(parked):
                 self._world.reached("redriven")
