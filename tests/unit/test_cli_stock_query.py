@@ -185,3 +185,27 @@ def test_without_a_token_a_real_server_says_what_is_missing(
         done = Shell(monkeypatch, capsys)("stock-query", "--server", address)
     assert (done.code, done.out) == (2, "")
     assert "inventory-server terminal add" in done.err
+
+
+ADD_READER = ("terminal", "add", "stock-query", "--location", "hq", "--role", "reader")
+ENROLMENTS = [(False, ("till", "stock-query")), (True, ("reader", "hq"))]
+
+
+@pytest.mark.parametrize(("before", "known_as"), ENROLMENTS)
+def test_in_development_mode_who_only_asks_holds_back_no_shop(
+    before: bool,
+    known_as: tuple[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    shell = Shell(monkeypatch, capsys)
+    with headquarters(tmp_path, control=True) as (address, url):
+        if before:
+            shell("inventory-server", *ADD_READER, "--db", url)
+        with PosClient(address, terminal="A-1", location="A", outbox=tmp_path / "a.db") as till:
+            till.sell([("plum", 1)]).wait(30)
+        done = shell("stock-query", "--server", address, "--format", "json")
+        assert list(json.loads(done.out)["completeness"]) == ["A"]
+        listed = json.loads(shell("inventory-server", "terminal", "list", "--json", "--db", url).out)
+        assert [(row["role"], row["location"]) for row in listed if row["terminal"] == "stock-query"] == [known_as]
