@@ -56,7 +56,7 @@ def _altered(path: Path, difference: str) -> StoreError:
 def _revision(connection: Connection, path: Path) -> str | None:
     heads = MigrationContext.configure(connection).get_current_heads()
     if len(heads) > 1:
-        raise _altered(path, f"it says it has the schemas {', '.join(heads)}")
+        raise _altered(path, f"it says it has the schemas {', '.join(map(str, heads))}")
     return heads[0] if heads else None
 
 

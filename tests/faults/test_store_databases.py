@@ -220,6 +220,14 @@ ALTERATIONS = {
         ],
         "is damaged; restore the last backup and let the tills send again.",
     ),
+    "no version among two": (
+        [
+            "DROP TABLE alembic_version",
+            "CREATE TABLE alembic_version (version_num)",
+            "INSERT INTO alembic_version VALUES ('0001'), (NULL)",
+        ],
+        f"{ALTERED} (it says it has the schemas",
+    ),
     "trigger": (
         ["CREATE TRIGGER mine AFTER INSERT ON posting BEGIN DELETE FROM level; END"],
         f"{ALTERED} (trigger mine)",
