@@ -54,7 +54,9 @@ def test_rows_are_stored_by_their_key(connection: sqlite3.Connection, table: Tab
 
 def test_what_must_be_unique_has_its_index(connection: sqlite3.Connection) -> None:
     wanted = {(table.name, str(index.name)) for table in TABLES for index in table.indexes if index.unique}
-    wanted |= {(table.name, str(c.name)) for table in TABLES for c in table.constraints if isinstance(c, UniqueConstraint)}
+    wanted |= {
+        (table.name, str(c.name)) for table in TABLES for c in table.constraints if isinstance(c, UniqueConstraint)
+    }
     assert ("posting", "ix_posting_id") in wanted
     found = {
         (table.name, row[1])
