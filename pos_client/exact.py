@@ -11,8 +11,6 @@ Quantity = int | Decimal
 QUANTITY_PLACES = 5
 QUANTITY_UNIT: int = 10**QUANTITY_PLACES
 QUANTITY_MAX = 10**9
-TOTAL_MAX = 2**63 // QUANTITY_UNIT
-"""A sum of quantities stays within signed 64 bit of units."""
 TOTAL_MAX = 2**63 // QUANTITY_UNIT - 1
 """The largest sum of quantities that a 64-bit integer of 10⁻⁵ holds."""
 QUANTITY_EXPECTED = f"an exact number with at most {QUANTITY_PLACES} decimals and |quantity| ≤ 10⁹"
