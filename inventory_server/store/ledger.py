@@ -64,7 +64,7 @@ class Ledger:
     def _post(self, batch: Batch, post: Post) -> PostResult:
         speaker = post.speaker
         known = known_terminal(batch, speaker)
-        if speaker.role == "till" and known.epoch != speaker.epoch:
+        if known.epoch != speaker.epoch:
             raise RequestError(
                 ErrorCode.fenced,
                 "Another connection has said hello for this terminal since; say hello again after a pause.",

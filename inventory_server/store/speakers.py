@@ -6,16 +6,21 @@ import hashlib
 import hmac
 
 from msgspec import UnsetType
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from inventory_server.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
 from inventory_server.store import tables as t
 from inventory_server.store.batch import Batch
+from inventory_server.store.bulk import Prepared
 from inventory_server.store.rows import Terminal
 from inventory_server.work import Bye, Hello, Ping, Speaker, Welcome
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
 from pos_client.messages import ByeParams, ByeResult, OutboxReport, Totals
+
+_standing = Prepared(
+    select(t.terminal.c.revoked_at, t.terminal.c.epoch).where(t.terminal.c.terminal == bindparam("terminal"))
+)
 
 
 def token_hash(token: str) -> bytes:
@@ -113,16 +118,17 @@ def known_terminal(batch: Batch, speaker: Speaker) -> Terminal:
 
 
 def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:
-    """RequestError where a terminal that asks has been revoked since its hello."""
-    row = connection.execute(
-        select(t.terminal.c.revoked_at).where(t.terminal.c.terminal == speaker.terminal)
-    ).one_or_none()
-    if row is None or row[0] is not None:
-        raise _revoked(speaker)
+    """RequestError where a terminal that asks has been revoked since its hello, or a reader's token changed."""
+    for revoked_at, epoch in _standing(connection, terminal=speaker.terminal):
+        if revoked_at is None and (speaker.role == "till" or epoch == speaker.epoch):
+            return
+    raise _revoked(speaker)
 
 
 def _revoked(speaker: Speaker) -> RequestError:
-    return RequestError(ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked; ask HQ.")
+    return RequestError(
+        ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked or given a new token; ask HQ."
+    )
 
 
 def _enrolled(name: str, location: str, now: int) -> Terminal:

@@ -62,8 +62,8 @@ def revoke_terminal(connection: Connection, terminal: str, now: int) -> None:
 
 
 def rotate_terminal(connection: Connection, terminal: str, token: str) -> None:
-    """Give a terminal a new token and lift a revocation; the old token is void at once."""
-    _update(connection, terminal, token_hash=token_hash(token), revoked_at=None)
+    """Give a terminal a new token and lift a revocation; the old token is void at once, on open connections too."""
+    _update(connection, terminal, token_hash=token_hash(token), revoked_at=None, epoch=t.terminal.c.epoch + 1)
 
 
 def _update(connection: Connection, terminal: str, **values: object) -> None:

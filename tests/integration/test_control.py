@@ -6,7 +6,14 @@ import pytest
 
 from inventory_server.app import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.control import AddTerminal, ControlServer, ImportProducts, RevokeTerminal, administer
+from inventory_server.control import (
+    AddTerminal,
+    ControlServer,
+    ImportProducts,
+    RevokeTerminal,
+    RotateTerminal,
+    administer,
+)
 from inventory_server.store import StoreError, open_store, read_store, upgrade
 from inventory_server.store.catalog import Product
 from inventory_server.store.terminals import list_terminals
@@ -65,6 +72,22 @@ QUESTIONS: dict[str, dict[str, object]] = {
 }
 
 
+@pytest.mark.parametrize(("role", "name"), [("reader", "forbidden"), ("operator", "fenced"), ("till", "fenced")])
+def test_a_connection_opened_with_the_old_token_does_no_more_work(role: str, name: str, tmp_path: Path) -> None:
+    with headquarters(tmp_path, dev=False, control=True) as (address, url):
+        administer(url, AddTerminal("T1", role, "HQ", "old"), Settings(), now_microseconds)
+        host, port = address.split(":")
+        with LineClient((host, int(port))) as client:
+            client.call("hello", terminal="T1", token="old")
+            administer(url, RotateTerminal("T1", "new"), Settings(), now_microseconds)
+            sale = {"type": "sale", "occurred_at": "2026-01-01T00:00:00Z", "lines": [{"sku": "a", "quantity": 1}]}
+            item = {"id": "019ceb81-a1b2-7bd9-9d9a-d47c2ebdbb37", "body": sale}
+            reply = client.call("stock") if role == "reader" else client.call("post", postings=[item])
+            assert reply["error"]["data"]["name"] == name
+            assert client.call("hello", terminal="T1", token="old")["error"]["data"]["name"] == "unauthenticated"
+            assert client.call("hello", terminal="T1", token="new")["result"]["role"] == role
+
+
 @pytest.mark.parametrize("method", QUESTIONS)
 def test_a_revoked_reader_gets_no_more_answers_on_its_open_connection(method: str, tmp_path: Path) -> None:
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
@@ -75,7 +98,10 @@ def test_a_revoked_reader_gets_no_more_answers_on_its_open_connection(method: st
             assert client.call("stock")["result"]["items"] == []
             administer(url, RevokeTerminal("office"), Settings(), now_microseconds)
             error = client.call(method, **QUESTIONS[method])["error"]
-            assert (error["code"], error["message"]) == (-32002, "Terminal office has been revoked; ask HQ.")
+            assert (error["code"], error["message"]) == (
+                -32002,
+                "Terminal office has been revoked or has a new token; ask HQ.",
+            )
 
 
 def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(
