@@ -127,7 +127,7 @@ def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:
 
 def _revoked(speaker: Speaker) -> RequestError:
     return RequestError(
-        ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked or given a new token; ask HQ."
+        ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked or has a new token; ask HQ."
     )
 
 
