@@ -204,7 +204,7 @@ def shown(found: StockItem) -> dict[str, object]:
     return {name: getattr(found, name) for name in names}
 
 
-@pytest.fixture(scope="module", params=[2, 12], ids=["segments of 4", "segments of 4096"])
+@pytest.fixture(scope="module", params=[1, 12], ids=["segments of 2", "segments of 4096"])
 def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An empty ledger; its segments are made so short that every story crosses some."""
     path = tmp_path_factory.mktemp("ledger") / "empty.db"
