@@ -35,10 +35,11 @@ class Created:
 
 @dataclass(slots=True)
 class StockSeen:
-    """What a reader was told: (location, sku) to (on_hand, in_transit), as of a position."""
+    """What a reader was told as of a position: (location, sku) to (on_hand, in_transit), location to `complete_to`."""
 
     position: int
     levels: dict[tuple[str, str], tuple[int, int]]
+    complete_to: dict[str, int]
 
 
 class Book:

@@ -34,6 +34,7 @@ def _fill(connection: Connection, terminals: Sequence[tuple[str, Role, str]], sk
     places = sorted({location for _, _, location in terminals})
     connection.execute(t.location.insert(), [{"location": location} for location in places])
     common = {"token_hash": token_hash(TOKEN), "enrolled_at": 0, "epoch": 0, "head": FIRST_HEAD}
+    common |= {"closed_at": 0}  # those that no device uses hold nothing back
     rows = [{"terminal": name, "role": role, "location": place} for name, role, place in terminals]
     connection.execute(t.terminal.insert(), [{**row, **common, "pending": 0, "dead": 0} for row in rows])
 

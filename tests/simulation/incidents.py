@@ -19,7 +19,7 @@ STORM = (2 * SECOND, 4 * MINUTE)
 
 def plan(run: Run) -> None:
     """Draw from the seed what will happen in this run, and when."""
-    random = run.world.random
+    drawn = []
     for chance, what, incident in (
         (0.25, "clone", _clone),
         (0.25, "restore", _restore),
@@ -34,7 +34,11 @@ def plan(run: Run) -> None:
         (0.2, "reopen", _reopen),
         (0.08, "backup", _backup),
     ):
-        if random.random() < chance:
+        if run.world.happens(chance) and not (run.orderly and incident in _DISORDER):
+            drawn.append((what, incident))
+    went_back = any(incident is _backup for _, incident in drawn)
+    for what, incident in drawn:
+        if not (went_back and incident in _NOT_WITH_A_BACKUP):
             run.plan(run.world.between(STORM), what, incident, run)
 
 
@@ -44,7 +48,8 @@ def _device(run: Run, role: str | None = "till") -> Device:
 
 def _clone(run: Run) -> None:
     """A disk is copied into a second device: two devices, one identity."""
-    original = _device(run, None)
+    operators = [each for each in run.devices if each.role == "operator"]
+    original = operators[0] if operators and run.world.happens(0.5) else _device(run)
     run.world.reached("clone")
     _copy(run, original, f"{original.name}'s clone", original.terminal)
 
@@ -166,3 +171,10 @@ def _reopen(run: Run) -> None:
 def _reuse_id(run: Run) -> None:
     device = _device(run)
     device.sell(lambda _: run.trade.reused_id(device.terminal, device.role, device.home, device.clock()))
+
+
+_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _backup)
+"""What makes HQ's `complete_to` a guess."""
+_NOT_WITH_A_BACKUP = (_clone, _reopen)
+"""After HQ went back to a backup a till tells by `acked_seq` what HQ lacks. That number also counts what a copy of
+its disk has sent since, and refusals: then its totals do not balance, and a person has to send its postings again."""

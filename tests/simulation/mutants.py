@@ -58,4 +58,5 @@ MUTANTS = (
         "a void that comes before its posting is lost",
         hq.void_that_comes_first_is_forgotten,
     ),
+    Mutant("pending-not-minded", "HQ's complete_to forgets what a till still holds", hq.pending_postings_not_minded),
 )

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server import inventory
+from inventory_server import completeness, inventory
 from inventory_server.store import entries
 from inventory_server.store import ledger as ledger_module
 from inventory_server.store import writer as writer_module
@@ -188,6 +188,13 @@ def older_count_overtakes() -> AbstractContextManager[Any]:
 
 def voided_count_still_counts() -> AbstractContextManager[Any]:
     return replaced(entries, "_void_count", lambda _: never)
+
+
+def pending_postings_not_minded() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        return lambda till, now: original(replace(till, pending=0), now)
+
+    return replaced(completeness, "told_everything_to", make)
 
 
 def void_that_comes_first_is_forgotten() -> AbstractContextManager[Any]:

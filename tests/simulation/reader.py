@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Raw, UnsetType
 from msgspec.json import encode as json
 
-from pos_client.exact import scaled
+from pos_client.exact import micros, scaled
 from pos_client.messages import HelloParams, Message, Request, StockParams, StockResult
 from pos_client.wire import decode_reply, decode_result, encode
 from tests.simulation.book import Book, StockSeen
@@ -43,7 +43,14 @@ class Reader:
         result = decode_result(reply, StockResult)
         self._world.reached("stock read")
         levels = {(item.location, item.sku): (scaled(item.on_hand), scaled(item.in_transit)) for item in result.items}
-        self._book.seen.append(StockSeen(result.position, levels))
+        told = {
+            location: micros(about.complete_to)
+            for location, about in result.completeness.items()
+            if about.complete_to is not None
+        }
+        if told:
+            self._world.reached("complete_to told")
+        self._book.seen.append(StockSeen(result.position, levels, told))
         self._network.drop_till_end(link)
 
     def lost(self, link: Link) -> None:

@@ -107,6 +107,7 @@ class Run:
         self.trade = Trade(world, self.book, odd=world.random.choice((0.0, 0.0, 0.0, 0.04)))
         self.devices: list[Device] = []
         self.careless = world.happens(0.2)
+        self.orderly = world.happens(0.1)  # no disk is copied or lost, no clock set, no frame doubled
         self._planned = 0
         self.reader = Reader(READER, world, self.network, self.hq, self.book)
 
@@ -156,13 +157,14 @@ class Run:
     def storm(self) -> None:
         """Trade while things go wrong."""
         world = self.world
-        world.weather = _weather(world)
+        world.weather = _weather(world, self.orderly)
         for till in TILLS[: world.between((2, 3))]:
             self.add_device(till, till, "till", home_of(till))
         if world.happens(0.5):
             self.add_device(OPERATOR, OPERATOR, "operator", LOCATIONS[0])
-        if world.happens(0.15):
-            world.at(world.between((MINUTE, 10 * MINUTE)), "reader looks", self.reader.look)
+        if self.orderly or world.happens(0.1):
+            for _ in range(6 if self.orderly else 1):
+                self.plan(world.between((10 * SECOND, 5 * MINUTE)), "reader looks", self.reader.look)
         incidents.plan(self)
         world.run(lambda: False, world.now + 5 * MINUTE)
 
@@ -216,25 +218,25 @@ class Run:
 
     def prove(self, thoroughly: bool) -> None:
         """Check every promise on what is left."""
-        model = check(self._database.handle, self.book, [device.disk for device in self.devices])
+        model = check(self._database.handle, self.book, [device.disk for device in self.devices], self.orderly)
         if model.orphans:
             self.world.reached("orphan void")
         if thoroughly and not (proof := prove(self._database.real)).holds:
             raise Violation("proof", "; ".join(proof.findings))
 
 
-def _weather(world: World) -> Weather:
+def _weather(world: World, orderly: bool) -> Weather:
     random = world.random
     rough = random.random()
-    slow = world.happens(0.2)
+    slow = orderly or world.happens(0.2)
     return Weather(
         delay=(1 * MILLISECOND, random.choice((20, 400, 1_500)) * MILLISECOND),
         lost=rough * random.choice((0.0, 0.03, 0.1)),
-        doubled=rough * random.choice((0.0, 0.03, 0.1)),
+        doubled=0.0 if orderly else rough * random.choice((0.0, 0.03, 0.1)),
         late=rough * random.choice((0.0, 0.02, 0.06)),
         cut=rough * random.choice((0.0, 0.02, 0.06)),
         refused=rough * random.choice((0.0, 0.0, 0.2)),
-        slow_disk=0.2 if slow else 0.0,
+        slow_disk=0.25 if slow else 0.0,
         hq_crash=random.choice((0.0, 0.002, 0.01)),
         till_crash=random.choice((0.0, 0.01, 0.02)),
         storage_error=random.choice((0.0, 0.0, 0.0, 0.03)),

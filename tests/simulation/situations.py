@@ -57,6 +57,7 @@ SITUATIONS = (
     "flag unlisted_product",
     "orphan void",
     "stock read",
+    "complete_to told",
     # poison
     "poison cuts the connection",
     "parked as poison",
