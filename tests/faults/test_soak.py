@@ -96,7 +96,7 @@ REASONS = [
     (facilities.loop_disk, disk, "_run", _fail, "cannot mount a loop device: not permitted"),
     (facilities.loop_disk, fcntl, "ioctl", _refuse, "cannot shut a file system down: Inappropriate"),
     (facilities.error_trigger, facilities, "loop_disk", lambda: "needs a disk", "needs a disk"),
-    (facilities.error_trigger, disk, "SYSFS", Path("no-such-folder"), "this kernel's ext4 has no"),
+    (facilities.error_trigger, disk, "ALL_EXT4", Path("no-such-folder"), "this kernel's ext4 has no"),
     (facilities.compiler, shutil, "which", lambda _: None, "needs a C compiler"),
     (facilities.namespaces, os, "geteuid", lambda: 1000, "needs root"),
     (facilities.namespaces, shutil, "which", lambda _: None, "needs iproute2"),

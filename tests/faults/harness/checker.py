@@ -8,19 +8,23 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
+from sqlalchemy import Connection
+
 from inventory_server.store.engine import reading_engine
-from inventory_server.store.proof import Proof, prove
+from inventory_server.store.proof import prove
+from inventory_server.store.reconcile import reconcile
 from tests.faults.harness.journal import Account
 
+Answer = TypeVar("Answer")
 UNITS = 100_000
 _SIGN = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1}
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -77,16 +81,18 @@ def judge(db: Path, account: Account, parked: Mapping[UUID, str] | None = None) 
     if parked:
         verdict.others.append(f"{len(parked)} sound postings are parked: {sorted(set(parked.values()))[:3]}")
     verdict.unbalanced = len(unbalanced_levels(db, rows))
-    verdict.unbalanced = max(verdict.unbalanced, proven(db).mismatches)
+    verdict.unbalanced = max(verdict.unbalanced, asked(db, prove).mismatches)
+    open_ends = [found for found in asked(db, reconcile) if found.differences]
+    verdict.others += [f"HQ and {found.terminal} disagree: {found.differences}" for found in open_ends]
     return verdict
 
 
-def proven(db: Path) -> Proof:
-    """The program's own proof, also of a ledger whose indexes a broken variant has dropped."""
+def asked(db: Path, question: Callable[[Connection], Answer]) -> Answer:
+    """What the program itself says of a ledger, also of one whose indexes a broken variant has dropped."""
     engine = reading_engine(db)
     try:
         with engine.begin() as connection:
-            return prove(connection)
+            return question(connection)
     finally:
         engine.dispose()
 

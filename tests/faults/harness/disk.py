@@ -13,8 +13,8 @@ from pathlib import Path
 _FS_IOC_SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 _WITHOUT_FLUSH = 2
 MEGABYTES = 24
-SYSFS = Path("/sys/fs/ext4")
-_UNMOUNT_SECONDS = 10.0
+ALL_EXT4 = Path("/sys/fs/ext4")
+_UNMOUNT_SECONDS = 30.0
 
 
 class Disk:
@@ -33,7 +33,7 @@ class Disk:
     @property
     def trigger(self) -> Path:
         """Whatever is written here makes the file system fail."""
-        return SYSFS / self._device / "trigger_fs_error"
+        return ALL_EXT4 / self._device / "trigger_fs_error"
 
     def cut_power(self) -> None:
         """Nothing that has not reached the device by now ever will; whoever writes gets EIO."""
@@ -84,12 +84,15 @@ class Disk:
                 self._device = Path(device).name
 
     def _unmount(self) -> None:
+        """Unmount it, and wait until it is gone: another mount namespace may hold on to it for a moment."""
         deadline = time.monotonic() + _UNMOUNT_SECONDS
         while subprocess.run(["umount", str(self.path)], check=False, capture_output=True).returncode:
             if time.monotonic() > deadline:
                 _run("umount", "--lazy", str(self.path))
-                return
+                break
             time.sleep(0.02)
+        while (ALL_EXT4 / self._device).exists() and time.monotonic() < deadline:
+            time.sleep(0.005)
 
 
 def _run(*command: str) -> None:

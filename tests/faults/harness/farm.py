@@ -49,6 +49,18 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self._descriptor, number)
 
+    def stands_still(self) -> bool:
+        """True where every thread is stopped; one that waits for a disk stops before it goes on."""
+        return self._states() <= {"T", "D"}
+
+    def is_stopped(self) -> bool:
+        """True where every thread is stopped and none waits for a disk."""
+        return self._states() == {"T"}
+
+    def _states(self) -> set[str]:
+        stats = Path(f"/proc/{self.pid}/task").glob("*/stat")
+        return {stat.read_text().rpartition(")")[2].split()[0] for stat in stats}
+
     def is_running(self) -> bool:
         """True until the process has ended."""
         return self.wait(0.0) is None

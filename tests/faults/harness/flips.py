@@ -60,7 +60,7 @@ def _silently_wrong(db: Path, truth: list[list[Any]], *, is_proven: bool) -> str
         found = figures(db)
         if is_proven and not read_store(f"sqlite:///{db}", prove).holds:
             return None
-    except (sqlite3.Error, StoreError):
+    except (sqlite3.Error, StoreError, UnicodeDecodeError):  # the last where SQLite quotes the damage itself
         return None
     for statement, right, wrong in zip(_FIGURES, truth, found, strict=True):
         if right != wrong:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
+import signal
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -104,10 +105,18 @@ def lock_ledger(world: World) -> int:
 
 
 def turn_read_only(stage: Stage) -> None:
-    """The file system finds an error and turns read-only under the server."""
+    """The file system finds an error and turns read-only under the server.
+
+    Not in the middle of a flush: Linux tells a flush that is under way just then that all is well, although its journal
+    has been given up. No program can notice that, and the tills send again what such an HQ has lost.
+    """
     with _on_a_disk(stage) as (world, disk):
         for _ in range(stage.strikes):
+            assert world.server is not None
+            world.server.signal(signal.SIGSTOP)
+            world.wait(world.server.is_stopped, "the server to be stopped between two flushes")
             disk.turn_read_only()
+            world.server.signal(signal.SIGCONT)
             world.breathe(0.1, 0.3)
             world.kill_server()
             disk.restart()
@@ -120,8 +129,9 @@ def cut_power(stage: Stage) -> None:
     """The power of the server's disk fails; the server is killed, the journal is replayed."""
     with _on_a_disk(stage) as (world, disk):
         for _ in range(stage.strikes):
+            assert world.server is not None
+            world.freeze([world.server])
             disk.cut_power()
-            world.breathe(0.0, 0.05)
             world.kill_server()
             disk.restart()
             world.recover()
@@ -135,6 +145,7 @@ def cut_power_of_tills(stage: Stage) -> None:
         for _ in range(stage.strikes):
             world.proxy.shut()
             world.breathe(0.1, 0.2)
+            world.freeze(world.tills.values())
             disk.cut_power()
             for process in world.tills.values():
                 process.kill()

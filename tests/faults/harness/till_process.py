@@ -21,6 +21,7 @@ from msgspec import UNSET, Raw
 
 from pos_client.actions import Pace
 from pos_client.client import PosClient
+from pos_client.errors import ConnectionLost, RequestError
 from pos_client.exact import instant
 from pos_client.messages import Body, Line, PostingResult
 from pos_client.uuid7 import Uuid7
@@ -36,6 +37,7 @@ PACE = Pace(
     alone_seconds=20.0,
 )
 SKUS = 12
+BYE_SECONDS = 10.0
 _KINDS = ("sale",) * 16 + ("return", "receipt", "adjustment", "count")
 
 
@@ -144,9 +146,15 @@ class Till:
         if "parked" in request:
             return {str(parked.id): [parked.code, parked.reason] for parked in self._client.outbox.parked()}
         if "bye" in request:
-            return self._client.bye(timeout=5.0).status
+            return self._say_bye()
         status = self._client.status()
         return {"pending": status.pending, "parked": status.parked, "error": status.last_error}
+
+    def _say_bye(self) -> str:
+        try:
+            return self._client.bye(timeout=BYE_SECONDS).status
+        except (ConnectionLost, RequestError) as error:
+            return str(error)
 
 
 def run(options: Mapping[str, Any]) -> int:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import socket
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,12 @@ class World:
 
     # ------------------------------------------------------------------ faults and checks
 
+    def freeze(self, processes: Iterable[Process]) -> None:
+        """Stop processes where they are, be it within a flush: after a power cut nobody may say anything more."""
+        for process in processes:
+            process.signal(signal.SIGSTOP)
+            self.wait(process.stands_still, "a process to stand still")
+
     def kill_server(self) -> None:
         """kill -9."""
         assert self.server is not None
@@ -243,9 +250,16 @@ class World:
         parked = {
             UUID(id_): reason for name in self.tills for id_, (_, reason) in self.tell_till(name, parked=True).items()
         }
+        self._say_goodbye()
         self.acknowledged()
         self.verdict.add(checker.judge(self.db, self.account, parked))
         return self.verdict
+
+    def _say_goodbye(self) -> None:
+        """Every till's control totals are those of HQ."""
+        for name in self.tills:
+            if (said := self.tell_till(name, bye=True)) != "balanced":
+                self.verdict.others.append(f"{name} said goodbye, and HQ answered {said!r}")
 
     def _drain(self) -> None:
         stable = 0
