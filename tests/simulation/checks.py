@@ -85,15 +85,15 @@ def _no_phantom(rows: list[Row], book: Book) -> None:
 def _durable(ledger: dict[UUID, Row], book: Book) -> None:
     """P1: what a device read as posted or duplicate is in the ledger, as it was answered."""
     for (posting_id, digest), answers in book.answers.items():
-        answer = answers[0]
-        if answer.status not in _DONE:
-            continue
         row = ledger.get(posting_id)
-        if row is None or row.digest != digest:
-            raise Violation("P1", f"{posting_id} was answered {answer.status} and is not in the ledger")
-        assert answer.recorded_at is not None
-        if (row.position, row.recorded_at) != (answer.position, micros(answer.recorded_at)):
-            raise Violation("P1", f"{posting_id} was answered position {answer.position}, it is at {row.position}")
+        for answer in answers:
+            if answer.status not in _DONE:
+                continue
+            if row is None or row.digest != digest:
+                raise Violation("P1", f"{posting_id} was answered {answer.status} and is not in the ledger")
+            assert answer.recorded_at is not None
+            if (row.position, row.recorded_at) != (answer.position, micros(answer.recorded_at)):
+                raise Violation("P1", f"{posting_id} was answered position {answer.position}, it is at {row.position}")
 
 
 def _rejections(database: sqlite3.Connection, book: Book, posted: set[UUID]) -> None:

@@ -44,6 +44,7 @@ class Hq:
         self.up = False
         self.draining = False
         self.poison_cuts = False
+        self.skew = 0
         self._world = world
         self._network = network
         self._database = database
@@ -58,6 +59,10 @@ class Hq:
         database.at_point = self._at_point
         database.fault = self._storage_fault
         self.boot()
+
+    def clock(self) -> int:
+        """What HQ takes for the time."""
+        return self._world.now + self.skew
 
     # ------------------------------------------------------------------------------ life and death
 
@@ -141,7 +146,7 @@ class Hq:
         session = Session(
             self._settings,
             Peer(f"device:{link.number}", loopback=False),
-            self._world.clock,
+            self.clock,
             lambda: f"incident-{self._world.events}",
             lambda: b"{}",
             lambda: self.draining,
@@ -211,7 +216,7 @@ class Hq:
         """Answer a question from what is committed."""
         connection = self._database.real
         if isinstance(work, Stock):
-            return stock.stock(connection, self._settings, self._world.now, work)
+            return stock.stock(connection, self._settings, self.clock(), work)
         if isinstance(work, History):
             return history.history(connection, self._settings, work)
         return history.find_posting(connection, work)

@@ -27,6 +27,7 @@ def plan(run: Run) -> None:
         (0.15, "move the outbox", _move),
         (0.35, "long silence", _long_silence),
         (0.3, "clock jump", _clock_jump),
+        (0.15, "hq clock jump", _hq_clock_jump),
         (0.2, "hq terminates", _terminate),
         (0.2, "hq is killed", _kill),
         (0.2, "till is killed", _kill_till),
@@ -128,6 +129,11 @@ def _clock_jump(run: Run) -> None:
         device.skew += run.world.between((-HOUR, HOUR) if run.world.happens(0.7) else (-200 * DAY, 30 * DAY))
 
 
+def _hq_clock_jump(run: Run) -> None:
+    run.world.reached("hq clock jump")
+    run.hq.skew += run.world.between((-2 * HOUR, 2 * HOUR))
+
+
 def _terminate(run: Run) -> None:
     run.hq.drain()
 
@@ -162,7 +168,7 @@ def _reopen(run: Run) -> None:
     refused = (
         [parked.id for parked in device.outbox.parked() if parked.code == "not_available"] if device.running else []
     )
-    if refused and run.hq.administer(lambda connection: reopen(connection, refused[0], run.world.now)):
+    if refused and run.hq.administer(lambda connection: reopen(connection, refused[0], run.hq.clock())):
         run.world.reached("reopened")
         run.book.reopened.add(refused[0])
         device.redrive(lambda parked: parked.id == refused[0])
@@ -173,7 +179,7 @@ def _reuse_id(run: Run) -> None:
     device.sell(lambda _: run.trade.reused_id(device.terminal, device.role, device.home, device.clock()))
 
 
-_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _backup)
+_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _hq_clock_jump, _backup)
 """What makes HQ's `complete_to` a guess."""
 _NOT_WITH_A_BACKUP = (_clone, _reopen)
 """After HQ went back to a backup a till tells by `acked_seq` what HQ lacks. That number also counts what a copy of

@@ -59,4 +59,5 @@ MUTANTS = (
         hq.void_that_comes_first_is_forgotten,
     ),
     Mutant("pending-not-minded", "HQ's complete_to forgets what a till still holds", hq.pending_postings_not_minded),
+    Mutant("recorded-by-the-clock", "recorded_at goes back with HQ's clock", hq.recorded_when_the_clock_says),
 )

@@ -148,6 +148,18 @@ def answered_before_the_commit() -> AbstractContextManager[Any]:
     return replaced(Writer, "_commit", make)
 
 
+def recorded_when_the_clock_says() -> AbstractContextManager[Any]:
+    def make(original: Any) -> Any:
+        def next_position(batch: Batch) -> tuple[int, int]:
+            position, _ = original(batch)
+            batch.recorded_at = batch.now
+            return position, batch.now
+
+        return next_position
+
+    return replaced(Batch, "next_position", make)
+
+
 def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
         def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:

@@ -100,7 +100,7 @@ class Run:
             heartbeat_seconds=86_400,
             forbid_negative=world.happens(0.3),
         )
-        self._database = machinery().database(world.clock, unique_ids)
+        self._database = machinery().database(lambda: self.hq.clock(), unique_ids)
         ledger = machinery().ledger(self.settings)
         self.hq = Hq(world, self.network, self._database, ledger, self.settings)
         self.hq.poison_cuts = world.happens(0.5)

@@ -33,6 +33,7 @@ SITUATIONS = (
     "outbox wiped",
     "long silence",
     "clock jump",
+    "hq clock jump",
     # answers
     "posted",
     "duplicate",

@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 MILLISECOND = 1_000
 SECOND = 1_000_000
@@ -80,10 +79,6 @@ class World:
     def clock(self) -> int:
         """The true time."""
         return self.now
-
-    def uuid(self) -> UUID:
-        """A fresh id."""
-        return UUID(int=self.random.getrandbits(128), version=4)
 
     def at(self, delay: int, what: str, action: Callable[..., None], *args: Any) -> None:
         """Have `action` happen `delay` µs from now; `what` names it in the trace."""
