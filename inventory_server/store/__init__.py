@@ -12,6 +12,7 @@ from inventory_server.config import Settings
 from inventory_server.store import engine, history, schema, speakers, stock
 from inventory_server.store.engine import StoreError, StoreInUse, existing_path, sqlite_path
 from inventory_server.store.ledger import Clock, Ledger
+from inventory_server.store.readers import Readers
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
 
@@ -45,8 +46,10 @@ class Store:
                 engine.assert_pragmas(connection)
                 schema.assert_schema(connection, path)
                 schema.assert_writable(connection)
-            self._reading = engine.reading_engine(path)
-            opened.callback(self._reading.dispose)
+            reading = engine.reading_engine(path)
+            opened.callback(reading.dispose)
+            self._readers = Readers(reading)
+            opened.callback(self._readers.close)
             self._writer = Writer(writing, Ledger(settings, clock), settings, on_fatal)
             self._writer.start()
             self._opened = opened.pop_all()
@@ -59,7 +62,7 @@ class Store:
         if not isinstance(work, (Stock, History, FindPosting)):
             outcome: Outcome = self._writer.perform(work)
             return outcome
-        with self._reading.begin() as connection:
+        with self._readers.snapshot() as connection:
             if work.speaker is not None:
                 speakers.assert_not_revoked(connection, work.speaker)
             if isinstance(work, Stock):

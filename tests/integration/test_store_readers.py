@@ -1,0 +1,52 @@
+"""Questions share a few reading connections: each sees one snapshot, and whoever fails gives its connection back."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from inventory_server.store import engine, upgrade
+from inventory_server.store.engine import READERS_MAX
+from inventory_server.store.readers import Readers
+
+
+@pytest.fixture
+def readers(tmp_path: Path) -> Readers:
+    upgrade(f"sqlite:///{tmp_path / 'hq.db'}")
+    return Readers(engine.reading_engine(tmp_path / "hq.db"))
+
+
+def position(readers: Readers) -> int:
+    with readers.snapshot() as connection:
+        return int(connection.exec_driver_sql("SELECT position FROM ledger").scalar_one())
+
+
+def test_a_question_that_fails_leaves_its_connection_to_the_next(readers: Readers) -> None:
+    for _ in range(2 * READERS_MAX):
+        with pytest.raises(ZeroDivisionError), readers.snapshot():
+            raise ZeroDivisionError
+    assert position(readers) == 0
+    readers.close()
+
+
+def test_more_askers_than_connections_take_turns(readers: Readers) -> None:
+    answers: list[int] = []
+    askers = [threading.Thread(target=lambda: answers.append(position(readers))) for _ in range(5 * READERS_MAX)]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join(timeout=60)
+    assert answers == [0] * len(askers)
+    readers.close()
+
+
+def test_a_snapshot_does_not_see_what_is_committed_after_its_first_look(readers: Readers, tmp_path: Path) -> None:
+    writing = engine.writing_engine(tmp_path / "hq.db")
+    with readers.snapshot() as connection:
+        before = connection.exec_driver_sql("SELECT position FROM ledger").scalar_one()
+        with writing.begin() as other:
+            other.exec_driver_sql("UPDATE ledger SET position = 7")
+        assert connection.exec_driver_sql("SELECT position FROM ledger").scalar_one() == before
+    assert position(readers) == 7
+    readers.close()
+    writing.dispose()
