@@ -42,7 +42,7 @@ class Trail:
 
     def wrong_figures(self, connection: Connection, row: Any, moved: list[Moved]) -> Iterator[str]:
         """Follow one posting. What a late count or a voided one leaves behind is looked up in the ledger."""
-        for movement, after in moved:
+        for movement, _, after in moved:
             key = (movement.location, movement.sku)
             before = self.on_hand.get(key, 0)
             self.on_hand[key] = after
@@ -62,7 +62,7 @@ class Trail:
         for row in postings:
             if row.type == "count":
                 voided = None if row.void_position is None else max(row.void_position, row.position)
-                for movement, _ in moved.get(row.position, ()):
+                for movement, _, _ in moved.get(row.position, ()):
                     if movement.account is Account.COUNT:
                         key = (movement.location, movement.sku, movement.occurred_at, row.position)
                         expected[key] = (movement.quantity, voided)
@@ -159,7 +159,7 @@ def wrong_expiries(connection: Connection, postings: list[Any], moved: dict[int,
         if row.type == "reserve":
             expires_at = _expiry_decoder.decode(row.body).expires_at
             until = NEVER if expires_at is None else micros(expires_at)
-            for movement, _ in moved.get(row.position, ()):
+            for movement, _, _ in moved.get(row.position, ()):
                 if movement.quantity >= 0:
                     expected[row.id, movement.location, movement.sku] = until
     found = {row[:3]: row[4] for row in _reservations(connection, list(expected))}

@@ -18,9 +18,10 @@ from pos_client.messages import Body, Line
 
 
 class Moved(NamedTuple):
-    """A stored movement, and the figure that it left behind."""
+    """A stored movement, its number within its posting, and the figure that it left behind."""
 
     movement: Movement
+    entry: int
     on_hand_after: int
 
 
@@ -46,13 +47,23 @@ def postings_of(connection: Connection, segment: int) -> list[Any]:
 def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:
     """The movements of a segment, or of one position in it, by position."""
     m = t.movement.c
-    columns = (m.position, m.on_hand_after, m.location, m.sku, m.account, m.quantity, m.occurred_at, m.reservation)
+    columns = (
+        m.position,
+        m.entry,
+        m.on_hand_after,
+        m.location,
+        m.sku,
+        m.account,
+        m.quantity,
+        m.occurred_at,
+        m.reservation,
+    )
     statement = select(*columns).where(m.segment == segment).order_by(m.position, m.entry)
     if position is not None:
         statement = statement.where(m.position == position)
     found: dict[int, list[Moved]] = {}
-    for at, after, location, sku, account, *rest in connection.execute(statement):
-        found.setdefault(at, []).append(Moved(Movement(location, sku, Account(account), *rest), after))
+    for at, entry, after, location, sku, account, *rest in connection.execute(statement):
+        found.setdefault(at, []).append(Moved(Movement(location, sku, Account(account), *rest), entry, after))
     return found
 
 

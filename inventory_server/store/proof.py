@@ -113,6 +113,8 @@ class _Walk:
             if held is None or (row.seq is not None and not held.holds(row.seq)):
                 yield "its outbox file is not one that HQ holds up to here"
         self.heads[row.terminal] = next_head(self.heads.get(row.terminal, FIRST_HEAD), row.id, row.digest)
+        if [each.entry for each in moved] != list(range(len(moved))):
+            yield "its movements are not numbered as they were made"
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
         yield from self.trail.wrong_figures(self._connection, row, moved)
 

@@ -61,6 +61,10 @@ WRONG = {
     "no such account": ("UPDATE movement SET account = 9 WHERE position = 4", "not what its column should hold: 9"),
     "movement gone": ("DELETE FROM movement WHERE position = 4", "position 4: the movements are not those of the body"),
     "movement alone": ("UPDATE movement SET position = 18 WHERE position = 4", "position 18: movements without a post"),
+    "movement's number": (
+        "UPDATE movement SET entry = entry + 32 WHERE position = 4",
+        "position 4: its movements are not",
+    ),
     "figure left": ("UPDATE movement SET on_hand_after = 7 WHERE position = 4", "position 4: 'a' at 'L1' went from"),
     "figure counted": ("UPDATE movement SET on_hand_after = 7 WHERE position = 3", "position 3: 'a' at 'L1' went from"),
     "figure uncounted": ("UPDATE movement SET on_hand_after = 7 WHERE position = 12", "position 12: 'a' at 'L1' went"),
