@@ -121,7 +121,7 @@ class Hq:
         for link in self._ends:
             self._network.drop_hq_end(link, told=self._world.happens(0.85))
         self._ends, self._waiting = {}, []
-        self._world.at(self._world.between((SECOND // 2, 15 * SECOND)), "hq boots", self.boot)
+        self._world.at(self._world.between((SECOND // 5, 8 * SECOND)), "hq boots", self.boot)
 
     def _on_fatal(self, error: Exception) -> None:
         """The store can no longer be trusted: the process ends after its waiters have been woken."""

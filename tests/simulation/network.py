@@ -45,6 +45,7 @@ class Link:
         self.number = number
         self.till: TillSide | None = till
         self.hq: HqSide | None = hq
+        self.answers_due = 0  # when the last answer under way will have arrived
 
 
 class Network:
@@ -83,7 +84,8 @@ class Network:
         """HQ has let go; where `told` is false the device finds out by waiting in vain."""
         link.hq = None
         if told:
-            self._world.at(self._delay(), f"hang up {link.number}", self._hang_up, link)
+            delay = max(self._delay(), link.answers_due - self._world.now)
+            self._world.at(delay, f"hang up {link.number}", self._hang_up, link)
 
     def _open(self, link: Link) -> None:
         refused = self._world.happens(self._world.weather.refused)
@@ -109,7 +111,10 @@ class Network:
                 world.reached("frame lost")
                 continue
             self.in_flight += 1
-            world.at(self._delay(), f"{way} {link.number} {len(line)}", arrive, link, line)
+            delay = self._delay()
+            if way == "to till":
+                link.answers_due = max(link.answers_due, world.now + delay)
+            world.at(delay, f"{way} {link.number} {len(line)}", arrive, link, line)
 
     def _arrive_at_hq(self, link: Link, line: bytes) -> None:
         self.in_flight -= 1
