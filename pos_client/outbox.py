@@ -49,6 +49,9 @@ _ACKNOWLEDGE = """
 UPDATE lineage SET count = count + ?, quantity = quantity + ?, head = coalesce(?, head)
 WHERE number = (SELECT max(number) FROM lineage)
 """
+_BEGIN_LINEAGE = """
+INSERT INTO lineage (number, uuid, head, base) SELECT ?, ?, ?, coalesce(max(place), 0) - ? FROM posting
+"""
 _PARKED = """
 SELECT p.place, p.id, l.uuid, p.seq, p.reference, p.occurred_at, p.settled_at, p.result, p.body
 FROM posting p JOIN lineage l ON l.number = p.lineage
@@ -222,11 +225,12 @@ class Outbox:
                     return True
         return False
 
-    def new_lineage(self, *, resend_after: int | None = None) -> UUID:
+    def new_lineage(self, *, head: str | None = None, resend_after: int | None = None) -> UUID:
         """Begin a new lineage: the pending postings keep ids and bytes and are numbered from 1 again.
 
-        `resend_after` is how far HQ says it holds the old lineage: what it had acknowledged beyond that was
-        lost with HQ's disk and becomes pending again, as far as it is still kept.
+        `head` is that of HQ's chain, from which the lineage goes on: an HQ that comes back with another one has
+        lost its disk meanwhile. `resend_after` is how far HQ says it holds the old lineage: what it had
+        acknowledged beyond that was lost with HQ's disk and becomes pending again, as far as it is still kept.
         """
         lineage = self._ids()
         with self._file.write() as db:
@@ -234,10 +238,7 @@ class Outbox:
                 _reopen_after(db, resend_after)
             number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
             places = db.execute("SELECT place FROM posting WHERE state = 'pending' ORDER BY lineage, seq").fetchall()
-            db.execute(
-                "INSERT INTO lineage (number, uuid, base) SELECT ?, ?, coalesce(max(place), 0) - ? FROM posting",
-                (number, lineage.bytes, len(places)),
-            )
+            db.execute(_BEGIN_LINEAGE, (number, lineage.bytes, head, len(places)))
             rows = [(number, seq, place) for seq, (place,) in enumerate(places, 1)]
             db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
         return lineage

@@ -190,7 +190,7 @@ class Sender:
         self._compare_clocks(result.server_time)
         try:
             if not self._is_ours(result):
-                self._begin_lineage("The outbox or HQ was restored from a copy.", result.acked_seq)
+                self._begin_lineage("The outbox or HQ was restored from a copy.", result)
                 return
         except OutboxError as error:
             self._disconnect()
@@ -338,11 +338,14 @@ class Sender:
         except OutboxError as error:
             self._back_off(str(error))
 
-    def _begin_lineage(self, reason: str, resend_after: int | None = None) -> None:
+    def _begin_lineage(self, reason: str, hello: HelloResult | None = None) -> None:
         self._disconnect()
         self._forks += 1
         try:
-            self.outbox.new_lineage(resend_after=resend_after)
+            if hello is None:
+                self.outbox.new_lineage()
+            else:
+                self.outbox.new_lineage(head=hello.parent, resend_after=hello.acked_seq)
         except OutboxError as error:
             self._back_off(str(error))
             return

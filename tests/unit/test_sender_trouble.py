@@ -100,6 +100,21 @@ def test_an_hq_that_was_restored_gets_again_what_it_lost(desk: Desk) -> None:
     assert sent(desk.post()) == ids(2, 3)
 
 
+def test_an_hq_that_is_restored_while_a_lineage_begins_gets_again_what_it_lost(desk: Desk) -> None:
+    """First the till's disk is put back, then HQ's, before the till has said hello under its new lineage."""
+    desk.sell(1)
+    desk.connect()
+    desk.answer(desk.post())
+    desk.sender.on_lost()
+    for head, acked_seq in (("ab" * 32, 2), (CHAIN_START, 0)):
+        desk.head = head
+        assert isinstance(desk.later(), Connect)
+        desk.sender.on_connected()
+        assert isinstance(desk.next(), SendHello)
+        desk.sender.on_hello(desk.hello_result(acked_seq=acked_seq))
+    assert sent(desk.post()) == ids(1)
+
+
 # ---------------------------------------------------------------------------------- poison
 
 
