@@ -6,7 +6,7 @@ take it; a multi-row statement keeps it. Sizes are few so that every statement i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import Any
 
@@ -66,13 +66,17 @@ class Prepared:
         return run(connection, self._text, tuple(given[name] for name in self._names))
 
 
-def chunks(rows: Sequence[Any]) -> Iterable[Sequence[Any]]:
+def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
     """Cut `rows` into runs of the sizes for which statements are kept."""
+    if len(rows) < 2:  # most of what a small commit reads and writes
+        return [rows] if rows else []
+    cut: list[Sequence[Any]] = []
     at = 0
     for size in SIZES:
         while len(rows) - at >= size:
-            yield rows[at : at + size]
+            cut.append(rows[at : at + size])
             at += size
+    return cut
 
 
 class Insert:
