@@ -122,7 +122,7 @@ class Run:
         device.skew = self.world.between((-5 * MINUTE, 5 * MINUTE)) if self.world.happens(0.5) else 0
         self.devices.append(device)
         device.boot()
-        self._plan_sales(device, self.world.between((3, 7)))
+        self._plan_sales(device, self.world.between((3, 6)))
         return device
 
     def spare_terminal(self, home: str) -> str | None:
