@@ -24,6 +24,7 @@ from inventory_server.store.catalog import Product, import_products
 from inventory_server.store.ledger import Clock
 from inventory_server.store.reconcile import reopen
 from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
+from pos_client.errors import RequestError
 
 SOCKET_PATH_BYTES_MAX = 100
 """A socket address holds 107 bytes; a longer path is reached through a descriptor of its folder."""
@@ -161,7 +162,7 @@ def administer(url: str, command: Command, settings: Settings, clock: Clock) -> 
 def _answer(store: Store, command: Command, clock: Clock) -> Answer:
     try:
         return Answer(store.administer(lambda connection: _carry_out(connection, command, clock())))
-    except StoreError as error:
+    except (StoreError, RequestError) as error:  # the latter from a server that is going down
         return Answer(error=str(error))
 
 

@@ -97,7 +97,8 @@ class Writer:
                 raise OutcomeUnknown("The store has failed; the server is going down.") from self._failure
             if self._closing:
                 raise self._later(ErrorCode.draining, "The server is going down; send again to its successor.")
-            if self._weight and self._weight + ticket.weight > self._settings.queue_postings_max:
+            full = self._weight and self._weight + ticket.weight > self._settings.queue_postings_max
+            if full and not callable(work):  # administrators are few, and each waits for one job at a time
                 raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
             is_live = ticket.weight <= self._settings.live_postings_max
             (self._live if is_live else self._bulk).append(ticket)

@@ -111,3 +111,13 @@ def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(
     ):
         administer(url, RevokeTerminal("T9"), Settings(), now_microseconds)
     assert [record for record in caplog.records if record.exc_info] == []
+
+
+def test_a_server_that_is_going_down_tells_an_administrator_so(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hq.db'}"
+    upgrade(url)
+    store = open_store(url, Settings(), now_microseconds)
+    control = ControlServer(url, store, Settings(), now_microseconds)
+    store.close()
+    assert control.carry_out(RevokeTerminal("T1")).error == "The server is going down; send again to its successor."
+    control.stop(1)

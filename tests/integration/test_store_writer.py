@@ -5,10 +5,13 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+
 from inventory_server.config import Settings
 from inventory_server.store import engine, upgrade
 from inventory_server.store.writer import Ticket, Writer
 from inventory_server.work import Item, Post, Speaker
+from pos_client.errors import RequestError
 
 SPEAKER = Speaker("T1", "till", "Station", 1, None)
 
@@ -61,3 +64,13 @@ def test_a_frame_larger_than_what_a_commit_has_left_still_goes_with_it(tmp_path:
     submit(writer, 500, 1, 16)
     writer.step()
     assert ledger.commits == [[1, 16, 500]]
+
+
+def test_an_administrator_is_not_told_that_the_queue_is_full(tmp_path: Path) -> None:
+    writer, _ledger = writer_of(tmp_path, queue_postings_max=10)
+    submit(writer, 10)
+    with pytest.raises(RequestError, match="10 postings are waiting"):
+        submit(writer, 1)
+    ticket = writer.submit(lambda _connection: 7)
+    writer.step()
+    assert ticket.wait() == 7
