@@ -85,6 +85,7 @@ def run_seeds(first: int, count: int, mutant: str | None = None, stop_at_red: bo
     started = time.process_time()
     collecting = gc.isenabled()
     gc.disable()  # a run is over before its cycles weigh anything
+    gc.freeze()  # and what was there before need not be searched for them
     try:
         with nullcontext() if planted is None else planted.plant():
             for seed in range(first, first + count):
@@ -93,6 +94,7 @@ def run_seeds(first: int, count: int, mutant: str | None = None, stop_at_red: bo
                     break
     finally:
         gc.collect()
+        gc.unfreeze()
         if collecting:
             gc.enable()
     report.busy_seconds = time.process_time() - started
