@@ -131,6 +131,7 @@ class _Handler:
 def control_path(url: str) -> Iterator[str]:
     """The socket beside the database of `url`, under a name that fits into a socket address."""
     path = sqlite_path(url)
+    assert path is not None, "only a database in a file has a sole writer to ask"
     path = path.with_name(path.name + ".control")
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
         yield str(path)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import trade
 from benchmarks.trade import Sale
-from inventory_server.store.engine import writing_engine
+from inventory_server.store.sqlite import writing_engine
 from inventory_server.store.tables import SEGMENT_POSITIONS_LOG2
 
 SALES_A_SECOND_MAX = 90_000

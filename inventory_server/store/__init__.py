@@ -9,9 +9,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.store import engine, history, schema, speakers, stock
-from inventory_server.store.engine import StoreError, StoreInUse, existing_path, sqlite_path
+from inventory_server.store import history, schema, speakers, stock
+from inventory_server.store.database import StoreError, StoreInUse
 from inventory_server.store.ledger import Clock, Ledger
+from inventory_server.store.opening import database_of, sqlite_path
 from inventory_server.store.readers import Readers
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
@@ -35,22 +36,23 @@ class Store:
     def __init__(
         self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None
     ) -> None:
-        self._path = path = existing_path(url)
+        self._database = database = database_of(url)
         self._settings = settings
         self._clock = clock
-        with ExitStack() as opened, engine.explained(path):
-            opened.callback(engine.WriterLock(path).release)
-            writing = engine.writing_engine(path)
+        database.assert_exists()
+        with ExitStack() as opened, database.explained():
+            opened.enter_context(database.writer())
+            writing = database.writing_engine()
             opened.callback(writing.dispose)
             with writing.connect() as connection:
-                engine.assert_pragmas(connection)
-                schema.assert_schema(connection, path)
+                database.assert_settings(connection)
+                schema.assert_schema(connection, database)
                 schema.assert_writable(connection)
-            reading = engine.reading_engine(path)
+            reading = database.reading_engine()
             opened.callback(reading.dispose)
             self._readers = Readers(reading)
             opened.callback(self._readers.close)
-            self._writer = Writer(writing, Ledger(settings, clock), settings, on_fatal)
+            self._writer = Writer(writing, database, Ledger(settings, clock), settings, on_fatal)
             self._writer.start()
             self._opened = opened.pop_all()
 
@@ -73,7 +75,7 @@ class Store:
 
     def administer(self, job: Callable[[Connection], Any]) -> Any:
         """Run `job` in a writing transaction of its own, between two commits of postings."""
-        with engine.explained(self._path):
+        with self._database.explained():
             return self._writer.perform(job)
 
     def close(self) -> None:
@@ -94,23 +96,23 @@ def open_store(
 
 def read_store(url: str, question: Callable[[Connection], Any]) -> Any:
     """Ask a ledger something, in one snapshot, whether or not a server is running on it."""
-    path = existing_path(url)
-    with engine.explained(path), ExitStack() as opened:
-        reading = engine.reading_engine(path)
+    database = database_of(url)
+    database.assert_exists()
+    with database.explained(), ExitStack() as opened:
+        reading = database.reading_engine()
         opened.callback(reading.dispose)
         with reading.begin() as connection:
-            schema.assert_schema(connection, path)
+            schema.assert_schema(connection, database)
             return question(connection)
 
 
 def upgrade(url: str) -> None:
     """Make the database, or bring its schema to what this program needs; no server may be running on it."""
-    path = sqlite_path(url)
-    with engine.explained(path), ExitStack() as opened:
-        opened.callback(engine.WriterLock(path).release)
-        engine.make_private(path)
-        writing = engine.writing_engine(path)
+    database = database_of(url)
+    with database.explained(), database.writer(), ExitStack() as opened:
+        database.make()
+        writing = database.writing_engine()
         opened.callback(writing.dispose)
         with writing.begin() as connection:
-            engine.assert_pragmas(connection)
-            schema.upgrade_schema(connection, path)
+            database.assert_settings(connection)
+            schema.upgrade_schema(connection, database)

@@ -11,7 +11,6 @@ from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import run
 from inventory_server.store.rows import (
     NEVER,
     UNNAMED,
@@ -38,7 +37,7 @@ class Batch:
         self._connection = connection
         self._sql = statements
         self.now = now
-        [(_, self.position, self.recorded_at, self._segment_latest_at)] = run(connection, statements.head, ())
+        [(_, self.position, self.recorded_at, self._segment_latest_at)] = statements.head(connection)
         self.terminals: dict[str, Terminal] = {}
         self.lineages: dict[tuple[str, bytes], Lineage] = {}
         self.known: dict[bytes, Posted | Rejected] = {}
@@ -215,7 +214,7 @@ class Batch:
         self.flush()
         open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
         parameters = (occurred_at, open_segment, *key, int(Account.STOCK), occurred_at)
-        [(total,)] = run(self._connection, self._sql.moved_after, parameters)
+        [(total,)] = self._sql.moved_after(self._connection, *parameters)
         return total or 0
 
     def place_of(self, posting_id: bytes) -> Place | None:
@@ -267,7 +266,7 @@ class Batch:
         )
         sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
         if self._postings or self._segments:  # a look back visits the closed segments and that of the ledger
-            run(connection, sql.put_head, (self.position, self.recorded_at, self._segment_latest_at))
+            sql.put_head(connection, self.position, self.recorded_at, self._segment_latest_at)
         self._start_rows()
 
     def _level_row(self, key: Key) -> tuple[object, ...]:

@@ -1,7 +1,8 @@
-"""Set-based statements: many rows in a few large statements, rendered once per size.
+"""Set-based statements: many rows in a few large statements, each rendered once.
 
 `sqlite3` lets go of the interpreter lock at every row of an `executemany`, and each waiting thread may
-take it; a multi-row statement keeps it. Sizes are few so that every statement is compiled once.
+take it; a multi-row statement keeps it. Sizes are few so that every statement is compiled once. PostgreSQL is
+given an array for each column, so that one text does for any number of rows.
 """
 
 from __future__ import annotations
@@ -11,28 +12,24 @@ from itertools import chain
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     Connection,
     Executable,
     FromClause,
     Table,
+    Text,
     and_,
     bindparam,
     column,
+    func,
     select,
     values,
 )
-from sqlalchemy.dialects import sqlite
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 SIZES = (256, 64, 16, 4, 1)
-_dialect = sqlite.dialect(paramstyle="qmark")
-
-
-def rendered(statement: Executable) -> str:
-    """The text of `statement`, for one that is executed so often that composing it would cost more than running it."""
-    return str(statement.compile(dialect=_dialect))  # type: ignore[attr-defined]
 
 
 def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -44,26 +41,55 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
     cursor = connection.connection.cursor()
     try:
         cursor.execute(text, parameters)
-        return list(cursor.fetchall())
+        return list(cursor.fetchall()) if cursor.description else []
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(text, None, error) from error
     finally:
         cursor.close()
 
 
-class Prepared:
-    """A statement with named parameters, rendered once."""
+class Rendered:
+    """A statement that is executed so often that composing it would cost more than running it: rendered once.
+
+    Its parameters are given in the order in which they stand in its text.
+    """
 
     def __init__(self, statement: Executable) -> None:
-        compiled = statement.compile(dialect=_dialect)  # type: ignore[attr-defined]
-        self._text = str(compiled)
-        self._names: Sequence[str] = compiled.positiontup or ()
-        self._fixed: dict[str, Any] = {name: value for name, value in compiled.params.items() if value is not None}
+        self._statement = statement
+        self._text: str | None = None
+
+    def __call__(self, connection: Connection, *parameters: Any) -> list[tuple[Any, ...]]:
+        """Execute it and return its rows; all connections must be of one dialect."""
+        text = self._text or self._render(connection)
+        return run(connection, text, parameters)
+
+    def _render(self, connection: Connection) -> str:
+        self._text = _rendered(self._statement, connection)
+        return self._text
+
+
+class Prepared:
+    """A statement with named parameters, rendered once for each dialect."""
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._rendered: dict[str, tuple[str, Sequence[str], dict[str, Any]]] = {}
 
     def __call__(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
         """Execute it and return its rows."""
-        given = {**self._fixed, **parameters}
-        return run(connection, self._text, tuple(given[name] for name in self._names))
+        text, names, fixed = self._rendered.get(connection.dialect.name) or self._render(connection)
+        given = {**fixed, **parameters}
+        return run(connection, text, tuple(given[name] for name in names))
+
+    def _render(self, connection: Connection) -> tuple[str, Sequence[str], dict[str, Any]]:
+        compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+        fixed = {name: value for name, value in compiled.params.items() if value is not None}
+        self._rendered[connection.dialect.name] = rendered = (str(compiled), compiled.positiontup or (), fixed)
+        return rendered
+
+
+def _rendered(statement: Executable, connection: Connection) -> str:
+    return str(statement.compile(dialect=connection.dialect))  # type: ignore[attr-defined]
 
 
 def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
@@ -80,32 +106,55 @@ def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
 
 
 class Insert:
-    """`INSERT` of many rows of `table`, given as tuples in the order of its columns."""
+    """`INSERT` of many rows of `table`, given as tuples in the order of its columns, the key's columns first."""
 
     def __init__(self, table: Table, on_conflict: str = "fail") -> None:
         """`on_conflict` is `fail`, `ignore` or `replace` (every column but the key)."""
         self._table = table
         self._on_conflict = on_conflict
         self._texts: dict[int, str] = {}
+        self._array_text: str | None = None
 
     def __call__(self, connection: Connection, rows: Sequence[Sequence[Any]]) -> None:
         """Write `rows`."""
+        if not rows:
+            return
+        if connection.dialect.name == "postgresql":
+            run(connection, self._array_text or self._render_arrays(connection), arrays_of(self._unique(rows)))
+            return
         for chunk in chunks(rows):
-            text = self._texts.get(len(chunk)) or self._render(len(chunk))
+            text = self._texts.get(len(chunk)) or self._render(connection, len(chunk))
             run(connection, text, tuple(chain.from_iterable(chunk)))
 
-    def _render(self, size: int) -> str:
+    def _unique(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
+        """The last row of each key: PostgreSQL replaces a row only once in a statement."""
+        if self._on_conflict != "replace":
+            return rows
+        key = len(self._table.primary_key.columns)
+        return list({tuple(row[:key]): row for row in rows}.values())
+
+    def _render(self, connection: Connection, size: int) -> str:
         names = [column.name for column in self._table.columns]
         rows: list[dict[str, Any]] = [{name: bindparam(f"{name}_{row}") for name in names} for row in range(size)]
-        statement = insert(self._table).values(rows)
+        self._texts[size] = _rendered(self._resolved(sqlite.insert(self._table).values(rows)), connection)
+        return self._texts[size]
+
+    def _render_arrays(self, connection: Connection) -> str:
+        columns = list(self._table.columns)
+        names = [column.name for column in columns]
+        statement = postgresql.insert(self._table).from_select(names, select(unnested(columns)))
+        self._array_text = _rendered(self._resolved(statement), connection)
+        return self._array_text
+
+    def _resolved(self, statement: Any) -> Any:
+        """`statement` with what becomes of rows whose key is taken; both dialects say it in the same way."""
         if self._on_conflict == "ignore":
-            statement = statement.on_conflict_do_nothing()
-        elif self._on_conflict == "replace":
+            return statement.on_conflict_do_nothing()
+        if self._on_conflict == "replace":
             keys = list(self._table.primary_key.columns)
             rest = {c.name: statement.excluded[c.name] for c in self._table.columns if c not in keys}
-            statement = statement.on_conflict_do_update(index_elements=keys, set_=rest)
-        self._texts[size] = rendered(statement)
-        return self._texts[size]
+            return statement.on_conflict_do_update(index_elements=keys, set_=rest)
+        return statement
 
 
 class Lookup:
@@ -116,19 +165,43 @@ class Lookup:
         self._statement = select(*(columns or table.columns))
         self._keys = keys
         self._texts: dict[int, str] = {}
+        self._array_text: str | None = None
 
     def __call__(self, connection: Connection, keys: Sequence[Sequence[Any]]) -> list[tuple[Any, ...]]:
         """Read the rows for `keys`, in no particular order."""
+        if not keys:
+            return []
+        if connection.dialect.name == "postgresql":
+            return run(connection, self._array_text or self._render_arrays(connection), arrays_of(keys))
         found: list[tuple[Any, ...]] = []
         for chunk in chunks(keys):
-            text = self._texts.get(len(chunk)) or self._render(len(chunk))
+            text = self._texts.get(len(chunk)) or self._render(connection, len(chunk))
             found += run(connection, text, tuple(chain.from_iterable(chunk)))
         return found
 
-    def _render(self, size: int) -> str:
+    def _render(self, connection: Connection, size: int) -> str:
         rows = [tuple(bindparam(f"{key.name}_{row}", type_=key.type) for key in self._keys) for row in range(size)]
         wanted = values(*(column(key.name, key.type) for key in self._keys), name="wanted").data(rows).cte()
-        matches = [key == wanted.c[key.name] for key in self._keys]
-        statement = self._statement.select_from(wanted.join(self._table, and_(*matches)))
-        self._texts[size] = rendered(statement)
+        self._texts[size] = _rendered(self._among(wanted), connection)
         return self._texts[size]
+
+    def _render_arrays(self, connection: Connection) -> str:
+        self._array_text = _rendered(self._among(unnested(self._keys)), connection)
+        return self._array_text
+
+    def _among(self, wanted: FromClause) -> Executable:
+        matches = [key == wanted.c[key.name] for key in self._keys]
+        return self._statement.select_from(wanted.join(self._table, and_(*matches)))
+
+
+def arrays_of(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
+    """`rows` by columns, as the parameters of `unnested`."""
+    return tuple(map(list, zip(*rows, strict=True)))
+
+
+def unnested(columns: Sequence[ColumnElement[Any]]) -> FromClause:
+    """PostgreSQL's way to hand over many rows: an array for each column, whatever the number of rows."""
+    types = [Text() if isinstance(each.type, Text) else each.type for each in columns]  # no collation of its own
+    arrays = [bindparam(each.name, type_=ARRAY(kind)) for each, kind in zip(columns, types, strict=True)]
+    named = [column(each.name, kind) for each, kind in zip(columns, types, strict=True)]
+    return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()

@@ -18,6 +18,7 @@ from inventory_server.store import caches
 from inventory_server.store import tables as t
 from inventory_server.store.evidence import Moved, movements_of, postings_of, wrong_movements
 from inventory_server.store.findings import Proof
+from inventory_server.store.opening import damage
 from inventory_server.store.rows import held_lineage
 
 __all__ = ["Progress", "Proof", "prove"]
@@ -29,7 +30,7 @@ Progress = Callable[[int, int], None]
 def prove(connection: Connection, progress: Progress | None = None) -> Proof:
     """Prove postings, chains, movements, levels and transfers; the result says what does not hold."""
     proof = Proof()
-    proof.all_found(_damage(connection))
+    proof.all_found(damage(connection))
     if not proof.holds:
         return proof
     head = connection.execute(select(t.ledger)).one()
@@ -44,13 +45,6 @@ def prove(connection: Connection, progress: Progress | None = None) -> Proof:
     except (TypeError, ValueError, AttributeError, msgspec.DecodeError) as error:
         proof.found(f"something is not what its column should hold: {error}")
     return proof
-
-
-def _damage(connection: Connection) -> Iterator[str]:
-    """What SQLite itself finds wrong with pages, rows and indexes."""
-    for (what,) in connection.exec_driver_sql("PRAGMA integrity_check"):
-        if what != "ok":
-            yield f"the file is damaged: {what}"
 
 
 def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress | None) -> int:

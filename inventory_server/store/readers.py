@@ -8,7 +8,7 @@ from queue import SimpleQueue
 
 from sqlalchemy import Connection, Engine
 
-from inventory_server.store.engine import READERS_MAX
+from inventory_server.store.database import READERS_MAX
 
 
 class Readers:

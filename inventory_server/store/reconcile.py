@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, func, select
 
 from inventory_server.lineage import disagreements, missing
 from inventory_server.store import tables as t
-from inventory_server.store.engine import StoreError
+from inventory_server.store.database import StoreError
 from inventory_server.store.rows import held_lineage
 
 

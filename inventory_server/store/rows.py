@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Integer, Select, bindparam, func, select, uni
 
 from inventory_server.lineage import Lineage, Said
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Insert, Lookup, rendered
+from inventory_server.store.bulk import Insert, Lookup, Rendered
 from pos_client.messages import PostingType, Range
 
 NEVER = 2**63 - 1
@@ -86,8 +86,8 @@ class Statements:
         # What was once listed stays listed, and a location once known stays known: no need to ask again.
         self.listed_skus: set[str] = set()
         self.known_locations: set[str] = set()
-        self.head = rendered(select(t.ledger))
-        self.put_head = rendered(
+        self.head = Rendered(select(t.ledger).with_for_update())
+        self.put_head = Rendered(
             t.ledger.update().values(
                 position=bindparam("position"),
                 recorded_at=bindparam("recorded_at"),
@@ -112,7 +112,7 @@ class Statements:
         )
         figures = ("occurred_at", "position", "quantity", "voided_position")
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
-        self.moved_after = rendered(_moved_after())
+        self.moved_after = Rendered(_moved_after())
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
         self.put_postings = Insert(t.posting)
         self.put_movements = Insert(t.movement)

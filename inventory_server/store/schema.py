@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -14,55 +13,57 @@ from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import InvalidRequestError
 
 from inventory_server.resources import schema_path
+from inventory_server.store import opening
 from inventory_server.store import tables as t
-from inventory_server.store.engine import StoreError
+from inventory_server.store.database import Database, StoreError
 
 
-def upgrade_schema(connection: Connection, path: Path) -> None:
+def upgrade_schema(connection: Connection, database: Database) -> None:
     """Make the tables, or bring them to what this program needs; StoreError where they are not ours to touch."""
-    current = _revision(connection, path)
+    current = _revision(connection, database)
     if current is not None:
-        _assert_known(current, path)
+        _assert_known(current, database)
     elif others := inspect(connection).get_table_names():
-        raise StoreError(f"{path} holds tables of another program ({', '.join(others)[:80]}); name another file.")
+        found = ", ".join(others)[:80]
+        raise StoreError(f"{database.shown} holds tables of another program ({found}); name another file.")
     alembic.command.upgrade(_alembic(connection), "head")
-    assert_schema(connection, path)
+    assert_schema(connection, database)
 
 
-def assert_schema(connection: Connection, path: Path) -> None:
+def assert_schema(connection: Connection, database: Database) -> None:
     """Refuse a schema that is older, newer or altered."""
-    current, head = _revision(connection, path), _scripts().get_current_head()
+    current, head = _revision(connection, database), _scripts().get_current_head()
     if current is None:
-        raise StoreError(f"{path} holds no ledger yet; run: inventory-server db upgrade --db sqlite:///{path}")
+        raise StoreError(f"{database.shown} holds no ledger yet; run: inventory-server db upgrade --db {database.url}")
     if current != head:
-        _assert_known(current, path)
+        _assert_known(current, database)
         raise StoreError(
-            f"{path} has schema {current}, this program needs {head}; "
-            f"run: inventory-server db upgrade --db sqlite:///{path}"
+            f"{database.shown} has schema {current}, this program needs {head}; "
+            f"run: inventory-server db upgrade --db {database.url}"
         )
     if difference := _difference(connection):
-        raise _altered(path, difference)
+        raise _altered(database, difference)
 
 
 def assert_writable(connection: Connection) -> None:
-    """Have SQLite refuse now what it would refuse at the first posting; the caller rolls back."""
+    """Have the database refuse now what it would refuse at the first posting; the caller rolls back."""
     connection.execute(t.ledger.update().values(position=t.ledger.c.position))
 
 
-def _altered(path: Path, difference: str) -> StoreError:
-    return StoreError(f"{path} was altered by hand ({difference[:200]}); undo that, or restore a backup.")
+def _altered(database: Database, difference: str) -> StoreError:
+    return StoreError(f"{database.shown} was altered by hand ({difference[:200]}); undo that, or restore a backup.")
 
 
-def _revision(connection: Connection, path: Path) -> str | None:
+def _revision(connection: Connection, database: Database) -> str | None:
     heads = MigrationContext.configure(connection).get_current_heads()
     if len(heads) > 1:
-        raise _altered(path, f"it says it has the schemas {', '.join(map(str, heads))}")
+        raise _altered(database, f"it says it has the schemas {', '.join(map(str, heads))}")
     return heads[0] if heads else None
 
 
-def _assert_known(current: str, path: Path) -> None:
+def _assert_known(current: str, database: Database) -> None:
     if current not in {script.revision for script in _scripts().walk_revisions()}:
-        raise StoreError(f"{path} was made by a newer Tillwire (schema {current}); install that version.")
+        raise StoreError(f"{database.shown} was made by a newer Tillwire (schema {current}); install that version.")
 
 
 def _difference(connection: Connection) -> str | None:
@@ -78,9 +79,8 @@ def _difference(connection: Connection) -> str | None:
         needed = [column.name for column in table.primary_key.columns]
         if keys[None, table.name]["constrained_columns"] != needed:
             return f"the primary key of {table.name} is not {', '.join(needed)}"
-    trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
-    if trigger is not None:
-        return f"trigger {trigger}"
+    if (own := opening.difference(connection)) is not None:
+        return own
     heads = len(connection.execute(select(t.ledger.c.book)).all())
     return None if heads == 1 else f"ledger has {heads} rows instead of one"
 

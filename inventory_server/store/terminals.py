@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select
 
 from inventory_server.lineage import FIRST_HEAD
 from inventory_server.store import tables as t
-from inventory_server.store.engine import StoreError
+from inventory_server.store.database import StoreError
 from inventory_server.store.speakers import token_hash
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
+from inventory_server.store.database import Commits, Verdict
 from inventory_server.store.ledger import Ledger
 from inventory_server.work import Outcome, OutcomeUnknown, Post, Write
 from pos_client.errors import ErrorCode, RequestError, TillwireError
@@ -24,11 +24,6 @@ Job = Callable[[Connection], Any]
 
 STORAGE_RETRY_MS = 5_000
 """How long a till waits while HQ's disk is full or its database locked."""
-
-_NO_ROOM_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
-"""SQLite's primary codes that hit every commit alike, pass by, and leave nothing written after a rollback."""
-_UNTRUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""Codes after which no further answer may be given: an fsync error is reported once and then forgotten."""
 
 
 class Ticket:
@@ -62,8 +57,14 @@ class Writer:
     """Owns the writing connection. `on_fatal` is called once when the store can no longer be trusted."""
 
     def __init__(
-        self, engine: Engine, ledger: Ledger, settings: Settings, on_fatal: Callable[[Exception], None] | None
+        self,
+        engine: Engine,
+        database: Commits,
+        ledger: Ledger,
+        settings: Settings,
+        on_fatal: Callable[[Exception], None] | None,
     ) -> None:
+        self._database = database
         self._ledger = ledger
         self._settings = settings
         self._on_fatal = on_fatal
@@ -170,10 +171,11 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
-        if len(tickets) == 1 or _code(error) in _NO_ROOM_NOW:
+        no_room = self._database.verdict(error, False) is Verdict.NO_ROOM_NOW
+        if len(tickets) == 1 or no_room:
             log.error("commit_failed works=%d", len(tickets), exc_info=error)
             for ticket in tickets:
-                ticket.settle(None, _refused(error))
+                ticket.settle(None, _no_room() if no_room else error)
             return
         for ticket in tickets:
             self._commit([ticket])
@@ -196,9 +198,9 @@ class Writer:
             transaction = self._connection.begin()
             outcome = job(self._connection)
             committing = True
-            transaction.commit()
+            self._database.commit(transaction)
         except Exception as error:
-            if _code(error) in _UNTRUSTED or (committing and _code(error) not in _NO_ROOM_NOW):
+            if self._database.verdict(error, committing) is Verdict.UNTRUSTED:
                 raise OutcomeUnknown(str(error)) from error
             self._roll_back(transaction)
             raise
@@ -243,15 +245,8 @@ def _settle(ticket: Ticket, outcome: Outcome | RequestError) -> None:
         ticket.settle(outcome)
 
 
-def _code(error: Exception) -> int:
-    """SQLite's primary result code of `error`, 0 where it has none."""
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF if isinstance(error, DBAPIError) else 0
-
-
-def _refused(error: Exception) -> Exception:
-    """What a waiter is told of a commit that did not happen."""
-    if _code(error) in _NO_ROOM_NOW:
-        return RequestError(
-            ErrorCode.busy, "HQ's database takes no writes now; nothing was posted.", retry_after_ms=STORAGE_RETRY_MS
-        )
-    return error
+def _no_room() -> RequestError:
+    """What a waiter is told of a commit that did not happen and would not happen now."""
+    return RequestError(
+        ErrorCode.busy, "HQ's database takes no writes now; nothing was posted.", retry_after_ms=STORAGE_RETRY_MS
+    )

@@ -15,7 +15,7 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.resources import schema_path
-from inventory_server.store import StoreError, StoreInUse, engine, open_store, read_store, schema, upgrade
+from inventory_server.store import StoreError, StoreInUse, open_store, read_store, schema, sqlite, upgrade
 from inventory_server.store.proof import prove
 from tests.support.ledgers import Clock, Till, body, level, opened, url_of
 
@@ -64,7 +64,7 @@ def test_a_new_ledger_is_for_its_owner_only(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
 
 
 def alter(path: Path, *statements: str) -> None:
@@ -373,7 +373,7 @@ def test_what_may_be_read_by_nobody_is_refused(public: Path) -> None:
 
 def test_settings_that_could_lose_an_answered_posting_are_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file system without shared memory, say, leaves SQLite without its write-ahead log."""
-    monkeypatch.setattr(engine, "writing_engine", engine.reading_engine)
+    monkeypatch.setattr(sqlite, "writing_engine", sqlite.reading_engine)
     alter(path, "PRAGMA journal_mode = DELETE")
     for door in (open_, upgrade):
         assert refusal(door, url_of(path)) == (

@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.store import engine, upgrade
-from inventory_server.store.engine import READERS_MAX
+from inventory_server.store import sqlite, upgrade
+from inventory_server.store.database import READERS_MAX
 from inventory_server.store.readers import Readers
 
 
 @pytest.fixture
 def readers(tmp_path: Path) -> Readers:
     upgrade(f"sqlite:///{tmp_path / 'hq.db'}")
-    return Readers(engine.reading_engine(tmp_path / "hq.db"))
+    return Readers(sqlite.reading_engine(tmp_path / "hq.db"))
 
 
 def position(readers: Readers) -> int:
@@ -41,7 +41,7 @@ def test_more_askers_than_connections_take_turns(readers: Readers) -> None:
 
 
 def test_a_snapshot_does_not_see_what_is_committed_after_its_first_look(readers: Readers, tmp_path: Path) -> None:
-    writing = engine.writing_engine(tmp_path / "hq.db")
+    writing = sqlite.writing_engine(tmp_path / "hq.db")
     with readers.snapshot() as connection:
         before = connection.exec_driver_sql("SELECT position FROM ledger").scalar_one()
         with writing.begin() as other:

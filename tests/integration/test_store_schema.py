@@ -12,7 +12,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Table, UniqueConstraint
 
-from inventory_server.store import engine, read_store, tables, upgrade
+from inventory_server.store import read_store, sqlite, tables, upgrade
+from inventory_server.store.sqlite import Sqlite
 from tests.support.ledgers import Till, body, level, opened, url_of
 
 TABLES = tables.metadata.sorted_tables
@@ -80,16 +81,16 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(tmp_path: Path) -> Non
 
 
 def test_the_writing_connection_is_as_durable_as_it_must_be(path: Path) -> None:
-    writing = engine.writing_engine(path)
+    writing = sqlite.writing_engine(path)
     with writing.connect() as connection:
-        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in engine.PRAGMAS}
-        engine.assert_pragmas(connection)
+        found = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar_one() for name in sqlite.PRAGMAS}
+        Sqlite(path).assert_settings(connection)
     writing.dispose()
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 
 
 def test_a_reading_connection_cannot_write(path: Path) -> None:
-    reading = engine.reading_engine(path)
+    reading = sqlite.reading_engine(path)
     with reading.begin() as connection, pytest.raises(Exception, match="readonly database"):
         connection.exec_driver_sql("DELETE FROM posting")
     reading.dispose()

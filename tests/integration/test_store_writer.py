@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.store import engine, upgrade
+from inventory_server.store import upgrade
+from inventory_server.store.sqlite import Sqlite
 from inventory_server.store.writer import Ticket, Writer
 from inventory_server.work import Item, Post, Speaker
 from pos_client.errors import RequestError
@@ -31,8 +32,9 @@ def writer_of(tmp_path: Path, **limits: int) -> tuple[Writer, Recorder]:
     url = f"sqlite:///{tmp_path / 'hq.db'}"
     upgrade(url)
     recorder = Recorder()
-    writing = engine.writing_engine(tmp_path / "hq.db")
-    return Writer(writing, recorder, replace(Settings(), **limits), None), recorder  # type: ignore[arg-type]
+    database = Sqlite(tmp_path / "hq.db")
+    writing = database.writing_engine()
+    return Writer(writing, database, recorder, replace(Settings(), **limits), None), recorder  # type: ignore[arg-type]
 
 
 def frame(postings: int) -> Post:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
+from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
@@ -12,6 +13,7 @@ from inventory_server.config import Settings
 from inventory_server.peer import Peer, Reply
 from inventory_server.session import Session
 from inventory_server.store import history, stock
+from inventory_server.store.sqlite import Sqlite
 from inventory_server.store.writer import Ticket, Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
 from pos_client.errors import RequestError
@@ -19,6 +21,8 @@ from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network
 from tests.simulation.watch import POISON, Poisoned, WatchedLedger
 from tests.simulation.world import MILLISECOND, SECOND, Violation, World
+
+_SQLITE = Sqlite(Path(":memory:"))
 
 
 class HqCrash(BaseException):
@@ -73,7 +77,8 @@ class Hq:
         self._process += 1
         self.up, self.draining, self._stepping = True, False, False
         self._ledger.forget()  # it is the same object, for speed, in another process
-        self._writer = Writer(cast(Engine, self._database), self._ledger, self._settings, self._on_fatal)
+        engine = cast(Engine, self._database)
+        self._writer = Writer(engine, _SQLITE, self._ledger, self._settings, self._on_fatal)
 
     def crash(self, why: str) -> None:
         """Kill -9: nothing that was not committed survives, nobody is told."""

@@ -22,7 +22,7 @@ from uuid import UUID
 import msgspec
 
 from inventory_server.config import Settings
-from inventory_server.store import engine, open_store
+from inventory_server.store import open_store, sqlite
 from inventory_server.work import Hello, Item, Post, Welcome
 from pos_client.exact import instant, micros
 from pos_client.messages import Body, Line, PostingResult
@@ -167,7 +167,7 @@ def run(options: Mapping[str, Any]) -> int:
 def _record_ledger(folder: Path, rng: random.Random, options: Mapping[str, Any]) -> None:
     for name in options["mutants"]:
         server_mutants.MUTANTS[name](options)
-    engine.PRAGMAS["wal_autocheckpoint"] = CHECKPOINT_PAGES
+    sqlite.PRAGMAS["wal_autocheckpoint"] = CHECKPOINT_PAGES
     db = folder / "data.db"
     shutil.copy(folder / "base.db", db)
     _begin(folder)

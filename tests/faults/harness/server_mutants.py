@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from inventory_server import jsonserver, session
 from inventory_server.connection import Connection as PeerConnection
-from inventory_server.store import engine, entries, ledger, schema, writer
+from inventory_server.store import entries, ledger, schema, sqlite, writer
 from inventory_server.store.batch import Batch
 from inventory_server.store.ledger import Ledger
 from inventory_server.store.rows import Posted
@@ -156,14 +156,13 @@ def swallow_errors(_: Options) -> None:
 
 def no_fail_stop(_: Options) -> None:
     """An error of the disk is taken for one that passes."""
-    writer._UNTRUSTED.clear()
-    codes = writer._NO_ROOM_NOW | {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}
-    writer._NO_ROOM_NOW.update(codes)
+    sqlite._UNTRUSTED.clear()
+    sqlite._NO_ROOM_NOW.update({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
 
 
 def no_flush(_: Options) -> None:
     """SQLite never waits for the disk."""
-    engine.PRAGMAS["synchronous"] = 0
+    sqlite.PRAGMAS["synchronous"] = 0
 
 
 def clock_as_it_is(_: Options) -> None:

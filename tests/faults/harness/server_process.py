@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
-from inventory_server.store import bulk, engine, writer
+from inventory_server.store import bulk, sqlite, writer
 from inventory_server.store.writer import Writer
 from inventory_server.work import Post
 from tests.faults.harness import control, shim
@@ -102,7 +102,7 @@ def run(options: Mapping[str, Any]) -> int:
     switches = Switches()
     switches.install()
     switches.answer({"clock_offset_seconds": options.get("clock_offset_seconds", 0)})
-    engine.BUSY_TIMEOUT_MS = BUSY_TIMEOUT_MS
+    sqlite.BUSY_TIMEOUT_MS = BUSY_TIMEOUT_MS
     writer.STORAGE_RETRY_MS = STORAGE_RETRY_MS
     if shim.is_loaded():
         shim.scope(options["db"])

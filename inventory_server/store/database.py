@@ -1,0 +1,76 @@
+"""What the store asks of a database: all in which SQLite and PostgreSQL differ, but for how statements are written."""
+
+from __future__ import annotations
+
+import enum
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection, Engine, Transaction
+
+from pos_client.errors import TillwireError
+
+READERS_MAX = 8
+"""Reading connections: reads take no lock from the writer, but each holds memory at the database."""
+
+
+class StoreError(TillwireError):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+class StoreInUse(StoreError):
+    """A server is running on this database and is its only writer."""
+
+
+class Verdict(enum.Enum):
+    """What an error means for the transaction that met it."""
+
+    NO_ROOM_NOW = enum.auto()
+    """Nothing was committed; it hits every commit alike, and passes by."""
+    UNTRUSTED = enum.auto()
+    """Nobody can say what is on disk: no further answer may be given."""
+    OTHER = enum.auto()
+    """Nothing was committed, and it is this transaction's own fault."""
+
+
+class Commits(Protocol):
+    """What the writer has to know of a database."""
+
+    def verdict(self, error: Exception, committing: bool) -> Verdict:
+        """What `error` means; `committing` once COMMIT may have been sent."""
+
+    def commit(self, transaction: Transaction) -> None:
+        """Make a transaction durable."""
+
+
+class Database(Commits, Protocol):
+    """One database, named by a URL."""
+
+    @property
+    def shown(self) -> str:
+        """How people are told of it; never with a password."""
+
+    @property
+    def url(self) -> str:
+        """What goes behind `--db` in a command that people are told to run; never with a password."""
+
+    def assert_exists(self) -> None:
+        """StoreError where it is not there."""
+
+    def make(self) -> None:
+        """Make it where it is missing and this program can."""
+
+    def explained(self) -> AbstractContextManager[None]:
+        """Turn what the database complains about into a StoreError: one sentence with the next step."""
+
+    def writer(self) -> AbstractContextManager[None]:
+        """The right to write; StoreInUse where only one process may have it and another one does."""
+
+    def writing_engine(self) -> Engine:
+        """An engine for the writer's one connection."""
+
+    def reading_engine(self) -> Engine:
+        """An engine of at most `READERS_MAX` connections that cannot write, each transaction one snapshot."""
+
+    def assert_settings(self, connection: Connection) -> None:
+        """StoreError where settings would let an answered posting get lost."""
