@@ -58,6 +58,13 @@ FROM posting p JOIN lineage l ON l.number = p.lineage
 WHERE p.state = 'parked' AND p.place > ? ORDER BY p.place LIMIT 100
 """
 _REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
+# The witness is pending, and keeps the answer that HQ is to give again; it is number 1 of its lineage.
+_NEWEST_ANSWER = """
+SELECT place FROM posting WHERE state <> 'parked' AND result IS NOT NULL
+ORDER BY json_extract(CAST(result AS TEXT), '$.position') DESC, place DESC LIMIT 1
+"""
+_WITNESS = "SELECT id, result FROM posting WHERE state = 'pending' AND seq = 1 AND result IS NOT NULL"
+_PLACES = "SELECT place FROM posting WHERE state = 'pending' ORDER BY result IS NULL, lineage, seq"
 _PRUNE = """
 DELETE FROM posting WHERE place IN (
     SELECT place FROM posting WHERE state = 'done' ORDER BY place
@@ -155,11 +162,18 @@ class Outbox:
             rows.close()
         return batch
 
-    def settle(self, results: Iterable[PostingResult], head: str | None = None) -> None:
-        """Note HQ's definite answers and the chain head it gave with them, in one commit."""
-        now, done, quantity = self._clock(), 0, 0
+    def settle(self, results: Iterable[PostingResult], head: str | None = None) -> bool:
+        """Note HQ's definite answers and the chain head it gave with them, in one commit.
+
+        True where HQ has forgotten what it had acknowledged: it was restored from a backup. Then a new lineage
+        has begun in which all that is kept is pending again.
+        """
+        now, done, quantity, forgotten = self._clock(), 0, 0, False
         with self._file.write() as db:
+            witness = db.execute(_WITNESS).fetchone()
             for result in results:
+                if witness is not None and result.id.bytes == witness[0] and head is not None:
+                    forgotten = not _is_repeated(witness[1], result)
                 acknowledged = result.status in ("posted", "duplicate")
                 row = ("done" if acknowledged else "parked", msgspec.json.encode(result), now, result.id.bytes)
                 changed = db.execute(_SETTLE, row).fetchall()
@@ -171,6 +185,10 @@ class Outbox:
             if self._settled_since_pruning >= PRUNE_STEP:
                 db.execute(_PRUNE, (PRUNE_STEP, self._keep_done))
                 self._settled_since_pruning = 0
+            if forgotten:
+                db.execute(_REOPEN + "state = 'done'")
+                self._begin_lineage(db, head)
+        return forgotten
 
     def note_attempt(self, ids: Iterable[UUID]) -> None:
         """Count a frame that was sent and not answered against the postings it carried."""
@@ -202,13 +220,23 @@ class Outbox:
         with self._file.write() as db:
             db.execute(_ACKNOWLEDGE, (0, 0, head))
 
-    def recognises(self, head: str, max_postings: int) -> bool:
-        """True where `head` is what this file would have made of HQ's chain.
+    def recognises(self, head: str, acked_seq: int, max_postings: int) -> bool:
+        """True where HQ is as this file left it.
 
-        That is the remembered head, or what the unanswered frame gives: any run of the first `max_postings`
-        pending postings, for those before it may have been answered under an earlier lineage. It is worked
-        out afresh instead of being stored with each frame, which would cost a commit per frame.
+        It holds of the lineage what it has acknowledged (`acked_seq` is how far it holds it), and `head` is what
+        this file would have made of its chain: the remembered head, or what the unanswered frame gives, any run of
+        the first `max_postings` pending postings, for those before it may have been answered under an earlier
+        lineage. It is worked out afresh instead of being stored with each frame, which would cost a commit per frame.
         """
+        return not self._was_acknowledged(acked_seq + 1) and self._explains(head, max_postings)
+
+    def _was_acknowledged(self, seq: int) -> bool:
+        with self._file.read() as db:
+            number, last_seq = db.execute(_LAST_SEQ).fetchone()
+            row = db.execute("SELECT state FROM posting WHERE lineage = ? AND seq = ?", (number, seq)).fetchone()
+        return bool(seq <= last_seq if row is None else row[0] == "done")  # what is not there any more was done
+
+    def _explains(self, head: str, max_postings: int) -> bool:
         known = self.head
         if known is None or head == known:
             return True
@@ -225,22 +253,27 @@ class Outbox:
                     return True
         return False
 
-    def new_lineage(self, *, head: str | None = None, resend_after: int | None = None) -> UUID:
+    def new_lineage(self, *, head: str | None = None) -> UUID:
         """Begin a new lineage: the pending postings keep ids and bytes and are numbered from 1 again.
 
         `head` is that of HQ's chain, from which the lineage goes on: an HQ that comes back with another one has
-        lost its disk meanwhile. `resend_after` is how far HQ says it holds the old lineage: what it had
-        acknowledged beyond that was lost with HQ's disk and becomes pending again, as far as it is still kept.
+        lost its disk meanwhile. Number 1 is the newest posting that HQ has acknowledged: its answer must be the
+        same again, or HQ has forgotten it, and perhaps more (`settle`). HQ only ever forgets its latest postings,
+        so this one speaks for all that was acknowledged before, under whichever terminal or lineage.
         """
-        lineage = self._ids()
         with self._file.write() as db:
-            if resend_after is not None:
-                _reopen_after(db, resend_after)
-            number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
-            places = db.execute("SELECT place FROM posting WHERE state = 'pending' ORDER BY lineage, seq").fetchall()
-            db.execute(_BEGIN_LINEAGE, (number, lineage.bytes, head, len(places)))
-            rows = [(number, seq, place) for seq, (place,) in enumerate(places, 1)]
-            db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
+            return self._begin_lineage(db, head)
+
+    def _begin_lineage(self, db: sqlite3.Connection, head: str | None) -> UUID:
+        lineage = self._ids()
+        witness = db.execute(_NEWEST_ANSWER).fetchone()
+        db.execute(_REOPEN + "state = 'pending' AND result IS NOT NULL AND place IS NOT ?", witness or (None,))
+        db.execute("UPDATE posting SET state = 'pending', settled_at = NULL WHERE place IS ?", witness or (None,))
+        number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
+        places = db.execute(_PLACES).fetchall()
+        db.execute(_BEGIN_LINEAGE, (number, lineage.bytes, head, len(places)))
+        rows = [(number, seq, place) for seq, (place,) in enumerate(places, 1)]
+        db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
         return lineage
 
     # ------------------------------------------------------------------ looking and mending
@@ -322,12 +355,10 @@ def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
         raise OutboxError(f"The outbox already holds another posting with the id {posting.id}: make a new id.")
 
 
-def _reopen_after(db: sqlite3.Connection, acked_seq: int) -> None:
-    if acked_seq == 0:  # HQ has nothing of this lineage: its backup may be older than those before it, too
-        db.execute(_REOPEN + "state = 'done'")
-    else:
-        number = db.execute("SELECT max(number) FROM lineage").fetchone()[0]
-        db.execute(_REOPEN + "state = 'done' AND lineage = ? AND seq > ?", (number, acked_seq))
+def _is_repeated(stored: bytes, result: PostingResult) -> bool:
+    before = msgspec.json.decode(stored, type=PostingResult)
+    entry = (before.position, before.recorded_at)
+    return result.status == "duplicate" and (result.position, result.recorded_at) == entry
 
 
 def _parked(row: list[Any]) -> Parked:

@@ -190,7 +190,7 @@ class Sender:
         self._compare_clocks(result.server_time)
         try:
             if not self._is_ours(result):
-                self._begin_lineage("The outbox or HQ was restored from a copy.", result)
+                self._begin_lineage("The outbox or HQ was restored from a copy.", result.parent)
                 return
         except OutboxError as error:
             self._disconnect()
@@ -209,7 +209,7 @@ class Sender:
             return
         self._parent = result.parent
         try:
-            self.outbox.settle(result.results, result.parent)
+            hq_forgot = self.outbox.settle(result.results, result.parent)
         except OutboxError as error:
             self._back_off(str(error))  # still pending: the same ids are sent again, and answered as duplicates
             return
@@ -219,6 +219,8 @@ class Sender:
         for each in result.results:
             self._parked_untold |= each.status in ("conflict", "rejected")
             self._on_result(each)
+        if hq_forgot:
+            self._start_over("HQ was restored from a backup.")
 
     def on_pong(self, result: PingResult) -> None:
         """HQ is there."""
@@ -272,7 +274,7 @@ class Sender:
             if hello.acked_seq == 0:
                 self.outbox.adopt_head(hello.parent)
             return hello.acked_seq == 0
-        return self.outbox.recognises(hello.parent, max(1, hello.limits.max_postings))
+        return self.outbox.recognises(hello.parent, hello.acked_seq, max(1, hello.limits.max_postings))
 
     def _take(self, kind: type[A]) -> A:
         asked, self._asked = self._asked, None
@@ -338,17 +340,19 @@ class Sender:
         except OutboxError as error:
             self._back_off(str(error))
 
-    def _begin_lineage(self, reason: str, hello: HelloResult | None = None) -> None:
-        self._disconnect()
-        self._forks += 1
+    def _begin_lineage(self, reason: str, head: str | None = None) -> None:
         try:
-            if hello is None:
-                self.outbox.new_lineage()
-            else:
-                self.outbox.new_lineage(head=hello.parent, resend_after=hello.acked_seq)
+            self.outbox.new_lineage(head=head)
         except OutboxError as error:
+            self._disconnect()
             self._back_off(str(error))
             return
+        self._start_over(reason)
+
+    def _start_over(self, reason: str) -> None:
+        """A new lineage has begun: it takes another hello."""
+        self._disconnect()
+        self._forks += 1
         if self._forks > 1:  # another device with this identity, most likely: no race with it
             self._back_off(reason)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -19,7 +20,6 @@ STORM = (2 * SECOND, 4 * MINUTE)
 
 def plan(run: Run) -> None:
     """Draw from the seed what will happen in this run, and when."""
-    drawn = []
     for chance, what, incident in (
         (0.25, "clone", _clone),
         (0.25, "restore", _restore),
@@ -34,12 +34,9 @@ def plan(run: Run) -> None:
         (0.1, "id used twice", _reuse_id),
         (0.2, "reopen", _reopen),
         (0.08, "backup", _backup),
+        (0.05, "backup before a move", _backup_before_a_move),
     ):
         if run.world.happens(chance) and not (run.orderly and incident in _DISORDER):
-            drawn.append((what, incident))
-    went_back = any(incident is _backup for _, incident in drawn)
-    for what, incident in drawn:
-        if not (went_back and incident in _NOT_WITH_A_BACKUP):
             run.plan(run.world.between(STORM), what, incident, run)
 
 
@@ -72,6 +69,7 @@ def _copy(run: Run, original: Device, name: str, terminal: str) -> None:
         original.set_offline(True)
         run.sell(original)
     copy = run.add_device(name, terminal, original.role, original.home, original.disk.copy())
+    copy.moved = terminal != original.terminal
     if together:
         original.set_offline(False)
         for device in (original, copy):
@@ -153,11 +151,30 @@ def _backup(run: Run) -> None:
         run.plan(run.world.between((SECOND, 3 * MINUTE)), "hq's backup comes back", _go_back, run, run.hq.backup())
 
 
+def _backup_before_a_move(run: Run) -> None:
+    """An outbox delivers, and goes to another terminal for good; then HQ forgets all of that."""
+    if run.hq.up and not run.careless:
+        device = _device(run)
+        run.sell(device)
+        run.plan(run.world.between((SECOND, MINUTE)), "the outbox moves", _move_away, run, device, run.hq.backup())
+
+
+def _move_away(run: Run, original: Device, image: Image) -> None:
+    terminal = run.spare_terminal(original.home)
+    if terminal is not None:
+        run.world.reached("outbox moved for good")
+        _copy(run, original, f"{terminal} for {original.name}", terminal)
+        _replace(run, original, Disk())
+        run.plan(run.world.between((SECOND, MINUTE)), "hq's backup comes back", _go_back, run, image)
+
+
 def _go_back(run: Run, image: Image) -> None:
     run.world.reached("hq restored from a backup")
+    pairs = zip(run.hq.backup()["posting"], image["posting"], strict=False)
+    unchanged = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))  # the backup may be of another past
     run.hq.restore(image)
     kept = {UUID(bytes=row[1]) for row in image["posting"]}
-    run.book.hq_lost(len(image["posting"]), kept.union(*(_ids(each.disk) for each in run.devices)))
+    run.book.hq_lost(unchanged, kept.union(*(_ids(each.disk) for each in run.devices)))
     for device in run.devices:
         device.unbalanced = True
 
@@ -179,8 +196,5 @@ def _reuse_id(run: Run) -> None:
     device.sell(lambda _: run.trade.reused_id(device.terminal, device.role, device.home, device.clock()))
 
 
-_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _hq_clock_jump, _backup)
+_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _hq_clock_jump, _backup, _backup_before_a_move)
 """What makes HQ's `complete_to` a guess."""
-_NOT_WITH_A_BACKUP = (_clone, _reopen)
-"""After HQ went back to a backup a till tells by `acked_seq` what HQ lacks. That number also counts what a copy of
-its disk has sent since, and refusals: then its totals do not balance, and a person has to send its postings again."""

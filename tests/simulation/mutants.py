@@ -42,6 +42,12 @@ MUTANTS = (
     Mutant("sold-before-stored", "the cashier is told before the posting is on disk", till.sold_before_stored),
     Mutant("other-bytes-when-resent", "a posting is encoded anew when sent again", till.other_bytes_when_sent_again),
     Mutant("new-lineage-new-ids", "a new lineage gives new ids", till.new_ids_with_a_new_lineage),
+    Mutant(
+        "acked-seq-not-compared",
+        "a till looks only at its terminal's chain, which a moved outbox has not made",
+        till.acknowledged_seqs_not_compared,
+    ),
+    Mutant("loss-at-hq-not-noticed", "a till compares no answer with the one before", till.answers_not_compared),
     Mutant("epoch-not-checked", "an older connection may still post", hq.epochs_not_checked),
     Mutant("copies-not-noticed", "neither the till nor HQ sees that an outbox was copied", hq.copies_not_noticed),
     Mutant("rejections-not-recorded", "HQ does not remember what it has refused", hq.rejections_not_recorded),

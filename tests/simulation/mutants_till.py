@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID, uuid5
 
+from pos_client import outbox as outbox_module
 from pos_client.actions import SendPost
 from pos_client.isolation import Isolation
 from pos_client.messages import PostingResult
@@ -95,6 +96,14 @@ def new_ids_with_a_new_lineage() -> AbstractContextManager[Any]:
         return new_lineage
 
     return replaced(Outbox, "new_lineage", make)
+
+
+def acknowledged_seqs_not_compared() -> AbstractContextManager[Any]:
+    return replaced(Outbox, "_was_acknowledged", lambda _: lambda *_: False)
+
+
+def answers_not_compared() -> AbstractContextManager[Any]:
+    return replaced(outbox_module, "_is_repeated", lambda _: lambda *_: True)
 
 
 def identity_is_terminal_and_number() -> AbstractContextManager[Any]:

@@ -29,6 +29,7 @@ SITUATIONS = (
     # disks, clocks, silence
     "clone",
     "outbox moved to another terminal",
+    "outbox moved for good",
     "old image restored",
     "outbox wiped",
     "long silence",
@@ -47,6 +48,8 @@ SITUATIONS = (
     "told internal",
     "new lineage after hello",
     "new lineage after a fork",
+    "a till finds that hq has forgotten",
+    "a till finds that hq has forgotten and has moved",
     "hole seen",
     "bye: balanced",
     "bye: mismatch",

@@ -53,6 +53,7 @@ class Device:
         self.offline = False
         self.running = False
         self.unbalanced = False  # its disk was copied or put back: its totals may differ from HQ's
+        self.moved = False  # its disk began at another terminal
         self.goodbye: ByeResult | None = None
         self.careless = False  # its program does not compare chain heads: HQ has to notice copies
         self._world = world
@@ -311,6 +312,8 @@ class Device:
                 for flag in each.flags:
                     self._world.reached(f"flag {flag}")
             self.sender.on_post(result)
+            if not self.sender.is_connected:
+                self._world.reached("a till finds that hq has forgotten" + (" and has moved" if self.moved else ""))
         else:
             self.sender.on_pong(result)
 

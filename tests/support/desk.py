@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,18 @@ class Desk:
             on_result=self.results.append,
         )
         self.epoch = 0
+        self.restart_hq()
+
+    def restart_hq(self) -> None:
+        """HQ knows nothing, as at first."""
         self.head = CHAIN_START
+        self.positions: dict[UUID, int] = {}
+        self.held: set[tuple[UUID, int]] = set()  # lineage and seq
+
+    def move(self) -> None:
+        """The outbox goes to another terminal, of which HQ has never heard."""
+        self.sender.on_lost()
+        self.head, self.held = CHAIN_START, set()
 
     def clock(self) -> int:
         return self.now
@@ -51,8 +63,11 @@ class Desk:
     def sell(self, *numbers: int) -> None:
         self.outbox.add(*[posting(number) for number in numbers])
 
-    def hello_result(self, limits: Limits = LIMITS, acked_seq: int = 0) -> HelloResult:
+    def hello_result(self, limits: Limits = LIMITS, acked_seq: int | None = None) -> HelloResult:
         self.epoch += 1
+        if acked_seq is None:
+            lineage = self.outbox.lineage
+            acked_seq = next(seq for seq in itertools.count() if (lineage, seq + 1) not in self.held)
         who = ("T1", "till", "S1", self.epoch, self.head, acked_seq)
         return HelloResult("hq", 1, *who, instant(self.now), 30, limits)  # type: ignore[arg-type]
 
@@ -85,16 +100,36 @@ class Desk:
 
     def take(self, items: list[PostItem]) -> None:
         """HQ's chain takes `items`, all new."""
+        lineage = self.outbox.lineage
         for item in items:
+            assert isinstance(item.seq, int)
+            self.held.add((lineage, item.seq))
+            self.positions[item.id] = len(self.positions) + 1
             link = bytes.fromhex(self.head) + item.id.bytes + hashlib.sha256(bytes(item.body)).digest()
             self.head = hashlib.sha256(link).hexdigest()
 
     def answer(self, items: list[PostItem], status: Status = "posted") -> None:
         if status == "posted":
             self.take(items)
-        self.sender.on_post(
-            PostResult([PostingResult(item.id, status, reason="why") for item in items], self.head, 1, [])
-        )
+        self.sender.on_post(PostResult([self._result(item, status) for item in items], self.head, 1, []))
+
+    def answer_truly(self, items: list[PostItem]) -> list[Status]:
+        """`posted` for what is new to HQ, `duplicate` for the rest; what was said."""
+        said: list[Status] = []
+        for item in items:
+            said.append("duplicate" if item.id in self.positions else "posted")
+            if said[-1] == "posted":
+                self.take([item])
+            assert isinstance(item.seq, int)
+            self.held.add((self.outbox.lineage, item.seq))
+        results = [self._result(item, status) for item, status in zip(items, said, strict=True)]
+        self.sender.on_post(PostResult(results, self.head, len(self.positions), []))
+        return said
+
+    def _result(self, item: PostItem, status: Status) -> PostingResult:
+        position = self.positions.get(item.id)
+        recorded_at = None if position is None else instant(NOON + position)
+        return PostingResult(item.id, status, position, recorded_at, reason="why")
 
     def pending(self) -> list[UUID]:
         return [entry.id for entry in self.outbox.next_batch(1_000, 1 << 30)]

@@ -227,50 +227,72 @@ def test_what_was_parked_under_an_old_lineage_gets_a_number_of_the_current_one(o
 # ---------------------------------------------------------------------------------- lineages
 
 
-def test_a_new_lineage_numbers_what_is_pending_from_1_and_keeps_ids_and_bytes(outbox: Outbox) -> None:
+def test_a_new_lineage_numbers_what_goes_out_from_1_and_keeps_ids_and_bytes(outbox: Outbox) -> None:
     fill(outbox, 5)
     outbox.settle([answer(1), answer(3, "conflict")], HEADS[1])
     bodies = [entry.body for entry in outbox.next_batch(9, 1 << 20)]
     old = outbox.lineage
     assert outbox.new_lineage() == outbox.lineage != old
     outbox.add(posting(6))
-    assert pending(outbox) == numbered(2, 4, 5, 6)
-    assert [entry.body for entry in outbox.next_batch(9, 1 << 20)][:3] == bodies
+    assert pending(outbox) == numbered(1, 2, 4, 5, 6)  # and HQ is asked whether it remembers the first
+    assert [entry.body for entry in outbox.next_batch(9, 1 << 20)][1:4] == bodies
     assert outbox.head is None
     totals = outbox.totals()
-    assert (totals.last_seq, totals.count, totals.quantity) == (4, 0, 0)
+    assert (totals.last_seq, totals.count, totals.quantity) == (5, 0, 0)
+
+
+def entry(number: int, position: int, status: Status = "posted") -> PostingResult:
+    """An answer as HQ gives it: with the posting's place in the ledger."""
+    return PostingResult(posting_id(number), status, position, instant(posting(position).occurred_at))
+
+
+def test_a_new_lineage_sends_the_newest_acknowledged_posting_again_before_all_others(outbox: Outbox) -> None:
+    fill(outbox, 5)
+    outbox.settle([entry(1, 7), entry(2, 9), entry(3, 8), answer(4, "rejected")], HEADS[1])
+    outbox.new_lineage()
+    assert pending(outbox) == numbered(2, 5)
+    assert not outbox.settle([entry(2, 9, "duplicate")], HEADS[1])
+    assert pending(outbox) == [(2, posting_id(5))]
+    assert outbox.totals().count == 1
 
 
 @pytest.mark.parametrize(
-    ("resend_after", "expected"),
-    [(None, [5, 6]), (6, [5, 6]), (3, [4, 5, 6]), (0, [1, 2, 3, 4, 5, 6])],
-    ids=["not asked", "HQ knows all", "HQ lost one", "HQ knows nothing"],
+    "otherwise",
+    [entry(2, 9), entry(2, 1, "duplicate"), answer(2, "conflict"), answer(2, "rejected")],
+    ids=["new to HQ", "elsewhere", "taken by another", "refused"],
 )
-def test_an_hq_that_lost_acknowledged_postings_gets_them_again(
-    outbox: Outbox, resend_after: int | None, expected: list[int]
+def test_an_hq_that_answers_otherwise_than_before_gets_all_that_is_kept_in_a_new_lineage(
+    outbox: Outbox, otherwise: PostingResult
 ) -> None:
-    fill(outbox, 6)
-    outbox.settle([answer(number) for number in range(1, 5)], HEADS[1])
-    outbox.new_lineage(resend_after=resend_after)
-    assert pending(outbox) == numbered(*expected)
+    fill(outbox, 4)
+    outbox.settle([entry(1, 8), entry(2, 9)], HEADS[1])
+    lineage = outbox.new_lineage()
+    outbox.settle([entry(3, 1)], HEADS[1])
+    assert outbox.settle([otherwise], HEADS[2])
+    assert outbox.lineage != lineage
+    assert outbox.head == HEADS[2]
+    again = [1, 2, 3, 4] if otherwise.status in ("posted", "duplicate") else [1, 3, 4]
+    assert sorted(key for _, key in pending(outbox)) == [posting_id(number) for number in again]
+    assert not outbox.settle([entry(number, number) for number in again], HEADS[2])
 
 
-def test_an_hq_that_never_heard_of_a_lineage_gets_older_lineages_again_too(outbox: Outbox) -> None:
-    fill(outbox, 2)
-    outbox.settle([answer(1)], HEADS[1])
+def test_of_two_lineages_begun_in_a_row_each_asks_for_the_newest_posting(outbox: Outbox) -> None:
+    """What was acknowledged between the two is newer than what the first one asked for."""
+    fill(outbox, 3)
+    outbox.settle([entry(1, 4)], HEADS[1])
     outbox.new_lineage()
-    outbox.settle([answer(2)], HEADS[2])
-    outbox.new_lineage(resend_after=0)
-    assert pending(outbox) == numbered(1, 2)
-
-
-def test_an_hq_that_has_nothing_of_a_fresh_lineage_gets_older_lineages_again_too(outbox: Outbox) -> None:
-    """The till's disk was restored, which began a lineage, and then HQ's was, which lost what came before it."""
-    fill(outbox, 2)
-    outbox.settle([answer(1), answer(2)], HEADS[1])
+    outbox.settle([entry(2, 5)], HEADS[1])
     outbox.new_lineage()
-    outbox.new_lineage(resend_after=0)
-    assert pending(outbox) == numbered(1, 2)
+    assert pending(outbox) == numbered(2, 1, 3)
+    assert outbox.settle([entry(2, 5)], HEADS[2])
+
+
+def test_what_is_parked_before_hq_has_answered_is_no_word_of_hq(outbox: Outbox) -> None:
+    fill(outbox, 2)
+    outbox.settle([entry(1, 4), entry(2, 5)], HEADS[1])
+    lineage = outbox.new_lineage()
+    outbox.park(posting_id(2), "too_large", "the limit was lowered")
+    assert outbox.lineage == lineage
 
 
 def chained(head: str, *postings: NewPosting) -> str:
@@ -289,11 +311,32 @@ def test_a_chain_head_is_recognised_where_the_unanswered_frame_explains_it(
 ) -> None:
     postings = fill(outbox, 5)
     outbox.adopt_head(CHAIN_START)
-    assert outbox.recognises(chained(CHAIN_START, *postings[first:last]), 3) is recognised
+    assert outbox.recognises(chained(CHAIN_START, *postings[first:last]), 0, 3) is recognised
 
 
 def test_before_the_first_word_of_a_lineage_any_chain_head_is_believed(outbox: Outbox) -> None:
     assert outbox.head is None
-    assert outbox.recognises(HEADS[2], 500)
+    assert outbox.recognises(HEADS[2], 0, 500)
     outbox.adopt_head(HEADS[2])
     assert outbox.head == HEADS[2]
+
+
+@pytest.mark.parametrize(
+    ("acked_seq", "recognised"), [(0, False), (1, True), (2, False), (3, True), (4, True)], ids=lambda value: str(value)
+)
+def test_an_hq_that_lacks_what_it_acknowledged_of_a_lineage_is_not_recognised(
+    outbox: Outbox, acked_seq: int, recognised: bool
+) -> None:
+    """Of 4 postings HQ has acknowledged the first and the third."""
+    fill(outbox, 4)
+    outbox.settle([answer(1), answer(3), answer(4, "rejected")], HEADS[1])
+    assert outbox.recognises(HEADS[1], acked_seq, 500) is recognised
+
+
+def test_what_was_pruned_was_acknowledged(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "till.db", keep_done=1)
+    fill(outbox, 3)
+    outbox.settle([answer(number) for number in (1, 2, 3)], HEADS[1])
+    assert tuple(outbox.counts())[:3] == (0, 0, 1)
+    assert [outbox.recognises(HEADS[1], acked_seq, 500) for acked_seq in (0, 1, 2, 3)] == [False, False, False, True]
+    outbox.close()

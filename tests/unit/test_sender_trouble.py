@@ -12,9 +12,6 @@ import pytest
 
 from pos_client.actions import Connect, Identity, Idle, Pace, SendHello
 from pos_client.errors import ErrorCode, OutboxError, RequestError
-from pos_client.messages import (
-    CHAIN_START,
-)
 from pos_client.sender import Sender
 from tests.support.desk import SECOND, Desk, ids, sent
 from tests.support.outboxes import NOON, posting_id
@@ -84,35 +81,89 @@ def test_a_chain_that_nobody_here_made_means_a_copy_and_a_new_lineage(desk: Desk
     assert isinstance(desk.next(), SendHello)
     desk.sender.on_hello(desk.hello_result(acked_seq=9))
     assert desk.outbox.lineage != lineage
-    assert [(item.seq, item.id) for item in desk.post()] == [(1, posting_id(2))]
+    assert [(item.seq, item.id) for item in desk.post()] == [(1, posting_id(1)), (2, posting_id(2))]
 
 
-def test_an_hq_that_was_restored_gets_again_what_it_lost(desk: Desk) -> None:
+def test_an_hq_that_was_restored_gets_again_whatever_is_kept(desk: Desk) -> None:
     desk.sell(1, 2, 3)
     desk.connect()
-    desk.answer(desk.post())
+    desk.answer_truly(desk.post())
     desk.sender.on_lost()
-    desk.head = CHAIN_START
-    assert isinstance(desk.later(), Connect)
-    desk.sender.on_connected()
-    assert isinstance(desk.next(), SendHello)
-    desk.sender.on_hello(desk.hello_result(acked_seq=1))
-    assert sent(desk.post()) == ids(2, 3)
+    desk.restart_hq()
+    witness = desk.post()
+    assert sent(witness) == ids(3)  # the last that HQ had acknowledged
+    assert desk.answer_truly(witness) == ["posted"]
+    assert sent(desk.post()) == ids(1, 2, 3)
+
+
+def test_an_hq_that_was_not_restored_gets_only_its_last_posting_again(desk: Desk) -> None:
+    """The till's own disk was put back, or copied: one question tells that HQ has lost nothing."""
+    desk.sell(1, 2, 3)
+    desk.connect()
+    desk.answer_truly(desk.post())
+    desk.sender.on_lost()
+    desk.sell(4)
+    desk.head = "ab" * 32
+    again = desk.post()
+    assert [(item.seq, item.id) for item in again] == [(1, posting_id(3)), (2, posting_id(4))]
+    assert desk.answer_truly(again) == ["duplicate", "posted"]
+    assert desk.pending() == []
+    assert desk.sender.is_connected
 
 
 def test_an_hq_that_is_restored_while_a_lineage_begins_gets_again_what_it_lost(desk: Desk) -> None:
     """First the till's disk is put back, then HQ's, before the till has said hello under its new lineage."""
-    desk.sell(1)
+    desk.sell(1, 2)
     desk.connect()
-    desk.answer(desk.post())
+    desk.answer_truly(desk.post())
     desk.sender.on_lost()
-    for head, acked_seq in (("ab" * 32, 2), (CHAIN_START, 0)):
-        desk.head = head
-        assert isinstance(desk.later(), Connect)
-        desk.sender.on_connected()
-        assert isinstance(desk.next(), SendHello)
-        desk.sender.on_hello(desk.hello_result(acked_seq=acked_seq))
-    assert sent(desk.post()) == ids(1)
+    desk.head = "ab" * 32
+    assert sent(desk.post()) == ids(2)
+    desk.sender.on_lost()
+    desk.restart_hq()
+    assert desk.answer_truly(desk.post()) == ["posted"]
+    assert sent(desk.post()) == ids(1, 2)
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before HQ has answered", "after HQ has answered"])
+def test_an_hq_restored_to_before_an_outbox_was_moved_gets_again_what_it_lost(desk: Desk, answered: bool) -> None:
+    """The new terminal's chain is empty before and after: it tells nothing."""
+    desk.sell(1, 2)
+    desk.connect()
+    desk.answer_truly(desk.post())
+    desk.move()
+    moved = desk.post()
+    assert sent(moved) == ids(2)
+    if answered:
+        assert desk.answer_truly(moved) == ["duplicate"]
+    desk.sender.on_lost()
+    desk.restart_hq()
+    assert desk.answer_truly(desk.post()) == ["posted"]
+    assert sent(desk.post()) == ids(1, 2)
+
+
+def test_an_outbox_that_is_moved_twice_is_known_to_be_elsewhere_though_both_chains_are_empty(desk: Desk) -> None:
+    desk.sell(1, 2)
+    desk.connect()
+    desk.answer_truly(desk.post())
+    desk.move()
+    assert desk.answer_truly(desk.post()) == ["duplicate"]
+    lineage = desk.outbox.lineage
+    desk.move()
+    assert desk.answer_truly(desk.post()) == ["duplicate"]
+    assert desk.outbox.lineage != lineage
+
+
+def test_an_hq_that_gives_a_posting_another_place_was_restored(desk: Desk) -> None:
+    """A copy of this outbox has sent the posting to the restored HQ again: to HQ it is no news, and yet it was lost."""
+    desk.sell(1, 2)
+    desk.connect()
+    desk.answer_truly(desk.post())
+    desk.sender.on_lost()
+    desk.restart_hq()
+    desk.positions[posting_id(2)] = 1
+    assert desk.answer_truly(desk.post()) == ["duplicate"]
+    assert desk.answer_truly(desk.post()) == ["posted", "duplicate"]
 
 
 # ---------------------------------------------------------------------------------- poison

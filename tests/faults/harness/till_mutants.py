@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
+from pos_client import outbox
 from pos_client.actions import SendPost
 from pos_client.connection import Connection
 from pos_client.driver import Driver
@@ -52,7 +53,7 @@ def keep_lineage(_: Any) -> None:
     """A copied outbox goes on under the sequence of the original."""
     put(Outbox, recognises=lambda *_: True)
 
-    def begin_lineage(self: Sender, reason: str, _resend_after: int | None = None) -> None:
+    def begin_lineage(self: Sender, reason: str, _head: str | None = None) -> None:
         self._disconnect()
         self._back_off(reason)
 
@@ -72,8 +73,7 @@ def no_flush(_: Any) -> None:
 def never_again(_: Any) -> None:
     """What HQ once acknowledged is never sent again, whatever HQ remembers."""
     put(Outbox, recognises=lambda *_: True)
-    new_lineage = Outbox.new_lineage
-    put(Outbox, new_lineage=lambda self, **_: new_lineage(self))
+    put(outbox, _is_repeated=lambda *_: True)
 
 
 _ids: dict[int, itertools.count[int]] = {}
