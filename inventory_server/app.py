@@ -13,10 +13,11 @@ import msgspec
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
 from inventory_server.listener import Address
-from inventory_server.peer import Peer, Reply
+from inventory_server.peer import Answer, Peer, Reply
 from inventory_server.resources import schema_path
-from inventory_server.session import Session, drive
-from inventory_server.work import Store
+from inventory_server.session import Done, Session, advance, drive
+from inventory_server.work import Post, Store, Work
+from pos_client.wire import is_batch
 
 LIVE_FRAME_BYTES_MAX = 8_192
 """A longer frame is a backlog's, or a very long basket: it may wait its turn."""
@@ -103,18 +104,35 @@ class Application:
 
 
 class _Conversation:
-    """One session on its connection's thread; the store carries out its work at once."""
+    """One session on its connection's thread. What the store commits is answered by the thread that committed it."""
 
     def __init__(self, session: Session, store: Store, backlog: threading.BoundedSemaphore) -> None:
         self._session = session
         self._store = store
         self._backlog = backlog
+        self._is_backlog = False
 
-    def handle(self, frame: bytes) -> Reply | None:
+    def handle(self, frame: bytes, answer: Answer) -> None:
         if len(frame) > LIVE_FRAME_BYTES_MAX:
-            with self._backlog:
-                return drive(self._session.handle(frame), self._store.perform)
-        return drive(self._session.handle(frame), self._store.perform)
+            self._is_backlog = self._backlog.acquire()
+        steps = self._session.handle(frame)
+
+        def finish(work: Work | Done[Reply | None]) -> None:
+            reply = drive(steps, self._store.perform, work)
+            self._make_way()
+            answer(reply)
+
+        work = advance(steps)
+        if isinstance(work, Post) and not is_batch(frame):
+            self._store.post(work, lambda outcome, error: finish(advance(steps, outcome, error)))
+        else:
+            finish(work)
+
+    def _make_way(self) -> None:
+        if self._is_backlog:
+            self._is_backlog = False
+            self._backlog.release()
 
     def close(self) -> None:
-        """Nothing is held between frames."""
+        """A frame that failed gives its place among the backlogs back."""
+        self._make_way()

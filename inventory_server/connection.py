@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
 from inventory_server.config import Settings
-from inventory_server.peer import Peer, Reply
+from inventory_server.peer import Answer, Peer, Reply
 from pos_client.errors import RequestError
 from pos_client.wire import LineFramer, encode_error
 
@@ -25,10 +26,10 @@ KEEPALIVE_PROBES = 4
 
 
 class Handler(Protocol):
-    """Whoever answers the frames of one connection, on that connection's thread."""
+    """Whoever answers the frames of one connection: one at a time, each given on that connection's thread."""
 
-    def handle(self, frame: bytes) -> Reply | None:
-        """The reply to `frame`, None where there is none."""
+    def handle(self, frame: bytes, answer: Answer) -> None:
+        """Call `answer` once with the reply to `frame`: at once, or later from another thread."""
 
     def close(self) -> None:
         """The connection is over."""
@@ -36,6 +37,8 @@ class Handler(Protocol):
 
 class Connection:
     """An accepted socket. All methods belong to the connection's thread, but for `stop_reading` and `cut`.
+
+    Another thread that has an answer sends it: to wake the connection's own for that costs more than sending does.
 
     Deadlines are the kernel's (SO_RCVTIMEO, SO_SNDTIMEO): they cost nothing while all goes well, where a time-out
     of Python's would add a poll to every read and write.
@@ -46,16 +49,24 @@ class Connection:
         self._socket = sock
         self._settings = settings
         self._frame_deadline: float | None = None
+        self._parting = False
+        self._thread_id = 0
+        # Held while a frame is being answered.
+        self._answering = threading.Lock()
 
     def serve(self, handler: Handler) -> None:
         """Answer frames until either side ends the connection or a deadline passes."""
         with self._expecting_loss():
             self._configure()
             try:
-                if self._converse(handler):
+                self._converse(handler)
+                with self._answering:
+                    parting = self._parting
+                if parting:
                     self._linger()
             except RequestError as error:
-                self._part(encode_error(None, error))
+                with self._answering:
+                    self._part(encode_error(None, error))
 
     def turn_away(self, line: bytes) -> None:
         """Say `line` and end the connection."""
@@ -77,23 +88,74 @@ class Connection:
         """Let go of the socket."""
         self._socket.close()
 
-    def _converse(self, handler: Handler) -> bool:
-        """Answer frame after frame; True where the handler wants to part, False where the peer did."""
+    def _converse(self, handler: Handler) -> None:
+        """Have frame after frame answered, until the peer or the handler wants to part."""
         framer = LineFramer(self._settings.max_frame_bytes)
         receive, size = self._socket.recv, READ_BYTES
         while data := receive(size):
             size = BULK_READ_BYTES if len(data) == size else READ_BYTES
             for frame in framer.feed(data):
-                reply = handler.handle(frame)
-                if reply is not None:
-                    self._send(reply.data)
-                    if reply.close:
-                        return True
+                if not self._take_turn():
+                    return
+                handler.handle(frame, self._answer)
+                if self._parting:
+                    return
                 if self._frame_deadline is not None:
                     self._end_frame()
             if framer.pending_bytes:
                 self._await_rest_of_frame()
-        return False
+
+    def _take_turn(self) -> bool:
+        """Wait until the frame before is answered; False where that answer has ended the conversation."""
+        self._answering.acquire()
+        if self._parting:
+            self._answering.release()
+        return not self._parting
+
+    def _answer(self, reply: Reply | None) -> None:
+        if reply is not None:
+            self._parting = reply.close
+            if threading.get_ident() == self._thread_id:
+                self._send(reply.data)
+            elif rest := self._send_from_elsewhere(reply):
+                self._send_later(rest)
+                return
+        self._answering.release()
+
+    def _send_from_elsewhere(self, reply: Reply) -> memoryview | None:
+        """Send without waiting, and return what a slow reader has no room for."""
+        if reply.close:
+            self.cut()
+            return None
+        try:
+            sent = self._socket.send(reply.data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:  # the thread that reads here will find out, too
+            log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
+            return None
+        return memoryview(reply.data)[sent:]
+
+    def _send_later(self, rest: memoryview) -> None:
+        """Wait for a slow reader on a thread of its own: there is at most one for each connection."""
+        try:
+            threading.Thread(
+                target=self._send_rest, args=(rest,), name=f"answer {self.peer.address}", daemon=True
+            ).start()
+        except RuntimeError as error:
+            log.error("event=no_thread peer=%s error=%s", self.peer.address, error)
+            self.cut()
+            self._answering.release()
+
+    def _send_rest(self, rest: memoryview) -> None:
+        with self._expecting_loss():
+            try:
+                self._send(rest)
+            except OSError:
+                self.cut()
+                raise
+            finally:
+                self._answering.release()
 
     def _await_rest_of_frame(self) -> None:
         now = time.monotonic()
@@ -105,7 +167,7 @@ class Connection:
         self._frame_deadline = None
         self._set_timeout(socket.SO_RCVTIMEO, self._settings.idle_seconds)
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes | memoryview) -> None:
         sent = self._socket.send(data) if data else 0
         if sent == len(data):
             return
@@ -129,6 +191,7 @@ class Connection:
             self._set_timeout(socket.SO_RCVTIMEO, deadline - time.monotonic())
 
     def _configure(self) -> None:
+        self._thread_id = threading.get_ident()
         settings, sock = self._settings, self._socket
         self._set_timeout(socket.SO_RCVTIMEO, settings.idle_seconds)
         self._set_timeout(socket.SO_SNDTIMEO, settings.send_seconds)

@@ -16,9 +16,9 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from inventory_server import peer
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
-from inventory_server.peer import Peer, Reply
 from inventory_server.store import Connection, Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.catalog import Product, import_products
 from inventory_server.store.ledger import Clock
@@ -104,7 +104,7 @@ class ControlServer:
         with self._folder:
             return self._server.stop(deadline_seconds)
 
-    def _handler(self, _peer: Peer) -> _Handler:
+    def _handler(self, _peer: peer.Peer) -> _Handler:
         return _Handler(self)
 
     def carry_out(self, command: Command) -> Answer:
@@ -116,12 +116,12 @@ class _Handler:
     def __init__(self, server: ControlServer) -> None:
         self._server = server
 
-    def handle(self, frame: bytes) -> Reply | None:
+    def handle(self, frame: bytes, answer: peer.Answer) -> None:
         try:
-            answer = self._server.carry_out(_decoder.decode(frame))
+            answered = self._server.carry_out(_decoder.decode(frame))
         except msgspec.DecodeError as error:
-            answer = Answer(error=f"The server does not understand this command: {error}")
-        return Reply(msgspec.json.encode(answer) + b"\n", close=False)
+            answered = Answer(error=f"The server does not understand this command: {error}")
+        answer(peer.Reply(msgspec.json.encode(answered) + b"\n", close=False))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 
@@ -19,3 +20,7 @@ class Reply:
 
     data: bytes
     close: bool
+
+
+Answer = Callable[[Reply | None], None]
+"""Takes the reply to one frame, None where there is none. Called once, by whichever thread has it."""

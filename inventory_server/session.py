@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, UnsetType
 
@@ -29,20 +30,31 @@ Steps = Generator[Work, Outcome, T]
 """A computation that asks for `Work` on its way to a `T`."""
 
 
-def drive(steps: Steps[T], perform: Callable[[Work], Outcome]) -> T:
-    """Run `steps` to their end, each work carried out by `perform` on the spot."""
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """The end of `Steps`."""
+
+    result: T
+
+
+def advance(steps: Steps[T], outcome: Outcome = None, error: Exception | None = None) -> Work | Done[T]:
+    """Begin `steps`, or go on with what became of their last work; return the next work, or that they are done."""
     try:
-        work = next(steps)
-        while True:
-            try:
-                outcome = perform(work)
-            except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
-                work = steps.throw(error)
-            else:
-                work = steps.send(outcome)
+        return steps.send(outcome) if error is None else steps.throw(error)
     except StopIteration as end:
-        result: T = end.value
-        return result
+        return Done(end.value)
+
+
+def drive(steps: Steps[T], perform: Callable[[Work], Outcome], work: Work | Done[T]) -> T:
+    """Run `steps`, which have come to `work`, to their end, each work carried out by `perform` on the spot."""
+    while not isinstance(work, Done):
+        try:
+            outcome = perform(work)
+        except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
+            work = advance(steps, None, error)
+        else:
+            work = advance(steps, outcome)
+    return work.result
 
 
 class Session:

@@ -7,6 +7,7 @@ Every outcome may instead be a `RequestError`, which the driver throws into the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -157,11 +158,18 @@ class OutcomeUnknown(TillwireError):
     """
 
 
+Then = Callable[[Outcome, Exception | None], None]
+"""What is to happen with an outcome, or with the error in its place."""
+
+
 class Store(Protocol):
     """Whoever carries out the work of sessions, called by many threads at once."""
 
     def perform(self, work: Work) -> Outcome:
         """Carry out `work` and wait for its outcome; RequestError where the protocol has an error for it."""
+
+    def post(self, work: Post, then: Then) -> None:
+        """Carry out `work` and do not wait: call `then` once, on the thread that has committed or refused it."""
 
     def close(self) -> None:
         """Finish what is held and let go of the database."""

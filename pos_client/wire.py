@@ -117,12 +117,17 @@ def encode_body(body: Body) -> bytes:
     return _encoder.encode(body)
 
 
+def is_batch(frame: bytes) -> bool:
+    """True where `frame` can only be a JSON-RPC batch."""
+    return frame.lstrip().startswith(b"[")
+
+
 def decode_frame(frame: bytes) -> Request | list[bytes]:
     """One frame as a request, or as the raw members of a batch; RequestError where it is neither."""
     try:
         if not frame.isascii():
             frame.decode()
-        if frame.lstrip()[:1] == b"[":
+        if is_batch(frame):
             return [bytes(member) for member in _batch_decoder.decode(frame)]
         return _request_decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

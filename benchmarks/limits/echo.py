@@ -7,7 +7,7 @@ import sys
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
-from inventory_server.peer import Peer, Reply
+from inventory_server.peer import Answer, Peer, Reply
 
 
 class Echo:
@@ -16,9 +16,9 @@ class Echo:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
 
-    def handle(self, frame: bytes) -> Reply:
+    def handle(self, frame: bytes, answer: Answer) -> None:
         """The same frame again."""
-        return Reply(frame + b"\n", close=False)
+        answer(Reply(frame + b"\n", close=False))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -15,7 +15,8 @@ from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.opening import database_of, sqlite_path
 from inventory_server.store.readers import Readers
 from inventory_server.store.writer import Writer
-from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
+from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Stock, Then, Work
+from pos_client.errors import RequestError
 
 __all__ = [
     "Connection",
@@ -72,6 +73,13 @@ class Store:
             if isinstance(work, History):
                 return history.history(connection, self._settings, work)
             return history.find_posting(connection, work)
+
+    def post(self, work: Post, then: Then) -> None:
+        """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""
+        try:
+            self._writer.submit(work, then)
+        except (RequestError, OutcomeUnknown) as error:
+            then(None, error)
 
     def administer(self, job: Callable[[Connection], Any]) -> Any:
         """Run `job` in a writing transaction of its own, between two commits of postings."""

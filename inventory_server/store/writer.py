@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import Settings
 from inventory_server.store.database import Commits, Verdict
 from inventory_server.store.ledger import Ledger
-from inventory_server.work import Outcome, OutcomeUnknown, Post, Write
+from inventory_server.work import Outcome, OutcomeUnknown, Post, Then, Write
 from pos_client.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger(__name__)
@@ -29,10 +29,11 @@ STORAGE_RETRY_MS = 5_000
 class Ticket:
     """One waiter's place in the queue: its work, and later its outcome or error."""
 
-    __slots__ = ("_done", "error", "outcome", "settled", "weight", "work")
+    __slots__ = ("_done", "_then", "error", "outcome", "settled", "weight", "work")
 
-    def __init__(self, work: Write | Job) -> None:
+    def __init__(self, work: Write | Job, then: Then | None = None) -> None:
         self.work = work
+        self._then = then
         self.weight = len(work.items) if isinstance(work, Post) else 1
         self.outcome: Any = None
         self.error: Exception | None = None
@@ -41,9 +42,12 @@ class Ticket:
         self._done.acquire()
 
     def settle(self, outcome: Any, error: Exception | None = None) -> None:
-        """Wake the waiter with an outcome or an error."""
+        """Tell the waiter an outcome or an error: call its `then`, or wake it."""
         self.outcome, self.error, self.settled = outcome, error, True
-        self._done.release()
+        if self._then is None:
+            self._done.release()
+        else:
+            self._then(outcome, error)
 
     def wait(self) -> Any:
         """Wait for the outcome; raise the error where there is one."""
@@ -90,9 +94,9 @@ class Writer:
         """
         return self.submit(work).wait()
 
-    def submit(self, work: Write | Job) -> Ticket:
-        """Have `work` committed like `perform` does, without waiting for it."""
-        ticket = Ticket(work)
+    def submit(self, work: Write | Job, then: Then | None = None) -> Ticket:
+        """Have `work` committed like `perform` does, without waiting for it; `then` must not wait for anything."""
+        ticket = Ticket(work, then)
         with self._lock:
             if self._failure is not None:
                 raise OutcomeUnknown("The store has failed; the server is going down.") from self._failure

@@ -9,8 +9,8 @@ from typing import Any
 from inventory_server.config import Settings
 from inventory_server.listener import Address
 from inventory_server.peer import Peer, Reply
-from inventory_server.session import Session, drive
-from inventory_server.work import Bye, Hello, Item, Outcome, Ping, Post, Speaker, Stock, Store, Welcome, Work
+from inventory_server.session import Session, advance, drive
+from inventory_server.work import Bye, Hello, Item, Outcome, Ping, Post, Speaker, Stock, Store, Then, Welcome, Work
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant
 from pos_client.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
@@ -42,6 +42,14 @@ class MemoryStore:
         with self._lock:
             self.works.append(work)
             return self._perform(work)
+
+    def post(self, work: Post, then: Then) -> None:
+        try:
+            outcome = self.perform(work)
+        except Exception as error:  # noqa: BLE001 (whatever `before` raises)
+            then(None, error)
+        else:
+            then(outcome, None)
 
     def close(self) -> None:
         self.closed = True
@@ -90,7 +98,8 @@ class Talker:
         )
 
     def frame(self, frame: bytes) -> Reply | None:
-        return drive(self.session.handle(frame), self.store.perform)
+        steps = self.session.handle(frame)
+        return drive(steps, self.store.perform, advance(steps))
 
     def line(self, line: bytes | str) -> Any:
         """The parsed reply to a line; None where there is none."""

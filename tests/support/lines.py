@@ -11,7 +11,7 @@ from inventory_server.config import Settings
 from inventory_server.connection import Handler
 from inventory_server.jsonserver import JsonServer
 from inventory_server.listener import Address
-from inventory_server.peer import Peer, Reply
+from inventory_server.peer import Answer, Peer, Reply
 from tests.support.edge import LOOPBACK, LineClient
 
 ANYWHERE: Address = ("127.0.0.1", 0)
@@ -26,7 +26,10 @@ class Echo:
         self.peer = peer
         self.closed = threading.Event()
 
-    def handle(self, frame: bytes) -> Reply | None:
+    def handle(self, frame: bytes, answer: Answer) -> None:
+        answer(self.reply(frame))
+
+    def reply(self, frame: bytes) -> Reply | None:
         if frame == b"silence":
             return None
         if frame == b"fail":
@@ -47,11 +50,11 @@ class Gate(Echo):
     entered = threading.Event()
     opened = threading.Event()
 
-    def handle(self, frame: bytes) -> Reply | None:
+    def reply(self, frame: bytes) -> Reply | None:
         if frame == b"wait":
             self.entered.set()
             assert self.opened.wait(60)
-        return super().handle(frame)
+        return super().reply(frame)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from inventory_server import store
 from inventory_server.commands.main import inventory_server
 from inventory_server.store import bulk, sqlite, writer
 from inventory_server.store.writer import Writer
-from inventory_server.work import Post
+from inventory_server.work import Outcome, Post, Then
 from tests.faults.harness import control, shim
 from tests.faults.harness.patching import put
 from tests.faults.harness.server_mutants import MUTANTS
@@ -65,7 +65,7 @@ class Switches:
 
         put(bulk, run=execute_)
         event.listen(Engine, "commit", self._before_commit)
-        transact, perform = Writer._transact, store.Store.perform
+        transact, post = Writer._transact, store.Store.post
 
         def transact_(writing: Writer, job: Callable[..., Any]) -> Any:
             self._inserted = False
@@ -74,14 +74,16 @@ class Switches:
                 self._reached("after_commit")
             return outcome
 
-        def perform_(opened: store.Store, work: Any) -> Any:
-            outcome = perform(opened, work)
-            if isinstance(work, Post):
-                self._reached("before_answer")
-            return outcome
+        def post_(opened: store.Store, work: Post, then: Then) -> None:
+            def then_(outcome: Outcome, error: Exception | None) -> None:
+                if error is None:
+                    self._reached("before_answer")
+                then(outcome, error)
+
+            post(opened, work, then_)
 
         put(Writer, _transact=transact_)
-        put(store.Store, perform=perform_)
+        put(store.Store, post=post_)
 
     def _before_commit(self, _connection: Any) -> None:
         if self._inserted:

@@ -1,0 +1,164 @@
+"""Answers that another thread has: in order, one at a time, and nobody who answers ever waits for a reader."""
+
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from inventory_server.connection import Connection
+from inventory_server.peer import Answer, Peer
+from tests.support.edge import LOOPBACK
+from tests.support.lines import SETTINGS, Echo, Start, connect, start, wait_until
+
+__all__ = ["start"]
+
+
+class Elsewhere(Echo):
+    """Answers from the one thread of `answerer`; `wait` only once it is let, `sync` on the connection's own thread."""
+
+    answerer: ThreadPoolExecutor
+    answered: list[Future[None]]
+    opened: threading.Event
+
+    def handle(self, frame: bytes, answer: Answer) -> None:
+        if frame == b"sync":
+            answer(self.reply(frame))
+        else:
+            self.answered.append(self.answerer.submit(self._answer, frame, answer))
+
+    def _answer(self, frame: bytes, answer: Answer) -> None:
+        assert frame != b"wait" or self.opened.wait(60)
+        answer(self.reply(frame))
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[type[Elsewhere]]:
+    Elsewhere.answered, Elsewhere.opened = [], threading.Event()
+    with ThreadPoolExecutor(1) as Elsewhere.answerer:
+        yield Elsewhere
+        Elsewhere.opened.set()
+    assert [answered.exception() for answered in Elsewhere.answered] == [None] * len(Elsewhere.answered)
+
+
+def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[Elsewhere]) -> None:
+    with connect(start(factory=elsewhere)) as client:
+        client.send(b"one\nsync\nsilence\ntwo\nsync\n")
+        assert [client.read_line() for _ in range(4)] == [b"one", b"sync", b"two", b"sync"]
+
+
+def test_no_frame_is_handled_before_the_one_before_it_is_answered(start: Start, elsewhere: type[Elsewhere]) -> None:
+    with connect(start(factory=elsewhere)) as client:
+        client.send(b"wait\nnext\n")
+        wait_until(lambda: len(elsewhere.answered) == 1)
+        time.sleep(0.1)
+        assert len(elsewhere.answered) == 1
+        elsewhere.opened.set()
+        assert [client.read_line(), client.read_line()] == [b"wait", b"next"]
+
+
+def test_who_stops_sending_or_sends_too_much_is_answered_first(start: Start, elsewhere: type[Elsewhere]) -> None:
+    server = start(factory=elsewhere, settings=replace(SETTINGS, max_frame_bytes=1_000))
+    with connect(server) as leaving, connect(server) as endless:
+        leaving.send(b"wait\n")
+        leaving.socket.shutdown(socket.SHUT_WR)
+        endless.send(b"wait\n" + b"x" * 2_000)
+        elsewhere.opened.set()
+        assert [leaving.read_line(), leaving.read_line()] == [b"wait", b""]
+        assert endless.read_line() == b"wait"
+        assert b"too_large" in endless.read_line()
+
+
+def test_who_answers_does_not_wait_for_a_slow_reader(start: Start, elsewhere: type[Elsewhere]) -> None:
+    server = start(factory=elsewhere)
+    with connect(server) as slow, connect(server) as quick:
+        slow.send(b"flood\nnext\n")
+        quick.send(b"word\n")
+        assert quick.read_line() == b"word"
+        assert len(slow.read_line()) == 64 << 20
+        assert slow.read_line() == b"next"
+
+
+def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) -> None:
+    server = start(factory=elsewhere, settings=replace(SETTINGS, send_seconds=1))
+    with connect(server) as deaf:
+        deaf.send(b"flood\n")
+        wait_until(lambda: server.connections == 1)
+        wait_until(lambda: server.connections == 0)
+
+
+def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere]) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(30)
+    connection = Connection(ours, LOOPBACK, SETTINGS)
+    serving = threading.Thread(target=connection.serve, args=(elsewhere(LOOPBACK),))
+    serving.start()
+    theirs.sendall(b"wait\n")
+    wait_until(lambda: len(elsewhere.answered) == 1)
+    filled = fill(ours)
+    elsewhere.opened.set()
+    received = b""
+    while not received.endswith(b"wait\n"):
+        received += theirs.recv(1 << 20)
+    assert len(received) == filled + len(b"wait\n")
+    theirs.close()
+    serving.join(30)
+    assert not serving.is_alive()
+    connection.close()
+
+
+def fill(sock: socket.socket) -> int:
+    """Send until nothing more fits; return how many bytes did."""
+    sent = 0
+    try:
+        while True:
+            sent += sock.send(b"x" * 65_536, socket.MSG_DONTWAIT)
+    except BlockingIOError:
+        return sent
+
+
+def test_a_peer_that_is_gone_before_its_answer_harms_nobody(
+    start: Start, elsewhere: type[Elsewhere], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.connection")
+    server = start(factory=elsewhere)
+    client = connect(server)
+    client.send(b"wait\n")
+    wait_until(lambda: len(elsewhere.answered) == 1)
+    [connection] = getattr(server, "_served")  # noqa: B009
+    connection.cut()
+    elsewhere.opened.set()
+    wait_until(lambda: server.connections == 0)
+    assert "event=peer_gone" in caplog.text
+    client.close()
+
+
+def test_an_answer_that_ends_the_connection_ends_it_at_once(start: Start, elsewhere: type[Elsewhere]) -> None:
+    server = start(factory=elsewhere)
+    with connect(server) as client:
+        client.send(b"close\nunheard\n")
+        assert client.read_line() == b""
+        wait_until(lambda: server.connections == 0)
+    assert len(elsewhere.answered) == 1
+
+
+def test_without_threads_a_slow_reader_is_dropped(
+    start: Start, elsewhere: type[Elsewhere], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = start(factory=elsewhere)
+    with connect(server) as client:
+        client.send(b"wait\n")
+        wait_until(lambda: len(elsewhere.answered) == 1)
+        monkeypatch.setattr(Elsewhere, "reply", lambda *_: Echo.reply(Echo(Peer("x", loopback=True)), b"flood"))
+        monkeypatch.setattr(threading.Thread, "start", _no_thread)
+        elsewhere.opened.set()
+        wait_until(lambda: server.connections == 0)
+    assert "event=no_thread" in caplog.text
+
+
+def _no_thread(_: threading.Thread) -> None:
+    raise RuntimeError("can't start new thread")
