@@ -88,7 +88,7 @@ class _Bench:
         steps = [session.handle(frame) for session, frame in zip(self._sessions, frames, strict=True)]
         works = self._timed("read the frame", lambda: [next(step) for step in steps])
         began = time.perf_counter()
-        outcomes = self._store.administer(lambda connection: self._carry_out(connection, works))
+        outcomes = self._store._writer._transact(lambda connection: self._carry_out(connection, works))
         self.wall_seconds += time.perf_counter() - began
         self._timed("answer", lambda: deque(map(_finish, steps, outcomes), maxlen=0))
 

@@ -33,13 +33,20 @@ from pos_client.messages import (
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks on a connection, as settled by `hello`. `epoch` fences a till's older connections."""
+    """Who speaks on a connection, as settled by `hello`. `epoch` fences a till's older connections.
+
+    `lineage_key` is the bytes of `lineage`, worked out once.
+    """
 
     terminal: str
     role: Role
     location: str
     epoch: int
     lineage: UUID | None
+    lineage_key: bytes | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lineage_key", None if self.lineage is None else self.lineage.bytes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ _QUANTUM = Decimal(1).scaleb(-QUANTITY_PLACES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
+_MINUTE = timedelta(minutes=1)
 _FIRST = (datetime.min - _EPOCH_NAIVE) // _MICROSECOND
 _LAST = (datetime.max - _EPOCH_NAIVE) // _MICROSECOND
 
@@ -56,7 +57,7 @@ def micros(moment: datetime) -> int:
 def utc_offset_minutes(moment: datetime) -> int:
     """The offset `moment` was written with, in minutes east of UTC."""
     offset = moment.utcoffset()
-    return 0 if offset is None else offset // timedelta(minutes=1)
+    return offset // _MINUTE if offset else 0
 
 
 def instant(microseconds: int, offset_minutes: int = 0) -> datetime:
@@ -64,6 +65,8 @@ def instant(microseconds: int, offset_minutes: int = 0) -> datetime:
 
     Instants outside the years 1–9999 are clamped to that range, which is all RFC 3339 can write.
     """
+    if not offset_minutes and _FIRST <= microseconds <= _LAST:
+        return _EPOCH + timedelta(microseconds=microseconds)
     shifted = microseconds + offset_minutes * 60_000_000
     local = _EPOCH_NAIVE + timedelta(microseconds=min(max(shifted, _FIRST), _LAST))
     zone = UTC if offset_minutes == 0 else timezone(timedelta(minutes=offset_minutes))

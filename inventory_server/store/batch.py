@@ -11,6 +11,7 @@ from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
+from inventory_server.store.memory import Key, Memory
 from inventory_server.store.rows import (
     NEVER,
     UNNAMED,
@@ -26,24 +27,27 @@ from inventory_server.store.rows import (
 from inventory_server.work import Hello, Item, Post, Write
 from pos_client.messages import Line
 
-Key = tuple[str, str]
-"""(location, sku)"""
-
 
 class Batch:
-    """What one transaction knows and has decided so far; `flush` writes the decisions."""
+    """What one transaction knows and has decided so far; `flush` writes the decisions.
 
-    def __init__(self, connection: Connection, statements: Statements, now: int) -> None:
+    It works on what the writer remembers: whoever rolls the transaction back has that forgotten. `stamp` is new.
+    """
+
+    def __init__(self, connection: Connection, statements: Statements, memory: Memory, now: int, stamp: int) -> None:
         self._connection = connection
         self._sql = statements
+        self._memory = memory
         self.now = now
-        [(_, self.position, self.recorded_at, self._segment_latest_at)] = statements.head(connection)
-        self.terminals: dict[str, Terminal] = {}
-        self.lineages: dict[tuple[str, bytes], Lineage] = {}
+        self._stamp = stamp
+        [(_, self.position, self.recorded_at, self._segment_latest_at, before)] = statements.head(connection)
+        memory.begin(before)
+        self.terminals = memory.terminals
+        self.lineages = memory.lineages
+        self._levels = memory.levels
         self.known: dict[bytes, Posted | Rejected] = {}
         self.waiting_voids: dict[bytes, Void] = {}
         self.skus_by_gtin: dict[str, str] = {}
-        self._levels: dict[Key, Level] = {}
         self._reservations: dict[tuple[bytes, str, str], list[int]] = {}
         self._start_rows()
 
@@ -67,7 +71,7 @@ class Batch:
         """Read everything that `works` can touch, in a few set-based statements."""
         posts = [work for work in works if isinstance(work, Post)]
         names = {work.terminal if isinstance(work, Hello) else work.speaker.terminal for work in works}
-        for row in self._sql.terminals(self._connection, [(name,) for name in names]):
+        for row in self._sql.terminals(self._connection, [(name,) for name in names - self.terminals.keys()]):
             self.terminals[row[0]] = Terminal(*row)
         self._read_lineages(works)
         items = [item for work in posts for item in work.items]
@@ -78,17 +82,19 @@ class Batch:
     def _read_lineages(self, works: list[Write]) -> None:
         wanted = set()
         for work in works:
-            name = work.terminal if isinstance(work, Hello) else work.speaker.terminal
-            lineage = work.lineage if isinstance(work, Hello) else work.speaker.lineage
-            if lineage is not None:
-                wanted.add((name, lineage.bytes))
+            if not isinstance(work, Hello):
+                if work.speaker.lineage_key is not None:
+                    wanted.add((work.speaker.terminal, work.speaker.lineage_key))
+            elif work.lineage is not None:
+                wanted.add((work.terminal, work.lineage.bytes))
         self.read_lineages(wanted)
 
     def read_lineages(self, wanted: set[tuple[str, bytes]]) -> None:
         """Have the lineages of `wanted` (terminal, lineage) at hand; new ones start empty."""
-        for key in wanted:
-            self.lineages.setdefault(key, Lineage())
-        for row in self._sql.lineages(self._connection, list(wanted)):
+        unknown = list(wanted - self.lineages.keys())
+        for key in unknown:
+            self.lineages[key] = Lineage()
+        for row in self._sql.lineages(self._connection, unknown):
             self.lineages[row[0], row[1]] = held_lineage(row)
 
     def _read_identities(self, ids: set[bytes]) -> None:
@@ -113,7 +119,7 @@ class Batch:
             self._levels[key] = Level()
         for row in self._sql.levels(self._connection, wanted):
             self._levels[row[0], row[1]] = Level(*row[2:])
-        listed = self._sql.listed_skus
+        listed = self._memory.listed_skus
         skus = {sku for _, sku in wanted} - listed
         listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
 
@@ -125,7 +131,7 @@ class Batch:
 
     def is_listed(self, sku: str) -> bool:
         """True where the catalogue names `sku`."""
-        return sku in self._sql.listed_skus
+        return sku in self._memory.listed_skus
 
     # ------------------------------------------------------------------------------ deciding
 
@@ -175,7 +181,7 @@ class Batch:
 
     def add_location(self, location: str) -> None:
         """Have `location` known from now on."""
-        if location not in self._sql.known_locations:
+        if location not in self._memory.locations:
             self._locations[location] = None
 
     def add_rejection(self, row: tuple[object, ...]) -> None:
@@ -249,7 +255,7 @@ class Batch:
         """Write what has been decided so far; the transaction stays open."""
         sql, connection = self._sql, self._connection
         sql.put_locations(connection, [(location,) for location in self._locations])
-        sql.known_locations.update(self._locations)
+        self._memory.locations.update(self._locations)
         sql.put_postings(connection, self._postings)
         sql.put_movements(connection, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
         sql.put_segments(connection, self._segments)
@@ -265,8 +271,9 @@ class Batch:
             connection, [msgspec.structs.astuple(self.terminals[name]) for name in sorted(self.changed_terminals)]
         )
         sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
-        if self._postings or self._segments:  # a look back visits the closed segments and that of the ledger
-            sql.put_head(connection, self.position, self.recorded_at, self._segment_latest_at)
+        # A look back visits the closed segments and that of the ledger, so it is kept up to date with every flush.
+        sql.put_head(connection, self.position, self.recorded_at, self._segment_latest_at, self._stamp)
+        self._memory.stamp = self._stamp
         self._start_rows()
 
     def _level_row(self, key: Key) -> tuple[object, ...]:

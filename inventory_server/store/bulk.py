@@ -1,7 +1,7 @@
 """Set-based statements: many rows in a few large statements, each rendered once.
 
 `sqlite3` lets go of the interpreter lock at every row of an `executemany`, and each waiting thread may
-take it; a multi-row statement keeps it. Sizes are few so that every statement is compiled once. PostgreSQL is
+take it; a multi-row statement keeps it. Sizes are few enough for every statement to stay compiled. PostgreSQL is
 given an array for each column, so that one text does for any number of rows.
 """
 
@@ -29,7 +29,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
-SIZES = (256, 64, 16, 4, 1)
+SIZES = (256, 64, 16)
+"""Rows in a statement: as many as possible, and what is left over in one more."""
+STATEMENTS_MAX = 512
+"""Texts that a writing connection of SQLite keeps compiled: one for each size of a score of statements."""
 
 
 def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
@@ -38,14 +41,12 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
     SQLAlchemy would describe the columns of every result anew, which costs more than most of these statements.
     The driver's errors come out as SQLAlchemy's, like everybody else's.
     """
-    cursor = connection.connection.cursor()
+    driver: Any = connection.connection
     try:
-        cursor.execute(text, parameters)
+        cursor = driver.execute(text, parameters)
         return list(cursor.fetchall()) if cursor.description else []
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(text, None, error) from error
-    finally:
-        cursor.close()
 
 
 class Rendered:
@@ -94,14 +95,15 @@ def _rendered(statement: Executable, connection: Connection) -> str:
 
 def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
     """Cut `rows` into runs of the sizes for which statements are kept."""
-    if len(rows) < 2:  # most of what a small commit reads and writes
-        return [rows] if rows else []
     cut: list[Sequence[Any]] = []
-    at = 0
+    at, left = 0, len(rows)
     for size in SIZES:
-        while len(rows) - at >= size:
+        while left >= size:
             cut.append(rows[at : at + size])
             at += size
+            left -= size
+    if left:
+        cut.append(rows[at:] if at else rows)
     return cut
 
 

@@ -200,7 +200,7 @@ def _row(entry: Entry, location: str, position: int, recorded_at: int, flags: in
         position,
         item.key,
         entry.speaker.terminal,
-        None if entry.speaker.lineage is None else entry.speaker.lineage.bytes,
+        entry.speaker.lineage_key,
         item.seq,
         body.type,
         location,

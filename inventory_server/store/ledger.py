@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -10,8 +12,10 @@ from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.lineage import Lineage, next_head
 from inventory_server.store import speakers
+from inventory_server.store import tables as t
 from inventory_server.store.batch import Batch
 from inventory_server.store.entries import Refusal, enter
+from inventory_server.store.memory import Memory
 from inventory_server.store.rows import Posted, Rejected, Statements, Terminal
 from inventory_server.store.speakers import known_terminal
 from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
@@ -21,19 +25,26 @@ from pos_client.messages import PostingResult, PostResult
 
 Clock = Callable[[], int]
 """Microseconds since 1970-01-01T00:00:00Z."""
+STAMP_BITS = 63
+
+
+def _new_stamp() -> int:
+    return secrets.randbits(STAMP_BITS)
 
 
 class Ledger:
     """Carries out batches of work inside a transaction that its caller opens and commits."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = _new_stamp) -> None:
         self._settings = settings
         self._clock = clock
+        self._new_stamp = new_stamp
         self._sql = Statements()
+        self._memory = Memory()
 
     def carry_out(self, connection: Connection, works: list[Write]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write what follows; the outcomes hold once the caller has committed."""
-        batch = Batch(connection, self._sql, self._clock())
+        batch = Batch(connection, self._sql, self._memory, self._clock(), self._new_stamp())
         batch.read(works)
         outcomes: list[Outcome | RequestError] = []
         for work in works:
@@ -44,10 +55,14 @@ class Ledger:
         batch.flush()
         return outcomes
 
+    def change(self, connection: Connection, job: Callable[[Connection], Any]) -> Any:
+        """Carry out an administrator's `job`, which may change what writers remember; return what it returns."""
+        connection.execute(t.ledger.update().values(stamp=self._new_stamp()))
+        return job(connection)
+
     def forget(self) -> None:
         """The caller rolled back: what was learned inside the transaction may not be so."""
-        self._sql.known_locations.clear()
-        self._sql.listed_skus.clear()
+        self._memory.forget()
 
     def _carry_out_one(self, batch: Batch, work: Write) -> Outcome:
         if isinstance(work, Post):
@@ -70,7 +85,7 @@ class Ledger:
                 "Another connection has said hello for this terminal since; say hello again after a pause.",
                 epoch=known.epoch,
             )
-        held = None if speaker.lineage is None else batch.lineages[speaker.terminal, speaker.lineage.bytes]
+        held = None if speaker.lineage_key is None else batch.lineages[speaker.terminal, speaker.lineage_key]
         _assert_no_fork(batch, post, known, held)
         results = [self._post_item(batch, speaker, known, held, item) for item in post.items]
         batch.changed_terminals.add(known.terminal)
@@ -86,10 +101,10 @@ class Ledger:
             result = _again(batch, speaker, item, before)
         else:
             result = self._judge(batch, speaker, known, item)
-        if held is not None and item.seq is not None:
+        if held is not None and speaker.lineage_key is not None and item.seq is not None:
             reopened = isinstance(before, Rejected) and before.reopened
             if _receive(held, item, item.seq, result, reopened):
-                batch.changed_lineages.add((speaker.terminal, speaker.lineage.bytes))  # type: ignore[union-attr]
+                batch.changed_lineages.add((speaker.terminal, speaker.lineage_key))
         return result
 
     def _judge(self, batch: Batch, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
@@ -120,7 +135,7 @@ def _assert_no_fork(batch: Batch, post: Post, known: Terminal, held: Lineage | N
         return
     fork = post.parent is not None and post.parent != known.head.hex()
     if held is not None:
-        lineage = post.speaker.lineage.bytes if post.speaker.lineage else None
+        lineage = post.speaker.lineage_key
         seqs: dict[int, object] = {}
         for item in new:
             if item.seq is None:
@@ -160,7 +175,7 @@ def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
 
 
 def _reject(batch: Batch, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
-    lineage = None if speaker.lineage is None else speaker.lineage.bytes
+    lineage = speaker.lineage_key
     batch.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
     batch.add_rejection(
         (

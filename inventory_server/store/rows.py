@@ -83,15 +83,13 @@ class Statements:
     """The set-based statements of the write path, rendered once and kept."""
 
     def __init__(self) -> None:
-        # What was once listed stays listed, and a location once known stays known: no need to ask again.
-        self.listed_skus: set[str] = set()
-        self.known_locations: set[str] = set()
         self.head = Rendered(select(t.ledger).with_for_update())
         self.put_head = Rendered(
             t.ledger.update().values(
                 position=bindparam("position"),
                 recorded_at=bindparam("recorded_at"),
                 segment_latest_at=bindparam("segment_latest_at"),
+                stamp=bindparam("stamp"),
             )
         )
         self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])

@@ -33,10 +33,11 @@ def hello(batch: Batch, said: Hello) -> Welcome:
     known = batch.terminals.get(said.terminal)
     if known is None and said.enrol is not None:
         known = _enrolled(said.terminal, said.enrol, batch.now)
-        batch.terminals[said.terminal] = known
-        batch.add_location(known.location)
     _authenticate(known, said)
     assert known is not None
+    if said.terminal not in batch.terminals:
+        batch.terminals[said.terminal] = known
+        batch.add_location(known.location)
     if known.role == "till":
         known.epoch += 1
         known.closed_at = None
@@ -67,7 +68,7 @@ def bye(batch: Batch, goodbye: Bye) -> ByeResult:
     if lineage_id is None or (said.last_seq, said.count, said.quantity) == (None, None, None):
         return ByeResult("closed", [])
     key = (known.terminal, lineage_id.bytes)
-    batch.read_lineages({key} - batch.lineages.keys())
+    batch.read_lineages({key})
     held = batch.lineages[key]
     held.said = said
     lacking = missing(held, held.last_seq if said.last_seq is None else said.last_seq)

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
+from inventory_server.store.bulk import STATEMENTS_MAX
 from inventory_server.store.database import READERS_MAX, StoreError, StoreInUse, Verdict
 
 BUSY_TIMEOUT_MS = 5_000
@@ -146,7 +147,7 @@ def writing_engine(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=StaticPool,
-        connect_args={"check_same_thread": False, "isolation_level": None},
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": STATEMENTS_MAX},
     )
 
     @event.listens_for(engine, "connect")

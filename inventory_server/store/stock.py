@@ -14,9 +14,9 @@ from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Level
 from inventory_server.store import tables as t
-from inventory_server.store.batch import Key
 from inventory_server.store.bulk import Prepared
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
+from inventory_server.store.memory import Key
 from inventory_server.store.rows import UNNAMED
 from inventory_server.store.tills import completeness_of
 from inventory_server.store.timetravel import Moment, level_at, position_at, reserved_at

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 
-SEGMENT_POSITIONS_LOG2 = 12
-"""A segment holds 4,096 positions: few enough that its pages stay in memory, many enough to seek by."""
+SEGMENT_POSITIONS_LOG2 = 10
+"""A segment holds 1,024 positions: few enough that a commit changes few pages, many enough to seek by."""
 
 metadata = MetaData(
     naming_convention={
@@ -70,8 +70,11 @@ ledger = Table(
     Column("position", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("segment_latest_at", BigInteger),
+    Column("stamp", BigInteger, nullable=False, server_default="0"),
 )
-"""One row, bumped once per commit: the last position, its instant, the latest occurrence in its segment."""
+"""One row, bumped once per commit: the last position, its instant, the latest occurrence in its segment.
+
+`stamp` is drawn anew by whoever changes anything: what a writer remembers holds while it finds its own there."""
 
 # INTEGER rather than BIGINT on SQLite: only that makes `position` the key the rows are stored by.
 _POSITION = BigInteger().with_variant(Integer, "sqlite")

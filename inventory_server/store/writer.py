@@ -186,7 +186,7 @@ class Writer:
 
     def _run_job(self, ticket: Ticket, job: Job) -> None:
         try:
-            ticket.settle(self._transact(job))
+            ticket.settle(self._transact(lambda connection: self._ledger.change(connection, job)))
         except OutcomeUnknown:
             raise
         except TillwireError as error:  # the job's own refusal, for whoever asked

@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from alembic.script import ScriptDirectory
 
 from inventory_server.config import Settings
 from inventory_server.resources import schema_path
@@ -260,9 +261,9 @@ def test_another_schema_is_refused(
 def test_an_older_schema_names_the_command_that_upgrades_it(
     path: Path, door: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    add_a_migration(tmp_path, monkeypatch)
+    older = add_a_migration(tmp_path, monkeypatch)
     assert refusal(door, url_of(path)) == (
-        f"{path} has schema 0001, this program needs 0002; run: inventory-server db upgrade --db {url_of(path)}"
+        f"{path} has schema {older}, this program needs 9999; run: inventory-server db upgrade --db {url_of(path)}"
     )
 
 
@@ -281,17 +282,21 @@ def contents(path: Path) -> list[str]:
         return list(connection.iterdump())
 
 
-def add_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def add_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the program need one more, which fails; return the revision before it."""
+    head = ScriptDirectory(str(schema_path("migrations"))).get_current_head()
+    assert head is not None
     folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
-    (folder / "versions" / "0002_next.py").write_text(
+    (folder / "versions" / "9999_next.py").write_text(
         "from alembic import op\n\n"
-        'revision, down_revision = "0002", "0001"\n\n\n'
+        f'revision, down_revision = "9999", "{head}"\n\n\n'
         "def upgrade() -> None:\n"
         '    op.execute("CREATE TABLE half (a)")\n'
         '    op.execute("DELETE FROM ledger")\n'
         '    raise RuntimeError("half way")\n'
     )
     monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
+    return head
 
 
 # ---------------------------------------------------------------------------------- what is taken, or not ours to write

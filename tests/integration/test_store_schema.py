@@ -14,7 +14,8 @@ from sqlalchemy import Table, UniqueConstraint
 
 from inventory_server.store import read_store, sqlite, tables, upgrade
 from inventory_server.store.sqlite import Sqlite
-from tests.support.ledgers import Till, body, level, opened, url_of
+from pos_client.exact import instant
+from tests.support.ledgers import NOON, Till, body, level, opened, proof_of, url_of
 
 TABLES = tables.metadata.sorted_tables
 
@@ -78,6 +79,29 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(tmp_path: Path) -> Non
         assert path.read_bytes() == before
     with opened(path) as store:
         assert level(store).on_hand == -1
+
+
+def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    with monkeypatch.context() as patch:
+        patch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
+        with opened(path) as store:
+            till = Till(store)
+            for number in range(1_100):
+                till.post(body("sale", ("a", 1), at=NOON + number), body("count", ("b", number), at=NOON - number))
+    with closing(sqlite3.connect(path)) as connection:  # as a ledger of the first schema was
+        connection.execute("ALTER TABLE ledger DROP COLUMN stamp")
+        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.commit()
+    upgrade(url_of(path))
+    assert proof_of(path).findings == []
+    with opened(path) as store:
+        assert level(store).on_hand == -1_100
+        assert level(store, as_of=instant(NOON + 99)).on_hand == -100
+        Till(store, "T2").posts(body("sale", ("a", 1)))
+    assert proof_of(path).findings == []
 
 
 def test_the_writing_connection_is_as_durable_as_it_must_be(path: Path) -> None:

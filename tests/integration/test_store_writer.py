@@ -1,5 +1,6 @@
 """The writer's queue: sales rung up now do not wait behind somebody's backlog, and no backlog waits for ever."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,9 @@ class Recorder:
     def carry_out(self, _connection: Any, works: list[Any]) -> list[None]:
         self.commits.append([len(work.items) for work in works])
         return [None] * len(works)
+
+    def change(self, connection: Any, job: Callable[[Any], Any]) -> Any:
+        return job(connection)
 
 
 def writer_of(tmp_path: Path, **limits: int) -> tuple[Writer, Recorder]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Self, cast
+from typing import Any
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
@@ -39,21 +39,16 @@ def _fill(connection: Connection, terminals: Sequence[tuple[str, Role, str]], sk
     connection.execute(t.terminal.insert(), [{**row, **common, "pending": 0, "dead": 0} for row in rows])
 
 
-class _Cursor(sqlite3.Cursor):
+class _Handle(sqlite3.Connection):
     """Tells of each statement before it runs."""
 
-    def execute(self, text: str, parameters: Any = ()) -> Self:
-        cast(_Handle, self.connection).before(text)
-        return super().execute(text, parameters)
-
-
-class _Handle(sqlite3.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.before: Callable[[str], None] = nothing_happens
 
-    def cursor(self, *_: Any) -> sqlite3.Cursor:  # type: ignore[override]
-        return sqlite3.Cursor(self) if self.before is nothing_happens else _Cursor(self)
+    def execute(self, text: str, parameters: Any = ()) -> sqlite3.Cursor:
+        self.before(text)
+        return super().execute(text, parameters)
 
 
 class CrashingConnection:
