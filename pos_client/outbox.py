@@ -57,6 +57,10 @@ SELECT p.place, p.id, l.uuid, p.seq, p.reference, p.occurred_at, p.settled_at, p
 FROM posting p JOIN lineage l ON l.number = p.lineage
 WHERE p.state = 'parked' AND p.place > ? ORDER BY p.place LIMIT 100
 """
+_REPORT = """
+SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occurred_at)
+FROM posting WHERE state = 'pending'
+"""
 _REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
 # The witness is pending, and keeps the answer that HQ is to give again; it is number 1 of its lineage.
 _NEWEST_ANSWER = """
@@ -206,7 +210,9 @@ class Outbox:
     @property
     def lineage(self) -> UUID:
         """What HQ knows this file by; it changes when the file turns out to be a copy."""
-        return self.totals().lineage
+        with self._file.read() as db:
+            key: bytes = db.execute("SELECT uuid FROM lineage ORDER BY number DESC LIMIT 1").fetchone()[0]
+        return UUID(bytes=key)
 
     @property
     def head(self) -> str | None:
@@ -297,9 +303,9 @@ class Outbox:
 
     def report(self) -> OutboxReport:
         """What HQ is told of this outbox."""
-        counts = self.counts()
-        oldest = None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at)
-        return OutboxReport(counts.pending, counts.parked, oldest)
+        with self._file.read() as db:
+            pending, parked, oldest = db.execute(_REPORT).fetchone()
+        return OutboxReport(pending, parked, None if oldest is None else instant(oldest))
 
     def totals(self) -> ControlTotals:
         """The control totals of the current lineage."""

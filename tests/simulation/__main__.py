@@ -92,7 +92,7 @@ def _table(report: Report) -> str:
         f"{'events':42}{facts['events']:>12,}",
         f"{'virtual days':42}{facts['virtual_days']:>12,}",
         f"{'seeds/s':42}{facts['seeds_per_second']:>12,}",
-        f"{'seeds/s of one core':42}{facts['seeds_per_core_second']:>12,}",
+        f"{'seeds/s of processor time':42}{facts['seeds_per_core_second']:>12,}",
         *(f"  {situation:40}{times:>12,}" for situation, times in facts["sometimes"].items()),
         f"{'promises broken':42}{len(report.violations):>12,}",
         *(f"  seed {each.seed}: {each.violation}" for each in report.violations[:20]),

@@ -224,6 +224,12 @@ class Run:
         if thoroughly and not (proof := prove(self._database.real)).holds:
             raise Violation("proof", "; ".join(proof.findings))
 
+    def dissolve(self) -> None:
+        """Have everybody let go of each other: nobody then has to search for them to free their memory."""
+        everybody = [self.world, self.network, self.hq, self.trade, self.reader, *self.devices]
+        for each in (*everybody, *(device.sender for device in self.devices), self):
+            vars(each).clear()
+
 
 def _weather(world: World, orderly: bool) -> Weather:
     random = world.random
@@ -276,7 +282,7 @@ def simulate(
     for device in run.devices:
         device.scrap_disks()
     world = run.world
-    return Result(
+    result = Result(
         seed,
         world.events,
         world.now - START,
@@ -285,3 +291,5 @@ def simulate(
         None if violation is None else str(violation),
         None if violation is None else violation.rule,
     )
+    run.dissolve()
+    return result

@@ -82,7 +82,7 @@ class Device:
         self.disk.at_point = nothing_happens
         self.new_id: Callable[[], UUID] = Uuid7(self.clock, self._world.random)
         disk = self.disk
-        self.outbox = Outbox("simulated", clock=self.clock, ids=self.new_id, open_file=lambda *_: MemoryFile(disk))
+        self.outbox = Outbox("/simulated", clock=self.clock, ids=self.new_id, open_file=lambda *_: MemoryFile(disk))
         self.sender = Sender(
             self.outbox,
             Identity(self.terminal, TOKEN),

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 MILLISECOND = 1_000
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -73,8 +75,7 @@ class World:
     @property
     def trace_hash(self) -> str:
         """What happened, in 32 digits: the same seed and code give the same ones."""
-        text = repr(self._notes).encode()
-        return hashlib.blake2b(text, digest_size=16).hexdigest()
+        return hashlib.blake2b(msgspec.msgpack.encode(self._notes), digest_size=16).hexdigest()
 
     def clock(self) -> int:
         """The true time."""
@@ -90,14 +91,15 @@ class World:
 
         That is asked at every eighth event only: it costs more than an event.
         """
+        queue, note, take_first = self._queue, self.note, heapq.heappop
         while self.events % 8 or not enough():
-            if not self._queue or (deadline is not None and self._queue[0][0] > deadline):
+            if not queue or (deadline is not None and queue[0][0] > deadline):
                 return enough()
-            self.now, _, what, action, args = heapq.heappop(self._queue)
+            self.now, _, what, action, args = take_first(queue)
             self.events += 1
             if self.events > EVENTS_MAX:
                 raise Violation("quiescence", f"{EVENTS_MAX} events and no end")
-            self.note(what)
+            note(what)
             action(*args)
         return True
 
