@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,7 +93,19 @@ class Bench:
 
     def opened_shop(self, name: str) -> Path:
         """A copy of Tillwire's ledger on the day the shop opens."""
-        return ledgers.copy(ledgers.prepared(0), self.file(name))
+        return ledgers.copy(self._prepared(0), self.file(name))
+
+    def _prepared(self, movements: int) -> Path:
+        """A ledger of the schema that the tree under test serves."""
+        if self.tree is None:
+            return ledgers.prepared(movements)
+        script = f"from benchmarks import ledgers; print(ledgers.prepared({movements}))"
+        root = str(self.tree.resolve())
+        environment = {**os.environ, "PYTHONPATH": root, "TILLWIRE_BENCH_CACHE": str(ledgers.cache_folder() / "before")}
+        made = subprocess.run(
+            [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=root, env=environment
+        )
+        return Path(made.stdout.strip())
 
     def upgrade(self, path: Path) -> None:
         """Make an empty ledger, with no shop in it, at `path`."""
@@ -104,7 +118,7 @@ class Bench:
     @cached_property
     def old_ledger(self) -> Path:
         """A ledger with years of sales: one copy, which every round adds its sales to."""
-        return ledgers.copy(ledgers.prepared(self.past_movements), self.file("old.db"))
+        return ledgers.copy(self._prepared(self.past_movements), self.file("old.db"))
 
     def live(self, server: Server, tills: int = TILLS) -> Answers:
         """`tills` tills, each with one sale in flight."""

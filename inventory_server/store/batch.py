@@ -71,7 +71,8 @@ class Batch:
         """Read everything that `works` can touch, in a few set-based statements."""
         posts = [work for work in works if isinstance(work, Post)]
         names = {work.terminal if isinstance(work, Hello) else work.speaker.terminal for work in works}
-        for row in self._sql.terminals(self._connection, [(name,) for name in names - self.terminals.keys()]):
+        unknown = [(name,) for name in names if name not in self.terminals]
+        for row in self._sql.terminals(self._connection, unknown):
             self.terminals[row[0]] = Terminal(*row)
         self._read_lineages(works)
         items = [item for work in posts for item in work.items]
@@ -91,7 +92,7 @@ class Batch:
 
     def read_lineages(self, wanted: set[tuple[str, bytes]]) -> None:
         """Have the lineages of `wanted` (terminal, lineage) at hand; new ones start empty."""
-        unknown = list(wanted - self.lineages.keys())
+        unknown = [key for key in wanted if key not in self.lineages]
         for key in unknown:
             self.lineages[key] = Lineage()
         for row in self._sql.lineages(self._connection, unknown):
@@ -114,13 +115,13 @@ class Batch:
 
     def read_levels(self, keys: set[Key]) -> None:
         """Have the levels of `keys` at hand, and know which of their skus are listed; new ones start at zero."""
-        wanted = list(keys - self._levels.keys())
+        levels, listed = self._levels, self._memory.listed_skus
+        wanted = [key for key in keys if key not in levels]
         for key in wanted:
-            self._levels[key] = Level()
+            levels[key] = Level()
         for row in self._sql.levels(self._connection, wanted):
-            self._levels[row[0], row[1]] = Level(*row[2:])
-        listed = self._memory.listed_skus
-        skus = {sku for _, sku in wanted} - listed
+            levels[row[0], row[1]] = Level(*row[2:])
+        skus = {sku for _, sku in wanted if sku not in listed}
         listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
 
     def level(self, key: Key) -> Level:

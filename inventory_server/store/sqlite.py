@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from inventory_server.store.bulk import STATEMENTS_MAX
+from inventory_server.store.bulk import STATEMENTS_MAX, run
 from inventory_server.store.database import READERS_MAX, StoreError, StoreInUse, Verdict
 
 BUSY_TIMEOUT_MS = 5_000
@@ -160,7 +160,7 @@ def writing_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        run(connection, "BEGIN IMMEDIATE", ())
 
     return engine
 
@@ -181,7 +181,7 @@ def reading_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
+        run(connection, "BEGIN", ())
 
     return engine
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from inventory_server import jsonserver, session
 from inventory_server.connection import Connection as PeerConnection
-from inventory_server.store import entries, ledger, schema, sqlite, writer
+from inventory_server.store import bulk, entries, ledger, schema, sqlite, writer
 from inventory_server.store.batch import Batch
 from inventory_server.store.ledger import Ledger
 from inventory_server.store.rows import Posted
@@ -59,12 +59,12 @@ def abrupt_end(options: Options) -> None:
 
 def no_transaction(_: Options) -> None:
     """Every statement is a commit of its own."""
-    execute = Connection.exec_driver_sql
+    begin = bulk.run
 
-    def execute_(self: Connection, statement: str, *rest: Any, **named: Any) -> Any:
-        return execute(self, "SELECT 1" if statement == "BEGIN IMMEDIATE" else statement, *rest, **named)
+    def begin_(connection: Connection, statement: str, parameters: tuple[Any, ...]) -> Any:
+        return begin(connection, "SELECT 1" if statement == "BEGIN IMMEDIATE" else statement, parameters)
 
-    put(Connection, exec_driver_sql=execute_)
+    put(sqlite, run=begin_)
 
 
 def no_dedup(options: Options) -> None:
