@@ -13,8 +13,9 @@ SEEDS ?= 2000
 FROM ?= 0
 JOBS ?= 2
 MINUTES ?= 5
+KILLS ?= 20
 
-.PHONY: help test demo bench bench-quick soak lint format schema clean simulate
+.PHONY: help test test-ha demo bench bench-quick soak lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +24,7 @@ help:
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
 	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
+	@echo "make test-ha kill the primary of a PostgreSQL cluster KILLS=20 times under load, and compare (HA= for options)"
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make schema  write schema/*.json and schema/examples/ anew from the messages"
@@ -45,6 +47,10 @@ bench-quick: $(BENCH_READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(SOAK)
+
+test-ha: $(READY)
+	@tests/support/packages.sh etcd-server patroni haproxy postgresql-15 postgresql-client-15
+	$(BIN)/python -m tests.ha --kills $(KILLS) $(HA)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -25,6 +25,8 @@ from inventory_server.store.sqlite import reading_engine
 from tests.faults.harness.journal import Account
 
 Answer = TypeVar("Answer")
+Row = tuple[UUID, bytes, str, int]
+"""(id, body, location, position) of a posting."""
 UNITS = 100_000
 _SIGN = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1}
 _EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -54,8 +56,8 @@ class Verdict:
         self.others += other.others
 
 
-def ledger_rows(db: Path) -> list[tuple[UUID, bytes, str, int]]:
-    """(id, body, location, position) of every posting, in ledger order."""
+def ledger_rows(db: Path) -> list[Row]:
+    """Every posting, in ledger order."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=5.0)) as connection:
         rows = connection.execute("SELECT id, body, location, position FROM posting ORDER BY position").fetchall()
     return [(UUID(bytes=row[0]), *row[1:]) for row in rows]
@@ -68,8 +70,17 @@ def missing(db: Path, acknowledged: Iterable[UUID]) -> set[UUID]:
 
 def judge(db: Path, account: Account, parked: Mapping[UUID, str] | None = None) -> Verdict:
     """Check a ledger whose tills have been drained; `parked` are the ids that tills put aside, with the reason."""
-    parked = parked or {}
     rows = ledger_rows(db)
+    verdict = compare(rows, account, parked or {})
+    verdict.unbalanced = len(unbalanced_levels(db, rows))
+    verdict.unbalanced = max(verdict.unbalanced, asked(db, prove).mismatches)
+    open_ends = [found for found in asked(db, reconcile) if found.differences]
+    verdict.others += [f"HQ and {found.terminal} disagree: {found.differences}" for found in open_ends]
+    return verdict
+
+
+def compare(rows: list[Row], account: Account, parked: Mapping[UUID, str]) -> Verdict:
+    """What the tills claim against the postings in a ledger, in any database."""
     verdict = Verdict(acknowledged=len(account.acknowledged))
     ids, bodies = Counter(row[0] for row in rows), Counter(row[1].decode() for row in rows)
     begun = {body for body, id_ in account.baskets.items() if id_ not in parked} - account.refused
@@ -80,10 +91,6 @@ def judge(db: Path, account: Account, parked: Mapping[UUID, str] | None = None) 
         verdict.others.append(f"{len(strange)} postings that nobody created, as at position {strange[0][3]}")
     if parked:
         verdict.others.append(f"{len(parked)} sound postings are parked: {sorted(set(parked.values()))[:3]}")
-    verdict.unbalanced = len(unbalanced_levels(db, rows))
-    verdict.unbalanced = max(verdict.unbalanced, asked(db, prove).mismatches)
-    open_ends = [found for found in asked(db, reconcile) if found.differences]
-    verdict.others += [f"HQ and {found.terminal} disagree: {found.differences}" for found in open_ends]
     return verdict
 
 
@@ -97,11 +104,15 @@ def asked(db: Path, question: Callable[[Connection], Answer]) -> Answer:
         engine.dispose()
 
 
-def unbalanced_levels(db: Path, rows: list[tuple[UUID, bytes, str, int]]) -> list[str]:
+def unbalanced_levels(db: Path, rows: list[Row]) -> list[str]:
     """The levels that do not follow from the bodies of `rows`."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=5.0)) as connection:
         levels = {(row[0], row[1]): row[2] for row in connection.execute("SELECT location, sku, on_hand FROM level")}
-    expected = expected_levels(rows)
+    return differences(levels, expected_levels(rows))
+
+
+def differences(levels: Mapping[tuple[str, str], int], expected: Mapping[tuple[str, str], int]) -> list[str]:
+    """One sentence for each (location, sku) whose level is not the expected one."""
     keys = levels.keys() | expected.keys()
     return [
         f"{key}: the level is {levels.get(key)}, expected {expected.get(key)}"
@@ -110,7 +121,7 @@ def unbalanced_levels(db: Path, rows: list[tuple[UUID, bytes, str, int]]) -> lis
     ]
 
 
-def expected_levels(rows: list[tuple[UUID, bytes, str, int]]) -> dict[tuple[str, str], int]:
+def expected_levels(rows: list[Row]) -> dict[tuple[str, str], int]:
     """`on_hand` per (location, sku): the last count and all that happened after it, or else everything."""
     moves: dict[tuple[str, str], list[tuple[int, int]]] = {}
     counts: dict[tuple[str, str], tuple[int, int, int]] = {}

@@ -16,12 +16,14 @@ import msgspec
 
 
 class Line(msgspec.Struct, omit_defaults=True):
-    """One line: `body` is given for intents only, `status` for answers only."""
+    """One line: `body` is given for intents only, `status` and the ledger's `entry` for answers only."""
 
     what: str
     id: UUID
     body: str = ""
     status: str = ""
+    entry: str = ""
+    """Position and instant in the ledger, as answered."""
 
 
 _decoder = msgspec.json.Decoder(Line)
@@ -48,6 +50,9 @@ class Account:
         """Bytes that HQ has refused for good, as it should."""
         self.sold: set[UUID] = set()
         self.answers: dict[UUID, str] = {}
+        self.restated: set[UUID] = set()
+        """Ids that HQ has acknowledged as two entries: it had lost the first, and the till had sent it again."""
+        self._entries: dict[UUID, str] = {}
         self._read_bytes: dict[Path, int] = {}
 
     def read(self, paths: Iterable[Path]) -> None:
@@ -71,6 +76,8 @@ class Account:
             self.sold.add(line.id)
         else:
             self.answers[line.id] = line.status
+            if self._entries.setdefault(line.id, line.entry) != line.entry:
+                self.restated.add(line.id)
 
     @property
     def acknowledged(self) -> set[UUID]:

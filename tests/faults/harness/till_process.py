@@ -80,7 +80,8 @@ class Till:
         return time.time_ns() // 1_000 + self._offset_micros
 
     def _on_result(self, result: PostingResult) -> None:
-        self._journal.write(journal.Line("answered", result.id, status=result.status))
+        entry = f"{result.position} {result.recorded_at}"
+        self._journal.write(journal.Line("answered", result.id, status=result.status, entry=entry))
 
     def run(self) -> None:
         """Sell until killed."""
