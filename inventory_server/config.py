@@ -54,6 +54,13 @@ class Settings:
     clock_behind_days: int = _limit(90, 1, "a posting older than this is `clock_suspect`")
     stock_items_default: int = _limit(1_000, 1, "items a page of `stock`")
     stock_items_max: int = _limit(10_000, 1, "most items a page of `stock`")
+    commit_retry_seconds: int = _limit(
+        10, 0, "a commit is tried again while PostgreSQL restarts or fails over; past it the answer is `busy`", most=25
+    )
+    accept_weak_durability: bool = field(
+        default=False,
+        metadata={"reason": "serve from a PostgreSQL that may lose what it has acknowledged; never for real sales"},
+    )
     forbid_negative: bool = field(
         default=False,
         metadata={"reason": "refuse transfer_out and reserve beyond what is available; never a sale"},

@@ -19,7 +19,7 @@ from msgspec import Struct
 from inventory_server import peer
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
-from inventory_server.store import Connection, Store, StoreError, StoreInUse, open_store, sqlite_path
+from inventory_server.store import Connection, OutcomeUnknown, Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.catalog import Product, import_products
 from inventory_server.store.ledger import Clock
 from inventory_server.store.reconcile import reopen
@@ -165,6 +165,8 @@ def _answer(store: Store, command: Command, clock: Clock) -> Answer:
         return Answer(store.administer(lambda connection: _carry_out(connection, command, clock())))
     except (StoreError, RequestError) as error:  # the latter from a server that is going down
         return Answer(error=str(error))
+    except OutcomeUnknown as error:
+        return Answer(error=f"Nobody knows whether that was done ({error}); look before you do it again.")
 
 
 def _carry_out(connection: Connection, command: Command, now: int) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
@@ -17,6 +18,8 @@ from inventory_server.store.readers import Readers
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Stock, Then, Work
 from pos_client.errors import RequestError
+
+log = logging.getLogger("tillwire.store")
 
 __all__ = [
     "Connection",
@@ -46,7 +49,7 @@ class Store:
             writing = database.writing_engine()
             opened.callback(writing.dispose)
             with writing.connect() as connection:
-                database.assert_settings(connection)
+                _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
                 schema.assert_writable(connection)
             reading = database.reading_engine()
@@ -100,6 +103,14 @@ def open_store(
     `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted.
     """
     return Store(url, settings, clock, on_fatal)
+
+
+def _assert_durable(weakness: str | None, settings: Settings) -> None:
+    if weakness is None:
+        return
+    if not settings.accept_weak_durability:
+        raise StoreError(f"{weakness}; set that right, or set accept_weak_durability where nothing is at stake.")
+    log.warning("event=weak_durability %s", weakness)
 
 
 def read_store(url: str, question: Callable[[Connection], Any]) -> Any:

@@ -138,7 +138,7 @@ def wrong_reservations(connection: Connection) -> Iterator[str]:
     drawn = (
         select(name.label("reservation"), m.location, m.sku, func.sum(m.quantity).label("remaining"))
         .where(m.account == int(Account.RESERVED))
-        .group_by(name, m.location, m.sku)
+        .group_by(m.reservation, m.location, m.sku)
         .subquery()
     )
     d = drawn.c

@@ -22,11 +22,21 @@ class StoreInUse(StoreError):
     """A server is running on this database and is its only writer."""
 
 
+class CommitInDoubt(Exception):
+    """COMMIT came back, and yet the database does not say that the transaction is as durable as it should be."""
+
+
 class Verdict(enum.Enum):
     """What an error means for the transaction that met it."""
 
+    AGAIN = enum.auto()
+    """Nothing was committed; the whole transaction may succeed when it is repeated."""
+    ELSEWHERE = enum.auto()
+    """Nothing was committed; the whole transaction may succeed when it is repeated on a new connection."""
     NO_ROOM_NOW = enum.auto()
     """Nothing was committed; it hits every commit alike, and passes by."""
+    UNKNOWN = enum.auto()
+    """It may be committed or not, which only the ids of its postings can tell; the database itself is well."""
     UNTRUSTED = enum.auto()
     """Nobody can say what is on disk: no further answer may be given."""
     OTHER = enum.auto()
@@ -64,7 +74,7 @@ class Database(Commits, Protocol):
         """Turn what the database complains about into a StoreError: one sentence with the next step."""
 
     def writer(self) -> AbstractContextManager[None]:
-        """The right to write; StoreInUse where only one process may have it and another one does."""
+        """The right to write; StoreInUse where only one process may have it, and another one does."""
 
     def writing_engine(self) -> Engine:
         """An engine for the writer's one connection."""
@@ -72,5 +82,5 @@ class Database(Commits, Protocol):
     def reading_engine(self) -> Engine:
         """An engine of at most `READERS_MAX` connections that cannot write, each transaction one snapshot."""
 
-    def assert_settings(self, connection: Connection) -> None:
-        """StoreError where settings would let an answered posting get lost."""
+    def assert_settings(self, connection: Connection) -> str | None:
+        """In words, what could lose an answered posting if one goes on by choice; StoreError where there is none."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
-from inventory_server.store import sqlite
+from inventory_server.store import postgresql, sqlite
 from inventory_server.store.database import Database, StoreError
+from inventory_server.store.postgresql import Postgresql
 from inventory_server.store.sqlite import Sqlite
+
+_Checks = tuple[Callable[[Connection], str | None], Callable[[Connection], Iterator[str]]]
+_CHECKS: dict[str, _Checks] = {
+    "sqlite": (sqlite.difference, sqlite.damage),
+    "postgresql": (postgresql.difference, postgresql.damage),
+}
+_EXPECTED = "something like sqlite:///tillwire.db or postgresql+psycopg://user@host/database"
 
 
 def database_of(url: str) -> Database:
@@ -18,12 +27,15 @@ def database_of(url: str) -> Database:
     try:
         parsed = make_url(url)
     except ArgumentError as error:
-        raise StoreError(f"{url!r} is no database URL; expected something like sqlite:///tillwire.db.") from error
+        shown = re.sub(r":[^:/@]*@", ":***@", url)  # where it goes wrong, there may be a password
+        raise StoreError(f"{shown!r} is no database URL; expected {_EXPECTED}.") from error
+    kind = parsed.get_backend_name()
+    if kind == "postgresql" and parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return Postgresql(parsed.set(drivername="postgresql+psycopg"))
     database = parsed.database
-    if parsed.get_backend_name() != "sqlite" or not database or database == ":memory:" or "\0" in database:
-        raise StoreError(
-            f"Cannot keep a ledger in {parsed.render_as_string()!r}; expected a file, as in sqlite:///tillwire.db."
-        )
+    if kind != "sqlite" or not database or database == ":memory:" or "\0" in database:
+        shown = parsed.set(query={}).render_as_string()
+        raise StoreError(f"Cannot keep a ledger in {shown!r}; expected {_EXPECTED}.")
     if "?" in url:
         raise StoreError(f"{url!r} has options after its ?, and a ledger takes none; write %3F for a ? in a name.")
     return Sqlite(Path(database))
@@ -37,9 +49,11 @@ def sqlite_path(url: str) -> Path | None:
 
 def difference(connection: Connection) -> str | None:
     """What differs from the schema needed and is the database's own: triggers and the like; None where all is well."""
-    return sqlite.difference(connection)
+    find, _ = _CHECKS[connection.dialect.name]
+    return find(connection)
 
 
 def damage(connection: Connection) -> Iterator[str]:
     """What the database itself finds wrong with its files."""
-    return sqlite.damage(connection)
+    _, find = _CHECKS[connection.dialect.name]
+    return find(connection)

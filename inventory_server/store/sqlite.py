@@ -102,7 +102,7 @@ class Sqlite:
         """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
         return reading_engine(self.path)
 
-    def assert_settings(self, connection: Connection) -> None:
+    def assert_settings(self, connection: Connection) -> str | None:
         """Refuse a connection whose settings would let an answered posting get lost."""
         for name, wanted in PRAGMAS.items():
             got = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
@@ -110,6 +110,7 @@ class Sqlite:
                 raise StoreError(
                     f"PRAGMA {name} is {got!r} where {wanted!r} is needed; move the database to a local disk."
                 )
+        return None
 
     def verdict(self, error: Exception, committing: bool) -> Verdict:
         """By SQLite's primary result code; an unknown commit leaves SQLite's own state unknown."""

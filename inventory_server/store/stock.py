@@ -140,8 +140,9 @@ def _moment(connection: Connection, params: StockParams) -> Moment | None:
 
 _r = t.reservation.c
 _held = case((or_(_r.reservation == UNNAMED, _r.remaining > 0), _r.remaining), else_=0)
+_total = func.coalesce(func.sum(_held), 0)
 _reserved_here = (
-    select(func.max(0, func.coalesce(func.sum(_held), 0)))
+    select(case((_total > 0, _total), else_=0))
     .where(_r.location == bindparam("location"), _r.sku == bindparam("sku"), _r.expires_at > bindparam("now"))
     .scalar_subquery()
 )

@@ -21,14 +21,17 @@ metadata = MetaData(
     }
 )
 
-location = Table("location", metadata, Column("location", Text, primary_key=True), sqlite_with_rowid=False)
+# Compared and sorted byte by byte, on any database: skus that differ only in case are two.
+TEXT = Text().with_variant(Text(collation="C"), "postgresql")
+
+location = Table("location", metadata, Column("location", TEXT, primary_key=True), sqlite_with_rowid=False)
 
 terminal = Table(
     "terminal",
     metadata,
-    Column("terminal", Text, primary_key=True),
-    Column("role", Text, nullable=False),
-    Column("location", Text, nullable=False),
+    Column("terminal", TEXT, primary_key=True),
+    Column("role", TEXT, nullable=False),
+    Column("location", TEXT, nullable=False),
     Column("token_hash", LargeBinary),
     Column("enrolled_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
@@ -48,10 +51,10 @@ terminal = Table(
 lineage = Table(
     "lineage",
     metadata,
-    Column("terminal", Text, primary_key=True),
+    Column("terminal", TEXT, primary_key=True),
     Column("lineage", LargeBinary, primary_key=True),
     Column("acked_seq", BigInteger, nullable=False),
-    Column("beyond", Text, nullable=False),
+    Column("beyond", TEXT, nullable=False),
     Column("count", BigInteger, nullable=False),
     Column("quantity", BigInteger, nullable=False),
     Column("acked_at", BigInteger),
@@ -84,16 +87,16 @@ posting = Table(
     metadata,
     Column("position", _POSITION, primary_key=True, autoincrement=False),
     Column("id", LargeBinary, nullable=False),
-    Column("terminal", Text, nullable=False),
+    Column("terminal", TEXT, nullable=False),
     Column("lineage", LargeBinary),
     Column("seq", BigInteger),
-    Column("type", Text, nullable=False),
-    Column("location", Text, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("location", TEXT, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
     Column("utc_offset_minutes", SmallInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("flags", SmallInteger, nullable=False),
-    Column("reference", Text),
+    Column("reference", TEXT),
     Column("digest", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Index(None, "id", unique=True),
@@ -103,8 +106,8 @@ movement = Table(
     "movement",
     metadata,
     Column("segment", BigInteger, primary_key=True),
-    Column("location", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("entry", Integer, primary_key=True),
     Column("account", SmallInteger, nullable=False),
@@ -126,8 +129,8 @@ segment = Table(
 level = Table(
     "level",
     metadata,
-    Column("location", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
     Column("on_hand", BigInteger, nullable=False),
     Column("moved", BigInteger, nullable=False),
     Column("in_transit", BigInteger, nullable=False),
@@ -141,8 +144,8 @@ level = Table(
 count = Table(
     "count",
     metadata,
-    Column("location", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
     Column("occurred_at", BigInteger, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("quantity", BigInteger, nullable=False),
@@ -154,8 +157,8 @@ reservation = Table(
     "reservation",
     metadata,
     Column("reservation", LargeBinary, primary_key=True),
-    Column("location", Text, primary_key=True),
-    Column("sku", Text, primary_key=True),
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
     Column("remaining", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
     Index(None, "location", "sku", "expires_at"),
@@ -169,7 +172,7 @@ void = Table(
     Column("voids", LargeBinary, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
-    Column("location", Text),
+    Column("location", TEXT),
     sqlite_with_rowid=False,
 )
 """Which posting is voided by which position; it may be here before the posting that it voids.
@@ -180,12 +183,12 @@ rejection = Table(
     "rejection",
     metadata,
     Column("id", LargeBinary, primary_key=True),
-    Column("terminal", Text, nullable=False),
+    Column("terminal", TEXT, nullable=False),
     Column("lineage", LargeBinary),
     Column("seq", BigInteger),
     Column("recorded_at", BigInteger, nullable=False),
-    Column("code", Text, nullable=False),
-    Column("reason", Text, nullable=False),
+    Column("code", TEXT, nullable=False),
+    Column("reason", TEXT, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("reopened_at", BigInteger),
@@ -197,7 +200,7 @@ quarantine = Table(
     metadata,
     Column("id", LargeBinary, primary_key=True),
     Column("digest", LargeBinary, primary_key=True),
-    Column("terminal", Text, nullable=False),
+    Column("terminal", TEXT, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("body", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
@@ -206,9 +209,9 @@ quarantine = Table(
 product = Table(
     "product",
     metadata,
-    Column("sku", Text, primary_key=True),
-    Column("name", Text),
-    Column("unit", Text),
+    Column("sku", TEXT, primary_key=True),
+    Column("name", TEXT),
+    Column("unit", TEXT),
     Column("reorder_point", BigInteger),
     sqlite_with_rowid=False,
 )
@@ -216,7 +219,7 @@ product = Table(
 barcode = Table(
     "barcode",
     metadata,
-    Column("gtin", Text, primary_key=True),
-    Column("sku", Text, ForeignKey("product.sku"), nullable=False),
+    Column("gtin", TEXT, primary_key=True),
+    Column("sku", TEXT, ForeignKey("product.sku"), nullable=False),
     sqlite_with_rowid=False,
 )

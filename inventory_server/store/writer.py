@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Transaction
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
 from inventory_server.store.database import Commits, Verdict
 from inventory_server.store.ledger import Ledger
+from inventory_server.store.transactions import Transactions, Untrusted
 from inventory_server.work import Outcome, OutcomeUnknown, Post, Then, Write
 from pos_client.errors import ErrorCode, RequestError, TillwireError
 
@@ -72,7 +72,7 @@ class Writer:
         self._ledger = ledger
         self._settings = settings
         self._on_fatal = on_fatal
-        self._connection = engine.connect()
+        self._transactions = Transactions(engine, database, ledger.forget, settings.commit_retry_seconds)
         # Guards `_live`, `_bulk`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -116,8 +116,9 @@ class Writer:
         with self._lock:
             self._closing = True
             self._arrived.notify()
+        self._transactions.end()
         self._thread.join()
-        self._connection.close()
+        self._transactions.close()
 
     def _later(self, code: ErrorCode, message: str) -> RequestError:
         return RequestError(code, message, retry_after_ms=self._settings.busy_retry_ms)
@@ -136,7 +137,7 @@ class Writer:
         tickets = self._take()
         try:
             self._commit(tickets)
-        except OutcomeUnknown as error:
+        except Untrusted as error:
             self._fail(tickets, error)
             return False
         return bool(tickets)
@@ -162,8 +163,10 @@ class Writer:
             outcomes = iter(
                 self._transact(lambda connection: self._ledger.carry_out(connection, works)) if works else ()
             )
-        except OutcomeUnknown:
+        except Untrusted:
             raise
+        except OutcomeUnknown as error:
+            outcomes = iter([error] * len(works))
         except Exception as error:  # noqa: BLE001 - whatever spoils one frame must not end the writer
             self._isolate(tickets, error)
             return
@@ -175,11 +178,11 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
-        no_room = self._database.verdict(error, False) is Verdict.NO_ROOM_NOW
-        if len(tickets) == 1 or no_room:
+        refusal = self._refusal(error)
+        if len(tickets) == 1 or refusal is not error:
             log.error("commit_failed works=%d", len(tickets), exc_info=error)
             for ticket in tickets:
-                ticket.settle(None, _no_room() if no_room else error)
+                ticket.settle(None, refusal)
             return
         for ticket in tickets:
             self._commit([ticket])
@@ -187,40 +190,31 @@ class Writer:
     def _run_job(self, ticket: Ticket, job: Job) -> None:
         try:
             ticket.settle(self._transact(lambda connection: self._ledger.change(connection, job)))
-        except OutcomeUnknown:
+        except Untrusted:
             raise
-        except TillwireError as error:  # the job's own refusal, for whoever asked
+        except TillwireError as error:  # the job's own refusal, or nobody knows: for whoever asked
             ticket.settle(None, error)
         except Exception as error:
             log.error("job_failed", exc_info=error)
             ticket.settle(None, error)
 
     def _transact(self, job: Callable[[Connection], Any]) -> Any:
-        transaction: Transaction | None = None
-        committing = False
-        try:
-            transaction = self._connection.begin()
-            outcome = job(self._connection)
-            committing = True
-            self._database.commit(transaction)
-        except Exception as error:
-            if self._database.verdict(error, committing) is Verdict.UNTRUSTED:
-                raise OutcomeUnknown(str(error)) from error
-            self._roll_back(transaction)
-            raise
-        return outcome
+        return self._transactions.run(job)
 
-    def _roll_back(self, transaction: Transaction | None) -> None:
-        self._ledger.forget()
-        try:
-            if transaction is not None:
-                transaction.rollback()
-        except DBAPIError as error:
-            raise OutcomeUnknown(f"Cannot roll back: {error}") from error
+    def _refusal(self, error: Exception) -> Exception:
+        """What everybody is told of a commit that did not happen, or nothing; `error` itself where it is one's own."""
+        verdict = self._database.verdict(error, committing=False)
+        if verdict in (Verdict.OTHER, Verdict.UNTRUSTED):
+            return error
+        return RequestError(
+            ErrorCode.busy, "HQ's database takes no writes now; nothing was posted.", retry_after_ms=STORAGE_RETRY_MS
+        )
 
-    def _fail(self, tickets: list[Ticket], error: Exception) -> None:
-        """An unknown commit ends the store: its waiters hear nothing, nobody is served any more."""
-        log.critical("store_failed reason=%s", error)
+    def _fail(self, tickets: list[Ticket], untrusted: Untrusted) -> None:
+        """Without trust the store ends: its waiters hear nothing, nobody is served any more."""
+        log.critical("store_failed reason=%s", untrusted)
+        error = OutcomeUnknown(str(untrusted))
+        error.__cause__ = untrusted.__cause__
         with self._lock:
             self._failure = error
             unserved = [ticket for ticket in (*tickets, *self._live, *self._bulk) if not ticket.settled]
@@ -242,15 +236,8 @@ def _draw(waiting: deque[Ticket], most: int) -> list[Ticket]:
     return drawn
 
 
-def _settle(ticket: Ticket, outcome: Outcome | RequestError) -> None:
-    if isinstance(outcome, RequestError):
+def _settle(ticket: Ticket, outcome: Outcome | RequestError | OutcomeUnknown) -> None:
+    if isinstance(outcome, RequestError | OutcomeUnknown):
         ticket.settle(None, outcome)
     else:
         ticket.settle(outcome)
-
-
-def _no_room() -> RequestError:
-    """What a waiter is told of a commit that did not happen and would not happen now."""
-    return RequestError(
-        ErrorCode.busy, "HQ's database takes no writes now; nothing was posted.", retry_after_ms=STORAGE_RETRY_MS
-    )

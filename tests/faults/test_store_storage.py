@@ -51,7 +51,7 @@ def store(path: Path) -> Iterator[Store]:
 
 def pragma(store: Store, text: str) -> Any:
     """Set or read a setting of the writing connection, while the writer has nothing to do."""
-    driver: Any = store._writer._connection.connection.driver_connection
+    driver: Any = store._writer._transactions.connection.connection.driver_connection
     found = driver.execute(f"PRAGMA {text}").fetchone()
     return found and found[0]
 
@@ -199,7 +199,7 @@ def test_an_error_while_committing_leaves_the_outcome_open(failing: Failing, pat
     def lost(_: Connection) -> None:
         raise ConnectionError("somewhere between here and the disk")
 
-    event.listen(failing.store._writer._connection.engine, "commit", lost)
+    event.listen(failing.store._writer._transactions.connection.engine, "commit", lost)
     works = [Post(each.speaker, [each.item(SALE)], None) for each in (till, other)]
     failing.assert_failed(*together_or_failed(failing.store, *works))
     assert proof_of(path).holds
@@ -251,7 +251,7 @@ def test_those_who_were_answered_before_it_failed_keep_their_answers(
         if len(commits) == 3:  # the job that holds the writer back, the first frame, the third frame
             raise ConnectionError
 
-    event.listen(failing.store._writer._connection.engine, "commit", fails_the_third_time)
+    event.listen(failing.store._writer._transactions.connection.engine, "commit", fails_the_third_time)
     _, first, second, *rest = together_or_failed(failing.store, *works)
     assert first.results[0].status == "posted"  # type: ignore[attr-defined]
     assert isinstance(second, RuntimeError)

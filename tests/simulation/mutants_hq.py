@@ -67,7 +67,8 @@ def checked_before_the_transaction() -> AbstractContextManager[Any]:
             if isinstance(work, Post):
                 for item in work.items:
                     query = "SELECT 1 FROM posting WHERE id = ?"
-                    if not cast(Any, writer._connection).handle.execute(query, (item.id.bytes,)).fetchall():
+                    handle = cast(Any, writer._transactions.connection).handle
+                    if not handle.execute(query, (item.id.bytes,)).fetchall():
                         looked_up[id(item)] = item.id.bytes
             return cast(Ticket, original(writer, work))
 
@@ -128,10 +129,11 @@ def answered_before_the_commit() -> AbstractContextManager[Any]:
             if any(callable(ticket.work) for ticket in tickets):
                 original(writer, tickets)
                 return
-            transaction = writer._connection.begin()
+            connection = writer._transactions.connection
+            transaction = connection.begin()
             works = [cast(Any, ticket.work) for ticket in tickets]
             try:
-                outcomes = writer._ledger.carry_out(writer._connection, works)
+                outcomes = writer._ledger.carry_out(connection, works)
             except Poisoned:
                 transaction.rollback()
                 original(writer, tickets)

@@ -8,13 +8,15 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
 
     op.create_table(
         "count",
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
@@ -32,8 +34,8 @@ def upgrade() -> None:
     )
     op.create_table(
         "level",
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
         sa.Column("on_hand", sa.BigInteger(), nullable=False),
         sa.Column("moved", sa.BigInteger(), nullable=False),
         sa.Column("in_transit", sa.BigInteger(), nullable=False),
@@ -46,10 +48,10 @@ def upgrade() -> None:
     op.create_index(op.f("ix_level_sku"), "level", ["sku"], unique=False)
     op.create_table(
         "lineage",
-        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("terminal", TEXT, nullable=False),
         sa.Column("lineage", sa.LargeBinary(), nullable=False),
         sa.Column("acked_seq", sa.BigInteger(), nullable=False),
-        sa.Column("beyond", sa.Text(), nullable=False),
+        sa.Column("beyond", TEXT, nullable=False),
         sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("acked_at", sa.BigInteger(), nullable=True),
@@ -62,15 +64,15 @@ def upgrade() -> None:
     )
     op.create_table(
         "location",
-        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("location", name=op.f("pk_location")),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "movement",
         sa.Column("segment", sa.BigInteger(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("entry", sa.Integer(), nullable=False),
         sa.Column("account", sa.SmallInteger(), nullable=False),
@@ -87,16 +89,16 @@ def upgrade() -> None:
             "position", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=False, nullable=False
         ),
         sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("terminal", TEXT, nullable=False),
         sa.Column("lineage", sa.LargeBinary(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
-        sa.Column("type", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("type", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("utc_offset_minutes", sa.SmallInteger(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("flags", sa.SmallInteger(), nullable=False),
-        sa.Column("reference", sa.Text(), nullable=True),
+        sa.Column("reference", TEXT, nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_posting")),
@@ -104,9 +106,9 @@ def upgrade() -> None:
     op.create_index(op.f("ix_posting_id"), "posting", ["id"], unique=True)
     op.create_table(
         "product",
-        sa.Column("sku", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("unit", sa.Text(), nullable=True),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("name", TEXT, nullable=True),
+        sa.Column("unit", TEXT, nullable=True),
         sa.Column("reorder_point", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("sku", name=op.f("pk_product")),
         sqlite_with_rowid=False,
@@ -115,7 +117,7 @@ def upgrade() -> None:
         "quarantine",
         sa.Column("id", sa.LargeBinary(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("terminal", TEXT, nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", "digest", name=op.f("pk_quarantine")),
@@ -124,12 +126,12 @@ def upgrade() -> None:
     op.create_table(
         "rejection",
         sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("terminal", sa.Text(), nullable=False),
+        sa.Column("terminal", TEXT, nullable=False),
         sa.Column("lineage", sa.LargeBinary(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("code", sa.Text(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("code", TEXT, nullable=False),
+        sa.Column("reason", TEXT, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("reopened_at", sa.BigInteger(), nullable=True),
@@ -139,8 +141,8 @@ def upgrade() -> None:
     op.create_table(
         "reservation",
         sa.Column("reservation", sa.LargeBinary(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
         sa.Column("remaining", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("reservation", "location", "sku", name=op.f("pk_reservation")),
@@ -157,9 +159,9 @@ def upgrade() -> None:
     )
     op.create_table(
         "terminal",
-        sa.Column("terminal", sa.Text(), nullable=False),
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=False),
+        sa.Column("terminal", TEXT, nullable=False),
+        sa.Column("role", TEXT, nullable=False),
+        sa.Column("location", TEXT, nullable=False),
         sa.Column("token_hash", sa.LargeBinary(), nullable=True),
         sa.Column("enrolled_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
@@ -181,14 +183,14 @@ def upgrade() -> None:
         sa.Column("voids", sa.LargeBinary(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
-        sa.Column("location", sa.Text(), nullable=True),
+        sa.Column("location", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("voids", name=op.f("pk_void")),
         sqlite_with_rowid=False,
     )
     op.create_table(
         "barcode",
-        sa.Column("gtin", sa.Text(), nullable=False),
-        sa.Column("sku", sa.Text(), nullable=False),
+        sa.Column("gtin", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
         sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_barcode_sku")),
         sa.PrimaryKeyConstraint("gtin", name=op.f("pk_barcode")),
         sqlite_with_rowid=False,

@@ -36,8 +36,9 @@ def answer_early(_: Options) -> None:
 
     def commit(self: Writer, tickets: list[writer.Ticket]) -> None:
         works: list[Any] = [ticket.work for ticket in tickets]
-        transaction = self._connection.begin()
-        outcomes = self._ledger.carry_out(self._connection, works)
+        connection = self._transactions.connection
+        transaction = connection.begin()
+        outcomes = self._ledger.carry_out(connection, works)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             writer._settle(ticket, outcome)
         time.sleep(EARLY_SECONDS)
