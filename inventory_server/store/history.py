@@ -12,6 +12,7 @@ from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Account
 from inventory_server.store import tables as t
+from inventory_server.store.bulk import among
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
 from inventory_server.work import FindPosting, History
 from pos_client.errors import ErrorCode, RequestError
@@ -58,7 +59,7 @@ def _movements(connection: Connection, question: History, after: tuple[int, int]
     statement = (
         select(t.movement, p.id, p.terminal, p.type, p.utc_offset_minutes, p.recorded_at, p.flags, p.reference)
         .select_from(t.movement.join(t.posting, p.position == m.position))
-        .where(m.location.in_(locations), m.sku == params.sku)
+        .where(among(connection, m.location, locations), m.sku == params.sku)
         .where(m.account.in_((int(Account.STOCK), int(Account.COUNT))))
         .order_by(m.position, m.entry)
     )

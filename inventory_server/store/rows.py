@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Integer, Select, bindparam, func, select, union_all
+from sqlalchemy import BigInteger, Select, bindparam, func, select, union_all
 
 from inventory_server.lineage import Lineage, Said
 from inventory_server.store import tables as t
@@ -130,7 +130,7 @@ def _moved_after() -> Select[Any]:
     """What moved after an instant; parameters: that instant, the open segment, location, sku, account, the instant."""
     m = t.movement.c
     closed = select(t.segment.c.segment).where(t.segment.c.latest_at > bindparam("since", type_=BigInteger))
-    visited = union_all(closed, select(bindparam("open", type_=Integer))).cte("visited")
+    visited = union_all(closed, select(bindparam("open", type_=BigInteger))).cte("visited")
     return (
         select(func.sum(m.quantity))
         .select_from(visited.join(t.movement, m.segment == visited.c.segment))

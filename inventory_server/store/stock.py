@@ -14,7 +14,7 @@ from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Level
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Prepared
+from inventory_server.store.bulk import Prepared, among
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
 from inventory_server.store.memory import Key
 from inventory_server.store.rows import UNNAMED
@@ -60,7 +60,9 @@ class _Named:
         if wanted is None:
             return None
         known = set(
-            connection.execute(select(t.location.c.location).where(t.location.c.location.in_(wanted))).scalars()
+            connection.execute(
+                select(t.location.c.location).where(among(connection, t.location.c.location, wanted))
+            ).scalars()
         )
         self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
         return sorted(known)
@@ -78,8 +80,8 @@ def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | No
 
 
 def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
-    listed = select(t.product.c.sku).where(t.product.c.sku.in_(skus))
-    moved = select(t.level.c.sku).where(t.level.c.sku.in_(skus))
+    listed = select(t.product.c.sku).where(among(connection, t.product.c.sku, skus))
+    moved = select(t.level.c.sku).where(among(connection, t.level.c.sku, skus))
     return set(connection.execute(listed.union(moved)).scalars()) if skus else set()
 
 
@@ -94,7 +96,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     after = decode_cursor(params.cursor, tuple[str, str])
     position = int(connection.execute(select(t.ledger.c.position)).scalar_one())
     if at is None and named.pairs() is None:
-        rows = connection.execute(_levels(question, named, now, after).limit(limit + 1)).all()
+        rows = connection.execute(_levels(connection, question, named, now, after).limit(limit + 1)).all()
         items, last = [_item(row) for row in rows[:limit]], len(rows) <= limit
         cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
     else:
@@ -169,7 +171,7 @@ def _reserved(now: int) -> Any:
     )
 
 
-def _levels(question: Stock, named: _Named, now: int, after: Key | None) -> Select[Any]:
+def _levels(connection: Connection, question: Stock, named: _Named, now: int, after: Key | None) -> Select[Any]:
     level, product, held = t.level.c, t.product.c, _reserved(now)
     reserved = case((held.c.reserved > 0, held.c.reserved), else_=0)
     available = level.on_hand - reserved
@@ -183,9 +185,9 @@ def _levels(question: Stock, named: _Named, now: int, after: Key | None) -> Sele
         .order_by(level.location, level.sku)
     )
     if named.skus is not None:
-        statement = statement.where(level.sku.in_(named.skus))
+        statement = statement.where(among(connection, level.sku, named.skus))
     if named.locations is not None:
-        statement = statement.where(level.location.in_(named.locations))
+        statement = statement.where(among(connection, level.location, named.locations))
     if question.params.negative is True:
         statement = statement.where(level.on_hand < 0)
     if question.below == "reorder_point":
@@ -220,9 +222,9 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
     level = t.level.c
     statement = select(level.location, level.sku).order_by(level.location, level.sku).limit(count)
     if named.skus is not None:
-        statement = statement.where(level.sku.in_(named.skus))
+        statement = statement.where(among(connection, level.sku, named.skus))
     if named.locations is not None:
-        statement = statement.where(level.location.in_(named.locations))
+        statement = statement.where(among(connection, level.location, named.locations))
     if after is not None:
         statement = statement.where(tuple_(level.location, level.sku) > after)
     return [(row[0], row[1]) for row in connection.execute(statement)]

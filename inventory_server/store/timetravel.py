@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, func, literal, select, union_all
+from sqlalchemy import BigInteger, Connection, Select, func, literal, select, union_all
 from sqlalchemy.sql.selectable import CTE
 
 from inventory_server.inventory import Account, Count, Level, base_count, outstanding
@@ -41,7 +41,7 @@ def segments(connection: Connection, after: int | None, first: int = 0) -> CTE:
     closed = select(t.segment.c.segment).where(t.segment.c.segment >= first)
     if after is not None:
         closed = closed.where(t.segment.c.latest_at > after)
-    return union_all(closed, select(literal(head, Integer))).cte("visited")
+    return union_all(closed, select(literal(head, BigInteger))).cte("visited")
 
 
 def position_at(connection: Connection, moment: int) -> int:

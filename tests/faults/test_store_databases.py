@@ -93,14 +93,16 @@ def test_upgrade_makes_no_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("", "'' is no database URL; expected something like sqlite:///tillwire.db."),
-        ("tillwire.db", "'tillwire.db' is no database URL; expected something like sqlite:///tillwire.db."),
-        ("sqlite://", "Cannot keep a ledger in 'sqlite://'; expected a file, as in sqlite:///tillwire.db."),
-        ("sqlite:///:memory:", "expected a file, as in sqlite:///tillwire.db."),
-        ("sqlite:///a\0b.db", "expected a file, as in sqlite:///tillwire.db."),
+        ("", "'' is no database URL; expected something like sqlite:///tillwire.db or postgresql+psycopg://"),
+        ("tillwire.db", "'tillwire.db' is no database URL; expected something like sqlite:///tillwire.db or"),
+        ("sqlite://", "Cannot keep a ledger in 'sqlite://'; expected something like sqlite:///tillwire.db or"),
+        ("sqlite:///:memory:", "expected something like sqlite:///tillwire.db or"),
+        ("sqlite:///a\0b.db", "expected something like sqlite:///tillwire.db or"),
         ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro' has options after its ?"),
         ("sqlite:///what?.db", "write %3F for a ? in a name."),
-        ("postgresql://me:secret@hq/stock", "Cannot keep a ledger in 'postgresql://me:***@hq/stock'"),
+        ("mysql://me:secret@hq/stock", "Cannot keep a ledger in 'mysql://me:***@hq/stock'"),
+        ("postgresql+psycopg2://me:secret@hq/stock", "Cannot keep a ledger in 'postgresql+psycopg2://me:***@hq/"),
+        ("postgresql//me:secret@hq/stock", "'postgresql//me:***@hq/stock' is no database URL"),
         ("nosuchdb://hq/stock", "Cannot keep a ledger in 'nosuchdb://hq/stock'"),
     ],
 )

@@ -7,7 +7,6 @@ import itertools
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,11 +47,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    path = tmp_path / "ledger.db"
-    with opened(path, clock) as store:
+def store(ledger: str, clock: Clock) -> Iterator[Store]:
+    with opened(ledger, clock) as store:
         yield store
-        proof = proof_of(path)
+        proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 

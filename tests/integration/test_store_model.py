@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 from uuid import UUID
 
@@ -17,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from inventory_server.store import Store, catalog, tables, upgrade
+from inventory_server.store import Store, catalog, tables
 from inventory_server.work import Post, Speaker
 from pos_client.exact import Quantity, instant, scaled
 from pos_client.messages import PostingType, PostResult, StockItem
 from tests.support import ledgers
 from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
+from tests.support.sites import Site
 from tests.support.stockmodel import StockModel, View
 
 SKUS = ["a", "b"]
@@ -204,21 +202,19 @@ def shown(found: StockItem) -> dict[str, object]:
     return {name: getattr(found, name) for name in names}
 
 
-@pytest.fixture(scope="module", params=[1, 12], ids=["segments of 2", "segments of 4096"])
-def empty(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty ledger; its segments are made so short that every story crosses some."""
-    path = tmp_path_factory.mktemp("ledger") / "empty.db"
-    upgrade(ledgers.url_of(path))
+@pytest.fixture(autouse=True, scope="module", params=[1, 12], ids=["segments of 2", "segments of 4096"])
+def short_segments(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Segments are made so short that every story crosses some."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "SEGMENT_POSITIONS_LOG2", request.param)
-        yield path
+        yield
 
 
 @contextmanager
-def copied(empty: Path) -> Iterator[Path]:
+def new_ledger(site: Site) -> Iterator[str]:
     """A ledger of its own for every example."""
-    with TemporaryDirectory(dir=empty.parent) as folder:
-        yield Path(shutil.copy(empty, folder))
+    yield site.new()
+    site.clear()
 
 
 modest = settings(
@@ -228,18 +224,36 @@ modest = settings(
 )
 
 
+few = settings(modest, max_examples=6)
+"""Where each example takes a second."""
+on_sqlite = pytest.mark.parametrize("_all_sites", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("_all_sites", ["postgresql", "serializable"], indirect=True)
+
+
+@on_sqlite
 @modest
 @given(story=stories(), data=st.data())
-def test_the_store_agrees_with_the_formula(empty: Path, story: Any, data: st.DataObject) -> None:
+def test_the_store_agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
+    agrees_with_the_formula(site, story, data)
+
+
+@on_postgresql
+@few
+@given(story=stories(), data=st.data())
+def test_postgresql_agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
+    agrees_with_the_formula(site, story, data)
+
+
+def agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
     clock = Clock()
-    with copied(empty) as path, opened(path, clock) as store:
+    with new_ledger(site) as ledger, opened(ledger, clock) as store:
         hq = Headquarters(store, clock)
         for _ in hq.receive(*story):
             hq.compare_levels(View())
         compare_looking_back(hq, data)
         hq.compare_filters()
         hq.compare_history()
-        proof = ledgers.proof_of(path)
+        proof = ledgers.proof_of(ledger)
     assert proof.holds, proof.findings
 
 
@@ -255,16 +269,28 @@ def compare_looking_back(hq: Headquarters, data: st.DataObject) -> None:
         hq.compare_levels(View(as_of, known_at), **params)
 
 
+@on_sqlite
 @modest
 @given(story=stories())
-def test_the_order_of_arrival_does_not_matter(empty: Path, story: Any) -> None:
+def test_the_order_of_arrival_does_not_matter(site: Site, story: Any) -> None:
+    any_order_will_do(site, story)
+
+
+@on_postgresql
+@few
+@given(story=stories())
+def test_the_order_of_arrival_does_not_matter_to_postgresql(site: Site, story: Any) -> None:
+    any_order_will_do(site, story)
+
+
+def any_order_will_do(site: Site, story: Any) -> None:
     """The same postings, none of them at the same instant, leave the same levels in any order."""
     written, arrivals = story
     numbers = once_voided(written)
     raws = [apart(document.raw, number) for number, document in enumerate(written)]
     levels: list[dict[Key, Quantity]] = []
     for order in (range(len(raws)), [arrival.number for arrival in arrivals]):
-        with copied(empty) as path, opened(path) as store:
+        with new_ledger(site) as ledger, opened(ledger) as store:
             hq = Headquarters(store, Clock())
             for number in (number for number in order if number in numbers):
                 ledgers.post(store, hq.speakers[written[number].sender], item(raws[number], uid(number)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -27,12 +26,12 @@ SEGMENT = 4
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(ledger: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store whose segments hold four positions each."""
     monkeypatch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
-    with opened(tmp_path / "ledger.db", Clock(NOON + DAY)) as store:
+    with opened(ledger, Clock(NOON + DAY)) as store:
         yield store
-        proof = proof_of(tmp_path / "ledger.db")
+        proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,11 +38,10 @@ ELSEWHERE = body("sale", ("a", 1), location="elsewhere")
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    path = tmp_path / "ledger.db"
-    with opened(path, Clock()) as store:
+def store(ledger: str) -> Iterator[Store]:
+    with opened(ledger, Clock()) as store:
         yield store
-        proof = proof_of(path)
+        proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 
@@ -129,10 +127,9 @@ def test_the_last_hello_of_a_till_fences_the_ones_before(store: Store) -> None:
     assert level(store).on_hand == -1
 
 
-def test_epochs_survive_a_restart(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
+def test_epochs_survive_a_restart(ledger: str) -> None:
     for epoch in (1, 2, 3):
-        with opened(path) as store:
+        with opened(ledger) as store:
             assert hello(store).speaker.epoch == epoch
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,11 +55,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Iterator[Store]:
-    path = tmp_path / "ledger.db"
-    with opened(path, clock) as store:
+def store(ledger: str, clock: Clock) -> Iterator[Store]:
+    with opened(ledger, clock) as store:
         yield store
-        proof = proof_of(path)
+        proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 
@@ -257,10 +255,10 @@ def test_a_transfer_is_on_its_way_until_it_arrives(store: Store) -> None:
 
 @pytest.mark.parametrize("kind", ["transfer_out", "reserve"])
 @pytest.mark.parametrize(("quantity", "status"), [(4, "posted"), (5, "rejected")])
-def test_policy_stops_only_what_hq_can_still_stop(tmp_path: Path, kind: Any, quantity: int, status: str) -> None:
+def test_policy_stops_only_what_hq_can_still_stop(ledger: str, kind: Any, quantity: int, status: str) -> None:
     """Ten received, five sold, one reserved; what is sold is sold."""
     fields: dict[str, Any] = {"other_location": "L2"} if kind == "transfer_out" else {}
-    with opened(tmp_path / "policy.db", settings=Settings(forbid_negative=True)) as store:
+    with opened(ledger, settings=Settings(forbid_negative=True)) as store:
         till = Till(store)
         till.post(body("receipt", ("a", 10)), body("sale", ("a", 5)), body("reserve", ("a", 1)))
         result = till.posts(body(kind, ("a", 1), ("a", quantity - 1), **fields), uid("moved"))
@@ -269,7 +267,7 @@ def test_policy_stops_only_what_hq_can_still_stop(tmp_path: Path, kind: Any, qua
             assert (result.code, result.reason) == ("not_available", "'a': 5 wanted, 4 available; policy.")
             assert find(store, uid("moved")).status == "rejected"
         assert till.posts(body("sale", ("a", 99))).status == "posted"
-    assert proof_of(tmp_path / "policy.db").holds
+    assert proof_of(ledger).holds
 
 
 # ---------------------------------------------------------------------------------- flags

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -30,15 +29,10 @@ SALE, VOID, OTHER = uid("sale"), uid("void"), uid("other")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-@pytest.fixture
-def store(path: Path) -> Iterator[Store]:
-    with opened(path) as store:
+def store(ledger: str) -> Iterator[Store]:
+    with opened(ledger) as store:
         yield store
-        proof = proof_of(path)
+        proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 

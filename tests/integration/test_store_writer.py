@@ -31,6 +31,9 @@ class Recorder:
     def change(self, connection: Any, job: Callable[[Any], Any]) -> Any:
         return job(connection)
 
+    def forget(self) -> None:
+        """There is nothing to forget."""
+
 
 def writer_of(tmp_path: Path, **limits: int) -> tuple[Writer, Recorder]:
     url = f"sqlite:///{tmp_path / 'hq.db'}"

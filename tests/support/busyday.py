@@ -11,9 +11,9 @@ from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
 GTIN = "40000001"
 
 
-def trade(path: Path) -> None:
+def trade(place: Path | str) -> None:
     """Make a ledger with every type of posting, late ones, voids in both orders, a refusal and a conflict."""
-    with opened(path) as store:
+    with opened(place) as store:
         products = [catalog.Product("a", "Apple", "kg", scaled(5), (GTIN,)), catalog.Product("b")]
         store.administer(lambda connection: catalog.import_products(connection, products))
         first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")

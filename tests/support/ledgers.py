@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -169,14 +170,14 @@ def find(store: Store, id_: UUID) -> StoredPosting:
     return outcome
 
 
-def url_of(path: Path) -> str:
-    """The URL of an SQLite file."""
-    return f"sqlite:///{path}"
+def url_of(place: Path | str) -> str:
+    """The URL of an SQLite file; a URL stays what it is."""
+    return place if isinstance(place, str) else f"sqlite:///{place}"
 
 
-def proof_of(store_path: Path) -> Proof:
+def proof_of(place: Path | str) -> Proof:
     """Verify a ledger."""
-    proof = read_store(url_of(store_path), prove)
+    proof = read_store(url_of(place), prove)
     assert isinstance(proof, Proof)
     return proof
 
@@ -192,15 +193,16 @@ def _empty_ledger() -> bytes:
 
 @contextmanager
 def opened(
-    path: Path,
+    place: Path | str,
     clock: Callable[[], int] | None = None,
     settings: Settings | None = None,
     on_fatal: Callable[[Exception], None] = lambda _: None,
 ) -> Iterator[Store]:
-    """A store on `path`, which is made where it is missing."""
-    if not path.exists():
-        path.write_bytes(_empty_ledger())
-    store = open_store(url_of(path), settings or Settings(), clock or Clock(), on_fatal)
+    """A store on a file, which is made where it is missing, or on the ledger of a URL."""
+    if isinstance(place, Path) and not place.exists():
+        place.write_bytes(_empty_ledger())
+    settings = replace(settings or Settings(), accept_weak_durability=True)  # tests do not wait for the disk
+    store = open_store(url_of(place), settings, clock or Clock(), on_fatal)
     try:
         yield store
     finally:

@@ -285,7 +285,7 @@ def test_every_setting_has_its_least_and_most_and_these_are_taken(values: dict[s
     path = tmp_path / "hq.toml"
     path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
     assert load_settings(path) == Settings(**values)  # type: ignore[arg-type]
-    assert {field.name for field in fields(Settings)} - values.keys() == {"forbid_negative"}
+    assert {field.name for field in fields(Settings)} - values.keys() == {"forbid_negative", "accept_weak_durability"}
 
 
 BAD_SETTINGS = [

@@ -1,0 +1,235 @@
+"""PostgreSQL, asked so that it can be trusted: settings that keep what is acknowledged, no doubt left unsaid.
+
+Many servers may write one ledger. Each commit starts by locking the ledger's one row, so that commits follow one
+another: whatever is read after that is what all the others have committed. Nothing is set for a session and nothing
+is prepared on the server, so that a pooler which lends connections by the transaction may stand in between.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from inventory_server.store import tables as t
+from inventory_server.store.bulk import run
+from inventory_server.store.database import CommitInDoubt, StoreError, Verdict
+
+CONNECT_SECONDS = 5
+"""How long one attempt to connect to one host may take."""
+UNACKNOWLEDGED_MS = 30_000
+"""Sent bytes that the database's machine leaves unacknowledged for so long end the connection."""
+LOCK_SECONDS = 10
+"""How long a commit waits for those of other servers before it starts anew."""
+IDLE_SECONDS = 30
+"""How long the database lets a server that stands still hold up all others in the middle of a commit."""
+_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+
+_SECRETS = {"password", "sslpassword", "passfile", "oauth_client_secret"}
+
+_ABORTED = {"40001", "40P01"}
+"""Serialization failure, deadlock: the transaction is gone, whenever that is said, and may be repeated."""
+_STOPPED = {"55P03", "57014"}
+"""A lock not to be had, a statement cancelled: the same, unless it is COMMIT that was stopped."""
+_ELSEWHERE = {"25006", "25P03", "57P01", "57P02", "57P03", "57P05"}
+"""Read-only (a demoted primary), thrown out, going down, coming up: a new connection may find a primary that serves."""
+_NO_ROOM_NOW = {"53000", "53100", "53200", "53300", "53400"}
+"""Disk, memory or connections have run out."""
+_UNTRUSTED = {"58030", "XX001", "XX002"}
+"""The database cannot read or write its own files."""
+_WARNING = "01000"
+"""What COMMIT says where it was not replicated as it should be."""
+
+
+class Postgresql:
+    """A ledger in the database that `url` names; see `Database`."""
+
+    def __init__(self, url: URL) -> None:
+        if importlib.util.find_spec("psycopg") is None:
+            raise StoreError("PostgreSQL needs a driver; install it with: pip install 'tillwire[server,postgresql]'")
+        self._url = url
+
+    @property
+    def shown(self) -> str:
+        """Its URL, without any password."""
+        kept = {name: "***" if name in _SECRETS else value for name, value in self._url.query.items()}
+        return self._url.set(query=kept).render_as_string(hide_password=True)
+
+    @property
+    def url(self) -> str:
+        """As `--db` takes it, once a password is put in."""
+        return self.shown
+
+    def assert_exists(self) -> None:
+        """Whoever connects will hear."""
+
+    def make(self) -> None:
+        """A database is made by whoever looks after the server: who owns it, how it sorts, where it is kept."""
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what PostgreSQL complains about, by its SQLSTATE, into one sentence with the next step."""
+        try:
+            yield
+        except DBAPIError as error:
+            said = " ".join((_message(error) or str(error.orig)).split())[:300].rstrip(".")
+            advice = _ADVICE.get(_state(error) or "", _OTHERWISE if _state(error) else _UNREACHABLE)
+            raise StoreError(f"{self.shown} {advice.format(said=said)}") from error
+
+    @contextmanager
+    def writer(self) -> Iterator[None]:
+        """Everybody may write."""
+        yield
+
+    def writing_engine(self) -> Engine:
+        """An engine whose transactions write, under the isolation that the database is set to."""
+        limits = f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
+        limits += f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
+        limits += "SET LOCAL client_min_messages = warning"  # COMMIT's warning must be heard
+        return self._engine(lambda isolation: f"BEGIN ISOLATION LEVEL {isolation}; {limits}")
+
+    def reading_engine(self) -> Engine:
+        """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
+        return self._engine(lambda _: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    def _engine(self, opening: Any) -> Engine:
+        options = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
+        options["application_name"] = "tillwire"  # type: ignore[assignment]
+        engine = create_engine(
+            self._url,
+            poolclass=NullPool,  # the writer and the readers keep theirs themselves
+            paramstyle="format",
+            hide_parameters=True,
+            use_native_hstore=False,
+            connect_args={name: value for name, value in options.items() if name not in self._url.query}
+            | {"prepare_threshold": None},
+        )
+
+        from psycopg.types import numeric  # only who uses PostgreSQL has it installed
+
+        @event.listens_for(engine, "connect")
+        def prepare(connection: Any, record: Any) -> None:
+            connection.autocommit = True  # BEGIN is ours
+            connection.adapters.register_loader("numeric", numeric.IntLoader)  # sums of bigint: all are whole
+            (isolation,) = connection.execute("SHOW default_transaction_isolation").fetchone()
+            record.info["begin"] = opening("SERIALIZABLE" if isolation == "serializable" else "READ COMMITTED")
+            notices: list[str] = []
+            record.info["notices"] = notices
+            connection.add_notice_handler(lambda notice: notices.append(notice.sqlstate))
+
+        @event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            run(connection, connection.info["begin"], ())
+
+        return engine
+
+    def assert_settings(self, connection: Connection) -> str | None:
+        """StoreError where this is no PostgreSQL that takes writes; in words, what could lose an answered posting."""
+        row = connection.execute(text(_SETTINGS)).one()._asdict()
+        if row["is_standby"] or row["read_only"] == "on":
+            raise StoreError(f"{self.shown} {_ADVICE['25006']}")
+        weak = [f"{name} = {row[name]}" for name in ("fsync", "full_page_writes") if row[name] != "on"]
+        strong = {"on", "remote_apply"} if row["standbys"] else {"on", "remote_apply", "remote_write", "local"}
+        if row["synchronous_commit"] not in strong:
+            weak.append(f"synchronous_commit = {row['synchronous_commit']}")
+        return f"{self.shown} may lose what it has acknowledged ({', '.join(weak)})" if weak else None
+
+    def verdict(self, error: Exception, committing: bool) -> Verdict:
+        """By SQLSTATE. Once COMMIT is sent, only a serialization failure says for sure that nothing was committed."""
+        if isinstance(error, CommitInDoubt):
+            return Verdict.UNKNOWN
+        if not isinstance(error, DBAPIError):
+            return Verdict.OTHER
+        state = _state(error)
+        if state in _UNTRUSTED:
+            return Verdict.UNTRUSTED
+        if state in _ABORTED:
+            return Verdict.AGAIN
+        if committing:
+            return Verdict.UNKNOWN
+        if state in _STOPPED:
+            return Verdict.AGAIN
+        if state in _NO_ROOM_NOW:
+            return Verdict.NO_ROOM_NOW
+        return Verdict.ELSEWHERE if state is None or state in _ELSEWHERE or state[:2] == "08" else Verdict.OTHER
+
+    def commit(self, transaction: Transaction) -> None:
+        """Make a transaction durable; CommitInDoubt where PostgreSQL does not say that it is, everywhere it should be.
+
+        A COMMIT that is cancelled while it waits for a standby succeeds, with a warning.
+        """
+        connection = transaction.connection.connection
+        notices: list[str] = connection.info["notices"]
+        notices.clear()
+        transaction.commit()
+        if _WARNING in notices:
+            raise CommitInDoubt("PostgreSQL committed with a warning: a standby may lack it.")
+
+
+_SETTINGS = """
+    SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
+        current_setting('synchronous_commit') AS synchronous_commit,
+        current_setting('synchronous_standby_names') <> '' AS standbys,
+        current_setting('default_transaction_read_only') AS read_only, pg_is_in_recovery() AS is_standby
+"""
+
+_UNREACHABLE = "cannot be opened: {said}; check the URL, the password and that PostgreSQL is running."
+_OTHERWISE = "cannot be used: {said}; put that right, or restore a backup."
+_ADVICE = {
+    "25006": "is read-only; name the primary, or wait until a standby has taken its place.",
+    "42501": "refuses this user: {said}; grant it what the owner of the tables may do.",
+    "53100": "has no room left on its disk; free some space and try again.",
+    "53300": "has no connection left; raise its max_connections or run fewer servers and workers.",
+    "55P03": "is locked by another program; end that program and try again.",
+    "40P01": "is locked by another program; end that program and try again.",
+}
+
+
+def _state(error: DBAPIError) -> str | None:
+    """The SQLSTATE of `error`; None where PostgreSQL did not say one, as when it cannot be reached."""
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state
+
+
+def _message(error: DBAPIError) -> str | None:
+    """PostgreSQL's own sentence, without the statement that it is about."""
+    diagnosis: Any = getattr(error.orig, "diag", None)
+    message: str | None = getattr(diagnosis, "message_primary", None)
+    return message
+
+
+_OWN_CHECKS = {
+    "trigger {}": """
+        SELECT tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+        WHERE NOT tgisinternal AND {ours}""",
+    "rule {}": "SELECT rulename FROM pg_rewrite JOIN pg_class AS c ON c.oid = ev_class WHERE {ours}",
+    "{} has row level security": "SELECT relname FROM pg_class AS c WHERE relrowsecurity AND {ours}",
+    "{} is not kept through a crash": "SELECT relname FROM pg_class AS c WHERE relpersistence <> 'p' AND {ours}",
+    "index {} is not valid": """
+        SELECT i.relname FROM pg_index JOIN pg_class AS c ON c.oid = indrelid JOIN pg_class AS i ON i.oid = indexrelid
+        WHERE NOT (indisvalid AND indisready AND indislive) AND {ours}""",
+    "{} is not sorted by bytes": """
+        SELECT c.relname || '.' || attname FROM pg_attribute JOIN pg_class AS c ON c.oid = attrelid
+        WHERE attnum > 0 AND NOT attisdropped AND atttypid = 'text'::regtype AND attcollation NOT IN
+            (SELECT oid FROM pg_collation WHERE collname IN ('C', 'POSIX')) AND {ours}""",
+}
+
+
+def difference(connection: Connection) -> str | None:
+    """What differs from the schema needed that SQLAlchemy's comparison does not see."""
+    ours = "c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(:tables)"
+    for words, query in _OWN_CHECKS.items():
+        found = connection.execute(text(query.format(ours=ours)), {"tables": list(t.metadata.tables)}).scalar()
+        if found is not None:
+            return words.format(found)
+    return None
+
+
+def damage(_connection: Connection) -> Iterator[str]:
+    """PostgreSQL notices damage where it reads: by its checksums, and by errors."""
+    return iter(())
