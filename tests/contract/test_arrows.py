@@ -49,7 +49,7 @@ ARROWS: dict[str, list[str]] = {
     "server": ["config", "peer", "messages"],
     "resources": [],
     "description": ["rules", "messages", "till", "resources", "msgspec"],
-    "store": ["rules", "config", "work", "resources", "messages", "msgspec", *SQL],
+    "store": ["rules", "config", "work", "resources", "messages", "msgspec", "psycopg", *SQL],
     "composition": [
         "store",
         "session",

@@ -1,46 +1,39 @@
 """A writer remembers what its last commit left, and never more than still holds."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, Engine, select
 
 from inventory_server.config import Settings
-from inventory_server.store import bulk, memory, sqlite, tables, upgrade
+from inventory_server.store import bulk, memory, tables
 from inventory_server.store.batch import Batch
 from inventory_server.store.ledger import Ledger
+from inventory_server.store.opening import database_of
 from inventory_server.store.terminals import revoke_terminal
 from inventory_server.work import Hello, Outcome, Post, Speaker, Welcome, Write
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.messages import PostResult
-from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid, url_of
+from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid
 
 LINEAGE = uid("lineage")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "ledger.db"
-    upgrade(url_of(path))
-    return path
-
-
-@pytest.fixture
-def engine(path: Path) -> Iterator[Engine]:
-    engine = sqlite.writing_engine(path)
+def engine(ledger: str) -> Iterator[Engine]:
+    engine = database_of(ledger).writing_engine()
     yield engine
     engine.dispose()
 
 
 def writer(engine: Engine) -> Callable[[Write], Outcome | RequestError]:
     """A server's write path, as there are several on one database of PostgreSQL."""
-    ledger = Ledger(Settings(), Clock())
+    written = Ledger(Settings(), Clock())
 
     def commit(work: Write) -> Outcome | RequestError:
         with engine.begin() as connection:
-            (outcome,) = ledger.carry_out(connection, [work])
+            (outcome,) = written.carry_out(connection, [work])
         return outcome
 
     return commit
@@ -68,8 +61,8 @@ def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-def test_what_the_last_commit_left_is_not_asked_for_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(path) as store:
+def test_what_the_last_commit_left_is_not_asked_for_again(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(ledger) as store:
         till = Till(store)
         till.posts(body("sale", ("a", 1)))
         seen = statements(monkeypatch)
@@ -79,7 +72,7 @@ def test_what_the_last_commit_left_is_not_asked_for_again(path: Path, monkeypatc
     assert "posting" in read
 
 
-def test_what_another_writer_has_committed_is_seen(path: Path, engine: Engine) -> None:
+def test_what_another_writer_has_committed_is_seen(ledger: str, engine: Engine) -> None:
     one, other = writer(engine), writer(engine)
     speaker = hello(one)
     for seq, commit in enumerate((one, other, one, other, other, one), 1):
@@ -92,11 +85,11 @@ def test_what_another_writer_has_committed_is_seen(path: Path, engine: Engine) -
     with engine.connect() as connection:
         assert connection.execute(select(tables.level.c.on_hand)).scalar_one() == -700_000
         assert connection.execute(select(tables.lineage.c.acked_seq)).scalar_one() == 7
-    assert proof_of(path).findings == []
+    assert proof_of(ledger).findings == []
 
 
-def test_an_administrators_change_is_seen(path: Path) -> None:
-    with opened(path) as store:
+def test_an_administrators_change_is_seen(ledger: str) -> None:
+    with opened(ledger) as store:
         till = Till(store)
         till.posts(body("sale", ("a", 1)))
         store.administer(lambda connection: revoke_terminal(connection, "T1", NOON))
@@ -105,8 +98,8 @@ def test_an_administrators_change_is_seen(path: Path) -> None:
     assert refused.value.code is ErrorCode.forbidden
 
 
-def test_what_was_rolled_back_is_forgotten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with opened(path) as store:
+def test_what_was_rolled_back_is_forgotten(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened(ledger) as store:
         till = Till(store)
         till.posts(body("sale", ("a", 1)))
         with monkeypatch.context() as patch:
@@ -115,7 +108,7 @@ def test_what_was_rolled_back_is_forgotten(path: Path, monkeypatch: pytest.Monke
                 till.posts(body("sale", ("a", 1)), uid("again"))
         assert till.posts(body("sale", ("a", 1)), uid("again")).status == "posted"
         assert level(store).on_hand == -2
-    assert proof_of(path).findings == []
+    assert proof_of(ledger).findings == []
 
 
 _flush = Batch.flush
@@ -126,12 +119,12 @@ def _flushes_and_fails(batch: Batch) -> None:
     raise ZeroDivisionError
 
 
-def test_past_the_limit_it_forgets_and_asks_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_past_the_limit_it_forgets_and_asks_anew(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "REMEMBERED_MAX", 2)
-    with opened(path) as store:
+    with opened(ledger) as store:
         till = Till(store)
         for sku in "abcabcaab":
             till.posts(body("sale", (sku, 1)))
         assert len(store._writer._ledger._memory.levels) <= 3
         assert [level(store, sku).on_hand for sku in "abc"] == [-4, -3, -2]
-    assert proof_of(path).findings == []
+    assert proof_of(ledger).findings == []
