@@ -171,7 +171,7 @@ def test_a_wrong_arrow_is_found(module: str, source: str) -> None:
 
 
 def test_every_arrow_leads_to_a_layer_or_a_distribution() -> None:
-    known = set(LAYERS) | {"msgspec", *CLI, *SQL}
+    known = set(LAYERS) | {"msgspec", "psycopg", *CLI, *SQL}
     assert set(ARROWS) == set(LAYERS)
     assert {target for targets in ARROWS.values() for target in targets} <= known
 
