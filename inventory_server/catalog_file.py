@@ -15,7 +15,7 @@ from pos_client.baskets import Problem, numbered, open_text
 from pos_client.errors import TillwireError
 from pos_client.exact import scaled
 from pos_client.messages import Gtin, Sku
-from pos_client.rows import read_quantity
+from pos_client.rows import no_column, read_quantity
 
 FIELDS = ("sku", "name", "unit", "barcode", "reorder_point")
 _TEXT_MAX = 256
@@ -29,14 +29,16 @@ class _BadCell(Exception):
     """One cell that does not map."""
 
 
-def read_catalog(path: Path, columns: Mapping[str, str], report: Callable[[Problem], None]) -> list[Product]:
+def read_catalog(
+    path: Path, columns: Mapping[str, str], report: Callable[[Problem], None], delimiter: str = ","
+) -> list[Product]:
     """The products in the CSV file `path`; `columns` names the column of a field where it has another name.
 
-    Only `sku` must be there. A barcode cell may hold several, separated by blanks.
+    Only `sku` must be there. A barcode cell may hold several, separated by blanks. `delimiter` is one character.
     """
     try:
         with open_text(path) as (text, _):
-            return _read(path, csv.reader(text), columns, report)
+            return _read(path, csv.reader(text, delimiter=delimiter), columns, report)
     except OSError as error:
         raise CatalogError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (EOFError, zlib.error) as error:
@@ -77,13 +79,13 @@ def _read(
 def _places(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
     for name in columns.values():
         if name not in header:
-            raise CatalogError(f"{path} has no column {name!r}; it has {', '.join(header)}.")
+            raise CatalogError(no_column(path, name, header))
     named = {field: columns.get(field, field) for field in FIELDS}
     places = {field: header.index(name) for field, name in named.items() if name in header}
     if "sku" not in places:
-        raise CatalogError(
-            f"{path} has no column 'sku'; it has {', '.join(header)}. Say which it is: --column sku={header[0]}"
-        )
+        complaint = no_column(path, "sku", header)
+        advice = "" if "--delimiter" in complaint else f" Say which it is: --column sku={header[0]}"
+        raise CatalogError(complaint + advice)
     return places
 
 

@@ -21,6 +21,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_UNITS = {"epoch": 1_000_000, "epoch_ms": 1_000}
 
 
+_OTHER_DELIMITERS = {";": "';'", "\t": "$'\\t'", "|": "'|'"}  # as a shell takes them
+
+
+def no_column(file: object, name: str, header: Sequence[str]) -> str:
+    """The complaint that `file` has no column `name`, with the advice that fits its `header`."""
+    complaint = f"{file} has no column {name!r}; it has {', '.join(header)}."
+    if len(header) == 1:
+        for delimiter, typed in _OTHER_DELIMITERS.items():
+            if delimiter in header[0]:
+                return f"{complaint} That looks like several: --delimiter {typed}"
+    return complaint
+
+
 class CellError(TillwireError):
     """One cell that does not map: what was expected, what came."""
 
@@ -55,7 +68,7 @@ class RowMapper:
         def at(name: str) -> int:
             if name in places:
                 return places[name]
-            raise MappingError(f"{file} has no column {name!r}; it has {', '.join(header)}.")
+            raise MappingError(no_column(file, name, header))
 
         def reader(name: str | None, read: Callable[[str], Any], constant: Any) -> Callable[[Sequence[str]], Any]:
             return (lambda _: constant) if name is None else _cell_reader(at(name), name, read)

@@ -32,9 +32,10 @@ def catalog() -> None:
     "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
     help=f"Where a column has another name than {', '.join(FIELDS)}.",
 )  # fmt: skip
+@click.option("--delimiter", default=",", help="What separates the columns; a comma if not given.")
 @db_option
 @json_option
-def import_catalog(file: Path, columns: Sequence[tuple[str, str]], db: str, as_json: bool) -> int:
+def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: str, db: str, as_json: bool) -> int:
     """List the products in CSV FILE (also .csv.gz), replacing what was known of the same skus.
 
     A row that does not map is reported with file and line; the others are listed, and the exit code is 1.
@@ -42,10 +43,11 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], db: str, as_j
     for field, _ in columns:
         if field not in FIELDS:
             raise click.BadParameter(f"{field!r} is no field of a product: expected {', '.join(FIELDS)}.")
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")
     problems: list[Problem] = []
-    products = read_catalog(
-        file, dict(columns), _both(problems.append, lambda problem: click.echo(str(problem), err=True))
-    )
+    report = _both(problems.append, lambda problem: click.echo(str(problem), err=True))
+    products = read_catalog(file, dict(columns), report, delimiter)
     listed = 0
     with console.progress_bar("products", len(products)) as progress:
         for chunk in chunks(products):

@@ -15,10 +15,12 @@ from pos_client.baskets import Problem
 HEADER = "sku,name,unit,barcode,reorder_point"
 
 
-def read(path: Path, text: str | bytes, columns: dict[str, str] | None = None) -> tuple[list[Product], list[Problem]]:
+def read(
+    path: Path, text: str | bytes, columns: dict[str, str] | None = None, delimiter: str = ","
+) -> tuple[list[Product], list[Problem]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     problems: list[Problem] = []
-    return read_catalog(path, columns or {}, problems.append), problems
+    return read_catalog(path, columns or {}, problems.append, delimiter), problems
 
 
 def test_products_are_read_with_all_they_have(tmp_path: Path) -> None:
@@ -74,7 +76,13 @@ def test_bytes_that_are_no_utf8_are_reported(tmp_path: Path) -> None:
     assert [problem.line for problem in problems] == [2, 3]
 
 
+def test_something_else_than_a_comma_may_separate_the_columns(tmp_path: Path) -> None:
+    products, problems = read(tmp_path / "c.csv", "sku;name\nA1;Apples, red\n", delimiter=";")
+    assert (products, problems) == ([Product("A1", "Apples, red")], [])
+
+
 BAD_FILES = [
+    ("c.csv", b"sku;name\nA1;Apples\n", "no column 'sku'; it has sku;name. That looks like several: --delimiter ';'$"),
     ("c.csv", b"", "is empty: expected a header row with the columns sku, name"),
     (
         "c.csv",

@@ -110,6 +110,7 @@ WRONG_IMPORTS = [
     (["products.csv"], "cannot be read: No such file or directory"),
     (["products.csv", "--column", "price=p"], "'price' is no field of a product: expected sku, name"),
     (["products.csv", "--column", "sku"], "expected FIELD=VALUE, got 'sku'"),
+    (["products.csv", "--delimiter", ";;"], "--delimiter: expected one character, got ';;'"),
 ]
 
 

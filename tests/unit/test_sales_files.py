@@ -273,6 +273,7 @@ def test_a_negative_offset_is_a_zone() -> None:
 BAD_FILES = [
     ("s.csv", b"", "is empty: expected a header row"),
     ("s.csv", b"a,b\n", "has no column 'store'; it has a, b"),
+    ("s.csv", b"store\tb\n", r"has no column 'store'.* That looks like several: --delimiter \$'\\t'$"),
     ("s.csv.gz", b"not compressed", "cannot be read: Not a gzipped file"),
     ("s.csv.gz", gzip.compress(HEADER.encode() * 99, mtime=0)[:30], "is cut short or damaged"),
     ("s.csv.gz", gzip.compress(b"x", mtime=0)[:10] + b"\xff" * 30, "is cut short or damaged"),
