@@ -66,7 +66,7 @@ class Cluster:
         self._tcp = tcp
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count()
-        self._user = _user_for_servers()
+        self._user = user_for_servers()
         if self._user:
             os.chown(self.folder, self._user["user"], self._user["group"])
         self._bin = self._reachable(version)
@@ -199,7 +199,7 @@ class Cluster:
         access.write_text(f"local all clerk scram-sha-256\nhost all clerk all scram-sha-256\n{access.read_text()}")
 
 
-def _user_for_servers() -> dict[str, Any]:
+def user_for_servers() -> dict[str, Any]:
     """Whom PostgreSQL runs as, since it refuses to run as root: `postgres`, or else `nobody`."""
     if os.geteuid() != 0:
         return {}
