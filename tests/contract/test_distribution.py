@@ -1,0 +1,165 @@
+"""Which tables could be spread over many machines as they are, and what stands in the way of the others.
+
+Citus, YugabyteDB and CockroachDB spread rows by columns of their keys; here that would be the location. PostgreSQL's
+own `PARTITION BY HASH` makes the same demand of keys and can be asked here. A new table has to take a stand.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, Sequence, Table, Text, UniqueConstraint
+from sqlalchemy import create_engine as engine_of
+from sqlalchemy.exc import DBAPIError
+
+from inventory_server.store import tables as t
+from tests.support.postgres import Cluster
+
+SPREAD_BY = "location"
+GROWING = {"position", "segment"}
+"""Columns whose values only grow: where a key begins with one, all inserts meet at its end."""
+
+
+class Stand(NamedTuple):
+    """What becomes of a table, and why; `findings` are the lint's, word for word."""
+
+    kind: str
+    why: str
+    findings: tuple[str, ...] = ()
+
+
+COPIED = "copied to every machine"
+SPREAD = "spread as it is"
+NOT_YET = "not yet"
+
+STANDS = {
+    "product": Stand(COPIED, "a catalogue: read by every commit, changed by administrators"),
+    "barcode": Stand(COPIED, "a catalogue, like its products"),
+    "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
+    "count": Stand(SPREAD, "counts are of one location"),
+    "reservation": Stand(SPREAD, "what is reserved is reserved at one location"),
+    "location": Stand(SPREAD, "its own row"),
+    "movement": Stand(
+        SPREAD,
+        "where rows go by a hash of the location; where they go in key order (CockroachDB), the location would have to "
+        "stand before the segment",
+        ("key begins with segment, which only grows",),
+    ),
+    "posting": Stand(
+        NOT_YET,
+        "positions would be counted by location or by group of locations; an id would be unique within its location, "
+        "and a till's lineage would have to keep the location that it was begun at",
+        (
+            "primary key lacks location",
+            "key begins with position, which only grows",
+            "unique index ix_posting_id lacks location",
+        ),
+    ),
+    "ledger": Stand(
+        NOT_YET,
+        "the one row that puts all commits of a book in order: as many rows, and as many books, as groups of locations",
+        ("primary key lacks location",),
+    ),
+    "segment": Stand(
+        NOT_YET,
+        "belongs to the positions, and goes where they go",
+        ("primary key lacks location", "key begins with segment, which only grows"),
+    ),
+    "terminal": Stand(
+        NOT_YET,
+        "a till has one location, which would join its key; operators and readers would become rows that are copied",
+        ("primary key lacks location",),
+    ),
+    "lineage": Stand(NOT_YET, "would be given its terminal's location", ("primary key lacks location",)),
+    "void": Stand(
+        NOT_YET,
+        "an operator's void may name a posting of any location, known or not: it would have to name the location",
+        ("primary key lacks location",),
+    ),
+    "rejection": Stand(NOT_YET, "found by id: would be given the sender's location", ("primary key lacks location",)),
+    "quarantine": Stand(NOT_YET, "the same", ("primary key lacks location",)),
+}
+
+
+def lint(table: Table) -> Iterator[str]:
+    """What keeps the rows of `table` from being spread by location."""
+    keys = list(table.primary_key.columns)
+    if SPREAD_BY not in table.primary_key.columns:
+        yield f"primary key lacks {SPREAD_BY}"
+    if keys[0].name in GROWING:
+        yield f"key begins with {keys[0].name}, which only grows"
+    for constraint in table.constraints:
+        if isinstance(constraint, UniqueConstraint) and SPREAD_BY not in constraint.columns:
+            yield f"unique {[column.name for column in constraint.columns]} lacks {SPREAD_BY}"
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        if index.unique and SPREAD_BY not in index.columns:
+            yield f"unique index {index.name} lacks {SPREAD_BY}"
+    for reference in table.foreign_key_constraints:
+        if SPREAD_BY not in reference.columns and not _is_copied(reference.referred_table):
+            yield f"foreign key to {reference.referred_table.name} lacks {SPREAD_BY}"
+    for column in keys:
+        if column.identity is not None or column.default is not None or column is table.autoincrement_column:
+            yield f"key {column.name} is made by the database, one after another"
+
+
+def _is_copied(table: Table) -> bool:
+    return table.name in STANDS and STANDS[table.name].kind == COPIED
+
+
+def test_every_table_takes_a_stand() -> None:
+    assert set(STANDS) == set(t.metadata.tables)
+    assert [name for name, stand in STANDS.items() if not stand.why] == []
+
+
+@pytest.mark.parametrize("name", [name for name, stand in STANDS.items() if stand.kind != COPIED])
+def test_what_stands_in_the_way_of_a_table_is_what_is_said(name: str) -> None:
+    assert tuple(lint(t.metadata.tables[name])) == STANDS[name].findings
+
+
+def test_no_key_is_made_by_the_database() -> None:
+    found = [finding for table in t.metadata.tables.values() for finding in lint(table)]
+    assert [finding for finding in found if "made by the database" in finding] == []
+
+
+def test_the_lint_finds_what_it_is_for() -> None:
+    metadata = MetaData()
+    shelf = Table("shelf", metadata, Column("shelf", Text, primary_key=True))
+    wrong = Table(
+        "wrong",
+        metadata,
+        Column("position", BigInteger, Sequence("wrong_position"), primary_key=True),
+        Column("receipt", Text),
+        Column("shelf", Text, ForeignKey(shelf.c.shelf)),
+        Column("barcode", Text),
+        UniqueConstraint("receipt"),
+        Index("ux", "barcode", unique=True),
+    )
+    assert list(lint(wrong)) == [
+        "primary key lacks location",
+        "key begins with position, which only grows",
+        "unique ['receipt'] lacks location",
+        "unique index ux lacks location",
+        "foreign key to shelf lacks location",
+        "key position is made by the database, one after another",
+    ]
+
+
+REFUSED = {"0A000": "a unique key lacks the column", "42703": "there is no such column"}
+
+
+@pytest.mark.slow
+def test_postgresql_partitions_what_is_said_to_be_spread_and_nothing_else(postgres: Cluster) -> None:
+    """Its rule for the unique keys of a table in hash partitions is that of Citus."""
+    engine = engine_of(postgres.url(postgres.database()))
+    refused = {}
+    for name in STANDS:
+        table = t.metadata.tables[name].to_metadata(MetaData())
+        table.constraints -= table.foreign_key_constraints
+        table.dialect_options["postgresql"]["partition_by"] = f"HASH ({SPREAD_BY})"
+        try:
+            with engine.begin() as connection:
+                table.create(connection)
+        except DBAPIError as error:
+            refused[name] = REFUSED[getattr(error.orig, "sqlstate", "")]
+    engine.dispose()
+    assert set(t.metadata.tables) - set(refused) == {name for name, stand in STANDS.items() if stand.kind == SPREAD}
