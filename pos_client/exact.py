@@ -42,9 +42,8 @@ def scaled(quantity: Quantity, maximum: int = QUANTITY_MAX) -> int:
 
 def unscaled(units: int) -> Quantity:
     """The inverse of `scaled`: `int` where whole, else a `Decimal` without trailing zeros."""
-    whole, rest = divmod(units, QUANTITY_UNIT)
-    if not rest:
-        return whole
+    if not units % QUANTITY_UNIT:
+        return units // QUANTITY_UNIT
     return Decimal(units).scaleb(-QUANTITY_PLACES).normalize()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.store import history, schema, speakers, stock
+from inventory_server.store import everyday, history, schema, speakers, stock
 from inventory_server.store.database import StoreError, StoreInUse
 from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.opening import database_of, sqlite_path
@@ -68,6 +68,11 @@ class Store:
         if not isinstance(work, (Stock, History, FindPosting)):
             outcome: Outcome = self._writer.perform(work)
             return outcome
+        if isinstance(work, Stock) and everyday.is_everyday(work):
+            with self._readers.connection() as connection:
+                answer = everyday.ask(connection, self._settings, self._clock(), work)
+            if answer is not None:
+                return answer
         with self._readers.snapshot() as connection:
             if work.speaker is not None:
                 speakers.assert_not_revoked(connection, work.speaker)

@@ -51,6 +51,12 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
         raise DBAPIError(text, None, error) from error
 
 
+def plain_rows(connection: Connection, statement: Executable) -> list[tuple[Any, ...]]:
+    """The rows of a statement composed for one question, as the driver gives them."""
+    cursor: Any = connection.execute(statement).cursor
+    return list(cursor.fetchall())
+
+
 class Rendered:
     """A statement that is executed so often that composing it would cost more than running it: rendered once.
 

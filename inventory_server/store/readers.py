@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from queue import SimpleQueue
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from inventory_server.store.database import READERS_MAX
 
@@ -25,17 +26,28 @@ class Readers:
             self._idle.put(None)
 
     @contextmanager
-    def snapshot(self) -> Iterator[Connection]:
-        """A connection that sees one state of the ledger until the block ends."""
+    def connection(self) -> Iterator[Connection]:
+        """A connection in no transaction, for one statement; one that met an error is not used again."""
         connection = self._idle.get()
         try:
             if connection is None:
                 connection = self._engine.connect()
-            with connection.begin() as transaction:
-                yield connection
-                transaction.rollback()
+            yield connection
+        except DBAPIError:
+            if connection is not None:
+                connection.invalidate()
+                connection.close()
+                connection = None
+            raise
         finally:
             self._idle.put(connection)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection that sees one state of the ledger until the block ends."""
+        with self.connection() as connection, connection.begin() as transaction:
+            yield connection
+            transaction.rollback()
 
     def close(self) -> None:
         """Close every connection, once each has been given back."""

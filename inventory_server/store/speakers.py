@@ -120,10 +120,14 @@ def known_terminal(batch: Batch, speaker: Speaker) -> Terminal:
 
 def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:
     """RequestError where a terminal that asks has been revoked since its hello, or a reader's token changed."""
-    for revoked_at, epoch in _standing(connection, terminal=speaker.terminal):
-        if revoked_at is None and (speaker.role == "till" or epoch == speaker.epoch):
-            return
-    raise _revoked(speaker)
+    rows = _standing(connection, terminal=speaker.terminal)
+    assert_standing(speaker, *(rows[0] if rows else (None, None)))
+
+
+def assert_standing(speaker: Speaker, revoked_at: int | None, epoch: int | None) -> None:
+    """RequestError where these, of its terminal, say that `speaker` may not ask any more; no epoch: no terminal."""
+    if revoked_at is not None or epoch is None or (speaker.role != "till" and epoch != speaker.epoch):
+        raise _revoked(speaker)
 
 
 def _revoked(speaker: Speaker) -> RequestError:

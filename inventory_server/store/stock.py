@@ -8,20 +8,20 @@ from typing import Any
 
 import msgspec
 from msgspec import UnsetType
-from sqlalchemy import Connection, Select, and_, bindparam, case, func, or_, select, tuple_
+from sqlalchemy import Connection, Select, and_, case, func, select, tuple_
 
 from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Level
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Prepared, among
+from inventory_server.store.bulk import among, plain_rows
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
+from inventory_server.store.items import held, is_wanted, item_of
 from inventory_server.store.memory import Key
-from inventory_server.store.rows import UNNAMED
 from inventory_server.store.tills import completeness_of
 from inventory_server.store.timetravel import Moment, level_at, position_at, reserved_at
 from inventory_server.work import Stock
-from pos_client.exact import Quantity, instant, micros, scaled, unscaled
+from pos_client.exact import micros, scaled
 from pos_client.messages import Range as SeqRange
 from pos_client.messages import (
     StockItem,
@@ -88,46 +88,23 @@ def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
 def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
     """Levels of what is asked for, in (location, sku) order, and how complete each location's figures are."""
     params = question.params
-    if everyday := _everyday(connection, settings, now, question):
-        return everyday
     named = _Named(connection, params)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     at = _moment(connection, params)
     after = decode_cursor(params.cursor, tuple[str, str])
     position = int(connection.execute(select(t.ledger.c.position)).scalar_one())
     if at is None and named.pairs() is None:
-        rows = connection.execute(_levels(connection, question, named, now, after).limit(limit + 1)).all()
-        items, last = [_item(row) for row in rows[:limit]], len(rows) <= limit
+        rows = plain_rows(connection, _levels(connection, question, named, now, after).limit(limit + 1))
+        items, last = [item_of(row) for row in rows[:limit]], len(rows) <= limit
         cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
         items = [_item_of_key(connection, key, at, now) for key in keys[:limit]]
-        items = [item for item in items if _is_wanted(item, question)]
+        items = [item for item in items if is_wanted(item, question)]
         cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
     locations = {item.location for item in items}.union(named.locations or ())
     known_at = position if at is None or at.known_at is None else min(position, at.known_at)
     return StockResult(items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor)
-
-
-def _everyday(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult | None:
-    """The everyday question in one statement: one sku at one location, now; None where it is another one."""
-    params = question.params
-    if (
-        not isinstance(params.sku, str)
-        or not isinstance(params.location, str)
-        or not isinstance(params.as_of, UnsetType)
-        or not isinstance(params.known_at, UnsetType)
-        or not isinstance(params.cursor, UnsetType)
-        or not (isinstance(params.skus, UnsetType) and isinstance(params.locations, UnsetType))
-    ):
-        return None
-    rows = _one_level(connection, location=params.location, sku=params.sku, now=now)
-    if not rows:
-        return None
-    [row] = rows
-    item = _item(row[1:])
-    items = [item] if _is_wanted(item, question) else []
-    return StockResult(items, row[0], completeness_of(connection, settings, now, (params.location,)))
 
 
 def _moment(connection: Connection, params: StockParams) -> Moment | None:
@@ -140,29 +117,8 @@ def _moment(connection: Connection, params: StockParams) -> Moment | None:
     return Moment(as_of, known_at if isinstance(known_at, int) else position_at(connection, micros(known_at)))
 
 
-_r = t.reservation.c
-_held = case((or_(_r.reservation == UNNAMED, _r.remaining > 0), _r.remaining), else_=0)
-_total = func.coalesce(func.sum(_held), 0)
-_reserved_here = (
-    select(case((_total > 0, _total), else_=0))
-    .where(_r.location == bindparam("location"), _r.sku == bindparam("sku"), _r.expires_at > bindparam("now"))
-    .scalar_subquery()
-)
-_one_level = Prepared(
-    select(
-        select(t.ledger.c.position).scalar_subquery(),
-        t.level,
-        _reserved_here,
-        t.product.c.reorder_point,
-        t.product.c.sku,
-    )
-    .select_from(t.level.outerjoin(t.product, t.product.c.sku == t.level.c.sku))
-    .where(t.level.c.location == bindparam("location"), t.level.c.sku == bindparam("sku"))
-)
-
-
 def _reserved(now: int) -> Any:
-    r, held = _r, _held
+    r = t.reservation.c
     return (
         select(r.location, r.sku, func.sum(held).label("reserved"))
         .where(r.expires_at > now)
@@ -172,14 +128,15 @@ def _reserved(now: int) -> Any:
 
 
 def _levels(connection: Connection, question: Stock, named: _Named, now: int, after: Key | None) -> Select[Any]:
-    level, product, held = t.level.c, t.product.c, _reserved(now)
-    reserved = case((held.c.reserved > 0, held.c.reserved), else_=0)
+    level, product, reservations = t.level.c, t.product.c, _reserved(now)
+    reserved = case((reservations.c.reserved > 0, reservations.c.reserved), else_=0)
     available = level.on_hand - reserved
     statement = (
         select(t.level, reserved.label("reserved"), product.reorder_point, product.sku.label("listed_sku"))
         .select_from(
             t.level.outerjoin(t.product, product.sku == level.sku).outerjoin(
-                held, and_(held.c.location == level.location, held.c.sku == level.sku)
+                reservations,
+                and_(reservations.c.location == level.location, reservations.c.sku == level.sku),
             )
         )
         .order_by(level.location, level.sku)
@@ -197,22 +154,6 @@ def _levels(connection: Connection, question: Stock, named: _Named, now: int, af
     if after is not None:
         statement = statement.where(tuple_(level.location, level.sku) > after)
     return statement
-
-
-def _item(row: Any) -> StockItem:
-    location, sku, on_hand, _moved, in_transit, counted_at, _counted_position, last_at, reserved, reorder, listed = row
-    return StockItem(
-        sku=sku,
-        location=location,
-        on_hand=unscaled(on_hand),
-        reserved=unscaled(reserved),
-        available=unscaled(on_hand - reserved),
-        in_transit=unscaled(in_transit),
-        reorder_point=None if reorder is None else unscaled(reorder),
-        counted_at=None if counted_at is None else instant(counted_at),
-        last_movement_at=None if last_at is None else instant(last_at),
-        unlisted=listed is None,
-    )
 
 
 def _page_of_keys(connection: Connection, named: _Named, after: Key | None, count: int) -> list[Key]:
@@ -238,7 +179,7 @@ def _item_of_key(connection: Connection, key: Key, at: Moment | None, now: int) 
     ).one_or_none()
     reorder, listed = product if product else (None, None)
     level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)
-    return _item((*key, *level, found.last_movement_at, reserved, reorder, listed))
+    return item_of((*key, *level, found.last_movement_at, reserved, reorder, listed))
 
 
 def _level(connection: Connection, key: Key) -> Level:
@@ -252,11 +193,3 @@ def _reserved_of(connection: Connection, key: Key, now: int) -> int:
         select(r.reservation, r.remaining).where(r.location == key[0], r.sku == key[1], r.expires_at > now)
     )
     return inventory.outstanding((row[0] or None, row[1]) for row in rows)
-
-
-def _is_wanted(item: StockItem, question: Stock) -> bool:
-    below: str | Quantity | None = question.below
-    threshold = item.reorder_point if isinstance(below, str) else below
-    if below is not None and (threshold is None or item.available >= threshold):
-        return False
-    return question.params.negative is not True or item.on_hand < 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, and_
@@ -17,9 +18,11 @@ from pos_client.messages import Completeness, Range
 _SECOND = 1_000_000
 _ranges = msgspec.json.Decoder(list[Range])
 _till, _held = t.terminal.c, t.lineage.c
-_tills = Lookup(
-    t.terminal.outerjoin(t.lineage, and_(_held.terminal == _till.terminal, _held.lineage == _till.lineage)),
-    [_till.location],
+tills_and_lineages = t.terminal.outerjoin(
+    t.lineage, and_(_held.terminal == _till.terminal, _held.lineage == _till.lineage)
+)
+"""Every terminal with what HQ holds of its outbox file."""
+TILL_COLUMNS = (
     _till.location,
     _till.role,
     _till.revoked_at,
@@ -33,14 +36,24 @@ _tills = Lookup(
     _held.beyond,
     _held.acked_at,
 )
+"""What `completeness_from` wants to know of each."""
+_tills = Lookup(tills_and_lineages, [_till.location], *TILL_COLUMNS)
 
 
 def completeness_of(
     connection: Connection, settings: Settings, now: int, locations: Iterable[str]
 ) -> dict[str, Completeness]:
     """The completeness of each of `locations`; `now` is HQ's clock in microseconds."""
-    tills: dict[str, list[TillState]] = {name: [] for name in sorted(locations)}
-    for location, role, revoked_at, *row in _tills(connection, [(name,) for name in tills]):
+    names = sorted(locations)
+    return completeness_from(_tills(connection, [(name,) for name in names]), settings, now, names)
+
+
+def completeness_from(
+    rows: Iterable[Sequence[Any]], settings: Settings, now: int, locations: Sequence[str]
+) -> dict[str, Completeness]:
+    """The completeness of each of `locations`, whose terminals are `rows` of `TILL_COLUMNS`."""
+    tills: dict[str, list[TillState]] = {name: [] for name in locations}
+    for location, role, revoked_at, *row in rows:
         if role == "till" and revoked_at is None:
             tills[location].append(_state(*row))
     for states in tills.values():

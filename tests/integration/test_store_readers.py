@@ -4,8 +4,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
 from inventory_server.store import sqlite, upgrade
+from inventory_server.store.bulk import run
 from inventory_server.store.database import READERS_MAX
 from inventory_server.store.readers import Readers
 
@@ -26,6 +28,30 @@ def test_a_question_that_fails_leaves_its_connection_to_the_next(readers: Reader
         with pytest.raises(ZeroDivisionError), readers.snapshot():
             raise ZeroDivisionError
     assert position(readers) == 0
+    readers.close()
+
+
+def test_a_connection_that_met_an_error_is_not_used_again(readers: Readers) -> None:
+    for _ in range(2 * READERS_MAX):
+        with pytest.raises(DBAPIError):
+            _ask_a_connection_that_breaks(readers)
+    assert position(readers) == 0
+    readers.close()
+
+
+def _ask_a_connection_that_breaks(readers: Readers) -> None:
+    with readers.snapshot() as connection:
+        broken = connection.connection.driver_connection
+        assert broken is not None
+        broken.close()
+        run(connection, "SELECT 1", ())
+
+
+def test_where_the_database_cannot_be_opened_the_place_is_given_back(tmp_path: Path) -> None:
+    readers = Readers(sqlite.reading_engine(tmp_path / "nothing.db"))
+    for _ in range(2 * READERS_MAX):
+        with pytest.raises(DBAPIError), readers.connection():
+            raise AssertionError("there is no connection")
     readers.close()
 
 
