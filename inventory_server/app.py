@@ -12,7 +12,7 @@ import msgspec
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
-from inventory_server.listener import Address
+from inventory_server.listener import Address, Place
 from inventory_server.peer import Answer, Peer, Reply
 from inventory_server.resources import schema_path
 from inventory_server.session import Done, Session, advance, drive
@@ -44,7 +44,7 @@ class Application:
         self,
         settings: Settings,
         store: Store,
-        listeners: Sequence[Address],
+        listeners: Sequence[Place],
         *,
         dev: bool = False,
         clock: Callable[[], int] = now_microseconds,

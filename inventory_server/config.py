@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
 
+WORKERS_MAX = 64
+"""Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
+
 
 def _limit(default: int, least: int, reason: str, most: int = 10**9) -> int:
     """A setting: below `least` the server would be of no use, above `most` no kernel or machine has it."""

@@ -6,7 +6,6 @@ come from a factory that is called with each peer. Every wait has a deadline, an
 
 from __future__ import annotations
 
-import itertools
 import logging
 import resource
 import socket
@@ -15,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from inventory_server.config import Settings
 from inventory_server.connection import Connection, Handler
-from inventory_server.listener import Address, CannotListen, Listener, addresses_of
+from inventory_server.listener import Address, CannotListen, Listener, Place, addresses_of
 from inventory_server.peer import Peer
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.wire import encode_error
@@ -31,10 +30,10 @@ _stack_size_lock = threading.Lock()
 
 
 class JsonServer:
-    """Serves `addresses`, each connection with a handler of its own made by `factory`."""
+    """Serves `places`, each connection with a handler of its own made by `factory`."""
 
-    def __init__(self, addresses: Sequence[Address], factory: Factory, settings: Settings) -> None:
-        self._wanted = addresses
+    def __init__(self, places: Sequence[Place], factory: Factory, settings: Settings) -> None:
+        self._wanted = places
         self._factory = factory
         self._settings = settings
         self._listeners: list[Listener] = []
@@ -65,8 +64,9 @@ class JsonServer:
     def start(self) -> None:
         """Serve; CannotListen where that is not possible, and then nothing is left open."""
         try:
-            for address in itertools.chain.from_iterable(map(addresses_of, self._wanted)):
-                self._listeners.append(Listener(address, self._admit, self._settings))
+            for place in self._wanted:
+                for one in [place] if isinstance(place, socket.socket) else addresses_of(place):
+                    self._listeners.append(Listener(one, self._admit, self._settings))
         except CannotListen:
             self._stop_listening()
             raise

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import itertools
 import logging
 import os
+import selectors
 import socket
 import socketserver
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from inventory_server.config import Settings
@@ -22,11 +24,12 @@ log = logging.getLogger("tillwire.listener")
 
 Address = tuple[str, int] | str
 """A TCP host and port (0: any free one), or the path of a Unix socket."""
+Place = Address | socket.socket
+"""Where to serve: an address, or a socket that listens already and may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
 
 EXHAUSTED_PAUSE_SECONDS = 0.5
 """How long accepting rests when the machine has no descriptor or memory to spare: retrying at once would spin."""
-POLL_SECONDS = 60.0
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _NEXT_STEPS = {
@@ -41,51 +44,86 @@ class CannotListen(TillwireError):
     """An address cannot be served; the message names it and says what to do."""
 
 
+def bound(address: Address, settings: Settings) -> socket.socket:
+    """A socket that listens on `address`; CannotListen where that is not possible."""
+    try:
+        if isinstance(address, str):
+            _remove_stale_socket(address)
+        family, resolved = _resolve(address)
+        with contextlib.ExitStack() as opened:
+            listening = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(resolved)
+            listening.listen(settings.accept_backlog)
+            opened.pop_all()
+        return listening
+    except OSError as error:
+        step = _NEXT_STEPS.get(error.errno or 0, str(error))
+        raise CannotListen(f"Cannot listen on {written(address)}: {step}.") from error
+
+
+def address_of(listening: socket.socket) -> Address:
+    """Where a socket listens, with the port that was chosen."""
+    name = listening.getsockname()
+    return str(name) if listening.family == socket.AF_UNIX else (name[0], name[1])
+
+
+def let_go(listening: socket.socket) -> None:
+    """Close a socket that listens, and remove the file of a Unix socket."""
+    if listening.family == socket.AF_UNIX:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(str(address_of(listening)))
+    listening.close()
+
+
 class Listener(socketserver.TCPServer):
     """One bound address, TCP or Unix; `start` has its own thread accept and call `admit`."""
 
-    allow_reuse_address = True
-
-    def __init__(self, address: Address, admit: Admit, settings: Settings) -> None:
+    def __init__(self, place: Place, admit: Admit, settings: Settings) -> None:
         self._admit = admit
         self._stopping = threading.Event()
-        self._unix = isinstance(address, str)
-        self.request_queue_size = settings.accept_backlog
-        try:
-            if isinstance(address, str):
-                _remove_stale_socket(address)
-            self.address_family, resolved = _resolve(address)
-            super().__init__(resolved, socketserver.BaseRequestHandler)
-        except OSError as error:
-            step = _NEXT_STEPS.get(error.errno or 0, str(error))
-            raise CannotListen(f"Cannot listen on {written(address)}: {step}.") from error
-        # A connection may be gone between the poll and the accept, which must not block then.
+        self._is_shared = isinstance(place, socket.socket)
+        listening = place if isinstance(place, socket.socket) else bound(place, settings)
+        super().__init__(("", 0), socketserver.BaseRequestHandler, bind_and_activate=False)
+        self.socket.close()  # the one that TCPServer has made
+        self.socket = listening
+        self._unix = listening.family == socket.AF_UNIX
+        # A connection may be gone between the poll and the accept, or in another process, which must not block then.
         self.socket.setblocking(False)
-        self._thread = threading.Thread(
-            target=self.serve_forever, args=(POLL_SECONDS,), name=f"accept {written(self.address)}", daemon=True
-        )
+        self._wake, self._woken = socket.socketpair()
+        self._thread = threading.Thread(target=self.serve_forever, name=f"accept {written(self.address)}", daemon=True)
 
     @property
     def address(self) -> Address:
         """Where this listens, with the port that was chosen."""
-        name = self.socket.getsockname()
-        return str(name) if self._unix else (name[0], name[1])
+        return address_of(self.socket)
 
     def start(self) -> None:
         """Begin to accept."""
         self._thread.start()
 
+    def serve_forever(self, poll_interval: float | None = None) -> None:
+        """Accept until stopped; unlike socketserver's, it is woken at once, and leaves others' sockets alone."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._woken, selectors.EVENT_READ)
+            selector.register(self.socket, selectors.EVENT_READ)
+            while not self._stopping.is_set():
+                ready = selector.select(poll_interval)
+                if any(key.fileobj is self.socket for key, _ in ready) and not self._stopping.is_set():
+                    self._handle_request_noblock()  # type: ignore[attr-defined]
+
     def stop(self) -> None:
         """Accept no more and let go of the address."""
         self._stopping.set()
+        self._wake.send(b".")
         if self._thread.ident is not None:
-            self.socket.shutdown(socket.SHUT_RDWR)  # wakes the poll
-            self.shutdown()
             self._thread.join()
-        if self._unix:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(str(self.address))
-        self.server_close()
+        for end in (self._wake, self._woken):
+            end.close()
+        if self._is_shared:
+            self.socket.close()
+        else:
+            let_go(self.socket)
 
     def get_request(self) -> tuple[Any, Any]:
         """Accept one connection; rest a while where descriptors or memory have run out."""
@@ -112,6 +150,17 @@ def written(address: Address) -> str:
         return f"unix:{address}"
     host, port = address
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bound_to(addresses: Sequence[Address], settings: Settings) -> list[socket.socket]:
+    """A listening socket for each of `addresses`; CannotListen where one is not to be had, and none is left open."""
+    with contextlib.ExitStack() as opened:
+        sockets = []
+        for address in itertools.chain.from_iterable(map(addresses_of, addresses)):
+            sockets.append(bound(address, settings))
+            opened.callback(let_go, sockets[-1])
+        opened.pop_all()
+    return sockets
 
 
 def addresses_of(address: Address) -> list[Address]:

@@ -11,7 +11,7 @@ from inventory_server.app import now_microseconds
 from inventory_server.commands.options import db_option, json_option, told, when
 from inventory_server.config import Settings
 from inventory_server.control import ReopenPosting, administer
-from inventory_server.store import read_store, upgrade
+from inventory_server.store import read_store, shown, upgrade
 from inventory_server.store.proof import Proof, prove
 from inventory_server.store.reconcile import Finding, Overview, Waiting, overview, reconcile, waiting
 from pos_client import console
@@ -27,7 +27,7 @@ def db_group() -> None:
 def db_upgrade(db: str) -> int:
     """Make the database, or bring it to what this version needs; the server must be stopped."""
     upgrade(db)
-    click.echo(f"{db} is ready.")
+    click.echo(f"{shown(db)} is ready.")
     return console.OK
 
 
@@ -66,11 +66,11 @@ def status(db: str, as_json: bool) -> int:
     """Show what the ledger holds, at a glance."""
     found: Overview = read_store(db, overview)
     if as_json:
-        click.echo(console.to_json({"db": db, **told(found)}))
+        click.echo(console.to_json({"db": shown(db), **told(found)}))
         return console.OK
-    shown = {name: f"{value:,}" for name, value in asdict(found).items() if name != "recorded_at"}
-    shown["last recorded"] = when(found.recorded_at)
-    console.print_table({"ledger": False, db: True}, [[name, value] for name, value in shown.items()])
+    figures = {name: f"{value:,}" for name, value in asdict(found).items() if name != "recorded_at"}
+    figures["last recorded"] = when(found.recorded_at)
+    console.print_table({"ledger": False, shown(db): True}, [[name, value] for name, value in figures.items()])
     return console.OK
 
 

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,8 +17,11 @@ import click
 
 from inventory_server.app import Application, now_microseconds
 from inventory_server.commands.options import db_option, load_settings
+from inventory_server.config import WORKERS_MAX, Settings
 from inventory_server.control import ControlServer
-from inventory_server.store import open_store
+from inventory_server.listener import Place, address_of, bound_to, let_go
+from inventory_server.store import open_store, shown, sqlite_path
+from inventory_server.supervisor import Supervisor
 from pos_client import console
 from pos_client.messages import DEFAULT_PORT
 
@@ -39,8 +42,23 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 @click.option("--unix", "sockets", multiple=True, metavar="PATH", help="Serve a Unix socket; repeatable.")
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file of limits and timeouts.")
 @click.option("--dev", is_flag=True, help="Development only: peers on this machine need no token.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1, WORKERS_MAX),
+    default=1,
+    show_default=True,
+    help="Processes that share the addresses; more than one needs PostgreSQL.",
+)
 @click.option("--verbose", is_flag=True, help="Log every request.")
-def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path | None, dev: bool, verbose: bool) -> int:
+def serve(
+    db: str,
+    listen: Sequence[str],
+    sockets: Sequence[str],
+    config: Path | None,
+    dev: bool,
+    workers: int,
+    verbose: bool,
+) -> int:
     """Take postings and answer questions, until SIGTERM or Ctrl-C; then answer what is in flight and end."""
     logging.basicConfig(
         stream=sys.stderr,
@@ -52,19 +70,49 @@ def serve(db: str, listen: Sequence[str], sockets: Sequence[str], config: Path |
     _collect_rarely()
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
+
+    def serve_here(places: Sequence[Place], ready: Callable[[Application], None]) -> int:
+        return _serve_until_stopped(db, settings, places, dev, ready)
+
+    if workers == 1:
+        return serve_here(addresses, lambda application: announce(application.addresses, shown(db), dev))
+    if sqlite_path(db) is not None:
+        raise console.CommandError(
+            f"An SQLite database has one writing process: leave out --workers {workers}, or use PostgreSQL."
+        )
+    open_store(db, settings, now_microseconds).close()  # what is wrong with it is said once, not by every worker
+    listening = bound_to(addresses, settings)
+
+    def let_go_of_all() -> None:
+        for each in listening:
+            let_go(each)
+
+    where = [address_of(each) for each in listening]
+    supervisor = Supervisor(
+        workers, lambda ready: serve_here(listening, lambda _: ready()), settings.drain_seconds, let_go_of_all
+    )
+    return supervisor.run(lambda: announce(where, shown(db), dev))
+
+
+def _serve_until_stopped(
+    db: str, settings: Settings, places: Sequence[Place], dev: bool, ready: Callable[[Application], None]
+) -> int:
     store = open_store(db, settings, now_microseconds, end_at_once)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    application = Application(settings, store, addresses, dev=dev, server=f"tillwire {version('tillwire')}")
-    control = ControlServer(db, store, settings, now_microseconds)
+    application = Application(settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}")
+    # Where everybody may write, administrators' commands need no server to carry them out.
+    control = None if sqlite_path(db) is None else ControlServer(db, store, settings, now_microseconds)
     try:
-        control.start()
+        if control is not None:
+            control.start()
         application.start()
-        announce(application.addresses, db, dev)
+        ready(application)
         stopping.wait()
     finally:
-        control.stop(settings.drain_seconds)
+        if control is not None:
+            control.stop(settings.drain_seconds)
         cut_off = application.stop()
     click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
     return console.OK

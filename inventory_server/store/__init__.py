@@ -8,16 +8,17 @@ from contextlib import ExitStack
 from typing import Any
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
 from inventory_server.store import everyday, history, schema, speakers, stock
-from inventory_server.store.database import StoreError, StoreInUse
+from inventory_server.store.database import StoreError, StoreInUse, Verdict
 from inventory_server.store.ledger import Clock, Ledger
-from inventory_server.store.opening import database_of, sqlite_path
+from inventory_server.store.opening import database_of, shown, sqlite_path
 from inventory_server.store.readers import Readers
-from inventory_server.store.writer import Writer
-from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Stock, Then, Work
-from pos_client.errors import RequestError
+from inventory_server.store.writer import STORAGE_RETRY_MS, Writer
+from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Read, Stock, Then, Work
+from pos_client.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
 
@@ -29,6 +30,7 @@ __all__ = [
     "StoreInUse",
     "open_store",
     "read_store",
+    "shown",
     "sqlite_path",
     "upgrade",
 ]
@@ -68,6 +70,12 @@ class Store:
         if not isinstance(work, (Stock, History, FindPosting)):
             outcome: Outcome = self._writer.perform(work)
             return outcome
+        try:
+            return self._answer(work)
+        except DBAPIError as error:
+            return self._answer_after_all(work, error)
+
+    def _answer(self, work: Read) -> Outcome:
         if isinstance(work, Stock) and everyday.is_everyday(work):
             with self._readers.connection() as connection:
                 answer = everyday.ask(connection, self._settings, self._clock(), work)
@@ -81,6 +89,22 @@ class Store:
             if isinstance(work, History):
                 return history.history(connection, self._settings, work)
             return history.find_posting(connection, work)
+
+    def _answer_after_all(self, work: Read, error: DBAPIError) -> Outcome:
+        """The database may have hung up since the last question: ask again on new connections, once."""
+        if not self._is_passing(error):
+            raise error
+        self._readers.renew()
+        try:
+            return self._answer(work)
+        except DBAPIError as second:
+            if not self._is_passing(second):
+                raise
+            message = "HQ's database does not answer now; ask again later."
+            raise RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS) from second
+
+    def _is_passing(self, error: Exception) -> bool:
+        return self._database.verdict(error, committing=False) not in (Verdict.OTHER, Verdict.UNTRUSTED)
 
     def post(self, work: Post, then: Then) -> None:
         """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""

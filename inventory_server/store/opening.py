@@ -41,6 +41,12 @@ def database_of(url: str) -> Database:
     return Sqlite(Path(database))
 
 
+def shown(url: str) -> str:
+    """`url` as people may see it: without any password."""
+    database = database_of(url)
+    return url if isinstance(database, Sqlite) else database.shown
+
+
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite `url`, None for a database that has no file here; StoreError where it names neither."""
     database = database_of(url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
@@ -48,6 +48,18 @@ class Readers:
         with self.connection() as connection, connection.begin() as transaction:
             yield connection
             transaction.rollback()
+
+    def renew(self) -> None:
+        """Close the connections that nobody uses now; new ones take their places."""
+        for _ in range(READERS_MAX):
+            try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                return
+            if connection is not None:
+                connection.invalidate()
+                connection.close()
+            self._idle.put(None)
 
     def close(self) -> None:
         """Close every connection, once each has been given back."""

@@ -25,7 +25,7 @@ def upgrade_schema(connection: Connection, database: Database) -> None:
         _assert_known(current, database)
     elif others := inspect(connection).get_table_names():
         found = ", ".join(others)[:80]
-        raise StoreError(f"{database.shown} holds tables of another program ({found}); name another file.")
+        raise StoreError(f"{database.shown} holds tables of another program ({found}); name another database.")
     alembic.command.upgrade(_alembic(connection), "head")
     assert_schema(connection, database)
 

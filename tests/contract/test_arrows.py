@@ -21,7 +21,7 @@ LAYERS: dict[str, list[str]] = {
     "work": ["inventory_server.work"],
     "peer": ["inventory_server.peer"],
     "session": ["inventory_server.session", "inventory_server.methods"],
-    "server": [f"inventory_server.{name}" for name in ("jsonserver", "connection", "listener")],
+    "server": [f"inventory_server.{name}" for name in ("jsonserver", "connection", "listener", "supervisor")],
     "resources": ["inventory_server.resources"],
     "description": ["inventory_server.openrpc", "inventory_server.examples"],
     "store": ["inventory_server.store"],
@@ -67,6 +67,7 @@ ARROWS: dict[str, list[str]] = {
     "server commands": [
         "query command",
         "composition",
+        "server",
         "config",
         "store",
         "resources",

@@ -176,7 +176,7 @@ def test_an_empty_file_is_no_ledger_yet(tmp_path: Path, door: Callable[[str], No
 def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     alter(path, "CREATE TABLE outbox (id)")
-    assert "holds tables of another program (outbox); name another file." in refusal(upgrade, url_of(path))
+    assert "holds tables of another program (outbox); name another database." in refusal(upgrade, url_of(path))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == [("outbox",)]
 

@@ -1,9 +1,11 @@
 """Questions share a few reading connections: each sees one snapshot, and whoever fails gives its connection back."""
 
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.store import sqlite, upgrade
@@ -76,3 +78,20 @@ def test_a_snapshot_does_not_see_what_is_committed_after_its_first_look(readers:
     assert position(readers) == 7
     readers.close()
     writing.dispose()
+
+
+def test_connections_are_renewed_but_for_those_in_use(readers: Readers) -> None:
+    with ExitStack() as used:
+        first = used.enter_context(readers.connection())
+        readers.renew()
+        others = [used.enter_context(readers.connection()) for _ in range(READERS_MAX - 1)]
+        readers.renew()
+        assert position_on(first) == 0
+    assert len({id(each) for each in (first, *others)}) == READERS_MAX
+    readers.renew()
+    assert position(readers) == 0
+    readers.close()
+
+
+def position_on(connection: Connection) -> int:
+    return int(connection.exec_driver_sql("SELECT position FROM ledger").scalar_one())

@@ -49,10 +49,10 @@ def run(
 
 
 class Server:
-    """`inventory-server serve` on an SQLite ledger in `folder`; it keeps its port when started again."""
+    """`inventory-server serve` on `db`, by default a file in `folder`; it keeps its port when started again."""
 
-    def __init__(self, folder: Path, *options: str, dev: bool = True) -> None:
-        self.db = f"sqlite:///{folder / 'hq.db'}"
+    def __init__(self, folder: Path, *options: str, dev: bool = True, db: str | None = None) -> None:
+        self.db = db or f"sqlite:///{folder / 'hq.db'}"
         self.log = folder / "hq.log"
         self._options = [*options, "--dev"] if dev else options
         self._port = 0
@@ -77,6 +77,12 @@ class Server:
         found = _SERVING.search(line)
         assert found, f"the server said {line!r} and logged {self.log.read_text()}"
         self._port = int(found[1])
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        assert self._process is not None
+        return self._process.pid
 
     def kill(self) -> None:
         """kill -9."""

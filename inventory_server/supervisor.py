@@ -1,0 +1,132 @@
+"""A parent that keeps worker processes running: one that dies is replaced, SIGTERM is handed on, all end together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from types import FrameType
+
+log = logging.getLogger("tillwire.supervisor")
+
+RESTART_SECONDS = 1.0
+"""A worker that lived for less is not replaced at once: what ended it would end the next one, too."""
+GRACE_SECONDS = 5
+"""How much longer than a worker may drain the parent waits before it kills it."""
+_STOPPING = (signal.SIGTERM, signal.SIGINT)
+
+Work = Callable[[Callable[[], None]], int]
+"""What a worker does: it calls its argument once it serves, goes on until SIGTERM, and returns an exit code."""
+
+
+class Supervisor:
+    """Keeps `count` workers running, each a fork of this process, which must have no other threads.
+
+    `let_go` is called once when all is to end: whatever the parent holds for its workers, such as sockets.
+    """
+
+    def __init__(self, count: int, work: Work, drain_seconds: float, let_go: Callable[[], None]) -> None:
+        self._count = count
+        self._work = work
+        self._drain_seconds = drain_seconds
+        self._let_go = let_go
+        self._born: dict[int, float] = {}
+        self._stopping = False
+        self._failed = False
+        # A worker reads from one end until the parent, which holds the other one, is gone, however it ends.
+        self._orphaned, self._alive = os.pipe()
+
+    def run(self, announce: Callable[[], None]) -> int:
+        """Start the workers, `announce` once all serve, replace those that die; return the exit code after the last."""
+        for number in _STOPPING:
+            signal.signal(number, self._stop)
+        signal.signal(signal.SIGALRM, self._kill)
+        reading, writing = os.pipe()
+        for _ in range(self._count):
+            self._start(writing)
+        os.close(writing)
+        if _read_all(reading) == self._count:
+            announce()
+        else:
+            self._failed = True
+            self._stop()
+        while self._born:
+            self._replace(*os.waitpid(-1, 0))
+        return 1 if self._failed else 0
+
+    def _start(self, ready: int | None) -> None:
+        """Fork a worker; a signal that arrives meanwhile waits until it is known to whom it goes."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
+        pid = os.fork()
+        if pid == 0:
+            self._be_a_worker(ready)
+        self._born[pid] = time.monotonic()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+
+    def _be_a_worker(self, ready: int | None) -> None:
+        code = 1
+        try:
+            for number in (*_STOPPING, signal.SIGALRM):
+                signal.signal(number, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+            os.close(self._alive)
+            threading.Thread(target=_end_with_parent, args=(self._orphaned,), daemon=True).start()
+            code = self._work(lambda: _say(ready))
+        except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's part of the program
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _replace(self, pid: int, status: int) -> None:
+        """Note that a worker has ended and start another one, unless all are to end."""
+        lived = time.monotonic() - self._born.pop(pid)
+        code = os.waitstatus_to_exitcode(status)
+        if self._stopping:
+            self._failed = self._failed or code != 0
+            return
+        log.error("event=worker_ended pid=%d exit_code=%d", pid, code)
+        if lived < RESTART_SECONDS:
+            time.sleep(RESTART_SECONDS)
+        if not self._stopping:
+            self._start(None)
+
+    def _stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
+        self._signal(signal.SIGTERM)
+        if not self._stopping:
+            self._stopping = True
+            self._let_go()
+            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds + GRACE_SECONDS)
+
+    def _kill(self, _number: int, _frame: FrameType | None) -> None:
+        self._failed = True
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for pid in self._born:
+            with contextlib.suppress(ProcessLookupError):  # waited for, and not yet struck off
+                os.kill(pid, number)
+
+
+def _read_all(reading: int) -> int:
+    """How many bytes come before the other end is closed by everybody."""
+    with open(reading, "rb") as stream:
+        return len(stream.read())
+
+
+def _say(ready: int | None) -> None:
+    if ready is not None:
+        os.write(ready, b".")
+        os.close(ready)
+
+
+def _end_with_parent(orphaned: int) -> None:
+    os.read(orphaned, 1)
+    os.kill(os.getpid(), signal.SIGTERM)

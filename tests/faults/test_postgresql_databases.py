@@ -1,0 +1,255 @@
+"""A PostgreSQL that cannot be used is refused in one sentence that says what to do and tells no password."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import make_url
+
+from inventory_server.config import Settings
+from inventory_server.resources import schema_path
+from inventory_server.store import StoreError, open_store, read_store, schema, upgrade
+from inventory_server.store.proof import prove
+from tests.support.ledgers import Clock
+from tests.support.postgres import Cluster, free_port
+from tests.support.sites import PostgresSite
+
+
+def open_(url: str) -> None:
+    open_store(url, Settings(accept_weak_durability=True), Clock()).close()
+
+
+def verify(url: str) -> None:
+    assert read_store(url, prove).holds
+
+
+DOORS: dict[str, Callable[[str], None]] = {"open": open_, "read": verify, "upgrade": upgrade}
+USES = [open_, verify]
+doors = pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+
+
+def refusal(door: Callable[[str], None], url: str) -> str:
+    """What `door` says of the database; it must be one sentence that names it and holds no secret."""
+    with pytest.raises(StoreError) as caught:
+        door(url)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert "secret" not in message
+    return message
+
+
+@pytest.fixture(scope="module")
+def site(postgres: Cluster) -> PostgresSite:
+    if not postgres.execute("SELECT 1 FROM pg_roles WHERE rolname = 'clerk'"):
+        postgres.execute("CREATE ROLE clerk LOGIN PASSWORD 'secret'")
+    return PostgresSite(postgres)
+
+
+@pytest.fixture
+def ledger(site: PostgresSite) -> Iterator[str]:
+    yield site.new()
+    site.clear()
+
+
+@pytest.fixture
+def bare(postgres: Cluster) -> Iterator[str]:
+    """A database with nothing in it."""
+    name = postgres.database()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+def name_of(url: str) -> str:
+    return make_url(url).database or ""
+
+
+def as_clerk(url: str, password: str) -> str:
+    return make_url(url).set(username="clerk", password=password).render_as_string(hide_password=False)
+
+
+# ---------------------------------------------------------------------------------- who cannot be reached
+
+
+@doors
+def test_an_unreachable_server_is_named(door: Callable[[str], None]) -> None:
+    said = refusal(door, f"postgresql+psycopg://clerk:secret@127.0.0.1:{free_port()}/hq")
+    assert said.startswith("postgresql+psycopg://clerk:***@127.0.0.1:")
+    assert "cannot be opened: connection failed" in said
+    assert said.endswith("check the URL, the password and that PostgreSQL is running.")
+
+
+@doors
+@pytest.mark.parametrize("hidden", ["password=secret", "host=/nowhere&sslpassword=secret"])
+def test_no_secret_of_a_url_is_told(door: Callable[[str], None], hidden: str) -> None:
+    assert "=%2A%2A%2A" in refusal(door, f"postgresql+psycopg://clerk@127.0.0.1:{free_port()}/hq?{hidden}")
+
+
+@doors
+def test_a_wrong_password_and_a_missing_database_are_named(door: Callable[[str], None], ledger: str) -> None:
+    assert 'password authentication failed for user "clerk"' in refusal(door, as_clerk(ledger, "secret?"))
+    missing = make_url(ledger).set(database="nowhere").render_as_string()
+    assert 'database "nowhere" does not exist' in refusal(door, missing)
+
+
+@doors
+def test_a_user_without_rights_is_told_so(door: Callable[[str], None], ledger: str, bare: str) -> None:
+    url = bare if door is upgrade else ledger
+    said = refusal(door, as_clerk(url, "secret"))
+    assert said.endswith("grant it what the owner of the tables may do.")
+
+
+@doors
+def test_out_of_connections_is_named(door: Callable[[str], None], ledger: str, postgres: Cluster) -> None:
+    postgres.execute("ALTER ROLE clerk CONNECTION LIMIT 0")
+    said = refusal(door, as_clerk(ledger, "secret"))
+    postgres.execute("ALTER ROLE clerk CONNECTION LIMIT -1")
+    assert 'too many connections for role "clerk"' in said
+
+
+@pytest.mark.parametrize("door", [open_, upgrade])
+def test_a_read_only_database_is_refused(door: Callable[[str], None], ledger: str, postgres: Cluster) -> None:
+    postgres.execute(f'ALTER DATABASE "{name_of(ledger)}" SET default_transaction_read_only = on')
+    said = refusal(door, ledger)
+    verify(ledger)
+    postgres.execute(f'ALTER DATABASE "{name_of(ledger)}" RESET default_transaction_read_only')
+    assert said.endswith("is read-only; name the primary, or wait until a standby has taken its place.")
+
+
+@pytest.mark.parametrize("door", [open_, upgrade])
+def test_a_ledger_that_somebody_holds_is_refused_after_a_while(
+    door: Callable[[str], None], ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory_server.store.postgresql.LOCK_SECONDS", 1)
+    with postgres.connect(name_of(ledger)) as other:
+        other.execute("BEGIN")
+        other.execute("LOCK TABLE ledger, alembic_version")
+        said = refusal(door, ledger)
+        other.execute("ROLLBACK")
+    assert said.endswith("is locked by another program; end that program and try again.")
+
+
+# ---------------------------------------------------------------------------------- what is no ledger
+
+
+@pytest.mark.parametrize("door", USES)
+def test_an_empty_database_names_the_command(door: Callable[[str], None], bare: str) -> None:
+    shown = make_url(bare).render_as_string()
+    assert refusal(door, bare) == f"{shown} holds no ledger yet; run: inventory-server db upgrade --db {shown}"
+
+
+def test_the_database_of_another_program_is_left_alone(bare: str, postgres: Cluster) -> None:
+    postgres.execute("CREATE TABLE outbox (id int)", name_of(bare))
+    assert refusal(upgrade, bare).endswith("holds tables of another program (outbox); name another database.")
+    assert postgres.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'", name_of(bare)) == [
+        ("outbox",)
+    ]
+
+
+# ---------------------------------------------------------------------------------- what was altered
+
+ALTERATIONS = {
+    "unique index dropped": ("DROP INDEX ix_posting_id", "add_index: ix_posting_id"),
+    "column added": ("ALTER TABLE posting ADD COLUMN note text", "remove_column: posting, note"),
+    "column dropped": ("ALTER TABLE posting DROP COLUMN reference", "add_column: posting, reference"),
+    "column narrower": ("ALTER TABLE level ALTER on_hand TYPE integer", "modify_type: level, on_hand"),
+    "table dropped": ("DROP TABLE void", "add_table: void"),
+    "table added": ("CREATE TABLE mine (a int)", "remove_table: mine"),
+    "key dropped": ("ALTER TABLE void DROP CONSTRAINT pk_void", "the primary key of void is not voids"),
+    "trigger": (
+        "CREATE TRIGGER mine BEFORE UPDATE ON posting EXECUTE FUNCTION mine()",
+        "trigger mine",
+    ),
+    "rule": ("CREATE RULE mine AS ON INSERT TO level DO INSTEAD NOTHING", "rule mine"),
+    "row level security": ("ALTER TABLE posting ENABLE ROW LEVEL SECURITY", "posting has row level security"),
+    "unlogged": ("ALTER TABLE posting SET UNLOGGED", "posting is not kept through a crash"),
+    "invalid index": (
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_posting_id'::regclass",
+        "index ix_posting_id is not valid",
+    ),
+    "another order": (
+        'ALTER TABLE product ALTER name TYPE text COLLATE "default"',
+        "product.name is not sorted by bytes",
+    ),
+    "head gone": ("DELETE FROM ledger", "ledger has 0 rows instead of one"),
+    "two versions": ("INSERT INTO alembic_version VALUES ('0000')", "it says it has the schemas"),
+}
+
+
+@doors
+@pytest.mark.parametrize(("statement", "expected"), ALTERATIONS.values(), ids=ALTERATIONS)
+def test_an_altered_schema_is_refused(
+    door: Callable[[str], None], site: PostgresSite, ledger: str, statement: str, expected: str
+) -> None:
+    copy = site.copy(ledger)
+    if "FUNCTION mine" in statement:
+        site.execute(copy, "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    site.execute(copy, statement)
+    assert f"was altered by hand ({expected}" in refusal(door, copy)
+
+
+@doors
+def test_a_newer_schema_is_refused(door: Callable[[str], None], site: PostgresSite, ledger: str) -> None:
+    copy = site.copy(ledger)
+    site.execute(copy, "UPDATE alembic_version SET version_num = '9999'")
+    assert "was made by a newer Tillwire (schema 9999); install that version." in refusal(door, copy)
+
+
+def test_an_older_schema_is_upgraded_by_its_command_or_not_at_all(
+    site: PostgresSite, ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, postgres: Cluster
+) -> None:
+    copy = site.copy(ledger)
+    folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
+    [(head,)] = postgres.execute("SELECT version_num FROM alembic_version", name_of(copy))
+    (folder / "versions" / "9998_next.py").write_text(
+        f"from alembic import op\n\nrevision, down_revision = '9998', '{head}'\n\n\ndef upgrade() -> None:\n"
+        "    op.execute('CREATE TABLE half (a int)')\n    op.execute('DELETE FROM ledger')\n"
+        "    raise RuntimeError('half way')\n"
+    )
+    monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
+    for door in USES:
+        said = refusal(door, copy)
+        assert f"has schema {head}, this program needs 9998; run: inventory-server db upgrade --db postgresql" in said
+    with pytest.raises(RuntimeError, match="half way"):
+        upgrade(copy)
+    assert postgres.execute("SELECT version_num FROM alembic_version", name_of(copy)) == [(head,)]
+    assert postgres.execute("SELECT count(*) FROM ledger", name_of(copy)) == [(1,)]
+
+
+# ---------------------------------------------------------------------------------- weak settings
+
+
+def open_strictly(url: str) -> None:
+    open_store(url, Settings(), Clock()).close()
+
+
+def test_settings_that_could_lose_an_answered_posting_are_refused(ledger: str) -> None:
+    said = refusal(open_strictly, ledger)
+    assert "may lose what it has acknowledged (fsync = off, full_page_writes = off, synchronous_commit = off)" in said
+    assert said.endswith("set that right, or set accept_weak_durability where nothing is at stake.")
+
+
+@pytest.mark.slow
+def test_a_database_that_keeps_its_word_is_served_and_a_weaker_word_is_noticed(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with Cluster(durable=True) as cluster:
+        ledger = PostgresSite(cluster).new()
+        open_strictly(ledger)
+        cluster.execute(f'ALTER DATABASE "{name_of(ledger)}" SET synchronous_commit = off')
+        assert "(synchronous_commit = off)" in refusal(open_strictly, ledger)
+        open_(ledger)
+        cluster.execute(f'ALTER DATABASE "{name_of(ledger)}" SET synchronous_commit = local')
+        open_strictly(ledger)
+        cluster.stop()
+        cluster.start(synchronous_standby_names="nobody")
+        assert "(synchronous_commit = local)" in refusal(open_strictly, ledger)
+    assert "synchronous_commit = off" in caplog.text
+
+
+def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(StoreError, match=r"pip install 'tillwire\[server,postgresql\]'"):
+        open_("postgresql+psycopg://hq/stock")
