@@ -15,7 +15,7 @@ JOBS ?= 2
 MINUTES ?= 5
 KILLS ?= 20
 
-.PHONY: help test test-ha demo bench bench-quick soak lint format schema clean simulate
+.PHONY: help test test-ha demo bench bench-quick scale soak lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
@@ -23,6 +23,7 @@ help:
 	@echo "make simulate SEEDS=20000  run the production cores in so many simulated worlds (FROM=seed, JOBS=2)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
+	@echo "make scale   measure service times and have a model compute what is past this machine: docs/scale.md"
 	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
 	@echo "make test-ha kill the primary of a PostgreSQL cluster KILLS=20 times under load, and compare (HA= for options)"
 	@echo "make lint    ruff and mypy"
@@ -44,6 +45,10 @@ bench: $(BENCH_READY)
 
 bench-quick: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.measure --quick $(BENCH)
+
+scale: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m benchmarks.calibrate $(SCALE)
+	$(BENCH_VENV)/bin/python -m benchmarks.scale
 
 soak: $(READY)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(SOAK)
@@ -101,5 +106,5 @@ $(READY): pyproject.toml
 # The peers live in an environment of their own, beside an installation of Tillwire itself.
 $(BENCH_READY): $(READY) pyproject.toml benchmarks/requirements.txt
 	$(BIN)/python -m venv --clear $(BENCH_VENV)
-	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[server]' -r benchmarks/requirements.txt
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[server,postgresql]' -r benchmarks/requirements.txt
 	touch $@

@@ -22,7 +22,7 @@ def describe(folder: Path) -> dict[str, str]:
         "processor": f"{_processor()}, {os.cpu_count()} logical processors{_virtual()}",
         "memory": f"{int(memory.split()[1]) / 2**20:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}, {_filesystem(folder)}",
-        "disk": f"{_fsync_milliseconds(folder):.2f} ms for appending 4 KiB and fdatasync (median)",
+        "disk": f"{flush_seconds(folder) * 1e3:.2f} ms for appending 4 KiB and fdatasync (median)",
         "python": f"{platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "packages": ", ".join(f"{name} {metadata.version(name)}" for name in _PACKAGES),
         "switch interval": f"{sys.getswitchinterval() * 1e3:g} ms",
@@ -47,12 +47,13 @@ def _filesystem(folder: Path) -> str:
     return max(within, key=lambda mount: len(mount[1]))[2]
 
 
-def _fsync_milliseconds(folder: Path) -> float:
+def flush_seconds(folder: Path) -> float:
+    """What it takes to append 4 KiB and have them on disk: the median of 100."""
     times = []
     with NamedTemporaryFile(dir=folder) as file:
         for _ in range(100):
             began = time.perf_counter()
             os.write(file.fileno(), bytes(4_096))
             os.fdatasync(file.fileno())
-            times.append((time.perf_counter() - began) * 1e3)
+            times.append(time.perf_counter() - began)
     return statistics.median(times)

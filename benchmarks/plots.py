@@ -93,3 +93,22 @@ def _lines(axis: Any, points: Sequence[dict[str, float]], names: dict[str, str],
     axis.set_ylabel("a second")
     axis.grid(alpha=0.3)
     axis.legend()
+
+
+def draw_scale(path: Path, result: dict[str, Any], tills: Sequence[int]) -> None:
+    """Draw what the model makes of measured service times, with the measured points, into the PNG at `path`."""
+    figure, axis = pyplot.subplots(figsize=(8, 4.8))
+    for case in result["extrapolated"]:
+        style = "-" if case["title"].startswith("SQLite") else "--"
+        axis.plot(tills, case["rates"], style, marker=".", label=case["title"])
+    measured = result["reproduced"]
+    axis.plot([point["tills"] for point in measured], [point["measured"] for point in measured], "k^", label="measured")
+    axis.set_xscale("log")
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("tills waiting for an answer")
+    axis.set_ylabel("sales a second")
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=7)
+    figure.tight_layout()
+    figure.savefig(path, dpi=90)
+    pyplot.close(figure)

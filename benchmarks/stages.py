@@ -10,9 +10,11 @@ import argparse
 import cProfile
 import pstats
 import tempfile
+import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,7 +25,7 @@ from inventory_server.app import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.peer import Peer
 from inventory_server.session import Session
-from inventory_server.store import open_store
+from inventory_server.store import bulk, open_store
 from inventory_server.work import Write
 
 WARM_UP_COMMITS = 3
@@ -67,34 +69,34 @@ def _finish(steps: Any, outcome: Any) -> None:
     raise AssertionError("a post takes one step")
 
 
-class _Bench:
-    """Drives one frame of every till through session and ledger, and adds up what each stage takes."""
+class Staged:
+    """Drives one frame of each till through session and ledger, and adds up what each stage takes, in seconds."""
 
-    def __init__(self, path: Path, tills: int, batch: int, profiler: cProfile.Profile | None) -> None:
+    def __init__(self, url: str, tills: int, batch: int, profiler: cProfile.Profile | None = None) -> None:
         settings = Settings()
         self._frames = _Frames(tills, batch)
         self._sessions = [_session(settings) for _ in range(tills)]
-        self._store = open_store(f"sqlite:///{path}", settings, now_microseconds)
+        self._store = open_store(url, settings, now_microseconds)
         self._profiler = profiler
-        self.statements: list[str] = []
         self.forget()
         for till, session in enumerate(self._sessions):
             steps = session.handle(self._frames.hello(till))
             _finish(steps, self._store.perform(next(steps)))
 
-    def commit(self) -> None:
-        """One commit of one frame of every till."""
-        frames = [self._frames.post(till) for till in range(self._frames.tills)]
-        steps = [session.handle(frame) for session, frame in zip(self._sessions, frames, strict=True)]
+    def commit(self, tills: int | None = None) -> None:
+        """One commit of one frame of every till, or of the first so many."""
+        sessions = self._sessions[:tills]
+        frames = [self._frames.post(till) for till in range(len(sessions))]
+        steps = [session.handle(frame) for session, frame in zip(sessions, frames, strict=True)]
         works = self._timed("read the frame", lambda: [next(step) for step in steps])
-        began = time.perf_counter()
-        outcomes = self._store._writer._transact(lambda connection: self._carry_out(connection, works))
-        self.wall_seconds += time.perf_counter() - began
+        with self._calls_watched():
+            wall, processor = time.perf_counter(), time.thread_time()
+            outcomes = self._store._writer._transact(lambda connection: self._carry_out(connection, works))
+            self.transaction_seconds += time.thread_time() - processor
+            self.wall_seconds += time.perf_counter() - wall
         self._timed("answer", lambda: deque(map(_finish, steps, outcomes), maxlen=0))
 
     def _carry_out(self, connection: Any, works: list[Write]) -> Any:
-        self.statements.clear()
-        connection.connection.driver_connection.set_trace_callback(self.statements.append)
         ledger = self._store._writer._ledger
         if self._profiler:
             self._profiler.enable()
@@ -102,6 +104,39 @@ class _Bench:
         if self._profiler:
             self._profiler.disable()
         return outcomes
+
+    @contextmanager
+    def _calls_watched(self) -> Iterator[None]:
+        """Count the calls of the database's driver, and the processor time inside them."""
+        call = bulk.run
+
+        def watched(connection: Any, text: str, parameters: Any) -> Any:
+            began = time.thread_time()
+            rows = call(connection, text, parameters)
+            self.calls_seconds += time.thread_time() - began
+            self.calls += 1
+            return rows
+
+        bulk.run = watched
+        try:
+            yield
+        finally:
+            bulk.run = call
+
+    def queue(self, frames: int) -> float:
+        """Seconds of processor time for the ledger's queue to take one frame, while the writer is busy."""
+        sessions = self._sessions[:frames]
+        works: list[Any] = [next(session.handle(self._frames.post(till))) for till, session in enumerate(sessions)]
+        busy, left = threading.Event(), threading.Semaphore(0)
+        self._store._writer.submit(lambda _: busy.wait())
+        began = time.thread_time()
+        for work in works:
+            self._store.post(work, lambda *_: left.release())
+        spent = time.thread_time() - began
+        busy.set()
+        for _ in works:
+            left.acquire()
+        return spent / len(works)
 
     def _timed(self, stage: str, step: Callable[[], Any]) -> Any:
         began = time.thread_time()
@@ -112,11 +147,13 @@ class _Bench:
     def forget(self) -> None:
         """Begin to add up anew, now that every statement has been rendered and the caches are warm."""
         self.spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
-        self.wall_seconds = 0.0
+        self.wall_seconds = self.transaction_seconds = self.calls_seconds = 0.0
+        self.calls = 0
         if self._profiler:
             self._profiler.clear()
 
     def close(self) -> None:
+        """Let go of the ledger."""
         self._store.close()
 
 
@@ -124,7 +161,7 @@ def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -
     """Commit `commits` times one frame of every till; print where the time goes."""
     path = ledgers.copy(ledgers.prepared(0), folder / f"stages-{tills}-{batch}.db")
     profiler = cProfile.Profile() if profile else None
-    bench = _Bench(path, tills, batch, profiler)
+    bench = Staged(f"sqlite:///{path}", tills, batch, profiler)
     for _ in range(WARM_UP_COMMITS):
         bench.commit()
     bench.forget()
@@ -134,7 +171,7 @@ def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -
     print(f"{tills} tills × {batch} sales a frame, one commit for all of them:")
     for stage, seconds in bench.spent.items():
         print(f"  {stage:16} {seconds / (tills * batch * commits) * 1e6:7.1f} µs CPU a sale")
-    print(f"  commit, wall     {bench.wall_seconds / commits * 1e3:7.2f} ms, {len(bench.statements)} statements")
+    print(f"  commit, wall     {bench.wall_seconds / commits * 1e3:7.2f} ms, {bench.calls / commits:.0f} statements")
     if profiler:
         pstats.Stats(profiler).sort_stats("tottime").print_stats(30)
 

@@ -1,0 +1,239 @@
+"""A discrete-event model of tills, servers and one database: sales a second and answer times from service times.
+
+Each till has one sale in flight. A thread reads its frame under the server's interpreter lock; the writer takes all
+that waits, commits it, and answers each. Servers on one database commit one at a time, since each commit holds the
+ledger's row. Service times are measured (`benchmarks/calibrate.py`); nothing is fitted to the curve to reproduce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from random import Random
+from statistics import fmean
+from typing import Any, NamedTuple, Self
+
+from simpy import Environment, Event, Resource
+
+from inventory_server.config import Settings
+
+SPREAD = 0.2
+"""Every service time is drawn evenly from within this share around its mean, so that nothing falls into step."""
+ROUNDS_MIN = 9
+"""How often each till sells at least; the first third of the rounds is not counted."""
+SALES_MIN = 2_000
+
+Steps = Generator[Event, Any, None]
+
+
+class Linear(NamedTuple):
+    """What a commit takes: `fixed` plus `each` for every sale in it."""
+
+    fixed: float
+    each: float
+
+    def at(self, sales: int) -> float:
+        """For a commit of so many sales."""
+        return self.fixed + self.each * sales
+
+    @classmethod
+    def through(cls, points: Mapping[int, float]) -> Self:
+        """The line least off, in proportion, from what commits of some sizes took; neither part is below zero."""
+        weights = {size: 1 / max(took, 1e-9) ** 2 for size, took in points.items()}
+        total = sum(weights.values())
+        middle = sum(weight * size for size, weight in weights.items()) / total
+        height = sum(weight * points[size] for size, weight in weights.items()) / total
+        spread = sum(weight * (size - middle) ** 2 for size, weight in weights.items())
+        slope = sum(weight * (size - middle) * (points[size] - height) for size, weight in weights.items())
+        each = max(0.0, slope / spread)
+        return cls(max(0.0, height - each * middle), each)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Service times in seconds; all but `wake` and `disk` are processor time."""
+
+    client: float
+    """Of the load generator, which is one thread, for a sale and its answer."""
+    wake: float
+    """From the moment a sleeping thread could run until it does."""
+    socket: float
+    """Of the server, to receive a frame and to send its answer: half before the commit, half after it."""
+    read: Linear
+    """Of the session and the queue, before the commit; the first frame after a pause takes `fixed` longer."""
+    answer: Linear
+    """Of the session, after it; the same."""
+    judge: Linear
+    """Of the writer during a commit, under the interpreter lock."""
+    store: Linear
+    """Of the database during a commit; the interpreter lock is free."""
+    disk: Linear
+    """Nobody's: the commit waits for the disk."""
+    statements: Linear
+    """How often a commit calls the database, and so lets go of the interpreter lock."""
+
+    @property
+    def alone(self) -> float:
+        """How long a sale takes when there is no other."""
+        commit = self.judge.at(1) + self.store.at(1) + self.disk.at(1)
+        return self.client + 3 * self.wake + self.socket + self.read.at(1) + commit + self.answer.at(1)
+
+    @property
+    def locked(self) -> float:
+        """The interpreter lock's time for a sale of a large commit: no server does more than its inverse."""
+        return self.socket + self.read.each + self.judge.each + self.answer.each
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What the servers run on. Without `processors` there is always one free; `round_trip` (seconds) is what each
+    commit waits for a standby; `clients_apart` are tills on machines of their own, one thread each."""
+
+    processors: int = 0
+    servers: int = 1
+    round_trip: float = 0.0
+    clients_apart: bool = False
+    commit_postings_max: int = Settings().commit_postings_max
+
+
+class Result(NamedTuple):
+    """Of the steady part of a run; times in seconds."""
+
+    sales_a_second: float
+    answer_mean: float
+    answer_p99: float
+    sales_a_commit: float
+    cycle_mean: float
+    """From one sale of a till to its next."""
+
+
+def simulate(costs: Costs, site: Site, tills: int, seed: int = 1) -> Result:
+    """`tills` with one sale in flight each, until the beginning no longer matters; the same for the same seed."""
+    return _World(costs, site, tills, seed).run()
+
+
+class _Sale(NamedTuple):
+    at: float
+    answer: float
+    cycle: float
+
+
+class _Server:
+    def __init__(self, env: Environment) -> None:
+        self.lock = Resource(env)
+        self.waiting: list[Event] = []
+        self.arrived: Event | None = None
+
+
+class _World:
+    def __init__(self, costs: Costs, site: Site, tills: int, seed: int) -> None:
+        self._costs, self._site, self._tills = costs, site, tills
+        self._env = env = Environment()
+        self._rng = Random(seed)
+        self._processors = Resource(env, site.processors) if site.processors else None
+        self._generator = None if site.clients_apart else Resource(env)
+        self._ledger = Resource(env)
+        self._commits: list[tuple[float, int]] = []
+        self._sales: list[_Sale] = []
+        self._rounds = max(ROUNDS_MIN, -(-SALES_MIN // tills))
+        self._over = env.event()
+
+    def run(self) -> Result:
+        servers = [_Server(self._env) for _ in range(self._site.servers)]
+        for server in servers:
+            self._env.process(self._write(server))
+        for till in range(self._tills):
+            self._env.process(self._sell(servers[till % len(servers)]))
+        self._env.run(self._over)
+        return self._result()
+
+    def _result(self) -> Result:
+        early = self._rounds // 3 * self._tills
+        steady = self._sales[early:]
+        begin, end = (
+            self._sales[early - 1].at,
+            steady[-1].at,
+        )  # whole rounds: large commits come at the same point of each
+        answers = sorted(sale.answer for sale in steady)
+        sizes = [size for at, size in self._commits if at > begin]
+        return Result(
+            sales_a_second=len(steady) / (end - begin),
+            answer_mean=fmean(answers),
+            answer_p99=answers[len(answers) * 99 // 100],
+            sales_a_commit=fmean(sizes),
+            cycle_mean=fmean(sale.cycle for sale in steady),
+        )
+
+    # ------------------------------------------------------------------------------ who takes part
+
+    def _sell(self, server: _Server) -> Steps:
+        """A till, and the server's thread for its connection."""
+        env, costs = self._env, self._costs
+        before = env.now
+        while True:
+            yield from self._under(self._generator, costs.client, wakes=True)
+            sent = env.now
+            yield env.timeout(costs.wake)
+            yield from self._under(server.lock, costs.socket / 2 + costs.read.each)
+            answered = env.event()
+            server.waiting.append(answered)
+            if server.arrived is not None:
+                server.arrived.succeed()
+                server.arrived = None
+            yield answered
+            self._sales.append(_Sale(env.now, env.now - sent, env.now - before))
+            before = env.now
+            if len(self._sales) == self._rounds * self._tills:
+                self._over.succeed()
+
+    def _write(self, server: _Server) -> Steps:
+        """A server's writer: all that waits, one commit, then an answer to each."""
+        env, costs = self._env, self._costs
+        while True:
+            if not server.waiting:
+                server.arrived = env.event()
+                yield server.arrived
+                yield env.timeout(costs.wake)
+            most = self._site.commit_postings_max
+            taken, server.waiting = server.waiting[:most], server.waiting[most:]
+            with self._ledger.request() as turn:
+                yield turn
+                yield from self._commit(server, len(taken))
+            self._commits.append((env.now, len(taken)))
+            for answered in taken:
+                yield from self._under(server.lock, costs.answer.each + costs.socket / 2)
+                answered.succeed()
+
+    def _commit(self, server: _Server, sales: int) -> Steps:
+        costs = self._costs
+        calls = max(1, round(costs.statements.at(sales)))
+        locked = costs.judge.at(sales) + costs.read.fixed + costs.answer.fixed
+        for _ in range(calls):
+            yield from self._under(server.lock, locked / calls)
+            yield from self._compute(costs.store.at(sales) / calls)
+        yield self._env.timeout(self._drawn(costs.disk.at(sales)) + self._site.round_trip)
+
+    # ------------------------------------------------------------------------------ what it takes
+
+    def _under(self, lock: Resource | None, seconds: float, wakes: bool = False) -> Steps:
+        """Compute while holding `lock`; with `wakes`, whoever finds it free was asleep."""
+        if lock is None:
+            yield self._env.timeout(self._costs.wake)
+            return
+        asleep = wakes and lock.count == 0
+        with lock.request() as turn:
+            yield turn
+            if asleep:
+                yield self._env.timeout(self._costs.wake)
+            yield from self._compute(seconds)
+
+    def _compute(self, seconds: float) -> Steps:
+        if self._processors is None:
+            yield self._env.timeout(self._drawn(seconds))
+            return
+        with self._processors.request() as processor:
+            yield processor
+            yield self._env.timeout(self._drawn(seconds))
+
+    def _drawn(self, mean: float) -> float:
+        return mean * self._rng.uniform(1 - SPREAD, 1 + SPREAD)

@@ -1,0 +1,209 @@
+"""From measured service times to what no machine here can measure: `python -m benchmarks.scale` fills `docs/scale.md`.
+
+It reads `results/scale.json`, has the model reproduce the measured curve, and only where that succeeds computes what is
+beyond it, adds that to the file, and writes the tables and the picture of the page.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import statistics
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import chain
+from benchmarks.model import Costs, Linear, Site, simulate
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "scale.json"
+PAGE = ROOT / "docs" / "scale.md"
+PICTURE = ROOT / "docs" / "scale.png"
+DEVIATION_MAX = 0.15
+HERE = Site(processors=2)
+"""Where the curve was measured: servers and tills shared two processors."""
+TILLS = (16, 64, 256, 1_000, 4_000)
+FAST_DISK = 0.1
+NEAR_SECONDS, FAR_SECONDS = 0.0005, 0.005
+"""A standby in the same building, and one in another town."""
+
+
+class Case(NamedTuple):
+    """A site to compute: its title, whose costs, what it has, and how much of a disk's time a flush takes."""
+
+    title: str
+    database: str
+    site: Site
+    disk: float = 1.0
+
+
+def _apart(servers: int = 1, round_trip: float = 0.0) -> Site:
+    return Site(servers=servers, round_trip=round_trip, clients_apart=True)
+
+
+CASES = (
+    Case("SQLite, this machine", "sqlite", HERE),
+    Case("SQLite, processors for all, tills elsewhere", "sqlite", _apart()),
+    Case("SQLite, the same with a disk ten times as fast", "sqlite", _apart(), FAST_DISK),
+    Case("PostgreSQL, 1 server process", "postgresql", _apart()),
+    Case("PostgreSQL, 4 server processes", "postgresql", _apart(4)),
+    Case("PostgreSQL, 16 server processes", "postgresql", _apart(16)),
+    Case("PostgreSQL, 4, a disk ten times as fast", "postgresql", _apart(4), FAST_DISK),
+    Case("PostgreSQL, 4, a standby 0.5 ms away", "postgresql", _apart(4, NEAR_SECONDS)),
+    Case("PostgreSQL, 4, a standby 5 ms away", "postgresql", _apart(4, FAR_SECONDS)),
+)
+
+
+def costs_of(measured: dict[str, Any]) -> Costs:
+    """The model's costs as `calibrate` has written them."""
+    values: dict[str, Any] = {
+        name: Linear(*each) if isinstance(each, list) else each for name, each in measured.items()
+    }
+    return Costs(**values)
+
+
+def reproduced(result: dict[str, Any]) -> list[dict[str, float]]:
+    """Each measured point beside what the model makes of it: `off` is the model's deviation as a share."""
+    found: dict[int, list[float]] = defaultdict(list)
+    for point in result["curve"]:
+        found[int(point["tills"])].append(point["live"])
+    costs = costs_of(result["costs"]["sqlite"])
+    points = []
+    for tills, rates in sorted(found.items()):
+        measured, model = statistics.median(rates), simulate(costs, HERE, tills).sales_a_second
+        point = {"tills": tills, "measured": measured, "least": min(rates), "greatest": max(rates)}
+        points.append({**point, "model": model, "off": model / measured - 1})
+    return points
+
+
+def extrapolated(result: dict[str, Any], cases: Sequence[Case] = CASES) -> list[dict[str, Any]]:
+    """Sales a second of each case for each number of tills, and the p99 at the last but one."""
+    found = []
+    for case in cases:
+        costs = costs_of(result["costs"][case.database])
+        disk = Linear(costs.disk.fixed * case.disk, costs.disk.each * case.disk)
+        runs = [simulate(replace(costs, disk=disk), case.site, tills) for tills in TILLS]
+        rates = [run.sales_a_second for run in runs]
+        found.append({"title": case.title, "rates": rates, "p99": runs[-2].answer_p99})
+    return found
+
+
+# ------------------------------------------------------------------------------------------ the page
+
+
+def tables(result: dict[str, Any]) -> dict[str, str]:
+    """The tables of the page, by the names that stand above them there."""
+    of_a_sale, of_a_level = (result["bytes"]["postgresql"][name] for name in ("sale", "level"))
+    return {
+        "chain": _table(["", "", "r"], ["what", "how it comes about", "how much"], chain.rows(of_a_sale, of_a_level)),
+        "bytes": _table(
+            ["", "r", "r"], ["bytes, indexes included", *_shown(result["costs"])], list(_byte_rows(result))
+        ),
+        "costs": _table(["", *"r" * len(result["costs"])], ["µs", *_shown(result["costs"])], list(_cost_rows(result))),
+        "curve": _table([*"rrrr"], ["tills", "measured, sales/s", "model", "off"], list(_curve_rows(result))),
+        "cases": _table(
+            ["", *"r" * (len(TILLS) + 2)],
+            ["sales/s with so many tills waiting for an answer", *(f"{tills:,}" for tills in TILLS), "p99", "books"],
+            list(_case_rows(result)),
+        ),
+    }
+
+
+def _shown(costs: dict[str, Any]) -> list[str]:
+    names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+    return [names[name] for name in costs]
+
+
+def _byte_rows(result: dict[str, Any]) -> Iterator[list[str]]:
+    for name, title in {"sale": "a sale of 3 lines, its movements included", "level": "a level"}.items():
+        yield [title, *(f"{result['bytes'][database][name]:,.0f}" for database in result["costs"])]
+
+
+_COSTS = {
+    "client": "load generator, a sale and its answer",
+    "wake": "until a sleeping thread runs",
+    "socket": "receiving a frame and sending the answer",
+    "read": "reading the frame, queueing it",
+    "answer": "making the answer",
+    "judge": "commit: the writer, under the interpreter lock",
+    "store": "commit: the database",
+    "disk": "commit: the disk",
+}
+
+
+def _cost_rows(result: dict[str, Any]) -> Iterator[list[str]]:
+    for name, title in _COSTS.items():
+        yield [title, *(_microseconds(costs[name]) for costs in result["costs"].values())]
+
+
+def _microseconds(value: float | Sequence[float]) -> str:
+    if isinstance(value, Sequence):
+        return f"{value[0] * 1e6:,.0f} + {value[1] * 1e6:,.1f} a sale"
+    return f"{value * 1e6:,.1f}"
+
+
+def _curve_rows(result: dict[str, Any]) -> Iterator[list[str]]:
+    for point in result["reproduced"]:
+        measured = f"{point['measured']:,.0f} ({point['least']:,.0f} – {point['greatest']:,.0f})"
+        off = f"{round(point['off'] * 100):+d} %".replace("-", "−")
+        yield [f"{point['tills']:,.0f}", measured, f"{point['model']:,.0f}", off]
+
+
+def _case_rows(result: dict[str, Any]) -> Iterator[list[str]]:
+    for case in result["extrapolated"]:
+        rates = [f"{rate:,.0f}" for rate in case["rates"]]
+        yield [case["title"], *rates, f"{case['p99'] * 1e3:,.0f} ms", str(books(max(case["rates"])))]
+
+
+def books(sales_a_second: float) -> int:
+    """How many books the chain needs whose one book carries so much, with `chain.LOADED` of it asked at peak."""
+    return ceil(chain.SALES_A_SECOND / (chain.LOADED * sales_a_second))
+
+
+def _table(sides: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    marks = ["--:" if side == "r" else "---" for side in sides]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, marks, *rows))
+
+
+def filled(page: str, computed: dict[str, str]) -> str:
+    """`page` with each table under `<!-- computed: NAME -->` in place of the one that stands there."""
+    for name, table in computed.items():
+        marker = f"<!-- computed: {name} -->"
+        page, count = re.subn(rf"{re.escape(marker)}\n(\|.*\n)*", f"{marker}\n{table}\n", page)
+        if count != 1:
+            raise ValueError(f"The page has {count} places for the table {name!r}, not one.")
+    return page
+
+
+def main(results: Path = RESULTS, page: Path = PAGE, picture: Path = PICTURE) -> int:
+    """Reproduce, refuse or extrapolate, write; the exit code."""
+    result = json.loads(results.read_text())
+    with tempfile.TemporaryDirectory(prefix="tillwire-scale-") as folder:
+        result["bytes"] = {**result.get("bytes", {}), "sqlite": chain.bytes_of_sqlite(Path(folder))}
+    result["reproduced"] = reproduced(result)
+    worst = max(result["reproduced"], key=lambda point: abs(point["off"]))
+    for row in _curve_rows(result):
+        print(*row, sep="\t")
+    if abs(worst["off"]) > DEVIATION_MAX:
+        print(
+            f"Off by more than {DEVIATION_MAX:.0%} at {worst['tills']} tills: nothing is extrapolated.", file=sys.stderr
+        )
+        return 1
+    result["extrapolated"] = extrapolated(result)
+    results.write_text(json.dumps(result, indent=1, ensure_ascii=False) + os.linesep)
+    page.write_text(filled(page.read_text(), tables(result)))
+    from benchmarks import plots  # the tests, which read the tables, have no matplotlib
+
+    plots.draw_scale(picture, result, TILLS)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

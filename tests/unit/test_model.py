@@ -1,0 +1,85 @@
+"""The model of tills, servers and a database keeps the laws of closed queues."""
+
+from dataclasses import replace
+
+import pytest
+
+from benchmarks import chain, scale
+from benchmarks.model import SPREAD, Costs, Linear, Site, simulate
+
+COSTS = Costs(
+    client=10e-6,
+    wake=20e-6,
+    socket=20e-6,
+    read=Linear(0, 10e-6),
+    answer=Linear(0, 5e-6),
+    judge=Linear(200e-6, 50e-6),
+    store=Linear(200e-6, 40e-6),
+    disk=Linear(500e-6, 0),
+    statements=Linear(10, 0.05),
+)
+HERE = Site(processors=2)
+APART = Site(clients_apart=True)
+
+
+def test_a_lone_till_takes_the_sum_of_what_its_sale_takes() -> None:
+    result = simulate(COSTS, HERE, 1)
+    assert result.sales_a_second == pytest.approx(1 / COSTS.alone, rel=0.01)
+    assert result.sales_a_commit == 1
+
+
+@pytest.mark.parametrize("tills", [1, 7, 64, 500])
+@pytest.mark.parametrize("site", [HERE, APART, Site(servers=4, clients_apart=True)])
+def test_littles_law_holds(tills: int, site: Site) -> None:
+    """How many are in the system = how many pass a second × how long each is in it."""
+    result = simulate(COSTS, site, tills)
+    assert result.sales_a_second * result.cycle_mean == pytest.approx(tills, rel=0.05)
+    assert result.answer_mean <= result.cycle_mean
+    assert result.answer_mean <= result.answer_p99
+
+
+@pytest.mark.parametrize("tills", [1, 7, 64, 500])
+def test_no_more_passes_than_the_narrowest_place_lets_through(tills: int) -> None:
+    least = 1 - SPREAD
+    result = simulate(COSTS, HERE, tills)
+    assert result.sales_a_second <= tills / COSTS.alone / least
+    assert result.sales_a_second <= 1 / COSTS.locked / least
+
+
+def test_servers_on_one_database_commit_one_at_a_time() -> None:
+    section = COSTS.judge.each + COSTS.store.each
+    rates = [simulate(COSTS, Site(servers=servers, clients_apart=True), 640).sales_a_second for servers in (1, 2, 16)]
+    assert rates[0] < rates[1]
+    assert max(rates) <= 1 / section / (1 - SPREAD)
+
+
+def test_a_commit_takes_no_more_than_its_limit() -> None:
+    limited = simulate(COSTS, replace(APART, commit_postings_max=20), 100)
+    assert 15 < limited.sales_a_commit <= 20
+    assert simulate(COSTS, APART, 100).sales_a_commit > 20
+
+
+def test_nobody_is_faster_for_a_standby_or_for_fewer_processors() -> None:
+    rate = simulate(COSTS, APART, 64).sales_a_second
+    assert simulate(COSTS, replace(APART, round_trip=0.005), 64).sales_a_second < rate
+    assert simulate(COSTS, replace(APART, processors=1), 64).sales_a_second < rate
+
+
+def test_a_run_depends_on_its_seed_and_on_nothing_else() -> None:
+    assert simulate(COSTS, HERE, 16, seed=7) == simulate(COSTS, HERE, 16, seed=7)
+    assert simulate(COSTS, HERE, 16, seed=7) != simulate(COSTS, HERE, 16, seed=8)
+
+
+def test_a_line_goes_through_what_lies_on_one_and_never_below_zero() -> None:
+    assert Linear.through({1: 12.0, 10: 30.0, 100: 210.0}) == pytest.approx((10, 2))
+    assert Linear.through({1: 5.0, 10: 5.0}) == pytest.approx((5, 0))
+    falling = Linear.through({1: 9.0, 10: 5.0})
+    assert falling.each == 0
+    assert Linear.through({1: 1.0, 100: 200.0}).fixed == 0
+
+
+def test_so_many_books_that_none_is_asked_for_more_than_it_is_to_carry() -> None:
+    carried = chain.SALES_A_SECOND / chain.LOADED
+    assert scale.books(carried) == 1
+    assert scale.books(carried / 2) == 2
+    assert scale.books(carried / 2 - 1) == 3
