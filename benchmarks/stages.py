@@ -22,6 +22,7 @@ from uuid import UUID
 
 from benchmarks import ledgers, trade
 from inventory_server.app import now_microseconds
+from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
 from inventory_server.peer import Peer
 from inventory_server.session import Session
@@ -181,6 +182,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--profile", action="store_true", help="print the profile of judging and writing")
     chosen = options.parse_args()
+    collect_rarely()
     with tempfile.TemporaryDirectory(prefix="tillwire-stages-") as folder:
         for tills, batch, commits in ((64, 1, 60), (8, 250, 6), (1, 1, 300)):
             measure(Path(folder), tills, batch, commits, chosen.profile)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+import msgspec
 from msgspec import UnsetType
 
 from pos_client.messages import Flag, Line, PostingType
@@ -68,8 +68,7 @@ class Recorded(NamedTuple):
     quantity: int
 
 
-@dataclass(slots=True)
-class Level:
+class Level(msgspec.Struct, gc=False):
     """The current stock of one (location, sku): a cache that the ledger can always rebuild.
 
     `moved` is the sum of all stock movements ever, `counted_at`/`counted_position` name the count that

@@ -67,7 +67,7 @@ def serve(
     )
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_settings(config)
-    _collect_rarely()
+    collect_rarely()
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
 
@@ -118,7 +118,7 @@ def _serve_until_stopped(
     return console.OK
 
 
-def _collect_rarely() -> None:
+def collect_rarely() -> None:
     """Nearly all garbage here dies by reference count; looking for cycles took a fifth of the time of a sale."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 1_000)
