@@ -76,6 +76,9 @@ class Database(Commits, Protocol):
     def writer(self) -> AbstractContextManager[None]:
         """The right to write; StoreInUse where only one process may have it, and another one does."""
 
+    def hold(self, connection: Connection) -> None:
+        """Let nobody else post until the transaction on `connection` ends, however long that takes."""
+
     def writing_engine(self) -> Engine:
         """An engine for the writer's one connection."""
 

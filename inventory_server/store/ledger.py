@@ -28,14 +28,15 @@ Clock = Callable[[], int]
 STAMP_BITS = 63
 
 
-def _new_stamp() -> int:
+def new_stamp() -> int:
+    """What no writer has seen on any ledger."""
     return secrets.randbits(STAMP_BITS)
 
 
 class Ledger:
     """Carries out batches of work inside a transaction that its caller opens and commits."""
 
-    def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = _new_stamp) -> None:
+    def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = new_stamp) -> None:
         self._settings = settings
         self._clock = clock
         self._new_stamp = new_stamp

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
@@ -85,6 +85,11 @@ class Postgresql:
     def writer(self) -> Iterator[None]:
         """Everybody may write."""
         yield
+
+    def hold(self, connection: Connection) -> None:
+        """Lock the ledger's one row, as every commit does; PostgreSQL is told to bear with long pauses."""
+        run(connection, "SET LOCAL idle_in_transaction_session_timeout = 0", ())
+        connection.execute(select(t.ledger.c.book).with_for_update())
 
     def writing_engine(self) -> Engine:
         """An engine whose transactions write, under the isolation that the database is set to."""

@@ -94,6 +94,9 @@ class Sqlite:
         finally:
             os.close(file)
 
+    def hold(self, connection: Connection) -> None:
+        """Every transaction of a writing connection does."""
+
     def writing_engine(self) -> Engine:
         """An engine of exactly one connection, which is the only one that writes or checkpoints."""
         return writing_engine(self.path)

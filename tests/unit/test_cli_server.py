@@ -325,3 +325,48 @@ def test_the_demo_wants_an_empty_folder(shell: Shell, tmp_path: Path) -> None:
     done = shell("inventory-server", "demo", "--folder", tmp_path)
     assert (done.code, done.out) == (2, "")
     assert "is not empty" in done.err
+
+
+def test_a_ledger_is_copied_and_compared(shell: Shell, tmp_path: Path) -> None:
+    with (
+        headquarters(tmp_path) as (address, url),
+        PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till,
+    ):
+        till.sell([("x", 1)]).wait(30)
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    missing = shell("inventory-server", "db", "copy", "--from", url, "--to", new)
+    assert (missing.code, missing.out) == (2, "")
+    assert f"make one with: inventory-server db upgrade --db {new}" in missing.err
+    shell("inventory-server", "db", "upgrade", "--db", new)
+    done = shell("inventory-server", "db", "copy", "--from", url, "--to", new)
+    assert done.code == 0
+    assert done.out.endswith("The proof holds.\n")
+    assert f"{tmp_path / 'hq.db'} and {tmp_path / 'new.db'} are equal." in done.out
+    again = shell("inventory-server", "db", "copy", "--from", url, "--to", new)
+    assert again.code == 2
+    assert "holds a ledger already" in again.err
+
+    compare = ("inventory-server", "db", "compare", "--db", url, "--with", new)
+    assert shell(*compare).code == 0
+    with sqlite3.connect(tmp_path / "new.db") as altered:
+        altered.execute("UPDATE level SET on_hand = on_hand + 1")
+    altered.close()
+    differs = shell(*compare)
+    assert differs.code == 1
+    assert "differ in 1 of " in differs.out
+    told = json.loads(shell(*compare, "--json").out)
+    assert [table["table"] for table in told["tables"] if not table["equal"]] == ["level"]
+    assert not told["equal"]
+
+
+def test_a_ledger_that_does_not_hold_is_copied_as_it_is(shell: Shell, tmp_path: Path) -> None:
+    with headquarters(tmp_path) as (_, url):
+        pass
+    with sqlite3.connect(tmp_path / "hq.db") as altered:
+        altered.execute("UPDATE ledger SET recorded_at = 7")
+    altered.close()
+    new = f"sqlite:///{tmp_path / 'new.db'}"
+    shell("inventory-server", "db", "upgrade", "--db", new)
+    done = shell("inventory-server", "db", "copy", "--from", url, "--to", new, "--json")
+    told = json.loads(done.out)
+    assert (done.code, told["equal"], told["proof"]["mismatches"]) == (1, True, 1)

@@ -1,0 +1,77 @@
+"""`inventory-server db copy` and `db compare`: from one database to another."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from inventory_server.commands.database import show_proof
+from inventory_server.commands.options import json_option
+from inventory_server.store import read_store
+from inventory_server.store.move import Comparison, compare, copy
+from inventory_server.store.proof import Proof, prove
+from pos_client import console
+
+DIGITS = 12
+"""Of a SHA-256, those that are shown to people."""
+
+
+@click.command("copy")
+@click.option("--from", "source", required=True, metavar="URL", help="The ledger to copy; its servers must be stopped.")
+@click.option("--to", "target", required=True, metavar="URL", help="An empty ledger, made by: db upgrade.")
+@json_option
+def copy_command(source: str, target: str, as_json: bool) -> int:
+    """Copy a ledger into another database, of any kind, and prove that both are equal.
+
+    All is copied or nothing. Exit code 1 where the proof fails: the copy is equal, and so is what is wrong with it.
+    """
+    with console.progress_bar("copying and comparing, rows", 1) as progress:
+        comparison = copy(source, target, progress)
+    with console.progress_bar("proving, postings", 1) as progress:
+        proof: Proof = read_store(target, lambda connection: prove(connection, progress))
+    if as_json:
+        click.echo(console.to_json({**_told(comparison, "from", "to"), "proof": asdict(proof)}))
+    else:
+        _show(comparison, "from", "to")
+        show_proof(proof)
+    return console.OK if proof.holds else console.FOUND_PROBLEMS
+
+
+@click.command("compare")
+@click.option("--db", "one", envvar="TILLWIRE_DB", required=True, metavar="URL", help="A ledger.")
+@click.option("--with", "other", required=True, metavar="URL", help="Another one.")
+@json_option
+def compare_command(one: str, other: str, as_json: bool) -> int:
+    """Compare two ledgers, row by row; exit code 1 where they are not equal.
+
+    Reads one snapshot of each; running servers go on posting meanwhile.
+    """
+    with console.progress_bar("comparing, rows", 1) as progress:
+        comparison = compare(one, other, progress)
+    if as_json:
+        click.echo(console.to_json(_told(comparison, "db", "with")))
+    else:
+        _show(comparison, "db", "with")
+    return console.OK if comparison.is_equal else console.FOUND_PROBLEMS
+
+
+def _told(comparison: Comparison, one: str, other: str) -> dict[str, Any]:
+    tables = [
+        {"table": pair.table, one: asdict(pair.one), other: asdict(pair.other), "equal": pair.is_equal}
+        for pair in comparison.pairs
+    ]
+    return {one: comparison.one, other: comparison.other, "tables": tables, "equal": comparison.is_equal}
+
+
+def _show(comparison: Comparison, one: str, other: str) -> None:
+    columns = {"table": False, f"rows {one}": True, f"rows {other}": True, f"sha256 {one}": False, "": False}
+    rows = []
+    for pair in comparison.pairs:
+        found = "equal" if pair.is_equal else f"differs from {pair.other.sha256[:DIGITS]}"
+        rows.append([pair.table, f"{pair.one.rows:,}", f"{pair.other.rows:,}", pair.one.sha256[:DIGITS], found])
+    console.print_table(columns, rows)
+    differ = sum(not pair.is_equal for pair in comparison.pairs)
+    said = f"differ in {differ} of {len(rows)} tables" if differ else "are equal"
+    click.echo(f"{comparison.one} and {comparison.other} {said}.")
