@@ -46,7 +46,7 @@ class Batch:
         self.lineages = memory.lineages
         self._levels = memory.levels
         self.known: dict[bytes, Posted | Rejected] = {}
-        self.waiting_voids: dict[bytes, Void] = {}
+        self.waiting_voids: dict[bytes, list[Void]] = {}
         self.skus_by_gtin: dict[str, str] = {}
         self._reservations: dict[tuple[bytes, str, str], list[int]] = {}
         self._start_rows()
@@ -106,7 +106,7 @@ class Batch:
         for row in self._sql.postings(self._connection, keys):
             self.known[row[0]] = Posted(*row[1:])
         for row in self._sql.voids(self._connection, keys):
-            self.waiting_voids[row[0]] = Void(*row)
+            self.waiting_voids.setdefault(row[0], []).append(Void(*row))
 
     def _read_barcodes(self, items: list[Item]) -> None:
         gtins = {line.gtin for item in items for line in _lines(item) if isinstance(line.gtin, str)}
@@ -175,10 +175,10 @@ class Batch:
         """A counted figure, new or newly voided."""
         self._counts.append((*key, count.occurred_at, count.position, count.quantity, count.voided_position))
 
-    def add_void(self, voids: bytes, position: int, occurred_at: int, location: str | None) -> None:
-        """Note that `voids` is voided, perhaps before it arrives."""
-        self.waiting_voids[voids] = Void(voids, position, occurred_at, location)
-        self._voids.append((voids, position, occurred_at, location))
+    def add_void(self, void: Void) -> None:
+        """Note that a posting is voided, perhaps before it arrives."""
+        self.waiting_voids.setdefault(void.voids, []).append(void)
+        self._voids.append(msgspec.structs.astuple(void))
 
     def add_location(self, location: str) -> None:
         """Have `location` known from now on."""
@@ -235,11 +235,10 @@ class Batch:
         rows = self._sql.movements(self._connection, [(position >> t.SEGMENT_POSITIONS_LOG2, position)])
         return [Movement(row[1], row[2], Account(row[3]), *row[4:]) for row in sorted(rows, key=itemgetter(0))]
 
-    def void_of(self, posting_id: bytes) -> Void | None:
-        """The void that names `posting_id`; of no effect where the posting is at another location."""
+    def voids_of(self, posting_id: bytes) -> list[Void]:
+        """The voids that name `posting_id`, those of this transaction included."""
         self.flush()
-        rows = self._sql.voids(self._connection, [(posting_id,)])
-        return Void(*rows[0]) if rows else None
+        return [Void(*row) for row in self._sql.voids(self._connection, [(posting_id,)])]
 
     def reserved(self, key: Key) -> int:
         """What is reserved of `key` now."""

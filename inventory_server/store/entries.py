@@ -10,7 +10,7 @@ from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Account, Count, Movement
 from inventory_server.store.batch import Batch
-from inventory_server.store.rows import NEVER, Posted
+from inventory_server.store.rows import ANYWHERE, NEVER, Posted, Void
 from inventory_server.work import Item, Speaker
 from pos_client.exact import micros, unscaled, utc_offset_minutes
 from pos_client.messages import Body
@@ -54,9 +54,8 @@ def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Pos
         if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
             _assert_available(batch, entry)
     position, recorded_at = batch.next_position()
-    void = None if entry.body.type == "void" else batch.waiting_voids.get(item.key)
-    voided_early = void is not None and void.location in (None, location)
-    if void is not None and voided_early:
+    void = None if entry.body.type == "void" else _first(batch.waiting_voids.get(item.key, []), location)
+    if void is not None:
         moved += inventory.opposite(moved, void.occurred_at)
     flags |= inventory.clock_flag(
         entry.occurred_at,
@@ -64,7 +63,7 @@ def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Pos
         settings.clock_ahead_seconds * _SECOND,
         settings.clock_behind_days * _DAY,
     )
-    flags |= _apply(batch, entry, moved, position, voided_early)
+    flags |= _apply(batch, entry, moved, position, void is not None)
     if entry.body.type == "void":
         _add_void(batch, entry, position)
     batch.add_location(location)
@@ -79,8 +78,7 @@ def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
     if voids == entry.item.id:
         raise Refusal("not_voidable", f"{voids} is the void itself; name the posting to reverse.")
     target = batch.place_of(voids.bytes)
-    void = batch.void_of(voids.bytes)
-    if void is not None and (target is None or void.location in (None, target.location)):
+    if _first(batch.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
         raise Refusal("already_voided", f"{voids} is voided already; a posting can be voided once.")
     if target is None:
         return [], inventory.ORPHAN, entry.location
@@ -99,9 +97,17 @@ def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
 
 def _add_void(batch: Batch, entry: Entry, position: int) -> None:
     assert not isinstance(entry.body.voids, UnsetType)
-    anywhere = not entry.is_till and isinstance(entry.body.location, UnsetType)
-    location = None if anywhere else entry.location
-    batch.add_void(entry.body.voids.bytes, position, entry.occurred_at, location)
+    batch.add_void(Void(entry.body.voids.bytes, _reach(entry), position, entry.occurred_at))
+
+
+def _reach(void: Entry) -> str:
+    """Where `void` works: where it was posted, or wherever its operator's posting turns out to be."""
+    return ANYWHERE if not void.is_till and isinstance(void.body.location, UnsetType) else void.location
+
+
+def _first(voids: list[Void], location: str) -> Void | None:
+    """The one of `voids` that counts for a posting at `location`."""
+    return min((void for void in voids if void.works_at(location)), key=lambda void: void.position, default=None)
 
 
 def _entry(speaker: Speaker, item: Item) -> Entry:

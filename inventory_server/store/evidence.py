@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from inventory_server import inventory
 from inventory_server.inventory import Account, Movement
 from inventory_server.store import tables as t
+from inventory_server.store.rows import ANYWHERE
 from pos_client import wire
 from pos_client.errors import BodyError
 from pos_client.exact import micros
@@ -26,19 +27,21 @@ class Moved(NamedTuple):
 
 
 def postings_of(connection: Connection, segment: int) -> list[Any]:
-    """The postings of a segment by position, each with the void that names it: `void_position`, `void_occurred_at`.
+    """The postings of a segment by position, each with the void that counts: `void_position`, `void_occurred_at`.
 
-    A void of another location is of no effect and left out.
+    A void of another location is of no effect, and so is any but the first.
     """
-    p, v = t.posting.c, t.void.c
-    first = segment << t.SEGMENT_POSITIONS_LOG2
+    p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
+    begin = segment << t.SEGMENT_POSITIONS_LOG2
     columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.recorded_at, p.reference)
-    works = (v.voids == p.id) & (v.location.is_(None) | (v.location == p.location)) & (p.type != "void")
+    fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
+    first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
+    works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
     statement = (
         select(*columns, p.lineage, p.seq, p.digest, p.body)
         .add_columns(v.position.label("void_position"), v.occurred_at.label("void_occurred_at"))
         .select_from(t.posting.outerjoin(t.void, works))
-        .where(p.position.between(first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1))
+        .where(p.position.between(begin, begin + (1 << t.SEGMENT_POSITIONS_LOG2) - 1))
         .order_by(p.position)
     )
     return list(connection.execute(statement))

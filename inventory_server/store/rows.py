@@ -42,13 +42,21 @@ class Rejected(msgspec.Struct):
     reopened: bool
 
 
+ANYWHERE = ""
+"""The location of a void that an operator sent without one."""
+
+
 class Void(msgspec.Struct):
     """A row of `void`, in the order of its columns."""
 
     voids: bytes
+    location: str
     position: int
     occurred_at: int
-    location: str | None
+
+    def works_at(self, location: str) -> bool:
+        """True where it voids what was posted at `location`."""
+        return self.location in (ANYWHERE, location)
 
 
 class Place(msgspec.Struct):
@@ -120,7 +128,7 @@ class Statements:
         self.put_lineages = Insert(t.lineage, "replace")
         self.put_counts = Insert(t.count, "replace")
         self.put_reservations = Insert(t.reservation, "replace")
-        self.put_voids = Insert(t.void, "replace")
+        self.put_voids = Insert(t.void)
         self.put_locations = Insert(t.location, "ignore")
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")

@@ -170,14 +170,14 @@ void = Table(
     "void",
     metadata,
     Column("voids", LargeBinary, primary_key=True),
+    Column("location", TEXT, primary_key=True),
     Column("position", BigInteger, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
-    Column("location", TEXT),
     sqlite_with_rowid=False,
 )
 """Which posting is voided by which position; it may be here before the posting that it voids.
 
-Without a `location` (an operator named none) it may be of any."""
+With an empty `location` (an operator named none) that may be of any. Of several the first counts that fits."""
 
 rejection = Table(
     "rejection",

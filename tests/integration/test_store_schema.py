@@ -15,7 +15,7 @@ from sqlalchemy import Table, UniqueConstraint
 from inventory_server.store import read_store, sqlite, tables, upgrade
 from inventory_server.store.sqlite import Sqlite
 from pos_client.exact import instant
-from tests.support.ledgers import NOON, Till, body, level, opened, proof_of, url_of
+from tests.support.ledgers import NOON, Till, body, enrol, hello, item, level, opened, post, proof_of, uid, url_of
 
 TABLES = tables.metadata.sorted_tables
 
@@ -91,8 +91,15 @@ def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
             till = Till(store)
             for number in range(1_100):
                 till.post(body("sale", ("a", 1), at=NOON + number), body("count", ("b", number), at=NOON - number))
+            till.posts(body("void", voids=uid("late sale")))
+            enrol(store, "O", "operator", "HQ")
+            post(store, hello(store, "O").speaker, item(body("void", voids=uid("later sale"))))
     with closing(sqlite3.connect(path)) as connection:  # as a ledger of the first schema was
         connection.execute("ALTER TABLE ledger DROP COLUMN stamp")
+        connection.execute("ALTER TABLE void RENAME TO new_void")
+        connection.execute("CREATE TABLE void (voids BLOB PRIMARY KEY, position, occurred_at, location TEXT)")
+        connection.execute("INSERT INTO void SELECT voids, position, occurred_at, nullif(location, '') FROM new_void")
+        connection.execute("DROP TABLE new_void")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
     upgrade(url_of(path))
@@ -100,7 +107,11 @@ def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
     with opened(path) as store:
         assert level(store).on_hand == -1_100
         assert level(store, as_of=instant(NOON + 99)).on_hand == -100
-        Till(store, "T2").posts(body("sale", ("a", 1)))
+        till = Till(store, "T2")
+        till.posts(body("sale", ("a", 1)))
+        till.posts(body("sale", ("a", 5)), uid("late sale"))
+        till.posts(body("sale", ("a", 5)), uid("later sale"))
+        assert level(store).on_hand == -1_101
     assert proof_of(path).findings == []
 
 

@@ -121,6 +121,30 @@ def test_a_void_of_another_location_that_arrives_first_neither_works_nor_blocks(
     assert first.posts(body("void", voids=SALE, at=NOON + 1)).code == "already_voided"
 
 
+def test_voids_from_two_locations_that_arrive_first_wait_beside_each_other(store: Store) -> None:
+    Till(store, "T2", "L2").posts(body("void", voids=SALE))
+    first = Till(store, "T1", "L1")
+    assert first.posts(body("void", voids=SALE, at=NOON + HOUR)).status == "posted"
+    assert first.posts(body("void", voids=SALE, at=NOON + 1)).code == "already_voided"
+    first.posts(body("sale", ("a", 3)), SALE)
+    assert on_hand(store) == 0
+    assert level(store, as_of=instant(NOON)).on_hand == -3
+    assert first.posts(body("void", voids=SALE, at=NOON + 2)).code == "already_voided"
+
+
+def test_of_two_waiting_voids_that_could_both_work_the_first_one_does(store: Store) -> None:
+    enrol(store, "O", "operator", "HQ")
+    operator = hello(store, "O").speaker
+    till = Till(store)
+    till.posts(body("void", voids=SALE, at=NOON + HOUR))
+    anywhere = post(store, operator, item(body("void", voids=SALE, at=NOON + 2 * HOUR))).results[0]
+    assert (anywhere.status, anywhere.flags) == ("posted", ("orphan",))
+    assert Till(store, "T2", "L2").posts(body("void", voids=SALE)).code == "already_voided"
+    till.posts(body("sale", ("a", 3)), SALE)
+    assert level(store, as_of=instant(NOON + HOUR)).on_hand == 0
+    assert on_hand(store) == 0
+
+
 def test_an_operator_voids_anywhere_unless_a_location_is_named(store: Store) -> None:
     enrol(store, "O", "operator", "HQ")
     operator = hello(store, "O").speaker

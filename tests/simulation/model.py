@@ -46,7 +46,7 @@ class Model:
     positions: dict[UUID, int] = field(default_factory=dict)
     made: dict[UUID, Created] = field(default_factory=dict)
     by_position: dict[int, list[Move]] = field(default_factory=lambda: defaultdict(list))
-    waiting: dict[UUID, Created] = field(default_factory=dict)  # voids of what has not come yet
+    waiting: dict[UUID, list[Created]] = field(default_factory=dict)  # voids of what has not come yet
     orphans: int = 0
 
     def post(self, created: Created, position: int) -> None:
@@ -55,9 +55,10 @@ class Model:
         assert created.body is not None
         if created.body.type != "void":
             self._move(_moves(created, position))
-            void = self.waiting.pop(created.id, None)
-            if void is not None and (_goes_anywhere(void) or void.location == created.location):
-                self._cancel(created.id, void.occurred_at, position)
+            waiting = self.waiting.pop(created.id, [])
+            works = [void for void in waiting if _goes_anywhere(void) or void.location == created.location]
+            if works:
+                self._cancel(created.id, works[0].occurred_at, position)
             return
         target = created.body.voids
         assert isinstance(target, UUID)
@@ -65,7 +66,7 @@ class Model:
             self._cancel(target, created.occurred_at, position)
         else:
             self.orphans += 1
-            self.waiting[target] = created
+            self.waiting.setdefault(target, []).append(created)
 
     def _move(self, moves: list[Move]) -> None:
         for move in moves:

@@ -75,7 +75,8 @@ class StockModel:
             target = self._find(UUID(body["voids"]))
             if target is not None and not by_till and "location" not in body:
                 location = target.location
-            if UUID(body["voids"]) == id_ or not self._may_void(body, location, target):
+            anywhere = not by_till and "location" not in body
+            if UUID(body["voids"]) == id_ or not self._may_void(body, None if anywhere else location, target):
                 self._rejected[id_] = raw
                 return "rejected"
         if (by_till and location != own_location) or body.get("other_location") == location:
@@ -137,19 +138,20 @@ class StockModel:
             if posting.body["type"] == "reserve" and any(moved.key == key for moved in self._moves(posting)):
                 yield posting
 
-    def _may_void(self, body: dict[str, Any], location: str, target: Known | None) -> bool:
+    def _may_void(self, body: dict[str, Any], location: str | None, target: Known | None) -> bool:
+        """`location` is None for a void that works anywhere."""
         if target is None:
-            return not any(posting.body.get("voids") == body["voids"] for posting in self.known)
-        if target.body["type"] == "void" or target.location != location:
+            waiting = [posting for posting in self.known if posting.body.get("voids") == body["voids"]]
+            return not any(_works_anywhere(void) or void.location == location for void in waiting)
+        if target.body["type"] == "void" or location not in (None, target.location):
             return False
         return self._void_of(target, None) is None
 
     def _void_of(self, target: Known, known_at: int | None) -> Known | None:
         for posting in self._seen(View(None, known_at)):
-            if posting.body.get("voids") == str(target.id) and target.body["type"] != "void":
-                anywhere = not posting.by_till and "location" not in posting.body
-                if anywhere or posting.location == target.location:
-                    return posting
+            names_it = posting.body.get("voids") == str(target.id) and target.body["type"] != "void"
+            if names_it and (_works_anywhere(posting) or posting.location == target.location):
+                return posting
         return None
 
     def _seen(self, view: View) -> list[Known]:
@@ -203,3 +205,7 @@ class StockModel:
             if counted == key and view.reaches(posting.occurred_at) and self._void_of(posting, view.known_at) is None
         ]
         return max(standing, default=None)
+
+
+def _works_anywhere(void: Known) -> bool:
+    return not void.by_till and "location" not in void.body
