@@ -13,6 +13,8 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
+from pos_client.errors import TillwireError
+
 log = logging.getLogger("tillwire.supervisor")
 
 RESTART_SECONDS = 1.0
@@ -78,6 +80,8 @@ class Supervisor:
             os.close(self._alive)
             threading.Thread(target=_end_with_parent, args=(self._orphaned,), daemon=True).start()
             code = self._work(lambda: _say(ready))
+        except TillwireError as error:
+            print(f"inventory-server: {error}", file=sys.stderr)
         except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's part of the program
             traceback.print_exc()
         finally:

@@ -10,7 +10,9 @@ import gzip
 import json
 import os
 import random
+import signal
 import subprocess
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -20,6 +22,7 @@ from typing import Any
 import pytest
 
 from pos_client.connection import request_once
+from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, argv, environment, run, wait_until
 
 DATA = Path(os.environ.get("TILLWIRE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -134,6 +137,31 @@ def test_a_grocery_chain_is_counted_exactly_and_a_second_replay_changes_nothing(
     assert (second["posted"], second["duplicate"]) == (0, 56_625)
     assert_sold(server, net)
     assert_proven(server)
+
+
+def test_a_grocery_chain_is_counted_exactly_by_workers_that_are_being_killed(postgres: Cluster, tmp_path: Path) -> None:
+    config = tmp_path / "hq.toml"
+    config.write_text("accept_weak_durability = true\nmax_postings = 40\n")
+    server = Server(tmp_path, "--config", str(config), "--workers", "4", db=postgres.url(postgres.database()))
+    server.start()
+    path, net = completejourney()
+    chance, kills = random.Random(4), 0
+    with subprocess.Popen(
+        replay_command(server, "completejourney", path), env=environment(), stdout=subprocess.PIPE, text=True
+    ) as running:
+        while running.poll() is None:
+            time.sleep(chance.uniform(0.2, 1))
+            os.kill(chance.choice(server.workers), signal.SIGKILL)
+            kills += 1
+        assert running.stdout is not None
+        summary = json.loads(running.stdout.read())
+    print(f"{kills} workers killed; {summary['sales_per_second']} sales/s")
+    assert running.returncode == 0
+    assert kills >= 5
+    assert summary["postings"] == summary["posted"] + summary["duplicate"] == 56_625
+    assert_sold(server, net)
+    assert_proven(server)
+    assert server.stop() == 0
 
 
 def test_receipt_numbers_that_start_again_every_day_are_different_receipts(server: Server) -> None:

@@ -79,10 +79,21 @@ class Server:
         self._port = int(found[1])
 
     @property
+    def port(self) -> int:
+        """The port of loopback that it listens on."""
+        return self._port
+
+    @property
     def pid(self) -> int:
         """Its process."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def workers(self) -> list[int]:
+        """The processes that are its children now."""
+        listed = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+        return [int(pid) for pid in listed.split()]
 
     def kill(self) -> None:
         """kill -9."""

@@ -1,0 +1,175 @@
+"""Several processes that share an address: whichever of them dies, tills go on, and nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from inventory_server.store import read_store
+from inventory_server.store.proof import prove
+from inventory_server.store.reconcile import overview
+from pos_client import PosClient
+from pos_client.connection import request_once
+from tests.support.postgres import Cluster
+from tests.support.processes import ROOT, Server, run, wait_until
+from tests.support.sites import PostgresSite
+from tests.support.tills import FAST, SOON
+
+WORKERS, TILLS, SALES, KILLS = 3, 4, 150, 12
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def databases(postgres: Cluster) -> PostgresSite:
+    return PostgresSite(postgres)
+
+
+@pytest.fixture
+def server(databases: PostgresSite, tmp_path: Path) -> Iterator[Server]:
+    config = tmp_path / "hq.toml"
+    config.write_text("accept_weak_durability = true\n")
+    started = Server(tmp_path, "--config", str(config), "--workers", str(WORKERS), db=databases.new())
+    started.start()
+    yield started
+    started.kill()
+    databases.clear()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_killed_at_any_time_under_load_lose_and_double_nothing(server: Server, tmp_path: Path) -> None:
+    sold: dict[str, int] = {}
+    selling = threading.Event()
+    selling.set()
+
+    def trade(name: str) -> None:
+        statuses: list[str] = []
+        with PosClient(server.address, terminal=name, location="L", outbox=tmp_path / f"{name}.db", pace=FAST) as till:
+            while selling.is_set() or len(statuses) < SALES:
+                posting = till.sell([("hot", 1), (f"own-{name}", 2)])
+                statuses.append(posting.wait(SOON).status if len(statuses) % 5 == 0 else "")
+            wait_until(lambda: till.pending == 0, f"{name} to deliver")
+            assert till.bye(timeout=SOON).status == "balanced"
+        assert set(statuses) <= {"", "posted", "duplicate"}
+        sold[name] = len(statuses)
+
+    tills = [threading.Thread(target=trade, args=(f"T{number}",)) for number in range(TILLS)]
+    for each in tills:
+        each.start()
+    chance = random.Random(5)
+    for _ in range(KILLS):
+        time.sleep(chance.uniform(0.05, 0.6))
+        for victim in chance.sample(server.workers, chance.choice((1, 1, 1, 2))):
+            os.kill(victim, signal.SIGKILL)
+    selling.clear()
+    for each in tills:
+        each.join()
+    assert len(sold) == TILLS
+    assert_all_there(server, sold)
+    assert server.stop() == 0
+
+
+def assert_all_there(server: Server, sold: dict[str, int]) -> None:
+    """The ledger holds each sale once, and every level follows from it."""
+    total = sum(sold.values())
+    assert read_store(server.db, overview).position == total
+    proof = read_store(server.db, prove)
+    assert proof.holds, proof.findings
+    items = request_once(server.address, "stock", {"location": "L"}, terminal="office")["items"]
+    found = {item["sku"]: item["on_hand"] for item in items}
+    assert found == {"hot": -total, **{f"own-{name}": -2 * count for name, count in sold.items()}}
+
+
+def test_a_dead_worker_is_replaced_and_a_live_one_serves_meanwhile(server: Server) -> None:
+    before = server.workers
+    assert len(before) == WORKERS
+    os.kill(before[0], signal.SIGKILL)
+    assert request_once(server.address, "stock", {"sku": "a"}, terminal="office")["position"] == 0
+    wait_until(lambda: len(server.workers) == WORKERS and before[0] not in server.workers, "a new worker")
+    assert set(before[1:]) < set(server.workers)
+
+
+def test_workers_end_with_their_parent_and_free_the_address(server: Server) -> None:
+    workers = server.workers
+    server.kill()
+    wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers to end")
+    server.start()
+    assert request_once(server.address, "stock", {"sku": "a"}, terminal="office")["position"] == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_stop_drains_its_workers(server: Server, number: signal.Signals) -> None:
+    workers = server.workers
+    assert server.stop(number) == 0
+    assert not any(is_alive(pid) for pid in workers)
+    with pytest.raises(ConnectionRefusedError), socket.create_connection(("127.0.0.1", server.port)):
+        pass
+
+
+def test_a_worker_that_does_not_drain_is_killed_after_the_deadline(databases: PostgresSite, tmp_path: Path) -> None:
+    config = tmp_path / "hq.toml"
+    config.write_text("accept_weak_durability = true\ndrain_seconds = 0\n")
+    server = Server(tmp_path, "--config", str(config), "--workers", "2", db=databases.new())
+    server.start()
+    os.kill(server.workers[0], signal.SIGSTOP)
+    assert server.stop() == 1
+    databases.clear()
+
+
+def test_workers_that_cannot_serve_end_the_server(databases: PostgresSite, tmp_path: Path) -> None:
+    """As the limit of open files leaves them none for connections, which only they find out."""
+    done = run(
+        *("inventory-server", "serve", "--db", databases.new(), "--workers", "2", "--listen", "127.0.0.1:0"),
+        *("--config", config_of(tmp_path, "accept_weak_durability = true\nreserved_files = 1000000000\n")),
+    )
+    databases.clear()
+    assert done.returncode == 1
+    assert "leaves none for connections" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_worker_that_fails_tells_why_and_ends_the_others() -> None:
+    script = (
+        "from inventory_server.supervisor import Supervisor\n"
+        "print(Supervisor(2, lambda ready: 1 // 0, 1, lambda: print('let go')).run(lambda: print('announced')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n") == ["let go", "1", ""]
+    assert done.stderr.count("ZeroDivisionError") == 2
+
+
+def config_of(folder: Path, text: str) -> str:
+    (folder / "hq.toml").write_text(text)
+    return str(folder / "hq.toml")
+
+
+def test_what_is_wrong_with_the_database_is_said_once(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://clerk:secret@127.0.0.1:1/hq"
+    done = run("inventory-server", "serve", "--db", url, "--workers", "4")
+    assert done.returncode == 2
+    assert done.stderr.count("cannot be opened") == 1
+    assert "secret" not in done.stderr
+
+
+def test_an_sqlite_database_has_one_process(tmp_path: Path) -> None:
+    done = run("inventory-server", "serve", "--db", f"sqlite:///{tmp_path / 'hq.db'}", "--workers", "2")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "inventory-server: An SQLite database has one writing process: leave out --workers 2, or use PostgreSQL.\n",
+    )
