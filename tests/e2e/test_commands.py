@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.support.edge import LineClient
+from tests.support.postgres import Cluster
 from tests.support.processes import Server, environment, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -27,6 +28,22 @@ def server(tmp_path: Path) -> Iterator[Server]:
     started.stop()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """On SQLite, or two processes on PostgreSQL behind a URL with a password."""
+    if request.param == "sqlite":
+        started = Server(tmp_path, dev=False)
+    else:
+        postgres: Cluster = request.getfixturevalue("postgres")
+        url = postgres.url(postgres.database()).replace("postgres@", "postgres:secret@", 1)
+        (tmp_path / "hq.toml").write_text("accept_weak_durability = true\n")
+        started = Server(tmp_path, "--config", str(tmp_path / "hq.toml"), "--workers", "2", dev=False, db=url)
+    started.start()
+    yield started
+    started.stop()
+    assert "secret" not in started.log.read_text()
+
+
 @pytest.fixture
 def dev_server(tmp_path: Path) -> Iterator[Server]:
     started = Server(tmp_path)
@@ -36,7 +53,9 @@ def dev_server(tmp_path: Path) -> Iterator[Server]:
 
 
 def administer(server: Server, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return run("inventory-server", *arguments, "--db", server.db)
+    done = run("inventory-server", *arguments, "--db", server.db)
+    assert "secret" not in done.stdout + done.stderr
+    return done
 
 
 def enrol(server: Server, name: str, location: str, role: str) -> dict[str, str]:
@@ -65,7 +84,8 @@ def test_a_server_says_its_version_at_hello(dev_server: Server) -> None:
         assert client.call("hello", terminal="T1")["result"]["server"] == f"tillwire {version('tillwire')}"
 
 
-def test_a_shop_is_run_from_the_command_line_while_the_server_serves(server: Server, tmp_path: Path) -> None:
+def test_a_shop_is_run_from_the_command_line_while_the_server_serves(any_server: Server, tmp_path: Path) -> None:
+    server = any_server
     till, office = enrol(server, "A-1", "A", "till"), enrol(server, "office", "HQ", "reader")
     catalogue = tmp_path / "products.csv"
     catalogue.write_text("sku,name,unit,barcode,reorder_point\napple,Apples,kg,20000001,5\n")
@@ -81,6 +101,13 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(server: Ser
     assert (refused.returncode, refused.stdout) == (2, "")
     assert administer(server, "verify").returncode == 0
     assert administer(server, "status").returncode == 0
+    assert administer(server, "status", "--json").returncode == 0
+    assert administer(server, "reconcile").returncode == 0
+    assert administer(server, "postings", "waiting").stdout == "Nothing waits.\n"
+    assert administer(server, "terminal", "list").stdout.count("office") == 1
+    again = administer(server, "terminal", "add", "office", "--location", "HQ")
+    assert (again.returncode, again.stderr.count("exists already")) == (2, 1)
+    assert administer(server, "db", "upgrade").returncode == (2 if server.db.startswith("sqlite") else 0)
 
 
 def test_a_second_server_and_a_taken_port_are_refused_in_one_sentence(server: Server, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from inventory_server.app import Application, now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import open_store, upgrade
+from inventory_server.store import open_store
 from pos_client import ConnectionLost, PosClient, request_once
 from tests.support.tills import FAST, SOON, until
 
@@ -18,14 +18,13 @@ from tests.support.tills import FAST, SOON, until
 class Headquarters:
     """A server that can be stopped and started again on the same port and ledger."""
 
-    def __init__(self, folder: Path) -> None:
-        self._url = f"sqlite:///{folder / 'hq.db'}"
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._port = 0
-        upgrade(self._url)
         self.start()
 
     def start(self) -> None:
-        settings = Settings()
+        settings = Settings(accept_weak_durability=True)
         store = open_store(self._url, settings, now_microseconds)
         self._application = Application(settings, store, [("127.0.0.1", self._port)], dev=True)
         self._application.start()
@@ -42,8 +41,8 @@ class Headquarters:
 
 
 @pytest.fixture
-def headquarters(tmp_path: Path) -> Iterator[Headquarters]:
-    started = Headquarters(tmp_path)
+def headquarters(ledger: str) -> Iterator[Headquarters]:
+    started = Headquarters(ledger)
     yield started
     started.stop()
 
