@@ -54,11 +54,18 @@ class Cluster:
     """One PostgreSQL server of its own, on a Unix socket; with `tcp`, on a port of loopback, too.
 
     Without `durable` it does not wait for the disk: good for logic, not for tests that pull a plug. `settings`
-    are lines of postgresql.conf. A user named `clerk` needs a password, all others need none.
+    are lines of postgresql.conf. A user named `clerk` needs a password, all others need none. With a `backup` of
+    another cluster it begins where that one was.
     """
 
     def __init__(
-        self, version: int = 15, *, durable: bool = False, tcp: bool = False, settings: Mapping[str, str] | None = None
+        self,
+        version: int = 15,
+        *,
+        durable: bool = False,
+        tcp: bool = False,
+        settings: Mapping[str, str] | None = None,
+        backup: Path | None = None,
     ) -> None:
         self.folder = Path(mkdtemp(prefix="tw-pg-", dir=_FOLDER))
         self.data = self.folder / "data"
@@ -80,7 +87,10 @@ class Cluster:
             **({} if durable else _IN_NO_HURRY),
             **(settings or {}),
         }
-        self._initialise()
+        if backup is None:
+            self._initialise()
+        else:
+            self._run("/bin/cp", "-a", str(backup), str(self.data))
 
     def __enter__(self) -> Self:
         self.start()
@@ -158,6 +168,13 @@ class Cluster:
         """Remove a database, whoever is still using it."""
         self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
+    def back_up(self) -> Path:
+        """A base backup, made with PostgreSQL's own tool while this goes on; lost with this cluster."""
+        folder = self.folder / "backup"
+        address = ["-h", str(self.folder), "-p", str(self.port), "-U", "postgres"]
+        self._run(str(self._bin / "pg_basebackup"), *address, "-D", str(folder), "-c", "fast")
+        return folder
+
     def log(self) -> str:
         """What it has written to its log."""
         return (self.folder / "log").read_text()
@@ -169,6 +186,10 @@ class Cluster:
             return lines[0] == str(self._process.pid) and lines[7].strip() == "ready"
         except (OSError, IndexError):
             return False
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(command, capture_output=True, check=False, **self._as_user())
+        assert done.returncode == 0, done.stderr.decode()
 
     def _as_user(self) -> dict[str, Any]:
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8", "TZ": "UTC", "HOME": str(self.folder)}
