@@ -18,12 +18,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.postgres import Cluster, binaries
+
 BIN = Path(sys.executable).parent
 SHELLS = ("sh", "bash", "shell", "console")
 RUNNABLE = ("python", *SHELLS)
 SERVER_PORT = "29876"
 FREE_PORTS = ("29877", "29878")
 BLOCK_SECONDS = 90
+POSTGRES = "postgresql+psycopg:///"
+"""A page that names a database in this way finds an empty PostgreSQL of its own, and its programs."""
 
 _FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.M | re.S)
 _MARK = re.compile(r"<!-- (?P<what>not run|file|runs on after): *(?P<value>\S[^\n]*?) *-->\s*\Z")
@@ -105,13 +109,22 @@ def run_page(page: str, text: str, folder: Path, root: Path) -> int:
     for written, port in ports.items():
         text = re.sub(rf"\b{written}\b", port, text)
     environment = _environment(folder)
+    with ExitStack() as databases:
+        if POSTGRES in text:
+            environment |= databases.enter_context(_postgres(environment["PATH"]))
+        return _run_blocks(page, text, folder, root, environment, ports[SERVER_PORT], serving == {True})
+
+
+def _run_blocks(
+    page: str, text: str, folder: Path, root: Path, environment: dict[str, str], port: str, needs_server: bool
+) -> int:
     for shared in ("examples", "schema"):
         if (root / shared).is_dir():
             (folder / shared).symlink_to(root / shared)
     ran = 0
     with ExitStack() as stack:
-        if serving == {True}:  # a page that starts a server itself needs no other
-            stack.enter_context(_server(ports[SERVER_PORT], folder, environment))
+        if needs_server:  # a page that starts a server itself needs no other
+            stack.enter_context(_server(port, folder, environment))
         interpreter = stack.enter_context(_python(folder, environment))
         for block in blocks(page, text):
             if block.file is not None:
@@ -224,6 +237,14 @@ def _environment(folder: Path) -> dict[str, str]:
     path = f"{BIN}:{os.environ['PATH']}:{spare}"
     plain = {"COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     return os.environ | plain | {"HOME": str(folder), "PATH": path}
+
+
+@contextmanager
+def _postgres(path: str) -> Iterator[dict[str, str]]:
+    programs = binaries()
+    assert programs is not None
+    with Cluster(durable=True) as cluster:
+        yield {"PGHOST": str(cluster.folder), "PGUSER": "postgres", "PATH": f"{path}:{programs}"}
 
 
 def _free_ports(count: int) -> list[int]:
