@@ -38,6 +38,7 @@ STANDS = {
     "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
     "count": Stand(SPREAD, "counts are of one location"),
     "reservation": Stand(SPREAD, "what is reserved is reserved at one location"),
+    "void": Stand(SPREAD, "of one location; an operator's that names none lies, and is looked for, under the empty one"),
     "location": Stand(SPREAD, "its own row"),
     "movement": Stand(
         SPREAD,
@@ -71,11 +72,6 @@ STANDS = {
         ("primary key lacks location",),
     ),
     "lineage": Stand(NOT_YET, "would be given its terminal's location", ("primary key lacks location",)),
-    "void": Stand(
-        NOT_YET,
-        "an operator's void may name a posting of any location, known or not: it would have to name the location",
-        ("primary key lacks location",),
-    ),
     "rejection": Stand(NOT_YET, "found by id: would be given the sender's location", ("primary key lacks location",)),
     "quarantine": Stand(NOT_YET, "the same", ("primary key lacks location",)),
 }
