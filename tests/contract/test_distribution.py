@@ -38,7 +38,7 @@ STANDS = {
     "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
     "count": Stand(SPREAD, "counts are of one location"),
     "reservation": Stand(SPREAD, "what is reserved is reserved at one location"),
-    "void": Stand(SPREAD, "of one location; an operator's that names none lies, and is looked for, under the empty one"),
+    "void": Stand(SPREAD, "of one location; an operator's that names none is kept and looked for under the empty one"),
     "location": Stand(SPREAD, "its own row"),
     "movement": Stand(
         SPREAD,
