@@ -69,11 +69,17 @@ class Bench:
     @contextlib.contextmanager
     def tillwire(self, ledger: Path | None = None) -> Iterator[Server]:
         """Tillwire on `ledger`, or on a shop that was opened a moment ago."""
-        database = ledger or self.opened_shop("tillwire.db")
+        with self.serving(f"sqlite:///{ledger or self.opened_shop('tillwire.db')}") as server:
+            yield server
+
+    @contextlib.contextmanager
+    def serving(self, url: str, workers: int = 1) -> Iterator[Server]:
+        """Tillwire on any ledger, with so many processes."""
         port = servers.free_port()
-        command = script("inventory-server", "serve", "--dev", "--db", f"sqlite:///{database}", "--listen")
-        log = self.file("tillwire.log")
-        with servers.running([*command, f"127.0.0.1:{port}"], port, log, self.tree) as server:
+        command = script("inventory-server", "serve", "--dev", "--db", url, "--listen", f"127.0.0.1:{port}")
+        if workers > 1:
+            command += ["--workers", str(workers)]
+        with servers.running(command, port, self.file("tillwire.log"), self.tree) as server:
             yield server
 
     @contextlib.contextmanager
@@ -120,9 +126,12 @@ class Bench:
         """A ledger with years of sales: one copy, which every round adds its sales to."""
         return ledgers.copy(self._prepared(self.past_movements), self.file("old.db"))
 
-    def live(self, server: Server, tills: int = TILLS) -> Answers:
-        """`tills` tills, each with one sale in flight."""
-        return self._drive(server, Group("post", "live", tills, self._frames(FRAMES_A_SECOND_MAX // 2, tills)))
+    def live(
+        self, server: Server, tills: int = TILLS, shops: int = len(trade.LOCATIONS), skus: int = len(trade.SKUS)
+    ) -> Answers:
+        """`tills` tills in `shops` locations, each with one sale of 3 of `skus` skus in flight."""
+        frames = self._frames(FRAMES_A_SECOND_MAX // 2, tills)
+        return self._drive(server, Group("post", "live", tills, frames, shops=shops, skus=skus))
 
     def drain(self, server: Server, batch: int = DRAIN_BATCH, tills: int = DRAINING_TILLS) -> Answers:
         """`tills` tills that send what they have, `batch` sales a frame, one frame in flight."""

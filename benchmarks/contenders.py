@@ -11,6 +11,15 @@ CONTENDERS = {
     "L1_100": "L1 `sqlite3` by hand, 100 sales a commit",
     "L1_1000": "L1 `sqlite3` by hand, 1,000 sales a commit",
     "L2": "L2 bare echo through the same threaded server, 64 clients (frames/s)",
+    "pg_live_1": "**Tillwire** on PostgreSQL, 64 tills, one sale in flight each",
+    "pg_live_2": "the same with 2 workers",
+    "pg_live_4": "the same with 4 workers",
+    "pg_hot_1": "the same with 1 worker, all tills in 1 location selling the same 50 skus",
+    "pg_hot_4": "… in 4 locations",
+    "pg_hot_16": "… in 16 locations",
+    "pg_drain": "**Tillwire** on PostgreSQL, 8 tills draining, 250 sales a frame",
+    "R5": "R5 pgbench, prepared, the same SQL a sale, 64 clients",
+    "pg_copy": "PostgreSQL by hand: `COPY`, 1,000 sales a commit",
 }
 SHORT = {
     "live": "Tillwire, 64 live tills",
@@ -23,4 +32,7 @@ SHORT = {
     "L1_100": "L1 sqlite3, 100 a commit",
     "L1_1000": "L1 sqlite3, 1,000 a commit",
     "L2": "L2 bare echo",
+    "pg_live_1": "Tillwire on PostgreSQL, live",
+    "pg_drain": "Tillwire on PostgreSQL, draining",
+    "R5": "R5 pgbench",
 }

@@ -99,6 +99,22 @@ GOALS = (
         ("replay_raw_s", "replay_s"),
         _quotient,
     ),
+    Goal(
+        "PostgreSQL : R5",
+        "on PostgreSQL, 64 tills, one sale in flight each : R5 (pgbench, prepared, the same SQL a sale)",
+        "≥",
+        3,
+        ("pg_live_1", "R5"),
+        _quotient,
+    ),
+    Goal(
+        "PostgreSQL drain : COPY",
+        "on PostgreSQL, 8 tills draining, 250 sales a frame : the same rows by `COPY`, 1,000 sales a commit",
+        "≥",
+        0.5,
+        ("pg_drain", "pg_copy"),
+        _quotient,
+    ),
 )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks import postgres
 from benchmarks.bench import DRAINING_TILLS, PEERS, TILLS, Bench
 from benchmarks.load import Answers, Group, LoadError, build, drive
 from benchmarks.servers import Server, free_port, python, running, script
@@ -26,6 +27,7 @@ IDLE_TILLS = 1_000
 RUSH_TILLS = 200
 RUSH_QUEUED = 250
 RUSH_SECONDS_MAX = 30.0
+SALE_BY_PGBENCH = Path(__file__).with_name("limits") / "sale.pgbench"
 LISTING_PAGE = 10_000
 COMPLETE_JOURNEY = "completejourney/transactions_100k.csv.gz"
 
@@ -242,6 +244,32 @@ def _first_rows(source: Path, target: Path, count: int) -> Path:
     return target
 
 
+WORKERS = (1, 2, 4)
+HOT_SHOPS = (1, 4, 16)
+HOT_SKUS = 50
+
+
+def on_postgresql(bench: Bench) -> Sample:
+    """On PostgreSQL: 64 live tills at 1, 2, 4 workers and at few hot locations; a drain; pgbench and `COPY` by hand."""
+    if not postgres.is_here():
+        raise Skipped("no PostgreSQL here; on Debian: apt-get install postgresql")
+    found: Sample = {}
+    with postgres.shop() as shop:
+        for workers in WORKERS:
+            with bench.serving(shop.url(shop.database()), workers) as server:
+                answers = bench.live(server)
+            found |= {f"pg_live_{workers}": answers.rate(), f"pg_live_{workers}_p99_ms": answers.percentile(99)}
+        for shops in HOT_SHOPS:
+            with bench.serving(shop.url(shop.database())) as server:
+                found[f"pg_hot_{shops}"] = bench.live(server, shops=shops, skus=HOT_SKUS).rate()
+        with bench.serving(shop.url(shop.database())) as server:
+            found["pg_drain"] = bench.drain(server).rate()
+        told = bench.told(python("limits.raw_postgres", shop.url(shop.database()), 1_000, bench.seconds))
+        found["pg_copy"] = told["sales"] / told["seconds"]
+        sales = shop.pgbench(shop.database(), SALE_BY_PGBENCH, TILLS, bench.seconds)
+        return found if sales is None else {**found, "R5": sales}
+
+
 SCENARIOS: dict[str, Callable[[Bench], Sample]] = {
     each.__name__: each
     for each in (
@@ -260,6 +288,7 @@ SCENARIOS: dict[str, Callable[[Bench], Sample]] = {
         rush_paced,
         sell,
         replay,
+        on_postgresql,
     )
 }
 

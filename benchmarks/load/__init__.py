@@ -14,11 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import ledgers
+from benchmarks import ledgers, trade
 
 _RECORD = np.dtype(
     [("group", "u4"), ("sales", "u4"), ("due_ns", "u8"), ("sent_ns", "u8"), ("answered_ns", "u8")], align=True
 )
+
+
+_NUMBERS = ("start_ms", "pace_us", "check", "ends", "shops", "skus")
 
 
 class LoadError(Exception):
@@ -31,7 +34,7 @@ class Group:
 
     `batch` is sales a frame; with `pace_us` each till sends every so many microseconds, without it as soon as it is
     answered; `check` off takes any answer for a good one (for echoes). The run is over when a
-    group that `ends` has been answered.
+    group that `ends` has been answered. The tills stand in `shops` locations and sell `skus` skus.
     """
 
     kind: str
@@ -43,11 +46,13 @@ class Group:
     pace_us: int = 0
     check: bool = True
     ends: bool = False
+    shops: int = len(trade.LOCATIONS)
+    skus: int = len(trade.SKUS)
 
     def argument(self) -> str:
         """As the generator reads it."""
         fields = [f"{name}={getattr(self, name)}" for name in ("kind", "name", "conns", "frames", "batch")]
-        fields += [f"{name}={int(getattr(self, name))}" for name in ("start_ms", "pace_us", "check", "ends")]
+        fields += [f"{name}={int(getattr(self, name))}" for name in _NUMBERS]
         return ",".join(fields)
 
 

@@ -4,9 +4,10 @@
  *
  * A GROUP is "key=value,…": kind (post, stock, line, jsocket, http), name, conns, batch (sales a frame), frames (a
  * connection, all made before the clock starts), start_ms (after all said hello), pace_us (0: the next frame follows
- * the answer), check (0: any answer will do), ends (1: the run is over when this group has been answered). All frames go to 127.0.0.1:PORT. What happened is written to RECORDS as
- * one struct record per answer; a summary goes to standard output as JSON. A till told `busy` sends again later, as
- * tills do; its answer time runs from the first attempt.
+ * the answer), check (0: any answer will do), ends (1: the run is over when this group has been answered), shops and
+ * skus (how many locations the tills stand in, how many skus they sell). All frames go to 127.0.0.1:PORT. What happened
+ * is written to RECORDS as one struct record per answer; a summary goes to standard output as JSON. A till told `busy`
+ * sends again later, as tills do; its answer time runs from the first attempt.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -29,7 +30,7 @@ static const char *const kind_names[KINDS] = {"post", "stock", "line", "jsocket"
 struct group {
     enum kind kind;
     char name[32];
-    long conns, batch, frames, start_ms, pace_us, check, ends;
+    long conns, batch, frames, start_ms, pace_us, check, ends, shops, skus;
     long answered, failed, busy;
     char first_failure[400];
 };
@@ -89,10 +90,10 @@ static void put_uuid7(struct conn *c, long serial) { /* as tills make them: orde
 }
 
 static void put_lines(struct conn *c) {
-    unsigned first = (unsigned)(next_random() % SKUS);
+    unsigned skus = (unsigned)c->group->skus, first = (unsigned)(next_random() % skus);
     PUT(c, "\"lines\":[");
     for (unsigned n = 0; n < LINES; n++) {
-        unsigned sku = (first + n * (1u + (unsigned)(next_random() % 1600))) % SKUS;
+        unsigned sku = (first + n * (1u + (unsigned)(next_random() % (skus / LINES)))) % skus;
         PUT(c, "%s{\"quantity\":%u,\"sku\":\"SKU-%05u\"}", n ? "," : "", 1 + (unsigned)(next_random() % 3), sku);
     }
     PUT(c, "]");
@@ -373,14 +374,15 @@ static uint64_t run(uint64_t began, uint64_t until) { /* return when it stopped 
 
 static void read_group(char *text) {
     struct group *g = &groups[group_count++];
-    *g = (struct group){.conns = 1, .batch = 1, .frames = 1, .check = 1};
+    *g = (struct group){.conns = 1, .batch = 1, .frames = 1, .check = 1, .shops = LOCATIONS, .skus = SKUS};
     for (char *part = strtok(text, ","); part; part = strtok(NULL, ",")) {
         char *value = strchr(part, '=');
         if (!value) die(part);
         *value++ = 0;
         struct { const char *name; long *to; } const numbers[] = {
             {"conns", &g->conns}, {"batch", &g->batch}, {"frames", &g->frames}, {"start_ms", &g->start_ms},
-            {"pace_us", &g->pace_us}, {"check", &g->check}, {"ends", &g->ends}};
+            {"pace_us", &g->pace_us}, {"check", &g->check}, {"ends", &g->ends}, {"shops", &g->shops},
+            {"skus", &g->skus}};
         if (!strcmp(part, "name")) snprintf(g->name, sizeof g->name, "%s", value);
         for (int k = 0; k < KINDS; k++)
             if (!strcmp(part, "kind") && !strcmp(value, kind_names[k])) g->kind = (enum kind)k;
@@ -397,7 +399,7 @@ static void make_conns(int port, uint64_t seed) {
         for (long n = 0; n < groups[k].conns; n++, c++) {
             c->group = &groups[k];
             snprintf(c->terminal, sizeof c->terminal, "%s-%llx-%ld", c->group->name, (unsigned long long)seed, n + 1);
-            snprintf(c->location, sizeof c->location, "store-%02ld", 1 + n % LOCATIONS);
+            snprintf(c->location, sizeof c->location, "store-%02ld", 1 + n % c->group->shops);
             c->frames = calloc((size_t)c->group->frames + 1, sizeof *c->frames);
             for (long f = 0; f < c->group->frames; f++) make_frame(c, f);
             grow(&c->in, &c->in_room, 65536);
