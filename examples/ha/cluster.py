@@ -168,9 +168,20 @@ class Cluster:
     def kill_machine(self, number: int) -> None:
         """kill -9 of everything on a machine, as if its power was cut."""
         postmaster = self.postmaster(number)
-        own = [self._processes.find(f"patroni{number}"), self._processes.find(f"etcd{number}")]
-        running = [process for process in own if process is not None]
-        self._processes.kill([*running, postmaster, *children(postmaster.pid)])
+        self._kill(f"patroni{number}", f"etcd{number}")
+        self._processes.kill([postmaster, *children(postmaster.pid)])
+
+    def kill_patroni(self, number: int) -> None:
+        """kill -9 of Patroni only: its PostgreSQL lives on, and nobody tells it who the primary is."""
+        self._kill(f"patroni{number}")
+
+    def kill_etcd(self, number: int) -> None:
+        """kill -9 of one etcd member."""
+        self._kill(f"etcd{number}")
+
+    def _kill(self, *names: str) -> None:
+        running = [process for process in map(self._processes.find, names) if process is not None]
+        self._processes.kill(running)
 
     def switch_over(self) -> None:
         """A planned change of the primary: it hands over when a standby has everything."""

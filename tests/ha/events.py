@@ -9,10 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from examples.ha.layout import MACHINES
 from examples.ha.processes import children
 from tests.ha.chain import Chain
 
 LAG_SECONDS = 2.0
+KEY_SECONDS = 25.0
+"""Longer than Patroni's ttl."""
 Mend = Callable[[], None]
 
 
@@ -54,6 +57,27 @@ def _switch_over(chain: Chain) -> Mend:
     return _nothing
 
 
+def _kill_patroni(chain: Chain) -> Mend:
+    """The primary lives on, deposed without knowing it."""
+    number = chain.cluster.primary()
+    chain.cluster.kill_patroni(number)
+    return lambda: chain.cluster.start_machine(number)
+
+
+def _kill_etcd(chain: Chain) -> Mend:
+    """Without a majority nobody can be made primary; the one there is stays, also when its key would have run out."""
+    gone = [number for number in MACHINES if number != chain.cluster.primary()]
+    for number in gone:
+        chain.cluster.kill_etcd(number)
+    time.sleep(KEY_SECONDS)
+
+    def mend() -> None:
+        for number in gone:
+            chain.cluster.start_machine(number)
+
+    return mend
+
+
 def _kill_server(number: int) -> Callable[[Chain], Mend]:
     def strike(chain: Chain) -> Mend:
         chain.kill_server(number)
@@ -66,15 +90,19 @@ POSTGRES = Event("primary's PostgreSQL killed", _kill_postgres)
 MACHINE = Event("primary's machine killed", _kill_machine)
 MACHINE_AHEAD = Event(f"same, its standbys {LAG_SECONDS:.0f} s behind", _kill_machine_ahead)
 SWITCHOVER = Event("planned switchover", _switch_over, kills_primary=False)
-SERVER = "Tillwire server killed"
+PATRONI = Event("primary's Patroni killed", _kill_patroni, kills_primary=False)
+ETCD = Event("two of three etcd killed", _kill_etcd, kills_primary=False)
 
 
 def sequence(kills: int) -> Iterator[Event]:
     """Events in turn, until the primary has been killed so many times."""
     turns = (POSTGRES, MACHINE, POSTGRES, MACHINE_AHEAD)
+    between = (SWITCHOVER, _server(1), PATRONI, SWITCHOVER, _server(2), ETCD)
     for number in range(kills):
         yield turns[number % len(turns)]
-        if number % 4 == 1:
-            yield SWITCHOVER
-        if number % 4 == 3:
-            yield Event(SERVER, _kill_server(1 + number // 4 % 2), kills_primary=False)
+        if number % 2:
+            yield between[number // 2 % len(between)]
+
+
+def _server(number: int) -> Event:
+    return Event("Tillwire server killed", _kill_server(number), kills_primary=False)

@@ -236,7 +236,7 @@ def test_who_does_not_listen_is_killed(tmp_path: Path, own: None) -> None:
 
 def test_the_primary_is_killed_as_often_as_asked() -> None:
     assert [sum(event.kills_primary for event in sequence(kills)) for kills in (0, 1, 20)] == [0, 1, 20]
-    assert len({event.name for event in sequence(20)}) == 5
+    assert len({event.name for event in sequence(20)}) == 7
 
 
 def write(path: Path, *lines: Line) -> None:
