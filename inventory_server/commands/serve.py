@@ -20,7 +20,7 @@ from inventory_server.commands.options import db_option, load_settings
 from inventory_server.config import WORKERS_MAX, Settings
 from inventory_server.control import ControlServer
 from inventory_server.listener import Place, address_of, bound_to, let_go
-from inventory_server.store import open_store, shown, sqlite_path
+from inventory_server.store import Store, open_store, shown, sqlite_path
 from inventory_server.supervisor import Supervisor
 from pos_client import console
 from pos_client.messages import DEFAULT_PORT
@@ -49,6 +49,12 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
     show_default=True,
     help="Processes that share the addresses; more than one needs PostgreSQL.",
 )
+@click.option(
+    "--read-db",
+    envvar="TILLWIRE_READ_DB",
+    metavar="URL",
+    help="A standby of the ledger's database, to answer questions from.",
+)
 @click.option("--verbose", is_flag=True, help="Log every request.")
 def serve(
     db: str,
@@ -57,6 +63,7 @@ def serve(
     config: Path | None,
     dev: bool,
     workers: int,
+    read_db: str | None,
     verbose: bool,
 ) -> int:
     """Take postings and answer questions, until SIGTERM or Ctrl-C; then answer what is in flight and end."""
@@ -72,7 +79,8 @@ def serve(
     addresses += sockets
 
     def serve_here(places: Sequence[Place], ready: Callable[[Application], None]) -> int:
-        return _serve_until_stopped(db, settings, places, dev, ready)
+        store = open_store(db, settings, now_microseconds, end_at_once, read_db)
+        return _serve_until_stopped(db, store, settings, places, dev, ready)
 
     if workers == 1:
         return serve_here(addresses, lambda application: announce(application.addresses, shown(db), dev))
@@ -80,7 +88,9 @@ def serve(
         raise console.CommandError(
             f"An SQLite database has one writing process: leave out --workers {workers}, or use PostgreSQL."
         )
-    open_store(db, settings, now_microseconds).close()  # what is wrong with it is said once, not by every worker
+    open_store(
+        db, settings, now_microseconds, read_url=read_db
+    ).close()  # what is wrong with it is said once, not by every worker
     listening = bound_to(addresses, settings)
 
     def let_go_of_all() -> None:
@@ -95,9 +105,13 @@ def serve(
 
 
 def _serve_until_stopped(
-    db: str, settings: Settings, places: Sequence[Place], dev: bool, ready: Callable[[Application], None]
+    db: str,
+    store: Store,
+    settings: Settings,
+    places: Sequence[Place],
+    dev: bool,
+    ready: Callable[[Application], None],
 ) -> int:
-    store = open_store(db, settings, now_microseconds, end_at_once)
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -8,19 +8,21 @@ from contextlib import ExitStack
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
-from inventory_server.store import everyday, history, schema, speakers, stock
-from inventory_server.store.database import StoreError, StoreInUse, Verdict
+from inventory_server.store import schema
+from inventory_server.store.database import StoreError, StoreInUse
 from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.opening import database_of, shown, sqlite_path
-from inventory_server.store.readers import Readers
-from inventory_server.store.writer import STORAGE_RETRY_MS, Writer
-from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Read, Stock, Then, Work
+from inventory_server.store.reading import Reading
+from inventory_server.store.writer import Writer
+from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Stock, Then, Work
 from pos_client.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
+
+_ASK_THE_PRIMARY = (ErrorCode.busy, ErrorCode.forbidden)
+"""What a standby says that is away, or that does not know yet who has been enrolled a moment ago."""
 
 __all__ = [
     "Connection",
@@ -40,24 +42,27 @@ class Store:
     """A ledger open for posting: one writer thread, several readers."""
 
     def __init__(
-        self, url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None
+        self,
+        url: str,
+        settings: Settings,
+        clock: Clock,
+        on_fatal: Callable[[Exception], None] | None,
+        read_url: str | None,
     ) -> None:
         self._database = database = database_of(url)
-        self._settings = settings
-        self._clock = clock
         database.assert_exists()
         with ExitStack() as opened, database.explained():
             opened.enter_context(database.writer())
             writing = database.writing_engine()
             opened.callback(writing.dispose)
+            self._reading = _opened(Reading(database, settings, clock), opened)
+            self._standby = None if read_url is None else _opened(_standby(read_url, settings, clock), opened)
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
                 schema.assert_writable(connection)
-            reading = database.reading_engine()
-            opened.callback(reading.dispose)
-            self._readers = Readers(reading)
-            opened.callback(self._readers.close)
+                if self._standby is not None:
+                    self._standby.assert_same_ledger(connection, database.shown)
             self._writer = Writer(writing, database, Ledger(settings, clock), settings, on_fatal)
             self._writer.start()
             self._opened = opened.pop_all()
@@ -70,41 +75,14 @@ class Store:
         if not isinstance(work, (Stock, History, FindPosting)):
             outcome: Outcome = self._writer.perform(work)
             return outcome
+        if self._standby is None:
+            return self._reading.answer(work)
         try:
-            return self._answer(work)
-        except DBAPIError as error:
-            return self._answer_after_all(work, error)
-
-    def _answer(self, work: Read) -> Outcome:
-        if isinstance(work, Stock) and everyday.is_everyday(work):
-            with self._readers.connection() as connection:
-                answer = everyday.ask(connection, self._settings, self._clock(), work)
-            if answer is not None:
-                return answer
-        with self._readers.snapshot() as connection:
-            if work.speaker is not None:
-                speakers.assert_not_revoked(connection, work.speaker)
-            if isinstance(work, Stock):
-                return stock.stock(connection, self._settings, self._clock(), work)
-            if isinstance(work, History):
-                return history.history(connection, self._settings, work)
-            return history.find_posting(connection, work)
-
-    def _answer_after_all(self, work: Read, error: DBAPIError) -> Outcome:
-        """The database may have hung up since the last question: ask again on new connections, once."""
-        if not self._is_passing(error):
-            raise error
-        self._readers.renew()
-        try:
-            return self._answer(work)
-        except DBAPIError as second:
-            if not self._is_passing(second):
+            return self._standby.answer(work)
+        except RequestError as error:
+            if error.code not in _ASK_THE_PRIMARY:
                 raise
-            message = "HQ's database does not answer now; ask again later."
-            raise RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS) from second
-
-    def _is_passing(self, error: Exception) -> bool:
-        return self._database.verdict(error, committing=False) not in (Verdict.OTHER, Verdict.UNTRUSTED)
+            return self._reading.answer(work)
 
     def post(self, work: Post, then: Then) -> None:
         """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""
@@ -125,13 +103,29 @@ class Store:
 
 
 def open_store(
-    url: str, settings: Settings, clock: Clock, on_fatal: Callable[[Exception], None] | None = None
+    url: str,
+    settings: Settings,
+    clock: Clock,
+    on_fatal: Callable[[Exception], None] | None = None,
+    read_url: str | None = None,
 ) -> Store:
     """Open a ledger for posting; StoreError says in one sentence what is wrong with it, and what to do.
 
-    `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted.
+    `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Questions are answered
+    from the database of `read_url`, a standby that may be a little behind, where there is one.
     """
-    return Store(url, settings, clock, on_fatal)
+    return Store(url, settings, clock, on_fatal, read_url)
+
+
+def _standby(url: str, settings: Settings, clock: Clock) -> Reading:
+    database = database_of(url)
+    database.assert_exists()
+    return Reading(database, settings, clock)
+
+
+def _opened(reading: Reading, opened: ExitStack) -> Reading:
+    opened.callback(reading.close)
+    return reading
 
 
 def _assert_durable(weakness: str | None, settings: Settings) -> None:

@@ -1,0 +1,158 @@
+"""Questions may go to a standby: the position in an answer says how old it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from inventory_server.app import Application, now_microseconds
+from inventory_server.config import Settings
+from inventory_server.store import StoreError, open_store, upgrade
+from pos_client import PosClient, console
+from tests.support.ledgers import body, hello, item, post, uid
+from tests.support.postgres import Cluster, binaries
+from tests.support.processes import run, wait_until
+from tests.support.standby import Standby
+
+pytestmark = pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here")
+
+SETTINGS = Settings(accept_weak_durability=True, busy_retry_ms=10)
+DELIVERY_SECONDS = 60.0
+
+
+@pytest.fixture(scope="module")
+def primary() -> Iterator[Cluster]:
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def standby(primary: Cluster) -> Iterator[Standby]:
+    with Standby(primary) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def database(primary: Cluster) -> Iterator[str]:
+    name = primary.database()
+    upgrade(primary.url(name))
+    yield name
+    primary.drop(name)
+
+
+@contextmanager
+def till(url: str, read_url: str, folder: Path) -> Iterator[PosClient]:
+    """A till at a server that writes at `url` and reads at `read_url`."""
+    store = open_store(url, SETTINGS, now_microseconds, read_url=read_url)
+    application = Application(SETTINGS, store, [("127.0.0.1", 0)], dev=True)
+    application.start()
+    address = ":".join(map(str, application.addresses[0]))
+    try:
+        with PosClient(address, terminal="t1", location="north", outbox=folder / "till.db") as client:
+            yield client
+    finally:
+        application.stop()
+
+
+def sell(client: PosClient, times: int) -> int:
+    """Sell one pint of milk so many times; the position of the last one."""
+    results = [client.sell([("milk", 1)]).wait(timeout=DELIVERY_SECONDS) for _ in range(times)]
+    assert {result.status for result in results} == {"posted"}
+    return int(results[-1].position or 0)
+
+
+def seen(client: PosClient) -> tuple[int, str | None]:
+    """The position of an answer about milk, and how much of it there is."""
+    answer = client.stock(["milk"])
+    return answer.position, str(answer.items[0].on_hand) if answer.items else None
+
+
+def test_the_position_of_an_answer_tells_how_far_the_standby_is(
+    primary: Cluster, standby: Standby, database: str, tmp_path: Path
+) -> None:
+    wait_for(standby, database)
+    with till(primary.url(database), standby.url(database), tmp_path) as client:
+        assert sell(client, 3) == 3
+        wait_until(lambda: is_at(standby, database, 3), "the standby to catch up")
+        with standby.paused():
+            assert sell(client, 2) == 5
+            assert seen(client) == (3, "-3")
+        wait_until(lambda: seen(client) == (5, "-5"), "the standby to catch up")
+
+
+def test_a_standby_that_is_away_is_done_without(
+    primary: Cluster, standby: Standby, database: str, tmp_path: Path
+) -> None:
+    wait_for(standby, database)
+    with till(primary.url(database), standby.url(database), tmp_path) as client:
+        assert sell(client, 1) == 1
+        standby.stop()
+        assert sell(client, 1) == 2
+        assert seen(client) == (2, "-2")
+        standby.start()
+        wait_until(lambda: is_at(standby, database, 2), "the standby to be back")
+        with standby.paused():
+            assert sell(client, 1) == 3
+            assert seen(client) == (2, "-2")
+
+
+def test_who_was_enrolled_a_moment_ago_may_ask(
+    primary: Cluster, standby: Standby, database: str, tmp_path: Path
+) -> None:
+    wait_for(standby, database)
+    with till(primary.url(database), standby.url(database), tmp_path) as client, standby.paused():
+        assert sell(client, 1) == 1
+        assert seen(client) == (1, "-1")  # by the primary: the standby has never heard of this till
+
+
+def is_at(standby: Standby, database: str, position: int) -> bool:
+    return standby.execute("SELECT position FROM ledger", database) == [(position,)]
+
+
+def wait_for(standby: Standby, database: str) -> None:
+    """Wait until a new `database` has arrived, with its tables and all."""
+
+    def has_arrived() -> bool:
+        if not standby.execute(f"SELECT 1 FROM pg_database WHERE datname = '{database}'"):
+            return False
+        if standby.execute("SELECT to_regclass('alembic_version')", database) == [(None,)]:
+            return False
+        return bool(standby.execute("SELECT 1 FROM alembic_version", database))
+
+    wait_until(has_arrived, "the standby to have the database")
+
+
+def post_one(url: str) -> None:
+    with closing(open_store(url, SETTINGS, now_microseconds)) as store:
+        speaker = hello(store, "T1", "north").speaker
+        post(store, speaker, item(body("sale", ("milk", 1)), uid(url)))
+
+
+def test_another_ledger_is_refused(primary: Cluster, database: str, tmp_path: Path) -> None:
+    config = tmp_path / "tillwire.toml"
+    config.write_text("accept_weak_durability = true\n")
+    other = primary.database()
+    url, read_url = primary.url(database), primary.url(other)
+    upgrade(read_url)
+    open_store(url, SETTINGS, now_microseconds, read_url=read_url).close()  # nothing tells them apart yet
+    for each in (url, read_url):
+        post_one(each)
+    with pytest.raises(StoreError, match=r"does not hold the ledger of .*: its entry 1 is another one;"):
+        open_store(url, SETTINGS, now_microseconds, read_url=read_url)
+    done = run("inventory-server", "serve", "--db", url, "--read-db", read_url, "--config", config)
+    assert done.returncode == console.CANNOT
+    assert "does not hold the ledger of" in done.stderr
+
+
+REFUSED = [("no_such_database", "cannot be"), ("template1", "inventory-server db upgrade")]
+
+
+@pytest.mark.parametrize(("name", "said"), REFUSED, ids=["not there", "no ledger"])
+def test_a_standby_that_cannot_be_asked_is_refused_at_the_start(
+    name: str, said: str, primary: Cluster, database: str
+) -> None:
+    with pytest.raises(StoreError, match=said):
+        open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(name))
