@@ -78,7 +78,8 @@ class Postgresql:
             yield
         except DBAPIError as error:
             said = " ".join((_message(error) or str(error.orig)).split())[:300].rstrip(".")
-            advice = _ADVICE.get(_state(error) or "", _OTHERWISE if _state(error) else _UNREACHABLE)
+            state = _state(error)
+            advice = _ADVICE.get(state or "", _UNREACHABLE if _is_cut_off(error, state) else _OTHERWISE)
             raise StoreError(f"{self.shown} {advice.format(said=said)}") from error
 
     @contextmanager
@@ -161,7 +162,7 @@ class Postgresql:
             return Verdict.AGAIN
         if state in _NO_ROOM_NOW:
             return Verdict.NO_ROOM_NOW
-        return Verdict.ELSEWHERE if state is None or state in _ELSEWHERE or state[:2] == "08" else Verdict.OTHER
+        return Verdict.ELSEWHERE if _is_cut_off(error, state) else Verdict.OTHER
 
     def commit(self, transaction: Transaction) -> None:
         """Make a transaction durable; CommitInDoubt where PostgreSQL does not say that it is, everywhere it should be.
@@ -199,6 +200,15 @@ def _state(error: DBAPIError) -> str | None:
     """The SQLSTATE of `error`; None where PostgreSQL did not say one, as when it cannot be reached."""
     state: str | None = getattr(error.orig, "sqlstate", None)
     return state
+
+
+def _is_cut_off(error: DBAPIError, state: str | None) -> bool:
+    """True where the connection is gone or of no use; what the driver itself cannot encode has no SQLSTATE either."""
+    if state is not None:
+        return state in _ELSEWHERE or state[:2] == "08"
+    from psycopg import InterfaceError, OperationalError  # only who uses PostgreSQL has it installed
+
+    return isinstance(error.orig, InterfaceError | OperationalError)
 
 
 def _message(error: DBAPIError) -> str | None:

@@ -13,14 +13,15 @@ from sqlalchemy import Connection, Transaction, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from inventory_server.config import Settings
-from inventory_server.store import OutcomeUnknown, Store
+from inventory_server.store import OutcomeUnknown, Store, StoreError
 from inventory_server.store.database import Verdict
 from inventory_server.store.postgresql import Postgresql
 from pos_client.errors import ErrorCode, RequestError
-from tests.support.ledgers import Till, body, level, opened, outcome_of, proof_of, stock, uid
+from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
 from tests.support.postgres import Cluster
 from tests.support.processes import wait_until
 from tests.support.sites import PostgresSite
+from tests.support.tills import SOON
 
 SALE = body("sale", ("a", 1))
 
@@ -211,6 +212,56 @@ def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgre
     with failing_inserts(postgres, name_of(ledger), "22000"), pytest.raises(DBAPIError):
         till.post(SALE)
     assert till.posts(SALE).status == "posted"
+
+
+def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Store, verdicts: list[Verdict]) -> None:
+    till = Till(store)
+    too_much = [body("receipt", *[("a", 10**9)] * 1_000, at=at) for at in range(NOON, NOON + 10)]
+    till.post(*too_much)
+    store.administer(lambda connection: connection.execute(text("UPDATE level SET on_hand = 9223372036854775807")))
+    with pytest.raises(DBAPIError):
+        till.post(body("return", ("a", 1)))
+    with pytest.raises(StoreError, match="cannot be used: PostgreSQL text fields cannot contain NUL"):
+        store.administer(lambda connection: connection.execute(text("SELECT :nul"), {"nul": "\0"}))
+    assert set(verdicts) <= {Verdict.OTHER}
+    store.administer(lambda connection: connection.execute(text("UPDATE level SET on_hand = moved")))
+    assert Till(store, lineage=uid("another life")).posts(SALE).status == "posted"
+
+
+def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_while(
+    ledger: str, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]
+) -> None:
+    monkeypatch.setattr("inventory_server.store.postgresql.IDLE_SECONDS", 1)
+    asleep, awake = threading.Event(), threading.Event()
+
+    def fall_asleep(connection: Connection) -> None:
+        asleep.set()
+        awake.wait(SOON)
+        connection.execute(text("SELECT 1"))
+
+    with opened(ledger) as still, opened(ledger) as other:
+        standing, results = later(lambda: still.administer(once(fall_asleep)))
+        asleep.wait(SOON)
+        assert Till(other).posts(SALE).status == "posted"
+        awake.set()
+        standing.join()
+        assert results == [None]
+    assert Verdict.ELSEWHERE in verdicts
+
+
+def test_a_server_that_is_told_to_end_does_not_wait_for_the_database(ledger: str, postgres: Cluster) -> None:
+    name = name_of(ledger)
+    with opened(ledger, settings=Settings(commit_retry_seconds=25)) as store:
+        till = Till(store)
+        postgres.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+        hang_up(postgres, name)
+        posting, results = later(lambda: till.posts(SALE))
+        wait_until(lambda: store._writer._transactions._connection is None, "the writer to notice")
+        store._writer.close()
+        posting.join()
+        assert isinstance(results[0], RequestError)
+    postgres.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    assert proof_of(ledger).holds
 
 
 # ---------------------------------------------------------------------------------- nobody knows
