@@ -104,7 +104,7 @@ class Listener(socketserver.TCPServer):
 
     def serve_forever(self, poll_interval: float | None = None) -> None:
         """Accept until stopped; unlike socketserver's, it is woken at once, and leaves others' sockets alone."""
-        with selectors.DefaultSelector() as selector:
+        with selectors.PollSelector() as selector:  # which takes no descriptor: there may be none left
             selector.register(self._woken, selectors.EVENT_READ)
             selector.register(self.socket, selectors.EVENT_READ)
             while not self._stopping.is_set():
