@@ -199,10 +199,10 @@ ALTERATIONS = {
             "DROP TABLE void",
             (
                 "CREATE TABLE void (voids BLOB NOT NULL, position BIGINT NOT NULL, "
-                "occurred_at BIGINT NOT NULL, location TEXT)"
+                "occurred_at BIGINT NOT NULL, location TEXT NOT NULL)"
             ),
         ],
-        f"{ALTERED} (the primary key of void is not voids)",
+        f"{ALTERED} (the primary key of void is not voids, location)",
     ),
     "column of a foreign key renamed": (
         [
