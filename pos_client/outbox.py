@@ -21,7 +21,16 @@ from pos_client.errors import OutboxError
 from pos_client.exact import instant
 from pos_client.messages import OutboxReport, PostingResult
 from pos_client.outbox_file import FileLock, OutboxFile
-from pos_client.outbox_rows import ControlTotals, Counts, Entry, Found, NewPosting, Parked
+from pos_client.outbox_rows import (
+    ControlTotals,
+    Counts,
+    Entry,
+    Found,
+    NewPosting,
+    Parked,
+    is_repeated,
+    is_word_of_hq,
+)
 from pos_client.uuid7 import Uuid7
 
 KEEP_DONE = 10_000
@@ -63,9 +72,10 @@ FROM posting WHERE state = 'pending'
 """
 _REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
 # The witness is pending, and keeps the answer that HQ is to give again; it is number 1 of its lineage.
-_NEWEST_ANSWER = """
-SELECT place FROM posting WHERE state <> 'parked' AND result IS NOT NULL
-ORDER BY json_extract(CAST(result AS TEXT), '$.position') DESC, place DESC LIMIT 1
+_ASK_AGAIN = """
+UPDATE posting SET state = 'pending', settled_at = NULL WHERE place = (
+    SELECT place FROM posting WHERE state = 'done'
+    ORDER BY json_extract(CAST(result AS TEXT), '$.position') DESC, place DESC LIMIT 1)
 """
 _WITNESS = "SELECT id, result FROM posting WHERE state = 'pending' AND seq = 1 AND result IS NOT NULL"
 _PLACES = "SELECT place FROM posting WHERE state = 'pending' ORDER BY result IS NULL, lineage, seq"
@@ -177,7 +187,7 @@ class Outbox:
             witness = db.execute(_WITNESS).fetchone()
             for result in results:
                 if witness is not None and result.id.bytes == witness[0] and head is not None:
-                    forgotten = not _is_repeated(witness[1], result)
+                    forgotten = not is_repeated(witness[1], result)
                 acknowledged = result.status in ("posted", "duplicate")
                 row = ("done" if acknowledged else "parked", msgspec.json.encode(result), now, result.id.bytes)
                 changed = db.execute(_SETTLE, row).fetchall()
@@ -233,14 +243,18 @@ class Outbox:
         this file would have made of its chain: the remembered head, or what the unanswered frame gives, any run of
         the first `max_postings` pending postings, for those before it may have been answered under an earlier
         lineage. It is worked out afresh instead of being stored with each frame, which would cost a commit per frame.
+        A run with the witness in it means that HQ had forgotten that one.
         """
         return not self._was_acknowledged(acked_seq + 1) and self._explains(head, max_postings)
 
     def _was_acknowledged(self, seq: int) -> bool:
         with self._file.read() as db:
             number, last_seq = db.execute(_LAST_SEQ).fetchone()
-            row = db.execute("SELECT state FROM posting WHERE lineage = ? AND seq = ?", (number, seq)).fetchone()
-        return bool(seq <= last_seq if row is None else row[0] == "done")  # what is not there any more was done
+            query = "SELECT state, result FROM posting WHERE lineage = ? AND seq = ?"
+            row = db.execute(query, (number, seq)).fetchone()
+        if row is None:
+            return bool(seq <= last_seq)  # what is not there any more was done
+        return row[0] == "done" or (row[0] == "parked" and is_word_of_hq(row[1]))
 
     def _explains(self, head: str, max_postings: int) -> bool:
         known = self.head
@@ -251,7 +265,9 @@ class Outbox:
             entry.id.bytes + hashlib.sha256(entry.body).digest()
             for entry in self.next_batch(max_postings, _RECOGNISE_BYTES)
         ]
-        for first in range(len(links)):
+        with self._file.read() as db:
+            asking = db.execute(_WITNESS).fetchone() is not None
+        for first in range(asking, len(links)):
             link_head = start
             for link in links[first:]:
                 link_head = hashlib.sha256(link_head + link).digest()
@@ -265,16 +281,18 @@ class Outbox:
         `head` is that of HQ's chain, from which the lineage goes on: an HQ that comes back with another one has
         lost its disk meanwhile. Number 1 is the newest posting that HQ has acknowledged: its answer must be the
         same again, or HQ has forgotten it, and perhaps more (`settle`). HQ only ever forgets its latest postings,
-        so this one speaks for all that was acknowledged before, under whichever terminal or lineage.
+        so this one speaks for all that was acknowledged before, under whichever terminal or lineage. Where the
+        lineage before has asked and not heard, all that is kept is sent: HQ may hold what it was asked for by now.
         """
         with self._file.write() as db:
             return self._begin_lineage(db, head)
 
     def _begin_lineage(self, db: sqlite3.Connection, head: str | None) -> UUID:
         lineage = self._ids()
-        witness = db.execute(_NEWEST_ANSWER).fetchone()
-        db.execute(_REOPEN + "state = 'pending' AND result IS NOT NULL AND place IS NOT ?", witness or (None,))
-        db.execute("UPDATE posting SET state = 'pending', settled_at = NULL WHERE place IS ?", witness or (None,))
+        if db.execute(_WITNESS).fetchone() is None:
+            db.execute(_ASK_AGAIN)
+        else:
+            db.execute(_REOPEN + "state = 'done' OR (state = 'pending' AND result IS NOT NULL)")
         number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
         places = db.execute(_PLACES).fetchall()
         db.execute(_BEGIN_LINEAGE, (number, lineage.bytes, head, len(places)))
@@ -359,12 +377,6 @@ def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
     stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
     if stored is not None and stored[0] != posting.body:
         raise OutboxError(f"The outbox already holds another posting with the id {posting.id}: make a new id.")
-
-
-def _is_repeated(stored: bytes, result: PostingResult) -> bool:
-    before = msgspec.json.decode(stored, type=PostingResult)
-    entry = (before.position, before.recorded_at)
-    return result.status == "duplicate" and (result.position, result.recorded_at) == entry
 
 
 def _parked(row: list[Any]) -> Parked:

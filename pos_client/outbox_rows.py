@@ -8,10 +8,15 @@ from uuid import UUID
 
 import msgspec
 
+from pos_client.errors import ErrorCode
 from pos_client.messages import PostingResult
 
 State = Literal["pending", "done", "parked"]
 """`pending` until HQ gave a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""
+
+
+ISOLATED = "isolated"
+"""The code of a posting that was parked because the connection died on it again and again."""
 
 
 class NewPosting(NamedTuple):
@@ -77,3 +82,16 @@ class ControlTotals:
     last_seq: int
     count: int
     quantity: int
+
+
+def is_word_of_hq(stored: bytes) -> bool:
+    """True where HQ gave this stored answer about the posting itself, False where the till parked it on its own."""
+    code = msgspec.json.decode(stored, type=PostingResult).code
+    return code != ISOLATED and code not in ErrorCode.__members__
+
+
+def is_repeated(stored: bytes, result: PostingResult) -> bool:
+    """True where HQ still has in its place what it acknowledged with the `stored` answer."""
+    before = msgspec.json.decode(stored, type=PostingResult)
+    entry = (before.position, before.recorded_at)
+    return result.status == "duplicate" and (result.position, result.recorded_at) == entry

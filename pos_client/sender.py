@@ -34,12 +34,10 @@ from pos_client.messages import (
     PostResult,
 )
 from pos_client.outbox import Outbox
-from pos_client.outbox_rows import Entry
+from pos_client.outbox_rows import ISOLATED, Entry
 
 ENVELOPE_BYTES = 512
 """What a frame holds beside its postings, generously: method, parent, id, braces."""
-ISOLATED = "isolated"
-"""The code of a posting that was parked because the connection died on it again and again."""
 _SECOND = 1_000_000
 
 A = TypeVar("A", SendHello, SendPost, SendPing)

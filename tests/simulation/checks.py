@@ -14,7 +14,7 @@ import msgspec
 
 from pos_client.exact import micros
 from pos_client.messages import CHAIN_START, PostingResult
-from pos_client.sender import ISOLATED
+from pos_client.outbox_rows import ISOLATED
 from tests.simulation.book import Book, Created
 from tests.simulation.disk import Disk
 from tests.simulation.model import Model

@@ -34,7 +34,7 @@ def plan(run: Run) -> None:
         (0.1, "id used twice", _reuse_id),
         (0.2, "reopen", _reopen),
         (0.08, "backup", _backup),
-        (0.05, "backup before a move", _backup_before_a_move),
+        (0.08, "backup before a move", _backup_before_a_move),
     ):
         if run.world.happens(chance) and not (run.orderly and incident in _DISORDER):
             run.plan(run.world.between(STORM), what, incident, run)

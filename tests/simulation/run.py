@@ -12,8 +12,7 @@ from functools import cache
 from inventory_server.config import Settings
 from inventory_server.store.proof import prove
 from pos_client.messages import Role
-from pos_client.outbox_rows import Parked
-from pos_client.sender import ISOLATED
+from pos_client.outbox_rows import ISOLATED, Parked
 from tests.simulation import incidents
 from tests.simulation.book import Book
 from tests.simulation.checks import check

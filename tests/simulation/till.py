@@ -15,8 +15,8 @@ from pos_client.errors import ErrorCode, OutboxError, RequestError
 from pos_client.isolation import DEATHS_BEFORE_PARKING
 from pos_client.messages import ByeParams, ByeResult, HelloResult, PingResult, PostingResult, PostResult, Request, Role
 from pos_client.outbox import Outbox
-from pos_client.outbox_rows import NewPosting, Parked
-from pos_client.sender import ISOLATED, Sender
+from pos_client.outbox_rows import ISOLATED, NewPosting, Parked
+from pos_client.sender import Sender
 from pos_client.uuid7 import Uuid7
 from pos_client.wire import decode_reply, decode_result, encode, from_error_object
 from tests.simulation.book import Book, Created

@@ -16,7 +16,7 @@ from pos_client.errors import OutboxError
 from pos_client.exact import instant
 from pos_client.messages import CHAIN_START, PostingResult, Status
 from pos_client.outbox import PRUNE_STEP, Outbox
-from pos_client.outbox_rows import NewPosting
+from pos_client.outbox_rows import ISOLATED, NewPosting
 from pos_client.uuid7 import Uuid7
 from tests.support.outboxes import posting, posting_id
 
@@ -276,15 +276,24 @@ def test_an_hq_that_answers_otherwise_than_before_gets_all_that_is_kept_in_a_new
     assert not outbox.settle([entry(number, number) for number in again], HEADS[2])
 
 
-def test_of_two_lineages_begun_in_a_row_each_asks_for_the_newest_posting(outbox: Outbox) -> None:
-    """What was acknowledged between the two is newer than what the first one asked for."""
+def test_a_lineage_that_begins_before_hq_has_answered_the_last_one_sends_all_that_is_kept(outbox: Outbox) -> None:
+    """HQ may have forgotten the posting and been given it again, into the same place."""
     fill(outbox, 3)
+    outbox.settle([entry(1, 4), entry(2, 5)], HEADS[1])
+    outbox.new_lineage()
+    assert pending(outbox) == numbered(2, 3)
+    outbox.new_lineage()
+    assert pending(outbox) == numbered(1, 2, 3)
+    assert not outbox.settle([entry(2, 1), entry(1, 2)], HEADS[2])
+
+
+def test_a_chain_to_which_the_witness_was_added_is_that_of_an_hq_that_had_forgotten_it(outbox: Outbox) -> None:
+    postings = fill(outbox, 3)
     outbox.settle([entry(1, 4)], HEADS[1])
-    outbox.new_lineage()
-    outbox.settle([entry(2, 5)], HEADS[1])
-    outbox.new_lineage()
-    assert pending(outbox) == numbered(2, 1, 3)
-    assert outbox.settle([entry(2, 5)], HEADS[2])
+    outbox.new_lineage(head=CHAIN_START)
+    assert outbox.recognises(CHAIN_START, 0, 500)
+    assert outbox.recognises(chained(CHAIN_START, *postings[1:]), 0, 500)
+    assert not outbox.recognises(chained(CHAIN_START, *postings), 0, 500)
 
 
 def test_what_is_parked_before_hq_has_answered_is_no_word_of_hq(outbox: Outbox) -> None:
@@ -322,14 +331,17 @@ def test_before_the_first_word_of_a_lineage_any_chain_head_is_believed(outbox: O
 
 
 @pytest.mark.parametrize(
-    ("acked_seq", "recognised"), [(0, False), (1, True), (2, False), (3, True), (4, True)], ids=lambda value: str(value)
+    ("acked_seq", "recognised"),
+    [(0, False), (1, True), (2, False), (3, False), (4, True), (5, True)],
+    ids=lambda value: str(value),
 )
 def test_an_hq_that_lacks_what_it_acknowledged_of_a_lineage_is_not_recognised(
     outbox: Outbox, acked_seq: int, recognised: bool
 ) -> None:
-    """Of 4 postings HQ has acknowledged the first and the third."""
-    fill(outbox, 4)
-    outbox.settle([answer(1), answer(3), answer(4, "rejected")], HEADS[1])
+    """Of 6 postings HQ has answered the first, the third and, with a refusal, the fourth; the fifth was parked here."""
+    fill(outbox, 6)
+    outbox.settle([answer(1), answer(3), PostingResult(posting_id(4), "rejected", code="not_available")], HEADS[1])
+    outbox.park(posting_id(5), ISOLATED, "no answer")
     assert outbox.recognises(HEADS[1], acked_seq, 500) is recognised
 
 

@@ -73,7 +73,7 @@ def no_flush(_: Any) -> None:
 def never_again(_: Any) -> None:
     """What HQ once acknowledged is never sent again, whatever HQ remembers."""
     put(Outbox, recognises=lambda *_: True)
-    put(outbox, _is_repeated=lambda *_: True)
+    put(outbox, is_repeated=lambda *_: True)
 
 
 _ids: dict[int, itertools.count[int]] = {}
