@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from uuid import UUID
@@ -19,8 +19,18 @@ from msgspec import Struct
 from inventory_server import peer
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
-from inventory_server.store import Connection, OutcomeUnknown, Store, StoreError, StoreInUse, open_store, sqlite_path
+from inventory_server.store import (
+    Connection,
+    OutcomeUnknown,
+    Store,
+    StoreError,
+    StoreInUse,
+    closing,
+    open_store,
+    sqlite_path,
+)
 from inventory_server.store.catalog import Product, import_products
+from inventory_server.store.closing import Balance, Straggler
 from inventory_server.store.ledger import Clock
 from inventory_server.store.reconcile import reopen
 from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
@@ -66,7 +76,33 @@ class ReopenPosting(Struct, frozen=True, tag=True):
     id: UUID
 
 
-Command = ReopenPosting | AddTerminal | RevokeTerminal | RotateTerminal | ImportProducts
+class BeginClosing(Struct, frozen=True, tag=True):
+    """Lay the next cut through the ledger; the result is its position, None where there is nothing to close."""
+
+
+class WriteClosing(Struct, frozen=True, tag=True):
+    """Write some of a cut's rows."""
+
+    balances: list[Balance]
+    stragglers: list[Straggler]
+
+
+class FinishClosing(Struct, frozen=True, tag=True):
+    """Let look backs start from the cut at `position`."""
+
+    position: int
+
+
+Command = (
+    ReopenPosting
+    | AddTerminal
+    | RevokeTerminal
+    | RotateTerminal
+    | ImportProducts
+    | BeginClosing
+    | WriteClosing
+    | FinishClosing
+)
 
 
 class Answer(Struct, frozen=True, omit_defaults=True):
@@ -145,17 +181,25 @@ def control_path(url: str) -> Iterator[str]:
 
 def administer(url: str, command: Command, settings: Settings, clock: Clock) -> int | None:
     """Carry out `command` on the ledger of `url`; StoreError says in one sentence why it could not be."""
-    settings = replace(settings, accept_weak_durability=True)  # no till is answered here
-    try:
-        store = open_store(url, settings, clock)
-    except StoreInUse:
-        with control_path(url) as path:
-            answer = _ask(path, command)
-    else:
+    with administration(url, settings, clock) as carry_out:
+        return carry_out(command)
+
+
+@contextmanager
+def administration(url: str, settings: Settings, clock: Clock) -> Iterator[Callable[[Command], int | None]]:
+    """Carries out one command after the other on the ledger of `url`, as `administer` does."""
+    with ExitStack() as opened:
         try:
-            answer = _answer(store, command, clock)
-        finally:
-            store.close()
+            store = open_store(url, settings, clock)
+            opened.callback(store.close)
+        except StoreInUse:
+            path = opened.enter_context(control_path(url))
+            yield lambda command: _result(_ask(path, command))
+        else:
+            yield lambda command: _result(_answer(store, command, clock))
+
+
+def _result(answer: Answer) -> int | None:
     if answer.error is not None:
         raise StoreError(answer.error)
     return answer.result
@@ -182,6 +226,12 @@ def _carry_out(connection: Connection, command: Command, now: int) -> int | None
             reopen(connection, posting_id, now)
         case ImportProducts(products):
             return import_products(connection, products)
+        case BeginClosing():
+            return closing.begin(connection)
+        case WriteClosing(balances, stragglers):
+            closing.write(connection, balances, stragglers)
+        case FinishClosing(position):
+            closing.finish(connection, position, now)
     return None
 
 

@@ -50,7 +50,7 @@ def verify(db: str, as_json: bool) -> int:
 
 def show_proof(proof: Proof) -> None:
     """The proof as a table, and what it found wrong on stderr."""
-    counted = ("postings", "movements", "levels", "transfers", "chains", "mismatches")
+    counted = ("postings", "movements", "levels", "transfers", "chains", "closings", "mismatches")
     console.print_table({"proven": False, "": True}, [[name, f"{getattr(proof, name):,}"] for name in counted])
     for finding in proof.findings:
         click.echo(finding, err=True)

@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, func, literal, or_, select
 
-from inventory_server.inventory import Account, base_count
+from inventory_server.inventory import Account
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Lookup
 from inventory_server.store.evidence import Moved
 from inventory_server.store.findings import Proof
 from inventory_server.store.rows import NEVER, UNNAMED
-from inventory_server.store.timetravel import NOW, Moment, counts_of, level_at
-from inventory_server.store.timetravel import moved as sum_of_moved
+from inventory_server.store.timetravel import NOW, Moment, Past
 from pos_client.exact import micros
 
 Key = tuple[str, str]
@@ -74,10 +73,7 @@ class Trail:
 
 
 def _on_hand_at(connection: Connection, key: Key, position: int) -> int:
-    at = Moment(None, position)
-    base = base_count(counts_of(connection, *key), None, position)
-    since = sum_of_moved(connection, *key, Account.STOCK, base.occurred_at if base else None, at)[0]
-    return since + (base.quantity if base else 0)
+    return Past(connection, Moment(None, position)).of(*key).level().on_hand
 
 
 def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Moved]]) -> Iterator[str]:
@@ -94,7 +90,7 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
 
 def wrong_levels(connection: Connection, proof: Proof, on_hand: dict[Key, int]) -> Iterator[str]:
     """Where nothing was counted the sums are compared in one pass; counted ones follow the rule one by one."""
-    moved = _sums(connection)
+    moved, now = _sums(connection), Past(connection, NOW)
     counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
     for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
         proof.levels += 1
@@ -102,7 +98,7 @@ def wrong_levels(connection: Connection, proof: Proof, on_hand: dict[Key, int]) 
         total, latest, in_transit = moved.pop(key, (0, None, 0))
         expected: tuple[Any, ...] = (total, total, in_transit, None, None, latest)
         if key in counted:
-            level = level_at(connection, *key, NOW)
+            level = now.of(*key).level()
             expected = (level.on_hand, level.moved, level.in_transit)
             expected += (level.counted_at, level.counted_position, level.last_movement_at)
         if tuple(row)[2:] != expected:

@@ -19,6 +19,7 @@ class Proof:
     levels: int = 0
     chains: int = 0
     transfers: int = 0
+    closings: int = 0
     mismatches: int = 0
     findings: list[str] = field(default_factory=list)
 

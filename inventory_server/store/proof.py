@@ -16,6 +16,7 @@ from sqlalchemy import Connection, func, select
 from inventory_server.lineage import FIRST_HEAD, next_head
 from inventory_server.store import caches
 from inventory_server.store import tables as t
+from inventory_server.store.balances import Books
 from inventory_server.store.evidence import Moved, movements_of, postings_of, wrong_movements
 from inventory_server.store.findings import Proof
 from inventory_server.store.opening import damage
@@ -59,6 +60,8 @@ def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progre
     counts = connection.execute(select(func.count()).select_from(t.count)).scalar_one()
     if counts != walk.trail.counts:
         proof.found(f"the ledger says {walk.trail.counts} figures were counted, HQ goes by {counts}")
+    proof.all_found(walk.books.unexplained())
+    proof.closings = walk.books.closed
     proof.all_found(caches.wrong_levels(connection, proof, walk.trail.on_hand))
     proof.all_found(caches.wrong_reservations(connection))
     proof.all_found(caches.wrong_transfers(connection, proof))
@@ -74,6 +77,7 @@ class _Walk:
         self.recorded_at = 0
         self.heads: dict[str, bytes] = {}
         self.trail = caches.Trail()
+        self.books = Books(connection)
         lineages = connection.execute(select(t.lineage))
         self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 
@@ -85,11 +89,13 @@ class _Walk:
         proof.all_found(self.trail.wrong_counts(connection, postings, movements))
         proof.all_found(caches.wrong_expiries(connection, postings, movements))
         proof.all_found(caches.wrong_latest(connection, segment, movements))
+        self.books.follow(movements)
         for row in postings:
             moved = movements.pop(row.position, [])
             proof.movements += len(moved)
             proof.all_found(f"position {row.position}: {what}" for what in self._wrong(row, moved))
         proof.all_found(f"position {position}: movements without a posting" for position in movements)
+        proof.all_found(self.books.wrong(segment, self.recorded_at))
 
     def _wrong(self, row: Any, moved: list[Moved]) -> Iterator[str]:
         proof = self._proof

@@ -19,7 +19,7 @@ from inventory_server.store.cursor import decode_cursor, encode_cursor, page_siz
 from inventory_server.store.items import held, is_wanted, item_of
 from inventory_server.store.memory import Key
 from inventory_server.store.tills import completeness_of
-from inventory_server.store.timetravel import Moment, level_at, position_at, reserved_at
+from inventory_server.store.timetravel import Moment, Past, position_at
 from inventory_server.work import Stock
 from pos_client.exact import micros, scaled
 from pos_client.messages import Range as SeqRange
@@ -99,7 +99,8 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
-        items = [_item_of_key(connection, key, at, now) for key in keys[:limit]]
+        past = None if at is None else Past(connection, at)
+        items = [_item_of_key(connection, key, past, now) for key in keys[:limit]]
         items = [item for item in items if is_wanted(item, question)]
         cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
     locations = {item.location for item in items}.union(named.locations or ())
@@ -171,9 +172,12 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
     return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
-def _item_of_key(connection: Connection, key: Key, at: Moment | None, now: int) -> StockItem:
-    found = level_at(connection, *key, at) if at else _level(connection, key)
-    reserved = reserved_at(connection, *key, at, now) if at else _reserved_of(connection, key, now)
+def _item_of_key(connection: Connection, key: Key, past: Past | None, now: int) -> StockItem:
+    if past is None:
+        found, reserved = _level(connection, key), _reserved_of(connection, key, now)
+    else:
+        figures = past.of(*key)
+        found, reserved = figures.level(), figures.reserved(now)
     product = connection.execute(
         select(t.product.c.reorder_point, t.product.c.sku).where(t.product.c.sku == key[1])
     ).one_or_none()

@@ -126,6 +126,48 @@ segment = Table(
 )
 """Closed segments and the latest instant at which anything in them occurred."""
 
+closing = Table(
+    "closing",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("closed_at", BigInteger, nullable=False),
+    Column("written_at", BigInteger),
+)
+"""Cuts through the ledger, each at the end of a segment: `position` and the instant at which that was recorded.
+
+One without `written_at` is still being written and of no use yet; there is at most one, and it is the last."""
+
+balance = Table(
+    "balance",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
+    Column("account", SmallInteger, primary_key=True),
+    Column("reservation", LargeBinary, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("quantity", BigInteger, nullable=False),
+    Column("latest_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What had moved up to a cut: the sum of all up to its `position` that had occurred by its `closed_at`.
+
+A row holds until the next one of its key; what no reservation is named for has an empty one."""
+
+straggler = Table(
+    "straggler",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("entry", Integer, primary_key=True),
+    Column("account", SmallInteger, nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("reservation", LargeBinary),
+    sqlite_with_rowid=False,
+)
+"""Movements that lie between two cuts by their position and not between them by their instant."""
+
 level = Table(
     "level",
     metadata,

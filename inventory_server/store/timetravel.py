@@ -1,18 +1,20 @@
-"""Sums over the ledger between two instants and up to a position: what every look back is made of.
+"""Stock at a moment, from the ledger alone: what every look back is made of.
 
-Only segments in which something occurred late enough are visited: see `tables.segment`.
+A look back starts from the last cut (`tables.closing`) that lies before its moment, by instant and by position. It adds
+what was recorded up to the next cut and what was recorded since the last one, segment by segment, and the stragglers:
+between any other two cuts only they can have occurred by then. Without a cut it adds up everything.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, func, literal, select, union_all
-from sqlalchemy.sql.selectable import CTE
+from sqlalchemy import BigInteger, Connection, Select, and_, func, literal, or_, select, union_all
 
 from inventory_server.inventory import Account, Count, Level, base_count, outstanding
 from inventory_server.store import tables as t
+from inventory_server.store.rows import UNNAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,34 @@ class Moment:
 NOW = Moment(None, None)
 
 
+class Cut(NamedTuple):
+    """All up to `position` was recorded by `closed_at`."""
+
+    position: int
+    closed_at: int
+
+    @property
+    def segment(self) -> int:
+        """The segment that ends with it."""
+        return self.position >> t.SEGMENT_POSITIONS_LOG2
+
+
+class Sum(NamedTuple):
+    """What moved on one account, and for one reservation where one was named; and when it last did."""
+
+    account: int
+    reservation: bytes
+    quantity: int
+    latest_at: int
+
+
+def cuts(connection: Connection) -> list[Cut]:
+    """The cuts to start from, in order."""
+    c = t.closing.c
+    written = select(c.position, c.closed_at).where(c.written_at.is_not(None)).order_by(c.position)
+    return [Cut(*row) for row in connection.execute(written)]
+
+
 def counts_of(connection: Connection, location: str, sku: str) -> list[Count]:
     """All counts of one (location, sku), voided ones included."""
     c = t.count.c
@@ -33,15 +63,6 @@ def counts_of(connection: Connection, location: str, sku: str) -> list[Count]:
         select(c.occurred_at, c.position, c.quantity, c.voided_position).where(c.location == location, c.sku == sku)
     )
     return [Count(*row) for row in rows]
-
-
-def segments(connection: Connection, after: int | None, first: int = 0) -> CTE:
-    """The segments from `first` on that may hold something which occurred later than `after`."""
-    head = connection.execute(select(t.ledger.c.position)).scalar_one() >> t.SEGMENT_POSITIONS_LOG2
-    closed = select(t.segment.c.segment).where(t.segment.c.segment >= first)
-    if after is not None:
-        closed = closed.where(t.segment.c.latest_at > after)
-    return union_all(closed, select(literal(head, BigInteger))).cte("visited")
 
 
 def position_at(connection: Connection, moment: int) -> int:
@@ -57,61 +78,125 @@ def position_at(connection: Connection, moment: int) -> int:
     return low
 
 
-def moved(
-    connection: Connection, location: str, sku: str, account: Account, after: int | None = None, at: Moment = NOW
-) -> tuple[int, int | None]:
-    """The sum of one (location, sku)'s movements that occurred later than `after`, and the latest such instant."""
-    m = t.movement.c
-    visited = segments(connection, after)
-    statement = (
-        select(func.coalesce(func.sum(m.quantity), 0), func.max(m.occurred_at))
-        .select_from(visited.join(t.movement, m.segment == visited.c.segment))
-        .where(m.location == location, m.sku == sku, m.account == int(account))
-    )
-    if after is not None:
-        statement = statement.where(m.occurred_at > after)
-    total, latest = connection.execute(_bounded(statement, at)).one()
-    return total, latest
+class Past:
+    """The ledger at a moment, to be asked for one (location, sku) after the other within one snapshot."""
+
+    def __init__(self, connection: Connection, at: Moment, known_cuts: list[Cut] | None = None) -> None:
+        self.connection = connection
+        self.at = at
+        self._cuts = cuts(connection) if known_cuts is None else known_cuts
+        self._head = int(connection.execute(select(t.ledger.c.position)).scalar_one()) >> t.SEGMENT_POSITIONS_LOG2
+        before = [cut for cut in self._cuts if self._reaches(cut)]
+        self._start = before[-1] if before else None
+        self._next = self._cuts[len(before)] if len(before) < len(self._cuts) else None
+
+    def of(self, location: str, sku: str) -> Figures:
+        """What is known of one (location, sku)."""
+        return Figures(self, location, sku)
+
+    def until(self, instant: int) -> Past:
+        """What had occurred by an earlier instant, as known at the same position."""
+        return Past(self.connection, Moment(instant, self.at.known_at), self._cuts)
+
+    def sums(self, location: str, sku: str) -> list[Sum]:
+        """All that moved one (location, sku), by account and reservation, in one statement."""
+        parts = [self._moved(location, sku)]
+        if self._start is not None:
+            parts.append(_balances(location, sku, self._start))
+        if self._cuts:
+            parts.append(self._stragglers(location, sku))
+        p = union_all(*parts).subquery().c
+        statement = select(p.account, p.reservation, func.sum(p.quantity), func.max(p.latest_at))
+        return [Sum(*row) for row in self.connection.execute(statement.group_by(p.account, p.reservation))]
+
+    def _reaches(self, cut: Cut) -> bool:
+        as_of, known_at = self.at.as_of, self.at.known_at
+        return (as_of is None or cut.closed_at <= as_of) and (known_at is None or cut.position <= known_at)
+
+    def _moved(self, location: str, sku: str) -> Select[Any]:
+        m, s = t.movement.c, t.segment.c
+        first = 0 if self._start is None else self._start.segment + 1
+        closed = select(s.segment).where(s.segment >= first)
+        if self._next is not None:
+            closed = closed.where(or_(s.segment <= self._next.segment, s.segment > self._cuts[-1].segment))
+        if self.at.known_at is not None:
+            closed = closed.where(s.segment <= self.at.known_at >> t.SEGMENT_POSITIONS_LOG2)
+        visited = union_all(closed, select(literal(self._head, BigInteger))).cte("visited")
+        statement = _columns(t.movement, m.occurred_at, location, sku)
+        statement = statement.select_from(visited.join(t.movement, m.segment == visited.c.segment))
+        return self._bounded(statement.where(m.account != int(Account.COUNT)), t.movement)
+
+    def _stragglers(self, location: str, sku: str) -> Select[Any]:
+        """Those that the balances leave out, and those from where no segment is visited."""
+        s = t.straggler.c
+        statement = self._bounded(_columns(t.straggler, s.occurred_at, location, sku), t.straggler)
+        after = self._cuts[-1] if self._next is None else self._next
+        elsewhere = and_(s.position > after.position, s.position <= self._cuts[-1].position)
+        if self._start is None:
+            return statement.where(elsewhere)
+        left_out = and_(s.position <= self._start.position, s.occurred_at > self._start.closed_at)
+        return statement.where(or_(left_out, elsewhere))
+
+    def _bounded(self, statement: Select[Any], table: Any) -> Select[Any]:
+        if self.at.as_of is not None:
+            statement = statement.where(table.c.occurred_at <= self.at.as_of)
+        if self.at.known_at is not None:
+            statement = statement.where(table.c.position <= self.at.known_at)
+        return statement
 
 
-def level_at(connection: Connection, location: str, sku: str, at: Moment) -> Level:
-    """The level of one (location, sku) at a moment, computed from the ledger alone."""
-    base = base_count(counts_of(connection, location, sku), at.as_of, at.known_at)
-    total, latest = moved(connection, location, sku, Account.STOCK, None, at)
-    since = moved(connection, location, sku, Account.STOCK, base.occurred_at, at)[0] if base else total
-    return Level(
-        on_hand=since + (base.quantity if base else 0),
-        moved=total,
-        in_transit=moved(connection, location, sku, Account.IN_TRANSIT, None, at)[0],
-        counted_at=base.occurred_at if base else None,
-        counted_position=base.position if base else None,
-        last_movement_at=latest,
-    )
+class Figures:
+    """One (location, sku) at a moment."""
+
+    def __init__(self, past: Past, location: str, sku: str) -> None:
+        self._past = past
+        self._key = (location, sku)
+        self._sums = past.sums(location, sku)
+
+    def level(self) -> Level:
+        """The level, computed from the ledger alone."""
+        at = self._past.at
+        base = base_count(counts_of(self._past.connection, *self._key), at.as_of, at.known_at)
+        stock = self._on(Account.STOCK)
+        moved = sum(each.quantity for each in stock)
+        return Level(
+            on_hand=moved if base is None else base.quantity + moved - self._moved_until(base),
+            moved=moved,
+            in_transit=sum(each.quantity for each in self._on(Account.IN_TRANSIT)),
+            counted_at=base.occurred_at if base else None,
+            counted_position=base.position if base else None,
+            last_movement_at=max((each.latest_at for each in stock), default=None),
+        )
+
+    def reserved(self, now: int) -> int:
+        """What was reserved."""
+        remaining = [(each.reservation or None, each.quantity) for each in self._on(Account.RESERVED)]
+        if not remaining:
+            return 0
+        r = t.reservation.c
+        until = now if self._past.at.as_of is None else self._past.at.as_of
+        statement = select(r.reservation).where(r.location == self._key[0], r.sku == self._key[1], r.expires_at > until)
+        standing = set(self._past.connection.execute(statement).scalars())
+        return outstanding((key, quantity) for key, quantity in remaining if key is None or key in standing)
+
+    def _moved_until(self, base: Count) -> int:
+        before = self._past.until(base.occurred_at).sums(*self._key)
+        return sum(each.quantity for each in before if each.account == Account.STOCK)
+
+    def _on(self, account: Account) -> list[Sum]:
+        return [each for each in self._sums if each.account == account]
 
 
-def reserved_at(connection: Connection, location: str, sku: str, at: Moment, now: int) -> int:
-    """What was reserved of one (location, sku) at a moment."""
-    m, r = t.movement.c, t.reservation.c
-    visited = segments(connection, None)
-    statement = (
-        select(m.reservation, func.sum(m.quantity))
-        .select_from(visited.join(t.movement, m.segment == visited.c.segment))
-        .where(m.location == location, m.sku == sku, m.account == int(Account.RESERVED))
-        .group_by(m.reservation)
-    )
-    remaining = connection.execute(_bounded(statement, at)).all()
-    until = now if at.as_of is None else at.as_of
-    standing = set(
-        connection.execute(
-            select(r.reservation).where(r.location == location, r.sku == sku, r.expires_at > until)
-        ).scalars()
-    )
-    return outstanding((key, quantity) for key, quantity in remaining if key is None or key in standing)
+def _columns(table: Any, latest_at: Any, location: str, sku: str) -> Select[Any]:
+    c = table.c
+    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
+    columns = (c.account, reservation, c.quantity, latest_at.label("latest_at"))
+    return select(*columns).where(c.location == location, c.sku == sku)
 
 
-def _bounded(statement: Select[Any], at: Moment) -> Select[Any]:
-    if at.as_of is not None:
-        statement = statement.where(t.movement.c.occurred_at <= at.as_of)
-    if at.known_at is not None:
-        statement = statement.where(t.movement.c.position <= at.known_at)
-    return statement
+def _balances(location: str, sku: str, cut: Cut) -> Select[Any]:
+    """The last row of each account and reservation up to a cut."""
+    b, last = t.balance.c, t.balance.alias("last")
+    same = [last.c[name] == b[name] for name in ("location", "sku", "account", "reservation")]
+    latest = select(func.max(last.c.position)).where(*same, last.c.position <= cut.position).scalar_subquery()
+    return _columns(t.balance, b.latest_at, location, sku).where(b.position == latest)

@@ -25,7 +25,7 @@ LAYERS: dict[str, list[str]] = {
     "resources": ["inventory_server.resources"],
     "description": ["inventory_server.openrpc", "inventory_server.examples"],
     "store": ["inventory_server.store"],
-    "composition": ["inventory_server.app", "inventory_server.control"],
+    "composition": ["inventory_server.app", "inventory_server.control", "inventory_server.closing"],
     "migrations": ["schema.migrations"],
     "query command": [f"inventory_server.stock_{name}" for name in ("query", "command", "report")],
     "server commands": [f"inventory_server.{name}" for name in ("cli", "commands", "catalog_file", "demo")],

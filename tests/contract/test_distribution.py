@@ -66,6 +66,13 @@ STANDS = {
         "belongs to the positions, and goes where they go",
         ("primary key lacks location", "key begins with segment, which only grows"),
     ),
+    "closing": Stand(
+        NOT_YET,
+        "belongs to the positions, and goes where they go",
+        ("primary key lacks location", "key begins with position, which only grows"),
+    ),
+    "balance": Stand(SPREAD, "a balance is of one location"),
+    "straggler": Stand(SPREAD, "goes where its movement goes"),
     "terminal": Stand(
         NOT_YET,
         "a till has one location, which would join its key; operators and readers would become rows that are copied",

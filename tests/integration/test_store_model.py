@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from inventory_server.store import Store, catalog, tables
+from inventory_server.store import Connection, Store, catalog, closing, tables
 from inventory_server.work import Post, Speaker
 from pos_client.exact import Quantity, instant, scaled
 from pos_client.messages import PostingType, PostResult, StockItem
@@ -100,7 +100,7 @@ def stories(draw: st.DrawFn) -> tuple[list[Document], list[Arrival]]:
             at >= total and draw(st.booleans()),
             draw(st.booleans()),
             draw(st.booleans()),
-            draw(st.sampled_from([0, 0, SECOND, -HOUR, DAY])),
+            draw(st.sampled_from([0, 0, SECOND, -HOUR, HOUR, DAY])),
         )
         for at, number in enumerate([*numbers, *repeated])
     ]
@@ -245,16 +245,33 @@ def test_postgresql_agrees_with_the_formula(site: Site, story: Any, data: st.Dat
 
 
 def agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
-    clock = Clock()
+    clock = Clock(data.draw(st.sampled_from([NOON + DAY, NOON - 2 * HOUR]), "clock"))
     with new_ledger(site) as ledger, opened(ledger, clock) as store:
         hq = Headquarters(store, clock)
         for _ in hq.receive(*story):
             hq.compare_levels(View())
+            if data.draw(st.booleans(), "close"):
+                close(store)
         compare_looking_back(hq, data)
         hq.compare_filters()
         hq.compare_history()
         proof = ledgers.proof_of(ledger)
     assert proof.holds, proof.findings
+
+
+def close(store: Store) -> None:
+    """Close the books, as far as they can be."""
+
+    def write(connection: Connection) -> None:
+        position = closing.begin(connection)
+        if position is not None:
+            for balances in closing.balances(connection, position):
+                closing.write(connection, balances, [])
+            for stragglers in closing.stragglers(connection, position):
+                closing.write(connection, [], stragglers)
+            closing.finish(connection, position, NOON)
+
+    store.administer(write)
 
 
 def compare_looking_back(hq: Headquarters, data: st.DataObject) -> None:

@@ -17,6 +17,7 @@ import pytest
 from inventory_server.commands import serve
 from inventory_server.commands.options import load_settings
 from inventory_server.config import Settings
+from inventory_server.store import tables
 from pos_client.client import PosClient
 from pos_client.console import CommandError
 from tests.support.commands import Done, Shell, headquarters
@@ -370,3 +371,23 @@ def test_a_ledger_that_does_not_hold_is_copied_as_it_is(shell: Shell, tmp_path: 
     done = shell("inventory-server", "db", "copy", "--from", url, "--to", new, "--json")
     told = json.loads(done.out)
     assert (done.code, told["equal"], told["proof"]["mismatches"]) == (1, True, 1)
+
+
+def test_the_books_are_closed_beside_a_running_server(
+    shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 1)
+    with (
+        headquarters(tmp_path, control=True) as (address, url),
+        PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till,
+    ):
+        close = ("inventory-server", "db", "close", "--db", url)
+        assert shell(*close).out == "Nothing to close.\n"
+        assert shell(*close, "--json").out == "null\n"
+        for _ in range(3):
+            till.sell([("x", 1)]).wait(30)
+        said = "Closed up to position 1: 1 balances changed, 0 movements occurred before or after.\n"
+        assert shell(*close).out == said
+        till.sell([("x", 1)]).wait(30)
+        assert json.loads(shell(*close, "--json").out) == {"position": 3, "balances": 1, "stragglers": 0}
+        assert json.loads(shell("inventory-server", "verify", "--db", url, "--json").out)["closings"] == 2
