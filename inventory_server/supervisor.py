@@ -22,8 +22,6 @@ RESTART_SECONDS = 1.0
 GRACE_SECONDS = 5
 """How much longer than a worker may drain the parent waits before it kills it."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
-_ENDED_AS_TOLD = (0, -signal.SIGTERM, -signal.SIGINT)
-"""Exit codes of workers that were told to end: the latter of those that did not serve yet."""
 
 Work = Callable[[Callable[[], None]], int]
 """What a worker does: it calls its argument once it serves, goes on until SIGTERM, and returns an exit code."""
@@ -96,7 +94,7 @@ class Supervisor:
         lived = time.monotonic() - self._born.pop(pid)
         code = os.waitstatus_to_exitcode(status)
         if self._stopping:
-            self._failed = self._failed or code not in _ENDED_AS_TOLD
+            self._failed = self._failed or code > 0  # below 0 somebody ended it, perhaps before all were to end
             return
         log.error("event=worker_ended pid=%d exit_code=%d", pid, code)
         if lived < RESTART_SECONDS:
