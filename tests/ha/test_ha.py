@@ -336,3 +336,32 @@ def test_a_cluster_that_does_not_come_back_is_an_exit_code(
     monkeypatch.setattr(harness, "play", fail)
     assert harness.main(["--no-control"]) == 1
     assert "test-ha: Waited 120 s" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------------------- packages
+
+
+def run_packages(folder: Path, installed: str, user: str, *names: str) -> subprocess.CompletedProcess[str]:
+    """packages.sh on a machine where one package is `installed`; what apt-get is asked for goes to the file `asked`."""
+    said = {"dpkg-query": f"[ $4 != {installed} ] || echo ok installed", "id": f"echo {user}"}
+    said["apt-get"] = f'[ "$1" != install ] || echo "$@" >>{folder}/asked'
+    for name, line in said.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    script = Path(__file__).parents[1] / "support" / "packages.sh"
+    path = f"{folder}:{os.environ['PATH']}"
+    return subprocess.run([script, *names], env={"PATH": path}, capture_output=True, text=True, check=False)
+
+
+def test_what_make_cannot_install_it_names(tmp_path: Path) -> None:
+    done = run_packages(tmp_path, "haproxy", "1000", "haproxy", "patroni")
+    assert done.returncode == 1
+    assert done.stderr == "Some programs are missing; on Debian 12, please run: apt-get install patroni\n"
+    assert run_packages(tmp_path, "haproxy", "1000", "haproxy").returncode == 0
+
+
+@pytest.mark.skipif(not Path("/usr/sbin/policy-rc.d").exists(), reason="it would make a file in /usr/sbin")
+def test_root_installs_what_is_missing(tmp_path: Path) -> None:
+    done = run_packages(tmp_path, "haproxy", "0", "haproxy", "patroni")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "asked").read_text() == "install -qq -y --no-install-recommends patroni\n"

@@ -17,7 +17,11 @@ from tests.support.postgres import Cluster, binaries
 from tests.support.processes import run, wait_until
 from tests.support.standby import Standby
 
-pytestmark = pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here")
+pytestmark = [
+    pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here"),
+    pytest.mark.slow,
+    pytest.mark.xdist_group("standby"),  # one pair of servers for all
+]
 
 SETTINGS = Settings(accept_weak_durability=True, busy_retry_ms=10)
 DELIVERY_SECONDS = 60.0
