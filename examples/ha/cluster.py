@@ -167,9 +167,13 @@ class Cluster:
 
     def kill_machine(self, number: int) -> None:
         """kill -9 of everything on a machine, as if its power was cut."""
+        self._processes.kill(self.everything_on(number))
+
+    def everything_on(self, number: int) -> list[Seen]:
+        """The processes of a machine, Patroni first: it must not see the others die."""
         postmaster = self.postmaster(number)
-        self._kill(f"patroni{number}", f"etcd{number}")
-        self._processes.kill([postmaster, *children(postmaster.pid)])
+        own = map(self._processes.find, (f"patroni{number}", f"etcd{number}"))
+        return [*filter(None, own), postmaster, *children(postmaster.pid)]
 
     def kill_patroni(self, number: int) -> None:
         """kill -9 of Patroni only: its PostgreSQL lives on, and nobody tells it who the primary is."""
@@ -179,9 +183,9 @@ class Cluster:
         """kill -9 of one etcd member."""
         self._kill(f"etcd{number}")
 
-    def _kill(self, *names: str) -> None:
-        running = [process for process in map(self._processes.find, names) if process is not None]
-        self._processes.kill(running)
+    def _kill(self, name: str) -> None:
+        process = self._processes.find(name)
+        self._processes.kill([process] if process is not None else [])
 
     def switch_over(self) -> None:
         """A planned change of the primary: it hands over when a standby has everything."""

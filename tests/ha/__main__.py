@@ -82,9 +82,11 @@ def happen(chain: Chain, event: Event, before: Sequence[Happened]) -> Happened:
     begun = time.monotonic()
     mend = event.strike(chain)
     told = chain.watch.acknowledged()
-    chain.wait_for_every_till(time.monotonic() + LAST_WORDS_SECONDS)
-    without_service, one_till = chain.watch.silences(begun)
-    mend()
+    try:
+        chain.wait_for_every_till(time.monotonic() + LAST_WORDS_SECONDS)
+        without_service, one_till = chain.watch.silences(begun)
+    finally:
+        mend()  # also where it failed: what stands still could not be ended
     chain.cluster.wait()
     healthy = time.monotonic() - begun
     acknowledged = len(chain.watch.acknowledged()) - acknowledged_before

@@ -57,6 +57,19 @@ def _switch_over(chain: Chain) -> Mend:
     return _nothing
 
 
+def _freeze(chain: Chain) -> Mend:
+    """The machine stands still, its connections with it, and wakes up as if nothing had happened."""
+    frozen = chain.cluster.everything_on(chain.cluster.primary())
+    for process in frozen:
+        process.signal(signal.SIGSTOP)
+
+    def mend() -> None:
+        for process in frozen:
+            process.signal(signal.SIGCONT)
+
+    return mend
+
+
 def _kill_patroni(chain: Chain) -> Mend:
     """The primary lives on, deposed without knowing it."""
     number = chain.cluster.primary()
@@ -90,6 +103,7 @@ POSTGRES = Event("primary's PostgreSQL killed", _kill_postgres)
 MACHINE = Event("primary's machine killed", _kill_machine)
 MACHINE_AHEAD = Event(f"same, its standbys {LAG_SECONDS:.0f} s behind", _kill_machine_ahead)
 SWITCHOVER = Event("planned switchover", _switch_over, kills_primary=False)
+FREEZE = Event("primary's machine frozen", _freeze, kills_primary=False)
 PATRONI = Event("primary's Patroni killed", _kill_patroni, kills_primary=False)
 ETCD = Event("two of three etcd killed", _kill_etcd, kills_primary=False)
 
@@ -97,7 +111,7 @@ ETCD = Event("two of three etcd killed", _kill_etcd, kills_primary=False)
 def sequence(kills: int) -> Iterator[Event]:
     """Events in turn, until the primary has been killed so many times."""
     turns = (POSTGRES, MACHINE, POSTGRES, MACHINE_AHEAD)
-    between = (SWITCHOVER, _server(1), PATRONI, SWITCHOVER, _server(2), ETCD)
+    between = (SWITCHOVER, _server(1), PATRONI, FREEZE, SWITCHOVER, _server(2), ETCD)
     for number in range(kills):
         yield turns[number % len(turns)]
         if number % 2:

@@ -68,6 +68,14 @@ def test_everything_listens_on_loopback_and_on_a_port_of_its_own(tmp_path: Path)
     assert not any("$" in text for text in files.values())
 
 
+def test_a_primary_that_wakes_up_does_not_take_the_key_back(tmp_path: Path) -> None:
+    """Patroni 3.0.2 would, over `etcd3`."""
+    files = Layout(tmp_path).configuration()
+    assert "\netcd:\n" in files[MACHINE]
+    assert "\netcd3:" not in files[MACHINE]
+    assert "\nenable-v2: true" in files["n1/etcd.yml"]
+
+
 def test_a_client_of_a_deposed_primary_is_cut_off(tmp_path: Path) -> None:
     assert "on-marked-down shutdown-sessions" in Layout(tmp_path).configuration()["haproxy.cfg"]
 
@@ -236,7 +244,7 @@ def test_who_does_not_listen_is_killed(tmp_path: Path, own: None) -> None:
 
 def test_the_primary_is_killed_as_often_as_asked() -> None:
     assert [sum(event.kills_primary for event in sequence(kills)) for kills in (0, 1, 20)] == [0, 1, 20]
-    assert len({event.name for event in sequence(20)}) == 7
+    assert len({event.name for event in sequence(20)}) == 8
 
 
 def write(path: Path, *lines: Line) -> None:
