@@ -27,7 +27,7 @@ BATCH_CURVE = (1, 5, 25, 100, 250, 500)
 LEDGER_CURVE = (0, 2_000_000, 7_000_000, 20_000_000)
 CURVE_ROUNDS = 3
 QUICK_REPLAY_ROWS = 20_000
-NOT_QUICK = {"rush_paced", "load_limit"}
+NOT_QUICK = {"rush_paced", "load_limit", "on_postgresql"}
 
 
 def say(text: str) -> None:
