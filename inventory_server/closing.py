@@ -2,45 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from inventory_server.config import Settings
-from inventory_server.control import BeginClosing, FinishClosing, WriteClosing, administration
+from inventory_server.control import BeginClosing, Command, FinishClosing, WriteClosing, administration
 from inventory_server.store import Connection, closing, read_store
 from inventory_server.store.ledger import Clock
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What was closed: up to which position, and what was written for it."""
+    """What was closed: up to which position, in how many cuts, and what was written for them."""
 
     position: int
+    cuts: int
     balances: int
     stragglers: int
 
 
 def close(url: str, settings: Settings, clock: Clock) -> Closed | None:
     """Close all segments that are full; None where that has been done. StoreError says why it could not be."""
+    closed: Closed | None = None
     with administration(url, settings, clock) as carry_out:
-        position = carry_out(BeginClosing())
-        if position is None:
-            return None
-        written = [0, 0]
-
-        def write(connection: Connection) -> None:
-            for rows in _rows_of(connection, position):
-                carry_out(rows)
-                written[0] += len(rows.balances)
-                written[1] += len(rows.stragglers)
-
-        read_store(url, write)
-        carry_out(FinishClosing(position))
-        return Closed(position, *written)
+        while (position := carry_out(BeginClosing())) is not None:
+            balances, stragglers = _write(url, position, carry_out)
+            carry_out(FinishClosing(position))
+            before = closed or Closed(0, 0, 0, 0)
+            closed = Closed(position, before.cuts + 1, before.balances + balances, before.stragglers + stragglers)
+    return closed
 
 
-def _rows_of(connection: Connection, position: int) -> Iterator[WriteClosing]:
-    for balances in closing.balances(connection, position):
-        yield WriteClosing(balances, [])
-    for stragglers in closing.stragglers(connection, position):
-        yield WriteClosing([], stragglers)
+def _write(url: str, position: int, carry_out: Callable[[Command], int | None]) -> tuple[int, int]:
+    """Write all rows of the cut at `position`; return how many balances and stragglers these are."""
+
+    def write(connection: Connection) -> tuple[int, int]:
+        balances = stragglers = 0
+        for page in closing.balances(connection, position):
+            carry_out(WriteClosing(page, []))
+            balances += len(page)
+        for late in closing.stragglers(connection, position):
+            carry_out(WriteClosing([], late))
+            stragglers += len(late)
+        return balances, stragglers
+
+    written: tuple[int, int] = read_store(url, write)
+    return written

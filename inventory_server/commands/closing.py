@@ -28,7 +28,7 @@ def close_command(db: str, as_json: bool) -> int:
         click.echo("Nothing to close.")
     else:
         click.echo(
-            f"Closed up to position {closed.position:,}: "
+            f"Closed up to position {closed.position:,} in {closed.cuts:,} parts: "
             f"{closed.balances:,} balances changed, {closed.stragglers:,} movements occurred before or after."
         )
     return console.OK

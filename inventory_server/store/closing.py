@@ -21,6 +21,9 @@ from inventory_server.store.timetravel import Cut, cuts
 ROWS_AT_ONCE = 1_000
 """Rows in a transaction: tills wait for no more than that."""
 
+SEGMENTS_MAX = 1_024
+"""Segments between two cuts: no look back visits more of them, however seldom the books are closed."""
+
 Balance = tuple[str, str, int, bytes, int, int, int]
 """A row of `balance`, in the order of its columns."""
 Straggler = tuple[str, str, int, int, int, int, int, bytes | None]
@@ -31,7 +34,7 @@ _put_stragglers = Insert(t.straggler, "replace")
 
 
 def begin(connection: Connection) -> int | None:
-    """Lay a cut at the end of the last closed segment, or find the one under way, and return its position.
+    """Lay the next cut at the end of a closed segment, or find the one under way, and return its position.
 
     None where there is nothing that could be closed.
     """
@@ -39,10 +42,12 @@ def begin(connection: Connection) -> int | None:
     if under_way is not None:
         return int(under_way)
     head = int(connection.execute(select(t.ledger.c.position)).scalar_one())
-    position = (head >> t.SEGMENT_POSITIONS_LOG2 << t.SEGMENT_POSITIONS_LOG2) - 1
-    before = connection.execute(select(func.max(t.closing.c.position))).scalar() or 0
-    if position <= before:
+    before = connection.execute(select(func.max(t.closing.c.position))).scalar()
+    first = 0 if before is None else (before >> t.SEGMENT_POSITIONS_LOG2) + 1
+    after = min(head >> t.SEGMENT_POSITIONS_LOG2, first + SEGMENTS_MAX)
+    if after == first:
         return None
+    position = (after << t.SEGMENT_POSITIONS_LOG2) - 1
     recorded = connection.execute(select(t.posting.c.recorded_at).where(t.posting.c.position == position))
     connection.execute(t.closing.insert().values(position=position, closed_at=recorded.scalar_one()))
     return position

@@ -162,10 +162,23 @@ def test_a_closing_that_broke_off_is_of_no_use_and_is_finished_by_the_next(
     trade(ledger, clock, 2)
     closed = close_now(ledger)
     assert closed is not None
-    assert closed.position == 15, "that which was begun, though more could be closed"
-    again = close_now(ledger)
-    assert again is not None
-    assert [cut.position for cut in cuts_of(ledger)] == [15, again.position]
+    assert (closed.position, closed.cuts) == (cuts_of(ledger)[-1].position, 2)
+    assert cuts_of(ledger)[0].position == 15, "that which was begun, though more could be closed"
+    assert proof_of(ledger).findings == []
+
+
+def test_a_ledger_that_was_not_closed_for_years_is_closed_in_parts(
+    ledger: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "SEGMENTS_MAX", 2)
+    trade(ledger, clock, 6)
+    seen = list(views(ledger, clock))
+    before = answers(ledger, clock, seen)
+    closed = close_now(ledger)
+    assert closed is not None
+    assert [cut.position for cut in cuts_of(ledger)] == [7, 15, 23]
+    assert (closed.position, closed.cuts) == (23, 3)
+    assert answers(ledger, clock, seen) == before
     assert proof_of(ledger).findings == []
 
 
@@ -184,8 +197,9 @@ def test_two_that_close_at_once_close_the_same(ledger: str, clock: Clock, monkey
         pytest.skip("one process writes at a time")
     monkeypatch.setattr(closing_of_books, "FinishClosing", after_another)
     closed = close_now(ledger)
-    assert others == [closed]
-    assert len(cuts_of(ledger)) == 1
+    assert closed is not None
+    assert [(each.position, each.cuts) for each in (closed, others[0]) if each] == [(23, 1), (31, 2)]
+    assert [cut.position for cut in cuts_of(ledger)] == [23, 31]
     assert proof_of(ledger).findings == []
 
 
@@ -198,7 +212,7 @@ def test_only_full_segments_are_closed(ledger: str, clock: Clock) -> None:
     assert close_now(ledger) is None
     with opened(ledger, clock) as store:
         Till(store).posts(body("sale", ("a", 4)))
-    assert close_now(ledger) == Closed(3, 1, 0)
+    assert close_now(ledger) == Closed(3, 1, 1, 0)
 
 
 WRONG = {

@@ -386,8 +386,8 @@ def test_the_books_are_closed_beside_a_running_server(
         assert shell(*close, "--json").out == "null\n"
         for _ in range(3):
             till.sell([("x", 1)]).wait(30)
-        said = "Closed up to position 1: 1 balances changed, 0 movements occurred before or after.\n"
+        said = "Closed up to position 1 in 1 parts: 1 balances changed, 0 movements occurred before or after.\n"
         assert shell(*close).out == said
         till.sell([("x", 1)]).wait(30)
-        assert json.loads(shell(*close, "--json").out) == {"position": 3, "balances": 1, "stragglers": 0}
+        assert json.loads(shell(*close, "--json").out) == {"position": 3, "cuts": 1, "balances": 1, "stragglers": 0}
         assert json.loads(shell("inventory-server", "verify", "--db", url, "--json").out)["closings"] == 2
