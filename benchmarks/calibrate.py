@@ -22,14 +22,11 @@ from benchmarks import ledgers, machine, trade
 from benchmarks.bench import Bench
 from benchmarks.load import Group, Run, drive
 from benchmarks.model import Linear
+from benchmarks.postgres import Shop, shop
 from benchmarks.scenarios import tills_curve
 from benchmarks.servers import Server
 from benchmarks.stages import Staged
-from inventory_server.app import now_microseconds
-from inventory_server.config import Settings
-from inventory_server.store import open_store, upgrade
-from inventory_server.store.tables import product
-from tests.support.postgres import Cluster
+from inventory_server.commands.serve import collect_rarely
 
 RESULTS = Path(__file__).with_name("results") / "scale.json"
 TILLS_CURVE = (1, 4, 16, 64, 256, 1_000)
@@ -39,9 +36,8 @@ WARM_UP_COMMITS = 40
 """Of the largest size: as many levels are then remembered as in the middle of a load on a server."""
 FRAMES_A_SECOND_MAX = 90_000
 POSTGRESQL = "postgresql"
-QUIET = {"shared_buffers": "256MB", "autovacuum_naptime": "1h"}
-"""Nothing of its own to do while something else is measured."""
-
+WORKERS_CURVE = ((1, 64), (2, 64), (4, 64), (1, 256), (2, 256), (4, 256))
+"""Server processes on one PostgreSQL, and tills."""
 Times = dict[str, list[float]]
 Sizes = dict[int, Times]
 """Of a commit of so many sales, each time of its parts in seconds, and the calls of the database."""
@@ -81,9 +77,10 @@ def fitted(found: Sizes, name: str) -> Linear:
 class Measured:
     """What the rounds find."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, bench: Bench, shop: Shop) -> None:
+        self._bench, self._shop = bench, shop
         self.curve: list[dict[str, float]] = []
+        self.workers: list[dict[str, float]] = []
         self.sqlite: Sizes = {}
         self.postgresql: Sizes = {}
         self.times: Times = {}
@@ -102,6 +99,14 @@ class Measured:
         for tills in TILLS_CURVE:
             self.curve.append({"tills": tills, **tills_curve(self._bench, tills)})
             say(f"{self.curve[-1]}")
+        for workers, tills in WORKERS_CURVE:
+            self.workers.append({"workers": workers, "tills": tills, "live": self._live(workers, tills)})
+            say(f"{self.workers[-1]}")
+
+    def _live(self, workers: int, tills: int) -> float:
+        """Sales a second of server processes on a PostgreSQL that shares the processors with them."""
+        with self._bench.serving(self._shop.url(self._shop.database()), workers) as server:
+            return self._bench.live(server, tills).rate()
 
     def _note(self, name: str, value: float) -> None:
         self.times.setdefault(name, []).append(value)
@@ -135,26 +140,6 @@ def warm(url: str, opened: ExitStack) -> Staged:
     return staged
 
 
-def listed(url: str) -> str:
-    """The URL of an empty ledger in which the shop's products are listed."""
-    upgrade(url)
-    store = open_store(url, Settings(), now_microseconds)
-    store.administer(lambda connection: connection.execute(product.insert(), [{"sku": sku} for sku in trade.SKUS]))
-    store.close()
-    return url
-
-
-def bytes_of_postgresql(cluster: Cluster) -> dict[str, float]:
-    """What a sale and a level take, with their indexes and without what updates have left behind."""
-    for table in ("posting", "movement", "level"):
-        cluster.execute(f"VACUUM FULL {table}")
-    [(sale, level)] = cluster.execute(
-        "SELECT (pg_total_relation_size('posting') + pg_total_relation_size('movement'))::float8 "
-        "/ (SELECT count(*) FROM posting), pg_total_relation_size('level')::float8 / (SELECT count(*) FROM level)"
-    )
-    return {"sale": sale, "level": level}
-
-
 def read_options() -> argparse.Namespace:
     """What the person wants."""
     options = argparse.ArgumentParser(description=__doc__)
@@ -168,22 +153,24 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     """Measure and write."""
     chosen = read_options()
+    collect_rarely()  # as a server does
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8_192)), hard))
     folder = Path(tempfile.mkdtemp(prefix="tillwire-calibrate-", dir=chosen.folder))
-    measured = Measured(Bench(folder, chosen.seconds, 0, 0, None, None))
+    bench = Bench(folder, chosen.seconds, 0, 0, None, None)
     try:
         described = machine.describe(folder)
-        with Cluster(durable=True, settings=QUIET) as cluster, ExitStack() as opened:
+        with shop() as opened_shop, ExitStack() as opened:
+            measured = Measured(bench, opened_shop)
             sqlite = ledgers.copy(ledgers.prepared(0), folder / "calibrate.db")
-            staged = {
-                "sqlite": warm(f"sqlite:///{sqlite}", opened),
-                POSTGRESQL: warm(listed(cluster.url()), opened),
-            }
+            traded = opened_shop.database()
+            level = opened_shop.size(traded, "level") / (len(trade.LOCATIONS) * len(trade.SKUS))
+            before = opened_shop.size(traded, "posting", "movement")
+            staged = {"sqlite": warm(f"sqlite:///{sqlite}", opened), POSTGRESQL: warm(opened_shop.url(traded), opened)}
+            sale = (opened_shop.size(traded, "posting", "movement") - before) / (WARM_UP_COMMITS * COMMIT_SIZES[-1])
             for number in range(chosen.rounds):
                 say(f"round {number + 1}/{chosen.rounds}")
                 measured.round(staged)
-            bytes_of = {POSTGRESQL: bytes_of_postgresql(cluster)}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result = {
@@ -195,8 +182,9 @@ def main() -> None:
             "sqlite": measured.costs(measured.sqlite),
             POSTGRESQL: measured.costs(measured.postgresql, apart=True),
         },
-        "bytes": bytes_of,
+        "bytes": {POSTGRESQL: {"sale": sale, "level": level}},
         "curve": measured.curve,
+        "workers": measured.workers,
         "sizes": {"sqlite": _means(measured.sqlite), POSTGRESQL: _means(measured.postgresql)},
         "times": measured.times,
     }

@@ -45,6 +45,13 @@ class Shop:
         """As `--db` takes it."""
         return self._cluster.url(database)
 
+    def size(self, database: str, *names: str) -> int:
+        """Bytes of tables with their indexes."""
+        wanted = ", ".join(f"('{name}')" for name in names)
+        query = f"SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM (VALUES {wanted}) AS wanted (name)"
+        [(size,)] = self._cluster.execute(query, database)
+        return int(size)
+
     def pgbench(self, database: str, script: Path, clients: int, seconds: float) -> float | None:
         """Transactions a second of `clients` that run `script` with prepared statements; None without pgbench."""
         program = (binaries() or Path()) / "pgbench"

@@ -75,12 +75,28 @@ def reproduced(result: dict[str, Any]) -> list[dict[str, float]]:
     for point in result["curve"]:
         found[int(point["tills"])].append(point["live"])
     costs = costs_of(result["costs"]["sqlite"])
+    return [
+        _beside(tills, rates, simulate(costs, HERE, tills).sales_a_second) for tills, rates in sorted(found.items())
+    ]
+
+
+def workers_beside(result: dict[str, Any]) -> list[dict[str, float]]:
+    """The same of server processes on PostgreSQL, all on the two processors."""
+    found: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for point in result["workers"]:
+        found[int(point["workers"]), int(point["tills"])].append(point["live"])
+    costs = costs_of(result["costs"]["postgresql"])
     points = []
-    for tills, rates in sorted(found.items()):
-        measured, model = statistics.median(rates), simulate(costs, HERE, tills).sales_a_second
-        point = {"tills": tills, "measured": measured, "least": min(rates), "greatest": max(rates)}
-        points.append({**point, "model": model, "off": model / measured - 1})
+    for (workers, tills), rates in found.items():
+        model = simulate(costs, replace(HERE, servers=workers), tills).sales_a_second
+        points.append({"workers": workers, **_beside(tills, rates, model)})
     return points
+
+
+def _beside(tills: int, rates: Sequence[float], model: float) -> dict[str, float]:
+    measured = statistics.median(rates)
+    point = {"tills": tills, "measured": measured, "least": min(rates), "greatest": max(rates)}
+    return {**point, "model": model, "off": model / measured - 1}
 
 
 def extrapolated(result: dict[str, Any], cases: Sequence[Case] = CASES) -> list[dict[str, Any]]:
@@ -98,32 +114,47 @@ def extrapolated(result: dict[str, Any], cases: Sequence[Case] = CASES) -> list[
 # ------------------------------------------------------------------------------------------ the page
 
 
+def _table(sides: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    marks = ["--:" if side == "r" else "---" for side in sides]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, marks, *rows))
+
+
+DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+_BESIDE = ("measured, sales/s", "model", "off")
+_NOT_YET = _table([""], ["not measured yet: `make scale` on a machine that does nothing else"], [])
+
+
 def tables(result: dict[str, Any]) -> dict[str, str]:
-    """The tables of the page, by the names that stand above them there."""
+    """What is computed on the page, by the names that stand above it there."""
     of_a_sale, of_a_level = (result["bytes"]["postgresql"][name] for name in ("sale", "level"))
-    return {
+    sizes = {
         "chain": _table(["", "", "r"], ["what", "how it comes about", "how much"], chain.rows(of_a_sale, of_a_level)),
-        "bytes": _table(
-            ["", "r", "r"], ["bytes, indexes included", *_shown(result["costs"])], list(_byte_rows(result))
+        "bytes": _table(["", *"rr"], ["bytes, indexes included", *DATABASES.values()], list(_byte_rows(result))),
+    }
+    if "extrapolated" not in result:
+        return {**sizes, **dict.fromkeys(("costs", "curve", "workers", "cases"), _NOT_YET), "picture": ""}
+    workers = zip(result["beside"], _curve_rows(result["beside"]), strict=True)
+    return {
+        **sizes,
+        "costs": _table(["", *"rr"], ["µs", *DATABASES.values()], list(_cost_rows(result))),
+        "curve": _table([*"rrrr"], ["tills", *_BESIDE], list(_curve_rows(result["reproduced"]))),
+        "workers": _table(
+            [*"rrrrr"],
+            ["server processes", "tills", *_BESIDE],
+            [[f"{point['workers']}", *row] for point, row in workers],
         ),
-        "costs": _table(["", *"r" * len(result["costs"])], ["µs", *_shown(result["costs"])], list(_cost_rows(result))),
-        "curve": _table([*"rrrr"], ["tills", "measured, sales/s", "model", "off"], list(_curve_rows(result))),
         "cases": _table(
             ["", *"r" * (len(TILLS) + 2)],
             ["sales/s with so many tills waiting for an answer", *(f"{tills:,}" for tills in TILLS), "p99", "books"],
             list(_case_rows(result)),
         ),
+        "picture": f"![sales a second against tills]({PICTURE.name})",
     }
-
-
-def _shown(costs: dict[str, Any]) -> list[str]:
-    names = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
-    return [names[name] for name in costs]
 
 
 def _byte_rows(result: dict[str, Any]) -> Iterator[list[str]]:
     for name, title in {"sale": "a sale of 3 lines, its movements included", "level": "a level"}.items():
-        yield [title, *(f"{result['bytes'][database][name]:,.0f}" for database in result["costs"])]
+        yield [title, *(f"{result['bytes'][database][name]:,.0f}" for database in DATABASES)]
 
 
 _COSTS = {
@@ -140,7 +171,7 @@ _COSTS = {
 
 def _cost_rows(result: dict[str, Any]) -> Iterator[list[str]]:
     for name, title in _COSTS.items():
-        yield [title, *(_microseconds(costs[name]) for costs in result["costs"].values())]
+        yield [title, *(_microseconds(result["costs"][database][name]) for database in DATABASES)]
 
 
 def _microseconds(value: float | Sequence[float]) -> str:
@@ -149,8 +180,8 @@ def _microseconds(value: float | Sequence[float]) -> str:
     return f"{value * 1e6:,.1f}"
 
 
-def _curve_rows(result: dict[str, Any]) -> Iterator[list[str]]:
-    for point in result["reproduced"]:
+def _curve_rows(points: Sequence[dict[str, float]]) -> Iterator[list[str]]:
+    for point in points:
         measured = f"{point['measured']:,.0f} ({point['least']:,.0f} – {point['greatest']:,.0f})"
         off = f"{round(point['off'] * 100):+d} %".replace("-", "−")
         yield [f"{point['tills']:,.0f}", measured, f"{point['model']:,.0f}", off]
@@ -167,18 +198,13 @@ def books(sales_a_second: float) -> int:
     return ceil(chain.SALES_A_SECOND / (chain.LOADED * sales_a_second))
 
 
-def _table(sides: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    marks = ["--:" if side == "r" else "---" for side in sides]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, marks, *rows))
-
-
 def filled(page: str, computed: dict[str, str]) -> str:
-    """`page` with each table under `<!-- computed: NAME -->` in place of the one that stands there."""
-    for name, table in computed.items():
+    """`page` with each table or picture under `<!-- computed: NAME -->` in place of the one that stands there."""
+    for name, text in computed.items():
         marker = f"<!-- computed: {name} -->"
-        page, count = re.subn(rf"{re.escape(marker)}\n(\|.*\n)*", f"{marker}\n{table}\n", page)
+        page, count = re.subn(rf"{re.escape(marker)}\n([|!].*\n)*", f"{marker}\n{text}".rstrip() + "\n", page)
         if count != 1:
-            raise ValueError(f"The page has {count} places for the table {name!r}, not one.")
+            raise ValueError(f"The page has {count} places for {name!r}, not one.")
     return page
 
 
@@ -189,14 +215,14 @@ def main(results: Path = RESULTS, page: Path = PAGE, picture: Path = PICTURE) ->
         result["bytes"] = {**result.get("bytes", {}), "sqlite": chain.bytes_of_sqlite(Path(folder))}
     result["reproduced"] = reproduced(result)
     worst = max(result["reproduced"], key=lambda point: abs(point["off"]))
-    for row in _curve_rows(result):
+    for row in _curve_rows(result["reproduced"]):
         print(*row, sep="\t")
     if abs(worst["off"]) > DEVIATION_MAX:
         print(
             f"Off by more than {DEVIATION_MAX:.0%} at {worst['tills']} tills: nothing is extrapolated.", file=sys.stderr
         )
         return 1
-    result["extrapolated"] = extrapolated(result)
+    result |= {"beside": workers_beside(result), "extrapolated": extrapolated(result)}
     results.write_text(json.dumps(result, indent=1, ensure_ascii=False) + os.linesep)
     page.write_text(filled(page.read_text(), tables(result)))
     from benchmarks import plots  # the tests, which read the tables, have no matplotlib

@@ -53,6 +53,12 @@ def test_servers_on_one_database_commit_one_at_a_time() -> None:
     assert max(rates) <= 1 / section / (1 - SPREAD)
 
 
+def test_while_few_tills_wait_many_servers_only_make_commits_smaller() -> None:
+    one, many = (simulate(COSTS, Site(servers=servers, clients_apart=True), 32) for servers in (1, 16))
+    assert many.sales_a_commit < one.sales_a_commit
+    assert many.sales_a_second < one.sales_a_second
+
+
 def test_a_commit_takes_no_more_than_its_limit() -> None:
     limited = simulate(COSTS, replace(APART, commit_postings_max=20), 100)
     assert 15 < limited.sales_a_commit <= 20
