@@ -19,9 +19,6 @@ from pos_client.messages import StockItem
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, level, opened, proof_of, stock, uid
 from tests.support.sites import Site
 
-WEAK = Settings(accept_weak_durability=True)
-"""Tests do not wait for the disk."""
-
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +49,7 @@ def trade(ledger: str, clock: Clock, hours: int) -> None:
 
 
 def close_now(ledger: str) -> Closed | None:
-    return close(ledger, WEAK, lambda: NOON + 9 * DAY)
+    return close(ledger, Settings(), lambda: NOON + 9 * DAY)
 
 
 def cuts_of(ledger: str) -> list[Cut]:
@@ -204,7 +201,7 @@ def test_two_that_close_at_once_close_the_same(ledger: str, clock: Clock, monkey
 
 
 def test_only_full_segments_are_closed(ledger: str, clock: Clock) -> None:
-    with administration(ledger, WEAK, clock) as carry_out:
+    with administration(ledger, Settings(), clock) as carry_out:
         assert carry_out(BeginClosing()) is None
     with opened(ledger, clock) as store:
         till = Till(store)
