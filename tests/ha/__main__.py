@@ -25,8 +25,9 @@ from tests.faults.harness.farm import Farm
 from tests.ha.chain import Chain
 from tests.ha.events import MACHINE_AHEAD, Event, sequence
 
-LAST_WORDS_SECONDS = 1.0
-"""Answers that were on their way when the primary died are read by then; only later ones show that service is back."""
+LAST_WORDS_SECONDS = 5.0
+"""Service may go on until answers on their way are read and HAProxy has seen two checks fail: only what is answered
+later shows that it is back."""
 LOAD_SECONDS = 2.0
 """How long the tills sell between one event and the next."""
 
