@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import ledgers, machine, trade
+from benchmarks import chain, ledgers, machine, trade
 from benchmarks.bench import Bench
 from benchmarks.load import Group, Run, drive
 from benchmarks.model import Linear
@@ -160,6 +160,7 @@ def main() -> None:
     bench = Bench(folder, chosen.seconds, 0, 0, None, None)
     try:
         described = machine.describe(folder)
+        bytes_of_sqlite = chain.bytes_of_sqlite(folder)
         with shop() as opened_shop, ExitStack() as opened:
             measured = Measured(bench, opened_shop)
             sqlite = ledgers.copy(ledgers.prepared(0), folder / "calibrate.db")
@@ -182,7 +183,7 @@ def main() -> None:
             "sqlite": measured.costs(measured.sqlite),
             POSTGRESQL: measured.costs(measured.postgresql, apart=True),
         },
-        "bytes": {POSTGRESQL: {"sale": sale, "level": level}},
+        "bytes": {"sqlite": bytes_of_sqlite, POSTGRESQL: {"sale": sale, "level": level}},
         "curve": measured.curve,
         "workers": measured.workers,
         "sizes": {"sqlite": _means(measured.sqlite), POSTGRESQL: _means(measured.postgresql)},

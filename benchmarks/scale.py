@@ -11,7 +11,6 @@ import os
 import re
 import statistics
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -211,8 +210,6 @@ def filled(page: str, computed: dict[str, str]) -> str:
 def main(results: Path = RESULTS, page: Path = PAGE, picture: Path = PICTURE) -> int:
     """Reproduce, refuse or extrapolate, write; the exit code."""
     result = json.loads(results.read_text())
-    with tempfile.TemporaryDirectory(prefix="tillwire-scale-") as folder:
-        result["bytes"] = {**result.get("bytes", {}), "sqlite": chain.bytes_of_sqlite(Path(folder))}
     result["reproduced"] = reproduced(result)
     worst = max(result["reproduced"], key=lambda point: abs(point["off"]))
     for row in _curve_rows(result["reproduced"]):
