@@ -140,7 +140,8 @@ class Bench:
 
     def echoed(self, server: Server, kind: str, tills: int = TILLS) -> Answers:
         """The same frames as `live` or `stock`, sent back."""
-        return self._drive(server, Group(kind, "echo", tills, self._frames(FRAMES_A_SECOND_MAX, tills), check=False))
+        frames = self._frames(2 * FRAMES_A_SECOND_MAX, tills)  # the till that is served first may use most of them
+        return self._drive(server, Group(kind, "echo", tills, frames, check=False))
 
     def asked(self, server: Server) -> Answers:
         """64 askers of the stock of one sku at one location."""

@@ -13,16 +13,17 @@ from inventory_server.store.database import READERS_MAX
 
 
 class Readers:
-    """At most `READERS_MAX` connections of `engine`, opened when they are first needed.
+    """At most `count` connections of `engine`, opened when they are first needed.
 
     SQLAlchemy's pool hands a connection over under a condition variable and resets it each time; with 64 askers
     that took longer than the questions. The queue of CPython waits and wakes in C.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, count: int = READERS_MAX) -> None:
         self._engine = engine
+        self._count = count
         self._idle: SimpleQueue[Connection | None] = SimpleQueue()
-        for _ in range(READERS_MAX):
+        for _ in range(self._count):
             self._idle.put(None)
 
     @contextmanager
@@ -51,7 +52,7 @@ class Readers:
 
     def renew(self) -> None:
         """Close the connections that nobody uses now; new ones take their places."""
-        for _ in range(READERS_MAX):
+        for _ in range(self._count):
             try:
                 connection = self._idle.get_nowait()
             except Empty:
@@ -63,7 +64,7 @@ class Readers:
 
     def close(self) -> None:
         """Close every connection, once each has been given back."""
-        for _ in range(READERS_MAX):
+        for _ in range(self._count):
             connection = self._idle.get()
             if connection is not None:
                 connection.close()

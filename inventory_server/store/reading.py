@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import Settings
 from inventory_server.store import everyday, history, schema, speakers, stock
 from inventory_server.store import tables as t
-from inventory_server.store.database import Database, StoreError, Verdict
+from inventory_server.store.database import QUICK_READERS, READERS_MAX, Database, StoreError, Verdict
 from inventory_server.store.readers import Readers
 from inventory_server.store.writer import STORAGE_RETRY_MS
 from inventory_server.work import History, Outcome, Read, Stock
@@ -25,10 +25,12 @@ class Reading:
         self._settings = settings
         self._clock = clock
         self._engine = database.reading_engine()
-        self._readers = Readers(self._engine)
+        self._quick = Readers(self._engine, QUICK_READERS)
+        self._readers = Readers(self._engine, READERS_MAX - QUICK_READERS)
 
     def close(self) -> None:
         """Let go of the database, once every question has been answered."""
+        self._quick.close()
         self._readers.close()
         self._engine.dispose()
 
@@ -56,7 +58,7 @@ class Reading:
 
     def _answer(self, work: Read) -> Outcome:
         if isinstance(work, Stock) and everyday.is_everyday(work):
-            with self._readers.connection() as connection:
+            with self._quick.connection() as connection:
                 answer = everyday.ask(connection, self._settings, self._clock(), work)
             if answer is not None:
                 return answer
@@ -73,6 +75,7 @@ class Reading:
         """The database may have hung up since the last question: ask again on new connections, once."""
         if not self._is_passing(error):
             raise error
+        self._quick.renew()
         self._readers.renew()
         try:
             return self._answer(work)
