@@ -5,12 +5,13 @@ from __future__ import annotations
 from operator import itemgetter
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
+from inventory_server.store.items import reserved_of
 from inventory_server.store.memory import Key, Memory
 from inventory_server.store.rows import (
     NEVER,
@@ -243,11 +244,7 @@ class Batch:
     def reserved(self, key: Key) -> int:
         """What is reserved of `key` now."""
         self.flush()
-        r = t.reservation.c
-        rows = self._connection.execute(
-            select(r.reservation, r.remaining).where(r.location == key[0], r.sku == key[1], r.expires_at > self.now)
-        )
-        return inventory.outstanding((row[0] or None, row[1]) for row in rows)
+        return reserved_of(self._connection, *key, self.now)
 
     # ------------------------------------------------------------------------------ writing last
 

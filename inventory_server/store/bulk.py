@@ -51,9 +51,9 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
         raise DBAPIError(text, None, error) from error
 
 
-def plain_rows(connection: Connection, statement: Executable) -> list[tuple[Any, ...]]:
+def plain_rows(connection: Connection, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
     """The rows of a statement composed for one question, as the driver gives them."""
-    cursor: Any = connection.execute(statement).cursor
+    cursor: Any = connection.execute(statement, parameters).cursor
     return list(cursor.fetchall())
 
 

@@ -16,7 +16,7 @@ from inventory_server.inventory import Account
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Insert
 from inventory_server.store.rows import UNNAMED
-from inventory_server.store.timetravel import Cut, cuts
+from inventory_server.store.timetravel import Cut, cuts, head_position
 
 ROWS_AT_ONCE = 1_000
 """Rows in a transaction: tills wait for no more than that."""
@@ -41,7 +41,7 @@ def begin(connection: Connection) -> int | None:
     under_way = connection.execute(select(t.closing.c.position).where(t.closing.c.written_at.is_(None))).scalar()
     if under_way is not None:
         return int(under_way)
-    head = int(connection.execute(select(t.ledger.c.position)).scalar_one())
+    head = head_position(connection)
     before = connection.execute(select(func.max(t.closing.c.position))).scalar()
     first = 0 if before is None else (before >> t.SEGMENT_POSITIONS_LOG2) + 1
     after = min(head >> t.SEGMENT_POSITIONS_LOG2, first + SEGMENTS_MAX)

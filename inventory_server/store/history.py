@@ -14,6 +14,7 @@ from inventory_server.inventory import Account
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import among
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
+from inventory_server.store.timetravel import head_position
 from inventory_server.work import FindPosting, History
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant, micros, unscaled
@@ -41,7 +42,7 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
 
 def _segments_of(connection: Connection, question: History, after: tuple[int, int] | None) -> list[int]:
     s = t.segment.c
-    head = int(connection.execute(select(t.ledger.c.position)).scalar_one()) >> t.SEGMENT_POSITIONS_LOG2
+    head = head_position(connection) >> t.SEGMENT_POSITIONS_LOG2
     closed = select(s.segment).order_by(s.segment)
     if after is not None:
         closed = closed.where(s.segment >= after[0] >> t.SEGMENT_POSITIONS_LOG2)

@@ -6,23 +6,20 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from msgspec import UnsetType
-from sqlalchemy import Connection, Select, and_, case, func, select, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, select, tuple_
 
-from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Level
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import among, plain_rows
+from inventory_server.store.bulk import Prepared, among, plain_rows
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
-from inventory_server.store.items import held, is_wanted, item_of
+from inventory_server.store.items import held, is_wanted, item_of, reserved_of
 from inventory_server.store.memory import Key
 from inventory_server.store.tills import completeness_of
-from inventory_server.store.timetravel import Moment, Past, position_at
+from inventory_server.store.timetravel import Moment, Past, head_position, position_at
 from inventory_server.work import Stock
 from pos_client.exact import micros, scaled
-from pos_client.messages import Range as SeqRange
 from pos_client.messages import (
     StockItem,
     StockParams,
@@ -30,8 +27,26 @@ from pos_client.messages import (
     UnknownItem,
 )
 
-_ranges = msgspec.json.Decoder(list[SeqRange])
-_SECOND = 1_000_000
+_level, _product, _reservation = t.level.c, t.product.c, t.reservation.c
+_by_key = (
+    select(_reservation.location, _reservation.sku, func.sum(held).label("reserved"))
+    .where(_reservation.expires_at > bindparam("now"))
+    .group_by(_reservation.location, _reservation.sku)
+    .subquery()
+)
+_reserved = case((_by_key.c.reserved > 0, _by_key.c.reserved), else_=0)
+_available = _level.on_hand - _reserved
+_all_levels = (
+    select(t.level, _reserved.label("reserved"), _product.reorder_point, _product.sku.label("listed_sku"))
+    .select_from(
+        t.level.outerjoin(t.product, _product.sku == _level.sku).outerjoin(
+            _by_key, and_(_by_key.c.location == _level.location, _by_key.c.sku == _level.sku)
+        )
+    )
+    .order_by(_level.location, _level.sku)
+)
+_one_level = Prepared(select(t.level).where(_level.location == bindparam("location"), _level.sku == bindparam("sku")))
+_one_product = Prepared(select(_product.reorder_point, _product.sku).where(_product.sku == bindparam("sku")))
 
 
 class _Named:
@@ -92,9 +107,10 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     at = _moment(connection, params)
     after = decode_cursor(params.cursor, tuple[str, str])
-    position = int(connection.execute(select(t.ledger.c.position)).scalar_one())
+    position = head_position(connection)
     if at is None and named.pairs() is None:
-        rows = plain_rows(connection, _levels(connection, question, named, now, after).limit(limit + 1))
+        wanted = _levels(connection, question, named, after).limit(limit + 1)
+        rows = plain_rows(connection, wanted, now=now)
         items, last = [item_of(row) for row in rows[:limit]], len(rows) <= limit
         cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
     else:
@@ -118,42 +134,20 @@ def _moment(connection: Connection, params: StockParams) -> Moment | None:
     return Moment(as_of, known_at if isinstance(known_at, int) else position_at(connection, micros(known_at)))
 
 
-def _reserved(now: int) -> Any:
-    r = t.reservation.c
-    return (
-        select(r.location, r.sku, func.sum(held).label("reserved"))
-        .where(r.expires_at > now)
-        .group_by(r.location, r.sku)
-        .subquery()
-    )
-
-
-def _levels(connection: Connection, question: Stock, named: _Named, now: int, after: Key | None) -> Select[Any]:
-    level, product, reservations = t.level.c, t.product.c, _reserved(now)
-    reserved = case((reservations.c.reserved > 0, reservations.c.reserved), else_=0)
-    available = level.on_hand - reserved
-    statement = (
-        select(t.level, reserved.label("reserved"), product.reorder_point, product.sku.label("listed_sku"))
-        .select_from(
-            t.level.outerjoin(t.product, product.sku == level.sku).outerjoin(
-                reservations,
-                and_(reservations.c.location == level.location, reservations.c.sku == level.sku),
-            )
-        )
-        .order_by(level.location, level.sku)
-    )
+def _levels(connection: Connection, question: Stock, named: _Named, after: Key | None) -> Select[Any]:
+    statement = _all_levels
     if named.skus is not None:
-        statement = statement.where(among(connection, level.sku, named.skus))
+        statement = statement.where(among(connection, _level.sku, named.skus))
     if named.locations is not None:
-        statement = statement.where(among(connection, level.location, named.locations))
+        statement = statement.where(among(connection, _level.location, named.locations))
     if question.params.negative is True:
-        statement = statement.where(level.on_hand < 0)
+        statement = statement.where(_level.on_hand < 0)
     if question.below == "reorder_point":
-        statement = statement.where(available < product.reorder_point)
+        statement = statement.where(_available < _product.reorder_point)
     elif question.below is not None:
-        statement = statement.where(available < scaled(question.below))  # type: ignore[arg-type]
+        statement = statement.where(_available < scaled(question.below))  # type: ignore[arg-type]
     if after is not None:
-        statement = statement.where(tuple_(level.location, level.sku) > after)
+        statement = statement.where(tuple_(_level.location, _level.sku) > after)
     return statement
 
 
@@ -174,26 +168,16 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
 
 def _item_of_key(connection: Connection, key: Key, past: Past | None, now: int) -> StockItem:
     if past is None:
-        found, reserved = _level(connection, key), _reserved_of(connection, key, now)
+        found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
     else:
         figures = past.of(*key)
         found, reserved = figures.level(), figures.reserved(now)
-    product = connection.execute(
-        select(t.product.c.reorder_point, t.product.c.sku).where(t.product.c.sku == key[1])
-    ).one_or_none()
-    reorder, listed = product if product else (None, None)
+    products = _one_product(connection, sku=key[1])
+    reorder, listed = products[0] if products else (None, None)
     level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)
     return item_of((*key, *level, found.last_movement_at, reserved, reorder, listed))
 
 
-def _level(connection: Connection, key: Key) -> Level:
-    row = connection.execute(select(t.level).where(t.level.c.location == key[0], t.level.c.sku == key[1])).one_or_none()
-    return Level(*row[2:]) if row else Level()
-
-
-def _reserved_of(connection: Connection, key: Key, now: int) -> int:
-    r = t.reservation.c
-    rows = connection.execute(
-        select(r.reservation, r.remaining).where(r.location == key[0], r.sku == key[1], r.expires_at > now)
-    )
-    return inventory.outstanding((row[0] or None, row[1]) for row in rows)
+def _level_now(connection: Connection, key: Key) -> Level:
+    rows = _one_level(connection, location=key[0], sku=key[1])
+    return Level(*rows[0][2:]) if rows else Level()

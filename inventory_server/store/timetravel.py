@@ -8,13 +8,34 @@ between any other two cuts only they can have occurred by then. Without a cut it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, and_, func, literal, or_, select, union_all
+from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, func, literal, or_, select, union_all
 
 from inventory_server.inventory import Account, Count, Level, base_count, outstanding
 from inventory_server.store import tables as t
+from inventory_server.store.bulk import Prepared
 from inventory_server.store.rows import UNNAMED
+
+_closing, _count, _reservation = t.closing.c, t.count.c, t.reservation.c
+_head = Prepared(select(t.ledger.c.position))
+_cuts = Prepared(
+    select(_closing.position, _closing.closed_at).where(_closing.written_at.is_not(None)).order_by(_closing.position)
+)
+_counts = Prepared(
+    select(_count.occurred_at, _count.position, _count.quantity, _count.voided_position).where(
+        _count.location == bindparam("location"), _count.sku == bindparam("sku")
+    )
+)
+_recorded_at = Prepared(select(t.posting.c.recorded_at).where(t.posting.c.position == bindparam("position")))
+_standing = Prepared(
+    select(_reservation.reservation).where(
+        _reservation.location == bindparam("location"),
+        _reservation.sku == bindparam("sku"),
+        _reservation.expires_at > bindparam("until"),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,29 +70,29 @@ class Sum(NamedTuple):
     latest_at: int
 
 
+def head_position(connection: Connection) -> int:
+    """The position of the last posting, 0 before the first."""
+    [(position,)] = _head(connection)
+    return int(position)
+
+
 def cuts(connection: Connection) -> list[Cut]:
     """The cuts to start from, in order."""
-    c = t.closing.c
-    written = select(c.position, c.closed_at).where(c.written_at.is_not(None)).order_by(c.position)
-    return [Cut(*row) for row in connection.execute(written)]
+    return [Cut(*row) for row in _cuts(connection)]
 
 
 def counts_of(connection: Connection, location: str, sku: str) -> list[Count]:
     """All counts of one (location, sku), voided ones included."""
-    c = t.count.c
-    rows = connection.execute(
-        select(c.occurred_at, c.position, c.quantity, c.voided_position).where(c.location == location, c.sku == sku)
-    )
-    return [Count(*row) for row in rows]
+    return [Count(*row) for row in _counts(connection, location=location, sku=sku)]
 
 
 def position_at(connection: Connection, moment: int) -> int:
     """The last position recorded at or before an instant; `recorded_at` rises with `position`."""
-    low, high = 0, int(connection.execute(select(t.ledger.c.position)).scalar_one())
+    low, high = 0, head_position(connection)
     while low < high:
         middle = (low + high + 1) // 2
-        recorded = connection.execute(select(t.posting.c.recorded_at).where(t.posting.c.position == middle))
-        if recorded.scalar_one() <= moment:
+        [(recorded_at,)] = _recorded_at(connection, position=middle)
+        if recorded_at <= moment:
             low = middle
         else:
             high = middle - 1
@@ -85,10 +106,19 @@ class Past:
         self.connection = connection
         self.at = at
         self._cuts = cuts(connection) if known_cuts is None else known_cuts
-        self._head = int(connection.execute(select(t.ledger.c.position)).scalar_one()) >> t.SEGMENT_POSITIONS_LOG2
         before = [cut for cut in self._cuts if self._reaches(cut)]
-        self._start = before[-1] if before else None
-        self._next = self._cuts[len(before)] if len(before) < len(self._cuts) else None
+        start = before[-1] if before else None
+        following = self._cuts[len(before)] if len(before) < len(self._cuts) else None
+        self._sums_of = _sums_of(
+            _Bounds(
+                has_cuts=bool(self._cuts),
+                has_start=start is not None,
+                has_next=following is not None,
+                as_of=at.as_of is not None,
+                known_at=at.known_at is not None,
+            )
+        )
+        self._bounds = self._bounds_from(start, following)
 
     def of(self, location: str, sku: str) -> Figures:
         """What is known of one (location, sku)."""
@@ -100,49 +130,98 @@ class Past:
 
     def sums(self, location: str, sku: str) -> list[Sum]:
         """All that moved one (location, sku), by account and reservation, in one statement."""
-        parts = [self._moved(location, sku)]
-        if self._start is not None:
-            parts.append(_balances(location, sku, self._start))
-        if self._cuts:
-            parts.append(self._stragglers(location, sku))
-        p = union_all(*parts).subquery().c
-        statement = select(p.account, p.reservation, func.sum(p.quantity), func.max(p.latest_at))
-        return [Sum(*row) for row in self.connection.execute(statement.group_by(p.account, p.reservation))]
+        rows = self._sums_of(self.connection, location=location, sku=sku, **self._bounds)
+        return [Sum(*row) for row in rows]
 
     def _reaches(self, cut: Cut) -> bool:
         as_of, known_at = self.at.as_of, self.at.known_at
         return (as_of is None or cut.closed_at <= as_of) and (known_at is None or cut.position <= known_at)
 
-    def _moved(self, location: str, sku: str) -> Select[Any]:
-        m, s = t.movement.c, t.segment.c
-        first = 0 if self._start is None else self._start.segment + 1
-        closed = select(s.segment).where(s.segment >= first)
-        if self._next is not None:
-            closed = closed.where(or_(s.segment <= self._next.segment, s.segment > self._cuts[-1].segment))
-        if self.at.known_at is not None:
-            closed = closed.where(s.segment <= self.at.known_at >> t.SEGMENT_POSITIONS_LOG2)
-        visited = union_all(closed, select(literal(self._head, BigInteger))).cte("visited")
-        statement = _columns(t.movement, m.occurred_at, location, sku)
-        statement = statement.select_from(visited.join(t.movement, m.segment == visited.c.segment))
-        return self._bounded(statement.where(m.account != int(Account.COUNT)), t.movement)
-
-    def _stragglers(self, location: str, sku: str) -> Select[Any]:
-        """Those that the balances leave out, and those from where no segment is visited."""
-        s = t.straggler.c
-        statement = self._bounded(_columns(t.straggler, s.occurred_at, location, sku), t.straggler)
-        after = self._cuts[-1] if self._next is None else self._next
-        elsewhere = and_(s.position > after.position, s.position <= self._cuts[-1].position)
-        if self._start is None:
-            return statement.where(elsewhere)
-        left_out = and_(s.position <= self._start.position, s.occurred_at > self._start.closed_at)
-        return statement.where(or_(left_out, elsewhere))
-
-    def _bounded(self, statement: Select[Any], table: Any) -> Select[Any]:
+    def _bounds_from(self, start: Cut | None, following: Cut | None) -> dict[str, int]:
+        bounds = {"open_segment": head_position(self.connection) >> t.SEGMENT_POSITIONS_LOG2, "first_segment": 0}
         if self.at.as_of is not None:
-            statement = statement.where(table.c.occurred_at <= self.at.as_of)
+            bounds["as_of"] = self.at.as_of
         if self.at.known_at is not None:
-            statement = statement.where(table.c.position <= self.at.known_at)
-        return statement
+            bounds |= {"known_at": self.at.known_at, "known_segment": self.at.known_at >> t.SEGMENT_POSITIONS_LOG2}
+        if self._cuts:
+            bounds |= _named("last", self._cuts[-1]) | _named("next", following or self._cuts[-1])
+        if start is not None:
+            bounds |= _named("start", start) | {"first_segment": start.segment + 1}
+        return bounds
+
+
+def _named(name: str, cut: Cut) -> dict[str, int]:
+    return {f"{name}_position": cut.position, f"{name}_closed_at": cut.closed_at, f"{name}_segment": cut.segment}
+
+
+class _Bounds(NamedTuple):
+    """What bounds a look back; each combination makes another statement."""
+
+    has_cuts: bool
+    has_start: bool
+    has_next: bool
+    as_of: bool
+    known_at: bool
+
+
+@cache
+def _sums_of(bounds: _Bounds) -> Prepared:
+    parts = [_moved(bounds)]
+    if bounds.has_start:
+        parts.append(_balances())
+    if bounds.has_cuts:
+        parts.append(_stragglers(bounds))
+    p = union_all(*parts).subquery().c
+    sums = select(p.account, p.reservation, func.sum(p.quantity), func.max(p.latest_at))
+    return Prepared(sums.group_by(p.account, p.reservation))
+
+
+def _moved(bounds: _Bounds) -> Select[Any]:
+    m, s = t.movement.c, t.segment.c
+    closed = select(s.segment).where(s.segment >= bindparam("first_segment"))
+    if bounds.has_next:
+        closed = closed.where(or_(s.segment <= bindparam("next_segment"), s.segment > bindparam("last_segment")))
+    if bounds.known_at:
+        closed = closed.where(s.segment <= bindparam("known_segment"))
+    visited = union_all(closed, select(bindparam("open_segment", type_=BigInteger))).cte("visited")
+    statement = _columns(t.movement, m.occurred_at)
+    statement = statement.select_from(visited.join(t.movement, m.segment == visited.c.segment))
+    return _bounded(statement.where(m.account != int(Account.COUNT)), t.movement, bounds)
+
+
+def _stragglers(bounds: _Bounds) -> Select[Any]:
+    """Those that the balances leave out, and those from where no segment is visited."""
+    s = t.straggler.c
+    statement = _bounded(_columns(t.straggler, s.occurred_at), t.straggler, bounds)
+    elsewhere = and_(s.position > bindparam("next_position"), s.position <= bindparam("last_position"))
+    if not bounds.has_start:
+        return statement.where(elsewhere)
+    left_out = and_(s.position <= bindparam("start_position"), s.occurred_at > bindparam("start_closed_at"))
+    return statement.where(or_(left_out, elsewhere))
+
+
+def _balances() -> Select[Any]:
+    """The last row of each account and reservation up to a cut."""
+    b, last = t.balance.c, t.balance.alias("last")
+    same = [last.c[name] == b[name] for name in ("location", "sku", "account", "reservation")]
+    until = last.c.position <= bindparam("start_position")
+    latest = select(func.max(last.c.position)).where(*same, until).scalar_subquery()
+    return _columns(t.balance, b.latest_at).where(b.position == latest)
+
+
+def _bounded(statement: Select[Any], table: Any, bounds: _Bounds) -> Select[Any]:
+    if bounds.as_of:
+        statement = statement.where(table.c.occurred_at <= bindparam("as_of"))
+    if bounds.known_at:
+        statement = statement.where(table.c.position <= bindparam("known_at"))
+    return statement
+
+
+def _columns(table: Any, latest_at: Any) -> Select[Any]:
+    c = table.c
+    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
+    columns = (c.account, reservation, c.quantity, latest_at.label("latest_at"))
+    return select(*columns).where(c.location == bindparam("location"), c.sku == bindparam("sku"))
 
 
 class Figures:
@@ -173,10 +252,9 @@ class Figures:
         remaining = [(each.reservation or None, each.quantity) for each in self._on(Account.RESERVED)]
         if not remaining:
             return 0
-        r = t.reservation.c
+        location, sku = self._key
         until = now if self._past.at.as_of is None else self._past.at.as_of
-        statement = select(r.reservation).where(r.location == self._key[0], r.sku == self._key[1], r.expires_at > until)
-        standing = set(self._past.connection.execute(statement).scalars())
+        standing = {row[0] for row in _standing(self._past.connection, location=location, sku=sku, until=until)}
         return outstanding((key, quantity) for key, quantity in remaining if key is None or key in standing)
 
     def _moved_until(self, base: Count) -> int:
@@ -185,18 +263,3 @@ class Figures:
 
     def _on(self, account: Account) -> list[Sum]:
         return [each for each in self._sums if each.account == account]
-
-
-def _columns(table: Any, latest_at: Any, location: str, sku: str) -> Select[Any]:
-    c = table.c
-    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
-    columns = (c.account, reservation, c.quantity, latest_at.label("latest_at"))
-    return select(*columns).where(c.location == location, c.sku == sku)
-
-
-def _balances(location: str, sku: str, cut: Cut) -> Select[Any]:
-    """The last row of each account and reservation up to a cut."""
-    b, last = t.balance.c, t.balance.alias("last")
-    same = [last.c[name] == b[name] for name in ("location", "sku", "account", "reservation")]
-    latest = select(func.max(last.c.position)).where(*same, last.c.position <= cut.position).scalar_subquery()
-    return _columns(t.balance, b.latest_at, location, sku).where(b.position == latest)
