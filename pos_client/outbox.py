@@ -20,7 +20,7 @@ import msgspec
 from pos_client.errors import OutboxError
 from pos_client.exact import instant
 from pos_client.messages import OutboxReport, PostingResult
-from pos_client.outbox_file import FileLock, OutboxFile
+from pos_client.outbox_file import OutboxFile, open_outbox_file
 from pos_client.outbox_rows import (
     ControlTotals,
     Counts,
@@ -107,15 +107,14 @@ class Outbox:
         ids: Callable[[], UUID] | None = None,
         busy_seconds: float = 5.0,
         keep_done: int = KEEP_DONE,
-        open_file: Callable[[Path, float], OutboxFile] = OutboxFile,
+        open_file: Callable[[str | Path, float], OutboxFile] = open_outbox_file,
     ) -> None:
-        self.path = Path(path).resolve()  # the locks must be the same whatever the file is called
         self._clock = clock
         self._ids = ids or Uuid7(clock, random.SystemRandom())
         self._keep_done = max(1, keep_done)  # the newest row stays: places are never used twice
         self._settled_since_pruning = PRUNE_STEP
-        self._sending = FileLock(self.path.with_name(self.path.name + ".lock"))
-        self._file = open_file(self.path, busy_seconds)
+        self._file = open_file(path, busy_seconds)
+        self.path = self._file.path
         with self._file.write() as db:
             db.execute(
                 "INSERT INTO lineage (number, uuid, base) SELECT 1, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM lineage)",
@@ -124,12 +123,11 @@ class Outbox:
 
     def close(self) -> None:
         """Close the file and let another process send."""
-        self._sending.close()
         self._file.close()
 
     def acquire_sending(self) -> bool:
         """Become the one process that sends from this file; False while another one is."""
-        return self._sending.try_acquire()
+        return self._file.sending.try_acquire()
 
     # ------------------------------------------------------------------ selling
 
@@ -150,9 +148,11 @@ class Outbox:
 
     def find(self, posting_id: UUID) -> Found | None:
         """What became of a posting; None where it was never added, or was pruned after it was done."""
-        with self._file.read() as db:
-            row = db.execute("SELECT state, attempts, result FROM posting WHERE id = ?", (posting_id.bytes,)).fetchone()
-        return row and Found(row[0], row[1], row[2] and msgspec.json.decode(row[2], type=PostingResult))
+        rows = self._file.rows("SELECT state, attempts, result FROM posting WHERE id = ?", (posting_id.bytes,))
+        if not rows:
+            return None
+        [(state, attempts, result)] = rows
+        return Found(state, attempts, result and msgspec.json.decode(result, type=PostingResult))
 
     # ------------------------------------------------------------------ sending
 
@@ -220,15 +220,14 @@ class Outbox:
     @property
     def lineage(self) -> UUID:
         """What HQ knows this file by; it changes when the file turns out to be a copy."""
-        with self._file.read() as db:
-            key: bytes = db.execute("SELECT uuid FROM lineage ORDER BY number DESC LIMIT 1").fetchone()[0]
+        [(key,)] = self._file.rows("SELECT uuid FROM lineage ORDER BY number DESC LIMIT 1")
         return UUID(bytes=key)
 
     @property
     def head(self) -> str | None:
         """The chain head that HQ gave with its last answer; None before the first word of this lineage."""
-        with self._file.read() as db:
-            head: str | None = db.execute("SELECT head FROM lineage ORDER BY number DESC LIMIT 1").fetchone()[0]
+        head: str | None
+        [(head,)] = self._file.rows("SELECT head FROM lineage ORDER BY number DESC LIMIT 1")
         return head
 
     def adopt_head(self, head: str) -> None:
@@ -248,13 +247,12 @@ class Outbox:
         return not self._was_acknowledged(acked_seq + 1) and self._explains(head, max_postings)
 
     def _was_acknowledged(self, seq: int) -> bool:
-        with self._file.read() as db:
-            number, last_seq = db.execute(_LAST_SEQ).fetchone()
-            query = "SELECT state, result FROM posting WHERE lineage = ? AND seq = ?"
-            row = db.execute(query, (number, seq)).fetchone()
-        if row is None:
+        [(number, last_seq)] = self._file.rows(_LAST_SEQ)
+        rows = self._file.rows("SELECT state, result FROM posting WHERE lineage = ? AND seq = ?", (number, seq))
+        if not rows:
             return bool(seq <= last_seq)  # what is not there any more was done
-        return row[0] == "done" or (row[0] == "parked" and is_word_of_hq(row[1]))
+        [(state, result)] = rows
+        return state == "done" or (state == "parked" and is_word_of_hq(result))
 
     def _explains(self, head: str, max_postings: int) -> bool:
         known = self.head
@@ -265,8 +263,7 @@ class Outbox:
             entry.id.bytes + hashlib.sha256(entry.body).digest()
             for entry in self.next_batch(max_postings, _RECOGNISE_BYTES)
         ]
-        with self._file.read() as db:
-            asking = db.execute(_WITNESS).fetchone() is not None
+        asking = bool(self._file.rows(_WITNESS))
         for first in range(asking, len(links)):
             link_head = start
             for link in links[first:]:
@@ -305,8 +302,8 @@ class Outbox:
     @property
     def pending(self) -> int:
         """How many postings wait for HQ's answer."""
-        with self._file.read() as db:
-            count: int = db.execute("SELECT count(*) FROM posting WHERE state = 'pending'").fetchone()[0]
+        count: int
+        [(count,)] = self._file.rows("SELECT count(*) FROM posting WHERE state = 'pending'")
         return count
 
     def counts(self) -> Counts:
@@ -321,8 +318,7 @@ class Outbox:
 
     def report(self) -> OutboxReport:
         """What HQ is told of this outbox."""
-        with self._file.read() as db:
-            pending, parked, oldest = db.execute(_REPORT).fetchone()
+        [(pending, parked, oldest)] = self._file.rows(_REPORT)
         return OutboxReport(pending, parked, None if oldest is None else instant(oldest))
 
     def totals(self) -> ControlTotals:
@@ -336,8 +332,7 @@ class Outbox:
         """The parked postings, oldest first."""
         place = 0
         while True:
-            with self._file.read() as db:
-                rows = db.execute(_PARKED, (place,)).fetchall()
+            rows = self._file.rows(_PARKED, (place,))
             if not rows:
                 return
             yield from (_parked(row) for _, *row in rows)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pos_client.errors import OutboxError
 
@@ -101,6 +102,7 @@ class OutboxFile:
 
     SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the same moment,
     so every write (checkpoints happen inside commits), opening and closing holds a lock between processes.
+    Another one, `sending`, is held by the one process that sends from the file.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class OutboxFile:
         # Guards the connection: one statement or transaction at a time, across all threads of the process.
         self._lock = threading.Lock()
         self._writing = FileLock(path.with_name(path.name + ".write-lock"))
+        self.sending = FileLock(path.with_name(path.name + ".lock"))
         try:
             with self._exclusive():
                 self._connection = self._open()
@@ -190,6 +193,14 @@ class OutboxFile:
             except sqlite3.Error as error:
                 raise refused(self.path, error) from error
 
+    def rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
+        """All rows that a question gives, for those that give few."""
+        with self._lock:
+            try:
+                return self._connection.execute(statement, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise refused(self.path, error) from error
+
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: durable when the block ends, undone where it raises."""
@@ -217,10 +228,16 @@ class OutboxFile:
                 self._writing.release()
 
     def close(self) -> None:
-        """Close the file; what was stored stays."""
+        """Close the file and let another process send; what was stored stays."""
+        self.sending.close()
         with self._lock, self._exclusive():
             self._connection.close()
         self._writing.close()
+
+
+def open_outbox_file(path: str | Path, busy_seconds: float) -> OutboxFile:
+    """The file at `path`, whatever it is called there: its locks lie beside the file itself."""
+    return OutboxFile(Path(path).resolve(), busy_seconds)
 
 
 def _make_private(path: Path) -> None:

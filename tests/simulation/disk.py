@@ -13,6 +13,8 @@ from pos_client import outbox_file
 from pos_client.outbox_file import FileLock, OutboxFile
 from tests.simulation.world import nothing_happens
 
+PATH = Path("simulated")
+
 
 class TillCrash(BaseException):
     """The till's process is gone, at once. Not an Exception: production code must not be able to catch it."""
@@ -94,7 +96,7 @@ class _NoLock(FileLock):
     """Nobody else is there."""
 
     def __init__(self) -> None:
-        super().__init__(Path("simulated"))
+        super().__init__(PATH)
 
     def try_acquire(self) -> bool:
         return True
@@ -104,7 +106,7 @@ class MemoryFile(OutboxFile):
     """The production outbox file, without a file."""
 
     def __init__(self, disk: Disk) -> None:
-        self.path = Path("simulated")
+        self.path = PATH
         self._lock = threading.Lock()  # guards nothing here: there is one thread
         self._writing = _NoLock()
         self._connection = cast(sqlite3.Connection, disk)

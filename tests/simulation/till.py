@@ -21,7 +21,7 @@ from pos_client.uuid7 import Uuid7
 from pos_client.wire import decode_reply, decode_result, encode, from_error_object
 from tests.simulation.book import Book, Created
 from tests.simulation.database import TOKEN
-from tests.simulation.disk import Disk, MemoryFile, TillCrash
+from tests.simulation.disk import PATH, Disk, MemoryFile, TillCrash
 from tests.simulation.network import HqSide, Link, Network
 from tests.simulation.world import SECOND, Violation, World, nothing_happens
 
@@ -82,7 +82,7 @@ class Device:
         self.disk.at_point = nothing_happens
         self.new_id: Callable[[], UUID] = Uuid7(self.clock, self._world.random)
         disk = self.disk
-        self.outbox = Outbox("/simulated", clock=self.clock, ids=self.new_id, open_file=lambda *_: MemoryFile(disk))
+        self.outbox = Outbox(PATH, clock=self.clock, ids=self.new_id, open_file=lambda *_: MemoryFile(disk))
         self.sender = Sender(
             self.outbox,
             Identity(self.terminal, TOKEN),
