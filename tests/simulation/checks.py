@@ -198,7 +198,7 @@ def _complete(rows: list[Row], book: Book) -> None:
 def _movements(database: sqlite3.Connection, model: Model) -> None:
     """P2: a posting's movements are its body's."""
     query = "SELECT position, location, sku, account, quantity, occurred_at FROM movement"
-    stored = Counter(tuple(row) for row in database.execute(query))
+    stored = Counter(database.execute(query))
     wanted = Counter(
         (move.position, *move.key, move.account, move.quantity, move.occurred_at)
         for moves in model.moves.values()

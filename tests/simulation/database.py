@@ -94,11 +94,13 @@ class CrashingConnection:
     def restore(self, image: Image) -> None:
         """Go back to a backup."""
         self.rollback()
+        self.handle.execute("BEGIN")
         for name, rows in image.items():
             self.handle.execute(f'DELETE FROM "{name}"')
             if rows:
                 marks = ", ".join("?" * len(rows[0]))
                 self.handle.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)
+        self.handle.execute("COMMIT")
 
     def reset(self) -> None:
         """Go back to how it was at first; prepared statements stay so, unlike after a copy of the pages."""

@@ -14,6 +14,8 @@ from pos_client.outbox_file import FileLock, OutboxFile
 from tests.simulation.world import nothing_happens
 
 PATH = Path("simulated")
+TABLES = ("lineage", "posting")
+"""Of the outbox; what refers comes after what it refers to."""
 
 
 class TillCrash(BaseException):
@@ -40,7 +42,7 @@ class Disk:
     def copy(self) -> Disk:
         """Another disk with the same content."""
         disk = Disk()
-        for table in _tables(self._handle):
+        for table in TABLES:
             rows = self._handle.execute(f"SELECT * FROM {table}").fetchall()
             if rows:
                 marks = ", ".join("?" * len(rows[0]))
@@ -50,7 +52,7 @@ class Disk:
     def scrap(self) -> None:
         """Nobody needs this disk any more."""
         self.close()
-        for table in reversed(_tables(self._handle)):
+        for table in reversed(TABLES):
             self._handle.execute(f"DELETE FROM {table}")
         _spare.append(self._handle)
 
@@ -86,10 +88,6 @@ def _formatted() -> sqlite3.Connection:
     handle = sqlite3.connect(":memory:", isolation_level=None, cached_statements=512)
     handle.executescript(outbox_file._SCHEMA)
     return handle
-
-
-def _tables(handle: sqlite3.Connection) -> list[str]:
-    return [row[0] for row in handle.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")]
 
 
 class _NoLock(FileLock):

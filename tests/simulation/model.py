@@ -6,7 +6,8 @@ Nothing of `inventory_server` is used here: only what the devices created, and i
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 from tests.simulation.book import Created
@@ -17,8 +18,7 @@ _SIGNS = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1, "transfer_out"
 _RESERVED_SIGNS = {"reserve": 1, "release": -1}
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """A movement: of an account, at a key, when, and as of which position."""
 
     key: Key
@@ -78,9 +78,9 @@ class Model:
         for move in list(self.by_position[self.positions[target]]):
             if move.account == COUNT:
                 self.voided.add(move.position)
-                cancelled.append(replace(move, account=STOCK, quantity=0, occurred_at=occurred_at, position=position))
+                cancelled.append(move._replace(account=STOCK, quantity=0, occurred_at=occurred_at, position=position))
             else:
-                cancelled.append(replace(move, quantity=-move.quantity, occurred_at=occurred_at, position=position))
+                cancelled.append(move._replace(quantity=-move.quantity, occurred_at=occurred_at, position=position))
         self._move(cancelled)
 
     def level(self, key: Key) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 from sqlalchemy import Connection
@@ -25,7 +26,7 @@ class WatchedLedger(Ledger):
     """The production ledger, with poison in some postings, and somebody watching that epochs are kept."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int]) -> None:
-        super().__init__(settings, clock)
+        super().__init__(settings, clock, new_stamp=itertools.count(1).__next__)  # never the same twice
         self._epochs: dict[str, int] = {}
         self._uncommitted: dict[str, int] = {}
 
