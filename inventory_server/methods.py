@@ -66,8 +66,7 @@ class Conversation:
     closing: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """A result that needs no work of the store."""
 
     result: Message | Raw

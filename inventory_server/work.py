@@ -13,6 +13,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+import msgspec
+
 from pos_client.errors import BodyError, TillwireError
 from pos_client.exact import Quantity, micros
 from pos_client.messages import (
@@ -49,8 +51,7 @@ class Speaker:
         object.__setattr__(self, "lineage_key", None if self.lineage is None else self.lineage.bytes)
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(msgspec.Struct, frozen=True):
     """Settle who speaks; a till's epoch is raised durably. Outcome: `Welcome`.
 
     `token` is None where none was given; `enrol` is the location for an unknown terminal that may be
@@ -66,8 +67,7 @@ class Hello:
     now: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(msgspec.Struct, frozen=True):
     """The outcome of `Hello`: the speaker, the head of its chain (hex), its highest contiguous seq."""
 
     speaker: Speaker
@@ -98,8 +98,7 @@ class Item:
         self.occurred_at = None if self.body is None else micros(self.body.occurred_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Post:
+class Post(msgspec.Struct, frozen=True):
     """Commit one frame of postings. Outcome: `PostResult`, after the commit is durable."""
 
     speaker: Speaker
@@ -107,8 +106,7 @@ class Post:
     parent: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(msgspec.Struct, frozen=True):
     """Note a sign of life. Outcome: None; it need not be durable at once."""
 
     speaker: Speaker
@@ -116,16 +114,14 @@ class Ping:
     now: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Bye:
+class Bye(msgspec.Struct, frozen=True):
     """Compare control totals and close a till's day. Outcome: `ByeResult`."""
 
     speaker: Speaker
     totals: ByeParams
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(msgspec.Struct, frozen=True):
     """Read stock levels; `below` and `known_at` of `params` decoded. Outcome: `StockResult`.
 
     `below` is "reorder_point" or a quantity. `speaker`, here as in all reads, is None where HQ itself asks.
@@ -136,16 +132,14 @@ class Stock:
     speaker: Speaker | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(msgspec.Struct, frozen=True):
     """Read the movements of a sku. Outcome: `HistoryResult`."""
 
     params: HistoryParams
     speaker: Speaker | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class FindPosting:
+class FindPosting(msgspec.Struct, frozen=True):
     """Read one stored posting. Outcome: `StoredPosting`."""
 
     params: PostingParams

@@ -76,10 +76,11 @@ class Batch:
         for row in self._sql.terminals(self._connection, unknown):
             self.terminals[row[0]] = Terminal(*row)
         self._read_lineages(works)
-        items = [item for work in posts for item in work.items]
-        self._read_identities({item.key for item in items})
-        self._read_barcodes(items)
-        self.read_levels(_keys(posts, self.skus_by_gtin))
+        if posts:
+            items = [item for work in posts for item in work.items]
+            self._read_identities({item.key for item in items})
+            self._read_barcodes(items)
+            self.read_levels(_keys(posts, self.skus_by_gtin))
 
     def _read_lineages(self, works: list[Write]) -> None:
         wanted = set()

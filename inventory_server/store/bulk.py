@@ -46,7 +46,7 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
     driver: Any = connection.connection
     try:
         cursor = driver.execute(text, parameters)
-        return list(cursor.fetchall()) if cursor.description else []
+        return cursor.fetchall() if cursor.description else []
     except connection.dialect.loaded_dbapi.Error as error:
         raise DBAPIError(text, None, error) from error
 

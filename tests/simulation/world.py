@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import heapq
 import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
@@ -83,19 +83,19 @@ class World:
 
     def at(self, delay: int, what: str, action: Callable[..., None], *args: Any) -> None:
         """Have `action` happen `delay` µs from now; `what` names it in the trace."""
-        self._planned += 1
-        heapq.heappush(self._queue, (self.now + max(0, delay), self._planned, what, action, args))
+        self._planned = number = self._planned + 1
+        heappush(self._queue, (self.now + delay if delay > 0 else self.now, number, what, action, args))
 
     def run(self, enough: Callable[[], bool], deadline: int | None = None) -> bool:
         """Let events happen until it is `enough` or none is left before the `deadline`; return whether it was enough.
 
         That is asked at every eighth event only: it costs more than an event.
         """
-        queue, note, take_first = self._queue, self.note, heapq.heappop
+        queue, note = self._queue, self.note
         while self.events % 8 or not enough():
             if not queue or (deadline is not None and queue[0][0] > deadline):
                 return enough()
-            self.now, _, what, action, args = take_first(queue)
+            self.now, _, what, action, args = heappop(queue)
             self.events += 1
             if self.events > EVENTS_MAX:
                 raise Violation("quiescence", f"{EVENTS_MAX} events and no end")
