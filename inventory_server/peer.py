@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
-import msgspec
 
-
-class Peer(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Peer:
     """The other end of a connection: where it is, for the log, and whether it is on this machine."""
 
     address: str
     loopback: bool
 
 
-class Reply(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Reply:
     """The bytes to send, line end included and empty where there is nothing to say; `close` ends the connection."""
 
     data: bytes
