@@ -166,9 +166,11 @@ def main() -> None:
             sqlite = ledgers.copy(ledgers.prepared(0), folder / "calibrate.db")
             traded = opened_shop.database()
             level = opened_shop.size(traded, "level") / (len(trade.LOCATIONS) * len(trade.SKUS))
-            before = opened_shop.size(traded, "posting", "movement")
+            before = opened_shop.size(traded, "identity", "posting", "movement")
             staged = {"sqlite": warm(f"sqlite:///{sqlite}", opened), POSTGRESQL: warm(opened_shop.url(traded), opened)}
-            sale = (opened_shop.size(traded, "posting", "movement") - before) / (WARM_UP_COMMITS * COMMIT_SIZES[-1])
+            sale = (opened_shop.size(traded, "identity", "posting", "movement") - before) / (
+                WARM_UP_COMMITS * COMMIT_SIZES[-1]
+            )
             for number in range(chosen.rounds):
                 say(f"round {number + 1}/{chosen.rounds}")
                 measured.round(staged)

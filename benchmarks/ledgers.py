@@ -146,6 +146,7 @@ class _Bulk:
         self._connection.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", rows)
 
     def _flush(self) -> None:
+        self._put("identity", "position, id", [row[:2] for row in self._postings])
         self._put("posting", _POSTING, self._postings)
         self._put("movement", _MOVEMENT, sorted(self._movements, key=lambda row: row[:5]))
         self._postings, self._movements = [], []

@@ -46,9 +46,10 @@ class Shop:
         return self._cluster.url(database)
 
     def size(self, database: str, *names: str) -> int:
-        """Bytes of tables with their indexes."""
+        """Bytes of tables with their partitions and indexes."""
         wanted = ", ".join(f"('{name}')" for name in names)
-        query = f"SELECT sum(pg_total_relation_size(name::regclass))::bigint FROM (VALUES {wanted}) AS wanted (name)"
+        query = f"SELECT sum(pg_total_relation_size(coalesce(relid, name::regclass)))::bigint FROM (VALUES {wanted}) "
+        query += "AS wanted (name) LEFT JOIN pg_partition_tree(name::regclass) ON true"
         [(size,)] = self._cluster.execute(query, database)
         return int(size)
 

@@ -72,7 +72,8 @@ class Raw:
         changed: dict[tuple[str, str], int],
         now: int,
     ) -> None:
-        for table, rows in (("posting", postings), ("movement", movements)):
+        identities = [(row[1], row[0]) for row in postings]
+        for table, rows in (("identity", identities), ("posting", postings), ("movement", movements)):
             with self._db.cursor().copy(f"COPY {table} FROM STDIN".encode()) as copying:
                 for row in rows:
                     copying.write_row(row)

@@ -93,6 +93,7 @@ class Raw:
     ) -> None:
         db = self.db
         db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO identity (position, id) VALUES (?, ?)", [row[:2] for row in postings])
         db.executemany(_POSTING, postings)
         db.executemany(_MOVEMENT, movements)
         db.executemany(_LEVEL, levels)

@@ -105,8 +105,10 @@ class Batch:
         for row in self._sql.rejections(self._connection, keys):
             posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
             self.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
-        for row in self._sql.postings(self._connection, keys):
-            self.known[row[0]] = Posted(*row[1:])
+        ids_by_position = {position: id_ for id_, position in self._sql.identities(self._connection, keys)}
+        for row in self._sql.postings(self._connection, [(position,) for position in ids_by_position]):
+            posted = Posted(*row)
+            self.known[ids_by_position[posted.position]] = posted
         for row in self._sql.voids(self._connection, keys):
             self.waiting_voids.setdefault(row[0], []).append(Void(*row))
 
@@ -229,7 +231,8 @@ class Batch:
     def place_of(self, posting_id: bytes) -> Place | None:
         """Where a posting is, those of this transaction included; None where there is none."""
         self.flush()
-        rows = self._sql.places(self._connection, [(posting_id,)])
+        found = self._sql.identities(self._connection, [(posting_id,)])
+        rows = self._sql.places(self._connection, [(position,) for _, position in found])
         return Place(*rows[0]) if rows else None
 
     def movements_of(self, position: int) -> list[Movement]:
@@ -254,6 +257,7 @@ class Batch:
         sql, connection = self._sql, self._connection
         sql.put_locations(connection, [(location,) for location in self._locations])
         self._memory.locations.update(self._locations)
+        sql.put_identities(connection, [row[1::-1] for row in self._postings])
         sql.put_postings(connection, self._postings)
         sql.put_movements(connection, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
         sql.put_segments(connection, self._segments)

@@ -179,7 +179,12 @@ def _transferred(connection: Connection) -> dict[str, int]:
     """Per sku, what transfers took off the shelves less what they put on them, voided ones cancelled."""
     m, p = t.movement.c, t.posting.c
     transfers = ("transfer_out", "transfer_in")
-    voided = select(t.void.c.position).join(t.posting, p.id == t.void.c.voids).where(p.type.in_(transfers))
+    voided = (
+        select(t.void.c.position)
+        .join(t.identity, t.identity.c.id == t.void.c.voids)
+        .join(t.posting, p.position == t.identity.c.position)
+        .where(p.type.in_(transfers))
+    )
     rows = connection.execute(
         select(m.sku, func.sum(-m.quantity))
         .select_from(t.movement.join(t.posting, p.position == m.position))

@@ -106,7 +106,7 @@ def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) ->
 
 def _cancelled(connection: Connection, row: Any, voids: UUID, at: int) -> list[Movement]:
     """What a void must move: nothing where it came before what it voids."""
-    position = connection.execute(select(t.posting.c.position).where(t.posting.c.id == voids.bytes)).scalar()
+    position = connection.execute(select(t.identity.c.position).where(t.identity.c.id == voids.bytes)).scalar()
     if position is None or position >= row.position:
         return []
     target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])

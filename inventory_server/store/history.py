@@ -91,8 +91,9 @@ def _entry(row: Any) -> HistoryEntry:
 def find_posting(connection: Connection, question: FindPosting) -> StoredPosting:
     """One posting, or the record of its rejection; RequestError `not_found` where HQ has neither."""
     posting_id = question.params.id
-    row = connection.execute(select(t.posting).where(t.posting.c.id == posting_id.bytes)).one_or_none()
-    if row is not None:
+    position = connection.execute(select(t.identity.c.position).where(t.identity.c.id == posting_id.bytes)).scalar()
+    if position is not None:
+        row = connection.execute(select(t.posting).where(t.posting.c.position == position)).one()
         return StoredPosting(
             id=posting_id,
             status="posted",

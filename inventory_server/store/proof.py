@@ -17,6 +17,7 @@ from inventory_server.lineage import FIRST_HEAD, next_head
 from inventory_server.store import caches
 from inventory_server.store import tables as t
 from inventory_server.store.balances import Books
+from inventory_server.store.bulk import Lookup
 from inventory_server.store.evidence import Moved, movements_of, postings_of, wrong_movements
 from inventory_server.store.findings import Proof
 from inventory_server.store.opening import damage
@@ -26,6 +27,9 @@ __all__ = ["Progress", "Proof", "prove"]
 
 Progress = Callable[[int, int], None]
 """Called with (positions proven, positions in all)."""
+
+
+_identities = Lookup(t.identity, [t.identity.c.id])
 
 
 def prove(connection: Connection, progress: Progress | None = None) -> Proof:
@@ -60,6 +64,9 @@ def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progre
     counts = connection.execute(select(func.count()).select_from(t.count)).scalar_one()
     if counts != walk.trail.counts:
         proof.found(f"the ledger says {walk.trail.counts} figures were counted, HQ goes by {counts}")
+    identities = connection.execute(select(func.count()).select_from(t.identity)).scalar_one()
+    if identities != walk.postings:
+        proof.found(f"the ledger has {walk.postings} postings, HQ knows {identities} ids")
     proof.all_found(walk.books.unexplained())
     proof.closings = walk.books.closed
     proof.all_found(caches.wrong_levels(connection, proof, walk.trail.on_hand))
@@ -75,6 +82,7 @@ class _Walk:
         self._connection = connection
         self._proof = proof
         self.recorded_at = 0
+        self.postings = 0
         self.heads: dict[str, bytes] = {}
         self.trail = caches.Trail()
         self.books = Books(connection)
@@ -86,6 +94,7 @@ class _Walk:
         connection, proof = self._connection, self._proof
         postings = postings_of(connection, segment)
         movements = movements_of(connection, segment)
+        proof.all_found(_wrong_identities(connection, postings))
         proof.all_found(self.trail.wrong_counts(connection, postings, movements))
         proof.all_found(caches.wrong_expiries(connection, postings, movements))
         proof.all_found(caches.wrong_latest(connection, segment, movements))
@@ -100,6 +109,7 @@ class _Walk:
     def _wrong(self, row: Any, moved: list[Moved]) -> Iterator[str]:
         proof = self._proof
         proof.postings += 1
+        self.postings += 1
         if row.position != proof.postings:
             yield f"expected {proof.postings}, the ledger has a gap"
             proof.postings = row.position
@@ -117,6 +127,14 @@ class _Walk:
             yield "its movements are not numbered as they were made"
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
         yield from self.trail.wrong_figures(self._connection, row, moved)
+
+
+def _wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[str]:
+    """Each id leads to its posting, or it could be posted again."""
+    found = dict(_identities(connection, [(row.id,) for row in postings]))
+    for row in postings:
+        if found.get(row.id) != row.position:
+            yield f"position {row.position}: its id leads to {found.get(row.id)}"
 
 
 def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes]) -> Iterator[str]:

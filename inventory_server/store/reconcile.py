@@ -78,11 +78,11 @@ def _finding(row: Any) -> Finding:
 
 def waiting(connection: Connection) -> list[Waiting]:
     """Refused postings that have not been reopened, and bodies in quarantine, oldest first."""
-    r, q, p = t.rejection.c, t.quarantine.c, t.posting.c
+    r, q, posted = t.rejection.c, t.quarantine.c, t.identity.c
     refused = connection.execute(
         select(r.id, r.terminal, r.recorded_at, r.reason)
-        .outerjoin(t.posting, p.id == r.id)
-        .where(and_(r.reopened_at.is_(None), p.id.is_(None)))
+        .outerjoin(t.identity, posted.id == r.id)
+        .where(and_(r.reopened_at.is_(None), posted.id.is_(None)))
     )
     taken = connection.execute(select(q.id, q.terminal, q.recorded_at))
     found = [Waiting(str(UUID(bytes=row[0])), "rejected", *row[1:]) for row in refused]

@@ -31,6 +31,10 @@ class Posted(msgspec.Struct):
     flags: int
 
 
+POSTED = ("digest", "position", "recorded_at", "flags")
+"""The columns of `posting` that `Posted` is made of, in its order."""
+
+
 class Rejected(msgspec.Struct):
     """A recorded refusal; a reopened one may be judged anew under the same id and sequence number."""
 
@@ -102,15 +106,15 @@ class Statements:
         )
         self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
         self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
-        columns = ("id", "digest", "position", "recorded_at", "flags")
-        self.postings = Lookup(t.posting, [t.posting.c.id], *(t.posting.c[name] for name in columns))
+        self.identities = Lookup(t.identity, [t.identity.c.id])
+        self.postings = Lookup(t.posting, [t.posting.c.position], *(t.posting.c[name] for name in POSTED))
         self.rejections = Lookup(t.rejection, [t.rejection.c.id])
         self.voids = Lookup(t.void, [t.void.c.voids])
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
         self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
         self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
         self.places = Lookup(
-            t.posting, [t.posting.c.id], *(t.posting.c[name] for name in ("position", "type", "location"))
+            t.posting, [t.posting.c.position], *(t.posting.c[name] for name in ("position", "type", "location"))
         )
         moves = ("entry", "location", "sku", "account", "quantity", "occurred_at", "reservation")
         self.movements = Lookup(
@@ -120,6 +124,7 @@ class Statements:
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
         self.moved_after = Rendered(_moved_after())
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
+        self.put_identities = Insert(t.identity)
         self.put_postings = Insert(t.posting)
         self.put_movements = Insert(t.movement)
         self.put_segments = Insert(t.segment)

@@ -99,8 +99,16 @@ posting = Table(
     Column("reference", TEXT),
     Column("digest", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    Index(None, "id", unique=True),
 )
+
+identity = Table(
+    "identity",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Where each id was posted. That no id is posted twice is kept here, for ever and whatever becomes of its posting."""
 
 movement = Table(
     "movement",

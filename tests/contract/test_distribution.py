@@ -48,13 +48,14 @@ STANDS = {
     ),
     "posting": Stand(
         NOT_YET,
-        "positions would be counted by location or by group of locations; an id would be unique within its location, "
-        "and a till's lineage would have to keep the location that it was begun at",
-        (
-            "primary key lacks location",
-            "key begins with position, which only grows",
-            "unique index ix_posting_id lacks location",
-        ),
+        "positions would be counted by location or by group of locations",
+        ("primary key lacks location", "key begins with position, which only grows"),
+    ),
+    "identity": Stand(
+        NOT_YET,
+        "an id would be unique within its location, and a till's lineage would have to keep the location that it was "
+        "begun at",
+        ("primary key lacks location",),
     ),
     "ledger": Stand(
         NOT_YET,

@@ -151,7 +151,11 @@ def test_the_database_of_another_program_is_left_alone(bare: str, postgres: Clus
 # ---------------------------------------------------------------------------------- what was altered
 
 ALTERATIONS = {
-    "unique index dropped": ("DROP INDEX ix_posting_id", "add_index: ix_posting_id"),
+    "ids no longer unique": (
+        "ALTER TABLE identity DROP CONSTRAINT pk_identity",
+        "the primary key of identity is not id",
+    ),
+    "index dropped": ("DROP INDEX ix_level_sku", "add_index: ix_level_sku"),
     "column added": ("ALTER TABLE posting ADD COLUMN note text", "remove_column: posting, note"),
     "column dropped": ("ALTER TABLE posting DROP COLUMN reference", "add_column: posting, reference"),
     "column narrower": ("ALTER TABLE level ALTER on_hand TYPE integer", "modify_type: level, on_hand"),
@@ -166,8 +170,8 @@ ALTERATIONS = {
     "row level security": ("ALTER TABLE posting ENABLE ROW LEVEL SECURITY", "posting has row level security"),
     "unlogged": ("ALTER TABLE posting SET UNLOGGED", "posting is not kept through a crash"),
     "invalid index": (
-        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'ix_posting_id'::regclass",
-        "index ix_posting_id is not valid",
+        "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pk_identity'::regclass",
+        "index pk_identity is not valid",
     ),
     "another order": (
         'ALTER TABLE product ALTER name TYPE text COLLATE "default"',

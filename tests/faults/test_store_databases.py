@@ -185,11 +185,11 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 
 ALTERED = "was altered by hand"
 ALTERATIONS = {
-    "unique index dropped": (["DROP INDEX ix_posting_id"], f"{ALTERED} (add_index: ix_posting_id)"),
-    "index no longer unique": (
-        ["DROP INDEX ix_posting_id", "CREATE INDEX ix_posting_id ON posting (id)"],
-        f"{ALTERED} (remove_index: ix_posting_id)",
+    "ids no longer unique": (
+        ["DROP TABLE identity", "CREATE TABLE identity (id BLOB NOT NULL, position BIGINT NOT NULL)"],
+        f"{ALTERED} (the primary key of identity is not id)",
     ),
+    "index dropped": (["DROP INDEX ix_level_sku"], f"{ALTERED} (add_index: ix_level_sku)"),
     "column added": (["ALTER TABLE posting ADD COLUMN note TEXT"], f"{ALTERED} (remove_column: posting, note)"),
     "column dropped": (["ALTER TABLE posting DROP COLUMN reference"], f"{ALTERED} (add_column: posting, reference)"),
     "table dropped": (["DROP TABLE void"], f"{ALTERED} (add_table: void)"),
@@ -389,9 +389,9 @@ def test_settings_that_could_lose_an_answered_posting_are_refused(path: Path, mo
 
 
 def test_a_refused_database_can_be_opened_once_it_is_mended(path: Path) -> None:
-    alter(path, "DROP INDEX ix_posting_id")
+    alter(path, "DROP INDEX ix_level_sku")
     refusal(open_, url_of(path))
-    alter(path, "CREATE UNIQUE INDEX ix_posting_id ON posting (id)")
+    alter(path, "CREATE INDEX ix_level_sku ON level (sku)")
     with opened(path) as store:
         Till(store).posts(body("sale", ("a", 1)))
         assert level(store).on_hand == -1

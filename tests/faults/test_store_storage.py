@@ -218,7 +218,7 @@ def test_a_damaged_page_ends_the_store(failing: Failing, path: Path) -> None:
     Till(failing.store).posts(SALE)
     failing.store.close()
     with closing(sqlite3.connect(path)) as connection:
-        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'ix_posting_id'").fetchone()
+        (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'identity'").fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
     with path.open("r+b") as file:
         file.seek((page - 1) * size)

@@ -69,7 +69,7 @@ def test_what_the_last_commit_left_is_not_asked_for_again(ledger: str, monkeypat
         till.posts(body("sale", ("a", 1)))
     read = {table.name for table in tables.metadata.sorted_tables for text in seen if f"JOIN {table.name} " in text}
     assert read.isdisjoint({"terminal", "lineage", "level"})
-    assert "posting" in read
+    assert "identity" in read
 
 
 def test_what_another_writer_has_committed_is_seen(ledger: str, engine: Engine) -> None:

@@ -59,7 +59,6 @@ def test_what_must_be_unique_has_its_index(connection: sqlite3.Connection) -> No
     wanted |= {
         (table.name, str(c.name)) for table in TABLES for c in table.constraints if isinstance(c, UniqueConstraint)
     }
-    assert ("posting", "ix_posting_id") in wanted
     found = {
         (table.name, row[1])
         for table in TABLES
@@ -102,6 +101,8 @@ def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
         connection.execute("DROP TABLE new_void")
         for later in ("closing", "balance", "straggler"):
             connection.execute(f"DROP TABLE {later}")
+        connection.execute("DROP TABLE identity")
+        connection.execute("CREATE UNIQUE INDEX ix_posting_id ON posting (id)")
         connection.execute("UPDATE alembic_version SET version_num = '0001'")
         connection.commit()
     upgrade(url_of(path))

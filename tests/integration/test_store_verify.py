@@ -94,6 +94,9 @@ WRONG = {
     "not a body": ("UPDATE posting SET body = x'00' WHERE position = 4", "position 4: unreadable body"),
     "digest": ("UPDATE posting SET digest = x'00' WHERE position = 4", "terminal T1: the chain does not end where"),
     "id": ("UPDATE posting SET id = x'00' WHERE position = 17", "terminal T2: the chain does not end where"),
+    "identity gone": ("DELETE FROM identity WHERE position = 4", "position 4: its id leads to None"),
+    "identity of another": ("UPDATE identity SET position = 3 WHERE position = 4", "position 4: its id leads to 3"),
+    "identity too many": ("INSERT INTO identity VALUES (x'00', 4)", "the ledger has 17 postings, HQ knows 18 ids"),
     "terminal": ("UPDATE posting SET terminal = 'T3' WHERE position = 17", "T3: has postings but is not enrolled"),
     "lineage": ("UPDATE posting SET lineage = x'00' WHERE position = 4", "position 4: its outbox file is not one"),
     "seq": ("UPDATE posting SET seq = 99 WHERE position = 4", "position 4: its outbox file is not one"),
@@ -116,17 +119,16 @@ def test_what_was_changed_behind_the_ledger_is_found(site: Site, whole: str, sta
 
 
 def test_an_index_that_lost_an_entry_is_found(file: Path) -> None:
-    """Without its entry, an id that is posted would be posted again."""
     with closing(sqlite3.connect(file, isolation_level=None)) as connection:
         connection.execute("PRAGMA writable_schema = 1")
-        connection.execute("UPDATE sqlite_schema SET sql = sql || ' WHERE position < 0' WHERE name = 'ix_posting_id'")
+        connection.execute("UPDATE sqlite_schema SET sql = sql || ' WHERE on_hand < 0' WHERE name = 'ix_level_sku'")
         connection.execute("PRAGMA writable_schema = RESET")
-        connection.execute("REINDEX ix_posting_id")
+        connection.execute("REINDEX ix_level_sku")
         connection.execute("PRAGMA writable_schema = 1")
-        whole_index = "replace(sql, ' WHERE position < 0', '')"
-        connection.execute(f"UPDATE sqlite_schema SET sql = {whole_index} WHERE name = 'ix_posting_id'")
+        whole_index = "replace(sql, ' WHERE on_hand < 0', '')"
+        connection.execute(f"UPDATE sqlite_schema SET sql = {whole_index} WHERE name = 'ix_level_sku'")
     (first, *_) = proof_of(file).findings
-    assert first == "the file is damaged: row 1 missing from index ix_posting_id"
+    assert first == "the file is damaged: row 1 missing from index ix_level_sku"
 
 
 def test_findings_are_all_counted_and_the_first_are_kept_in_words(site: Site, ledger: str) -> None:

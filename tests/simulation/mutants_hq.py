@@ -66,7 +66,7 @@ def checked_before_the_transaction() -> AbstractContextManager[Any]:
         def submit(writer: Writer, work: Any) -> Ticket:
             if isinstance(work, Post):
                 for item in work.items:
-                    query = "SELECT 1 FROM posting WHERE id = ?"
+                    query = "SELECT 1 FROM identity WHERE id = ?"
                     handle = cast(Any, writer._transactions.connection).handle
                     if not handle.execute(query, (item.id.bytes,)).fetchall():
                         looked_up[id(item)] = item.id.bytes

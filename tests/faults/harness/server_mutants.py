@@ -80,8 +80,7 @@ def dedup_window(options: Options) -> None:
 
 def _dedup_only(options: Options, is_remembered: Callable[[Batch, Any], bool]) -> None:
     with sqlite3.connect(options["db"]) as connection:
-        connection.execute("DROP INDEX IF EXISTS uq_posting_id")
-        connection.execute("DROP INDEX IF EXISTS ix_posting_id")
+        connection.executescript("DROP TABLE IF EXISTS identity; CREATE TABLE identity (id, position)")
     connection.close()
     put(schema, assert_schema=lambda *_: None)
     _no_forks()
