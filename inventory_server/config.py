@@ -8,6 +8,14 @@ from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
 
 WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
+PARTITION_POSITIONS = 1 << 24
+"""Postings in a partition, if nothing else is asked for: about 16 GB on PostgreSQL, indexes included."""
+PARTITION_POSITIONS_MIN = 1 << 20
+"""Postings in the smallest partition, and what all others are multiples of: no closing crosses its end."""
+PARTITIONS_AHEAD = 4
+"""Empty partitions to have in front of the ledger."""
+PARTITIONS_MAX = 100
+"""Empty partitions that can be asked for: PostgreSQL looks at each of them when it plans a proof or a copy."""
 
 
 def _limit(default: int, least: int, reason: str, most: int = 10**9) -> int:

@@ -9,6 +9,7 @@ from inventory_server.commands.closing import close_command
 from inventory_server.commands.database import db_group, postings, reconcile_command, status, verify
 from inventory_server.commands.demo import demo
 from inventory_server.commands.move import compare_command, copy_command
+from inventory_server.commands.partition import partition_command
 from inventory_server.commands.serve import serve
 from inventory_server.commands.terminal import terminal
 from pos_client import console
@@ -24,7 +25,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, db_group, demo):
     inventory_server.add_command(_command)
-for _command in (copy_command, compare_command, close_command):
+for _command in (copy_command, compare_command, close_command, partition_command):
     db_group.add_command(_command)
 inventory_server.add_command(console.completion_command(PROGRAM, "stock-query"))
 

@@ -20,7 +20,7 @@ from inventory_server.commands.options import db_option, load_settings
 from inventory_server.config import WORKERS_MAX, Settings
 from inventory_server.control import ControlServer
 from inventory_server.listener import Place, address_of, bound_to, let_go
-from inventory_server.store import Store, open_store, shown, sqlite_path
+from inventory_server.store import Store, open_store, partitions, read_store, shown, sqlite_path
 from inventory_server.supervisor import Supervisor
 from pos_client import console
 from pos_client.messages import DEFAULT_PORT
@@ -75,6 +75,7 @@ def serve(
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_settings(config)
     collect_rarely()
+    warn_of_growth(db)
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
 
@@ -130,6 +131,12 @@ def _serve_until_stopped(
         cut_off = application.stop()
     click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
     return console.OK
+
+
+def warn_of_growth(db: str) -> None:
+    """Say in time that a ledger in partitions needs new ones."""
+    if sqlite_path(db) is None and (warning := read_store(db, partitions.warning)):
+        click.echo(f"inventory-server: {warning}", err=True)
 
 
 def collect_rarely() -> None:

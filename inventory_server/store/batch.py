@@ -224,8 +224,10 @@ class Batch:
         """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included."""
         self.flush()
         open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
-        parameters = (occurred_at, open_segment, *key, int(Account.STOCK), occurred_at)
-        [(total,)] = self._sql.moved_after(self._connection, *parameters)
+        [(first,)] = self._sql.moved_since(self._connection, occurred_at)
+        bounds = {"after": occurred_at, "first": open_segment if first is None else first, "open": open_segment}
+        of = {"location": key[0], "sku": key[1], "account": int(Account.STOCK)}
+        [(total,)] = self._sql.moved_after(self._connection, **bounds, **of)
         return total or 0
 
     def place_of(self, posting_id: bytes) -> Place | None:
@@ -237,7 +239,7 @@ class Batch:
 
     def movements_of(self, position: int) -> list[Movement]:
         """What the posting at `position` moved."""
-        rows = self._sql.movements(self._connection, [(position >> t.SEGMENT_POSITIONS_LOG2, position)])
+        rows = self._sql.movements(self._connection, position >> t.SEGMENT_POSITIONS_LOG2, position)
         return [Movement(row[1], row[2], Account(row[3]), *row[4:]) for row in sorted(rows, key=itemgetter(0))]
 
     def voids_of(self, posting_id: bytes) -> list[Void]:

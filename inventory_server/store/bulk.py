@@ -170,8 +170,16 @@ class Insert:
 class Lookup:
     """`SELECT` of the rows of `table` whose `keys` columns are among many given tuples."""
 
-    def __init__(self, table: FromClause, keys: Sequence[ColumnElement[Any]], *columns: ColumnElement[Any]) -> None:
+    def __init__(
+        self,
+        table: FromClause,
+        keys: Sequence[ColumnElement[Any]],
+        *columns: ColumnElement[Any],
+        prunes: bool = False,
+    ) -> None:
+        """What `prunes` has one key, which PostgreSQL sees before it plans: it looks into no other partitions."""
         self._table = table
+        self._prunes = prunes
         self._statement = select(*(columns or table.columns))
         self._keys = keys
         self._texts: dict[int, str] = {}
@@ -196,7 +204,11 @@ class Lookup:
         return self._texts[size]
 
     def _render_arrays(self, connection: Connection) -> str:
-        self._array_text = _rendered(self._among(unnested(self._keys)), connection)
+        statement: Executable = self._among(unnested(self._keys))
+        if self._prunes:
+            [key] = self._keys
+            statement = self._statement.where(key == any_(bindparam(key.name, type_=ARRAY(_plain(key)))))
+        self._array_text = _rendered(statement, connection)
         return self._array_text
 
     def _among(self, wanted: FromClause) -> Executable:

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, literal, or_, select, union_all
 
+from inventory_server.config import PARTITION_POSITIONS_MIN
 from inventory_server.inventory import Account
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Insert
@@ -21,8 +22,9 @@ from inventory_server.store.timetravel import Cut, cuts, head_position
 ROWS_AT_ONCE = 1_000
 """Rows in a transaction: tills wait for no more than that."""
 
-SEGMENTS_MAX = 1_024
-"""Segments between two cuts: no look back visits more of them, however seldom the books are closed."""
+SEGMENTS_MAX = PARTITION_POSITIONS_MIN >> t.SEGMENT_POSITIONS_LOG2
+"""Segments between two cuts: no look back visits more of them, however seldom the books are closed. No cut crosses a
+multiple of it, so that wherever a partition ends there can be one."""
 
 Balance = tuple[str, str, int, bytes, int, int, int]
 """A row of `balance`, in the order of its columns."""
@@ -44,7 +46,7 @@ def begin(connection: Connection) -> int | None:
     head = head_position(connection)
     before = connection.execute(select(func.max(t.closing.c.position))).scalar()
     first = 0 if before is None else (before >> t.SEGMENT_POSITIONS_LOG2) + 1
-    after = min(head >> t.SEGMENT_POSITIONS_LOG2, first + SEGMENTS_MAX)
+    after = min(head >> t.SEGMENT_POSITIONS_LOG2, (first // SEGMENTS_MAX + 1) * SEGMENTS_MAX)
     if after == first:
         return None
     position = (after << t.SEGMENT_POSITIONS_LOG2) - 1

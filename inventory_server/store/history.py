@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import Raw, UnsetType
-from sqlalchemy import Connection, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
 
 from inventory_server import inventory
 from inventory_server.config import Settings
@@ -32,12 +32,19 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
     rows: list[Any] = []
     visited = _segments_of(connection, question, after)
     for at in range(0, len(visited), _SEGMENTS_AT_ONCE):
-        page = statement.where(t.movement.c.segment.in_(visited[at : at + _SEGMENTS_AT_ONCE]))
+        segments = visited[at : at + _SEGMENTS_AT_ONCE]
+        page = statement.where(t.movement.c.segment.in_(segments), _within(segments))
         rows += connection.execute(page.limit(limit + 1 - len(rows))).all()
         if len(rows) > limit:
             last = rows[limit - 1]
             return HistoryResult([_entry(row) for row in rows[:limit]], encode_cursor(last.position, last.entry))
     return HistoryResult([_entry(row) for row in rows])
+
+
+def _within(segments: list[int]) -> ColumnElement[bool]:
+    """The postings of `segments`, and those between them: said of each table, so that partitions can be left out."""
+    first, end = segments[0] << t.SEGMENT_POSITIONS_LOG2, (segments[-1] + 1) << t.SEGMENT_POSITIONS_LOG2
+    return t.posting.c.position.between(first, end - 1)
 
 
 def _segments_of(connection: Connection, question: History, after: tuple[int, int] | None) -> list[int]:

@@ -16,7 +16,8 @@ import msgspec
 from sqlalchemy import Connection, Select, Table, func, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.store import schema
+from inventory_server.config import PARTITION_POSITIONS, PARTITIONS_AHEAD
+from inventory_server.store import partitions, schema
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Insert, plain_rows
 from inventory_server.store.database import Database, StoreError
@@ -75,6 +76,7 @@ def copy(source_url: str, target_url: str, progress: Progress | None = None) -> 
     """
     with _held(database_of(source_url)) as source, _held(database_of(target_url)) as target:
         _assert_empty(target)
+        target.make_room_for(source)
         count = _Counter(progress, 2 * source.rows())
         pairs = []
         for table in t.metadata.sorted_tables:
@@ -155,6 +157,13 @@ class _Side:
             digest.add(page)
             count(len(page))
         return digest.content()
+
+    def make_room_for(self, source: _Side) -> None:
+        """Have partitions, where there are any, for all that will come."""
+        with self._explained():
+            if partitions.is_partitioned(self.connection):
+                upto = partitions.head(source.connection)
+                partitions.extend(self.connection, PARTITIONS_AHEAD, PARTITION_POSITIONS, upto)
 
     def _read(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
         with self._explained():

@@ -16,6 +16,7 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from inventory_server.store import partitions
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import run
 from inventory_server.store.database import CommitInDoubt, StoreError, Verdict
@@ -238,11 +239,12 @@ _OWN_CHECKS = {
 def difference(connection: Connection) -> str | None:
     """What differs from the schema needed that SQLAlchemy's comparison does not see."""
     ours = "c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(:tables)"
+    tables = {"tables": [*t.metadata.tables, *partitions.names(connection)]}
     for words, query in _OWN_CHECKS.items():
-        found = connection.execute(text(query.format(ours=ours)), {"tables": list(t.metadata.tables)}).scalar()
+        found = connection.execute(text(query.format(ours=ours)), tables).scalar()
         if found is not None:
             return words.format(found)
-    return None
+    return partitions.difference(connection)
 
 
 def damage(_connection: Connection) -> Iterator[str]:

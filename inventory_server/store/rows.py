@@ -9,7 +9,7 @@ from sqlalchemy import BigInteger, Select, bindparam, func, select, union_all
 
 from inventory_server.lineage import Lineage, Said
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Insert, Lookup, Rendered
+from inventory_server.store.bulk import Insert, Lookup, Prepared, Rendered
 from pos_client.messages import PostingType, Range
 
 NEVER = 2**63 - 1
@@ -107,22 +107,24 @@ class Statements:
         self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
         self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
         self.identities = Lookup(t.identity, [t.identity.c.id])
-        self.postings = Lookup(t.posting, [t.posting.c.position], *(t.posting.c[name] for name in POSTED))
+        self.postings = Lookup(t.posting, [t.posting.c.position], *(t.posting.c[name] for name in POSTED), prunes=True)
         self.rejections = Lookup(t.rejection, [t.rejection.c.id])
         self.voids = Lookup(t.void, [t.void.c.voids])
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
         self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
         self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
         self.places = Lookup(
-            t.posting, [t.posting.c.position], *(t.posting.c[name] for name in ("position", "type", "location"))
+            t.posting, [t.posting.c.position], *(t.posting.c[each] for each in Place.__struct_fields__), prunes=True
         )
         moves = ("entry", "location", "sku", "account", "quantity", "occurred_at", "reservation")
-        self.movements = Lookup(
-            t.movement, [t.movement.c.segment, t.movement.c.position], *(t.movement.c[name] for name in moves)
-        )
+        movements = select(*(t.movement.c[name] for name in moves))
+        for name in ("segment", "position"):
+            movements = movements.where(t.movement.c[name] == bindparam(name))
+        self.movements = Rendered(movements)
         figures = ("occurred_at", "position", "quantity", "voided_position")
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
-        self.moved_after = Rendered(_moved_after())
+        self.moved_since = Rendered(_moved_since())
+        self.moved_after = Prepared(_moved_after())
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
         self.put_identities = Insert(t.identity)
         self.put_postings = Insert(t.posting)
@@ -139,16 +141,21 @@ class Statements:
         self.put_quarantine = Insert(t.quarantine, "ignore")
 
 
+def _moved_since() -> Select[Any]:
+    """The first closed segment in which anything moved after an instant."""
+    return select(func.min(t.segment.c.segment)).where(t.segment.c.latest_at > bindparam("after"))
+
+
 def _moved_after() -> Select[Any]:
-    """What moved after an instant; parameters: that instant, the open segment, location, sku, account, the instant."""
-    m = t.movement.c
-    closed = select(t.segment.c.segment).where(t.segment.c.latest_at > bindparam("since", type_=BigInteger))
+    """What moved after an instant, from the `first` segment in which anything did to the `open` one."""
+    m, s = t.movement.c, t.segment.c
+    closed = select(s.segment).where(s.segment >= bindparam("first"), s.latest_at > bindparam("after"))
     visited = union_all(closed, select(bindparam("open", type_=BigInteger))).cte("visited")
     return (
         select(func.sum(m.quantity))
         .select_from(visited.join(t.movement, m.segment == visited.c.segment))
         .where(m.location == bindparam("location"), m.sku == bindparam("sku"), m.account == bindparam("account"))
-        .where(m.occurred_at > bindparam("after"))
+        .where(m.occurred_at > bindparam("after"), m.segment.between(bindparam("first"), bindparam("open")))
     )
 
 

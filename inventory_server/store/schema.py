@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, select
 from sqlalchemy.exc import InvalidRequestError
 
 from inventory_server.resources import schema_path
-from inventory_server.store import opening
+from inventory_server.store import opening, partitions
 from inventory_server.store import tables as t
 from inventory_server.store.database import Database, StoreError
 
@@ -69,7 +69,9 @@ def _assert_known(current: str, database: Database) -> None:
 def _difference(connection: Connection) -> str | None:
     """The first difference between the schema found and the one needed, in words."""
     try:
-        differences = compare_metadata(MigrationContext.configure(connection), t.metadata)
+        parts = partitions.names(connection)
+        ours = {"include_name": lambda name, kind, _: kind != "table" or name not in parts}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=ours), t.metadata)
         keys = inspect(connection).get_multi_pk_constraint()
     except (InvalidRequestError, TypeError) as error:  # a foreign key that leads nowhere, a definition that is no text
         return str(error)

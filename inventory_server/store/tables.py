@@ -99,6 +99,7 @@ posting = Table(
     Column("reference", TEXT),
     Column("digest", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    postgresql_partition_by="RANGE (position)",
 )
 
 identity = Table(
@@ -124,6 +125,7 @@ movement = Table(
     Column("on_hand_after", BigInteger, nullable=False),
     Column("reservation", LargeBinary),
     sqlite_with_rowid=False,
+    postgresql_partition_by="RANGE (segment)",
 )
 
 segment = Table(

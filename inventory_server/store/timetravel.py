@@ -178,15 +178,23 @@ def _sums_of(bounds: _Bounds) -> Prepared:
 
 def _moved(bounds: _Bounds) -> Select[Any]:
     m, s = t.movement.c, t.segment.c
-    closed = select(s.segment).where(s.segment >= bindparam("first_segment"))
-    if bounds.has_next:
-        closed = closed.where(or_(s.segment <= bindparam("next_segment"), s.segment > bindparam("last_segment")))
-    if bounds.known_at:
-        closed = closed.where(s.segment <= bindparam("known_segment"))
+    closed = select(s.segment).where(*_within(s.segment, bounds))
     visited = union_all(closed, select(bindparam("open_segment", type_=BigInteger))).cte("visited")
     statement = _columns(t.movement, m.occurred_at)
     statement = statement.select_from(visited.join(t.movement, m.segment == visited.c.segment))
+    # Said of the movements, too, so that partitions are left out before anything is joined.
+    statement = statement.where(*_within(m.segment, bounds), m.segment <= bindparam("open_segment"))
     return _bounded(statement.where(m.account != int(Account.COUNT)), t.movement, bounds)
+
+
+def _within(segment: Any, bounds: _Bounds) -> list[Any]:
+    """Where a look back has to visit a segment, as far as its number tells."""
+    within = [segment >= bindparam("first_segment")]
+    if bounds.has_next:
+        within.append(or_(segment <= bindparam("next_segment"), segment > bindparam("last_segment")))
+    if bounds.known_at:
+        within.append(segment <= bindparam("known_segment"))
+    return within
 
 
 def _stragglers(bounds: _Bounds) -> Select[Any]:

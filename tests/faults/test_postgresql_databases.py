@@ -168,7 +168,7 @@ ALTERATIONS = {
     ),
     "rule": ("CREATE RULE mine AS ON INSERT TO level DO INSTEAD NOTHING", "rule mine"),
     "row level security": ("ALTER TABLE posting ENABLE ROW LEVEL SECURITY", "posting has row level security"),
-    "unlogged": ("ALTER TABLE posting SET UNLOGGED", "posting is not kept through a crash"),
+    "unlogged": ("ALTER TABLE posting_0 SET UNLOGGED", "posting_0 is not kept through a crash"),
     "invalid index": (
         "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'pk_identity'::regclass",
         "index pk_identity is not valid",

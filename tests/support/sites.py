@@ -129,6 +129,11 @@ class PostgresSite(Site):
         self._copies.append(self._cluster.url(self._cluster.database(_name_of(url))))
         return self._copies[-1]
 
+    def bare(self) -> str:
+        """A database with nothing in it."""
+        self._copies.append(self._cluster.url(self._cluster.database()))
+        return self._copies[-1]
+
     def execute(self, url: str, *statements: str) -> None:
         """Change the database; SQLite's way to write bytes is translated."""
         for statement in statements:

@@ -1,0 +1,66 @@
+"""`inventory-server db partition`: the ledger's partitions on PostgreSQL."""
+
+from __future__ import annotations
+
+import click
+
+from inventory_server.commands.options import db_option, json_option, told, when
+from inventory_server.config import PARTITION_POSITIONS, PARTITION_POSITIONS_MIN, PARTITIONS_AHEAD, PARTITIONS_MAX
+from inventory_server.store import read_store
+from inventory_server.store.partitioning import Part, make, partitioned, parts
+from pos_client import console
+
+
+@click.command("partition")
+@db_option
+@click.option(
+    "--ahead",
+    type=click.IntRange(0, PARTITIONS_MAX),
+    default=PARTITIONS_AHEAD,
+    show_default=True,
+    help="Have so many empty ones in front of the ledger.",
+)
+@click.option(
+    "--positions",
+    type=click.IntRange(PARTITION_POSITIONS_MIN),
+    default=PARTITION_POSITIONS,
+    show_default=True,
+    help=f"Postings in each new one, a multiple of {PARTITION_POSITIONS_MIN:,}.",
+)
+@json_option
+def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int:
+    """Show the partitions of a ledger on PostgreSQL, and have empty ones ahead of it.
+
+    Running servers go on; while new ones are made, tills wait for a moment.
+    """
+    if positions % PARTITION_POSITIONS_MIN:
+        raise console.CommandError(f"Expected a multiple of {PARTITION_POSITIONS_MIN:,} for --positions.")
+    partitioned(db)
+    before: list[Part] = read_store(db, parts)
+    if before[-1].postings and not as_json:
+        count = f"{before[-1].postings:,}"
+        click.echo(f"The open-ended partition holds {count} postings; tills wait until they are read.", err=True)
+    made = make(db, ahead, positions)
+    found: list[Part] = read_store(db, parts)
+    if as_json:
+        click.echo(console.to_json([told(each) for each in found]))
+        return console.OK
+    columns = {
+        "first": True,
+        "last": True,
+        "postings": True,
+        "movements": True,
+        "MB": True,
+        "recorded": False,
+        "to": False,
+    }
+    console.print_table(columns, [_row(each) for each in found])
+    click.echo(f"Made {len(made)}; {sum(not each.postings for each in found[:-1])} are empty.")
+    return console.OK
+
+
+def _row(part: Part) -> list[str]:
+    last = "" if part.last is None else f"{part.last:,}"
+    size = f"{part.bytes / 1e6:,.1f}"
+    recorded = [when(part.first_recorded_at), when(part.last_recorded_at)]
+    return [f"{part.first:,}", last, f"{part.postings:,}", f"about {part.movements:,}", size, *recorded]
