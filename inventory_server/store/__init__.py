@@ -14,7 +14,7 @@ from inventory_server.store import schema
 from inventory_server.store.database import StoreError, StoreInUse
 from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.opening import database_of, shown, sqlite_path
-from inventory_server.store.reading import Reading
+from inventory_server.store.reading import Reading, snapshot
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Stock, Then, Work
 from pos_client.errors import ErrorCode, RequestError
@@ -138,14 +138,8 @@ def _assert_durable(weakness: str | None, settings: Settings) -> None:
 
 def read_store(url: str, question: Callable[[Connection], Any]) -> Any:
     """Ask a ledger something, in one snapshot, whether or not a server is running on it."""
-    database = database_of(url)
-    database.assert_exists()
-    with database.explained(), ExitStack() as opened:
-        reading = database.reading_engine()
-        opened.callback(reading.dispose)
-        with reading.begin() as connection:
-            schema.assert_schema(connection, database)
-            return question(connection)
+    with snapshot(database_of(url)) as connection:
+        return question(connection)
 
 
 def upgrade(url: str) -> None:

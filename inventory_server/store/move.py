@@ -23,6 +23,7 @@ from inventory_server.store.bulk import Insert, plain_rows
 from inventory_server.store.database import Database, StoreError
 from inventory_server.store.ledger import new_stamp
 from inventory_server.store.opening import database_of
+from inventory_server.store.reading import snapshot
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows to do)."""
@@ -91,7 +92,9 @@ def copy(source_url: str, target_url: str, progress: Progress | None = None) -> 
 
 def compare(one_url: str, other_url: str, progress: Progress | None = None) -> Comparison:
     """Compare two ledgers, each in one snapshot, whether or not servers are running on them."""
-    with _snapshot(database_of(one_url)) as one, _snapshot(database_of(other_url)) as other:
+    first, second = database_of(one_url), database_of(other_url)
+    with snapshot(first) as one_connection, snapshot(second) as other_connection:
+        one, other = _Side(first, one_connection), _Side(second, other_connection)
         count = _Counter(progress, one.rows() + other.rows())
         pairs = [
             Pair(str(table.name), one.content(table, count), other.content(table, count))
@@ -180,17 +183,6 @@ def _held(database: Database) -> Iterator[_Side]:
         with writing.begin() as connection:
             schema.assert_schema(connection, database)
             database.hold(connection)
-            yield _Side(database, connection)
-
-
-@contextmanager
-def _snapshot(database: Database) -> Iterator[_Side]:
-    database.assert_exists()
-    with database.explained(), ExitStack() as opened:
-        reading = database.reading_engine()
-        opened.callback(reading.dispose)
-        with reading.begin() as connection:
-            schema.assert_schema(connection, database)
             yield _Side(database, connection)
 
 

@@ -11,6 +11,7 @@ import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote_plus
 
 from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event, select, text
 from sqlalchemy.exc import DBAPIError
@@ -32,6 +33,7 @@ IDLE_SECONDS = 30
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 _SECRETS = {"password", "sslpassword", "passfile", "oauth_client_secret"}
+_HIDDEN = "***"
 
 _ABORTED = {"40001", "40P01"}
 """Serialization failure, deadlock: the transaction is gone, whenever that is said, and may be repeated."""
@@ -58,8 +60,9 @@ class Postgresql:
     @property
     def shown(self) -> str:
         """Its URL, without any password."""
-        kept = {name: "***" if name in _SECRETS else value for name, value in self._url.query.items()}
-        return self._url.set(query=kept).render_as_string(hide_password=True)
+        kept = {name: _HIDDEN if name in _SECRETS else value for name, value in self._url.query.items()}
+        rendered = self._url.set(query=kept).render_as_string(hide_password=True)
+        return rendered.replace(quote_plus(_HIDDEN), _HIDDEN)
 
     @property
     def url(self) -> str:

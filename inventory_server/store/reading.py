@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
@@ -15,6 +16,18 @@ from inventory_server.store.readers import Readers
 from inventory_server.store.writer import STORAGE_RETRY_MS
 from inventory_server.work import History, Outcome, Read, Stock
 from pos_client.errors import ErrorCode, RequestError
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[Connection]:
+    """One state of a ledger, whether or not a server is running on it; StoreError where it cannot be read."""
+    database.assert_exists()
+    with database.explained(), ExitStack() as opened:
+        reading = database.reading_engine()
+        opened.callback(reading.dispose)
+        with reading.begin() as connection:
+            schema.assert_schema(connection, database)
+            yield connection
 
 
 class Reading:

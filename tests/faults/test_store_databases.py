@@ -16,31 +16,9 @@ from alembic.script import ScriptDirectory
 
 from inventory_server.config import Settings
 from inventory_server.resources import schema_path
-from inventory_server.store import StoreError, StoreInUse, open_store, read_store, schema, sqlite, upgrade
-from inventory_server.store.proof import prove
+from inventory_server.store import StoreInUse, open_store, schema, sqlite, upgrade
+from tests.support.doors import USES, Door, doors, open_, refusal, verify
 from tests.support.ledgers import Clock, Till, body, level, opened, url_of
-
-
-def open_(url: str) -> None:
-    open_store(url, Settings(), Clock()).close()
-
-
-def verify(url: str) -> None:
-    assert read_store(url, prove).holds
-
-
-DOORS: dict[str, Callable[[str], None]] = {"open": open_, "read": verify, "upgrade": upgrade}
-USES = [open_, verify]
-
-
-def refusal(door: Callable[[str], None], url: str) -> str:
-    """What `door` says of the database; it must be one sentence that names it."""
-    with pytest.raises(StoreError) as caught:
-        door(url)
-    message = str(caught.value)
-    assert "\n" not in message
-    assert "Traceback" not in message
-    return message
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +57,7 @@ def alter(path: Path, *statements: str) -> None:
 
 @pytest.mark.parametrize("door", USES)
 @pytest.mark.parametrize("name", ["none.db", "nowhere/none.db", "ledger.db/none.db"])
-def test_a_missing_database_names_the_command_that_makes_it(path: Path, door: Callable[[str], None], name: str) -> None:
+def test_a_missing_database_names_the_command_that_makes_it(path: Path, door: Door, name: str) -> None:
     url = url_of(path.parent / name)
     assert refusal(door, url).endswith(f"make one with: inventory-server db upgrade --db {url}")
     assert sorted(os.listdir(path.parent)) == ["ledger.db"]
@@ -89,7 +67,7 @@ def test_upgrade_makes_no_folders(tmp_path: Path) -> None:
     assert "No such file or directory; check the path" in refusal(upgrade, url_of(tmp_path / "nowhere" / "none.db"))
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@doors
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
@@ -106,7 +84,7 @@ def test_upgrade_makes_no_folders(tmp_path: Path) -> None:
         ("nosuchdb://hq/stock", "Cannot keep a ledger in 'nosuchdb://hq/stock'"),
     ],
 )
-def test_a_wrong_url_is_refused(door: Callable[[str], None], url: str, expected: str) -> None:
+def test_a_wrong_url_is_refused(door: Door, url: str, expected: str) -> None:
     assert expected in refusal(door, url)
 
 
@@ -154,17 +132,17 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@doors
 @pytest.mark.parametrize(("damage", "expected"), DAMAGES.values(), ids=DAMAGES)
 def test_a_file_that_is_no_database_is_refused(
-    path: Path, door: Callable[[str], None], damage: Callable[[Path], None], expected: str
+    path: Path, door: Door, damage: Callable[[Path], None], expected: str
 ) -> None:
     damage(path)
     assert f"{path} {expected}" in refusal(door, url_of(path))
 
 
 @pytest.mark.parametrize("door", USES)
-def test_an_empty_file_is_no_ledger_yet(tmp_path: Path, door: Callable[[str], None]) -> None:
+def test_an_empty_file_is_no_ledger_yet(tmp_path: Path, door: Door) -> None:
     path = tmp_path / "empty.db"
     path.touch()
     assert (
@@ -248,11 +226,9 @@ ALTERATIONS = {
 }
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
+@doors
 @pytest.mark.parametrize(("statements", "expected"), ALTERATIONS.values(), ids=ALTERATIONS)
-def test_another_schema_is_refused(
-    path: Path, door: Callable[[str], None], statements: list[str], expected: str
-) -> None:
+def test_another_schema_is_refused(path: Path, door: Door, statements: list[str], expected: str) -> None:
     alter(path, *statements)
     before = path.read_bytes()
     assert f"{path} {expected}" in refusal(door, url_of(path))
@@ -261,7 +237,7 @@ def test_another_schema_is_refused(
 
 @pytest.mark.parametrize("door", USES)
 def test_an_older_schema_names_the_command_that_upgrades_it(
-    path: Path, door: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    path: Path, door: Door, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     older = add_a_migration(tmp_path, monkeypatch)
     assert refusal(door, url_of(path)) == (
@@ -305,7 +281,7 @@ def add_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.mark.parametrize("door", [open_, upgrade])
-def test_a_ledger_has_one_server(path: Path, door: Callable[[str], None]) -> None:
+def test_a_ledger_has_one_server(path: Path, door: Door) -> None:
     with opened(path):
         with pytest.raises(StoreInUse, match="is in use by a running server; stop it first"):
             door(url_of(path))
@@ -313,8 +289,8 @@ def test_a_ledger_has_one_server(path: Path, door: Callable[[str], None]) -> Non
     door(url_of(path))
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_a_database_that_another_program_holds_is_refused(path: Path, door: Callable[[str], None]) -> None:
+@doors
+def test_a_database_that_another_program_holds_is_refused(path: Path, door: Door) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("BEGIN EXCLUSIVE")
@@ -355,14 +331,14 @@ def test_a_read_only_file_is_refused_before_any_till_connects(public: Path) -> N
 
 
 @pytest.mark.parametrize("door", [open_, upgrade])
-def test_a_read_only_folder_is_refused(public: Path, door: Callable[[str], None]) -> None:
+def test_a_read_only_folder_is_refused(public: Path, door: Door) -> None:
     public.parent.chmod(0o555)
     with without_rights():
         assert "Permission denied; check the path and the access rights." in refusal(door, url_of(public))
 
 
-@pytest.mark.parametrize("door", DOORS.values(), ids=DOORS)
-def test_a_folder_that_may_not_be_entered_is_refused(public: Path, door: Callable[[str], None]) -> None:
+@doors
+def test_a_folder_that_may_not_be_entered_is_refused(public: Path, door: Door) -> None:
     public.parent.chmod(0)
     with without_rights():
         assert "Permission denied; check the path and the access rights." in refusal(door, url_of(public))
