@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from operator import itemgetter
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,6 +13,7 @@ from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
+from inventory_server.store.bulk import Insert
 from inventory_server.store.items import reserved_of
 from inventory_server.store.memory import Key, Memory
 from inventory_server.store.rows import (
@@ -27,6 +30,9 @@ from inventory_server.store.rows import (
 )
 from inventory_server.work import Hello, Item, Post, Write
 from pos_client.messages import Line
+
+Row = tuple[object, ...]
+"""A row to write, in the order of its table's columns."""
 
 
 class Batch:
@@ -50,19 +56,17 @@ class Batch:
         self.waiting_voids: dict[bytes, list[Void]] = {}
         self.skus_by_gtin: dict[str, str] = {}
         self._reservations: dict[tuple[bytes, str, str], list[int]] = {}
-        self._start_rows()
-
-    def _start_rows(self) -> None:
-        self._postings: list[tuple[object, ...]] = []
-        self._movements: list[tuple[object, ...]] = []
-        self._segments: list[tuple[int, int]] = []
-        self._counts: list[tuple[object, ...]] = []
-        self._voids: list[tuple[object, ...]] = []
-        self._rejections: list[tuple[object, ...]] = []
-        self._quarantine: list[tuple[object, ...]] = []
+        self._identities: list[Row] = []
+        self._postings: list[Row] = []
+        self._movements: list[Row] = []
+        self._segments: list[Row] = []
+        self._counts: list[Row] = []
+        self._voids: list[Row] = []
+        self._rejections: list[Row] = []
+        self._quarantine: list[Row] = []
         self._changed_levels: set[Key] = set()
         self._changed_reservations: set[tuple[bytes, str, str]] = set()
-        self._locations: dict[str, None] = {}
+        self._locations: list[Row] = []
         self.changed_terminals: set[str] = set()
         self.changed_lineages: set[tuple[str, bytes]] = set()
 
@@ -150,8 +154,9 @@ class Batch:
         self.recorded_at = max(self.now, self.recorded_at + 1)
         return self.position, self.recorded_at
 
-    def add_posting(self, row: tuple[object, ...]) -> None:
+    def add_posting(self, row: Row) -> None:
         """A new entry of the ledger, in the order of the columns of `posting`."""
+        self._identities.append(row[1::-1])
         self._postings.append(row)
 
     def add_movement(self, movement: Movement, position: int, entry: int) -> None:
@@ -187,13 +192,14 @@ class Batch:
     def add_location(self, location: str) -> None:
         """Have `location` known from now on."""
         if location not in self._memory.locations:
-            self._locations[location] = None
+            self._memory.locations.add(location)
+            self._locations.append((location,))
 
-    def add_rejection(self, row: tuple[object, ...]) -> None:
+    def add_rejection(self, row: Row) -> None:
         """A refusal to remember, in the order of the columns of `rejection`."""
         self._rejections.append(row)
 
-    def add_quarantine(self, row: tuple[object, ...]) -> None:
+    def add_quarantine(self, row: Row) -> None:
         """A body that came under an id which is taken, in the order of the columns of `quarantine`."""
         self._quarantine.append(row)
 
@@ -257,30 +263,42 @@ class Batch:
     def flush(self) -> None:
         """Write what has been decided so far; the transaction stays open."""
         sql, connection = self._sql, self._connection
-        sql.put_locations(connection, [(location,) for location in self._locations])
-        self._memory.locations.update(self._locations)
-        sql.put_identities(connection, [row[1::-1] for row in self._postings])
-        sql.put_postings(connection, self._postings)
-        sql.put_movements(connection, sorted(self._movements, key=lambda row: row[:5]))  # type: ignore[arg-type, return-value]
-        sql.put_segments(connection, self._segments)
-        sql.put_levels(connection, [self._level_row(key) for key in sorted(self._changed_levels)])
-        sql.put_counts(connection, self._counts)
-        sql.put_voids(connection, self._voids)
-        sql.put_reservations(
-            connection, [(*key, *self._reservations[key]) for key in sorted(self._changed_reservations)]
+        self._movements.sort(key=itemgetter(slice(5)))  # in the order in which they are stored
+        for put, rows in (
+            (sql.put_locations, self._locations),
+            (sql.put_identities, self._identities),
+            (sql.put_postings, self._postings),
+            (sql.put_movements, self._movements),
+            (sql.put_segments, self._segments),
+            (sql.put_counts, self._counts),
+            (sql.put_voids, self._voids),
+            (sql.put_rejections, self._rejections),
+            (sql.put_quarantine, self._quarantine),
+        ):
+            if rows:
+                put(connection, rows)
+                rows.clear()
+        changes: tuple[tuple[Insert, set[Any], Callable[[Any], Row]], ...] = (
+            (sql.put_levels, self._changed_levels, self._level_row),
+            (sql.put_reservations, self._changed_reservations, self._reservation_row),
+            (sql.put_terminals, self.changed_terminals, self._terminal_row),
+            (sql.put_lineages, self.changed_lineages, self._lineage_row),
         )
-        sql.put_rejections(connection, self._rejections)
-        sql.put_quarantine(connection, self._quarantine)
-        sql.put_terminals(
-            connection, [msgspec.structs.astuple(self.terminals[name]) for name in sorted(self.changed_terminals)]
-        )
-        sql.put_lineages(connection, [self._lineage_row(key) for key in sorted(self.changed_lineages)])
+        for put, changed, row_of in changes:
+            if changed:
+                put(connection, [row_of(key) for key in sorted(changed)])
+                changed.clear()
         # A look back visits the closed segments and that of the ledger, so it is kept up to date with every flush.
         sql.put_head(connection, self.position, self.recorded_at, self._segment_latest_at, self._stamp)
         self._memory.stamp = self._stamp
-        self._start_rows()
 
-    def _level_row(self, key: Key) -> tuple[object, ...]:
+    def _reservation_row(self, key: tuple[bytes, str, str]) -> Row:
+        return (*key, *self._reservations[key])
+
+    def _terminal_row(self, name: str) -> Row:
+        return msgspec.structs.astuple(self.terminals[name])
+
+    def _level_row(self, key: Key) -> Row:
         level = self._levels[key]
         return (
             *key,
@@ -292,7 +310,7 @@ class Batch:
             level.last_movement_at,
         )
 
-    def _lineage_row(self, key: tuple[str, bytes]) -> tuple[object, ...]:
+    def _lineage_row(self, key: tuple[str, bytes]) -> Row:
         held = self.lineages[key]
         beyond = msgspec.json.encode(held.beyond).decode()
         said: tuple[int | None, ...] = (None, None, None, None)

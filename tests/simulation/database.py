@@ -39,16 +39,17 @@ def _fill(connection: Connection, terminals: Sequence[tuple[str, Role, str]], sk
     connection.execute(t.terminal.insert(), [{**row, **common, "pending": 0, "dead": 0} for row in rows])
 
 
-class _Handle(sqlite3.Connection):
-    """Tells of each statement before it runs."""
+class _Watched:
+    """A driver's connection that tells of each statement before it runs."""
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.before: Callable[[str], None] = nothing_happens
+    def __init__(self, handle: sqlite3.Connection, before: Callable[[str], None]) -> None:
+        self._execute = handle.execute
+        self._before = before
 
     def execute(self, text: str, parameters: Any = ()) -> sqlite3.Cursor:
-        self.before(text)
-        return super().execute(text, parameters)
+        """As of a `sqlite3.Connection`."""
+        self._before(text)
+        return self._execute(text, parameters)
 
 
 class CrashingConnection:
@@ -65,13 +66,16 @@ class CrashingConnection:
 
         Without `unique_ids` an id may be stored twice: only planted bugs want that.
         """
-        self.handle = sqlite3.connect(":memory:", isolation_level=None, cached_statements=1024, factory=_Handle)
+        self.handle = sqlite3.connect(":memory:", isolation_level=None, cached_statements=1024)
         self._engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: self.handle)
         self.real: Connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         self.at_point: Callable[[str], None] = nothing_happens
         self.crashes: Callable[[], bool] = lambda: False
         self.fault: Callable[[], str | None] = lambda: None
         self._writing = False
+        self._watched = _Watched(self.handle, self._before)
+        self.connection: sqlite3.Connection | _Watched = self.handle
+        """The driver's connection, as of a `Connection`; while HQ may crash, it hears of each statement."""
         _fill(self.real, terminals, skus)
         if not unique_ids:
             self.handle.executescript("DROP TABLE identity; CREATE TABLE identity (id, position)")
@@ -80,11 +84,6 @@ class CrashingConnection:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
-
-    @property
-    def connection(self) -> sqlite3.Connection:
-        """The driver's connection, as of a `Connection`."""
-        return self.handle
 
     def image(self) -> Image:
         """A backup."""
@@ -111,23 +110,20 @@ class CrashingConnection:
 
     def execute(self, *arguments: Any) -> Any:
         """Through SQLAlchemy. HQ may crash before it, but not inside, where SQLAlchemy would close the connection."""
-        before, self.handle.before = self.handle.before, nothing_happens
-        before("")
-        try:
-            return self.real.execute(*arguments)
-        finally:
-            self.handle.before = before
+        if self.connection is self._watched:
+            self._before("")
+        return self.real.execute(*arguments)
 
     def begin(self) -> CrashingConnection:
         """Open a transaction, which is this object too."""
         self.handle.execute("BEGIN IMMEDIATE")
-        self.handle.before = self._before if self.crashes() else nothing_happens
+        self.connection = self._watched if self.crashes() else self.handle
         self._writing = False
         return self
 
     def commit(self) -> None:
         """Make the transaction durable, unless something happens."""
-        self.handle.before = nothing_happens
+        self.connection = self.handle
         self.at_point("before commit")
         fault = self.fault()
         if fault is not None:
@@ -139,7 +135,7 @@ class CrashingConnection:
 
     def rollback(self) -> None:
         """Undo the transaction."""
-        self.handle.before = nothing_happens
+        self.connection = self.handle
         if self.handle.in_transaction:
             self.handle.execute("ROLLBACK")
 

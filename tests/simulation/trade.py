@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 from uuid import UUID
 
@@ -17,19 +18,29 @@ from tests.simulation.world import DAY, MINUTE, World
 LOCATIONS = ("North", "South")
 SKUS = ("apple", "bread", "cider")
 UNLISTED = "durian"
-_TILL: dict[PostingType, int] = {
-    "sale": 50,
-    "return": 8,
-    "receipt": 8,
-    "adjustment": 4,
-    "count": 10,
-    "transfer_out": 4,
-    "transfer_in": 3,
-    "reserve": 2,
-    "release": 1,
-    "void": 10,
-}
-_OPERATOR: dict[PostingType, int] = {"count": 40, "adjustment": 15, "receipt": 10, "transfer_out": 5, "void": 30}
+_Kinds = tuple[list[PostingType], list[int]]
+
+
+def _kinds(weights: dict[PostingType, int]) -> _Kinds:
+    """As `random.choices` wants them: the kinds, and the sums of their weights up to each."""
+    return list(weights), list(accumulate(weights.values()))
+
+
+_TILL = _kinds(
+    {
+        "sale": 50,
+        "return": 8,
+        "receipt": 8,
+        "adjustment": 4,
+        "count": 10,
+        "transfer_out": 4,
+        "transfer_in": 3,
+        "reserve": 2,
+        "release": 1,
+        "void": 10,
+    }
+)
+_OPERATOR = _kinds({"count": 40, "adjustment": 15, "receipt": 10, "transfer_out": 5, "void": 30})
 _VOID_REFUSALS = frozenset({"already_voided", "not_voidable", "forbidden_location"})
 
 
@@ -45,8 +56,8 @@ class Trade:
     def posting(self, posting_id: UUID, terminal: str, role: Role, home: str, now: int) -> Created:
         """Something happens at a device whose clock shows `now`."""
         random = self._world.random
-        weights = _OPERATOR if role == "operator" else _TILL
-        kind = random.choices(list(weights), list(weights.values()))[0]
+        kinds, weights = _OPERATOR if role == "operator" else _TILL
+        kind = random.choices(kinds, cum_weights=weights)[0]
         named = random.random() < (0.8 if role == "operator" else 0.2)
         location = random.choice(LOCATIONS) if named and role == "operator" else home
         body: dict[str, Any] = {"type": kind, "occurred_at": instant(self._occurred_at(kind, now))}
