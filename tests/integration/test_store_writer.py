@@ -83,3 +83,17 @@ def test_an_administrator_is_not_told_that_the_queue_is_full(tmp_path: Path) -> 
     ticket = writer.submit(lambda _connection: 7)
     writer.step()
     assert ticket.wait() == 7
+
+
+def test_a_job_that_fails_is_logged_and_its_error_goes_to_whoever_asked(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, ledger = writer_of(tmp_path)
+    failing = writer.submit(lambda _connection: 1 // 0)
+    writer.step()
+    with pytest.raises(ZeroDivisionError):
+        failing.wait()
+    assert "job_failed" in caplog.text
+    submit(writer, 1)
+    writer.step()
+    assert ledger.commits == [[1]]
