@@ -103,6 +103,8 @@ def _rendered(statement: Executable, connection: Connection) -> str:
 
 def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
     """Cut `rows` into runs of the sizes for which statements are kept."""
+    if len(rows) < SIZES[-1]:
+        return [rows] if rows else []
     cut: list[Sequence[Any]] = []
     at, left = 0, len(rows)
     for size in SIZES:
@@ -111,7 +113,7 @@ def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
             at += size
             left -= size
     if left:
-        cut.append(rows[at:] if at else rows)
+        cut.append(rows[at:])
     return cut
 
 

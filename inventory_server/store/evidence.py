@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, bindparam, func, select
 
 from inventory_server import inventory
 from inventory_server.inventory import Account, Movement
 from inventory_server.store import tables as t
+from inventory_server.store.bulk import Prepared
 from inventory_server.store.rows import ANYWHERE
 from pos_client import wire
 from pos_client.errors import BodyError
@@ -26,46 +27,63 @@ class Moved(NamedTuple):
     on_hand_after: int
 
 
+def _postings_and_voids() -> Select[Any]:
+    p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
+    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.recorded_at, p.reference)
+    fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
+    first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
+    works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
+    return (
+        select(*columns, p.lineage, p.seq, p.digest, p.body)
+        .add_columns(v.position.label("void_position"), v.occurred_at.label("void_occurred_at"))
+        .select_from(t.posting.outerjoin(t.void, works))
+        .where(p.position.between(bindparam("first"), bindparam("last")))
+        .order_by(p.position)
+    )
+
+
+_postings = _postings_and_voids()
+_m = t.movement.c
+_movements = Prepared(
+    select(
+        _m.position,
+        _m.entry,
+        _m.on_hand_after,
+        _m.location,
+        _m.sku,
+        _m.account,
+        _m.quantity,
+        _m.occurred_at,
+        _m.reservation,
+    )
+    .where(_m.segment == bindparam("segment"), _m.position.between(bindparam("first"), bindparam("last")))
+    .order_by(_m.position, _m.entry)
+)
+_place = Prepared(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
+
+
+def _bounds(segment: int) -> tuple[int, int]:
+    """The first and the last position that a segment may hold."""
+    first = segment << t.SEGMENT_POSITIONS_LOG2
+    return first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1
+
+
 def postings_of(connection: Connection, segment: int) -> list[Any]:
     """The postings of a segment by position, each with the void that counts: `void_position`, `void_occurred_at`.
 
     A void of another location is of no effect, and so is any but the first.
     """
-    p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
-    begin = segment << t.SEGMENT_POSITIONS_LOG2
-    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.recorded_at, p.reference)
-    fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
-    first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
-    works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
-    statement = (
-        select(*columns, p.lineage, p.seq, p.digest, p.body)
-        .add_columns(v.position.label("void_position"), v.occurred_at.label("void_occurred_at"))
-        .select_from(t.posting.outerjoin(t.void, works))
-        .where(p.position.between(begin, begin + (1 << t.SEGMENT_POSITIONS_LOG2) - 1))
-        .order_by(p.position)
-    )
-    return list(connection.execute(statement))
+    first, last = _bounds(segment)
+    return list(connection.execute(_postings, {"first": first, "last": last}))
 
 
 def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:
     """The movements of a segment, or of one position in it, by position."""
-    m = t.movement.c
-    columns = (
-        m.position,
-        m.entry,
-        m.on_hand_after,
-        m.location,
-        m.sku,
-        m.account,
-        m.quantity,
-        m.occurred_at,
-        m.reservation,
-    )
-    statement = select(*columns).where(m.segment == segment).order_by(m.position, m.entry)
-    if position is not None:
-        statement = statement.where(m.position == position)
+    first, last = _bounds(segment) if position is None else (position, position)
     found: dict[int, list[Moved]] = {}
-    for at, entry, after, location, sku, account, *rest in connection.execute(statement):
+    for at, entry, after, location, sku, account, *rest in _movements(
+        connection, segment=segment, first=first, last=last
+    ):
         found.setdefault(at, []).append(Moved(Movement(location, sku, Account(account), *rest), entry, after))
     return found
 
@@ -106,8 +124,9 @@ def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) ->
 
 def _cancelled(connection: Connection, row: Any, voids: UUID, at: int) -> list[Movement]:
     """What a void must move: nothing where it came before what it voids."""
-    position = connection.execute(select(t.identity.c.position).where(t.identity.c.id == voids.bytes)).scalar()
-    if position is None or position >= row.position:
+    places = _place(connection, id=voids.bytes)
+    position = places[0][0] if places else row.position
+    if position >= row.position:
         return []
     target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])
     return inventory.opposite([moved.movement for moved in target], at)
