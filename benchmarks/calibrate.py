@@ -13,34 +13,29 @@ import shutil
 import statistics
 import sys
 import tempfile
-from contextlib import ExitStack
+from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks import chain, ledgers, machine, trade
+from benchmarks import chain, machine, trade
 from benchmarks.bench import Bench
-from benchmarks.load import Group, Run, drive
-from benchmarks.model import Linear
+from benchmarks.limits.observed import Commit
+from benchmarks.load import Group, drive
 from benchmarks.postgres import Shop, shop
-from benchmarks.scenarios import tills_curve
-from benchmarks.servers import Server
-from benchmarks.stages import Staged
-from inventory_server.commands.serve import collect_rarely
+from benchmarks.servers import free_port, python, running
 
 RESULTS = Path(__file__).with_name("results") / "scale.json"
 TILLS_CURVE = (1, 4, 16, 64, 256, 1_000)
-COMMIT_SIZES = (1, 4, 16, 64, 256)
-COMMITS_OF_EACH = 12
-WARM_UP_COMMITS = 40
-"""Of the largest size: as many levels are then remembered as in the middle of a load on a server."""
-FRAMES_A_SECOND_MAX = 90_000
+WARM_UP_SHARE = 0.15
+"""Of a load's commits that are not counted."""
+FRAMES_A_SECOND_MAX = 45_000
+DESCRIPTORS = 8_192
 POSTGRESQL = "postgresql"
 WORKERS_CURVE = ((1, 64), (2, 64), (4, 64), (1, 256), (2, 256), (4, 256))
 """Server processes on one PostgreSQL, and tills."""
-Times = dict[str, list[float]]
-Sizes = dict[int, Times]
-"""Of a commit of so many sales, each time of its parts in seconds, and the calls of the database."""
+Parts = dict[str, float]
 
 
 def say(text: str) -> None:
@@ -48,30 +43,30 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def commits(staged: Staged, found: Sizes, apart: bool) -> None:
-    """Commit some of each size in turns. `apart`: the database is a process of its own, so that all of the processor
-    time here is spent under the interpreter lock or waiting for it, and its own cannot be told from its disk's."""
-    for _ in range(COMMITS_OF_EACH):
-        for size in COMMIT_SIZES:
-            staged.forget()
-            staged.commit(size)
-            inside = staged.transaction_seconds - staged.spent["judge and write"] + staged.calls_seconds
-            waited = staged.wall_seconds - staged.transaction_seconds
-            times = found.setdefault(size, {})
-            for name, value in {
-                "read": staged.spent["read the frame"],
-                "answer": staged.spent["answer"],
-                "judge": staged.transaction_seconds - (0 if apart else inside),
-                "store": waited if apart else inside,
-                "disk": 0.0 if apart else waited,
-                "statements": float(staged.calls),
-            }.items():
-                times.setdefault(name, []).append(value)
+def parts_of(commits: list[Commit], apart: bool) -> Parts:
+    """What a sale of these commits took, in seconds; how many shared a commit, and how often that called the database.
+
+    `apart`: the database is a process of its own, whose time is what the writer waits for and not for the disk.
+    """
+    first, *counted = commits[round(len(commits) * WARM_UP_SHARE) :]
+    sales = sum(each.sales for each in counted)
+    watched = [each for each in counted if each.calls]
+    inside = _sum(watched, "inside") / (_sum(watched, "processor") - _sum(watched, "durable_processor"))
+    processor, durable = _sum(counted, "processor"), _sum(counted, "durable_processor")
+    disk = _sum(counted, "durable_wall") - durable
+    store = _sum(counted, "wall") - processor - disk if apart else durable + (processor - durable) * inside
+    return {
+        "front": (counted[-1].process - first.process - processor) / sales,
+        "judge": (processor - (0.0 if apart else store)) / sales,
+        "store": store / sales,
+        "disk": disk / sales,
+        "size": sales / len(counted),
+        "calls": statistics.fmean(each.calls for each in watched),
+    }
 
 
-def fitted(found: Sizes, name: str) -> Linear:
-    """What `name` takes by the size of a commit."""
-    return Linear.through({size: statistics.fmean(times[name]) for size, times in found.items()})
+def _sum(commits: Iterable[Commit], name: str) -> float:
+    return sum(getattr(each, name) for each in commits)
 
 
 class Measured:
@@ -81,63 +76,76 @@ class Measured:
         self._bench, self._shop = bench, shop
         self.curve: list[dict[str, float]] = []
         self.workers: list[dict[str, float]] = []
-        self.sqlite: Sizes = {}
-        self.postgresql: Sizes = {}
-        self.times: Times = {}
+        self.parts: list[dict[str, Any]] = []
+        self.wake: list[float] = []
 
-    def round(self, staged: dict[str, Staged]) -> None:
+    def round(self) -> None:
         """Everything once, in turns."""
-        for name, each in staged.items():
-            commits(each, getattr(self, name), apart=name == POSTGRESQL)
-        self._note("queue", staged["sqlite"].queue(COMMIT_SIZES[-1]))
-        with self._bench.echo() as server:
-            alone, many = self._echo(server, 1), self._echo(server, 64)
-        self._note("client", many.load_cpu_seconds / len(many.groups["echo"].at))
-        self._note("echo_alone", 1 / alone.groups["echo"].rate())
-        self._note("echo_many", 1 / many.groups["echo"].rate())
-        self._note("flush", machine.flush_seconds(self._bench.folder))
+        self.wake.append(self._wake())
         for tills in TILLS_CURVE:
-            self.curve.append({"tills": tills, **tills_curve(self._bench, tills)})
-            say(f"{self.curve[-1]}")
+            with self._bench.tillwire() as server:
+                self.curve.append({"tills": tills, "live": self._bench.live(server, tills).rate()})
+            say(f"SQLite: {self.curve[-1]}")
+            self._observe("sqlite", tills, f"sqlite:///{self._bench.opened_shop('observed.db')}")
+            self._observe(POSTGRESQL, tills, self._shop.url(self._shop.database()))
         for workers, tills in WORKERS_CURVE:
-            self.workers.append({"workers": workers, "tills": tills, "live": self._live(workers, tills)})
-            say(f"{self.workers[-1]}")
+            with self._bench.serving(self._shop.url(self._shop.database()), workers) as server:
+                live = self._bench.live(server, tills).rate()
+            self.workers.append({"workers": workers, "tills": tills, "live": live})
+            say(f"PostgreSQL: {self.workers[-1]}")
 
-    def _live(self, workers: int, tills: int) -> float:
-        """Sales a second of server processes on a PostgreSQL that shares the processors with them."""
-        with self._bench.serving(self._shop.url(self._shop.database()), workers) as server:
-            return self._bench.live(server, tills).rate()
+    def _observe(self, database: str, tills: int, url: str) -> None:
+        port, found = free_port(), self._bench.file("observed.json")
+        command = python("limits.observed", port, url, found)
+        with running(command, port, self._bench.file("observed.log")) as server:
+            run = drive(server.port, self._bench.seconds, self._group("live", tills))
+        commits = [Commit(*each) for each in json.loads(found.read_text())]
+        parts = parts_of(commits, apart=database == POSTGRESQL)
+        parts["client"] = run.load_cpu_seconds / len(run.groups["live"].at)
+        self.parts.append({"database": database, "tills": tills, **parts})
+        say(f"{self.parts[-1]}")
 
-    def _note(self, name: str, value: float) -> None:
-        self.times.setdefault(name, []).append(value)
+    def _wake(self) -> float:
+        """One echo with nobody else: the client and the server wake each other, and nobody waits for anything else."""
+        with self._bench.echo() as server:
+            run = drive(server.port, self._bench.seconds, self._group("echo", 1))
+        echoes = run.groups["echo"]
+        return (1 / echoes.rate() - (run.load_cpu_seconds + server.cpu_seconds) / len(echoes.at)) / 2
 
-    def _echo(self, server: Server, tills: int) -> Run:
+    def _group(self, name: str, tills: int) -> Group:
         frames = int(FRAMES_A_SECOND_MAX * self._bench.seconds / tills) + 2
-        return drive(server.port, self._bench.seconds, Group("post", "echo", tills, frames, check=False))
+        return Group("post", name, tills, frames, check=name != "echo")
 
-    def costs(self, sizes: Sizes, apart: bool = False) -> dict[str, Any]:
+    def costs(self, database: str) -> dict[str, Any]:
         """The service times in seconds, by the names that the model has for them."""
-        times = {name: statistics.median(values) for name, values in self.times.items()}
-        lines = {name: fitted(sizes, name) for name in ("read", "answer", "judge", "store", "disk", "statements")}
-        lines["read"] = Linear(lines["read"].fixed, lines["read"].each + times["queue"])
-        if apart:  # of what a commit waits for the database, one flush is the disk's
-            flush = min(times["flush"], lines["store"].fixed)
-            lines |= {"store": Linear(lines["store"].fixed - flush, lines["store"].each), "disk": Linear(flush, 0.0)}
+        found: dict[int, list[Parts]] = defaultdict(list)
+        for each in self.parts:
+            if each["database"] == database:
+                found[each["tills"]].append(each)
+        medians = {tills: _medians(rounds) for tills, rounds in sorted(found.items())}
         return {
-            "client": times["client"],
-            "wake": max(0.0, times["echo_alone"] - times["client"] - times["echo_many"]) / 2,
-            "socket": times["echo_many"],
-            **{name: list(line) for name, line in lines.items()},
+            "wake": max(0.0, statistics.median(self.wake)),
+            **{name: [(tills, parts[name]) for tills, parts in medians.items()] for name in ("client", "front")},
+            **{
+                name: [(parts["size"], parts[name]) for parts in medians.values()]
+                for name in ("judge", "store", "disk", "calls")
+            },
         }
 
 
-def warm(url: str, opened: ExitStack) -> Staged:
-    """A ledger that has seen some trade."""
-    staged = Staged(url, COMMIT_SIZES[-1], 1)
-    opened.callback(staged.close)
-    for _ in range(WARM_UP_COMMITS):
-        staged.commit()
-    return staged
+def _medians(rounds: list[Parts]) -> Parts:
+    names = ("client", "front", "judge", "store", "disk", "size", "calls")
+    return {name: statistics.median(each[name] for each in rounds) for name in names}
+
+
+def bytes_of_postgresql(shop: Shop) -> dict[str, float]:
+    """Of a ledger in PostgreSQL: what a sale adds to it, and what a level takes."""
+    database = shop.database()
+    level = shop.size(database, "level") / (len(trade.LOCATIONS) * len(trade.SKUS))
+    ledger = ("identity", "posting", "movement")
+    before = shop.size(database, *ledger)
+    chain.sell(shop.url(database))
+    return {"sale": (shop.size(database, *ledger) - before) / chain.MEASURED_SALES, "level": level}
 
 
 def read_options() -> argparse.Namespace:
@@ -153,27 +161,18 @@ def read_options() -> argparse.Namespace:
 def main() -> None:
     """Measure and write."""
     chosen = read_options()
-    collect_rarely()  # as a server does
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 8_192)), hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))
     folder = Path(tempfile.mkdtemp(prefix="tillwire-calibrate-", dir=chosen.folder))
     bench = Bench(folder, chosen.seconds, 0, 0, None, None)
     try:
         described = machine.describe(folder)
-        bytes_of_sqlite = chain.bytes_of_sqlite(folder)
-        with shop() as opened_shop, ExitStack() as opened:
+        with shop() as opened_shop:
+            sizes = {"sqlite": chain.bytes_of_sqlite(folder), POSTGRESQL: bytes_of_postgresql(opened_shop)}
             measured = Measured(bench, opened_shop)
-            sqlite = ledgers.copy(ledgers.prepared(0), folder / "calibrate.db")
-            traded = opened_shop.database()
-            level = opened_shop.size(traded, "level") / (len(trade.LOCATIONS) * len(trade.SKUS))
-            before = opened_shop.size(traded, "identity", "posting", "movement")
-            staged = {"sqlite": warm(f"sqlite:///{sqlite}", opened), POSTGRESQL: warm(opened_shop.url(traded), opened)}
-            sale = (opened_shop.size(traded, "identity", "posting", "movement") - before) / (
-                WARM_UP_COMMITS * COMMIT_SIZES[-1]
-            )
             for number in range(chosen.rounds):
                 say(f"round {number + 1}/{chosen.rounds}")
-                measured.round(staged)
+                measured.round()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     result = {
@@ -181,21 +180,13 @@ def main() -> None:
         "machine": described,
         "rounds": chosen.rounds,
         "seconds": chosen.seconds,
-        "costs": {
-            "sqlite": measured.costs(measured.sqlite),
-            POSTGRESQL: measured.costs(measured.postgresql, apart=True),
-        },
-        "bytes": {"sqlite": bytes_of_sqlite, POSTGRESQL: {"sale": sale, "level": level}},
+        "costs": {database: measured.costs(database) for database in ("sqlite", POSTGRESQL)},
+        "bytes": sizes,
         "curve": measured.curve,
         "workers": measured.workers,
-        "sizes": {"sqlite": _means(measured.sqlite), POSTGRESQL: _means(measured.postgresql)},
-        "times": measured.times,
+        "parts": measured.parts,
     }
     chosen.to.write_text(json.dumps(result, indent=1, ensure_ascii=False) + os.linesep)
-
-
-def _means(sizes: Sizes) -> dict[int, dict[str, float]]:
-    return {size: {name: statistics.fmean(values) for name, values in times.items()} for size, times in sizes.items()}
 
 
 if __name__ == "__main__":

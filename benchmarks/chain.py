@@ -90,12 +90,9 @@ def rows(
 def bytes_of_sqlite(folder: Path) -> dict[str, float]:
     """Of a ledger in SQLite: what a sale adds to it that is posted as tills do, and what a level takes."""
     path = ledgers.copy(ledgers.prepared(0), folder / "bytes.db")
-    staged = Staged(f"sqlite:///{path}", _TILLS, _BATCH)
     before = _size(path)
-    for _ in range(MEASURED_SALES // (_TILLS * _BATCH)):
-        staged.commit()
+    sell(f"sqlite:///{path}")
     after = _size(path)
-    staged.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("VACUUM")
         full = _pages(connection)
@@ -103,6 +100,14 @@ def bytes_of_sqlite(folder: Path) -> dict[str, float]:
         connection.execute("VACUUM")
         levels = full - _pages(connection)
     return {"sale": (after - before) / MEASURED_SALES, "level": levels / (len(trade.LOCATIONS) * len(trade.SKUS))}
+
+
+def sell(url: str) -> None:
+    """Post `MEASURED_SALES` as tills do."""
+    staged = Staged(url, _TILLS, _BATCH)
+    for _ in range(MEASURED_SALES // (_TILLS * _BATCH)):
+        staged.commit()
+    staged.close()
 
 
 def _size(path: Path) -> int:

@@ -7,11 +7,12 @@ ledger's row. Service times are measured (`benchmarks/calibrate.py`); nothing is
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from math import log
 from random import Random
 from statistics import fmean
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from simpy import Environment, Event, Resource
 
@@ -26,62 +27,64 @@ SALES_MIN = 2_000
 Steps = Generator[Event, Any, None]
 
 
-class Linear(NamedTuple):
-    """What a commit takes: `fixed` plus `each` for every sale in it."""
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What something takes by how many there are: measured at some numbers, in between on straight lines over the
+    number's logarithm, outside as at the nearest."""
 
-    fixed: float
-    each: float
+    points: Sequence[tuple[float, float]]
 
-    def at(self, sales: int) -> float:
-        """For a commit of so many sales."""
-        return self.fixed + self.each * sales
+    def at(self, number: float) -> float:
+        """With so many."""
+        before = None
+        for point in self.points:
+            if number <= point[0]:
+                return point[1] if before is None else _between(before, point, number)
+            before = point
+        return self.points[-1][1]
 
-    @classmethod
-    def through(cls, points: Mapping[int, float]) -> Self:
-        """The line least off, in proportion, from what commits of some sizes took; neither part is below zero."""
-        weights = {size: 1 / max(took, 1e-9) ** 2 for size, took in points.items()}
-        total = sum(weights.values())
-        middle = sum(weight * size for size, weight in weights.items()) / total
-        height = sum(weight * points[size] for size, weight in weights.items()) / total
-        spread = sum(weight * (size - middle) ** 2 for size, weight in weights.items())
-        slope = sum(weight * (size - middle) * (points[size] - height) for size, weight in weights.items())
-        each = max(0.0, slope / spread)
-        return cls(max(0.0, height - each * middle), each)
+    def times(self, factor: float) -> Curve:
+        """The same, so many times as long."""
+        return Curve([(number, value * factor) for number, value in self.points])
+
+
+def _between(before: tuple[float, float], after: tuple[float, float], number: float) -> float:
+    share = log(number / before[0]) / log(after[0] / before[0])
+    return before[1] + share * (after[1] - before[1])
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Service times in seconds; all but `wake` and `disk` are processor time."""
+    """Service times of a sale in seconds. Those of a commit go by the sales in it, on average."""
 
-    client: float
-    """Of the load generator, which is one thread, for a sale and its answer."""
     wake: float
     """From the moment a sleeping thread could run until it does."""
-    socket: float
-    """Of the server, to receive a frame and to send its answer: half before the commit, half after it."""
-    read: Linear
-    """Of the session and the queue, before the commit; the first frame after a pause takes `fixed` longer."""
-    answer: Linear
-    """Of the session, after it; the same."""
-    judge: Linear
+    client: Curve
+    """Of the load generator, which is one thread, for a sale and its answer, by its tills."""
+    front: Curve
+    """Of a server process but for the commit, by its tills: sockets, threads, session, queue, handing the interpreter
+    lock to each other. Half before the commit, half after it; nobody else has the lock meanwhile."""
+    judge: Curve
     """Of the writer during a commit, under the interpreter lock."""
-    store: Linear
+    store: Curve
     """Of the database during a commit; the interpreter lock is free."""
-    disk: Linear
+    disk: Curve
     """Nobody's: the commit waits for the disk."""
-    statements: Linear
-    """How often a commit calls the database, and so lets go of the interpreter lock."""
+    calls: Curve
+    """How often a commit calls the database, and so lets go of the interpreter lock: the whole of it."""
+
+    def commit(self, sales: int) -> float:
+        """How long a commit of so many takes by itself."""
+        return sales * (self.judge.at(sales) + self.store.at(sales) + self.disk.at(sales))
 
     @property
     def alone(self) -> float:
         """How long a sale takes when there is no other."""
-        commit = self.judge.at(1) + self.store.at(1) + self.disk.at(1)
-        return self.client + 3 * self.wake + self.socket + self.read.at(1) + commit + self.answer.at(1)
+        return self.client.at(1) + 3 * self.wake + self.front.at(1) + self.commit(1)
 
-    @property
-    def locked(self) -> float:
-        """The interpreter lock's time for a sale of a large commit: no server does more than its inverse."""
-        return self.socket + self.read.each + self.judge.each + self.answer.each
+    def locked(self, tills: int) -> float:
+        """The interpreter lock's time for a sale where all of `tills` share a commit: its inverse bounds a server."""
+        return self.front.at(tills) + self.judge.at(tills)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,8 @@ class _Sale(NamedTuple):
 
 
 class _Server:
-    def __init__(self, env: Environment) -> None:
+    def __init__(self, env: Environment, half_front: float) -> None:
+        self.half_front = half_front
         self.lock = Resource(env)
         self.waiting: list[Event] = []
         self.arrived: Event | None = None
@@ -139,7 +143,8 @@ class _World:
         self._over = env.event()
 
     def run(self) -> Result:
-        servers = [_Server(self._env) for _ in range(self._site.servers)]
+        half_front = self._costs.front.at(self._tills / self._site.servers) / 2
+        servers = [_Server(self._env, half_front) for _ in range(self._site.servers)]
         for server in servers:
             self._env.process(self._write(server))
         for till in range(self._tills):
@@ -169,12 +174,13 @@ class _World:
     def _sell(self, server: _Server) -> Steps:
         """A till, and the server's thread for its connection."""
         env, costs = self._env, self._costs
+        client = costs.client.at(self._tills)
         before = env.now
         while True:
-            yield from self._under(self._generator, costs.client, wakes=True)
+            yield from self._under(self._generator, client, wakes=True)
             sent = env.now
             yield env.timeout(costs.wake)
-            yield from self._under(server.lock, costs.socket / 2 + costs.read.each)
+            yield from self._under(server.lock, server.half_front)
             answered = env.event()
             server.waiting.append(answered)
             if server.arrived is not None:
@@ -201,17 +207,16 @@ class _World:
                 yield from self._commit(server, len(taken))
             self._commits.append((env.now, len(taken)))
             for answered in taken:
-                yield from self._under(server.lock, costs.answer.each + costs.socket / 2)
+                yield from self._under(server.lock, server.half_front)
                 answered.succeed()
 
     def _commit(self, server: _Server, sales: int) -> Steps:
         costs = self._costs
-        calls = max(1, round(costs.statements.at(sales)))
-        locked = costs.judge.at(sales) + costs.read.fixed + costs.answer.fixed
+        calls = round(costs.calls.at(sales))
         for _ in range(calls):
-            yield from self._under(server.lock, locked / calls)
-            yield from self._compute(costs.store.at(sales) / calls)
-        yield self._env.timeout(self._drawn(costs.disk.at(sales)) + self._site.round_trip)
+            yield from self._under(server.lock, sales * costs.judge.at(sales) / calls)
+            yield from self._compute(sales * costs.store.at(sales) / calls)
+        yield self._env.timeout(self._drawn(sales * costs.disk.at(sales)) + self._site.round_trip)
 
     # ------------------------------------------------------------------------------ what it takes
 

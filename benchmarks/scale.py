@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks import chain
-from benchmarks.model import Costs, Linear, Site, simulate
+from benchmarks.model import Costs, Curve, Site, simulate
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "scale.json"
@@ -62,9 +62,7 @@ CASES = (
 
 def costs_of(measured: dict[str, Any]) -> Costs:
     """The model's costs as `calibrate` has written them."""
-    values: dict[str, Any] = {
-        name: Linear(*each) if isinstance(each, list) else each for name, each in measured.items()
-    }
+    values: dict[str, Any] = {name: Curve(each) if isinstance(each, list) else each for name, each in measured.items()}
     return Costs(**values)
 
 
@@ -103,8 +101,8 @@ def extrapolated(result: dict[str, Any], cases: Sequence[Case] = CASES) -> list[
     found = []
     for case in cases:
         costs = costs_of(result["costs"][case.database])
-        disk = Linear(costs.disk.fixed * case.disk, costs.disk.each * case.disk)
-        runs = [simulate(replace(costs, disk=disk), case.site, tills) for tills in TILLS]
+        costs = replace(costs, disk=costs.disk.times(case.disk))
+        runs = [simulate(costs, case.site, tills) for tills in TILLS]
         rates = [run.sales_a_second for run in runs]
         found.append({"title": case.title, "rates": rates, "p99": runs[-2].answer_p99})
     return found
@@ -120,7 +118,6 @@ def _table(sides: Sequence[str], head: Sequence[str], rows: Sequence[Sequence[st
 
 DATABASES = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 _BESIDE = ("measured, sales/s", "model", "off")
-_NOT_YET = _table([""], ["not measured yet: `make scale` on a machine that does nothing else"], [])
 
 
 def tables(result: dict[str, Any]) -> dict[str, str]:
@@ -130,12 +127,10 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
         "chain": _table(["", "", "r"], ["what", "how it comes about", "how much"], chain.rows(of_a_sale, of_a_level)),
         "bytes": _table(["", *"rr"], ["bytes, indexes included", *DATABASES.values()], list(_byte_rows(result))),
     }
-    if "extrapolated" not in result:
-        return {**sizes, **dict.fromkeys(("costs", "curve", "workers", "cases"), _NOT_YET), "picture": ""}
     workers = zip(result["beside"], _curve_rows(result["beside"]), strict=True)
     return {
         **sizes,
-        "costs": _table(["", *"rr"], ["µs", *DATABASES.values()], list(_cost_rows(result))),
+        "costs": _table(["", *"rr"], ["µs a sale", *DATABASES.values()], list(_cost_rows(result))),
         "curve": _table([*"rrrr"], ["tills", *_BESIDE], list(_curve_rows(result["reproduced"]))),
         "workers": _table(
             [*"rrrrr"],
@@ -156,27 +151,34 @@ def _byte_rows(result: dict[str, Any]) -> Iterator[list[str]]:
         yield [title, *(f"{result['bytes'][database][name]:,.0f}" for database in DATABASES)]
 
 
-_COSTS = {
-    "client": "load generator, a sale and its answer",
-    "wake": "until a sleeping thread runs",
-    "socket": "receiving a frame and sending the answer",
-    "read": "reading the frame, queueing it",
-    "answer": "making the answer",
-    "judge": "commit: the writer, under the interpreter lock",
-    "store": "commit: the database",
-    "disk": "commit: the disk",
+_BY_TILLS = {
+    "client": "load generator, with {}",
+    "front": "server but for the commit, with {}",
 }
+_BY_SALES = {
+    "judge": "commit of {}: the writer, under the interpreter lock",
+    "store": "commit of {}: the database",
+    "disk": "commit of {}: the disk",
+}
+SHOWN_SALES = (1, 10, 50, 200)
 
 
 def _cost_rows(result: dict[str, Any]) -> Iterator[list[str]]:
-    for name, title in _COSTS.items():
-        yield [title, *(_microseconds(result["costs"][database][name]) for database in DATABASES)]
+    costs = [costs_of(result["costs"][database]) for database in DATABASES]
+    yield ["until a sleeping thread runs", *(_microseconds(each.wake) for each in costs)]
+    for name, title in _BY_TILLS.items():
+        curves: list[Curve] = [getattr(each, name) for each in costs]
+        for number, _ in curves[0].points:
+            tills = f"{number:,.0f} till{'s'[: number > 1]}"
+            yield [title.format(tills), *(_microseconds(curve.at(number)) for curve in curves)]
+    for name, title in _BY_SALES.items():
+        curves = [getattr(each, name) for each in costs]
+        for number in SHOWN_SALES:
+            yield [title.format(f"{number:,}"), *(_microseconds(curve.at(number)) for curve in curves)]
 
 
-def _microseconds(value: float | Sequence[float]) -> str:
-    if isinstance(value, Sequence):
-        return f"{value[0] * 1e6:,.0f} + {value[1] * 1e6:,.1f} a sale"
-    return f"{value * 1e6:,.1f}"
+def _microseconds(seconds: float) -> str:
+    return f"{seconds * 1e6:,.1f}"
 
 
 def _curve_rows(points: Sequence[dict[str, float]]) -> Iterator[list[str]]:

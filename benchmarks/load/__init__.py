@@ -83,7 +83,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of one run: the answers of each group, and the processor time that the generator itself took."""
+    """What came of one run: the answers of each group, and the processor time that the generator took for them."""
 
     groups: dict[str, Answers]
     load_cpu_seconds: float

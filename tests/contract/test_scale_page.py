@@ -12,19 +12,12 @@ from benchmarks.model import simulate
 RESULT = json.loads(scale.RESULTS.read_text())
 
 
-needs_measurements = pytest.mark.skipif(
-    "extrapolated" not in RESULT, reason="the service times are still to be measured, by `make scale`"
-)
-
-
-@needs_measurements
 def test_the_measured_curve_is_reproduced() -> None:
     points = scale.reproduced(RESULT)
     assert [point["tills"] for point in points] == [1, 4, 16, 64, 256, 1_000]
     assert [point for point in points if abs(point["off"]) > scale.DEVIATION_MAX] == []
 
 
-@needs_measurements
 def test_what_was_computed_from_the_measurements_is_what_the_model_still_computes() -> None:
     assert scale.reproduced(RESULT) == [pytest.approx(point) for point in RESULT["reproduced"]]
     stored = {case["title"]: case for case in RESULT["extrapolated"]}
@@ -34,15 +27,13 @@ def test_what_was_computed_from_the_measurements_is_what_the_model_still_compute
 
 
 COSTS: dict[str, Any] = {
-    "client": 10e-6,
     "wake": 20e-6,
-    "socket": 20e-6,
-    "read": [0, 10e-6],
-    "answer": [0, 5e-6],
-    "judge": [200e-6, 50e-6],
-    "store": [200e-6, 40e-6],
-    "disk": [500e-6, 0],
-    "statements": [10, 0.05],
+    "client": [[1, 10e-6]],
+    "front": [[4, 35e-6], [64, 45e-6]],
+    "judge": [[1, 250e-6], [16, 65e-6]],
+    "store": [[1, 240e-6], [16, 55e-6]],
+    "disk": [[1, 500e-6], [16, 30e-6]],
+    "calls": [[1, 10], [16, 12]],
 }
 
 
@@ -71,7 +62,7 @@ def test_a_page_is_filled_from_measurements_that_the_model_reproduces() -> None:
     result["reproduced"], result["beside"] = scale.reproduced(result), scale.workers_beside(result)
     result["extrapolated"] = scale.extrapolated(result, scale.CASES[:1])
     page = scale.filled(scale.PAGE.read_text(), scale.tables(result))
-    assert "| commit: the database | 200 + 40.0 a sale | 200 + 40.0 a sale |" in page
+    assert "| commit of 200: the database | 55.0 | 55.0 |" in page
     assert "| 16 | " in page
     assert "| 2 | 16 | " in page
     assert f"| {scale.CASES[0].title} | " in page

@@ -5,18 +5,16 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import chain, scale
-from benchmarks.model import SPREAD, Costs, Linear, Site, simulate
+from benchmarks.model import SPREAD, Costs, Curve, Site, simulate
 
 COSTS = Costs(
-    client=10e-6,
     wake=20e-6,
-    socket=20e-6,
-    read=Linear(0, 10e-6),
-    answer=Linear(0, 5e-6),
-    judge=Linear(200e-6, 50e-6),
-    store=Linear(200e-6, 40e-6),
-    disk=Linear(500e-6, 0),
-    statements=Linear(10, 0.05),
+    client=Curve([(1, 10e-6)]),
+    front=Curve([(4, 35e-6), (1_000, 60e-6)]),
+    judge=Curve([(1, 250e-6), (10, 70e-6), (100, 52e-6)]),
+    store=Curve([(1, 240e-6), (10, 60e-6), (100, 42e-6)]),
+    disk=Curve([(1, 500e-6), (10, 50e-6), (100, 5e-6)]),
+    calls=Curve([(1, 10), (100, 20)]),
 )
 HERE = Site(processors=2)
 APART = Site(clients_apart=True)
@@ -43,11 +41,11 @@ def test_no_more_passes_than_the_narrowest_place_lets_through(tills: int) -> Non
     least = 1 - SPREAD
     result = simulate(COSTS, HERE, tills)
     assert result.sales_a_second <= tills / COSTS.alone / least
-    assert result.sales_a_second <= 1 / COSTS.locked / least
+    assert result.sales_a_second <= 1 / COSTS.locked(tills) / least
 
 
 def test_servers_on_one_database_commit_one_at_a_time() -> None:
-    section = COSTS.judge.each + COSTS.store.each
+    section = COSTS.judge.at(640) + COSTS.store.at(640)
     rates = [simulate(COSTS, Site(servers=servers, clients_apart=True), 640).sales_a_second for servers in (1, 2, 16)]
     assert rates[0] < rates[1]
     assert max(rates) <= 1 / section / (1 - SPREAD)
@@ -76,12 +74,10 @@ def test_a_run_depends_on_its_seed_and_on_nothing_else() -> None:
     assert simulate(COSTS, HERE, 16, seed=7) != simulate(COSTS, HERE, 16, seed=8)
 
 
-def test_a_line_goes_through_what_lies_on_one_and_never_below_zero() -> None:
-    assert Linear.through({1: 12.0, 10: 30.0, 100: 210.0}) == pytest.approx((10, 2))
-    assert Linear.through({1: 5.0, 10: 5.0}) == pytest.approx((5, 0))
-    falling = Linear.through({1: 9.0, 10: 5.0})
-    assert falling.each == 0
-    assert Linear.through({1: 1.0, 100: 200.0}).fixed == 0
+def test_a_curve_is_straight_over_the_logarithm_and_flat_outside() -> None:
+    curve = Curve([(1, 8.0), (4, 4.0), (64, 2.0)])
+    assert [curve.at(number) for number in (0.5, 1, 2, 4, 16, 64, 1_000)] == pytest.approx([8, 8, 6, 4, 3, 2, 2])
+    assert curve.times(0.5).at(16) == pytest.approx(1.5)
 
 
 def test_so_many_books_that_none_is_asked_for_more_than_it_is_to_carry() -> None:

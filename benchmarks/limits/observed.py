@@ -1,0 +1,121 @@
+"""Tillwire's server, which writes down what each of its commits took. `… limits.observed PORT URL FILE`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection
+
+from inventory_server.app import Application, now_microseconds
+from inventory_server.commands.serve import collect_rarely
+from inventory_server.config import Settings
+from inventory_server.store import bulk, open_store
+from inventory_server.store.ledger import Ledger
+from inventory_server.store.writer import Writer
+from inventory_server.work import Post, Write
+
+WATCHED = 8
+"""Of so many commits the calls of the database are watched in one: asking for a thread's time takes time itself."""
+
+
+class Commit(NamedTuple):
+    """One commit of sales; times in seconds."""
+
+    at: float
+    sales: int
+    wall: float
+    processor: float
+    """Of the writer's thread."""
+    durable_wall: float
+    """Of `wall`, the end: from the last statement until it is durable."""
+    durable_processor: float
+    process: float
+    """What the whole process has used of the processors by its end."""
+    calls: int
+    """Of the database's driver; 0 where they were not watched."""
+    inside: float
+    """Of `processor`, what was spent inside them."""
+
+
+class Observer:
+    """Stands in the writer's way and looks at its clocks. All but `writing_down` belongs to the writer's thread."""
+
+    def __init__(self) -> None:
+        self.commits: list[Commit] = []
+        self._sales = self._calls = 0
+        self._inside = 0.0
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Observe every commit until the block ends."""
+        transact, carry_out, run = Writer._transact, Ledger.carry_out, bulk.run
+
+        def observed_transact(writer: Writer, job: Callable[[Connection], Any]) -> Any:
+            return self._observe(lambda watched: transact(writer, watched), job)
+
+        def observed_carry_out(ledger: Ledger, connection: Connection, works: list[Write]) -> Any:
+            self._sales = sum(len(work.items) for work in works if isinstance(work, Post))
+            return carry_out(ledger, connection, works)
+
+        def observed_run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> Any:
+            if len(self.commits) % WATCHED:
+                return run(connection, text, parameters)
+            began = time.thread_time()
+            rows = run(connection, text, parameters)
+            self._inside += time.thread_time() - began
+            self._calls += 1
+            return rows
+
+        Writer._transact = observed_transact  # type: ignore[method-assign]
+        Ledger.carry_out = observed_carry_out  # type: ignore[method-assign]
+        bulk.run = observed_run
+        try:
+            yield
+        finally:
+            Writer._transact, Ledger.carry_out, bulk.run = transact, carry_out, run  # type: ignore[method-assign]
+
+    def _observe(self, transact: Callable[[Any], Any], job: Callable[[Connection], Any]) -> Any:
+        self._sales = self._calls = 0
+        self._inside = 0.0
+        job_ended = (0.0, 0.0)
+
+        def watched(connection: Connection) -> Any:
+            nonlocal job_ended
+            outcomes = job(connection)
+            job_ended = (time.perf_counter(), time.thread_time())
+            return outcomes
+
+        began = (time.perf_counter(), time.thread_time())
+        outcomes = transact(watched)
+        ended = (time.perf_counter(), time.thread_time())
+        if self._sales:
+            whole = (last - first for first, last in zip(began, ended, strict=True))
+            durable = (last - first for first, last in zip(job_ended, ended, strict=True))
+            times = (*whole, *durable, time.process_time())
+            self.commits.append(Commit(ended[0], self._sales, *times, self._calls, self._inside))
+        return outcomes
+
+
+def main(port: int, url: str, file: Path) -> None:
+    """Serve until SIGTERM, then write down."""
+    collect_rarely()
+    observer, settings = Observer(), Settings()
+    with observer.watching():
+        store = open_store(url, settings, now_microseconds)
+        application = Application(settings, store, [("127.0.0.1", port)], dev=True)
+        application.start()
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        application.stop()
+    file.write_text(json.dumps(observer.commits))
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main(int(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
