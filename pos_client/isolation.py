@@ -40,6 +40,7 @@ class Isolation:
         self._witnessed = False
         self._calling_witness = False
         self._witnesses_dead = 0
+        self._is_alone = True  # no posting waits behind the accused
 
     @property
     def is_troubled(self) -> bool:
@@ -55,6 +56,7 @@ class Isolation:
     def no_witness(self) -> None:
         """There is no posting in the window that was asked for: the accused has to be tried again."""
         self._calling_witness = False
+        self._is_alone = self._witnesses_dead == 0
         self._witnesses_dead = 0
 
     def passed(self, ids: Sequence[UUID], most: int) -> None:
@@ -78,7 +80,7 @@ class Isolation:
         """The connection died on a frame; return the posting to park, once its guilt is clear."""
         if self._accused is not None and self._accused not in ids:
             self._witnesses_dead += 1
-            self._calling_witness = False
+            self._calling_witness = self._is_alone = False
             return None
         if ids[0] != self._first:
             self._first, self._deaths, self._died_first_at = ids[0], 0, now
@@ -91,7 +93,7 @@ class Isolation:
         return self._try_alone(ids[0], now)
 
     def _try_alone(self, accused: UUID, now: int) -> UUID | None:
-        alone_long_enough = now - self._died_first_at >= self._alone_micros
+        alone_long_enough = self._is_alone and now - self._died_first_at >= self._alone_micros
         if self._deaths >= DEATHS_BEFORE_PARKING and (self._witnessed or alone_long_enough):
             self._clear(1)
             return accused
@@ -107,3 +109,4 @@ class Isolation:
         self._suspects = max(0, self._suspects - count)
         self._first, self._deaths = None, 0
         self._accused, self._witnessed, self._calling_witness, self._witnesses_dead = None, False, False, 0
+        self._is_alone = True

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, Transaction
+from sqlalchemy.exc import DBAPIError
 
 from pos_client.errors import TillwireError
 
@@ -36,14 +37,20 @@ class Verdict(enum.Enum):
     """Nothing was committed; the whole transaction may succeed when it is repeated."""
     ELSEWHERE = enum.auto()
     """Nothing was committed; the whole transaction may succeed when it is repeated on a new connection."""
-    NO_ROOM_NOW = enum.auto()
-    """Nothing was committed; it hits every commit alike, and passes by."""
+    NOT_NOW = enum.auto()
+    """Nothing was committed; it hits every commit alike until it passes, or until somebody puts it right."""
     UNKNOWN = enum.auto()
     """It may be committed or not, which only the ids of its postings can tell; the database itself is well."""
     UNTRUSTED = enum.auto()
     """Nobody can say what is on disk: no further answer may be given."""
     OTHER = enum.auto()
     """Nothing was committed, and it is this transaction's own fault."""
+
+
+def said_by(error: Exception) -> str:
+    """What the database said, on one line of the log; without the statement that it is about."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(said).split())[:300]
 
 
 class Commits(Protocol):

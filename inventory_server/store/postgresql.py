@@ -41,8 +41,9 @@ _STOPPED = {"55P03", "57014"}
 """A lock not to be had, a statement cancelled: the same, unless it is COMMIT that was stopped."""
 _ELSEWHERE = {"25006", "25P03", "57P01", "57P02", "57P03", "57P05"}
 """Read-only (a demoted primary), thrown out, going down, coming up: a new connection may find a primary that serves."""
-_NO_ROOM_NOW = {"53000", "53100", "53200", "53300", "53400"}
-"""Disk, memory or connections have run out."""
+_ITS_OWN = {"21", "22", "23", "54"}
+"""Classes of complaints about the values that were given. All others would be made of everybody: no room, no right,
+no such column, a file that is missing."""
 _UNTRUSTED = {"58030", "XX001", "XX002"}
 """The database cannot read or write its own files."""
 _WARNING = "01000"
@@ -164,9 +165,9 @@ class Postgresql:
             return Verdict.UNKNOWN
         if state in _STOPPED:
             return Verdict.AGAIN
-        if state in _NO_ROOM_NOW:
-            return Verdict.NO_ROOM_NOW
-        return Verdict.ELSEWHERE if _is_cut_off(error, state) else Verdict.OTHER
+        if _is_cut_off(error, state):
+            return Verdict.ELSEWHERE
+        return Verdict.OTHER if state is None or state[:2] in _ITS_OWN else Verdict.NOT_NOW
 
     def commit(self, transaction: Transaction) -> None:
         """Make a transaction durable; CommitInDoubt where PostgreSQL does not say that it is, everywhere it should be.

@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -27,8 +27,10 @@ CHECKPOINT_PAGES = 4_000
 """WAL pages between checkpoints: four times SQLite's default, since most pages change again before the next."""
 
 
-_NO_ROOM_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
+_NOT_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
 """Primary codes that hit every commit alike, pass by, and leave nothing written after a rollback."""
+_ITS_OWN = {0, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
+"""Codes of complaints about the values that were given, which are no trouble of the database."""
 _UNTRUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 """Codes after which no further answer may be given: an fsync error is reported once and then forgotten."""
 
@@ -118,9 +120,24 @@ class Sqlite:
     def verdict(self, error: Exception, committing: bool) -> Verdict:
         """By SQLite's primary result code; an unknown commit leaves SQLite's own state unknown."""
         code = _code(error)
-        if code in _NO_ROOM_NOW:
-            return Verdict.NO_ROOM_NOW
-        return Verdict.UNTRUSTED if committing or code in _UNTRUSTED else Verdict.OTHER
+        if code in _NOT_NOW:
+            return Verdict.NOT_NOW
+        if committing or code in _UNTRUSTED:
+            return Verdict.UNTRUSTED
+        is_its_own = code in _ITS_OWN or (code == sqlite3.SQLITE_ERROR and self._can_prepare(error))
+        return Verdict.OTHER if is_its_own else Verdict.NOT_NOW
+
+    def _can_prepare(self, error: Exception) -> bool:
+        """Tell an overflow from a missing column, which share a code: would the statement do for other values?"""
+        statement = getattr(error, "statement", None)
+        try:
+            with closing(sqlite3.connect(f"{_uri(self.path)}?mode=ro", uri=True)) as connection:
+                connection.execute(f"EXPLAIN {statement}")
+        except sqlite3.ProgrammingError:  # it was prepared, and lacks its values
+            return True
+        except sqlite3.Error:
+            return False
+        return True
 
     def commit(self, transaction: Transaction) -> None:
         """Make a transaction durable."""
@@ -136,6 +153,10 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "has no room left on its disk; free some space and try again.",
     sqlite3.SQLITE_IOERR: "cannot be read or written; check the disk.",
 }
+
+
+def _uri(path: Path) -> str:
+    return f"file:{quote(str(path))}"
 
 
 def _code(error: Exception) -> int:
@@ -172,7 +193,7 @@ def writing_engine(path: Path) -> Engine:
 def reading_engine(path: Path) -> Engine:
     """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
     engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}),
+        URL.create("sqlite", database=_uri(path), query={"mode": "ro", "uri": "true"}),
         poolclass=QueuePool,
         pool_size=READERS_MAX,
         max_overflow=0,

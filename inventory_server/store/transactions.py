@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.store.database import Commits, Verdict
+from inventory_server.store.database import Commits, Verdict, said_by
 from inventory_server.work import OutcomeUnknown
 
 log = logging.getLogger("tillwire.store")
@@ -66,14 +66,16 @@ class Transactions:
             try:
                 outcome = self._try(job)
             except DBAPIError as error:
-                if self._database.verdict(error, committing=False) not in _REPEATED:
+                verdict = self._database.verdict(error, committing=False)
+                if verdict not in _REPEATED:
                     raise
                 if self._timer() + pause > until or self._ending.wait(pause * random.uniform(0.5, 1)):
-                    self._note(is_out=True, error=error)
+                    if verdict is Verdict.ELSEWHERE:
+                        self._note_out(error)
                     raise
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
             else:
-                self._note(is_out=False)
+                self._note_back()
                 return outcome
 
     def end(self) -> None:
@@ -85,12 +87,15 @@ class Transactions:
         if self._connection is not None:
             self._connection.close()
 
-    def _note(self, is_out: bool, error: DBAPIError | None = None) -> None:
-        if is_out and not self._is_out:
-            log.error("event=database_out error=%s", error.orig if error else "")
-        elif self._is_out and not is_out:
+    def _note_out(self, error: DBAPIError) -> None:
+        if not self._is_out:
+            self._is_out = True
+            log.error("event=database_out error=%s", said_by(error))
+
+    def _note_back(self) -> None:
+        if self._is_out:
+            self._is_out = False
             log.warning("event=database_back")
-        self._is_out = is_out
 
     def _try(self, job: Callable[[Connection], Any]) -> Any:
         transaction: Transaction | None = None

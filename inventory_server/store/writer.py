@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
-from inventory_server.store.database import Commits, Verdict
+from inventory_server.store.database import Commits, Verdict, said_by
 from inventory_server.store.ledger import Ledger
 from inventory_server.store.transactions import Transactions, Untrusted
 from inventory_server.work import Outcome, OutcomeUnknown, Post, Then, Write
 from pos_client.errors import ErrorCode, RequestError, TillwireError
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("tillwire.store")
 
 Job = Callable[[Connection], Any]
 """Work of an administrator: runs in a transaction of its own."""
@@ -81,6 +81,7 @@ class Writer:
         self._weight = 0
         self._closing = False
         self._failure: Exception | None = None
+        self._refusing = False  # of which the log tells once, not at every commit
         self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
 
     def start(self) -> None:
@@ -170,6 +171,9 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - whatever spoils one frame must not end the writer
             self._isolate(tickets, error)
             return
+        if self._refusing and any(isinstance(work, Post) for work in works):
+            self._refusing = False
+            log.warning("event=commits_resumed")
         for ticket in tickets:
             if callable(ticket.work):
                 self._run_job(ticket, ticket.work)
@@ -178,14 +182,23 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
-        refusal = self._refusal(error)
-        if len(tickets) == 1 or refusal is not error:
-            log.error("commit_failed works=%d", len(tickets), exc_info=error)
+        if self._database.verdict(error, committing=False) is not Verdict.OTHER:
+            self._refuse(tickets, error)
+        elif len(tickets) == 1:
+            log.error("event=commit_failed", exc_info=error)
+            tickets[0].settle(None, error)
+        else:
             for ticket in tickets:
-                ticket.settle(None, refusal)
-            return
+                self._commit([ticket])
+
+    def _refuse(self, tickets: list[Ticket], error: Exception) -> None:
+        """Everybody's commit would fail alike: nothing was posted, and tills are to come back."""
+        if not self._refusing:
+            self._refusing = True
+            log.error("event=commits_refused error=%s", said_by(error))
+        message = "HQ's database takes no writes now; nothing was posted."
         for ticket in tickets:
-            self._commit([ticket])
+            ticket.settle(None, RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS))
 
     def _run_job(self, ticket: Ticket, job: Job) -> None:
         try:
@@ -195,24 +208,15 @@ class Writer:
         except TillwireError as error:  # the job's own refusal, or nobody knows: for whoever asked
             ticket.settle(None, error)
         except Exception as error:
-            log.error("job_failed", exc_info=error)
+            log.error("event=job_failed", exc_info=error)
             ticket.settle(None, error)
 
     def _transact(self, job: Callable[[Connection], Any]) -> Any:
         return self._transactions.run(job)
 
-    def _refusal(self, error: Exception) -> Exception:
-        """What everybody is told of a commit that did not happen, or nothing; `error` itself where it is one's own."""
-        verdict = self._database.verdict(error, committing=False)
-        if verdict in (Verdict.OTHER, Verdict.UNTRUSTED):
-            return error
-        return RequestError(
-            ErrorCode.busy, "HQ's database takes no writes now; nothing was posted.", retry_after_ms=STORAGE_RETRY_MS
-        )
-
     def _fail(self, tickets: list[Ticket], untrusted: Untrusted) -> None:
         """Without trust the store ends: its waiters hear nothing, nobody is served any more."""
-        log.critical("store_failed reason=%s", untrusted)
+        log.critical("event=store_failed reason=%s", untrusted)
         error = OutcomeUnknown(str(untrusted))
         error.__cause__ = untrusted.__cause__
         with self._lock:

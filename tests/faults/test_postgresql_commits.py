@@ -172,15 +172,23 @@ def test_questions_survive_connections_that_were_hung_up(store: Store, ledger: s
         hang_up(postgres, name_of(ledger))
 
 
-@pytest.mark.parametrize("state", ["53100", "53200", "53300"])
-def test_without_room_tills_are_told_busy_until_there_is_some(
-    store: Store, ledger: str, postgres: Cluster, state: str
+EVERYBODYS = ["53100", "53200", "53300", "42501", "42703", "0A000", "55000", "58P01", "XX000"]
+"""No room, no right, no such column, a thing not as it should be, a file that is missing."""
+
+
+@pytest.mark.parametrize("state", EVERYBODYS)
+def test_what_would_be_said_to_everybody_is_busy_until_it_is_put_right(
+    store: Store, ledger: str, postgres: Cluster, caplog: pytest.LogCaptureFixture, state: str
 ) -> None:
     till = Till(store)
-    with failing_inserts(postgres, name_of(ledger), state), pytest.raises(RequestError) as refused:
-        till.post(SALE)
-    assert refused.value.code is ErrorCode.busy
+    with failing_inserts(postgres, name_of(ledger), state):
+        for _ in range(3):
+            with pytest.raises(RequestError) as refused:
+                till.post(SALE)
+            assert refused.value.code is ErrorCode.busy
     assert till.post(SALE).results[0].status == "posted"
+    assert caplog.text.count("event=commits_refused") == caplog.text.count("event=commits_resumed") == 1
+    assert "Traceback" not in caplog.text
 
 
 @contextmanager
@@ -207,9 +215,10 @@ def test_damage_ends_the_store(ledger: str, postgres: Cluster, state: str) -> No
             till.post(SALE)
 
 
-def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgres: Cluster) -> None:
+@pytest.mark.parametrize("state", ["21000", "22003", "23505", "54000"])
+def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgres: Cluster, state: str) -> None:
     till = Till(store)
-    with failing_inserts(postgres, name_of(ledger), "22000"), pytest.raises(DBAPIError):
+    with failing_inserts(postgres, name_of(ledger), state), pytest.raises(DBAPIError):
         till.post(SALE)
     assert till.posts(SALE).status == "posted"
 

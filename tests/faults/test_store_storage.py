@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
 from inventory_server.store import OutcomeUnknown, Store, StoreError, entries, open_store
+from inventory_server.store.bulk import run
+from inventory_server.store.database import Verdict
 from inventory_server.work import Item, Post
 from pos_client.errors import RequestError
 from pos_client.exact import QUANTITY_MAX
@@ -160,6 +163,25 @@ def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: Store) -> None:
     assert fine.results[0].status == "posted"  # type: ignore[union-attr]
     mended = "UPDATE level SET on_hand = 100000, moved = 100000 WHERE location = 'L1'"
     store.administer(lambda connection: connection.exec_driver_sql(mended))
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters", "verdict"),
+    [
+        ("SELECT abs(?)", (-(2**63),), Verdict.OTHER),
+        ("SELECT abs(-9223372036854775807 - 1)", (), Verdict.OTHER),
+        ("INSERT INTO ledger SELECT * FROM ledger", (), Verdict.OTHER),
+        ("SELECT nothing FROM posting WHERE position = ?", (1,), Verdict.NOT_NOW),
+        ("SELECT * FROM nowhere", (), Verdict.NOT_NOW),
+    ],
+)
+def test_an_overflow_is_ones_own_and_a_missing_column_everybodys(
+    store: Store, statement: str, parameters: tuple[int, ...], verdict: Verdict
+) -> None:
+    """SQLite gives both of them the same code."""
+    error = outcome_of(lambda: store._writer.perform(lambda connection: run(connection, statement, parameters)))
+    assert isinstance(error, DBAPIError)
+    assert store._database.verdict(error, committing=False) is verdict
 
 
 # ---------------------------------------------------------------------------------- what ends the store

@@ -96,9 +96,9 @@ def test_a_frame_that_dies_twice_is_sent_whole_the_third_time() -> None:
 
 
 def test_a_server_that_takes_nothing_has_nothing_parked() -> None:
-    """Without a witness nobody is guilty: the server is ill."""
+    """Without a witness nobody is guilty, however long that takes: the server is ill."""
     queue = Queue(40)
-    queue.run(kills=lambda _: True, steps=ALONE_SECONDS // 2)
+    queue.run(kills=lambda _: True, steps=3 * ALONE_SECONDS)
     assert len(queue.pending) == 40
     queue.run()
     assert queue.pending == []
@@ -111,6 +111,15 @@ def test_a_posting_without_neighbours_is_parked_only_after_a_long_time() -> None
     assert queue.pending
     queue.run(kills=lambda _: True, steps=2)
     assert queue.parked == [posting_id(1)]
+
+
+def test_two_bad_postings_without_others_wait_for_the_next_sale() -> None:
+    queue = Queue(2)
+    queue.run(kills=lambda _: True, steps=3 * ALONE_SECONDS)
+    assert queue.parked == []
+    queue.pending.append(posting_id(3))
+    queue.run(kills=holds(1, 2))
+    assert (queue.parked, queue.pending) == ([posting_id(1), posting_id(2)], [])
 
 
 def test_a_posting_that_gets_through_at_last_is_not_parked() -> None:

@@ -40,7 +40,7 @@ def _log(world: World) -> str:
 def _until_refused(world: World, before: int) -> bool:
     """Wait until a commit has failed; False where none does, as when there is still room in the write-ahead log."""
     try:
-        world.wait(lambda: _log(world).count("commit_failed") > before, "a commit to fail", 1.0)
+        world.wait(lambda: _log(world).count("event=commits_refused") > before, "a commit to fail", 1.0)
     except Broken:
         return False
     return True
@@ -50,7 +50,7 @@ def fill_disk(stage: Stage) -> None:
     """No room left: everything is refused for the moment, and the same process goes on once there is room."""
     with _on_a_disk(stage) as (world, disk):
         for _ in range(stage.strikes):
-            refused = _log(world).count("commit_failed")
+            refused = _log(world).count("event=commits_refused")
             disk.fill()
             stage.injected += _until_refused(world, refused)
             disk.free()
@@ -59,7 +59,7 @@ def fill_disk(stage: Stage) -> None:
 
 def refuse_room(world: World) -> int:
     """As a full disk, by the shim: writes fail with ENOSPC for a while."""
-    refused = _log(world).count("commit_failed")
+    refused = _log(world).count("event=commits_refused")
     world.tell_server(fail=[shim.ON_WRITE, errno.ENOSPC, shim.FOR_EVER])
     injected = _until_refused(world, refused)
     world.tell_server(fail=[shim.ON_WRITE, errno.ENOSPC, 0])
@@ -94,7 +94,7 @@ def fail_write(world: World) -> int:
 
 def lock_ledger(world: World) -> int:
     """Another program holds the database for longer than the server waits."""
-    refused = _log(world).count("commit_failed")
+    refused = _log(world).count("event=commits_refused")
     with closing(sqlite3.connect(world.db, isolation_level=None, timeout=5.0)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         injected = _until_refused(world, refused)

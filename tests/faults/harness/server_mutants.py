@@ -157,7 +157,7 @@ def swallow_errors(_: Options) -> None:
 def no_fail_stop(_: Options) -> None:
     """An error of the disk is taken for one that passes."""
     sqlite._UNTRUSTED.clear()
-    sqlite._NO_ROOM_NOW.update({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
+    sqlite._NOT_NOW.update({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
 
 
 def no_flush(_: Options) -> None:
