@@ -20,16 +20,18 @@ _CHECKS: dict[str, _Checks] = {
     "postgresql": (postgresql.difference, postgresql.damage),
 }
 _EXPECTED = "something like sqlite:///tillwire.db or postgresql+psycopg://user@host/database"
+_BEFORE_ANY_SECRET = re.compile(r"[^:@?=\s]*")
 
 
 def database_of(url: str) -> Database:
     """The database that `url` names; StoreError where it names none that can hold a ledger."""
     try:
         parsed = make_url(url)
-    except ArgumentError as error:
-        shown = re.sub(r":[^:/@]*@", ":***@", url)  # where it goes wrong, there may be a password
-        raise StoreError(f"{shown!r} is no database URL; expected {_EXPECTED}.") from error
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise StoreError(f"{_beginning(url)!r} is no database URL; expected {_EXPECTED}.") from error
     kind = parsed.get_backend_name()
+    if kind != "sqlite" and url.count("@") > 1:  # what follows the first may be the end of a password
+        raise StoreError(f"{_beginning(url)!r} has more than one @; write %40 for one in a user's name or password.")
     if kind == "postgresql" and parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return Postgresql(parsed.set(drivername="postgresql+psycopg"))
     database = parsed.database
@@ -39,6 +41,13 @@ def database_of(url: str) -> Database:
     if "?" in url:
         raise StoreError(f"{url!r} has options after its ?, and a ledger takes none; write %3F for a ? in a name.")
     return Sqlite(Path(database))
+
+
+def _beginning(url: str) -> str:
+    """What stands before anything that could be a part of a password."""
+    found = _BEFORE_ANY_SECRET.match(url)
+    beginning = found[0] if found else ""
+    return beginning if beginning == url else f"{beginning}…"
 
 
 def shown(url: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote_plus
 
 from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from inventory_server.store import partitions
@@ -32,7 +32,12 @@ IDLE_SECONDS = 30
 """How long the database lets a server that stands still hold up all others in the middle of a commit."""
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
-_SECRETS = {"password", "sslpassword", "passfile", "oauth_client_secret"}
+_HARMLESS = {
+    *("host", "hostaddr", "port", "dbname", "user", "connect_timeout", "tcp_user_timeout", "target_session_attrs"),
+    *("load_balance_hosts", "application_name", "sslmode", "sslrootcert", "gssencmode", "channel_binding"),
+    *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
+}
+"""Options of a URL that are shown; the value of any other, a misspelt `password` too, is not."""
 _HIDDEN = "***"
 
 _ABORTED = {"40001", "40P01"}
@@ -61,7 +66,7 @@ class Postgresql:
     @property
     def shown(self) -> str:
         """Its URL, without any password."""
-        kept = {name: _HIDDEN if name in _SECRETS else value for name, value in self._url.query.items()}
+        kept = {name: value if name in _HARMLESS else _HIDDEN for name, value in self._url.query.items()}
         rendered = self._url.set(query=kept).render_as_string(hide_password=True)
         return rendered.replace(quote_plus(_HIDDEN), _HIDDEN)
 
@@ -111,17 +116,28 @@ class Postgresql:
     def _engine(self, opening: Any) -> Engine:
         options = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
         options["application_name"] = "tillwire"  # type: ignore[assignment]
-        engine = create_engine(
-            self._url,
-            poolclass=NullPool,  # the writer and the readers keep theirs themselves
-            paramstyle="format",
-            hide_parameters=True,
-            use_native_hstore=False,
-            connect_args={name: value for name, value in options.items() if name not in self._url.query}
-            | {"prepare_threshold": None},
-        )
+        try:
+            engine = create_engine(
+                self._url,
+                poolclass=NullPool,  # the writer and the readers keep theirs themselves
+                paramstyle="format",
+                hide_parameters=True,
+                use_native_hstore=False,
+                connect_args={name: value for name, value in options.items() if name not in self._url.query}
+                | {"prepare_threshold": None},
+            )
+        except ArgumentError as error:  # hosts and ports that do not go together
+            raise StoreError(f"{self.shown} cannot be used: {error}; put that right.") from error
 
-        from psycopg.types import numeric  # only who uses PostgreSQL has it installed
+        from psycopg import OperationalError  # only who uses PostgreSQL has it installed
+        from psycopg.types import numeric
+
+        @event.listens_for(engine, "do_connect")
+        def connect(dialect: Any, _record: Any, args: Any, parameters: Any) -> Any:
+            try:
+                return dialect.connect(*args, **parameters)
+            except ValueError as error:  # the name of a host that no network can have
+                raise OperationalError(str(error)) from error
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, record: Any) -> None:

@@ -59,9 +59,25 @@ def test_an_unreachable_server_is_named(door: Door) -> None:
 
 
 @doors
-@pytest.mark.parametrize("hidden", ["password=secret", "passfile=/secret", "host=/nowhere&sslpassword=secret"])
+@pytest.mark.parametrize(
+    "hidden",
+    ["password=secret", "passfile=/secret", "host=/nowhere&sslpassword=secret", "passwrod=secret", "passwd=secret"],
+)
 def test_no_secret_of_a_url_is_told(door: Door, hidden: str) -> None:
     assert "=***" in refusal(door, f"postgresql+psycopg://clerk@127.0.0.1:{free_port()}/hq?{hidden}")
+
+
+@doors
+@pytest.mark.parametrize("host", ["a" * 64, "a..b"])
+def test_a_host_that_no_network_can_have_is_named(door: Door, host: str) -> None:
+    said = refusal(door, f"postgresql+psycopg://clerk:secret@{host}/hq")
+    assert said.startswith(f"postgresql+psycopg://clerk:***@{host}/hq cannot be opened: ")
+
+
+@doors
+@pytest.mark.parametrize("places", ["port=abc", "port=1,2", "host=a,b,c&port=1,2"])
+def test_hosts_and_ports_that_do_not_go_together_are_refused(door: Door, places: str) -> None:
+    assert refusal(door, f"postgresql+psycopg://clerk:secret@/hq?{places}").endswith("; put that right.")
 
 
 @doors
