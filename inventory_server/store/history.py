@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Raw, UnsetType
+from msgspec import Meta, Raw, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
 
 from inventory_server import inventory
@@ -21,13 +21,15 @@ from pos_client.exact import instant, micros, unscaled
 from pos_client.messages import Count, HistoryEntry, HistoryResult, StoredPosting
 
 _SEGMENTS_AT_ONCE = 256
+_Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""The number of a movement in its posting, as the tables hold it."""
 
 
 def history(connection: Connection, settings: Settings, question: History) -> HistoryResult:
     """The movements of a sku in ledger order; reservations move no stock and are not among them."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
-    after = decode_cursor(params.cursor, tuple[Count, Count])
+    after = decode_cursor(params.cursor, tuple[Count, _Entry])
     statement = _movements(connection, question, after)
     rows: list[Any] = []
     visited = _segments_of(connection, question, after)

@@ -205,13 +205,14 @@ _SETTINGS = """
         current_setting('default_transaction_read_only') AS read_only, pg_is_in_recovery() AS is_standby
 """
 
-_UNREACHABLE = "cannot be opened: {said}; check the URL, the password and that PostgreSQL is running."
+_UNREACHABLE = (
+    "cannot be opened: {said}; check the URL, the password and that PostgreSQL is running and has a connection left."
+)
 _OTHERWISE = "cannot be used: {said}; put that right, or restore a backup."
 _ADVICE = {
     "25006": "is read-only; name the primary, or wait until a standby has taken its place.",
     "42501": "refuses this user: {said}; grant it what the owner of the tables may do.",
     "53100": "has no room left on its disk; free some space and try again.",
-    "53300": "has no connection left; raise its max_connections or run fewer servers and workers.",
     "55P03": "is locked by another program; end that program and try again.",
     "40P01": "is locked by another program; end that program and try again.",
 }

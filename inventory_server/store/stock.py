@@ -21,6 +21,8 @@ from inventory_server.store.timetravel import Moment, Past, head_position, posit
 from inventory_server.work import Stock
 from pos_client.exact import micros, scaled
 from pos_client.messages import (
+    Location,
+    Sku,
     StockItem,
     StockParams,
     StockResult,
@@ -106,7 +108,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     named = _Named(connection, params)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     at = _moment(connection, params)
-    after = decode_cursor(params.cursor, tuple[str, str])
+    after = decode_cursor(params.cursor, tuple[Location, Sku])
     position = head_position(connection)
     if at is None and named.pairs() is None:
         wanted = _levels(connection, question, named, after).limit(limit + 1)

@@ -55,7 +55,7 @@ def test_an_unreachable_server_is_named(door: Door) -> None:
     said = refusal(door, f"postgresql+psycopg://clerk:secret@127.0.0.1:{free_port()}/hq")
     assert said.startswith("postgresql+psycopg://clerk:***@127.0.0.1:")
     assert "cannot be opened: connection failed" in said
-    assert said.endswith("check the URL, the password and that PostgreSQL is running.")
+    assert said.endswith("check the URL, the password and that PostgreSQL is running and has a connection left.")
 
 
 @doors
@@ -100,6 +100,7 @@ def test_out_of_connections_is_named(door: Door, ledger: str, postgres: Cluster)
     said = refusal(door, as_clerk(ledger, "secret"))
     postgres.execute("ALTER ROLE clerk CONNECTION LIMIT -1")
     assert 'too many connections for role "clerk"' in said
+    assert said.endswith("is running and has a connection left.")
 
 
 @pytest.mark.parametrize("door", [open_, upgrade])

@@ -10,6 +10,7 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.store import Store, catalog
+from inventory_server.store.cursor import encode_cursor
 from inventory_server.work import Bye, Ping
 from pos_client.errors import RequestError
 from pos_client.exact import instant, scaled
@@ -166,10 +167,23 @@ def test_a_cursor_that_hq_did_not_give_is_refused(store: Store, cursor: str) -> 
         assert (error.code.name, error.data["path"]) == ("invalid_params", "$.cursor")
 
 
-def test_a_cursor_beyond_64_bit_is_refused(store: Store) -> None:
-    error = outcome_of(lambda: history(store, cursor="WzE4NDQ2NzQ0MDczNzA5NTUxNjE2LDBd"))  # [2**64, 0]
-    assert isinstance(error, RequestError)
-    assert error.code.name == "invalid_params"
+NEVER_KEYS: list[tuple[str | int, str | int]] = [
+    *(("a\0b", "c"), ("L1", "a\nb"), ("", "a"), ("L1", "a" * 65)),
+    *((2**64, 0), (2**63, 0), (-1, 0), (1, 2**31), (1, -1)),
+]
+
+
+@pytest.mark.parametrize("key", NEVER_KEYS)
+def test_a_cursor_with_a_key_that_no_page_can_end_with_is_refused(store: Store, key: tuple[str | int, ...]) -> None:
+    for ask in (lambda: stock(store, cursor=encode_cursor(*key)), lambda: history(store, cursor=encode_cursor(*key))):
+        error = outcome_of(ask)
+        assert isinstance(error, RequestError)
+        assert (error.code.name, error.data["path"]) == ("invalid_params", "$.cursor")
+
+
+def test_the_last_key_that_there_can_be_is_followed_by_nothing(store: Store) -> None:
+    assert stock(store, cursor=encode_cursor("\U0010ffff" * 64, "\U0010ffff" * 64)).items == []
+    assert history(store, cursor=encode_cursor(2**63 - 1, 2**31 - 1)).entries == []
 
 
 def test_a_page_has_its_limit(store: Store) -> None:
