@@ -8,6 +8,8 @@ from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
 
 WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
+ENDING_SECONDS = 5
+"""How much longer than `drain_seconds` a process may take to end: then it no longer waits for its database."""
 PARTITION_POSITIONS = 1 << 24
 """Postings in a partition, if nothing else is asked for: about 16 GB on PostgreSQL, indexes included."""
 PARTITION_POSITIONS_MIN = 1 << 20

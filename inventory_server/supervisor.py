@@ -13,14 +13,15 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
+from inventory_server.config import ENDING_SECONDS
 from pos_client.errors import TillwireError
 
 log = logging.getLogger("tillwire.supervisor")
 
 RESTART_SECONDS = 1.0
 """A worker that lived for less is not replaced at once: what ended it would end the next one, too."""
-GRACE_SECONDS = 5
-"""How much longer than a worker may drain the parent waits before it kills it."""
+GRACE_SECONDS = 2
+"""How much longer than a worker may take to end the parent waits before it kills it."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 Work = Callable[[Callable[[], None]], int]
@@ -107,7 +108,7 @@ class Supervisor:
         if not self._stopping:
             self._stopping = True
             self._let_go()
-            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds + GRACE_SECONDS)
+            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds + ENDING_SECONDS + GRACE_SECONDS)
 
     def _kill(self, _number: int, _frame: FrameType | None) -> None:
         self._failed = True

@@ -9,7 +9,8 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import click
 
 from inventory_server.app import Application, now_microseconds
 from inventory_server.commands.options import db_option, load_settings
-from inventory_server.config import WORKERS_MAX, Settings
+from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
 from inventory_server.control import ControlServer
 from inventory_server.listener import Place, address_of, bound_to, let_go
 from inventory_server.store import Store, open_store, partitions, read_store, shown, sqlite_path
@@ -128,7 +129,8 @@ def _serve_until_stopped(
     finally:
         if control is not None:
             control.stop(settings.drain_seconds)
-        cut_off = application.stop()
+        with _ended_after(settings.drain_seconds + ENDING_SECONDS):
+            cut_off = application.stop()
     click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
     return console.OK
 
@@ -160,6 +162,23 @@ def end_at_once(error: Exception) -> None:
     """End the process when the store can no longer be trusted: nothing more may be answered or written."""
     print(f"inventory-server: {error} Check the disk, then start the server again.", file=sys.stderr, flush=True)
     os._exit(console.CANNOT)
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """End the process where the block takes longer: a database that says nothing can hold up its threads for ever."""
+    timer = threading.Timer(seconds, _end_without_the_database)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
+
+
+def _end_without_the_database() -> None:
+    """Whatever was being committed is answered by nobody, as after a crash."""
+    said = "the database did not answer in time; stopped all the same, and the tills send again what had no answer."
+    print(f"inventory-server: {said}", file=sys.stderr, flush=True)
+    os._exit(console.FOUND_PROBLEMS)
 
 
 def parse_address(text: str) -> tuple[str, int]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,57 @@ def test_a_worker_that_does_not_drain_is_killed_after_the_deadline(databases: Po
     server.start()
     os.kill(server.workers[0], signal.SIGSTOP)
     assert server.stop() == 1
+    databases.clear()
+
+
+def answers(server: Server) -> bool:
+    """True where a write is answered; where there are workers, by one of them."""
+    try:
+        request_once(server.address, "hello", {"terminal": "T1", "location": "L"}, timeout=1)
+    except ConnectionLost:
+        return False
+    return True
+
+
+@contextmanager
+def silent_database(postgres: Cluster, server: Server) -> Iterator[None]:
+    """One process of the server, at least, waits for its database, whose connection stays and is silent."""
+    assert answers(server)
+    writers = "SELECT pid FROM pg_stat_activity WHERE application_name = 'tillwire' AND query ILIKE 'COMMIT%'"
+    pids = [pid for (pid,) in postgres.execute(writers)]
+    assert pids
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: not answers(server), "a process to wait for its database")
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def test_a_server_that_is_told_to_stop_does_not_wait_for_a_silent_database_for_ever(
+    databases: PostgresSite, postgres: Cluster, tmp_path: Path
+) -> None:
+    config = config_of(tmp_path, "accept_weak_durability = true\ndrain_seconds = 1\n")
+    server = Server(tmp_path, "--config", config, db=databases.new())
+    server.start()
+    with silent_database(postgres, server):
+        assert server.stop() == 1
+    assert "the database did not answer in time" in server.log.read_text()
+    databases.clear()
+
+
+def test_workers_whose_parent_is_killed_do_not_wait_for_a_silent_database_for_ever(
+    databases: PostgresSite, postgres: Cluster, tmp_path: Path
+) -> None:
+    config = config_of(tmp_path, "accept_weak_durability = true\ndrain_seconds = 1\n")
+    server = Server(tmp_path, "--config", config, "--workers", "2", db=databases.new())
+    server.start()
+    workers = server.workers
+    with silent_database(postgres, server):
+        server.kill()
+        wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers to end")
     databases.clear()
 
 
