@@ -46,8 +46,11 @@ class Ticket:
         self.outcome, self.error, self.settled = outcome, error, True
         if self._then is None:
             self._done.release()
-        else:
+            return
+        try:
             self._then(outcome, error)
+        except Exception:  # an answer that fails is lost, as on a connection that breaks: no other suffers for it
+            log.exception("event=answer_failed")
 
     def wait(self) -> Any:
         """Wait for the outcome; raise the error where there is one."""
@@ -82,6 +85,7 @@ class Writer:
         self._closing = False
         self._failure: Exception | None = None
         self._refusing = False  # of which the log tells once, not at every commit
+        self._taken: list[Ticket] = []
         self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
 
     def start(self) -> None:
@@ -127,21 +131,24 @@ class Writer:
     # ------------------------------------------------------------------------------ the thread
 
     def _run(self) -> None:
-        while self.step():
-            pass
+        try:
+            while self.step():
+                pass
+        except Exception as error:  # noqa: BLE001 - were the thread to end without a word, all would wait for ever
+            self._fail(error)
 
     def step(self) -> bool:
         """Wait for work and carry out one commit of it; False once there is nothing more to do, or no trust left.
 
         The writer's thread does nothing else; the simulator calls it on a virtual clock.
         """
-        tickets = self._take()
+        self._taken = self._take()
         try:
-            self._commit(tickets)
+            self._commit(self._taken)
         except Untrusted as error:
-            self._fail(tickets, error)
+            self._fail(error)
             return False
-        return bool(tickets)
+        return bool(self._taken)
 
     def _take(self) -> list[Ticket]:
         """All that waits, up to one commit's worth; an empty list when closing and nothing is left.
@@ -214,14 +221,14 @@ class Writer:
     def _transact(self, job: Callable[[Connection], Any]) -> Any:
         return self._transactions.run(job)
 
-    def _fail(self, tickets: list[Ticket], untrusted: Untrusted) -> None:
+    def _fail(self, reason: Exception) -> None:
         """Without trust the store ends: its waiters hear nothing, nobody is served any more."""
-        log.critical("event=store_failed reason=%s", untrusted)
-        error = OutcomeUnknown(str(untrusted))
-        error.__cause__ = untrusted.__cause__
+        log.critical("event=store_failed reason=%s", reason, exc_info=reason)
+        error = OutcomeUnknown(str(reason))
+        error.__cause__ = reason.__cause__
         with self._lock:
             self._failure = error
-            unserved = [ticket for ticket in (*tickets, *self._live, *self._bulk) if not ticket.settled]
+            unserved = [ticket for ticket in (*self._taken, *self._live, *self._bulk) if not ticket.settled]
             self._live.clear()
             self._bulk.clear()
         for ticket in unserved:

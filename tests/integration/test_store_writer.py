@@ -12,7 +12,7 @@ from inventory_server.config import Settings
 from inventory_server.store import upgrade
 from inventory_server.store.sqlite import Sqlite
 from inventory_server.store.writer import Ticket, Writer
-from inventory_server.work import Item, Post, Speaker
+from inventory_server.work import Item, OutcomeUnknown, Post, Speaker
 from pos_client.errors import RequestError
 
 SPEAKER = Speaker("T1", "till", "Station", 1, None)
@@ -35,13 +35,15 @@ class Recorder:
         """There is nothing to forget."""
 
 
-def writer_of(tmp_path: Path, **limits: int) -> tuple[Writer, Recorder]:
+def writer_of(
+    tmp_path: Path, on_fatal: Callable[[Exception], None] | None = None, **limits: int
+) -> tuple[Writer, Recorder]:
     url = f"sqlite:///{tmp_path / 'hq.db'}"
     upgrade(url)
     recorder = Recorder()
     database = Sqlite(tmp_path / "hq.db")
     writing = database.writing_engine()
-    return Writer(writing, database, recorder, replace(Settings(), **limits), None), recorder  # type: ignore[arg-type]
+    return Writer(writing, database, recorder, replace(Settings(), **limits), on_fatal), recorder  # type: ignore[arg-type]
 
 
 def frame(postings: int) -> Post:
@@ -97,3 +99,36 @@ def test_a_job_that_fails_is_logged_and_its_error_goes_to_whoever_asked(
     submit(writer, 1)
     writer.step()
     assert ledger.commits == [[1]]
+
+
+def test_an_answer_that_fails_is_logged_and_everybody_else_is_answered(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer, ledger = writer_of(tmp_path)
+
+    def falls_over(outcome: Any, error: Exception | None) -> None:
+        raise ZeroDivisionError
+
+    writer.submit(frame(1), falls_over)
+    [answered] = submit(writer, 2)
+    assert writer.step()
+    assert answered.wait() is None
+    assert ledger.commits == [[1, 2]]
+    assert "event=answer_failed" in caplog.text
+
+
+def test_a_writer_that_falls_over_tells_everybody_who_waits_and_whoever_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fatal: list[Exception] = []
+    writer, _ledger = writer_of(tmp_path, fatal.append, commit_postings_max=1)
+    waiting = submit(writer, 1, 1)
+    monkeypatch.setattr(Writer, "_commit", lambda *_: 1 // 0)
+    writer.start()
+    for ticket in waiting:
+        with pytest.raises(OutcomeUnknown, match="division or modulo by zero"):
+            ticket.wait()
+    with pytest.raises(OutcomeUnknown, match="the server is going down"):
+        submit(writer, 1)
+    writer.close()
+    assert [str(error) for error in fatal] == ["integer division or modulo by zero"]
