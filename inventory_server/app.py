@@ -16,7 +16,7 @@ from inventory_server.listener import Address, Place
 from inventory_server.peer import Answer, Peer, Reply
 from inventory_server.resources import schema_path
 from inventory_server.session import Done, Session, advance, drive
-from inventory_server.work import Post, Store, Work
+from inventory_server.work import Hello, Ping, Post, Store, Work
 from pos_client.wire import is_batch
 
 LIVE_FRAME_BYTES_MAX = 8_192
@@ -31,6 +31,10 @@ def now_microseconds() -> int:
 def openrpc_document() -> bytes:
     """The OpenRPC document that travels with the program, on one line."""
     return msgspec.json.format(schema_path("openrpc.json").read_bytes(), indent=-1)
+
+
+_ANSWERED_ELSEWHERE = (Post, Hello, Ping)
+"""What is answered by the thread that commits it. After a goodbye the connection's own waits for the peer to part."""
 
 
 class Application:
@@ -110,6 +114,8 @@ class _Conversation:
         self._session = session
         self._store = store
         self._backlog = backlog
+        # Guards `_is_backlog`: a connection that is given up may end while its frame is being answered.
+        self._lock = threading.Lock()
         self._is_backlog = False
 
     def handle(self, frame: bytes, answer: Answer) -> None:
@@ -123,14 +129,15 @@ class _Conversation:
             answer(reply)
 
         work = advance(steps)
-        if isinstance(work, Post) and not is_batch(frame):
-            self._store.post(work, lambda outcome, error: finish(advance(steps, outcome, error)))
+        if isinstance(work, _ANSWERED_ELSEWHERE) and not is_batch(frame):
+            self._store.submit(work, lambda outcome, error: finish(advance(steps, outcome, error)))
         else:
             finish(work)
 
     def _make_way(self) -> None:
-        if self._is_backlog:
-            self._is_backlog = False
+        with self._lock:
+            made_way, self._is_backlog = self._is_backlog, False
+        if made_way:
             self._backlog.release()
 
     def close(self) -> None:

@@ -52,6 +52,9 @@ class Settings:
     drain_seconds: int = _limit(10, 0, "how long stop() waits for answers in flight")
     frame_seconds: int = _limit(30, 1, "a frame begun must be complete within this time")
     send_seconds: int = _limit(30, 1, "a reader that has not taken a reply within this time is dropped")
+    half_closed_seconds: int = _limit(
+        10, 1, "a peer that has stopped sending, and so may be gone, gets its answer within this time or never"
+    )
     linger_seconds: int = _limit(2, 1, "how long a closing server waits for the peer to have read its last words")
     keepalive_seconds: int = _limit(60, 4, "silence after which the peer's machine is probed", most=32_767)
     unacknowledged_seconds: int = _limit(

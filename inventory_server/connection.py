@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 import struct
 import threading
@@ -50,9 +51,14 @@ class Connection:
         self._settings = settings
         self._frame_deadline: float | None = None
         self._parting = False
+        self._stopping = False
         self._thread_id = 0
         # Held while a frame is being answered.
         self._answering = threading.Lock()
+        # Held while another thread sends without waiting, and to close: a descriptor that is closed may be given to
+        # somebody else, who must not get the answer.
+        self._sending = threading.Lock()
+        self._is_sending_rest = False
 
     def serve(self, handler: Handler) -> None:
         """Answer frames until either side ends the connection or a deadline passes."""
@@ -60,13 +66,12 @@ class Connection:
             self._configure()
             try:
                 self._converse(handler)
-                with self._answering:
-                    parting = self._parting
-                if parting:
+                self._await_answer()
+                if self._parting:
                     self._linger()
             except RequestError as error:
-                with self._answering:
-                    self._part(encode_error(None, error))
+                self._await_answer()
+                self._part(encode_error(None, error))
 
     def turn_away(self, line: bytes) -> None:
         """Say `line` and end the connection."""
@@ -76,6 +81,7 @@ class Connection:
 
     def stop_reading(self) -> None:
         """Have the connection end once what has arrived is answered; called by another thread."""
+        self._stopping = True
         with self._expecting_loss():
             self._socket.shutdown(socket.SHUT_RD)
 
@@ -85,8 +91,9 @@ class Connection:
             self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Let go of the socket."""
-        self._socket.close()
+        """Let go of the socket; whoever still has an answer for it keeps that."""
+        with self._sending:
+            self._socket.close()
 
     def _converse(self, handler: Handler) -> None:
         """Have frame after frame answered, until the peer or the handler wants to part."""
@@ -107,19 +114,38 @@ class Connection:
 
     def _take_turn(self) -> bool:
         """Wait until the frame before is answered; False where that answer has ended the conversation."""
-        self._answering.acquire()
+        self._await_answer()
         if self._parting:
             self._answering.release()
         return not self._parting
+
+    def _await_answer(self) -> None:
+        """Hold `_answering`, once the last frame is answered; TimeoutError where nobody may be left to hear the answer.
+
+        A peer that has stopped sending may still be reading, or be gone for good: TCP tells no difference. One that is
+        gone must not keep its thread and its descriptor for as long as a database stands still.
+        """
+        while not self._answering.acquire(timeout=self._settings.half_closed_seconds):
+            if self._has_hung_up() and not self._is_sending_rest:
+                raise TimeoutError
+
+    def _has_hung_up(self) -> bool:
+        """True where the peer sends no more, and it is not this side that has stopped reading."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLRDHUP)
+        return not self._stopping and bool(poller.poll(0))
 
     def _answer(self, reply: Reply | None) -> None:
         if reply is not None:
             self._parting = reply.close
             if threading.get_ident() == self._thread_id:
                 self._send(reply.data)
-            elif rest := self._send_from_elsewhere(reply):
-                self._send_later(rest)
-                return
+            else:
+                with self._sending:
+                    rest = self._send_from_elsewhere(reply)
+                if rest:
+                    self._send_later(rest)
+                    return
         self._answering.release()
 
     def _send_from_elsewhere(self, reply: Reply) -> memoryview | None:
@@ -138,6 +164,7 @@ class Connection:
 
     def _send_later(self, rest: memoryview) -> None:
         """Wait for a slow reader on a thread of its own: there is at most one for each connection."""
+        self._is_sending_rest = True
         try:
             threading.Thread(
                 target=self._send_rest, args=(rest,), name=f"answer {self.peer.address}", daemon=True
@@ -155,6 +182,7 @@ class Connection:
                 self.cut()
                 raise
             finally:
+                self._is_sending_rest = False
                 self._answering.release()
 
     def _await_rest_of_frame(self) -> None:

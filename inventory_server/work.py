@@ -169,7 +169,7 @@ class Store(Protocol):
     def perform(self, work: Work) -> Outcome:
         """Carry out `work` and wait for its outcome; RequestError where the protocol has an error for it."""
 
-    def post(self, work: Post, then: Then) -> None:
+    def submit(self, work: Write, then: Then) -> None:
         """Carry out `work` and do not wait: call `then` once, on the thread that has committed or refused it."""
 
     def close(self) -> None:

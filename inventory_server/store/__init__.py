@@ -16,7 +16,7 @@ from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.opening import database_of, shown, sqlite_path
 from inventory_server.store.reading import Reading, snapshot
 from inventory_server.store.writer import Writer
-from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Post, Stock, Then, Work
+from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write
 from pos_client.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
@@ -84,7 +84,7 @@ class Store:
                 raise
             return self._reading.answer(work)
 
-    def post(self, work: Post, then: Then) -> None:
+    def submit(self, work: Write, then: Then) -> None:
         """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""
         try:
             self._writer.submit(work, then)

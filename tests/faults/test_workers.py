@@ -165,6 +165,7 @@ def silent_database(postgres: Cluster, server: Server) -> Iterator[None]:
     finally:
         for pid in pids:
             os.kill(pid, signal.SIGCONT)
+        server.kill()
 
 
 def test_a_server_that_is_told_to_stop_does_not_wait_for_a_silent_database_for_ever(

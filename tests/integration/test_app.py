@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_server.app import Application, now_microseconds, openrpc_document
+from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, now_microseconds, openrpc_document
 from inventory_server.config import Settings
-from inventory_server.work import Post, Work
+from inventory_server.work import Post, Then, Work, Write
 from pos_client.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
+from tests.support.lines import wait_until
 
 POST = {"postings": [{"id": ID, "body": SALE}]}
 
@@ -127,6 +128,44 @@ def test_draining_turns_new_posts_away_and_answers_those_in_flight(
         stopping.join(30)
         assert stopped == [0]
     assert store.closed
+
+
+class HeldStore(MemoryStore):
+    """Carries out what is submitted only once the test does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[tuple[Write, Then]] = []
+
+    def submit(self, work: Write, then: Then) -> None:
+        self.held.append((work, then))
+
+    def carry_out(self, at: int) -> None:
+        """What was submitted as number `at`, from 0."""
+        super().submit(*self.held[at])
+
+
+def test_a_till_that_left_gives_its_place_among_the_backlogs_back_once() -> None:
+    """Its frame is committed later all the same."""
+    store = HeldStore()
+    limits = Settings(backlog_frames_max=1, half_closed_seconds=1, linger_seconds=1)
+    application = Application(limits, store, [("127.0.0.1", 0)], dev=True)
+    application.start()
+    backlog = json.dumps({"id": 2, "method": "post", "params": POST}).encode() + b" " * LIVE_FRAME_BYTES_MAX + b"\n"
+    for leaves in (True, False):
+        with LineClient(application.addresses[0]) as client:
+            said = len(store.held)
+            client.send(b'{"id":1,"method":"hello","params":{"terminal":"till-1"}}\n')
+            wait_until(lambda said=said: len(store.held) == said + 1)  # type: ignore[misc]
+            store.carry_out(said)
+            assert b"result" in client.read_line()
+            client.send(backlog)
+            wait_until(lambda said=said: len(store.held) == said + 2)  # type: ignore[misc]
+            if not leaves:
+                for at in (1, 3):  # the first one's answer finds nobody
+                    store.carry_out(at)
+                assert json.loads(client.read_line())["result"]["results"][0]["status"] == "posted"
+    assert application.stop() == 0
 
 
 def test_many_tills_post_at_once_and_each_id_once(application: Application, store: MemoryStore) -> None:

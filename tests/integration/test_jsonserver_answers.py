@@ -7,13 +7,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from inventory_server.connection import Connection
 from inventory_server.peer import Answer, Peer
 from tests.support.edge import LOOPBACK
-from tests.support.lines import SETTINGS, Echo, Start, connect, start, wait_until
+from tests.support.lines import ANYWHERE, SETTINGS, Echo, Start, connect, start, wait_until
 
 __all__ = ["start"]
 
@@ -162,3 +163,75 @@ def test_without_threads_a_slow_reader_is_dropped(
 
 def _no_thread(_: threading.Thread) -> None:
     raise RuntimeError("can't start new thread")
+
+
+# ---------------------------------------------------------------------------------- peers that left before their answer
+
+IMPATIENT = replace(SETTINGS, half_closed_seconds=1)
+
+
+@pytest.mark.parametrize("sent", [b"wait\n", b"wait\nnext\n", b"wait\n" + b"x" * 2_000])
+def test_peers_that_gave_up_hold_no_connection_while_nothing_is_answered(
+    start: Start, elsewhere: type[Elsewhere], caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    caplog.set_level(logging.INFO, "tillwire.connection")
+    server = start(factory=elsewhere, settings=replace(IMPATIENT, max_frame_bytes=1_000))
+    for _ in range(3):
+        with connect(server) as client:
+            client.send(sent)
+            wait_until(lambda: server.connections > 0)
+    wait_until(lambda: server.connections == 0)
+    assert not any(answered.done() for answered in elsewhere.answered[:1])
+    assert caplog.text.count("event=timed_out") == 3
+    with connect(server) as client:
+        client.send(b"sync\n")
+        assert client.read_line() == b"sync"
+    elsewhere.opened.set()
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+def test_who_has_stopped_sending_and_reads_on_is_answered_in_time(
+    start: Start, elsewhere: type[Elsewhere], tmp_path: Path, family: str
+) -> None:
+    server = start(ANYWHERE if family == "tcp" else str(tmp_path / "hq.sock"), factory=elsewhere)
+    with connect(server) as client:
+        client.send(b"wait\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: len(elsewhere.answered) == 1)
+        time.sleep(0.2)
+        elsewhere.opened.set()
+        assert [client.read_line(), client.read_line()] == [b"wait", b""]
+
+
+def test_who_keeps_sending_open_is_waited_for(start: Start, elsewhere: type[Elsewhere]) -> None:
+    server = start(factory=elsewhere, settings=IMPATIENT)
+    with connect(server) as client:
+        client.send(b"wait\nnext\n")
+        time.sleep(2.5)
+        elsewhere.opened.set()
+        assert [client.read_line(), client.read_line()] == [b"wait", b"next"]
+
+
+def test_who_has_stopped_sending_and_reads_slowly_gets_all_of_an_answer(
+    start: Start, elsewhere: type[Elsewhere]
+) -> None:
+    server = start(factory=elsewhere, settings=IMPATIENT)
+    with connect(server) as client:
+        client.send(b"flood\n")
+        client.socket.shutdown(socket.SHUT_WR)
+        time.sleep(2.5)
+        assert len(client.read_line()) == 64 << 20
+
+
+def test_a_server_that_stops_waits_for_answers_and_takes_that_for_no_peers_leaving(
+    start: Start, elsewhere: type[Elsewhere]
+) -> None:
+    server = start(factory=elsewhere, settings=IMPATIENT)
+    with connect(server) as client:
+        client.send(b"wait\n")
+        wait_until(lambda: len(elsewhere.answered) == 1)
+        stopping = ThreadPoolExecutor(1).submit(server.stop, 30)
+        time.sleep(2.5)
+        elsewhere.opened.set()
+        assert client.read_line() == b"wait"
+        assert stopping.result() == 0

@@ -10,7 +10,21 @@ from inventory_server.config import Settings
 from inventory_server.listener import Address
 from inventory_server.peer import Peer, Reply
 from inventory_server.session import Session, advance, drive
-from inventory_server.work import Bye, Hello, Item, Outcome, Ping, Post, Speaker, Stock, Store, Then, Welcome, Work
+from inventory_server.work import (
+    Bye,
+    Hello,
+    Item,
+    Outcome,
+    Ping,
+    Post,
+    Speaker,
+    Stock,
+    Store,
+    Then,
+    Welcome,
+    Work,
+    Write,
+)
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant
 from pos_client.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
@@ -43,7 +57,7 @@ class MemoryStore:
             self.works.append(work)
             return self._perform(work)
 
-    def post(self, work: Post, then: Then) -> None:
+    def submit(self, work: Write, then: Then) -> None:
         try:
             outcome = self.perform(work)
         except Exception as error:  # noqa: BLE001 (whatever `before` raises)

@@ -20,7 +20,7 @@ from inventory_server import store
 from inventory_server.commands.main import inventory_server
 from inventory_server.store import bulk, sqlite, writer
 from inventory_server.store.writer import Writer
-from inventory_server.work import Outcome, Post, Then
+from inventory_server.work import Outcome, Post, Then, Write
 from tests.faults.harness import control, shim
 from tests.faults.harness.patching import put
 from tests.faults.harness.server_mutants import MUTANTS
@@ -65,7 +65,7 @@ class Switches:
 
         put(bulk, run=execute_)
         event.listen(Engine, "commit", self._before_commit)
-        transact, post = Writer._transact, store.Store.post
+        transact, submit = Writer._transact, store.Store.submit
 
         def transact_(writing: Writer, job: Callable[..., Any]) -> Any:
             self._inserted = False
@@ -74,16 +74,16 @@ class Switches:
                 self._reached("after_commit")
             return outcome
 
-        def post_(opened: store.Store, work: Post, then: Then) -> None:
+        def submit_(opened: store.Store, work: Write, then: Then) -> None:
             def then_(outcome: Outcome, error: Exception | None) -> None:
-                if error is None:
+                if error is None and isinstance(work, Post):
                     self._reached("before_answer")
                 then(outcome, error)
 
-            post(opened, work, then_)
+            submit(opened, work, then_)
 
         put(Writer, _transact=transact_)
-        put(store.Store, post=post_)
+        put(store.Store, submit=submit_)
 
     def _before_commit(self, _connection: Any) -> None:
         if self._inserted:
