@@ -56,7 +56,7 @@ class Supervisor:
         os.close(writing)
         if _read_all(reading) == self._count:
             announce()
-        else:
+        elif not self._stopping:
             self._failed = True
             self._stop()
         while self._born:
@@ -64,12 +64,13 @@ class Supervisor:
         return 1 if self._failed else 0
 
     def _start(self, ready: int | None) -> None:
-        """Fork a worker; a signal that arrives meanwhile waits until it is known to whom it goes."""
+        """Fork a worker, unless all are to end; a signal meanwhile waits until it is known to whom it goes."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
-        pid = os.fork()
-        if pid == 0:
-            self._be_a_worker(ready)
-        self._born[pid] = time.monotonic()
+        if not self._stopping:
+            pid = os.fork()
+            if pid == 0:
+                self._be_a_worker(ready)
+            self._born[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
     def _be_a_worker(self, ready: int | None) -> None:
@@ -100,8 +101,7 @@ class Supervisor:
         log.error("event=worker_ended pid=%d exit_code=%d", pid, code)
         if lived < RESTART_SECONDS:
             time.sleep(RESTART_SECONDS)
-        if not self._stopping:
-            self._start(None)
+        self._start(None)
 
     def _stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         self._signal(signal.SIGTERM)

@@ -215,6 +215,34 @@ def test_a_worker_that_fails_tells_why_and_ends_the_others() -> None:
     assert done.stderr.count("ZeroDivisionError") == 2
 
 
+STOPPED_AT_START = """
+import os, signal, time
+from inventory_server.supervisor import Supervisor
+
+def fork(fork=os.fork):
+    pid = fork()
+    if pid:
+        print("forked", flush=True)
+        os.kill(os.getpid(), signal.SIGTERM) if {at_once} else None
+    return pid
+
+os.fork = fork
+print(Supervisor(2, lambda ready: time.sleep(60), 1, lambda: print("let go")).run(lambda: print("announced")))
+"""
+
+
+@pytest.mark.parametrize(("at_once", "forked"), [(True, 1), (False, 2)])
+def test_a_server_that_is_told_to_stop_while_its_workers_start_has_not_failed(at_once: bool, forked: int) -> None:
+    command = [sys.executable, "-c", STOPPED_AT_START.format(at_once=at_once)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(forked)]
+        if not at_once:
+            process.send_signal(signal.SIGTERM)
+        said += process.stdout.readlines()
+    assert said == ["forked\n"] * forked + ["let go\n", "0\n"]
+
+
 def config_of(folder: Path, text: str) -> str:
     (folder / "hq.toml").write_text(text)
     return str(folder / "hq.toml")
