@@ -11,7 +11,7 @@ WORKERS_MAX = 64
 ENDING_SECONDS = 5
 """How much longer than `drain_seconds` a process may take to end: then it no longer waits for its database."""
 PARTITION_POSITIONS = 1 << 24
-"""Postings in a partition, if nothing else is asked for: about 16 GB on PostgreSQL, indexes included."""
+"""Postings in a partition, if nothing else is asked for: about 17 GB on PostgreSQL, indexes included."""
 PARTITION_POSITIONS_MIN = 1 << 20
 """Postings in the smallest partition, and what all others are multiples of: no closing crosses its end."""
 PARTITIONS_AHEAD = 4

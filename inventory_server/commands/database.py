@@ -50,8 +50,9 @@ def verify(db: str, as_json: bool) -> int:
 
 def show_proof(proof: Proof) -> None:
     """The proof as a table, and what it found wrong on stderr."""
-    counted = ("postings", "movements", "levels", "transfers", "chains", "closings", "mismatches")
-    console.print_table({"proven": False, "": True}, [[name, f"{getattr(proof, name):,}"] for name in counted])
+    counted = ("postings", "movements", "levels", "transfers", "chains", "closings", "archived", "mismatches")
+    shown = [name for name in counted if name != "archived" or proof.archived]
+    console.print_table({"proven": False, "": True}, [[name, f"{getattr(proof, name):,}"] for name in shown])
     for finding in proof.findings:
         click.echo(finding, err=True)
     if proof.mismatches > len(proof.findings):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from inventory_server.commands.archive import archive_command
 from inventory_server.commands.catalog import catalog
 from inventory_server.commands.closing import close_command
 from inventory_server.commands.database import db_group, postings, reconcile_command, status, verify
@@ -25,7 +26,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, db_group, demo):
     inventory_server.add_command(_command)
-for _command in (copy_command, compare_command, close_command, partition_command):
+for _command in (copy_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)
 inventory_server.add_command(console.completion_command(PROGRAM, "stock-query"))
 

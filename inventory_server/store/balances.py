@@ -8,7 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from inventory_server.inventory import Account, Movement
+from inventory_server.store import archive_proof
 from inventory_server.store import tables as t
+from inventory_server.store.archives import Head
 from inventory_server.store.bulk import Lookup
 from inventory_server.store.evidence import Moved
 from inventory_server.store.rows import UNNAMED
@@ -24,16 +26,31 @@ _stragglers = Lookup(t.straggler, list(t.straggler.primary_key.columns))
 class Books:
     """Follows the ledger from cut to cut. Memory is bounded by the number of balances, and of stragglers of one cut."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, head: Head) -> None:
         self._connection = connection
         self._cuts = cuts(connection)
-        self.closed = 0
+        self._archived = head.archived_position
+        self.closed = sum(cut.position <= self._archived for cut in self._cuts)
         self._balances: dict[_Key, tuple[int, int]] = {}
         self._changed: set[_Key] = set()
         self._reservations: set[_Key] = set()
         self._yet_to_occur: list[Movement] = []
+        self._start_from_archive(head)
         self._stragglers: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._rows = [0, 0]
+
+    def _start_from_archive(self, head: Head) -> None:
+        if not self._archived:
+            return
+        b = archive_proof.closed(head)
+        rows = self._connection.execute(select(b.location, b.sku, b.account, b.reservation, b.quantity, b.latest_at))
+        self._balances = {tuple(row[:4]): (row[4], row[5]) for row in rows}
+        self._reservations = {key for key in self._balances if key[3] != UNNAMED}
+        s = t.straggler.c
+        columns = (s.location, s.sku, s.account, s.quantity, s.occurred_at, s.reservation)
+        ahead = (s.position <= self._archived, s.occurred_at > head.archived_until)
+        for location, sku, account, *rest in self._connection.execute(select(*columns).where(*ahead)):
+            self._yet_to_occur.append(Movement(location, sku, Account(account), *rest))
 
     def follow(self, moved: dict[int, list[Moved]]) -> None:
         """Add the movements of the next segment."""
@@ -76,7 +93,7 @@ class Books:
             yield f"closed at position {self._cuts[self.closed].position}, which the ledger does not reach"
         last = self._cuts[-1].position if self._cuts else 0
         for table, expected in zip((t.balance, t.straggler), self._rows, strict=True):
-            counted = select(func.count()).select_from(table).where(table.c.position <= last)
+            counted = select(func.count()).select_from(table).where(table.c.position.between(self._archived + 1, last))
             found = self._connection.execute(counted).scalar_one()
             if found != expected:
                 yield f"closing needs {expected} rows in {table.name}, there are {found}"

@@ -13,6 +13,7 @@ from inventory_server import inventory
 from inventory_server.inventory import Account, Count, Level, Movement
 from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
+from inventory_server.store.archives import Head
 from inventory_server.store.bulk import Insert
 from inventory_server.store.items import reserved_of
 from inventory_server.store.memory import Key, Memory
@@ -28,6 +29,7 @@ from inventory_server.store.rows import (
     Void,
     held_lineage,
 )
+from inventory_server.store.timetravel import NOW, Past
 from inventory_server.work import Hello, Item, Post, Write
 from pos_client.messages import Line
 
@@ -47,7 +49,9 @@ class Batch:
         self._memory = memory
         self.now = now
         self._stamp = stamp
-        [(_, self.position, self.recorded_at, self._segment_latest_at, before)] = statements.head(connection)
+        [head] = statements.head(connection)
+        _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until = head
+        self.began = Head(self.position, archived, until)
         memory.begin(before)
         self.terminals = memory.terminals
         self.lineages = memory.lineages
@@ -110,7 +114,10 @@ class Batch:
             posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
             self.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
         ids_by_position = {position: id_ for id_, position in self._sql.identities(self._connection, keys)}
-        for row in self._sql.postings(self._connection, [(position,) for position in ids_by_position]):
+        live = [(position,) for position in ids_by_position if not self.is_archived(position)]
+        archived = [(position,) for position in ids_by_position if self.is_archived(position)]
+        rows = self._sql.postings(self._connection, live)
+        for row in rows + self._sql.archived_postings(self._connection, archived):
             posted = Posted(*row)
             self.known[ids_by_position[posted.position]] = posted
         for row in self._sql.voids(self._connection, keys):
@@ -227,21 +234,36 @@ class Batch:
         return [Count(*row) for row in self._sql.counts(self._connection, [key])]
 
     def moved_after(self, key: Key, occurred_at: int) -> int:
-        """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included."""
+        """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included.
+
+        Of what is in the archive only the instants of counts can be asked for.
+        """
         self.flush()
+        if self.began.is_before(occurred_at):
+            return self.level(key).moved - Past(self._connection, NOW).until(occurred_at).moved(*key)
         open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
         [(first,)] = self._sql.moved_since(self._connection, occurred_at)
         bounds = {"after": occurred_at, "first": open_segment if first is None else first, "open": open_segment}
         of = {"location": key[0], "sku": key[1], "account": int(Account.STOCK)}
         [(total,)] = self._sql.moved_after(self._connection, **bounds, **of)
-        return total or 0
+        if not self.began.archived_position:
+            return total or 0
+        beyond = {"after": occurred_at, "archived_position": self.began.archived_position}
+        [(archived,)] = self._sql.archived_after(self._connection, **beyond, **of)
+        return (total or 0) + (archived or 0)
 
     def place_of(self, posting_id: bytes) -> Place | None:
         """Where a posting is, those of this transaction included; None where there is none."""
         self.flush()
-        found = self._sql.identities(self._connection, [(posting_id,)])
-        rows = self._sql.places(self._connection, [(position,) for _, position in found])
-        return Place(*rows[0]) if rows else None
+        for _, position in self._sql.identities(self._connection, [(posting_id,)]):
+            places = self._sql.archived_places if self.is_archived(position) else self._sql.places
+            [row] = places(self._connection, [(position,)])
+            return Place(*row)
+        return None
+
+    def is_archived(self, position: int) -> bool:
+        """True where what was posted at `position` is in the archive."""
+        return position <= self.began.archived_position
 
     def movements_of(self, position: int) -> list[Movement]:
         """What the posting at `position` moved."""

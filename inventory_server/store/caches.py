@@ -7,14 +7,16 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, func, literal, or_, select
+from sqlalchemy import Connection, and_, func, or_, select, union_all
 
 from inventory_server.inventory import Account
+from inventory_server.store import archive_proof
 from inventory_server.store import tables as t
+from inventory_server.store.archives import Head
 from inventory_server.store.bulk import Lookup
 from inventory_server.store.evidence import Moved
 from inventory_server.store.findings import Proof
-from inventory_server.store.rows import NEVER, UNNAMED
+from inventory_server.store.rows import NEVER
 from inventory_server.store.timetravel import NOW, Moment, Past
 from pos_client.exact import micros
 
@@ -35,15 +37,22 @@ _expiry_decoder = msgspec.json.Decoder(_Expiry)
 class Trail:
     """The figures that movements left behind: each follows from the one before, and the last is the level's."""
 
-    def __init__(self) -> None:
+    def __init__(self, head: Head) -> None:
+        self.head = head
         self.on_hand: dict[Key, int] = {}
         self.counts = 0
+
+    def _before(self, connection: Connection, key: Key) -> int:
+        """What the movement before left behind; the first one after an archive follows from all that is in it."""
+        if key not in self.on_hand and self.head.archived_position:
+            self.on_hand[key] = _on_hand_at(connection, key, self.head.archived_position)
+        return self.on_hand.get(key, 0)
 
     def wrong_figures(self, connection: Connection, row: Any, moved: list[Moved]) -> Iterator[str]:
         """Follow one posting. What a late count or a voided one leaves behind is looked up in the ledger."""
         for movement, _, after in moved:
             key = (movement.location, movement.sku)
-            before = self.on_hand.get(key, 0)
+            before = self._before(connection, key)
             self.on_hand[key] = after
             follows = after == before
             if movement.account is Account.COUNT:
@@ -88,9 +97,9 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
         yield f"segment {segment}: the latest instant in it is {latest}, HQ goes by {noted}"
 
 
-def wrong_levels(connection: Connection, proof: Proof, on_hand: dict[Key, int]) -> Iterator[str]:
+def wrong_levels(connection: Connection, proof: Proof, trail: Trail) -> Iterator[str]:
     """Where nothing was counted the sums are compared in one pass; counted ones follow the rule one by one."""
-    moved, now = _sums(connection), Past(connection, NOW)
+    moved, now, on_hand = _sums(connection, trail.head), Past(connection, NOW), trail.on_hand
     counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
     for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
         proof.levels += 1
@@ -103,17 +112,18 @@ def wrong_levels(connection: Connection, proof: Proof, on_hand: dict[Key, int]) 
             expected += (level.counted_at, level.counted_position, level.last_movement_at)
         if tuple(row)[2:] != expected:
             yield f"{row.sku!r} at {row.location!r}: the level is {tuple(row)[2:]}, the ledger says {expected}"
-        if on_hand.pop(key, 0) != row.on_hand:
+        untouched = row.on_hand if trail.head.archived_position else 0
+        if on_hand.pop(key, untouched) != row.on_hand:
             yield f"{row.sku!r} at {row.location!r}: the last movement did not leave {row.on_hand}"
     for location, sku in moved.keys() | on_hand.keys():
         yield f"{sku!r} at {location!r}: has movements but no level"
 
 
-def _sums(connection: Connection) -> dict[Key, list[Any]]:
+def _sums(connection: Connection, head: Head) -> dict[Key, list[Any]]:
     """Per (location, sku): the sum of its stock movements, the latest of them, what is in transit."""
-    m = t.movement.c
+    m = archive_proof.moved(head)
     sums = (
-        select(m.location, m.sku, m.account, func.sum(m.quantity), func.max(m.occurred_at))
+        select(m.location, m.sku, m.account, func.sum(m.quantity), func.max(m.latest_at))
         .where(m.account.in_((int(Account.STOCK), int(Account.IN_TRANSIT))))
         .group_by(m.location, m.sku, m.account)
     )
@@ -127,12 +137,14 @@ def _sums(connection: Connection) -> dict[Key, list[Any]]:
     return moved
 
 
-def wrong_reservations(connection: Connection) -> Iterator[str]:
-    """What is left of each reservation = what was reserved less what was drawn on it."""
-    m, r = t.movement.c, t.reservation.c
-    name = func.coalesce(m.reservation, literal(UNNAMED))
+def wrong_reservations(connection: Connection, head: Head) -> Iterator[str]:
+    """What is left of each reservation = what was reserved less what was drawn on it.
+
+    One that was used up in the archive has left no balance there.
+    """
+    m, r = archive_proof.moved(head), t.reservation.c
     drawn = (
-        select(name.label("reservation"), m.location, m.sku, func.sum(m.quantity).label("remaining"))
+        select(m.reservation, m.location, m.sku, func.sum(m.quantity).label("remaining"))
         .where(m.account == int(Account.RESERVED))
         .group_by(m.reservation, m.location, m.sku)
         .subquery()
@@ -144,6 +156,8 @@ def wrong_reservations(connection: Connection) -> Iterator[str]:
     for location, sku, found, expected in connection.execute(lacking.where(differs)):
         yield f"{sku!r} at {location!r}: {found} is left of a reservation, the ledger says {expected}"
     surplus = select(r.location, r.sku).select_from(t.reservation.outerjoin(drawn, same)).where(d.sku.is_(None))
+    if head.archived_position:
+        surplus = surplus.where(r.remaining != 0)
     for location, sku in connection.execute(surplus):
         yield f"{sku!r} at {location!r}: is reserved, but no posting says so"
 
@@ -164,26 +178,30 @@ def wrong_expiries(connection: Connection, postings: list[Any], moved: dict[int,
             yield f"{key[2]!r} at {key[1]!r}: a reservation expires at {found.get(key)}, its posting says {until}"
 
 
-def wrong_transfers(connection: Connection, proof: Proof) -> Iterator[str]:
+def wrong_transfers(connection: Connection, proof: Proof, head: Head) -> Iterator[str]:
     """Per sku: what left by transfer = what arrived by transfer + what is in transit."""
     on_the_way = select(t.level.c.sku, func.sum(t.level.c.in_transit)).group_by(t.level.c.sku)
     in_transit = dict(connection.execute(on_the_way).all())
-    moved = _transferred(connection)
+    moved = _transferred(connection, head)
     for sku in moved.keys() | {sku for sku, quantity in in_transit.items() if quantity}:
         proof.transfers += 1
         if moved.get(sku, 0) != in_transit.get(sku, 0):
             yield f"{sku!r}: {moved.get(sku, 0)} left and did not arrive, {in_transit.get(sku, 0)} is in transit"
 
 
-def _transferred(connection: Connection) -> dict[str, int]:
-    """Per sku, what transfers took off the shelves less what they put on them, voided ones cancelled."""
+def _transferred(connection: Connection, head: Head) -> dict[str, int]:
+    """Per sku, what transfers took off the shelves less what they put on them, voided ones cancelled.
+
+    Of those in the archive that is what was in transit in the end.
+    """
     m, p = t.movement.c, t.posting.c
     transfers = ("transfer_out", "transfer_in")
-    voided = (
-        select(t.void.c.position)
-        .join(t.identity, t.identity.c.id == t.void.c.voids)
-        .join(t.posting, p.position == t.identity.c.position)
-        .where(p.type.in_(transfers))
+    voids = select(t.void.c.position).join(t.identity, t.identity.c.id == t.void.c.voids)
+    voided = union_all(
+        *(
+            voids.join(table, table.c.position == t.identity.c.position).where(table.c.type.in_(transfers))
+            for table in (t.posting, t.archived)
+        )
     )
     rows = connection.execute(
         select(m.sku, func.sum(-m.quantity))
@@ -191,4 +209,10 @@ def _transferred(connection: Connection) -> dict[str, int]:
         .where(m.account == int(Account.STOCK), (p.type.in_(transfers)) | p.position.in_(voided))
         .group_by(m.sku)
     )
-    return dict(rows.all())
+    moved = dict(rows.all())
+    if head.archived_position:
+        a = archive_proof.archived(head)
+        before = select(a.sku, func.sum(a.quantity)).where(a.account == int(Account.IN_TRANSIT)).group_by(a.sku)
+        for sku, quantity in connection.execute(before):
+            moved[sku] = moved.get(sku, 0) + quantity
+    return moved

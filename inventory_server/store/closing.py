@@ -15,9 +15,10 @@ from sqlalchemy import Connection, Select, and_, func, literal, or_, select, uni
 from inventory_server.config import PARTITION_POSITIONS_MIN
 from inventory_server.inventory import Account
 from inventory_server.store import tables as t
+from inventory_server.store.archives import head_of
 from inventory_server.store.bulk import Insert
 from inventory_server.store.rows import UNNAMED
-from inventory_server.store.timetravel import Cut, cuts, head_position
+from inventory_server.store.timetravel import Cut, cuts
 
 ROWS_AT_ONCE = 1_000
 """Rows in a transaction: tills wait for no more than that."""
@@ -43,10 +44,10 @@ def begin(connection: Connection) -> int | None:
     under_way = connection.execute(select(t.closing.c.position).where(t.closing.c.written_at.is_(None))).scalar()
     if under_way is not None:
         return int(under_way)
-    head = head_position(connection)
+    head = head_of(connection)
     before = connection.execute(select(func.max(t.closing.c.position))).scalar()
     first = 0 if before is None else (before >> t.SEGMENT_POSITIONS_LOG2) + 1
-    after = min(head >> t.SEGMENT_POSITIONS_LOG2, (first // SEGMENTS_MAX + 1) * SEGMENTS_MAX)
+    after = min(head.segment, (first // SEGMENTS_MAX + 1) * SEGMENTS_MAX)
     if after == first:
         return None
     position = (after << t.SEGMENT_POSITIONS_LOG2) - 1

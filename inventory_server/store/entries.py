@@ -11,7 +11,7 @@ from inventory_server.inventory import Account, Count, Movement
 from inventory_server.store.batch import Batch
 from inventory_server.store.rows import ANYWHERE, NEVER, Posted, Void
 from inventory_server.work import Item, Speaker
-from pos_client.exact import micros, unscaled, utc_offset_minutes
+from pos_client.exact import instant, micros, unscaled, utc_offset_minutes
 from pos_client.messages import Body
 
 _SECOND = 1_000_000
@@ -45,6 +45,8 @@ class Entry(msgspec.Struct, frozen=True):
 def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Posted:
     """Let one posting enter the ledger; Refusal where it can never be posted."""
     entry = _entry(speaker, item)
+    if entry.body.type == "count":
+        _assert_countable(batch, entry)
     if entry.body.type == "void":
         moved, flags, location = _voided(batch, entry)
     else:
@@ -85,6 +87,12 @@ def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
     named = not isinstance(entry.body.location, UnsetType)
     if target.location != entry.location and (entry.is_till or named):
         raise Refusal("forbidden_location", f"{voids} was posted at {target.location!r}, not {entry.location!r}.")
+    if batch.is_archived(target.position):
+        raise Refusal(
+            "not_voidable",
+            f"{voids} is in the archive, with all that was recorded up to {batch.began.until}; "
+            "post an adjustment of what it should not have moved.",
+        )
     moved = batch.movements_of(target.position)
     batch.read_levels({(movement.location, movement.sku) for movement in moved})
     for movement in moved:
@@ -120,6 +128,16 @@ def _entry(speaker: Speaker, item: Item) -> Entry:
     if body.other_location == location:
         raise Refusal("invalid_body", f"$.other_location: expected another location than {location!r}, got the same")
     return Entry(item, body, speaker, location, item.occurred_at)
+
+
+def _assert_countable(batch: Batch, entry: Entry) -> None:
+    """What moved before a count is known only from where the archive ends."""
+    if batch.began.is_before(entry.occurred_at):
+        raise Refusal(
+            "invalid_body",
+            f"$.occurred_at: expected {batch.began.until} or later (what was before is in the "
+            f"archive), got {instant(entry.occurred_at).isoformat()}; count again.",
+        )
 
 
 def _movements(batch: Batch, entry: Entry) -> list[Movement]:

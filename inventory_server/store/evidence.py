@@ -11,12 +11,15 @@ from sqlalchemy import Connection, Select, bindparam, func, select
 from inventory_server import inventory
 from inventory_server.inventory import Account, Movement
 from inventory_server.store import tables as t
-from inventory_server.store.bulk import Prepared
+from inventory_server.store.archives import head_of
+from inventory_server.store.bulk import Lookup, Prepared
 from inventory_server.store.rows import ANYWHERE
 from pos_client import wire
 from pos_client.errors import BodyError
 from pos_client.exact import micros
 from pos_client.messages import Body, Line
+
+_identities = Lookup(t.identity, [t.identity.c.id])
 
 
 class Moved(NamedTuple):
@@ -77,6 +80,14 @@ def postings_of(connection: Connection, segment: int) -> list[Any]:
     return list(connection.execute(_postings, {"first": first, "last": last}))
 
 
+def wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[str]:
+    """Each id leads to its posting, or it could be posted again."""
+    found = dict(_identities(connection, [(row.id,) for row in postings]))
+    for row in postings:
+        if found.get(row.id) != row.position:
+            yield f"position {row.position}: its id leads to {found.get(row.id)}"
+
+
 def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:
     """The movements of a segment, or of one position in it, by position."""
     first, last = _bounds(segment) if position is None else (position, position)
@@ -105,7 +116,7 @@ def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) ->
     if (body.type, at, reference) != (row.type, row.occurred_at, row.reference) or named != row.location:
         yield "type, location, instant or reference are not those of the body"
     if isinstance(body.voids, UUID):
-        if stored != _cancelled(connection, row, body.voids, at):
+        if stored != _cancelled(connection, row, body.voids, at, stored):
             yield "the movements do not cancel those of what it voids"
         return
     assert isinstance(body.lines, list)
@@ -122,12 +133,14 @@ def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) ->
         yield "the movements are not those of the body"
 
 
-def _cancelled(connection: Connection, row: Any, voids: UUID, at: int) -> list[Movement]:
-    """What a void must move: nothing where it came before what it voids."""
+def _cancelled(connection: Connection, row: Any, voids: UUID, at: int, stored: list[Movement]) -> list[Movement]:
+    """What a void must move: nothing where it came before what it voids, what it did where that is in the archive."""
     places = _place(connection, id=voids.bytes)
     position = places[0][0] if places else row.position
     if position >= row.position:
         return []
+    if position <= head_of(connection).archived_position:
+        return stored
     target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])
     return inventory.opposite([moved.movement for moved in target], at)
 

@@ -20,6 +20,7 @@ class Proof:
     chains: int = 0
     transfers: int = 0
     closings: int = 0
+    archived: int = 0
     mismatches: int = 0
     findings: list[str] = field(default_factory=list)
 

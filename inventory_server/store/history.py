@@ -6,15 +6,15 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Raw, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, select, true, tuple_
 
 from inventory_server import inventory
 from inventory_server.config import Settings
 from inventory_server.inventory import Account
 from inventory_server.store import tables as t
+from inventory_server.store.archives import Head, head_of, out_of_reach
 from inventory_server.store.bulk import among
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
-from inventory_server.store.timetravel import head_position
 from inventory_server.work import FindPosting, History
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant, micros, unscaled
@@ -30,9 +30,12 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     after = decode_cursor(params.cursor, tuple[Count, _Entry])
+    head = head_of(connection)
+    if _would_need_archive(connection, head, question, after):
+        raise out_of_reach(head)
     statement = _movements(connection, question, after)
     rows: list[Any] = []
-    visited = _segments_of(connection, question, after)
+    visited = _segments_of(connection, head, question, after)
     for at in range(0, len(visited), _SEGMENTS_AT_ONCE):
         segments = visited[at : at + _SEGMENTS_AT_ONCE]
         page = statement.where(t.movement.c.segment.in_(segments), _within(segments))
@@ -49,15 +52,35 @@ def _within(segments: list[int]) -> ColumnElement[bool]:
     return t.posting.c.position.between(first, end - 1)
 
 
-def _segments_of(connection: Connection, question: History, after: tuple[int, int] | None) -> list[int]:
+def _would_need_archive(connection: Connection, head: Head, question: History, after: tuple[int, int] | None) -> bool:
+    """True where there are archived movements from the first instant asked for on: what is kept of them tells."""
+    params, archived = question.params, head.archived_position
+    if not archived or (after is not None and after[0] > archived):
+        return False
+    kept = (
+        (t.balance, t.balance.c.latest_at, t.balance.c.account == int(Account.STOCK)),
+        (t.straggler, t.straggler.c.occurred_at, t.straggler.c.account == int(Account.STOCK)),
+        (t.count, t.count.c.occurred_at, true()),
+    )
+    for table, latest_at, is_shown in kept:
+        found = select(table.c.sku).where(table.c.sku == params.sku, table.c.position <= archived, is_shown).limit(1)
+        if not isinstance(params.location, UnsetType):
+            found = found.where(table.c.location == params.location)
+        if not isinstance(params.from_, UnsetType):
+            found = found.where(latest_at >= micros(params.from_))
+        if connection.execute(found).first() is not None:
+            return True
+    return False
+
+
+def _segments_of(connection: Connection, head: Head, question: History, after: tuple[int, int] | None) -> list[int]:
     s = t.segment.c
-    head = head_position(connection) >> t.SEGMENT_POSITIONS_LOG2
-    closed = select(s.segment).order_by(s.segment)
+    closed = select(s.segment).where(s.segment >= head.first_segment).order_by(s.segment)
     if after is not None:
         closed = closed.where(s.segment >= after[0] >> t.SEGMENT_POSITIONS_LOG2)
     if not isinstance(question.params.from_, UnsetType):
         closed = closed.where(s.latest_at >= micros(question.params.from_))
-    return [*connection.execute(closed).scalars(), head]
+    return [*connection.execute(closed).scalars(), head.segment]
 
 
 def _movements(connection: Connection, question: History, after: tuple[int, int] | None) -> Select[Any]:
@@ -102,6 +125,13 @@ def find_posting(connection: Connection, question: FindPosting) -> StoredPosting
     posting_id = question.params.id
     position = connection.execute(select(t.identity.c.position).where(t.identity.c.id == posting_id.bytes)).scalar()
     if position is not None:
+        head = head_of(connection)
+        if position <= head.archived_position:
+            raise RequestError(
+                ErrorCode.not_found,
+                f"{posting_id} was posted at position {position} and is in the archive, with all that was recorded up"
+                f" to {head.until}; it stays counted and is known for ever.",
+            )
         row = connection.execute(select(t.posting).where(t.posting.c.position == position)).one()
         return StoredPosting(
             id=posting_id,

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import PARTITION_POSITIONS, PARTITIONS_AHEAD
 from inventory_server.store import partitions, schema
 from inventory_server.store import tables as t
+from inventory_server.store.archives import head_of
 from inventory_server.store.bulk import Insert, plain_rows
 from inventory_server.store.database import Database, StoreError
 from inventory_server.store.ledger import new_stamp
@@ -165,7 +166,7 @@ class _Side:
         """Have partitions, where there are any, for all that will come."""
         with self._explained():
             if partitions.is_partitioned(self.connection):
-                upto = partitions.head(source.connection)
+                upto = head_of(source.connection).position
                 partitions.extend(self.connection, PARTITIONS_AHEAD, PARTITION_POSITIONS, upto)
 
     def _read(self, statement: Select[Any]) -> list[tuple[Any, ...]]:

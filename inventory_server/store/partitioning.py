@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select, text
 
 from inventory_server.store import partitions, schema
 from inventory_server.store import tables as t
+from inventory_server.store.archives import Head, head_of
 from inventory_server.store.database import Database, StoreError
 from inventory_server.store.opening import database_of, sqlite_path
 from inventory_server.store.partitions import Partition
@@ -44,15 +45,15 @@ class Part:
 
 def parts(connection: Connection) -> list[Part]:
     """All partitions in the order of their positions."""
-    found, head = partitions.partitions(connection), partitions.head(connection)
+    found, head = partitions.partitions(connection), head_of(connection)
     names = [each.name(table.name) for each in found for table in partitions.PARTITIONED]
     sizes = {name: (size, rows) for name, size, rows in connection.execute(text(_SIZES), {"tables": names})}
     return [_part(connection, each, head, sizes) for each in found]
 
 
-def _part(connection: Connection, one: Partition, head: int, sizes: dict[str, tuple[int, int]]) -> Part:
-    first, last = max(one.first, 1), None if one.end is None else one.end - 1
-    filled = head if last is None else min(head, last)
+def _part(connection: Connection, one: Partition, head: Head, sizes: dict[str, tuple[int, int]]) -> Part:
+    first, last = max(one.first, head.archived_position + 1), None if one.end is None else one.end - 1
+    filled = head.position if last is None else min(head.position, last)
     movements, postings = sizes[one.name(t.movement.name)], sizes[one.name(t.posting.name)]
     recorded = [_recorded_at(connection, position) for position in (first, filled) if first <= filled]
     return Part(
@@ -75,12 +76,38 @@ def make(url: str, ahead: int, positions: int) -> list[Partition]:
 
     StoreError where the ledger has no partitions, or somebody reads it for too long to let go of it.
     """
-    made: list[Partition] = changed(url, lambda connection: partitions.extend(connection, ahead, positions))
-    return made
+    with changing(url) as changes:
+        made: list[Partition] = changes.alone(lambda connection: partitions.extend(connection, ahead, positions))
+        return made
 
 
-def changed(url: str, job: Callable[[Connection], Any]) -> Any:
-    """Have `job` change the partitions, in one transaction in which nobody posts; return what it returns."""
+class Changes:
+    """Transactions that change a ledger's partitions, one after the other, each repeated where it has to be."""
+
+    def __init__(self, database: Database, transactions: Transactions) -> None:
+        self._database = database
+        self._transactions = transactions
+
+    def alone(self, job: Callable[[Connection], Any]) -> Any:
+        """Have `job` done while nobody posts; return what it returns."""
+
+        def held(connection: Connection) -> Any:
+            self._database.hold(connection)
+            return job(connection)
+
+        return self.aside(held)
+
+    def aside(self, job: Callable[[Connection], Any]) -> Any:
+        """Have `job` done beside those who post; return what it returns."""
+        try:
+            return self._transactions.run(job)
+        except OutcomeUnknown as error:
+            raise StoreError(f"Nobody knows whether that was done ({error}); look before you do it again.") from error
+
+
+@contextmanager
+def changing(url: str) -> Iterator[Changes]:
+    """The way to change the partitions of a ledger; StoreError where it has none."""
     database = partitioned(url)
     with database.explained(), ExitStack() as opened:
         writing = database.writing_engine()
@@ -89,15 +116,7 @@ def changed(url: str, job: Callable[[Connection], Any]) -> Any:
         opened.callback(transactions.close)
         with writing.connect() as connection:
             schema.assert_schema(connection, database)
-
-        def alone(connection: Connection) -> Any:
-            database.hold(connection)
-            return job(connection)
-
-        try:
-            return transactions.run(alone)
-        except OutcomeUnknown as error:
-            raise StoreError(f"Nobody knows whether that was done ({error}); look before you do it again.") from error
+        yield Changes(database, transactions)
 
 
 def partitioned(url: str) -> Database:

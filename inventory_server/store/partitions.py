@@ -10,16 +10,19 @@ import itertools
 import re
 from typing import NamedTuple
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, text
 
 from inventory_server.config import PARTITIONS_AHEAD
 from inventory_server.store import tables as t
+from inventory_server.store.archives import head_of
 
 PARTITIONED = (t.movement, t.posting)
-"""In the order in which readers come to them, so that those who lock them do not wait for one another."""
+"""In the order in which readers lock them, so that nobody waits for one who waits for him."""
 
 LOCK_MS = 500
 """How long to wait for those who read: whoever comes meanwhile waits behind."""
+CUT_BY = {t.posting.name: "position", t.movement.name: "segment"}
+"""The column that each is cut by."""
 _SEGMENT_LOG2 = t.SEGMENT_POSITIONS_LOG2
 _KINDS = """
     SELECT relname, coalesce(pg_get_partkeydef(oid), 'nothing') FROM pg_class
@@ -69,36 +72,33 @@ def is_partitioned(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def head(connection: Connection) -> int:
-    """The last position."""
-    return int(connection.execute(select(t.ledger.c.position)).scalar_one())
-
-
 def difference(connection: Connection) -> str | None:
     """In words, where the partitions are not as they should be: each table in its own, at the same places, no gap."""
     wanted = {table.name: table.dialect_options["postgresql"]["partition_by"] for table in PARTITIONED}
     for table, found in connection.execute(text(_KINDS), {"tables": list(wanted)}):
         if found.replace('"', "") != wanted[table]:
             return f"{table} is partitioned by {found}"
-    cuts = {table: _ranges(connection, table) for table in wanted}
-    for table, found in cuts.items():
-        if found != cuts[t.posting.name]:
-            return f"the partitions of {table} are not those of {t.posting.name}"
-        first = 0
-        for each in found:
-            if each.first != first:
-                return f"{table} has no partition from position {first} on"
-            first = -1 if each.end is None else each.end
-        if first != -1:
-            return f"{table} has no partition from position {first} on"
-    return None
+    found = _ranges(connection, t.posting.name)
+    if found != _ranges(connection, t.movement.name):
+        return f"the partitions of {t.movement.name} are not those of {t.posting.name}"
+    return _gap(found, head_of(connection).archived_position + 1)
+
+
+def _gap(found: list[Partition], first: int) -> str | None:
+    """In words, where there is no partition for what comes after `first`."""
+    for each in found:
+        if each.end is None and each.first <= first:
+            return None
+        if each.end is not None and each.first <= first < each.end:
+            first = each.end
+    return f"there is no partition from position {first} on"
 
 
 def warning(connection: Connection) -> str | None:
     """In words, that it is time to make partitions; None while there are enough."""
     if not is_partitioned(connection):
         return None
-    found, at = partitions(connection), head(connection)
+    found, at = partitions(connection), head_of(connection).position
     left = sum(each.first > at for each in found[:-1])
     if left:
         return None
@@ -112,7 +112,7 @@ def extend(connection: Connection, ahead: int, positions: int, upto: int = 0) ->
     The caller holds the ledger. `upto` is where the ledger will soon reach, if that is further than it does.
     What already lies in the open-ended one is read once, to be sure where it belongs.
     """
-    found, at = partitions(connection), head(connection)
+    found, at = partitions(connection), head_of(connection).position
     upto, last = max(at, upto), found[-1]
     ready = sum(each.first > upto for each in found[:-1])
     ends = [last.first]

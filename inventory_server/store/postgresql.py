@@ -90,7 +90,7 @@ class Postgresql:
             said = " ".join((_message(error) or str(error.orig)).split())[:300].rstrip(".")
             state = _state(error)
             advice = _ADVICE.get(state or "", _UNREACHABLE if _is_cut_off(error, state) else _OTHERWISE)
-            raise StoreError(f"{self.shown} {advice.format(said=said)}") from error
+            raise StoreError(f"{self.shown} {advice.format(said=said, url=self.url)}") from error
 
     @contextmanager
     def writer(self) -> Iterator[None]:
@@ -110,8 +110,11 @@ class Postgresql:
         return self._engine(lambda isolation: f"BEGIN ISOLATION LEVEL {isolation}; {limits}")
 
     def reading_engine(self) -> Engine:
-        """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
-        return self._engine(lambda _: "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        """An engine of read-only connections; a transaction on one sees a single state of the ledger.
+
+        Partitions belong to no snapshot: so that none goes while somebody reads, it waits for whoever is taking one.
+        """
+        return self._engine(lambda _: f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STAY}")
 
     def _engine(self, opening: Any) -> Engine:
         options = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
@@ -205,11 +208,14 @@ _SETTINGS = """
         current_setting('default_transaction_read_only') AS read_only, pg_is_in_recovery() AS is_standby
 """
 
+_STAY = "LOCK TABLE ONLY movement, ONLY posting IN ACCESS SHARE MODE"
+
 _UNREACHABLE = (
     "cannot be opened: {said}; check the URL, the password and that PostgreSQL is running and has a connection left."
 )
 _OTHERWISE = "cannot be used: {said}; put that right, or restore a backup."
 _ADVICE = {
+    "42P01": "holds no ledger yet; run: inventory-server db upgrade --db {url}",
     "25006": "is read-only; name the primary, or wait until a standby has taken its place.",
     "42501": "refuses this user: {said}; grant it what the owner of the tables may do.",
     "53100": "has no room left on its disk; free some space and try again.",

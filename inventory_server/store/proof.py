@@ -14,11 +14,11 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from inventory_server.lineage import FIRST_HEAD, next_head
-from inventory_server.store import caches
+from inventory_server.store import archive_proof, caches
 from inventory_server.store import tables as t
+from inventory_server.store.archives import head_of
 from inventory_server.store.balances import Books
-from inventory_server.store.bulk import Lookup
-from inventory_server.store.evidence import Moved, movements_of, postings_of, wrong_movements
+from inventory_server.store.evidence import Moved, movements_of, postings_of, wrong_identities, wrong_movements
 from inventory_server.store.findings import Proof
 from inventory_server.store.opening import damage
 from inventory_server.store.rows import held_lineage
@@ -29,13 +29,12 @@ Progress = Callable[[int, int], None]
 """Called with (positions proven, positions in all)."""
 
 
-_identities = Lookup(t.identity, [t.identity.c.id])
-
-
 def prove(connection: Connection, progress: Progress | None = None) -> Proof:
     """Prove postings, chains, movements, levels and transfers; the result says what does not hold."""
     proof = Proof()
     proof.all_found(damage(connection))
+    if (unfounded := archive_proof.unfounded(connection)) is not None:
+        proof.found(unfounded)
     if not proof.holds:
         return proof
     head = connection.execute(select(t.ledger)).one()
@@ -55,23 +54,24 @@ def prove(connection: Connection, progress: Progress | None = None) -> Proof:
 def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress | None) -> int:
     """Prove all up to the position `last`; return when that was recorded."""
     walk = _Walk(connection, proof)
-    for segment in range((last >> t.SEGMENT_POSITIONS_LOG2) + 1):
+    for segment in range(walk.head.first_segment, (last >> t.SEGMENT_POSITIONS_LOG2) + 1):
         walk.through(segment)
         if progress is not None:
             progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, last), last)
     proof.all_found(_wrong_chains(connection, proof, walk.heads))
     proof.all_found(_wrong_copies(connection))
-    counts = connection.execute(select(func.count()).select_from(t.count)).scalar_one()
+    since = t.count.c.position > walk.head.archived_position
+    counts = connection.execute(select(func.count()).select_from(t.count).where(since)).scalar_one()
     if counts != walk.trail.counts:
         proof.found(f"the ledger says {walk.trail.counts} figures were counted, HQ goes by {counts}")
     identities = connection.execute(select(func.count()).select_from(t.identity)).scalar_one()
-    if identities != walk.postings:
-        proof.found(f"the ledger has {walk.postings} postings, HQ knows {identities} ids")
+    if identities != walk.postings + proof.archived:
+        proof.found(f"the ledger has {walk.postings + proof.archived} postings, HQ knows {identities} ids")
     proof.all_found(walk.books.unexplained())
     proof.closings = walk.books.closed
-    proof.all_found(caches.wrong_levels(connection, proof, walk.trail.on_hand))
-    proof.all_found(caches.wrong_reservations(connection))
-    proof.all_found(caches.wrong_transfers(connection, proof))
+    proof.all_found(caches.wrong_levels(connection, proof, walk.trail))
+    proof.all_found(caches.wrong_reservations(connection, walk.head))
+    proof.all_found(caches.wrong_transfers(connection, proof, walk.head))
     return walk.recorded_at
 
 
@@ -81,11 +81,12 @@ class _Walk:
     def __init__(self, connection: Connection, proof: Proof) -> None:
         self._connection = connection
         self._proof = proof
-        self.recorded_at = 0
+        self.head = head_of(connection)
+        self.recorded_at = self.head.archived_until
         self.postings = 0
-        self.heads: dict[str, bytes] = {}
-        self.trail = caches.Trail()
-        self.books = Books(connection)
+        self.heads = archive_proof.prove(connection, self.head, proof)
+        self.trail = caches.Trail(self.head)
+        self.books = Books(connection, self.head)
         lineages = connection.execute(select(t.lineage))
         self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 
@@ -94,7 +95,7 @@ class _Walk:
         connection, proof = self._connection, self._proof
         postings = postings_of(connection, segment)
         movements = movements_of(connection, segment)
-        proof.all_found(_wrong_identities(connection, postings))
+        proof.all_found(wrong_identities(connection, postings))
         proof.all_found(self.trail.wrong_counts(connection, postings, movements))
         proof.all_found(caches.wrong_expiries(connection, postings, movements))
         proof.all_found(caches.wrong_latest(connection, segment, movements))
@@ -110,9 +111,10 @@ class _Walk:
         proof = self._proof
         proof.postings += 1
         self.postings += 1
-        if row.position != proof.postings:
-            yield f"expected {proof.postings}, the ledger has a gap"
-            proof.postings = row.position
+        expected = self.head.archived_position + proof.postings
+        if row.position != expected:
+            yield f"expected {expected}, the ledger has a gap"
+            proof.postings = row.position - self.head.archived_position
         if row.recorded_at <= self.recorded_at:
             yield "recorded before the posting in front of it"
         self.recorded_at = row.recorded_at
@@ -127,14 +129,6 @@ class _Walk:
             yield "its movements are not numbered as they were made"
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
         yield from self.trail.wrong_figures(self._connection, row, moved)
-
-
-def _wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[str]:
-    """Each id leads to its posting, or it could be posted again."""
-    found = dict(_identities(connection, [(row.id,) for row in postings]))
-    for row in postings:
-        if found.get(row.id) != row.position:
-            yield f"position {row.position}: its id leads to {found.get(row.id)}"
 
 
 def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes]) -> Iterator[str]:

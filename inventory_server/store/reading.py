@@ -55,8 +55,11 @@ class Reading:
             last = connection.execute(newest).first()
         if last is None:
             return
-        known = primary.execute(select(t.posting.c.id).where(t.posting.c.position == last.position)).scalar()
-        if known != last.id:
+        known = {
+            primary.execute(select(table.c.id).where(table.c.position == last.position)).scalar()
+            for table in (t.posting, t.archived)
+        }
+        if last.id not in known:
             raise StoreError(
                 f"{self._database.shown} does not hold the ledger of {primary_name}: its entry {last.position:,} is"
                 " another one; name a standby of that very database."

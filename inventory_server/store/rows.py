@@ -108,6 +108,7 @@ class Statements:
         self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
         self.identities = Lookup(t.identity, [t.identity.c.id])
         self.postings = Lookup(t.posting, [t.posting.c.position], *(t.posting.c[name] for name in POSTED), prunes=True)
+        self.archived_postings = Lookup(t.archived, [t.archived.c.position], *(t.archived.c[name] for name in POSTED))
         self.rejections = Lookup(t.rejection, [t.rejection.c.id])
         self.voids = Lookup(t.void, [t.void.c.voids])
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
@@ -116,6 +117,8 @@ class Statements:
         self.places = Lookup(
             t.posting, [t.posting.c.position], *(t.posting.c[each] for each in Place.__struct_fields__), prunes=True
         )
+        archived_places = (t.archived.c[each] for each in Place.__struct_fields__)
+        self.archived_places = Lookup(t.archived, [t.archived.c.position], *archived_places)
         moves = ("entry", "location", "sku", "account", "quantity", "occurred_at", "reservation")
         movements = select(*(t.movement.c[name] for name in moves))
         for name in ("segment", "position"):
@@ -125,6 +128,7 @@ class Statements:
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
         self.moved_since = Rendered(_moved_since())
         self.moved_after = Prepared(_moved_after())
+        self.archived_after = Prepared(_archived_after())
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
         self.put_identities = Insert(t.identity)
         self.put_postings = Insert(t.posting)
@@ -157,6 +161,14 @@ def _moved_after() -> Select[Any]:
         .where(m.location == bindparam("location"), m.sku == bindparam("sku"), m.account == bindparam("account"))
         .where(m.occurred_at > bindparam("after"), m.segment.between(bindparam("first"), bindparam("open")))
     )
+
+
+def _archived_after() -> Select[Any]:
+    """What is archived and moved after an instant that is not: such movements are stragglers."""
+    s = t.straggler.c
+    of = [s[name] == bindparam(name) for name in ("location", "sku", "account")]
+    after = s.occurred_at > bindparam("after")
+    return select(func.sum(s.quantity)).where(*of, after, s.position <= bindparam("archived_position"))
 
 
 def held_lineage(row: Any) -> Lineage:

@@ -81,10 +81,8 @@ def _difference(connection: Connection) -> str | None:
         needed = [column.name for column in table.primary_key.columns]
         if keys[None, table.name]["constrained_columns"] != needed:
             return f"the primary key of {table.name} is not {', '.join(needed)}"
-    if (own := opening.difference(connection)) is not None:
-        return own
     heads = len(connection.execute(select(t.ledger.c.book)).all())
-    return None if heads == 1 else f"ledger has {heads} rows instead of one"
+    return opening.difference(connection) if heads == 1 else f"ledger has {heads} rows instead of one"
 
 
 def _in_words(difference: Any) -> str:

@@ -12,12 +12,13 @@ from sqlalchemy import Connection, Select, and_, bindparam, case, func, select, 
 from inventory_server.config import Settings
 from inventory_server.inventory import Level
 from inventory_server.store import tables as t
+from inventory_server.store.archives import head_of
 from inventory_server.store.bulk import Prepared, among, plain_rows
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
 from inventory_server.store.items import held, is_wanted, item_of, reserved_of
 from inventory_server.store.memory import Key
 from inventory_server.store.tills import completeness_of
-from inventory_server.store.timetravel import Moment, Past, head_position, position_at
+from inventory_server.store.timetravel import Moment, Past, position_at
 from inventory_server.work import Stock
 from pos_client.exact import micros, scaled
 from pos_client.messages import (
@@ -109,7 +110,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     at = _moment(connection, params)
     after = decode_cursor(params.cursor, tuple[Location, Sku])
-    position = head_position(connection)
+    position = head_of(connection).position
     if at is None and named.pairs() is None:
         wanted = _levels(connection, question, named, after).limit(limit + 1)
         rows = plain_rows(connection, wanted, now=now)

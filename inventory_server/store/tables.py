@@ -74,10 +74,13 @@ ledger = Table(
     Column("recorded_at", BigInteger, nullable=False),
     Column("segment_latest_at", BigInteger),
     Column("stamp", BigInteger, nullable=False, server_default="0"),
+    Column("archived_position", BigInteger, nullable=False, server_default="0"),
+    Column("archived_until", BigInteger, nullable=False, server_default="0"),
 )
 """One row, bumped once per commit: the last position, its instant, the latest occurrence in its segment.
 
-`stamp` is drawn anew by whoever changes anything: what a writer remembers holds while it finds its own there."""
+`stamp` is drawn anew by whoever changes anything: what a writer remembers holds while it finds its own there.
+Postings up to `archived_position` are archived; that one was recorded at `archived_until`. Both are 0 where none is."""
 
 # INTEGER rather than BIGINT on SQLite: only that makes `position` the key the rows are stored by.
 _POSITION = BigInteger().with_variant(Integer, "sqlite")
@@ -177,6 +180,57 @@ straggler = Table(
     sqlite_with_rowid=False,
 )
 """Movements that lie between two cuts by their position and not between them by their instant."""
+
+archive = Table(
+    "archive",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("first_position", BigInteger, nullable=False),
+    Column("closed_at", BigInteger, nullable=False),
+    Column("archived_at", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+)
+"""Partitions in the archive, each up to a cut: `position`, recorded at `closed_at`; `sha256` is that of its rows below.
+
+What follows has rows that lie after the last of them, while a partition is being archived: these say nothing yet."""
+
+archived = Table(
+    "archived",
+    metadata,
+    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("id", LargeBinary, nullable=False),
+    Column("terminal", TEXT, nullable=False),
+    Column("type", TEXT, nullable=False),
+    Column("location", TEXT, nullable=False),
+    Column("recorded_at", BigInteger, nullable=False),
+    Column("flags", SmallInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+"""What is still known of each archived posting: enough to answer for its id for ever."""
+
+archived_head = Table(
+    "archived_head",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("head", LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""Where the chain of a terminal was at the end of a partition in which it posted."""
+
+archived_count = Table(
+    "archived_count",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("occurred_at", BigInteger, primary_key=True),
+    Column("moved", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What stock had moved by the instant of a count, as known at the end of an archived partition, at `position`.
+
+Kept for the counts from before that end on which levels may still come to rest."""
 
 level = Table(
     "level",

@@ -15,17 +15,22 @@ from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, func, li
 
 from inventory_server.inventory import Account, Count, Level, base_count, outstanding
 from inventory_server.store import tables as t
+from inventory_server.store.archives import head_of, out_of_reach
 from inventory_server.store.bulk import Prepared
 from inventory_server.store.rows import UNNAMED
 
 _closing, _count, _reservation = t.closing.c, t.count.c, t.reservation.c
-_head = Prepared(select(t.ledger.c.position))
 _cuts = Prepared(
     select(_closing.position, _closing.closed_at).where(_closing.written_at.is_not(None)).order_by(_closing.position)
 )
 _counts = Prepared(
     select(_count.occurred_at, _count.position, _count.quantity, _count.voided_position).where(
         _count.location == bindparam("location"), _count.sku == bindparam("sku")
+    )
+)
+_archived_count = Prepared(
+    select(t.archived_count.c.moved).where(
+        *(t.archived_count.c[name] == bindparam(name) for name in ("location", "sku", "position", "occurred_at"))
     )
 )
 _recorded_at = Prepared(select(t.posting.c.recorded_at).where(t.posting.c.position == bindparam("position")))
@@ -70,12 +75,6 @@ class Sum(NamedTuple):
     latest_at: int
 
 
-def head_position(connection: Connection) -> int:
-    """The position of the last posting, 0 before the first."""
-    [(position,)] = _head(connection)
-    return int(position)
-
-
 def cuts(connection: Connection) -> list[Cut]:
     """The cuts to start from, in order."""
     return [Cut(*row) for row in _cuts(connection)]
@@ -88,7 +87,10 @@ def counts_of(connection: Connection, location: str, sku: str) -> list[Count]:
 
 def position_at(connection: Connection, moment: int) -> int:
     """The last position recorded at or before an instant; `recorded_at` rises with `position`."""
-    low, high = 0, head_position(connection)
+    head = head_of(connection)
+    if head.is_before(moment):
+        raise out_of_reach(head)
+    low, high = head.archived_position, head.position
     while low < high:
         middle = (low + high + 1) // 2
         [(recorded_at,)] = _recorded_at(connection, position=middle)
@@ -100,19 +102,31 @@ def position_at(connection: Connection, moment: int) -> int:
 
 
 class Past:
-    """The ledger at a moment, to be asked for one (location, sku) after the other within one snapshot."""
+    """The ledger at a moment, to be asked for one (location, sku) after the other within one snapshot.
 
-    def __init__(self, connection: Connection, at: Moment, known_cuts: list[Cut] | None = None) -> None:
+    RequestError for a moment whose movements are in the archive. What was `counted` then may be known nevertheless.
+    """
+
+    def __init__(
+        self, connection: Connection, at: Moment, known_cuts: list[Cut] | None = None, counted: bool = False
+    ) -> None:
         self.connection = connection
         self.at = at
         self._cuts = cuts(connection) if known_cuts is None else known_cuts
+        self._head = head_of(connection)
         before = [cut for cut in self._cuts if self._reaches(cut)]
+        self._rests_on_archive = self._head.archived_position > (before[-1].position if before else 0)
+        if self._rests_on_archive:
+            if not counted:
+                raise out_of_reach(self._head)
+            before = [cut for cut in self._cuts if cut.position <= self._head.archived_position]
         start = before[-1] if before else None
         following = self._cuts[len(before)] if len(before) < len(self._cuts) else None
         self._sums_of = _sums_of(
             _Bounds(
                 has_cuts=bool(self._cuts),
                 has_start=start is not None,
+                has_balances=start is not None and not self._rests_on_archive,
                 has_next=following is not None,
                 as_of=at.as_of is not None,
                 known_at=at.known_at is not None,
@@ -126,19 +140,28 @@ class Past:
 
     def until(self, instant: int) -> Past:
         """What had occurred by an earlier instant, as known at the same position."""
-        return Past(self.connection, Moment(instant, self.at.known_at), self._cuts)
+        return Past(self.connection, Moment(instant, self.at.known_at), self._cuts, counted=True)
 
     def sums(self, location: str, sku: str) -> list[Sum]:
         """All that moved one (location, sku), by account and reservation, in one statement."""
         rows = self._sums_of(self.connection, location=location, sku=sku, **self._bounds)
         return [Sum(*row) for row in rows]
 
+    def moved(self, location: str, sku: str) -> int:
+        """What stock had moved, in all."""
+        moved = sum(each.quantity for each in self.sums(location, sku) if each.account == Account.STOCK)
+        if self._rests_on_archive:
+            of = {"location": location, "sku": sku, "occurred_at": self.at.as_of}
+            [(before,)] = _archived_count(self.connection, position=self._head.archived_position, **of)
+            moved += before
+        return moved
+
     def _reaches(self, cut: Cut) -> bool:
         as_of, known_at = self.at.as_of, self.at.known_at
         return (as_of is None or cut.closed_at <= as_of) and (known_at is None or cut.position <= known_at)
 
     def _bounds_from(self, start: Cut | None, following: Cut | None) -> dict[str, int]:
-        bounds = {"open_segment": head_position(self.connection) >> t.SEGMENT_POSITIONS_LOG2, "first_segment": 0}
+        bounds = {"open_segment": self._head.segment, "first_segment": 0}
         if self.at.as_of is not None:
             bounds["as_of"] = self.at.as_of
         if self.at.known_at is not None:
@@ -159,6 +182,7 @@ class _Bounds(NamedTuple):
 
     has_cuts: bool
     has_start: bool
+    has_balances: bool
     has_next: bool
     as_of: bool
     known_at: bool
@@ -167,7 +191,7 @@ class _Bounds(NamedTuple):
 @cache
 def _sums_of(bounds: _Bounds) -> Prepared:
     parts = [_moved(bounds)]
-    if bounds.has_start:
+    if bounds.has_balances:
         parts.append(_balances())
     if bounds.has_cuts:
         parts.append(_stragglers(bounds))
@@ -245,9 +269,11 @@ class Figures:
         at = self._past.at
         base = base_count(counts_of(self._past.connection, *self._key), at.as_of, at.known_at)
         stock = self._on(Account.STOCK)
-        moved = sum(each.quantity for each in stock)
+        moved = on_hand = sum(each.quantity for each in stock)
+        if base is not None:
+            on_hand += base.quantity - self._past.until(base.occurred_at).moved(*self._key)
         return Level(
-            on_hand=moved if base is None else base.quantity + moved - self._moved_until(base),
+            on_hand=on_hand,
             moved=moved,
             in_transit=sum(each.quantity for each in self._on(Account.IN_TRANSIT)),
             counted_at=base.occurred_at if base else None,
@@ -264,10 +290,6 @@ class Figures:
         until = now if self._past.at.as_of is None else self._past.at.as_of
         standing = {row[0] for row in _standing(self._past.connection, location=location, sku=sku, until=until)}
         return outstanding((key, quantity) for key, quantity in remaining if key is None or key in standing)
-
-    def _moved_until(self, base: Count) -> int:
-        before = self._past.until(base.occurred_at).sums(*self._key)
-        return sum(each.quantity for each in before if each.account == Account.STOCK)
 
     def _on(self, account: Account) -> list[Sum]:
         return [each for each in self._sums if each.account == account]

@@ -74,6 +74,18 @@ STANDS = {
     ),
     "balance": Stand(SPREAD, "a balance is of one location"),
     "straggler": Stand(SPREAD, "goes where its movement goes"),
+    "archive": Stand(
+        NOT_YET,
+        "belongs to the positions, and goes where they go",
+        ("primary key lacks location", "key begins with position, which only grows"),
+    ),
+    "archived": Stand(
+        NOT_YET,
+        "goes where the positions go, of which it says what is still known",
+        ("primary key lacks location", "key begins with position, which only grows"),
+    ),
+    "archived_head": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
+    "archived_count": Stand(SPREAD, "a count is of one location"),
     "terminal": Stand(
         NOT_YET,
         "a till has one location, which would join its key; operators and readers would become rows that are copied",

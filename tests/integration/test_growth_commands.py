@@ -1,4 +1,4 @@
-"""`inventory-server db partition`, as people and programs see it."""
+"""`inventory-server db partition` and `db archive`, as people and programs see it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inventory_server.commands import serve
-from inventory_server.store import upgrade
+from inventory_server.store import closing, upgrade
 from tests.support.commands import Done, Shell
 from tests.support.ledgers import Till, body, opened
 from tests.support.partitions import POSITIONS, small
@@ -80,6 +80,31 @@ def test_a_server_says_when_partitions_run_out(
     upgrade(file)
     serve.warn_of_growth(file)
     assert capsys.readouterr().err == ""
+
+
+def test_a_partition_is_archived_and_taken_back(
+    shell: Shell, site: PostgresSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)
+    ledger = small(site)
+    sell(ledger, 2 * POSITIONS)
+    archive = ("inventory-server", "db", "archive", "--db", ledger)
+    assert shell(*archive, "--before", "2020-01-01").out == "Nothing to archive: no partition was filled before.\n"
+    refused = shell(*archive, "--before", "2100-01-01")
+    assert (refused.code, "first run: inventory-server db close" in refused.err) == (2, True)
+    assert shell("inventory-server", "db", "close", "--db", ledger).code == 0
+    done = shell(*archive, "--before", "2100-01-01")
+    assert done.code == 0
+    assert "psql --command 'DROP TABLE tillwire_archive.movement_0, tillwire_archive.posting_0, " in done.out
+    assert "pg_dump --schema tillwire_archive" in done.out
+    assert "archived" in shell("inventory-server", "verify", "--db", ledger).out
+    [told] = json.loads(shell(*archive, "--return", "--json").out)
+    assert (told["first"], told["last"]) == (POSITIONS, 2 * POSITIONS - 1)
+    assert told["tables"] == [f"tillwire_archive.{table}_{POSITIONS}" for table in ("movement", "posting")]
+    assert shell(*archive, "--return").out.endswith("All is as it was before these were archived.\n")
+    assert shell(*archive, "--return").out == "Nothing is archived.\n"
+    for wrong in ((), ("--return", "--before", "2020-01-01")):
+        assert "Say either --before DATE or --return." in shell(*archive, *wrong).err
 
 
 def test_what_cannot_be_is_refused(shell: Shell, site: PostgresSite, tmp_path: Path) -> None:

@@ -99,7 +99,9 @@ def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
         connection.execute("CREATE TABLE void (voids BLOB PRIMARY KEY, position, occurred_at, location TEXT)")
         connection.execute("INSERT INTO void SELECT voids, position, occurred_at, nullif(location, '') FROM new_void")
         connection.execute("DROP TABLE new_void")
-        for later in ("closing", "balance", "straggler"):
+        for later in ("archived_position", "archived_until"):
+            connection.execute(f"ALTER TABLE ledger DROP COLUMN {later}")
+        for later in ("closing", "balance", "straggler", "archive", "archived", "archived_head", "archived_count"):
             connection.execute(f"DROP TABLE {later}")
         connection.execute("DROP TABLE identity")
         connection.execute("CREATE UNIQUE INDEX ix_posting_id ON posting (id)")

@@ -46,6 +46,10 @@ class Site(ABC):
     def copy(self, url: str) -> str:
         """A copy of a ledger that nobody has open."""
 
+    def keep(self, url: str) -> None:
+        """Leave a copy where it is until the tests end: others are made of it."""
+        self._copies.remove(url)
+
     @abstractmethod
     def execute(self, url: str, *statements: str) -> None:
         """Change a ledger behind HQ's back."""
