@@ -71,7 +71,7 @@ class Settings:
     stock_items_default: int = _limit(1_000, 1, "items a page of `stock`")
     stock_items_max: int = _limit(10_000, 1, "most items a page of `stock`")
     commit_retry_seconds: int = _limit(
-        10, 0, "a commit is tried again while PostgreSQL restarts or fails over; past it the answer is `busy`", most=25
+        10, 0, "a commit is tried again while PostgreSQL restarts or fails over; past it the answer is `busy`", most=20
     )
     accept_weak_durability: bool = field(
         default=False,

@@ -26,8 +26,8 @@ CONNECT_SECONDS = 5
 """How long one attempt to connect to one host may take."""
 UNACKNOWLEDGED_MS = 30_000
 """Sent bytes that the database's machine leaves unacknowledged for so long end the connection."""
-LOCK_SECONDS = 10
-"""How long a commit waits for those of other servers before it starts anew."""
+LOCK_SECONDS = 3
+"""How long a commit waits for those of other servers before it starts anew: a few times in `commit_retry_seconds`."""
 IDLE_SECONDS = 30
 """How long the database lets a server that stands still hold up all others in the middle of a commit."""
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
@@ -43,7 +43,7 @@ _HIDDEN = "***"
 _ABORTED = {"40001", "40P01"}
 """Serialization failure, deadlock: the transaction is gone, whenever that is said, and may be repeated."""
 _STOPPED = {"55P03", "57014"}
-"""A lock not to be had, a statement cancelled: the same, unless it is COMMIT that was stopped."""
+"""A lock not to be had, a statement cancelled: the same, but of a COMMIT that was stopped nobody knows."""
 _ELSEWHERE = {"25006", "25P03", "57P01", "57P02", "57P03", "57P05"}
 """Read-only (a demoted primary), thrown out, going down, coming up: a new connection may find a primary that serves."""
 _ITS_OWN = {"21", "22", "23", "54"}
@@ -180,7 +180,7 @@ class Postgresql:
             return Verdict.UNTRUSTED
         if state in _ABORTED:
             return Verdict.AGAIN
-        if committing:
+        if committing:  # and stopped, it may have been done all the same
             return Verdict.UNKNOWN
         if state in _STOPPED:
             return Verdict.AGAIN

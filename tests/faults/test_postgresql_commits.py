@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from inventory_server.config import Settings
 from inventory_server.store import OutcomeUnknown, Store, StoreError
 from inventory_server.store.database import Verdict
-from inventory_server.store.postgresql import Postgresql
+from inventory_server.store.postgresql import CONNECT_SECONDS, LOCK_SECONDS, Postgresql
+from pos_client.connection import REPLY_SECONDS
 from pos_client.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
 from tests.support.postgres import Cluster
@@ -113,6 +115,36 @@ def waiting(postgres: Cluster, kind: str) -> int:
     of_kind = f"'{kind}' IN (wait_event, wait_event_type)"
     [(count,)] = postgres.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {of_kind}")
     return int(count)
+
+
+def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
+    ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]
+) -> None:
+    monkeypatch.setattr("inventory_server.store.postgresql.LOCK_SECONDS", 1)
+    with opened(ledger) as store, postgres.connect(name_of(ledger)) as other:
+        till = Till(store)
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM ledger FOR UPDATE")
+        posting, results = later(lambda: till.posts(SALE))
+        wait_until(lambda: Verdict.AGAIN in verdicts, "the first try to be given up")
+        other.execute("COMMIT")
+        posting.join()
+        assert results[0].status == "posted"
+
+
+def test_contention_that_lasts_is_no_database_that_is_out(ledger: str, caplog: pytest.LogCaptureFixture) -> None:
+    with opened(ledger, settings=Settings(commit_retry_seconds=1)) as store:
+        with pytest.raises(StoreError):
+            store.administer(lambda connection: connection.execute(text(raising("40001"))))
+        assert "event=database_out" not in caplog.text
+        assert store.administer(once(lambda connection: connection.execute(text(raising("40001"))))) is None
+
+
+def test_tills_are_told_busy_before_they_give_up() -> None:
+    """The last try begins within `commit_retry_seconds`, connects to one host and waits for another server."""
+    [limit] = [each for each in fields(Settings) if each.name == "commit_retry_seconds"]
+    assert limit.metadata["most"] + CONNECT_SECONDS + LOCK_SECONDS < REPLY_SECONDS
+    assert Settings().commit_retry_seconds > 3 * LOCK_SECONDS
 
 
 def test_a_connection_lost_before_the_commit_is_replaced(store: Store, verdicts: list[Verdict]) -> None:
@@ -260,7 +292,7 @@ def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_w
 
 def test_a_server_that_is_told_to_end_does_not_wait_for_the_database(ledger: str, postgres: Cluster) -> None:
     name = name_of(ledger)
-    with opened(ledger, settings=Settings(commit_retry_seconds=25)) as store:
+    with opened(ledger, settings=Settings(commit_retry_seconds=20)) as store:
         till = Till(store)
         postgres.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
         hang_up(postgres, name)
@@ -349,7 +381,7 @@ def test_a_commit_that_lacks_its_standby_is_not_answered() -> None:
 def test_service_resumes_by_itself_after_a_crash_of_the_database() -> None:
     with Cluster(durable=True) as cluster:
         ledger = PostgresSite(cluster).new()
-        with opened(ledger, settings=Settings(commit_retry_seconds=25)) as store:
+        with opened(ledger, settings=Settings(commit_retry_seconds=20)) as store:
             till = Till(store)
             till.posts(SALE)
             cluster.kill()
