@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -15,14 +15,13 @@ from inventory_server.store.database import StoreError, StoreInUse
 from inventory_server.store.ledger import Clock, Ledger
 from inventory_server.store.opening import database_of, shown, sqlite_path
 from inventory_server.store.reading import Reading, snapshot
+from inventory_server.store.standby import Standby
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.errors import RequestError
 
 log = logging.getLogger("tillwire.store")
-
-_ASK_THE_PRIMARY = (ErrorCode.busy, ErrorCode.forbidden)
-"""What a standby says that is away, or that does not know yet who has been enrolled a moment ago."""
+R = TypeVar("R", bound=Reading)
 
 __all__ = [
     "Connection",
@@ -55,14 +54,15 @@ class Store:
             opened.enter_context(database.writer())
             writing = database.writing_engine()
             opened.callback(writing.dispose)
-            self._reading = _opened(Reading(database, settings, clock), opened)
-            self._standby = None if read_url is None else _opened(_standby(read_url, settings, clock), opened)
+            primary = _opened(Reading(database, database.reading_engine(), settings, clock), opened)
+            self._reading = primary
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
                 schema.assert_writable(connection)
-                if self._standby is not None:
-                    self._standby.assert_same_ledger(connection, database.shown)
+            if read_url is not None:
+                self._reading = standby = _opened(Standby(database_of(read_url), settings, clock, primary), opened)
+                standby.start()
             self._writer = Writer(writing, database, Ledger(settings, clock), settings, on_fatal)
             self._writer.start()
             self._opened = opened.pop_all()
@@ -72,17 +72,10 @@ class Store:
 
         Raises RequestError for what the protocol has a name for, OutcomeUnknown where nothing may be answered.
         """
-        if not isinstance(work, (Stock, History, FindPosting)):
-            outcome: Outcome = self._writer.perform(work)
-            return outcome
-        if self._standby is None:
+        if isinstance(work, (Stock, History, FindPosting)):
             return self._reading.answer(work)
-        try:
-            return self._standby.answer(work)
-        except RequestError as error:
-            if error.code not in _ASK_THE_PRIMARY:
-                raise
-            return self._reading.answer(work)
+        outcome: Outcome = self._writer.perform(work)
+        return outcome
 
     def submit(self, work: Write, then: Then) -> None:
         """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""
@@ -112,18 +105,12 @@ def open_store(
     """Open a ledger for posting; StoreError says in one sentence what is wrong with it, and what to do.
 
     `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Questions are answered
-    from the database of `read_url`, a standby that may be a little behind, where there is one.
+    from the database of `read_url`, a standby that may be a little behind, while it is well.
     """
     return Store(url, settings, clock, on_fatal, read_url)
 
 
-def _standby(url: str, settings: Settings, clock: Clock) -> Reading:
-    database = database_of(url)
-    database.assert_exists()
-    return Reading(database, settings, clock)
-
-
-def _opened(reading: Reading, opened: ExitStack) -> Reading:
+def _opened(reading: R, opened: ExitStack) -> R:
     opened.callback(reading.close)
     return reading
 

@@ -26,6 +26,10 @@ class StoreInUse(StoreError):
     """A server is running on this database and is its only writer."""
 
 
+class OtherLedger(StoreError):
+    """The database of a standby holds another ledger than that of its primary."""
+
+
 class CommitInDoubt(Exception):
     """COMMIT came back, and yet the database does not say that the transaction is as durable as it should be."""
 
@@ -93,7 +97,10 @@ class Database(Commits, Protocol):
         """An engine for the writer's one connection."""
 
     def reading_engine(self) -> Engine:
-        """An engine of at most `READERS_MAX` connections that cannot write, each transaction one snapshot."""
+        """An engine of connections that cannot write, each transaction one snapshot."""
+
+    def standby_engine(self) -> Engine:
+        """The same for a database that can be done without: one that does not answer is soon given up."""
 
     def assert_settings(self, connection: Connection) -> str | None:
         """In words, what could lose an answered posting if one goes on by choice; StoreError where there is none."""

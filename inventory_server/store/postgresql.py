@@ -30,6 +30,10 @@ LOCK_SECONDS = 3
 """How long a commit waits for those of other servers before it starts anew: a few times in `commit_retry_seconds`."""
 IDLE_SECONDS = 30
 """How long the database lets a server that stands still hold up all others in the middle of a commit."""
+STANDBY_CONNECT_SECONDS = 2
+"""The same for a standby: whoever finds out that it is away waits so long before the primary is asked."""
+STANDBY_ANSWER_SECONDS = 5
+"""How long a standby may be silent about one statement; the longest listings are of many short ones."""
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 _HARMLESS = {
@@ -114,10 +118,16 @@ class Postgresql:
 
         Partitions belong to no snapshot: so that none goes while somebody reads, it waits for whoever is taking one.
         """
-        return self._engine(lambda _: f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STAY}")
+        return self._engine(lambda _: _READING)
 
-    def _engine(self, opening: Any) -> Engine:
-        options = {"connect_timeout": CONNECT_SECONDS, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
+    def standby_engine(self) -> Engine:
+        """The same for a database that can be done without: one that does not answer is soon given up."""
+        from inventory_server.store.hurried import hurried  # only who uses PostgreSQL has its driver installed
+
+        return self._engine(lambda _: _READING, STANDBY_CONNECT_SECONDS, hurried(STANDBY_ANSWER_SECONDS))
+
+    def _engine(self, opening: Any, connect_seconds: int = CONNECT_SECONDS, driver: Any = None) -> Engine:
+        options = {"connect_timeout": connect_seconds, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
         options["application_name"] = "tillwire"  # type: ignore[assignment]
         try:
             engine = create_engine(
@@ -138,7 +148,7 @@ class Postgresql:
         @event.listens_for(engine, "do_connect")
         def connect(dialect: Any, _record: Any, args: Any, parameters: Any) -> Any:
             try:
-                return dialect.connect(*args, **parameters)
+                return (driver or dialect).connect(*args, **parameters)
             except ValueError as error:  # the name of a host that no network can have
                 raise OperationalError(str(error)) from error
 
@@ -209,6 +219,7 @@ _SETTINGS = """
 """
 
 _STAY = "LOCK TABLE ONLY movement, ONLY posting IN ACCESS SHARE MODE"
+_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STAY}"
 
 _UNREACHABLE = (
     "cannot be opened: {said}; check the URL, the password and that PostgreSQL is running and has a connection left."

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
-
-from inventory_server.store.database import READERS_MAX
 
 
 class Readers:
-    """At most `count` connections of `engine`, opened when they are first needed.
+    """At most `count` connections, each made by `connect` when it is first needed.
 
     SQLAlchemy's pool hands a connection over under a condition variable and resets it each time; with 64 askers
     that took longer than the questions. The queue of CPython waits and wakes in C.
     """
 
-    def __init__(self, engine: Engine, count: int = READERS_MAX) -> None:
-        self._engine = engine
+    def __init__(self, connect: Callable[[], Connection], count: int) -> None:
+        self._connect = connect
         self._count = count
         self._idle: SimpleQueue[Connection | None] = SimpleQueue()
         for _ in range(self._count):
@@ -32,7 +30,7 @@ class Readers:
         connection = self._idle.get()
         try:
             if connection is None:
-                connection = self._engine.connect()
+                connection = self._connect()
             yield connection
         except DBAPIError:
             if connection is not None:

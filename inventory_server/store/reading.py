@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
 from inventory_server.store import everyday, history, schema, speakers, stock
 from inventory_server.store import tables as t
-from inventory_server.store.database import QUICK_READERS, READERS_MAX, Database, StoreError, Verdict
+from inventory_server.store.database import QUICK_READERS, READERS_MAX, Database, Verdict
 from inventory_server.store.readers import Readers
 from inventory_server.store.writer import STORAGE_RETRY_MS
 from inventory_server.work import History, Outcome, Read, Stock
@@ -31,15 +31,20 @@ def snapshot(database: Database) -> Iterator[Connection]:
 
 
 class Reading:
-    """Answers from a database that `Readers` connect to; for many threads at once."""
+    """Answers from a database, by the connections of `engine`; for many threads at once."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Callable[[], int]) -> None:
+    def __init__(self, database: Database, engine: Engine, settings: Settings, clock: Callable[[], int]) -> None:
         self._database = database
+        self._engine = engine
         self._settings = settings
         self._clock = clock
-        self._engine = database.reading_engine()
-        self._quick = Readers(self._engine, QUICK_READERS)
-        self._readers = Readers(self._engine, READERS_MAX - QUICK_READERS)
+        self._quick = Readers(self._connect, QUICK_READERS)
+        self._readers = Readers(self._connect, READERS_MAX - QUICK_READERS)
+
+    @property
+    def shown(self) -> str:
+        """How people are told of the database."""
+        return self._database.shown
 
     def close(self) -> None:
         """Let go of the database, once every question has been answered."""
@@ -47,32 +52,24 @@ class Reading:
         self._readers.close()
         self._engine.dispose()
 
-    def assert_same_ledger(self, primary: Connection, primary_name: str) -> None:
-        """StoreError where this is not the ledger of `primary`, or an older state of it."""
+    def id_at(self, position: int) -> bytes | None:
+        """The id of the posting at `position`, None where there is none; StoreError where that cannot be read."""
         with self._database.explained(), self._readers.snapshot() as connection:
-            schema.assert_schema(connection, self._database)
-            newest = select(t.posting.c.position, t.posting.c.id).order_by(t.posting.c.position.desc()).limit(1)
-            last = connection.execute(newest).first()
-        if last is None:
-            return
-        known = {
-            primary.execute(select(table.c.id).where(table.c.position == last.position)).scalar()
-            for table in (t.posting, t.archived)
-        }
-        if last.id not in known:
-            raise StoreError(
-                f"{self._database.shown} does not hold the ledger of {primary_name}: its entry {last.position:,} is"
-                " another one; name a standby of that very database."
-            )
+            ids = [select(table.c.id).where(table.c.position == position) for table in (t.posting, t.archived)]
+            id_: bytes | None = connection.scalar(union_all(*ids))
+            return id_
 
     def answer(self, work: Read) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
         try:
-            return self._answer(work)
+            return self._ask(work)
         except DBAPIError as error:
             return self._answer_after_all(work, error)
 
-    def _answer(self, work: Read) -> Outcome:
+    def _connect(self) -> Connection:
+        return self._engine.connect()
+
+    def _ask(self, work: Read) -> Outcome:
         if isinstance(work, Stock) and everyday.is_everyday(work):
             with self._quick.connection() as connection:
                 answer = everyday.ask(connection, self._settings, self._clock(), work)
@@ -91,15 +88,18 @@ class Reading:
         """The database may have hung up since the last question: ask again on new connections, once."""
         if not self._is_passing(error):
             raise error
-        self._quick.renew()
-        self._readers.renew()
+        self._renew()
         try:
-            return self._answer(work)
+            return self._ask(work)
         except DBAPIError as second:
             if not self._is_passing(second):
                 raise
             message = "HQ's database does not answer now; ask again later."
             raise RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS) from second
+
+    def _renew(self) -> None:
+        self._quick.renew()
+        self._readers.renew()
 
     def _is_passing(self, error: Exception) -> bool:
         return self._database.verdict(error, committing=False) not in (Verdict.OTHER, Verdict.UNTRUSTED)

@@ -13,10 +13,10 @@ from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, event
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import QueuePool, StaticPool
+from sqlalchemy.pool import NullPool, StaticPool
 
 from inventory_server.store.bulk import STATEMENTS_MAX, run
-from inventory_server.store.database import READERS_MAX, StoreError, StoreInUse, Verdict
+from inventory_server.store.database import StoreError, StoreInUse, Verdict
 
 BUSY_TIMEOUT_MS = 5_000
 """How long to wait for another process that holds the database before giving up."""
@@ -107,6 +107,10 @@ class Sqlite:
         """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
         return reading_engine(self.path)
 
+    def standby_engine(self) -> Engine:
+        """The same: a file answers."""
+        return self.reading_engine()
+
     def assert_settings(self, connection: Connection) -> str | None:
         """Refuse a connection whose settings would let an answered posting get lost."""
         for name, wanted in PRAGMAS.items():
@@ -194,9 +198,7 @@ def reading_engine(path: Path) -> Engine:
     """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
     engine = create_engine(
         URL.create("sqlite", database=_uri(path), query={"mode": "ro", "uri": "true"}),
-        poolclass=QueuePool,
-        pool_size=READERS_MAX,
-        max_overflow=0,
+        poolclass=NullPool,  # the readers keep theirs themselves
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 

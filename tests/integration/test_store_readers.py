@@ -17,7 +17,7 @@ from inventory_server.store.readers import Readers
 @pytest.fixture
 def readers(tmp_path: Path) -> Readers:
     upgrade(f"sqlite:///{tmp_path / 'hq.db'}")
-    return Readers(sqlite.reading_engine(tmp_path / "hq.db"))
+    return Readers(sqlite.reading_engine(tmp_path / "hq.db").connect, READERS_MAX)
 
 
 def position(readers: Readers) -> int:
@@ -50,7 +50,7 @@ def _ask_a_connection_that_breaks(readers: Readers) -> None:
 
 
 def test_where_the_database_cannot_be_opened_the_place_is_given_back(tmp_path: Path) -> None:
-    readers = Readers(sqlite.reading_engine(tmp_path / "nothing.db"))
+    readers = Readers(sqlite.reading_engine(tmp_path / "nothing.db").connect, READERS_MAX)
     for _ in range(2 * READERS_MAX):
         with pytest.raises(DBAPIError), readers.connection():
             raise AssertionError("there is no connection")

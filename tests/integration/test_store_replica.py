@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inventory_server.app import Application, now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import StoreError, open_store, upgrade
+from inventory_server.store import Store, StoreError, open_store, postgresql, upgrade
+from inventory_server.store import standby as standbys
+from inventory_server.store.database import READERS_MAX
 from pos_client import PosClient, console
-from tests.support.ledgers import body, hello, item, post, uid
+from tests.support.ledgers import Till, body, find, hello, item, post, stock, uid
 from tests.support.postgres import Cluster, binaries
-from tests.support.processes import run, wait_until
+from tests.support.processes import Server, run, wait_until
 from tests.support.standby import Standby
 
 pytestmark = [
@@ -25,6 +31,8 @@ pytestmark = [
 
 SETTINGS = Settings(accept_weak_durability=True, busy_retry_ms=10)
 DELIVERY_SECONDS = 60.0
+FOR_EVER = 10**9
+SALE = body("sale", ("milk", 1))
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +45,12 @@ def primary() -> Iterator[Cluster]:
 def standby(primary: Cluster) -> Iterator[Standby]:
     with Standby(primary) as cluster:
         yield cluster
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(standbys, "OUT_SECONDS", 0)
+    monkeypatch.setattr(postgresql, "STANDBY_ANSWER_SECONDS", 1)
 
 
 @pytest.fixture
@@ -103,6 +117,87 @@ def test_a_standby_that_is_away_is_done_without(
             assert seen(client) == (2, "-2")
 
 
+def test_a_server_starts_without_its_standby_and_asks_it_once_it_is_there(
+    primary: Cluster, standby: Standby, database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    wait_for(standby, database)
+    standby.stop()
+    with till(primary.url(database), standby.url(database), tmp_path) as client:
+        assert sell(client, 1) == 1
+        assert seen(client) == (1, "-1")
+        assert caplog.text.count("event=standby_out") == 1
+        standby.start()
+        wait_until(lambda: is_at(standby, database, 1), "the standby to be there")
+        with standby.paused():
+            assert sell(client, 1) == 2
+            assert seen(client) == (1, "-1")
+    assert caplog.text.count("event=standby_back") == 1
+
+
+def test_a_worker_is_replaced_while_the_standby_is_away(
+    primary: Cluster, standby: Standby, database: str, tmp_path: Path
+) -> None:
+    wait_for(standby, database)
+    config = tmp_path / "tillwire.toml"
+    config.write_text("accept_weak_durability = true\n")
+    options = ("--config", str(config), "--workers", "2", "--read-db", standby.url(database))
+    server = Server(tmp_path, *options, db=primary.url(database))
+    server.start()
+    standby.stop()
+    first, other = server.workers
+    os.kill(first, signal.SIGKILL)
+    wait_until(lambda: len(set(server.workers) - {first, other}) == 1, "a new worker")
+    (new,) = set(server.workers) - {first, other}
+    wait_until(lambda: server.log.read_text().count("event=standby_out") == 1, "the new worker to look")
+    with PosClient(server.address, terminal="t1", location="north", outbox=tmp_path / "till.db") as client:
+        assert sell(client, 1) == 1
+        assert seen(client) == (1, "-1")
+    assert set(server.workers) == {other, new}
+    server.stop()
+    server.start()  # at a start, too, it may be away
+    server.stop()
+    standby.start()
+
+
+def test_a_standby_that_stands_still_holds_nobody_up_for_long(
+    primary: Cluster,
+    standby: Standby,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    wait_for(standby, database)
+    url, read_url = primary.url(database), standby.url(database)
+    with closing(open_store(url, SETTINGS, now_microseconds, read_url=read_url)) as store:
+        till = Till(store)
+        till.posts(SALE)
+        wait_until(lambda: is_at(standby, database, 1), "the standby to catch up")
+        assert asked_by_many(store) == {1}
+        monkeypatch.setattr(standbys, "OUT_SECONDS", FOR_EVER)  # who meets it now must not look again
+        with standby.frozen():
+            till.posts(SALE)
+            assert asked_by_many(store) == {2}
+            assert asked_by_many(store) == {2}
+        assert caplog.text.count("event=standby_out") == 1
+        assert "no answer in time" in caplog.text
+
+
+def asked_by_many(store: Store) -> set[int]:
+    """The positions that are told to more askers at once than there are connections."""
+    positions: list[int] = []
+    questions: list[dict[str, Any]] = [{}, {"sku": "milk", "location": "L1"}]
+    askers = [
+        threading.Thread(target=lambda question=question: positions.append(stock(store, **question).position))
+        for question in questions * READERS_MAX
+    ]
+    for asker in askers:
+        asker.start()
+    for asker in askers:
+        asker.join()
+    assert len(positions) == len(askers)
+    return set(positions)
+
+
 def test_who_was_enrolled_a_moment_ago_may_ask(
     primary: Cluster, standby: Standby, database: str, tmp_path: Path
 ) -> None:
@@ -151,12 +246,42 @@ def test_another_ledger_is_refused(primary: Cluster, database: str, tmp_path: Pa
     assert "does not hold the ledger of" in done.stderr
 
 
-REFUSED = [("no_such_database", "cannot be"), ("template1", "inventory-server db upgrade")]
+def test_another_ledger_is_never_asked(primary: Cluster, database: str, caplog: pytest.LogCaptureFixture) -> None:
+    other = primary.database()
+    upgrade(primary.url(other))
+    with closing(open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(other))) as store:
+        speaker = hello(store, "T1", "north").speaker
+        post(store, speaker, item(body("sale", ("milk", 1)), uid(database)))
+        post_one(primary.url(other))
+        primary.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{other}'")
+        for _ in range(2):
+            assert find(store, uid(database)).status == "posted"
+    assert "does not hold the ledger of" in caplog.text
 
 
-@pytest.mark.parametrize(("name", "said"), REFUSED, ids=["not there", "no ledger"])
-def test_a_standby_that_cannot_be_asked_is_refused_at_the_start(
-    name: str, said: str, primary: Cluster, database: str
+def test_a_standby_ahead_of_its_primary_is_not_asked(
+    primary: Cluster, database: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(StoreError, match=said):
-        open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(name))
+    other = primary.database()
+    upgrade(primary.url(other))
+    post_one(primary.url(other))
+    open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(other)).close()
+    assert "if that stays so, make this standby anew from its primary." in caplog.text
+
+
+NOT_YET = [("no_such_database", "cannot be"), ("template1", "inventory-server db upgrade")]
+
+
+@pytest.mark.parametrize(("name", "said"), NOT_YET, ids=["not there", "no ledger"])
+def test_a_standby_that_cannot_be_asked_yet_is_done_without(
+    name: str, said: str, primary: Cluster, database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(name))) as store:
+        assert stock(store).items == []
+    assert "event=standby_out" in caplog.text
+    assert said in caplog.text
+
+
+def test_a_url_that_names_no_database_is_refused(primary: Cluster, database: str) -> None:
+    with pytest.raises(StoreError, match="is no database URL"):
+        open_store(primary.url(database), SETTINGS, now_microseconds, read_url="standby")

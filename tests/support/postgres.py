@@ -128,14 +128,19 @@ class Cluster:
 
     def kill(self) -> None:
         """kill -9 of the server and of everything that it started, as when the machine loses power."""
-        assert self._process is not None
-        pids = [self._process.pid, *_children_of(self._process.pid)]
+        pids = self.pids()
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
+        assert self._process is not None
         self._process.wait()
         self._process = None
         while any(_is_running(pid) for pid in pids):  # or else the memory they share is still in use
             time.sleep(0.001)
+
+    def pids(self) -> list[int]:
+        """The server and all that it started."""
+        assert self._process is not None
+        return [self._process.pid, *_children_of(self._process.pid)]
 
     def remove(self) -> None:
         """End it, and leave nothing behind."""

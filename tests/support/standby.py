@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -27,6 +29,18 @@ class Standby(Cluster):
             yield
         finally:
             self.execute("SELECT pg_wal_replay_resume()")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """All its processes stand still while the block runs: the kernel goes on taking what they are sent."""
+        pids = self.pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
 
     def _initialise(self) -> None:
         copy = [str(self._bin / "pg_basebackup"), "-h", str(self._primary.folder), "-p", str(self._primary.port)]

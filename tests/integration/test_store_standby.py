@@ -1,0 +1,150 @@
+"""What a standby's failures lead to: whose question it is still asked, and when somebody looks after it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from inventory_server.config import Settings
+from inventory_server.store.database import StoreError
+from inventory_server.store.opening import database_of
+from inventory_server.store.reading import Reading
+from inventory_server.store.standby import OUT_SECONDS, Standby
+from inventory_server.work import FindPosting, Outcome, Read, Stock
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.messages import PostingParams, StockParams, StockResult
+from tests.support.ledgers import Clock, Till, body, opened, uid, url_of
+from tests.support.sites import SqliteSite
+
+EVERYTHING = Stock(StockParams(), None)
+
+
+class Timer:
+    """Seconds, turned by the test."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Watched(Standby):
+    """Counts how often it is looked at, and fails as it is told to."""
+
+    looks = 0
+    failure: Exception | None = None
+
+    def _proven_connection(self) -> Connection:
+        self.looks += 1
+        return super()._proven_connection()
+
+    def _ask(self, work: Read) -> Outcome:
+        if self.failure is not None:
+            raise self.failure
+        return super()._ask(work)
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> tuple[Path, Path]:
+    """A ledger of two postings, and one of its standby that knows but the first."""
+    primary, standby = tmp_path / "primary.db", tmp_path / "standby.db"
+    site = SqliteSite(tmp_path)
+    with opened(primary) as store:
+        Till(store).posts(body("sale", ("a", 1)))
+    Path(site.copy(url_of(primary)).removeprefix("sqlite:///")).rename(standby)
+    with opened(primary) as store:
+        Till(store).posts(body("sale", ("a", 1)))
+    return primary, standby
+
+
+@contextmanager
+def reading(paths: tuple[Path, Path], timer: Timer) -> Iterator[Watched]:
+    primary, standby = (database_of(url_of(path)) for path in paths)
+    with ExitStack() as close:
+        source = Reading(primary, primary.reading_engine(), Settings(), Clock())
+        close.callback(source.close)
+        answering = Watched(standby, Settings(), Clock(), source, timer)
+        close.callback(answering.close)
+        yield answering
+
+
+def position(standby: Standby) -> int:
+    outcome = standby.answer(EVERYTHING)
+    assert isinstance(outcome, StockResult)
+    return outcome.position
+
+
+def test_of_a_standby_that_is_away_one_asker_finds_out_at_times_whether_it_is_back(
+    paths: tuple[Path, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    timer, away = Timer(), paths[1].with_name("away.db")
+    paths[1].rename(away)
+    with reading(paths, timer) as standby:
+        standby.start()
+        assert [position(standby) for _ in range(3)] == [2, 2, 2]
+        assert standby.looks == 1
+        for number in range(2, 4):
+            timer.now += OUT_SECONDS
+            assert [position(standby) for _ in range(3)] == [2, 2, 2]
+            assert standby.looks == number
+        away.rename(paths[1])
+        assert position(standby) == 2
+        timer.now += OUT_SECONDS
+        assert [position(standby) for _ in range(3)] == [1, 1, 1]
+    assert [record.message.split()[0] for record in caplog.records if "event=standby" in record.message] == [
+        "event=standby_out",
+        "event=standby_back",
+    ]
+
+
+def failure(code: int) -> OperationalError:
+    """What SQLAlchemy makes of an error of SQLite."""
+    error = sqlite3.OperationalError("as the test says")
+    error.sqlite_errorcode = code
+    return OperationalError("SELECT", None, error)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_left_out"),
+    [
+        (sqlite3.SQLITE_TOOBIG, False),  # the question's own fault
+        (sqlite3.SQLITE_BUSY, True),
+        (sqlite3.SQLITE_CORRUPT, True),
+    ],
+)
+def test_whatever_is_the_matter_with_the_standby_the_primary_answers(
+    paths: tuple[Path, Path], code: int, is_left_out: bool
+) -> None:
+    with reading(paths, Timer()) as standby:
+        standby.start()
+        assert position(standby) == 1
+        standby.failure = failure(code)
+        assert position(standby) == 2
+        standby.failure = None
+        assert position(standby) == (2 if is_left_out else 1)
+
+
+def test_what_the_protocol_has_a_name_for_is_said_by_the_standby(paths: tuple[Path, Path]) -> None:
+    with reading(paths, Timer()) as standby:
+        standby.start()
+        with pytest.raises(RequestError) as refused:
+            standby.answer(FindPosting(PostingParams(uid("nothing"))))
+        assert refused.value.code is ErrorCode.not_found
+        assert position(standby) == 1
+
+
+def test_nobody_connects_who_waited_for_a_turn_while_it_went_out(paths: tuple[Path, Path]) -> None:
+    with reading(paths, Timer()) as standby:
+        standby.start()
+        looks = standby.looks
+        standby._leave_out(failure(sqlite3.SQLITE_BUSY))
+        with pytest.raises(StoreError, match="as the test says"):
+            standby._ask(EVERYTHING)
+        assert standby.looks == looks
