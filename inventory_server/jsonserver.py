@@ -66,7 +66,7 @@ class JsonServer:
         try:
             for place in self._wanted:
                 for one in [place] if isinstance(place, socket.socket) else addresses_of(place):
-                    self._listeners.append(Listener(one, self._admit, self._settings))
+                    self._listeners.append(Listener(one, self._admit, self._settings, self._has_room))
         except CannotListen:
             self._stop_listening()
             raise

@@ -28,6 +28,8 @@ Place = Address | socket.socket
 """Where to serve: an address, or a socket that listens already and may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
 
+OTHERS_FIRST_SECONDS = 0.05
+"""How long a process that has no room leaves a connection to those that share its socket, before it turns it away."""
 EXHAUSTED_PAUSE_SECONDS = 0.5
 """How long accepting rests when the machine has no descriptor or memory to spare: retrying at once would spin."""
 
@@ -79,8 +81,11 @@ def let_go(listening: socket.socket) -> None:
 class Listener(socketserver.TCPServer):
     """One bound address, TCP or Unix; `start` has its own thread accept and call `admit`."""
 
-    def __init__(self, place: Place, admit: Admit, settings: Settings) -> None:
+    def __init__(
+        self, place: Place, admit: Admit, settings: Settings, has_room: Callable[[], bool] = lambda: True
+    ) -> None:
         self._admit = admit
+        self._has_room = has_room
         self._stopping = threading.Event()
         self._is_shared = isinstance(place, socket.socket)
         listening = place if isinstance(place, socket.socket) else bound(place, settings)
@@ -110,6 +115,8 @@ class Listener(socketserver.TCPServer):
             while not self._stopping.is_set():
                 ready = selector.select(poll_interval)
                 if any(key.fileobj is self.socket for key, _ in ready) and not self._stopping.is_set():
+                    if self._is_shared and not self._has_room() and self._stopping.wait(OTHERS_FIRST_SECONDS):
+                        return
                     self._handle_request_noblock()  # type: ignore[attr-defined]
 
     def stop(self) -> None:

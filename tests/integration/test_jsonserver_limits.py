@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from inventory_server.jsonserver import JsonServer
-from inventory_server.listener import Address, CannotListen, Listener
+from inventory_server.listener import Address, CannotListen, Listener, address_of, bound
 from inventory_server.peer import Peer
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.lines import ANYWHERE, SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
@@ -58,6 +58,28 @@ def test_a_crowd_past_the_cap_is_turned_away_by_few_threads(start: Start) -> Non
             client.close()
         served.send(b"still\n")
         assert served.read_line() == b"still"
+
+
+def test_who_finds_one_of_several_processes_full_is_served_by_another() -> None:
+    """They share a socket, and are servers of one process here."""
+    with bound(ANYWHERE, SETTINGS) as listening:
+        full, roomy = (JsonServer([listening.dup()], Echo, replace(SETTINGS, max_connections=most)) for most in (1, 12))
+        clients = []
+
+        def said() -> bytes:
+            clients.append(LineClient(address_of(listening)))
+            clients[-1].send(b"word\n")
+            return clients[-1].read_line()
+
+        full.start()
+        assert said() == b"word"
+        roomy.start()
+        assert [said() for _ in range(12)] == [b"word"] * 12
+        assert (full.connections, roomy.connections) == (1, 12)
+        assert b"busy" in said(), "all are full"
+        for client in clients:
+            client.close()
+        assert (full.stop(5), roomy.stop(5)) == (0, 0)
 
 
 def test_stop_does_not_wait_for_a_crowd(start: Start) -> None:
