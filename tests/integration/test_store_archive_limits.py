@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, make_url, select
 
 from inventory_server.closing import close
 from inventory_server.config import Settings
@@ -38,7 +38,7 @@ from tests.support.ledgers import (
     uid,
 )
 from tests.support.partitions import POSITIONS, partitions_of, small
-from tests.support.postgres import Cluster
+from tests.support.postgres import Cluster, binaries
 from tests.support.sites import PostgresSite
 from tests.support.twins import Sent, Twins, send
 
@@ -311,6 +311,23 @@ def test_only_what_was_archived_comes_back(site: PostgresSite, twins: Twins) -> 
     site.execute(ledger, "DROP TABLE tillwire_archive.movement_1024")
     assert "There is no table tillwire_archive.movement_1024; bring it back" in refusal(lambda: bring_back(ledger))
     assert proof_of(ledger).findings == []
+
+
+def test_what_was_kept_elsewhere_comes_back(site: PostgresSite, twins: Twins, tmp_path: Path) -> None:
+    """With PostgreSQL's own tools, as the command says."""
+    folder, url, dump = binaries() or Path(), make_url(twins.archived), tmp_path / "archive.dump"
+    if not (folder / "pg_dump").exists():
+        pytest.skip("no pg_dump here: install Debian's postgresql-15")
+    where = ["-h", str(url.query["host"]), "-U", str(url.username), "-d", str(url.database)]
+    keep = ["--schema", archiving.ARCHIVE_SCHEMA, "--format", "custom", "--file", str(dump)]
+    subprocess.run([folder / "pg_dump", *where, *keep], check=True)
+    site.execute(twins.archived, f"DROP SCHEMA {archiving.ARCHIVE_SCHEMA} CASCADE")
+    assert "There is no table tillwire_archive" in refusal(lambda: bring_back(twins.archived))
+    subprocess.run([folder / "pg_restore", *where, dump], check=True)
+    while bring_back(twins.archived) is not None:
+        continue
+    assert all(pair.is_equal for pair in compare(twins.whole, twins.archived).pairs)
+    assert proof_of(twins.archived).findings == []
 
 
 def test_another_may_bring_it_back_first(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
