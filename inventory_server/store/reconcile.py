@@ -103,9 +103,13 @@ def reopen(connection: Connection, posting_id: UUID, now: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of a ledger at a glance; instants in microseconds since 1970 UTC."""
+    """The state of a ledger at a glance; instants in microseconds since 1970 UTC.
+
+    `archived` is the position up to which it is in the archive.
+    """
 
     position: int
+    archived: int
     recorded_at: int | None
     levels: int
     negative: int
@@ -132,6 +136,7 @@ def overview(connection: Connection) -> Overview:
 
     return Overview(
         position=head.position,
+        archived=head.archived_position,
         recorded_at=head.recorded_at or None,
         levels=count(t.level),
         negative=count(t.level, level.on_hand < 0),
