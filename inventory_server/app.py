@@ -104,23 +104,28 @@ class Application:
             self._dev,
             self._server,
         )
-        return _Conversation(session, self._store, self._backlog)
+        return _Conversation(session, self._store, self._backlog, self._settings.frame_seconds)
 
 
 class _Conversation:
     """One session on its connection's thread. What the store commits is answered by the thread that committed it."""
 
-    def __init__(self, session: Session, store: Store, backlog: threading.BoundedSemaphore) -> None:
+    def __init__(
+        self, session: Session, store: Store, backlog: threading.BoundedSemaphore, turn_seconds: float
+    ) -> None:
         self._session = session
         self._store = store
         self._backlog = backlog
+        self._turn_seconds = turn_seconds
         # Guards `_is_backlog`: a connection that is given up may end while its frame is being answered.
         self._lock = threading.Lock()
         self._is_backlog = False
 
     def handle(self, frame: bytes, answer: Answer) -> None:
         if len(frame) > LIVE_FRAME_BYTES_MAX:
-            self._is_backlog = self._backlog.acquire()
+            self._is_backlog = self._backlog.acquire(timeout=self._turn_seconds)
+            if not self._is_backlog:
+                raise TimeoutError  # whoever sent it has given up by now, and sends it again
         steps = self._session.handle(frame)
 
         def finish(work: Work | Done[Reply | None]) -> None:

@@ -50,7 +50,9 @@ class Settings:
     silent_after_seconds: int = _limit(90, 1, "three missed heartbeats make a till silent")
     idle_seconds: int = _limit(300, 1, "a connection that says nothing for so long is closed")
     drain_seconds: int = _limit(10, 0, "how long stop() waits for answers in flight")
-    frame_seconds: int = _limit(30, 1, "a frame begun must be complete within this time")
+    frame_seconds: int = _limit(
+        30, 1, "a frame begun must be complete within this time, and have its turn if it is a backlog's"
+    )
     send_seconds: int = _limit(30, 1, "a reader that has not taken a reply within this time is dropped")
     half_closed_seconds: int = _limit(
         10, 1, "a peer that has stopped sending, and so may be gone, gets its answer within this time or never"

@@ -168,6 +168,26 @@ def test_a_till_that_left_gives_its_place_among_the_backlogs_back_once() -> None
     assert application.stop() == 0
 
 
+def test_a_backlog_that_never_has_its_turn_holds_no_connection() -> None:
+    store = HeldStore()
+    limits = Settings(backlog_frames_max=1, frame_seconds=1, linger_seconds=1)
+    application = Application(limits, store, [("127.0.0.1", 0)], dev=True)
+    application.start()
+    ping = b'{"id":1,"method":"ping"}' + b" " * LIVE_FRAME_BYTES_MAX + b"\n"
+    hello = b'{"id":1,"method":"hello","params":{"terminal":"till-1"}}' + ping[-LIVE_FRAME_BYTES_MAX:]
+    with LineClient(application.addresses[0]) as first, LineClient(application.addresses[0]) as second:
+        first.send(hello)
+        wait_until(lambda: len(store.held) == 1)
+        second.send(ping)
+        assert second.read_line() == b""
+        store.carry_out(0)
+        assert b"result" in first.read_line()
+    with LineClient(application.addresses[0]) as third:
+        third.send(ping)
+        assert b"server_time" in third.read_line()
+    assert application.stop() == 0
+
+
 def test_many_tills_post_at_once_and_each_id_once(application: Application, store: MemoryStore) -> None:
     def trade(number: int, statuses: list[str]) -> None:
         with LineClient(application.addresses[0]) as client:
