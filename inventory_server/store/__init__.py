@@ -130,7 +130,10 @@ def read_store(url: str, question: Callable[[Connection], Any]) -> Any:
 
 
 def upgrade(url: str) -> None:
-    """Make the database, or bring its schema to what this program needs; no server may be running on it."""
+    """Make the database, or bring its schema to what this program needs; StoreInUse where a server is seen on it.
+
+    On PostgreSQL none is seen that starts at the same moment, or whose URL gives its connections a name.
+    """
     database = database_of(url)
     with database.explained(), database.writer(), ExitStack() as opened:
         database.make()

@@ -23,7 +23,7 @@ class StoreError(TillwireError):
 
 
 class StoreInUse(StoreError):
-    """A server is running on this database and is its only writer."""
+    """A server is running on this database, and what was asked for needs it to be stopped."""
 
 
 class OtherLedger(StoreError):
@@ -89,6 +89,9 @@ class Database(Commits, Protocol):
 
     def writer(self) -> AbstractContextManager[None]:
         """The right to write; StoreInUse where only one process may have it, and another one does."""
+
+    def assert_unused(self, connection: Connection) -> None:
+        """StoreInUse where another server than the one with the right to write is seen on it."""
 
     def hold(self, connection: Connection) -> None:
         """Let nobody else post until the transaction on `connection` ends, however long that takes."""

@@ -8,6 +8,7 @@ is prepared on the server, so that a pooler which lends connections by the trans
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,7 @@ from sqlalchemy.pool import NullPool
 from inventory_server.store import partitions
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import run
-from inventory_server.store.database import CommitInDoubt, StoreError, Verdict
+from inventory_server.store.database import CommitInDoubt, StoreError, StoreInUse, Verdict
 
 CONNECT_SECONDS = 5
 """How long one attempt to connect to one host may take."""
@@ -34,6 +35,10 @@ STANDBY_CONNECT_SECONDS = 2
 """The same for a standby: whoever finds out that it is away waits so long before the primary is asked."""
 STANDBY_ANSWER_SECONDS = 5
 """How long a standby may be silent about one statement; the longest listings are of many short ones."""
+LEAVING_SECONDS = 2
+"""How long PostgreSQL may take to notice that a server which has just been stopped is gone."""
+_NAME = "tillwire"
+"""What connections call themselves, for administrators to see."""
 _KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 _HARMLESS = {
@@ -101,6 +106,18 @@ class Postgresql:
         """Everybody may write."""
         yield
 
+    def assert_unused(self, connection: Connection) -> None:
+        """StoreInUse where others of ours are connected, too, and stay; what calls itself otherwise is not seen."""
+        until = time.monotonic() + LEAVING_SECONDS
+        while others := connection.scalar(text(_OTHERS), {"name": _NAME}):
+            if time.monotonic() > until:
+                raise StoreInUse(
+                    f"{self.shown} is in use, by {others} other connections of Tillwire; stop all servers first,"
+                    " and what pools their connections."
+                )
+            time.sleep(0.05)
+            connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+
     def hold(self, connection: Connection) -> None:
         """Lock the ledger's one row, as every commit does; PostgreSQL is told to bear with long pauses."""
         run(connection, "SET LOCAL idle_in_transaction_session_timeout = 0", ())
@@ -128,7 +145,7 @@ class Postgresql:
 
     def _engine(self, opening: Any, connect_seconds: int = CONNECT_SECONDS, driver: Any = None) -> Engine:
         options = {"connect_timeout": connect_seconds, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
-        options["application_name"] = "tillwire"  # type: ignore[assignment]
+        options["application_name"] = _NAME  # type: ignore[assignment]
         try:
             engine = create_engine(
                 self._url,
@@ -211,6 +228,10 @@ class Postgresql:
             raise CommitInDoubt("PostgreSQL committed with a warning: a standby may lack it.")
 
 
+_OTHERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()
+"""
 _SETTINGS = """
     SELECT current_setting('fsync') AS fsync, current_setting('full_page_writes') AS full_page_writes,
         current_setting('synchronous_commit') AS synchronous_commit,

@@ -19,10 +19,12 @@ from inventory_server.store.database import Database, StoreError
 
 
 def upgrade_schema(connection: Connection, database: Database) -> None:
-    """Make the tables, or bring them to what this program needs; StoreError where they are not ours to touch."""
+    """Make the tables, or bring them to what this program needs; StoreError where they are in use, or not ours."""
     current = _revision(connection, database)
     if current is not None:
         _assert_known(current, database)
+        if current != _scripts().get_current_head():
+            database.assert_unused(connection)
     elif others := inspect(connection).get_table_names():
         found = ", ".join(others)[:80]
         raise StoreError(f"{database.shown} holds tables of another program ({found}); name another database.")

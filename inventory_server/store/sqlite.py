@@ -96,6 +96,9 @@ class Sqlite:
         finally:
             os.close(file)
 
+    def assert_unused(self, connection: Connection) -> None:
+        """Whoever holds the lock file is alone."""
+
     def hold(self, connection: Connection) -> None:
         """Every transaction of a writing connection does."""
 

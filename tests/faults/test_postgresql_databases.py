@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from sqlalchemy import make_url
 
 from inventory_server.config import Settings
 from inventory_server.resources import schema_path
-from inventory_server.store import StoreError, open_store, schema, upgrade
+from inventory_server.store import StoreError, open_store, postgresql, schema, upgrade
 from tests.support.doors import USES, Door, doors, open_, refusal, verify
 from tests.support.ledgers import Clock
 from tests.support.postgres import Cluster, free_port
@@ -214,6 +215,28 @@ def test_an_older_schema_is_upgraded_by_its_command_or_not_at_all(
         upgrade(copy)
     assert postgres.execute("SELECT version_num FROM alembic_version", name_of(copy)) == [(head,)]
     assert postgres.execute("SELECT count(*) FROM ledger", name_of(copy)) == [(1,)]
+
+
+def test_a_schema_is_not_changed_under_a_running_server(
+    site: PostgresSite, ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = site.copy(ledger)
+    store = open_store(copy, Settings(accept_weak_durability=True), Clock())
+    upgrade(copy)  # there is nothing to change
+    folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
+    head = schema._scripts().get_current_head()
+    (folder / "versions" / "9998_next.py").write_text(
+        f"revision, down_revision = '9998', '{head}'\n\n\ndef upgrade() -> None:\n    raise RuntimeError('reached')\n"
+    )
+    monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
+    monkeypatch.setattr(postgresql, "LEAVING_SECONDS", 0)
+    said = refusal(upgrade, copy)
+    assert said.endswith("other connections of Tillwire; stop all servers first, and what pools their connections.")
+    monkeypatch.setattr(postgresql, "LEAVING_SECONDS", 60)
+    leaving = iter([store.close])
+    monkeypatch.setattr(time, "sleep", lambda _: next(leaving, lambda: None)())
+    with pytest.raises(RuntimeError, match="reached"):
+        upgrade(copy)
 
 
 # ---------------------------------------------------------------------------------- weak settings
