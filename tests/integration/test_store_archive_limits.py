@@ -42,6 +42,8 @@ from tests.support.postgres import Cluster, binaries
 from tests.support.sites import PostgresSite
 from tests.support.twins import Sent, Twins, send
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,7 +231,6 @@ archiving.archive(ledger, int(until) + 1, lambda: 0)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("point", ["split", "kept", "taken out"])
 def test_a_command_that_is_killed_leaves_all_as_it_was(twins: Twins, point: str, root: Path) -> None:
     before = partitions_of(twins.whole)

@@ -18,6 +18,8 @@ from tests.support.partitions import partitions_of
 from tests.support.sites import Site
 from tests.support.twins import LOCATIONS, SKUS, Sent, Twins, send
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:
