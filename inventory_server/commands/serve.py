@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import re
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ import click
 
 from inventory_server.app import Application, now_microseconds
 from inventory_server.commands.options import db_option, load_settings
+from inventory_server.commands.stopping import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
 from inventory_server.control import ControlServer
 from inventory_server.listener import Place, address_of, bound_to, let_go
@@ -114,9 +114,7 @@ def _serve_until_stopped(
     dev: bool,
     ready: Callable[[Application], None],
 ) -> int:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    wait_for_stop = stop_signals()
     application = Application(settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}")
     # Where everybody may write, administrators' commands need no server to carry them out.
     control = None if sqlite_path(db) is None else ControlServer(db, store, settings, now_microseconds)
@@ -125,7 +123,7 @@ def _serve_until_stopped(
             control.start()
         application.start()
         ready(application)
-        stopping.wait()
+        wait_for_stop()
     finally:
         if control is not None:
             control.stop(settings.drain_seconds)
