@@ -6,6 +6,7 @@ PyPI. Whatever may be listening on port 5432 is never asked.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib.util
 import itertools
@@ -130,7 +131,8 @@ class Cluster:
         """kill -9 of the server and of everything that it started, as when the machine loses power."""
         pids = self.pids()
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # a session that has just ended
+                os.kill(pid, signal.SIGKILL)
         assert self._process is not None
         self._process.wait()
         self._process = None
