@@ -29,6 +29,6 @@ os._exit(0)
 
 
 def test_no_signal_is_missed_between_two_instructions() -> None:
-    """With an Event that a handler sets, the main thread slept on after some 18 to 134 rounds."""
+    """With an Event that a handler sets, the main thread slept on after 18 rounds; with a queue after 134."""
     told = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=60, check=False)
     assert (told.stdout, told.stderr) == ("heard\n", "")
