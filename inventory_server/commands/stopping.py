@@ -15,11 +15,11 @@ def stop_signals() -> Callable[[], None]:
     """
     reading, writing = socket.socketpair()
     writing.setblocking(False)
-    signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    signal.set_wakeup_fd(writing.detach(), warn_on_full_buffer=False)  # open for as long as the process lives
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _noted)
 
-    def wait(_kept_open: socket.socket = writing) -> None:
+    def wait() -> None:
         reading.recv(1)
 
     return wait
