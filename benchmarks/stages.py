@@ -21,7 +21,7 @@ from typing import Any
 from uuid import UUID
 
 from benchmarks import ledgers, trade
-from inventory_server.app import now_microseconds
+from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
 from inventory_server.peer import Peer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import msgspec
 
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
 from inventory_server.listener import Address, Place
@@ -21,11 +21,6 @@ from pos_client.wire import is_batch
 
 LIVE_FRAME_BYTES_MAX = 8_192
 """A longer frame is a backlog's, or a very long basket: it may wait its turn."""
-
-
-def now_microseconds() -> int:
-    """HQ's clock: microseconds since 1970 UTC."""
-    return time.time_ns() // 1_000
 
 
 def openrpc_document() -> bytes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.control import BeginClosing, Command, FinishClosing, WriteClosing, administration
 from inventory_server.store import Connection, closing, read_store
-from inventory_server.store.ledger import Clock
 
 
 @dataclass(frozen=True, slots=True)

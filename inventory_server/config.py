@@ -83,3 +83,7 @@ class Settings:
         default=False,
         metadata={"reason": "refuse transfer_out and reserve beyond what is available; never a sale"},
     )
+
+
+STORAGE_RETRY_MS = 5_000
+"""How long a till waits while HQ's disk is full or its database locked."""

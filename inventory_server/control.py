@@ -17,8 +17,10 @@ import msgspec
 from msgspec import Struct
 
 from inventory_server import peer
+from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
+from inventory_server.product import Product
 from inventory_server.store import (
     Connection,
     OutcomeUnknown,
@@ -29,10 +31,9 @@ from inventory_server.store import (
     open_store,
     sqlite_path,
 )
-from inventory_server.store.catalog import Product, import_products
+from inventory_server.store.catalog import import_products
 from inventory_server.store.closing import Balance, Straggler
-from inventory_server.store.ledger import Clock
-from inventory_server.store.reconcile import reopen
+from inventory_server.store.review import reopen
 from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
 from pos_client.errors import RequestError
 

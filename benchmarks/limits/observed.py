@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
-from inventory_server.app import Application, now_microseconds
+from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
 from inventory_server.store import bulk, open_store

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import click
 
-from inventory_server.app import now_microseconds
+from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option, when
 from inventory_server.stock_command import Moment
 from inventory_server.store.archiving import ARCHIVE_SCHEMA, Archived, archive, bring_back

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from inventory_server.app import now_microseconds
+from inventory_server.clock import now_microseconds
 from inventory_server.closing import close
 from inventory_server.commands.options import db_option, json_option
 from inventory_server.config import Settings

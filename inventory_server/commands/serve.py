@@ -15,7 +15,8 @@ from pathlib import Path
 
 import click
 
-from inventory_server.app import Application, now_microseconds
+from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, load_settings
 from inventory_server.commands.stopping import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings

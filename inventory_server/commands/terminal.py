@@ -6,7 +6,7 @@ import secrets
 
 import click
 
-from inventory_server.app import now_microseconds
+from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import checked, db_option, json_option, told, when
 from inventory_server.config import Settings
 from inventory_server.control import AddTerminal, RevokeTerminal, RotateTerminal, administer

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
+from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.store import schema
 from inventory_server.store.database import StoreError, StoreInUse
-from inventory_server.store.ledger import Clock, Ledger
+from inventory_server.store.ledger import Ledger
 from inventory_server.store.opening import database_of, shown, sqlite_path
-from inventory_server.store.reading import Reading, snapshot
+from inventory_server.store.reading import Reading
+from inventory_server.store.snapshot import snapshot
 from inventory_server.store.standby import Standby
 from inventory_server.store.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import NamedTuple
 
 from sqlalchemy import Connection, select
@@ -54,3 +55,11 @@ def out_of_reach(head: Head) -> RequestError:
         f"What was recorded up to {head.until}, position {head.archived_position}, is in"
         " the archive; ask for that moment or a later one, as known at that position or a later one.",
     )
+
+
+STAMP_BITS = 63
+
+
+def new_stamp() -> int:
+    """What no writer has seen on any ledger."""
+    return secrets.randbits(STAMP_BITS)

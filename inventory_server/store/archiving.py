@@ -14,12 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Delete, MetaData, and_, exists, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
+from inventory_server.clock import Clock
 from inventory_server.store import partitions
 from inventory_server.store import tables as t
-from inventory_server.store.archives import Head, head_of
+from inventory_server.store.archives import Head, head_of, new_stamp
 from inventory_server.store.bulk import Insert
 from inventory_server.store.database import StoreError
-from inventory_server.store.ledger import Clock, new_stamp
 from inventory_server.store.partitioning import Changes, changing
 from inventory_server.store.partitions import PARTITIONED, Partition
 from inventory_server.store.stubs import KEPT, ROWS_AT_ONCE, Stubs, heads_at, pages

@@ -15,20 +15,21 @@ from inventory_server.lineage import Lineage
 from inventory_server.store import tables as t
 from inventory_server.store.archives import Head
 from inventory_server.store.bulk import Insert
-from inventory_server.store.items import reserved_of
-from inventory_server.store.memory import Key, Memory
+from inventory_server.store.memory import Memory
+from inventory_server.store.reservations import reserved_of
 from inventory_server.store.rows import (
     NEVER,
     UNNAMED,
     UNSEEN,
+    Key,
     Place,
     Posted,
     Rejected,
-    Statements,
     Terminal,
     Void,
     held_lineage,
 )
+from inventory_server.store.statements import Statements
 from inventory_server.store.timetravel import NOW, Past
 from inventory_server.work import Hello, Item, Post, Write
 from pos_client.messages import Line

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from inventory_server.product import Product
 from inventory_server.store import tables as t
 from inventory_server.store.bulk import Insert
 
 _put_products = Insert(t.product, "replace")
 _put_barcodes = Insert(t.barcode, "replace")
-
-
-@dataclass(frozen=True, slots=True)
-class Product:
-    """One row of a catalogue; `reorder_point` in units of 10⁻⁵."""
-
-    sku: str
-    name: str | None = None
-    unit: str | None = None
-    reorder_point: int | None = None
-    barcodes: tuple[str, ...] = ()
 
 
 def import_products(connection: Connection, products: Iterable[Product]) -> int:

@@ -10,9 +10,10 @@ from sqlalchemy import Connection, and_, bindparam, select
 
 from inventory_server.config import Settings
 from inventory_server.store import tables as t
+from inventory_server.store.access import assert_standing
 from inventory_server.store.bulk import Prepared
-from inventory_server.store.items import is_wanted, item_of, reserved_here
-from inventory_server.store.speakers import assert_standing
+from inventory_server.store.items import is_wanted, item_of
+from inventory_server.store.reservations import reserved_here
 from inventory_server.store.tills import TILL_COLUMNS, completeness_from, tills_and_lineages
 from inventory_server.work import Stock
 from pos_client.messages import StockResult

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
 
 from inventory_server import inventory
+from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.lineage import Lineage, next_head
 from inventory_server.store import speakers
 from inventory_server.store import tables as t
+from inventory_server.store.archives import new_stamp
 from inventory_server.store.batch import Batch
 from inventory_server.store.entries import Refusal, enter
 from inventory_server.store.memory import Memory
-from inventory_server.store.rows import Posted, Rejected, Statements, Terminal
+from inventory_server.store.rows import Posted, Rejected, Terminal
 from inventory_server.store.speakers import known_terminal
+from inventory_server.store.statements import Statements
 from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant
 from pos_client.messages import PostingResult, PostResult
-
-Clock = Callable[[], int]
-"""Microseconds since 1970-01-01T00:00:00Z."""
-STAMP_BITS = 63
-
-
-def new_stamp() -> int:
-    """What no writer has seen on any ledger."""
-    return secrets.randbits(STAMP_BITS)
 
 
 class Ledger:

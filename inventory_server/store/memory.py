@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 
 from inventory_server.inventory import Level
 from inventory_server.lineage import Lineage
-from inventory_server.store.rows import Terminal
+from inventory_server.store.rows import Key, Terminal
 
-Key = tuple[str, str]
-"""(location, sku)"""
 REMEMBERED_MAX = 200_000
 """Levels, and lineages, kept at the most: some 70 MB of levels. Past it they are forgotten and asked for anew."""
 

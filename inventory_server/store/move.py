@@ -19,12 +19,11 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import PARTITION_POSITIONS, PARTITIONS_AHEAD
 from inventory_server.store import partitions, schema
 from inventory_server.store import tables as t
-from inventory_server.store.archives import head_of
+from inventory_server.store.archives import head_of, new_stamp
 from inventory_server.store.bulk import Insert, plain_rows
 from inventory_server.store.database import Database, StoreError
-from inventory_server.store.ledger import new_stamp
 from inventory_server.store.opening import database_of
-from inventory_server.store.reading import snapshot
+from inventory_server.store.snapshot import snapshot
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows to do)."""

@@ -2,32 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 
 from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.config import Settings
-from inventory_server.store import everyday, history, schema, speakers, stock
+from inventory_server.config import STORAGE_RETRY_MS, Settings
+from inventory_server.store import access, everyday, history, stock
 from inventory_server.store import tables as t
 from inventory_server.store.database import QUICK_READERS, READERS_MAX, Database, Verdict
 from inventory_server.store.readers import Readers
-from inventory_server.store.writer import STORAGE_RETRY_MS
 from inventory_server.work import History, Outcome, Read, Stock
 from pos_client.errors import ErrorCode, RequestError
-
-
-@contextmanager
-def snapshot(database: Database) -> Iterator[Connection]:
-    """One state of a ledger, whether or not a server is running on it; StoreError where it cannot be read."""
-    database.assert_exists()
-    with database.explained(), ExitStack() as opened:
-        reading = database.reading_engine()
-        opened.callback(reading.dispose)
-        with reading.begin() as connection:
-            schema.assert_schema(connection, database)
-            yield connection
 
 
 class Reading:
@@ -77,7 +63,7 @@ class Reading:
                 return answer
         with self._readers.snapshot() as connection:
             if work.speaker is not None:
-                speakers.assert_not_revoked(connection, work.speaker)
+                access.assert_not_revoked(connection, work.speaker)
             if isinstance(work, Stock):
                 return stock.stock(connection, self._settings, self._clock(), work)
             if isinstance(work, History):

@@ -15,8 +15,9 @@ from inventory_server.store import tables as t
 from inventory_server.store.archives import head_of
 from inventory_server.store.bulk import Prepared, among, plain_rows
 from inventory_server.store.cursor import decode_cursor, encode_cursor, page_size
-from inventory_server.store.items import held, is_wanted, item_of, reserved_of
-from inventory_server.store.memory import Key
+from inventory_server.store.items import is_wanted, item_of
+from inventory_server.store.reservations import held, reserved_of
+from inventory_server.store.rows import Key
 from inventory_server.store.tills import completeness_of
 from inventory_server.store.timetravel import Moment, Past, position_at
 from inventory_server.work import Stock

@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select
 
 from inventory_server.lineage import FIRST_HEAD
 from inventory_server.store import tables as t
+from inventory_server.store.access import token_hash
 from inventory_server.store.database import StoreError
-from inventory_server.store.speakers import token_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from inventory_server.config import Settings
+from inventory_server.config import STORAGE_RETRY_MS, Settings
 from inventory_server.store.database import Commits, Verdict, said_by
 from inventory_server.store.ledger import Ledger
 from inventory_server.store.transactions import Transactions, Untrusted
@@ -21,9 +21,6 @@ log = logging.getLogger("tillwire.store")
 
 Job = Callable[[Connection], Any]
 """Work of an administrator: runs in a transaction of its own."""
-
-STORAGE_RETRY_MS = 5_000
-"""How long a till waits while HQ's disk is full or its database locked."""
 
 
 class Ticket:

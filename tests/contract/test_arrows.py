@@ -17,8 +17,8 @@ LAYERS: dict[str, list[str]] = {
     "till commands": ["pos_client.cli", "pos_client.commands"],
     "console": ["pos_client.console"],
     "rules": [f"inventory_server.{name}" for name in ("inventory", "completeness", "lineage")],
-    "config": ["inventory_server.config"],
-    "work": ["inventory_server.work"],
+    "config": ["inventory_server.config", "inventory_server.clock"],
+    "work": ["inventory_server.work", "inventory_server.product"],
     "peer": ["inventory_server.peer"],
     "session": ["inventory_server.session", "inventory_server.methods"],
     "server": [f"inventory_server.{name}" for name in ("jsonserver", "connection", "listener", "supervisor")],
@@ -65,6 +65,7 @@ ARROWS: dict[str, list[str]] = {
     "migrations": ["store", *SQL],
     "query command": ["console", "till commands", "messages", "till", "msgspec", *CLI],
     "server commands": [
+        "work",
         "query command",
         "composition",
         "server",

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from inventory_server.app import Application, now_microseconds
+from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import open_store, read_store, tables, upgrade
 from pos_client import PosClient

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, now_microseconds, openrpc_document
+from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, openrpc_document
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.work import Post, Then, Work, Write
 from pos_client.messages import METHODS

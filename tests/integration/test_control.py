@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.app import now_microseconds
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.control import (
     AddTerminal,
@@ -14,8 +14,8 @@ from inventory_server.control import (
     RotateTerminal,
     administer,
 )
+from inventory_server.product import Product
 from inventory_server.store import StoreError, open_store, read_store, upgrade
-from inventory_server.store.catalog import Product
 from inventory_server.store.terminals import list_terminals
 from tests.support.commands import headquarters
 from tests.support.edge import LineClient

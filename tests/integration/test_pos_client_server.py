@@ -8,7 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from inventory_server.app import Application, now_microseconds
+from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import open_store
 from pos_client import ConnectionLost, PosClient, request_once

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from inventory_server.store import Store, tables
-from inventory_server.store.reconcile import reopen, waiting
+from inventory_server.store.review import reopen, waiting
 from inventory_server.work import Item, Post, Speaker
 from pos_client.errors import RequestError
 from pos_client.messages import PostingResult

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from inventory_server.product import Product
 from inventory_server.store import Connection, Store, catalog, closing, tables
 from inventory_server.work import Post, Speaker
 from pos_client.exact import Quantity, instant, scaled
@@ -115,7 +116,7 @@ class Headquarters:
         self.clock = clock
         self.model = StockModel(GTINS)
         enrol(store, "O", "operator", "L1")
-        products = [catalog.Product("a", reorder_point=scaled(4), barcodes=tuple(GTINS))]
+        products = [Product("a", reorder_point=scaled(4), barcodes=tuple(GTINS))]
         store.administer(lambda connection: catalog.import_products(connection, products))
         self.speakers = [hello(store, "T1", "L1").speaker, hello(store, "T2", "L2").speaker, hello(store, "O").speaker]
 

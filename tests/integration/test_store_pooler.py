@@ -18,7 +18,8 @@ import psycopg
 import pytest
 from sqlalchemy import URL, Engine, create_engine
 
-from inventory_server.app import Application, now_microseconds
+from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import open_store, postgresql, read_store, upgrade
 from inventory_server.store.proof import prove

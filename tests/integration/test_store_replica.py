@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from inventory_server.app import Application, now_microseconds
+from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import Store, StoreError, open_store, postgresql, upgrade
 from inventory_server.store import standby as standbys

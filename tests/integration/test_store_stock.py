@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from inventory_server.config import Settings
+from inventory_server.product import Product
 from inventory_server.store import Store, catalog
 from inventory_server.store.cursor import encode_cursor
 from inventory_server.work import Bye, Ping
@@ -63,7 +64,7 @@ def store(ledger: str, clock: Clock) -> Iterator[Store]:
     assert proof.holds, proof.findings
 
 
-def listed(store: Store, *products: catalog.Product) -> None:
+def listed(store: Store, *products: Product) -> None:
     assert store.administer(lambda connection: catalog.import_products(connection, products)) == len(products)
 
 
@@ -80,7 +81,7 @@ def test_an_empty_ledger_has_no_stock(store: Store) -> None:
 
 
 def test_a_level_says_all_it_knows(store: Store) -> None:
-    listed(store, catalog.Product("a", "Apple", "kg", scaled(Decimal("2.5"))))
+    listed(store, Product("a", "Apple", "kg", scaled(Decimal("2.5"))))
     till = Till(store)
     till.posts(body("count", ("a", 10)))
     till.posts(body("sale", ("a", Decimal("1.25")), at=NOON + HOUR))
@@ -99,7 +100,7 @@ def test_a_level_says_all_it_knows(store: Store) -> None:
 
 
 def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: Store) -> None:
-    listed(store, catalog.Product("listed", barcodes=(GTIN,)))
+    listed(store, Product("listed", barcodes=(GTIN,)))
     Till(store).posts(body("sale", ("a", 1)))
     found = stock(store, skus=["a", "nope", "listed"], locations=["L1", "nowhere"])
     assert found.unknown == [UnknownItem(sku="nope"), UnknownItem(location="nowhere")]
@@ -109,7 +110,7 @@ def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: Store) -> No
 
 
 def test_a_barcode_names_its_sku_or_stands_for_itself(store: Store) -> None:
-    listed(store, catalog.Product("a", barcodes=(GTIN,)))
+    listed(store, Product("a", barcodes=(GTIN,)))
     Till(store).posts(body("sale", (f"gtin:{GTIN}", 1), ("gtin:40000002", 2)))
     assert [found.sku for found in stock(store, gtin=GTIN).items] == ["a"]
     assert [(found.sku, found.on_hand) for found in stock(store, gtin="40000002").items] == [("40000002", -2)]
@@ -198,7 +199,7 @@ def test_a_page_has_its_limit(store: Store) -> None:
 
 @pytest.mark.parametrize("params", [{}, {"skus": ["a", "b", "c"], "locations": ["L1"]}, {"as_of": instant(MORNING)}])
 def test_what_is_negative_or_below(store: Store, params: dict[str, Any]) -> None:
-    listed(store, catalog.Product("a", reorder_point=scaled(10)), catalog.Product("b", reorder_point=scaled(5)))
+    listed(store, Product("a", reorder_point=scaled(10)), Product("b", reorder_point=scaled(5)))
     till = Till(store)
     till.posts(body("receipt", ("a", 12), ("b", 5), ("c", -1)))
     till.posts(body("reserve", ("a", 3)))
@@ -286,7 +287,7 @@ def test_policy_stops_only_what_hq_can_still_stop(ledger: str, kind: Any, quanti
 
 # ---------------------------------------------------------------------------------- flags
 
-LISTED = [catalog.Product("a"), catalog.Product("b")]
+LISTED = [Product("a"), Product("b")]
 FLAGGED: list[tuple[bytes, tuple[str, ...]]] = [
     (body("sale", ("a", 1)), ()),
     (body("sale", ("a", 11)), ("negative_stock",)),

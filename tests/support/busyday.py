@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from inventory_server.product import Product
 from inventory_server.store import catalog
 from pos_client.exact import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
@@ -14,7 +15,7 @@ GTIN = "40000001"
 def trade(place: Path | str) -> None:
     """Make a ledger with every type of posting, late ones, voids in both orders, a refusal and a conflict."""
     with opened(place) as store:
-        products = [catalog.Product("a", "Apple", "kg", scaled(5), (GTIN,)), catalog.Product("b")]
+        products = [Product("a", "Apple", "kg", scaled(5), (GTIN,)), Product("b")]
         store.administer(lambda connection: catalog.import_products(connection, products))
         first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")
         first.post(

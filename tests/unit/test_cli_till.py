@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from inventory_server.app import now_microseconds
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.control import AddTerminal, administer
 from pos_client.client import PosClient

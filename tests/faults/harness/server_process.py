@@ -105,7 +105,7 @@ def run(options: Mapping[str, Any]) -> int:
     switches.install()
     switches.answer({"clock_offset_seconds": options.get("clock_offset_seconds", 0)})
     sqlite.BUSY_TIMEOUT_MS = BUSY_TIMEOUT_MS
-    writer.STORAGE_RETRY_MS = STORAGE_RETRY_MS
+    put(writer, STORAGE_RETRY_MS=STORAGE_RETRY_MS)
     if shim.is_loaded():
         shim.scope(options["db"])
     for name in options.get("mutants", ()):
