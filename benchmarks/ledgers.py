@@ -19,7 +19,7 @@ from benchmarks import trade
 from inventory_server.inventory import Account
 from inventory_server.lineage import FIRST_HEAD, next_head
 from inventory_server.store import upgrade
-from inventory_server.store.tables import SEGMENT_POSITIONS_LOG2
+from inventory_server.store.ledger.tables import SEGMENT_POSITIONS_LOG2
 
 OPENED_AT = 1_700_000_000_000_000
 STEP_MICROS = 2_000_000

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ledgers
-from inventory_server.store import tables, upgrade
+from inventory_server.store import upgrade
+from inventory_server.store.ledger import tables
 from tests.support.postgres import Cluster, binaries
 
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "2GB", "max_connections": "120"}

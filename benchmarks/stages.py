@@ -26,7 +26,8 @@ from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
 from inventory_server.peer import Peer
 from inventory_server.session import Session
-from inventory_server.store import bulk, open_store
+from inventory_server.store import open_store
+from inventory_server.store.ledger import sql
 from inventory_server.work import Write
 
 WARM_UP_COMMITS = 3
@@ -109,7 +110,7 @@ class Staged:
     @contextmanager
     def _calls_watched(self) -> Iterator[None]:
         """Count the calls of the database's driver, and the processor time inside them."""
-        call = bulk.run
+        call = sql.run
 
         def watched(connection: Any, text: str, parameters: Any) -> Any:
             began = time.thread_time()
@@ -118,11 +119,11 @@ class Staged:
             self.calls += 1
             return rows
 
-        bulk.run = watched
+        sql.run = watched
         try:
             yield
         finally:
-            bulk.run = call
+            sql.run = call
 
     def queue(self, frames: int) -> float:
         """Seconds of processor time for the ledger's queue to take one frame, while the writer is busy."""

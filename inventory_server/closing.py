@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.control import BeginClosing, Command, FinishClosing, WriteClosing, administration
-from inventory_server.store import Connection, closing, read_store
+from inventory_server.store import Connection, read_store
+from inventory_server.store.growth import closing
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,20 +21,12 @@ from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonServer
 from inventory_server.product import Product
-from inventory_server.store import (
-    Connection,
-    OutcomeUnknown,
-    Store,
-    StoreError,
-    StoreInUse,
-    closing,
-    open_store,
-    sqlite_path,
-)
-from inventory_server.store.catalog import import_products
-from inventory_server.store.closing import Balance, Straggler
-from inventory_server.store.review import reopen
-from inventory_server.store.terminals import add_terminal, revoke_terminal, rotate_terminal
+from inventory_server.store import Connection, OutcomeUnknown, Store, StoreError, StoreInUse, open_store, sqlite_path
+from inventory_server.store.admin.catalog import import_products
+from inventory_server.store.admin.review import reopen
+from inventory_server.store.admin.terminals import add_terminal, revoke_terminal, rotate_terminal
+from inventory_server.store.growth import closing
+from inventory_server.store.growth.closing import Balance, Straggler
 from pos_client.errors import RequestError
 
 SOCKET_PATH_BYTES_MAX = 100

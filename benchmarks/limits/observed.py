@@ -17,9 +17,10 @@ from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
-from inventory_server.store import bulk, open_store
-from inventory_server.store.ledger import Ledger
-from inventory_server.store.writer import Writer
+from inventory_server.store import open_store
+from inventory_server.store.ledger import sql
+from inventory_server.store.write.judge import Ledger
+from inventory_server.store.write.writer import Writer
 from inventory_server.work import Post, Write
 
 WATCHED = 8
@@ -56,7 +57,7 @@ class Observer:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Observe every commit until the block ends."""
-        transact, carry_out, run = Writer._transact, Ledger.carry_out, bulk.run
+        transact, carry_out, run = Writer._transact, Ledger.carry_out, sql.run
 
         def observed_transact(writer: Writer, job: Callable[[Connection], Any]) -> Any:
             return self._observe(lambda watched: transact(writer, watched), job)
@@ -76,11 +77,11 @@ class Observer:
 
         Writer._transact = observed_transact  # type: ignore[method-assign]
         Ledger.carry_out = observed_carry_out  # type: ignore[method-assign]
-        bulk.run = observed_run
+        sql.run = observed_run
         try:
             yield
         finally:
-            Writer._transact, Ledger.carry_out, bulk.run = transact, carry_out, run  # type: ignore[method-assign]
+            Writer._transact, Ledger.carry_out, sql.run = transact, carry_out, run  # type: ignore[method-assign]
 
     def _observe(self, transact: Callable[[Any], Any], job: Callable[[Connection], Any]) -> Any:
         self._sales = self._calls = 0

@@ -18,7 +18,7 @@ from sqlalchemy import make_url
 
 from benchmarks import trade
 from benchmarks.trade import Sale
-from inventory_server.store.tables import SEGMENT_POSITIONS_LOG2
+from inventory_server.store.ledger.tables import SEGMENT_POSITIONS_LOG2
 
 SALES_A_SECOND_MAX = 60_000
 _LEVEL = """

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from benchmarks import trade
 from benchmarks.trade import Sale
-from inventory_server.store.sqlite import writing_engine
-from inventory_server.store.tables import SEGMENT_POSITIONS_LOG2
+from inventory_server.store.database.sqlite import writing_engine
+from inventory_server.store.ledger.tables import SEGMENT_POSITIONS_LOG2
 
 SALES_A_SECOND_MAX = 90_000
 _POSTING = "INSERT INTO posting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"

@@ -10,7 +10,7 @@ import click
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option, when
 from inventory_server.stock_command import Moment
-from inventory_server.store.archiving import ARCHIVE_SCHEMA, Archived, archive, bring_back
+from inventory_server.store.growth.archive import ARCHIVE_SCHEMA, Archived, archive, bring_back
 from pos_client import console
 from pos_client.exact import instant, micros
 

@@ -12,10 +12,10 @@ from inventory_server.commands.options import db_option, json_option, told, when
 from inventory_server.config import Settings
 from inventory_server.control import ReopenPosting, administer
 from inventory_server.store import read_store, shown, upgrade
-from inventory_server.store.overview import Overview, overview
-from inventory_server.store.proof import Proof, prove
-from inventory_server.store.reconcile import Finding, reconcile
-from inventory_server.store.review import Waiting, waiting
+from inventory_server.store.admin.overview import Overview, overview
+from inventory_server.store.admin.reconcile import Finding, reconcile
+from inventory_server.store.admin.review import Waiting, waiting
+from inventory_server.store.verify.verify import Proof, prove
 from pos_client import console
 
 

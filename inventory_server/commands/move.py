@@ -10,8 +10,8 @@ import click
 from inventory_server.commands.database import show_proof
 from inventory_server.commands.options import json_option
 from inventory_server.store import read_store
-from inventory_server.store.move import Comparison, compare, copy
-from inventory_server.store.proof import Proof, prove
+from inventory_server.store.admin.copy import Comparison, compare, copy
+from inventory_server.store.verify.verify import Proof, prove
 from pos_client import console
 
 DIGITS = 12

@@ -7,7 +7,7 @@ import click
 from inventory_server.commands.options import db_option, json_option, told, when
 from inventory_server.config import PARTITION_POSITIONS, PARTITION_POSITIONS_MIN, PARTITIONS_AHEAD, PARTITIONS_MAX
 from inventory_server.store import read_store
-from inventory_server.store.partitioning import Part, make, partitioned, parts
+from inventory_server.store.growth.partition import Part, make, partitioned, parts
 from pos_client import console
 
 

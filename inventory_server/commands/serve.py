@@ -22,7 +22,8 @@ from inventory_server.commands.stopping import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
 from inventory_server.control import ControlServer
 from inventory_server.listener import Place, address_of, bound_to, let_go
-from inventory_server.store import Store, open_store, partitions, read_store, shown, sqlite_path
+from inventory_server.store import Store, open_store, read_store, shown, sqlite_path
+from inventory_server.store.database import partitions
 from inventory_server.supervisor import Supervisor
 from pos_client import console
 from pos_client.messages import DEFAULT_PORT

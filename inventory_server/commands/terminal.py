@@ -11,7 +11,7 @@ from inventory_server.commands.options import checked, db_option, json_option, t
 from inventory_server.config import Settings
 from inventory_server.control import AddTerminal, RevokeTerminal, RotateTerminal, administer
 from inventory_server.store import read_store
-from inventory_server.store.terminals import list_terminals
+from inventory_server.store.admin.terminals import list_terminals
 from pos_client import console
 from pos_client.messages import Location, TerminalName
 

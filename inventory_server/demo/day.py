@@ -18,9 +18,9 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
 from inventory_server.store import Store, open_store, read_store, upgrade
-from inventory_server.store.catalog import import_products
-from inventory_server.store.proof import Proof, prove
-from inventory_server.store.terminals import add_terminal
+from inventory_server.store.admin.catalog import import_products
+from inventory_server.store.admin.terminals import add_terminal
+from inventory_server.store.verify.verify import Proof, prove
 from pos_client.client import PosClient
 from pos_client.connection import Connection
 from pos_client.errors import TillwireError

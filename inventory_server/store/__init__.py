@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
-from inventory_server.store import schema
-from inventory_server.store.database import StoreError, StoreInUse
-from inventory_server.store.ledger import Ledger
-from inventory_server.store.opening import database_of, shown, sqlite_path
-from inventory_server.store.reading import Reading
-from inventory_server.store.snapshot import snapshot
-from inventory_server.store.standby import Standby
-from inventory_server.store.writer import Writer
+from inventory_server.store.database import schema
+from inventory_server.store.database.base import StoreError, StoreInUse
+from inventory_server.store.database.snapshot import snapshot
+from inventory_server.store.database.url import database_of, shown, sqlite_path
+from inventory_server.store.query.service import Reading
+from inventory_server.store.query.standby import Standby
+from inventory_server.store.write.judge import Ledger
+from inventory_server.store.write.writer import Writer
 from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write
 from pos_client.errors import RequestError
 

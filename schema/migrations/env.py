@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from inventory_server.store.tables import metadata
+from inventory_server.store.ledger.tables import metadata
 
 connection = context.config.attributes["connection"]
 context.configure(connection=connection, target_metadata=metadata, transactional_ddl=True)

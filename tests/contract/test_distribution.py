@@ -12,7 +12,7 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, MetaData, Sequence
 from sqlalchemy import create_engine as engine_of
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.store import tables as t
+from inventory_server.store.ledger import tables as t
 from tests.support.postgres import Cluster
 
 SPREAD_BY = "location"

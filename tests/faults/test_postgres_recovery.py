@@ -18,7 +18,8 @@ from sqlalchemy import select
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import open_store, read_store, tables, upgrade
+from inventory_server.store import open_store, read_store, upgrade
+from inventory_server.store.ledger import tables
 from pos_client import PosClient
 from tests.support.ledgers import proof_of
 from tests.support.postgres import Cluster, binaries

@@ -15,8 +15,8 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from inventory_server.config import Settings
 from inventory_server.store import OutcomeUnknown, Store, StoreError
-from inventory_server.store.database import Verdict
-from inventory_server.store.postgresql import CONNECT_SECONDS, LOCK_SECONDS, Postgresql
+from inventory_server.store.database.base import Verdict
+from inventory_server.store.database.postgresql import CONNECT_SECONDS, LOCK_SECONDS, Postgresql
 from pos_client.connection import REPLY_SECONDS
 from pos_client.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
@@ -120,7 +120,7 @@ def waiting(postgres: Cluster, kind: str) -> int:
 def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
     ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]
 ) -> None:
-    monkeypatch.setattr("inventory_server.store.postgresql.LOCK_SECONDS", 1)
+    monkeypatch.setattr("inventory_server.store.database.postgresql.LOCK_SECONDS", 1)
     with opened(ledger) as store, postgres.connect(name_of(ledger)) as other:
         till = Till(store)
         other.execute("BEGIN")
@@ -272,7 +272,7 @@ def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Stor
 def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_while(
     ledger: str, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]
 ) -> None:
-    monkeypatch.setattr("inventory_server.store.postgresql.IDLE_SECONDS", 1)
+    monkeypatch.setattr("inventory_server.store.database.postgresql.IDLE_SECONDS", 1)
     asleep, awake = threading.Event(), threading.Event()
 
     def fall_asleep(connection: Connection) -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import make_url
 
 from inventory_server.config import Settings
 from inventory_server.resources import schema_path
-from inventory_server.store import StoreError, open_store, postgresql, schema, upgrade
+from inventory_server.store import StoreError, open_store, upgrade
+from inventory_server.store.database import postgresql, schema
 from tests.support.doors import USES, Door, doors, open_, refusal, verify
 from tests.support.ledgers import Clock
 from tests.support.postgres import Cluster, free_port
@@ -117,7 +118,7 @@ def test_a_read_only_database_is_refused(door: Door, ledger: str, postgres: Clus
 def test_a_ledger_that_somebody_holds_is_refused_after_a_while(
     door: Door, ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inventory_server.store.postgresql.LOCK_SECONDS", 1)
+    monkeypatch.setattr("inventory_server.store.database.postgresql.LOCK_SECONDS", 1)
     with postgres.connect(name_of(ledger)) as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE ledger, alembic_version")

@@ -16,7 +16,8 @@ from alembic.script import ScriptDirectory
 
 from inventory_server.config import Settings
 from inventory_server.resources import schema_path
-from inventory_server.store import StoreInUse, open_store, schema, sqlite, upgrade
+from inventory_server.store import StoreInUse, open_store, upgrade
+from inventory_server.store.database import schema, sqlite
 from tests.support.doors import USES, Door, doors, open_, refusal, verify
 from tests.support.ledgers import Clock, Till, body, level, opened, url_of
 

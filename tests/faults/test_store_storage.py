@@ -14,9 +14,10 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
-from inventory_server.store import OutcomeUnknown, Store, StoreError, entries, open_store
-from inventory_server.store.bulk import run
-from inventory_server.store.database import Verdict
+from inventory_server.store import OutcomeUnknown, Store, StoreError, open_store
+from inventory_server.store.database.base import Verdict
+from inventory_server.store.ledger.sql import run
+from inventory_server.store.write import posting
 from inventory_server.work import Item, Post
 from pos_client.errors import RequestError
 from pos_client.exact import QUANTITY_MAX
@@ -118,9 +119,9 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, poison: object) -> None:
     def falls_over(batch: Any, settings: Any, speaker: Any, item: Item) -> Any:
         if item.id == poison:
             raise RuntimeError("a bug")
-        return entries.enter(batch, settings, speaker, item)
+        return posting.enter(batch, settings, speaker, item)
 
-    monkeypatch.setattr("inventory_server.store.ledger.enter", falls_over)
+    monkeypatch.setattr("inventory_server.store.write.judge.enter", falls_over)
 
 
 def test_a_posting_that_crashes_its_rules_spoils_only_its_own_frame(

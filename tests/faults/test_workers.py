@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from inventory_server.store import read_store
-from inventory_server.store.overview import overview
-from inventory_server.store.proof import prove
+from inventory_server.store.admin.overview import overview
+from inventory_server.store.verify.verify import prove
 from pos_client import ConnectionLost, PosClient
 from pos_client.connection import request_once
 from tests.support.postgres import Cluster

@@ -16,7 +16,7 @@ from inventory_server.control import (
 )
 from inventory_server.product import Product
 from inventory_server.store import StoreError, open_store, read_store, upgrade
-from inventory_server.store.terminals import list_terminals
+from inventory_server.store.admin.terminals import list_terminals
 from tests.support.commands import headquarters
 from tests.support.edge import LineClient
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from inventory_server.commands import serve
-from inventory_server.store import closing, upgrade
+from inventory_server.store import upgrade
+from inventory_server.store.growth import closing
 from tests.support.commands import Done, Shell
 from tests.support.ledgers import Till, body, opened
 from tests.support.partitions import POSITIONS, small

@@ -16,9 +16,12 @@ from sqlalchemy import Connection, make_url, select
 
 from inventory_server.closing import close
 from inventory_server.config import Settings
-from inventory_server.store import StoreError, archiving, closing, partitioning, read_store, tables, upgrade
-from inventory_server.store.archiving import archive, bring_back
-from inventory_server.store.move import compare, copy
+from inventory_server.store import StoreError, read_store, upgrade
+from inventory_server.store.admin.copy import compare, copy
+from inventory_server.store.growth import archive as archiving
+from inventory_server.store.growth import closing, partition
+from inventory_server.store.growth.archive import archive, bring_back
+from inventory_server.store.ledger import tables
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant
 from pos_client.messages import PostingResult
@@ -212,7 +215,7 @@ def test_an_archive_that_broke_off_is_of_no_effect_and_is_finished_by_the_next(
 KILLED = """
 import os, signal, sys
 from inventory_server.store import archiving, closing, partitions
-from inventory_server.store.partitioning import make
+from inventory_server.store.growth.partition import make
 point, ledger, until = sys.argv[1:]
 def killed(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -270,7 +273,7 @@ def test_tills_post_while_a_partition_is_archived(twins: Twins) -> None:
 
 def test_who_reads_is_let_read_and_sees_all_of_it(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first question, too: a snapshot does not cover which partitions there are."""
-    monkeypatch.setattr(partitioning, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(partition, "PATIENCE_SECONDS", 0)
 
     def reading(connection: Connection) -> int:
         with pytest.raises(StoreError, match="is locked by another program"):

@@ -9,8 +9,8 @@ import pytest
 
 from inventory_server.closing import close
 from inventory_server.config import Settings
-from inventory_server.store import closing
-from inventory_server.store.archiving import archive, bring_back
+from inventory_server.store.growth import closing
+from inventory_server.store.growth.archive import archive, bring_back
 from pos_client.errors import RequestError
 from pos_client.exact import instant
 from tests.support.ledgers import HOUR, NOON, Clock, body, find, opened, proof_of, stock, uid

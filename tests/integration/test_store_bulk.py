@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sqlalchemy import BigInteger, Column, Connection, Engine, Integer, LargeBinary, MetaData, Table, create_engine
 from sqlalchemy.pool import StaticPool
 
-from inventory_server.store.bulk import Insert, Lookup
-from inventory_server.store.opening import database_of
-from inventory_server.store.tables import TEXT
+from inventory_server.store.database.url import database_of
+from inventory_server.store.ledger.sql import Insert, Lookup
+from inventory_server.store.ledger.tables import TEXT
 from tests.support.postgres import Cluster
 
 TABLE = Table(

@@ -12,8 +12,10 @@ from inventory_server.closing import Closed, close
 from inventory_server.config import Settings
 from inventory_server.control import BeginClosing, Command, FinishClosing, administration
 from inventory_server.inventory import Account
-from inventory_server.store import StoreError, closing, read_store, tables
-from inventory_server.store.timetravel import Cut, cuts
+from inventory_server.store import StoreError, read_store
+from inventory_server.store.growth import closing
+from inventory_server.store.ledger import tables
+from inventory_server.store.ledger.timetravel import Cut, cuts
 from pos_client.exact import instant
 from pos_client.messages import StockItem
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, level, opened, proof_of, stock, uid

@@ -7,11 +7,12 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from inventory_server.config import Settings
-from inventory_server.store import bulk, memory, tables
-from inventory_server.store.batch import Batch
-from inventory_server.store.ledger import Ledger
-from inventory_server.store.opening import database_of
-from inventory_server.store.terminals import revoke_terminal
+from inventory_server.store.admin.terminals import revoke_terminal
+from inventory_server.store.database.url import database_of
+from inventory_server.store.ledger import sql, tables
+from inventory_server.store.write import cache
+from inventory_server.store.write.judge import Ledger
+from inventory_server.store.write.working_set import Batch
 from inventory_server.work import Hello, Outcome, Post, Speaker, Welcome, Write
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.messages import PostResult
@@ -51,13 +52,13 @@ def sale(speaker: Speaker, seq: int) -> Post:
 
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
-    run = bulk.run
+    run = sql.run
 
     def run_(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
         seen.append(" ".join(text.split()))
         return run(connection, text, parameters)
 
-    monkeypatch.setattr(bulk, "run", run_)
+    monkeypatch.setattr(sql, "run", run_)
     return seen
 
 
@@ -120,7 +121,7 @@ def _flushes_and_fails(batch: Batch) -> None:
 
 
 def test_past_the_limit_it_forgets_and_asks_anew(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "REMEMBERED_MAX", 2)
+    monkeypatch.setattr(cache, "REMEMBERED_MAX", 2)
     with opened(ledger) as store:
         till = Till(store)
         for sku in "abcabcaab":

@@ -9,12 +9,15 @@ import pytest
 from alembic import command
 from sqlalchemy import Table, Transaction, bindparam, insert, inspect, select, text
 
-from inventory_server.store import StoreError, partitioning, partitions, read_store, schema, tables, upgrade
-from inventory_server.store.move import copy
-from inventory_server.store.opening import database_of
-from inventory_server.store.partitioning import Part, make, parts
-from inventory_server.store.partitions import Partition
-from inventory_server.store.postgresql import Postgresql
+from inventory_server.store import StoreError, read_store, upgrade
+from inventory_server.store.admin.copy import copy
+from inventory_server.store.database import partitions, schema
+from inventory_server.store.database.partitions import Partition
+from inventory_server.store.database.postgresql import Postgresql
+from inventory_server.store.database.url import database_of
+from inventory_server.store.growth import partition
+from inventory_server.store.growth.partition import Part, make, parts
+from inventory_server.store.ledger import tables
 from pos_client.exact import instant
 from tests.support.ledgers import NOON, Till, body, find, level, opened, outcome_of, pages_of_history, proof_of, uid
 from tests.support.partitions import POSITIONS, partitions_of, small
@@ -131,7 +134,7 @@ def test_tills_post_while_partitions_are_made(ledger: str) -> None:
 
 
 def test_who_reads_for_long_is_let_read(site: PostgresSite, ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitioning, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(partition, "PATIENCE_SECONDS", 0)
     before = partitions_of(ledger)
 
     def reading(connection: Any) -> None:

@@ -21,8 +21,9 @@ from sqlalchemy import URL, Engine, create_engine
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import open_store, postgresql, read_store, upgrade
-from inventory_server.store.proof import prove
+from inventory_server.store import open_store, read_store, upgrade
+from inventory_server.store.database import postgresql
+from inventory_server.store.verify.verify import prove
 from pos_client import PosClient
 from pos_client.exact import instant
 from pos_client.messages import Body, Line

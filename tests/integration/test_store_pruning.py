@@ -12,7 +12,8 @@ from sqlalchemy import Engine, event, make_url
 
 from inventory_server.closing import close
 from inventory_server.config import Settings
-from inventory_server.store import bulk, closing
+from inventory_server.store.growth import closing
+from inventory_server.store.ledger import sql
 from pos_client.exact import instant
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, find, history, level, opened, uid
 from tests.support.partitions import POSITIONS, small
@@ -48,7 +49,7 @@ def ledger(site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> str:
 def executed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Statement]]:
     """What is asked of the database."""
     seen: list[Statement] = []
-    run = bulk.run
+    run = sql.run
 
     def noted(connection: Any, text: str, parameters: tuple[Any, ...]) -> Any:
         seen.append((text, parameters))
@@ -57,7 +58,7 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Statement]]:
     def note(_connection: Any, _cursor: Any, text: str, parameters: tuple[Any, ...], *_: Any) -> None:
         seen.append((text, parameters))
 
-    monkeypatch.setattr(bulk, "run", noted)
+    monkeypatch.setattr(sql, "run", noted)
     event.listen(Engine, "before_cursor_execute", note)
     yield seen
     event.remove(Engine, "before_cursor_execute", note)

@@ -8,10 +8,11 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.store import sqlite, upgrade
-from inventory_server.store.bulk import run
-from inventory_server.store.database import READERS_MAX
-from inventory_server.store.readers import Readers
+from inventory_server.store import upgrade
+from inventory_server.store.database import sqlite
+from inventory_server.store.database.base import READERS_MAX
+from inventory_server.store.database.pool import Readers
+from inventory_server.store.ledger.sql import run
 
 
 @pytest.fixture

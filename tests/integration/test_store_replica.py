@@ -15,9 +15,10 @@ import pytest
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import Store, StoreError, open_store, postgresql, upgrade
-from inventory_server.store import standby as standbys
-from inventory_server.store.database import READERS_MAX
+from inventory_server.store import Store, StoreError, open_store, upgrade
+from inventory_server.store.database import postgresql
+from inventory_server.store.database.base import READERS_MAX
+from inventory_server.store.query import standby as standbys
 from pos_client import PosClient, console
 from tests.support.ledgers import Till, body, find, hello, item, post, stock, uid
 from tests.support.postgres import Cluster, binaries

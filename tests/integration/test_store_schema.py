@@ -12,8 +12,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Table, UniqueConstraint
 
-from inventory_server.store import read_store, sqlite, tables, upgrade
-from inventory_server.store.sqlite import Sqlite
+from inventory_server.store import read_store, upgrade
+from inventory_server.store.database import sqlite
+from inventory_server.store.database.sqlite import Sqlite
+from inventory_server.store.ledger import tables
 from pos_client.exact import instant
 from tests.support.ledgers import NOON, Till, body, enrol, hello, item, level, opened, post, proof_of, uid, url_of
 

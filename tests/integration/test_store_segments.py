@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from inventory_server.store import Store, tables
+from inventory_server.store import Store
+from inventory_server.store.ledger import tables
 from pos_client.exact import instant
 from tests.support.ledgers import (
     DAY,

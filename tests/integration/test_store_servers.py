@@ -9,7 +9,7 @@ from contextlib import ExitStack
 import pytest
 
 from inventory_server.store import Store
-from inventory_server.store.terminals import revoke_terminal
+from inventory_server.store.admin.terminals import revoke_terminal
 from pos_client.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, find, hello, history, level, opened, post, proof_of, stock, uid
 

@@ -11,7 +11,7 @@ import pytest
 
 from inventory_server.lineage import GAPS_MAX
 from inventory_server.store import Store, StoreError
-from inventory_server.store.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
+from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
 from inventory_server.work import Bye, Hello, Item, Ping, Post, Speaker, Welcome
 from pos_client.errors import RequestError
 from pos_client.messages import CHAIN_START, ByeParams, ByeResult, Range, Totals

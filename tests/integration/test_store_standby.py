@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import Settings
-from inventory_server.store.database import StoreError
-from inventory_server.store.opening import database_of
-from inventory_server.store.reading import Reading
-from inventory_server.store.standby import OUT_SECONDS, Standby
+from inventory_server.store.database.base import StoreError
+from inventory_server.store.database.url import database_of
+from inventory_server.store.query.service import Reading
+from inventory_server.store.query.standby import OUT_SECONDS, Standby
 from inventory_server.work import FindPosting, Outcome, Read, Stock
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.messages import PostingParams, StockParams, StockResult

@@ -10,8 +10,9 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.product import Product
-from inventory_server.store import Store, catalog
-from inventory_server.store.cursor import encode_cursor
+from inventory_server.store import Store
+from inventory_server.store.admin import catalog
+from inventory_server.store.query.paging import encode_cursor
 from inventory_server.work import Bye, Ping
 from pos_client.errors import RequestError
 from pos_client.exact import instant, scaled

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from inventory_server.store import StoreError, read_store, tables
-from inventory_server.store.findings import FINDINGS_MAX, Proof
-from inventory_server.store.proof import prove
+from inventory_server.store import StoreError, read_store
+from inventory_server.store.ledger import tables
+from inventory_server.store.verify.result import FINDINGS_MAX, Proof
+from inventory_server.store.verify.verify import prove
 from tests.support import busyday
 from tests.support.ledgers import Till, body, opened, proof_of
 from tests.support.sites import Site

@@ -10,8 +10,8 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.store import upgrade
-from inventory_server.store.sqlite import Sqlite
-from inventory_server.store.writer import Ticket, Writer
+from inventory_server.store.database.sqlite import Sqlite
+from inventory_server.store.write.writer import Ticket, Writer
 from inventory_server.work import Item, OutcomeUnknown, Post, Speaker
 from pos_client.errors import RequestError
 

@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 from inventory_server.lineage import FIRST_HEAD
-from inventory_server.store import tables as t
-from inventory_server.store.access import token_hash
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import token_hash
 from pos_client.messages import Role
 from tests.simulation.world import nothing_happens
 

@@ -6,7 +6,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from inventory_server.store.review import reopen
+from inventory_server.store.admin.review import reopen
 from tests.simulation.database import Image
 from tests.simulation.disk import Disk
 from tests.simulation.till import Device

@@ -9,13 +9,13 @@ from typing import Any, cast
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server import completeness, inventory
-from inventory_server.store import entries
-from inventory_server.store import ledger as ledger_module
-from inventory_server.store import writer as writer_module
-from inventory_server.store.batch import Batch
-from inventory_server.store.ledger import Ledger
-from inventory_server.store.rows import Posted
-from inventory_server.store.writer import Ticket, Writer
+from inventory_server.store.ledger.records import Posted
+from inventory_server.store.write import judge as ledger_module
+from inventory_server.store.write import posting
+from inventory_server.store.write import writer as writer_module
+from inventory_server.store.write.judge import Ledger
+from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.writer import Ticket, Writer
 from inventory_server.work import Item, Post
 from pos_client.exact import instant
 from pos_client.messages import PostingResult
@@ -201,7 +201,7 @@ def older_count_overtakes() -> AbstractContextManager[Any]:
 
 
 def voided_count_still_counts() -> AbstractContextManager[Any]:
-    return replaced(entries, "_void_count", lambda _: never)
+    return replaced(posting, "_void_count", lambda _: never)
 
 
 def pending_postings_not_minded() -> AbstractContextManager[Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from inventory_server.config import Settings
-from inventory_server.store.proof import prove
+from inventory_server.store.verify.verify import prove
 from pos_client.messages import Role
 from pos_client.outbox_rows import ISOLATED, Parked
 from tests.simulation import incidents

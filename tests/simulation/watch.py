@@ -8,7 +8,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.store.ledger import Ledger
+from inventory_server.store.write.judge import Ledger
 from inventory_server.work import Hello, Outcome, Post, Welcome, Write
 from pos_client.errors import RequestError
 from pos_client.messages import PostResult

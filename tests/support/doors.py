@@ -8,7 +8,7 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.store import StoreError, open_store, read_store, upgrade
-from inventory_server.store.proof import prove
+from inventory_server.store.verify.verify import prove
 from tests.support.ledgers import Clock
 
 Door = Callable[[str], None]

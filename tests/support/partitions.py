@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from inventory_server.store import partitions, read_store
-from inventory_server.store.partitioning import make
-from inventory_server.store.partitions import Partition
+from inventory_server.store import read_store
+from inventory_server.store.database import partitions
+from inventory_server.store.database.partitions import Partition
+from inventory_server.store.growth.partition import make
 from tests.support.sites import Site
 
 POSITIONS = 1_024

@@ -14,7 +14,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
-from inventory_server.store import tables, upgrade
+from inventory_server.store import upgrade
+from inventory_server.store.ledger import tables
 from tests.support.postgres import Cluster
 
 SERIALIZABLE = {"default_transaction_isolation": "serializable"}

@@ -13,8 +13,8 @@ from uuid import UUID
 from inventory_server.closing import close
 from inventory_server.config import Settings
 from inventory_server.store import Store, read_store
-from inventory_server.store.archiving import archive
-from inventory_server.store.timetravel import cuts
+from inventory_server.store.growth.archive import archive
+from inventory_server.store.ledger.timetravel import cuts
 from pos_client.exact import instant
 from pos_client.messages import PostingResult, PostingType
 from tests.support.ledgers import HOUR, NOON, SECOND, Clock, body, hello, item, opened, post, uid

@@ -7,7 +7,7 @@ import pytest
 from benchmarks import ledgers, trade
 from benchmarks.goals import GOALS, judge
 from inventory_server.store import read_store
-from inventory_server.store.proof import prove
+from inventory_server.store.verify.verify import prove
 
 
 def test_a_prepared_ledger_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

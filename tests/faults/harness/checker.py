@@ -19,9 +19,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from inventory_server.store.proof import prove
-from inventory_server.store.reconcile import reconcile
-from inventory_server.store.sqlite import reading_engine
+from inventory_server.store.admin.reconcile import reconcile
+from inventory_server.store.database.sqlite import reading_engine
+from inventory_server.store.verify.verify import prove
 from tests.faults.harness.journal import Account
 
 Answer = TypeVar("Answer")

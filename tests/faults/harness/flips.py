@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from inventory_server.store import StoreError, read_store
-from inventory_server.store.proof import prove
+from inventory_server.store.verify.verify import prove
 from tests.faults.harness.stage import Stage
 
 FLIPS_A_STRIKE = 12

@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 from inventory_server.store import StoreError, read_store
-from inventory_server.store.proof import prove
+from inventory_server.store.verify.verify import prove
 from tests.faults.harness import checker, crash_states, facilities, flips, shim
 from tests.faults.harness.disk import Disk
 from tests.faults.harness.stage import Kind, Mutants, Stage, under_load

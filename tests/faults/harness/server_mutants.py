@@ -13,11 +13,13 @@ from sqlalchemy import Connection
 
 from inventory_server import jsonserver, session
 from inventory_server.connection import Connection as PeerConnection
-from inventory_server.store import bulk, entries, ledger, schema, sqlite, writer
-from inventory_server.store.batch import Batch
-from inventory_server.store.ledger import Ledger
-from inventory_server.store.rows import Posted
-from inventory_server.store.writer import Writer
+from inventory_server.store.database import schema, sqlite
+from inventory_server.store.ledger import sql
+from inventory_server.store.ledger.records import Posted
+from inventory_server.store.write import judge, posting, writer
+from inventory_server.store.write.judge import Ledger
+from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.writer import Writer
 from inventory_server.work import Post
 from pos_client import wire
 from pos_client.errors import RequestError
@@ -60,7 +62,7 @@ def abrupt_end(options: Options) -> None:
 
 def no_transaction(_: Options) -> None:
     """Every statement is a commit of its own."""
-    begin = bulk.run
+    begin = sql.run
 
     def begin_(connection: Connection, statement: str, parameters: tuple[Any, ...]) -> Any:
         return begin(connection, "SELECT 1" if statement == "BEGIN IMMEDIATE" else statement, parameters)
@@ -96,7 +98,7 @@ def _dedup_only(options: Options, is_remembered: Callable[[Batch, Any], bool]) -
 
 
 def _no_forks() -> None:
-    put(ledger, _assert_no_fork=lambda *_: None)
+    put(judge, _assert_no_fork=lambda *_: None)
 
 
 def seq_is_identity(_: Options) -> None:
@@ -133,9 +135,9 @@ def merge_bodies(_: Options) -> None:
     """The same id with another content is called a duplicate."""
 
     def again(_batch: Any, _speaker: Any, item: Any, before: Any) -> PostingResult:
-        return ledger._posted(item, "duplicate", before)
+        return judge._posted(item, "duplicate", before)
 
-    put(ledger, _again=again)
+    put(judge, _again=again)
 
 
 def swallow_errors(_: Options) -> None:
@@ -178,24 +180,24 @@ def clock_as_it_is(_: Options) -> None:
 
 def drop_ext(_: Options) -> None:
     """Bodies are stored as this version would write them."""
-    row = entries._row
+    row = posting._row
 
     def row_(entry: Any, *rest: Any) -> tuple[object, ...]:
         return (*row(entry, *rest)[:-1], wire.encode_body(entry.body).replace(b'"ext":{', b'"ext":{"v":1,'))
 
-    put(entries, _row=row_)
+    put(posting, _row=row_)
 
 
 def refuse_stale(_: Options) -> None:
     """Sales that come late are refused."""
-    enter = entries.enter
+    enter = posting.enter
 
     def enter_(opened: Batch, settings: Any, speaker: Any, item: Any) -> Any:
         if item.body is not None and micros(item.body.occurred_at) < opened.now - STALE_MICROS:
-            raise entries.Refusal("too_old", "This sale is too old.")
+            raise posting.Refusal("too_old", "This sale is too old.")
         return enter(opened, settings, speaker, item)
 
-    put(ledger, enter=enter_)
+    put(judge, enter=enter_)
 
 
 def die_of_garbage(_: Options) -> None:

@@ -18,8 +18,10 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
-from inventory_server.store import bulk, sqlite, writer
-from inventory_server.store.writer import Writer
+from inventory_server.store.database import sqlite
+from inventory_server.store.ledger import sql
+from inventory_server.store.write import writer
+from inventory_server.store.write.writer import Writer
 from inventory_server.work import Outcome, Post, Then, Write
 from tests.faults.harness import control, shim
 from tests.faults.harness.patching import put
@@ -54,7 +56,7 @@ class Switches:
         """Wrap the clock and the named points."""
         real = time.time_ns
         time.time_ns = lambda: real() + self._clock_offset_micros * 1_000
-        execute = bulk.run
+        execute = sql.run
 
         def execute_(connection: Any, text: str, *rest: Any) -> Any:
             rows = execute(connection, text, *rest)
@@ -63,7 +65,7 @@ class Switches:
                 self._reached("after_insert")
             return rows
 
-        put(bulk, run=execute_)
+        put(sql, run=execute_)
         event.listen(Engine, "commit", self._before_commit)
         transact, submit = Writer._transact, store.Store.submit
 

@@ -1,0 +1,58 @@
+"""The state of a ledger at a glance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from inventory_server.store.ledger import tables as t
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The state of a ledger at a glance; instants in microseconds since 1970 UTC.
+
+    `archived` is the position up to which it is in the archive.
+    """
+
+    position: int
+    archived: int
+    recorded_at: int | None
+    levels: int
+    negative: int
+    locations: int
+    terminals: int
+    products: int
+    unlisted: int
+    rejected: int
+    quarantined: int
+
+
+def overview(connection: Connection) -> Overview:
+    """Count what a ledger holds; reads the levels, never the postings."""
+    head = connection.execute(select(t.ledger)).one()
+    level = t.level.c
+    unlisted = (
+        select(func.count(func.distinct(level.sku)))
+        .select_from(t.level.outerjoin(t.product, t.product.c.sku == level.sku))
+        .where(t.product.c.sku.is_(None))
+    )
+
+    def count(table: Any, *where: Any) -> int:
+        return int(connection.execute(select(func.count()).select_from(table).where(*where)).scalar_one())
+
+    return Overview(
+        position=head.position,
+        archived=head.archived_position,
+        recorded_at=head.recorded_at or None,
+        levels=count(t.level),
+        negative=count(t.level, level.on_hand < 0),
+        locations=count(t.location),
+        terminals=count(t.terminal, t.terminal.c.revoked_at.is_(None)),
+        products=count(t.product),
+        unlisted=int(connection.execute(unlisted).scalar_one()),
+        rejected=count(t.rejection, t.rejection.c.reopened_at.is_(None)),
+        quarantined=count(t.quarantine),
+    )

@@ -1,0 +1,47 @@
+"""What waits for a person: refused postings and quarantined bodies, and how a refused one is reopened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, and_, select
+
+from inventory_server.store.database.base import StoreError
+from inventory_server.store.ledger import tables as t
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A posting that waits for a person: refused, or in quarantine under an id that is taken."""
+
+    id: str
+    kind: str
+    terminal: str
+    recorded_at: int
+    reason: str
+
+
+def waiting(connection: Connection) -> list[Waiting]:
+    """Refused postings that have not been reopened, and bodies in quarantine, oldest first."""
+    r, q, posted = t.rejection.c, t.quarantine.c, t.identity.c
+    refused = connection.execute(
+        select(r.id, r.terminal, r.recorded_at, r.reason)
+        .outerjoin(t.identity, posted.id == r.id)
+        .where(and_(r.reopened_at.is_(None), posted.id.is_(None)))
+    )
+    taken = connection.execute(select(q.id, q.terminal, q.recorded_at))
+    found = [Waiting(str(UUID(bytes=row[0])), "rejected", *row[1:]) for row in refused]
+    found += [Waiting(str(UUID(bytes=row[0])), "conflict", *row[1:], "this id is taken") for row in taken]
+    return sorted(found, key=lambda entry: (entry.recorded_at, entry.id))
+
+
+def reopen(connection: Connection, posting_id: UUID, now: int) -> None:
+    """Let a refused posting be judged anew when its till sends it again under the same id."""
+    changed = connection.execute(
+        t.rejection.update()
+        .where(t.rejection.c.id == posting_id.bytes, t.rejection.c.reopened_at.is_(None))
+        .values(reopened_at=now)
+    )
+    if not changed.rowcount:
+        raise StoreError(f"There is no refused posting {posting_id} to reopen; see: inventory-server postings waiting")

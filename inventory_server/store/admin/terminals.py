@@ -1,0 +1,72 @@
+"""Enrolling and revoking terminals: HQ's side of who may speak."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from inventory_server.lineage import FIRST_HEAD
+from inventory_server.store.database.base import StoreError
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import token_hash
+
+
+@dataclass(frozen=True, slots=True)
+class TerminalRow:
+    """What HQ shows of a terminal; instants in microseconds since 1970 UTC."""
+
+    terminal: str
+    role: str
+    location: str
+    enrolled_at: int
+    revoked_at: int | None
+    contact_at: int | None
+    pending: int
+    dead: int
+
+
+def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:
+    """Enrol a terminal; StoreError where the name is taken."""
+    if connection.execute(select(t.terminal.c.terminal).where(t.terminal.c.terminal == terminal)).scalar():
+        raise StoreError(f"Terminal {terminal} exists already; give it a new token with: terminal rotate {terminal}")
+    connection.execute(
+        t.terminal.insert().values(
+            terminal=terminal,
+            role=role,
+            location=location,
+            token_hash=token_hash(token),
+            enrolled_at=now,
+            epoch=0,
+            head=FIRST_HEAD,
+            pending=0,
+            dead=0,
+        )
+    )
+    known = connection.execute(select(t.location.c.location).where(t.location.c.location == location)).scalar()
+    if known is None:
+        connection.execute(t.location.insert().values(location=location))
+
+
+def list_terminals(connection: Connection) -> list[TerminalRow]:
+    """All terminals by location and name, revoked ones included."""
+    c = t.terminal.c
+    columns = (c.terminal, c.role, c.location, c.enrolled_at, c.revoked_at, c.contact_at, c.pending, c.dead)
+    rows = connection.execute(select(*columns).order_by(c.location, c.terminal))
+    return [TerminalRow(*row) for row in rows]
+
+
+def revoke_terminal(connection: Connection, terminal: str, now: int) -> None:
+    """Refuse a terminal from now on, its open connections included."""
+    _update(connection, terminal, revoked_at=now)
+
+
+def rotate_terminal(connection: Connection, terminal: str, token: str) -> None:
+    """Give a terminal a new token and lift a revocation; the old token is void at once, on open connections too."""
+    _update(connection, terminal, token_hash=token_hash(token), revoked_at=None, epoch=t.terminal.c.epoch + 1)
+
+
+def _update(connection: Connection, terminal: str, **values: object) -> None:
+    changed = connection.execute(t.terminal.update().where(t.terminal.c.terminal == terminal).values(**values))
+    if not changed.rowcount:
+        raise StoreError(f"There is no terminal {terminal}; see: inventory-server terminal list")

@@ -1,0 +1,1 @@
+"""What differs between SQLite and PostgreSQL: opening, connections, transactions, errors, schema, partitions."""

@@ -1,0 +1,104 @@
+"""The schema of a ledger: made and brought up to date by Alembic, and checked before anything relies on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import alembic.command
+import alembic.config
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, select
+from sqlalchemy.exc import InvalidRequestError
+
+from inventory_server.resources import schema_path
+from inventory_server.store.database import partitions, url
+from inventory_server.store.database.base import Database, StoreError
+from inventory_server.store.ledger import tables as t
+
+
+def upgrade_schema(connection: Connection, database: Database) -> None:
+    """Make the tables, or bring them to what this program needs; StoreError where they are in use, or not ours."""
+    current = _revision(connection, database)
+    if current is not None:
+        _assert_known(current, database)
+        if current != _scripts().get_current_head():
+            database.assert_unused(connection)
+    elif others := inspect(connection).get_table_names():
+        found = ", ".join(others)[:80]
+        raise StoreError(f"{database.shown} holds tables of another program ({found}); name another database.")
+    alembic.command.upgrade(_alembic(connection), "head")
+    assert_schema(connection, database)
+
+
+def assert_schema(connection: Connection, database: Database) -> None:
+    """Refuse a schema that is older, newer or altered."""
+    current, head = _revision(connection, database), _scripts().get_current_head()
+    if current is None:
+        raise StoreError(f"{database.shown} holds no ledger yet; run: inventory-server db upgrade --db {database.url}")
+    if current != head:
+        _assert_known(current, database)
+        raise StoreError(
+            f"{database.shown} has schema {current}, this program needs {head}; "
+            f"run: inventory-server db upgrade --db {database.url}"
+        )
+    if difference := _difference(connection):
+        raise _altered(database, difference)
+
+
+def assert_writable(connection: Connection) -> None:
+    """Have the database refuse now what it would refuse at the first posting; the caller rolls back."""
+    connection.execute(t.ledger.update().values(position=t.ledger.c.position))
+
+
+def _altered(database: Database, difference: str) -> StoreError:
+    return StoreError(f"{database.shown} was altered by hand ({difference[:200]}); undo that, or restore a backup.")
+
+
+def _revision(connection: Connection, database: Database) -> str | None:
+    heads = MigrationContext.configure(connection).get_current_heads()
+    if len(heads) > 1:
+        raise _altered(database, f"it says it has the schemas {', '.join(map(str, heads))}")
+    return heads[0] if heads else None
+
+
+def _assert_known(current: str, database: Database) -> None:
+    if current not in {script.revision for script in _scripts().walk_revisions()}:
+        raise StoreError(f"{database.shown} was made by a newer Tillwire (schema {current}); install that version.")
+
+
+def _difference(connection: Connection) -> str | None:
+    """The first difference between the schema found and the one needed, in words."""
+    try:
+        parts = partitions.names(connection)
+        ours = {"include_name": lambda name, kind, _: kind != "table" or name not in parts}
+        differences = compare_metadata(MigrationContext.configure(connection, opts=ours), t.metadata)
+        keys = inspect(connection).get_multi_pk_constraint()
+    except (InvalidRequestError, TypeError) as error:  # a foreign key that leads nowhere, a definition that is no text
+        return str(error)
+    if differences:
+        return _in_words(differences[0])
+    for table in t.metadata.sorted_tables:
+        needed = [column.name for column in table.primary_key.columns]
+        if keys[None, table.name]["constrained_columns"] != needed:
+            return f"the primary key of {table.name} is not {', '.join(needed)}"
+    heads = len(connection.execute(select(t.ledger.c.book)).all())
+    return url.difference(connection) if heads == 1 else f"ledger has {heads} rows instead of one"
+
+
+def _in_words(difference: Any) -> str:
+    operation, *what = difference[0] if isinstance(difference, list) else difference
+    names = [str(getattr(part, "name", part)) for part in what if isinstance(part, str) or hasattr(part, "name")]
+    return f"{operation}: {', '.join(names)}"
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_alembic())
+
+
+def _alembic(connection: Connection | None = None) -> alembic.config.Config:
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(schema_path("migrations")).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,23 @@
+"""One state of a ledger, read in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from sqlalchemy import Connection
+
+from inventory_server.store.database import schema
+from inventory_server.store.database.base import Database
+
+
+@contextmanager
+def snapshot(database: Database) -> Iterator[Connection]:
+    """One state of a ledger, whether or not a server is running on it; StoreError where it cannot be read."""
+    database.assert_exists()
+    with database.explained(), ExitStack() as opened:
+        reading = database.reading_engine()
+        opened.callback(reading.dispose)
+        with reading.begin() as connection:
+            schema.assert_schema(connection, database)
+            yield connection

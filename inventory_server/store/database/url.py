@@ -1,0 +1,74 @@
+"""Which database a URL names, and what is to be known of a connection's database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError
+
+from inventory_server.store.database import postgresql, sqlite
+from inventory_server.store.database.base import Database, StoreError
+from inventory_server.store.database.postgresql import Postgresql
+from inventory_server.store.database.sqlite import Sqlite
+
+_Checks = tuple[Callable[[Connection], str | None], Callable[[Connection], Iterator[str]]]
+_CHECKS: dict[str, _Checks] = {
+    "sqlite": (sqlite.difference, sqlite.damage),
+    "postgresql": (postgresql.difference, postgresql.damage),
+}
+_EXPECTED = "something like sqlite:///tillwire.db or postgresql+psycopg://user@host/database"
+_BEFORE_ANY_SECRET = re.compile(r"[^:@?=\s]*")
+
+
+def database_of(url: str) -> Database:
+    """The database that `url` names; StoreError where it names none that can hold a ledger."""
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
+        raise StoreError(f"{_beginning(url)!r} is no database URL; expected {_EXPECTED}.") from error
+    kind = parsed.get_backend_name()
+    if kind != "sqlite" and url.count("@") > 1:  # what follows the first may be the end of a password
+        raise StoreError(f"{_beginning(url)!r} has more than one @; write %40 for one in a user's name or password.")
+    if kind == "postgresql" and parsed.drivername in ("postgresql", "postgresql+psycopg"):
+        return Postgresql(parsed.set(drivername="postgresql+psycopg"))
+    database = parsed.database
+    if kind != "sqlite" or not database or database == ":memory:" or "\0" in database:
+        shown = parsed.set(query={}).render_as_string()
+        raise StoreError(f"Cannot keep a ledger in {shown!r}; expected {_EXPECTED}.")
+    if "?" in url:
+        raise StoreError(f"{url!r} has options after its ?, and a ledger takes none; write %3F for a ? in a name.")
+    return Sqlite(Path(database))
+
+
+def _beginning(url: str) -> str:
+    """What stands before anything that could be a part of a password."""
+    found = _BEFORE_ANY_SECRET.match(url)
+    beginning = found[0] if found else ""
+    return beginning if beginning == url else f"{beginning}…"
+
+
+def shown(url: str) -> str:
+    """`url` as people may see it: without any password."""
+    database = database_of(url)
+    return url if isinstance(database, Sqlite) else database.shown
+
+
+def sqlite_path(url: str) -> Path | None:
+    """The file of an SQLite `url`, None for a database that has no file here; StoreError where it names neither."""
+    database = database_of(url)
+    return database.path if isinstance(database, Sqlite) else None
+
+
+def difference(connection: Connection) -> str | None:
+    """What differs from the schema needed and is the database's own: triggers and the like; None where all is well."""
+    find, _ = _CHECKS[connection.dialect.name]
+    return find(connection)
+
+
+def damage(connection: Connection) -> Iterator[str]:
+    """What the database itself finds wrong with its files."""
+    _, find = _CHECKS[connection.dialect.name]
+    return find(connection)

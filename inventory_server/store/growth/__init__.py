@@ -1,0 +1,1 @@
+"""How a ledger stays fast as it grows: closings, partitions, the archive."""

@@ -1,0 +1,285 @@
+"""Old partitions of a ledger on PostgreSQL: put into an archive, and taken back, while servers go on.
+
+What HQ must still know of their postings is copied first, page by page; it says nothing until the ledger says that it
+is archived up to there. That, and taking the partition out, is one short transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection, Delete, MetaData, and_, exists, func, or_, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from inventory_server.clock import Clock
+from inventory_server.store.database import partitions
+from inventory_server.store.database.base import StoreError
+from inventory_server.store.database.partitions import PARTITIONED, Partition
+from inventory_server.store.growth.partition import Changes, changing
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.archived_postings import KEPT, ROWS_AT_ONCE, Stubs, heads_at, pages
+from inventory_server.store.ledger.head import Head, head_of, new_stamp
+from inventory_server.store.ledger.sql import Insert
+from inventory_server.store.ledger.timetravel import Cut, Moment, Past, cuts
+
+ARCHIVE_SCHEMA = "tillwire_archive"
+"""Where PostgreSQL keeps partitions that were taken out, until somebody moves them elsewhere."""
+_BOUNDS = "tillwire_bounds"
+
+Progress = Callable[[int, int], None]
+"""Called with (postings done, postings to do)."""
+
+_put_heads = Insert(t.archived_head, "replace")
+_put_counts = Insert(t.archived_count, "replace")
+
+
+@dataclass(frozen=True, slots=True)
+class Archived:
+    """A partition in the archive: its positions, when the last was recorded, in microseconds, and its tables."""
+
+    first: int
+    last: int
+    closed_at: int
+    tables: list[str]
+
+
+def archive(url: str, before: int, clock: Clock, progress: Progress = lambda *_: None) -> list[Archived]:
+    """Archive the partitions whose postings were all recorded before an instant; return them, the oldest first.
+
+    StoreError where the books are not closed up to the end of one of them, or somebody reads the ledger for too long.
+    """
+    done: list[Archived] = []
+    with changing(url) as changes:
+        while (found := changes.aside(lambda connection: _next(connection, before))) is not None:
+            done.append(_Archiving(changes, *found).carry_out(clock, progress))
+    return done
+
+
+def bring_back(url: str) -> Archived | None:
+    """Take back what was archived last, so that all is as before; None where nothing is archived.
+
+    StoreError where its tables are not in the archive's schema, or hold something else than was archived.
+    """
+    with changing(url) as changes:
+        last: Archived | None = changes.aside(_last)
+        if last is not None:
+            _bring_back(changes, last)
+        _forget(changes)
+        return last
+
+
+def _next(connection: Connection, before: int) -> tuple[Head, Partition, Cut] | None:
+    """The oldest partition, where it can be archived, and the cut at its end."""
+    head = head_of(connection)
+    parts = partitions.partitions(connection)
+    part = next(each for each in parts if each.end is None or each.end - 1 > head.archived_position)
+    if part.end is None or part.end > head.position:
+        return None
+    recorded = select(t.posting.c.recorded_at).where(t.posting.c.position == part.end - 1)
+    cut = Cut(part.end - 1, connection.execute(recorded).scalar_one())
+    if cut.closed_at >= before:
+        return None
+    if cut not in cuts(connection):
+        raise StoreError(
+            f"The books are not closed up to position {cut.position:,}, where a partition ends; first run:"
+            " inventory-server db close"
+        )
+    return head, part, cut
+
+
+class _Archiving:
+    """One partition on its way into the archive."""
+
+    def __init__(self, changes: Changes, head: Head, part: Partition, cut: Cut) -> None:
+        self._changes = changes
+        self._head = head
+        self._part = part
+        self._cut = cut
+        self._first = max(part.first, head.archived_position + 1)
+
+    def carry_out(self, clock: Clock, progress: Progress) -> Archived:
+        """Copy what must be kept, then take the partition out."""
+        stubs = self._keep_postings(progress)
+        self._keep_heads(stubs)
+        self._aside(self._keep_counts)
+        names = self._changes.alone(lambda connection: self._take_out(connection, stubs.sha256(), clock()))
+        return Archived(self._first, *self._cut, names)
+
+    def _aside(self, job: Callable[[Connection], Any]) -> Any:
+        def unless_changed(connection: Connection) -> Any:
+            self._assert_next(connection)
+            return job(connection)
+
+        return self._changes.aside(unless_changed)
+
+    def _assert_next(self, connection: Connection) -> None:
+        if head_of(connection).archived_position != self._head.archived_position:
+            raise StoreError("Somebody else has changed the archive meanwhile; see where it is, and run this again.")
+
+    def _keep_postings(self, progress: Progress) -> Stubs:
+        stubs = Stubs(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
+        for begin in range(self._first, self._cut.position + 1, ROWS_AT_ONCE):
+            last = min(begin + ROWS_AT_ONCE - 1, self._cut.position)
+            stubs.add(self._aside(partial(_kept, first=begin, last=last)))
+            progress(last - self._first + 1, self._cut.position - self._first + 1)
+        return stubs
+
+    def _keep_heads(self, stubs: Stubs) -> None:
+        rows = [(name, self._cut.position, stubs.heads[name]) for name in sorted(stubs.terminals)]
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            self._aside(partial(_put_heads, rows=rows[begin : begin + ROWS_AT_ONCE]))
+
+    def _keep_counts(self, connection: Connection, since: int = 0) -> None:
+        """Keep what had moved by each count that a level may come to rest on; of those noted after `since`."""
+        past, after = Past(connection, Moment(None, self._cut.position)), None
+        while keys := _counted(connection, self._cut, since, after):
+            moved = [past.until(occurred_at).moved(location, sku) for location, sku, occurred_at in keys]
+            rows = [(*key[:2], self._cut.position, key[2], figure) for key, figure in zip(keys, moved, strict=True)]
+            _put_counts(connection, rows)
+            after = keys[-1]
+
+    def _take_out(self, connection: Connection, sha256: bytes, now: int) -> list[str]:
+        self._assert_next(connection)
+        self._keep_counts(connection, self._head.position)
+        partitions.lock(connection)
+        connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {ARCHIVE_SCHEMA}"))
+        names = []
+        for table in (each.name for each in PARTITIONED):
+            name = self._part.name(table)
+            connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name}"))
+            connection.execute(text(f"ALTER TABLE {name} SET SCHEMA {ARCHIVE_SCHEMA}"))
+            names.append(f"{ARCHIVE_SCHEMA}.{name}")
+        row = (self._cut.position, self._part.first, self._cut.closed_at, now, sha256)
+        connection.execute(t.archive.insert().values(row))
+        _say_archived(connection, *self._cut)
+        return names
+
+
+def _say_archived(connection: Connection, position: int, until: int) -> None:
+    connection.execute(t.ledger.update().values(archived_position=position, archived_until=until, stamp=new_stamp()))
+
+
+def _kept(connection: Connection, first: int, last: int) -> list[tuple[Any, ...]]:
+    """Copy what must be kept of some postings, and read it back beside them and the table of ids."""
+    a, p, i = t.archived.c, t.posting.c, t.identity.c
+    postings = select(*(p[name] for name in KEPT)).where(p.position.between(first, last))
+    connection.execute(insert(t.archived).from_select(KEPT, postings).on_conflict_do_nothing())
+    same = and_(*(a[name] == p[name] for name in KEPT))
+    known = and_(i.id == a.id, i.position == a.position)
+    both = t.archived.join(t.posting, same).join(t.identity, known)
+    within = (a.position.between(first, last), p.position.between(first, last))
+    rows = [tuple(row) for row in connection.execute(select(*a).select_from(both).where(*within).order_by(a.position))]
+    if len(rows) != last - first + 1:
+        raise StoreError(
+            f"What is kept of the postings {first:,} to {last:,} is not what they say; run: inventory-server verify"
+        )
+    return rows
+
+
+def _counted(
+    connection: Connection, cut: Cut, since: int, after: tuple[str, str, int] | None
+) -> list[tuple[str, str, int]]:
+    """Some of the counts from before `cut` that a level may rest on at a later moment: (location, sku, occurred_at).
+
+    That is the last one that nobody can void any more, and all above it. Of keys that changed after position `since`.
+    """
+    c, above = t.count.c, t.count.alias().c
+    key = (c.location, c.sku, c.occurred_at)
+    settled = and_(above.position <= cut.position, above.voided_position.is_(None), above.occurred_at < cut.closed_at)
+    covered = exists().where(
+        above.location == c.location,
+        above.sku == c.sku,
+        settled,
+        tuple_(above.occurred_at, above.position) > tuple_(c.occurred_at, c.position),
+    )
+    counted = select(*key).distinct().where(c.occurred_at < cut.closed_at, ~covered)
+    counted = counted.where(or_(c.voided_position.is_(None), c.voided_position > cut.position))
+    if since:
+        changed = t.count.alias().c
+        news = or_(changed.position > since, changed.voided_position > since)
+        counted = counted.where(tuple_(c.location, c.sku).in_(select(changed.location, changed.sku).where(news)))
+    if after is not None:
+        counted = counted.where(tuple_(*key) > after)
+    return [(row[0], row[1], row[2]) for row in connection.execute(counted.order_by(*key).limit(ROWS_AT_ONCE))]
+
+
+def _last(connection: Connection) -> Archived | None:
+    """What was archived last."""
+    a = t.archive.c
+    row = connection.execute(select(t.archive).order_by(a.position.desc()).limit(1)).first()
+    if row is None:
+        return None
+    tables = [f"{ARCHIVE_SCHEMA}.{table.name}_{row.first_position}" for table in PARTITIONED]
+    return Archived(row.first_position, row.position, row.closed_at, tables)
+
+
+def _bring_back(changes: Changes, last: Archived) -> None:
+    part = Partition(last.first, last.last + 1)
+    changes.aside(lambda connection: _assert_whole(connection, last))
+    changes.aside(lambda connection: _bind(connection, part))
+    changes.alone(lambda connection: _put_back(connection, last, part))
+
+
+def _assert_whole(connection: Connection, last: Archived) -> None:
+    for name in last.tables:
+        if connection.execute(select(func.to_regclass(name))).scalar() is None:
+            raise StoreError(f"There is no table {name}; bring it back with pg_restore, and run this again.")
+    before = select(func.max(t.archive.c.position)).where(t.archive.c.position < last.last)
+    position = connection.execute(before).scalar() or 0
+    stubs = Stubs(heads_at(connection, position))
+    table = t.posting.to_metadata(MetaData(), schema=ARCHIVE_SCHEMA, name=f"{t.posting.name}_{last.first}")
+    for page in pages(connection, table, max(last.first, position + 1), last.last):
+        stubs.add(page)
+    kept = connection.execute(select(t.archive.c.sha256).where(t.archive.c.position == last.last)).scalar_one()
+    if stubs.sha256() != kept:
+        raise StoreError(f"{last.tables[-1]} does not hold what was archived; bring the right one back.")
+
+
+def _bind(connection: Connection, part: Partition) -> None:
+    """Have PostgreSQL read the tables once, while nobody waits for them, to know that they are what they should be."""
+    for table, (first, end) in _bounds(part).items():
+        name, column = f"{ARCHIVE_SCHEMA}.{part.name(table)}", partitions.CUT_BY[table]
+        connection.execute(text(f"ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {_BOUNDS}"))
+        check = f"{column} >= {first} AND {column} < {end}"
+        connection.execute(text(f"ALTER TABLE {name} ADD CONSTRAINT {_BOUNDS} CHECK ({check})"))
+
+
+def _bounds(part: Partition) -> dict[str, tuple[int, int]]:
+    assert part.end is not None, "the open-ended one is never archived"
+    return {
+        table.name: (partitions.bound(table.name, part.first), partitions.bound(table.name, part.end))
+        for table in PARTITIONED
+    }
+
+
+def _put_back(connection: Connection, last: Archived, part: Partition) -> None:
+    if _last(connection) != last:
+        raise StoreError("Somebody else has changed the archive meanwhile; see where it is, and run this again.")
+    partitions.lock(connection)
+    home = connection.execute(select(func.current_schema())).scalar_one()
+    for table in (each.name for each in PARTITIONED):
+        name = part.name(table)
+        connection.execute(text(f'ALTER TABLE {ARCHIVE_SCHEMA}.{name} SET SCHEMA "{home}"'))
+        connection.execute(text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES {part.values(table)}"))
+        connection.execute(text(f"ALTER TABLE {name} DROP CONSTRAINT {_BOUNDS}"))
+    connection.execute(t.archive.delete().where(t.archive.c.position == last.last))
+    before = _last(connection)
+    _say_archived(connection, *((before.last, before.closed_at) if before else (0, 0)))
+
+
+def _forget(changes: Changes) -> None:
+    """Remove what says nothing, page by page: it was kept for what is no longer, or not yet, in the archive."""
+    archived = changes.aside(head_of).archived_position
+    for table in (t.archived, t.archived_head, t.archived_count):
+        keys = list(table.primary_key.columns)
+        some = select(*keys).where(table.c.position > archived).limit(ROWS_AT_ONCE)
+        delete = table.delete().where(tuple_(*keys).in_(some))
+        while changes.aside(partial(_removed, delete=delete)):
+            continue
+
+
+def _removed(connection: Connection, delete: Delete) -> int:
+    return connection.execute(delete).rowcount

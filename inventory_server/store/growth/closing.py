@@ -1,0 +1,150 @@
+"""Closing the books: a cut through the ledger, and all balances at it, from which a look back starts.
+
+Nothing that was posted is touched, and postings go on meanwhile: what is read has been written long ago, what is
+written is of no use before the cut is declared written. Whoever finds a cut that somebody began writes the same
+rows again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, func, literal, or_, select, union_all
+
+from inventory_server.config import PARTITION_POSITIONS_MIN
+from inventory_server.inventory import Account
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.records import UNNAMED
+from inventory_server.store.ledger.sql import Insert
+from inventory_server.store.ledger.timetravel import Cut, cuts
+
+ROWS_AT_ONCE = 1_000
+"""Rows in a transaction: tills wait for no more than that."""
+
+SEGMENTS_MAX = PARTITION_POSITIONS_MIN >> t.SEGMENT_POSITIONS_LOG2
+"""Segments between two cuts: no look back visits more of them, however seldom the books are closed. No cut crosses a
+multiple of it, so that wherever a partition ends there can be one."""
+
+Balance = tuple[str, str, int, bytes, int, int, int]
+"""A row of `balance`, in the order of its columns."""
+Straggler = tuple[str, str, int, int, int, int, int, bytes | None]
+"""A row of `straggler`, in the order of its columns."""
+
+_put_balances = Insert(t.balance, "replace")
+_put_stragglers = Insert(t.straggler, "replace")
+
+
+def begin(connection: Connection) -> int | None:
+    """Lay the next cut at the end of a closed segment, or find the one under way, and return its position.
+
+    None where there is nothing that could be closed.
+    """
+    under_way = connection.execute(select(t.closing.c.position).where(t.closing.c.written_at.is_(None))).scalar()
+    if under_way is not None:
+        return int(under_way)
+    head = head_of(connection)
+    before = connection.execute(select(func.max(t.closing.c.position))).scalar()
+    first = 0 if before is None else (before >> t.SEGMENT_POSITIONS_LOG2) + 1
+    after = min(head.segment, (first // SEGMENTS_MAX + 1) * SEGMENTS_MAX)
+    if after == first:
+        return None
+    position = (after << t.SEGMENT_POSITIONS_LOG2) - 1
+    recorded = connection.execute(select(t.posting.c.recorded_at).where(t.posting.c.position == position))
+    connection.execute(t.closing.insert().values(position=position, closed_at=recorded.scalar_one()))
+    return position
+
+
+def write(connection: Connection, balances: list[Balance], stragglers: list[Straggler]) -> None:
+    """Write some of a cut's rows."""
+    _put_balances(connection, balances)
+    _put_stragglers(connection, stragglers)
+
+
+def finish(connection: Connection, position: int, now: int) -> None:
+    """Declare the cut at `position` written, with all its rows."""
+    connection.execute(t.closing.update().where(t.closing.c.position == position).values(written_at=now))
+
+
+def balances(connection: Connection, position: int) -> Iterator[list[Balance]]:
+    """The balances that changed between the last cut and the one at `position`, some at a time.
+
+    A reservation that was made and used up between the two leaves none.
+    """
+    window = _Window(connection, position)
+    for page in _pages(connection, _changed(window)):
+        yield [
+            (
+                location,
+                sku,
+                account,
+                reservation,
+                position,
+                total + (before or 0),
+                max(latest_at, before_at or latest_at),
+            )
+            for location, sku, account, reservation, total, latest_at, before, before_at in page
+            if total or reservation == UNNAMED or before is not None
+        ]
+
+
+def stragglers(connection: Connection, position: int) -> Iterator[list[Straggler]]:
+    """The movements between the last cut and the one at `position` that occurred before or after, some at a time."""
+    window, m = _Window(connection, position), t.movement.c
+    outside = m.occurred_at > window.cut.closed_at
+    if window.before is not None:
+        outside = or_(outside, m.occurred_at <= window.before.closed_at)
+    columns = [m[column.name] for column in t.straggler.columns]
+    yield from _pages(connection, select(*columns).where(window.holds, outside))
+
+
+class _Window:
+    """What lies between a cut and the one before it."""
+
+    def __init__(self, connection: Connection, position: int) -> None:
+        c, m = t.closing.c, t.movement.c
+        closed_at = connection.execute(select(c.closed_at).where(c.position == position)).scalar_one()
+        self.cut = Cut(position, closed_at)
+        earlier = [cut for cut in cuts(connection) if cut.position < position]
+        self.before = earlier[-1] if earlier else None
+        first = self.before.segment + 1 if self.before else 0
+        self.holds = and_(m.segment.between(first, self.cut.segment), m.account != int(Account.COUNT))
+
+
+def _pages(connection: Connection, statement: Select[Any]) -> Iterator[list[Any]]:
+    found = connection.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE})
+    for page in found.partitions():
+        yield [tuple(row) for row in page]
+
+
+def _changed(window: _Window) -> Select[Any]:
+    """Sums of what moved, by key and in its order, each beside the balance before."""
+    m, b = t.movement.c, t.balance.c
+    parts = [_moves(t.movement).where(window.holds, m.occurred_at <= window.cut.closed_at)]
+    if window.before is not None:
+        parts.append(_due(window.before, window.cut))
+    p = union_all(*parts).subquery().c
+    keys = (p.location, p.sku, p.account, p.reservation)
+    sums = select(*keys, func.sum(p.quantity).label("total"), func.max(p.occurred_at).label("latest_at"))
+    moved = sums.group_by(*keys).subquery()
+    position = window.before.position if window.before else 0
+    same = [b[key.name] == moved.c[key.name] for key in keys]
+    before = [
+        select(b[name]).where(*same, b.position <= position).order_by(b.position.desc()).limit(1).scalar_subquery()
+        for name in ("quantity", "latest_at")
+    ]
+    return select(moved, *before).order_by(*(moved.c[key.name] for key in keys))
+
+
+def _due(before: Cut, cut: Cut) -> Select[Any]:
+    """What the balance before had left out, for it was yet to occur."""
+    s = t.straggler.c
+    had = (s.position <= before.position, s.occurred_at > before.closed_at)
+    return _moves(t.straggler).where(*had, s.occurred_at <= cut.closed_at)
+
+
+def _moves(table: Any) -> Select[Any]:
+    c = table.c
+    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
+    return select(c.location, c.sku, c.account, reservation, c.quantity, c.occurred_at)

@@ -1,0 +1,129 @@
+"""Partitions of a ledger on PostgreSQL, shown and made, whether or not servers are running on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, select, text
+
+from inventory_server.store.database import partitions, schema
+from inventory_server.store.database.base import Database, StoreError
+from inventory_server.store.database.partitions import Partition
+from inventory_server.store.database.transactions import Transactions
+from inventory_server.store.database.url import database_of, sqlite_path
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import Head, head_of
+from inventory_server.work import OutcomeUnknown
+
+PATIENCE_SECONDS = 10.0
+"""How long it is tried to have the tables alone: each try makes the tills wait for half a second at most."""
+
+_SIZES = """
+    SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(:tables)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A partition as people see it: `last` is None for the open-ended one.
+
+    `movements` is PostgreSQL's own estimate; sizes are in bytes, indexes included; instants in microseconds since 1970.
+    """
+
+    first: int
+    last: int | None
+    postings: int
+    movements: int
+    bytes: int
+    first_recorded_at: int | None
+    last_recorded_at: int | None
+
+
+def parts(connection: Connection) -> list[Part]:
+    """All partitions in the order of their positions."""
+    found, head = partitions.partitions(connection), head_of(connection)
+    names = [each.name(table.name) for each in found for table in partitions.PARTITIONED]
+    sizes = {name: (size, rows) for name, size, rows in connection.execute(text(_SIZES), {"tables": names})}
+    return [_part(connection, each, head, sizes) for each in found]
+
+
+def _part(connection: Connection, one: Partition, head: Head, sizes: dict[str, tuple[int, int]]) -> Part:
+    first, last = max(one.first, head.archived_position + 1), None if one.end is None else one.end - 1
+    filled = head.position if last is None else min(head.position, last)
+    movements, postings = sizes[one.name(t.movement.name)], sizes[one.name(t.posting.name)]
+    recorded = [_recorded_at(connection, position) for position in (first, filled) if first <= filled]
+    return Part(
+        one.first,
+        last,
+        max(0, filled - first + 1),
+        movements[1],
+        movements[0] + postings[0],
+        *(recorded or (None, None)),
+    )
+
+
+def _recorded_at(connection: Connection, position: int) -> int:
+    recorded = select(t.posting.c.recorded_at).where(t.posting.c.position == position)
+    return int(connection.execute(recorded).scalar_one())
+
+
+def make(url: str, ahead: int, positions: int) -> list[Partition]:
+    """Have `ahead` empty partitions of `positions` each in front of the ledger; return those that were made.
+
+    StoreError where the ledger has no partitions, or somebody reads it for too long to let go of it.
+    """
+    with changing(url) as changes:
+        made: list[Partition] = changes.alone(lambda connection: partitions.extend(connection, ahead, positions))
+        return made
+
+
+class Changes:
+    """Transactions that change a ledger's partitions, one after the other, each repeated where it has to be."""
+
+    def __init__(self, database: Database, transactions: Transactions) -> None:
+        self._database = database
+        self._transactions = transactions
+
+    def alone(self, job: Callable[[Connection], Any]) -> Any:
+        """Have `job` done while nobody posts; return what it returns."""
+
+        def held(connection: Connection) -> Any:
+            self._database.hold(connection)
+            return job(connection)
+
+        return self.aside(held)
+
+    def aside(self, job: Callable[[Connection], Any]) -> Any:
+        """Have `job` done beside those who post; return what it returns."""
+        try:
+            return self._transactions.run(job)
+        except OutcomeUnknown as error:
+            raise StoreError(f"Nobody knows whether that was done ({error}); look before you do it again.") from error
+
+
+@contextmanager
+def changing(url: str) -> Iterator[Changes]:
+    """The way to change the partitions of a ledger; StoreError where it has none."""
+    database = partitioned(url)
+    with database.explained(), ExitStack() as opened:
+        writing = database.writing_engine()
+        opened.callback(writing.dispose)
+        transactions = Transactions(writing, database, lambda: None, PATIENCE_SECONDS)
+        opened.callback(transactions.close)
+        with writing.connect() as connection:
+            schema.assert_schema(connection, database)
+        yield Changes(database, transactions)
+
+
+def partitioned(url: str) -> Database:
+    """The database of `url`; StoreError where it is none in which ledgers have partitions."""
+    if sqlite_path(url) is not None:
+        raise StoreError(
+            "A ledger in an SQLite file has no partitions; if it grows too large for one file, move it to PostgreSQL"
+            " with: inventory-server db copy"
+        )
+    return database_of(url)

@@ -1,0 +1,39 @@
+"""Whether a connection may still ask: its terminal is not revoked, its token not replaced."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import Connection, bindparam, select
+
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.sql import Prepared
+from inventory_server.work import Speaker
+from pos_client.errors import ErrorCode, RequestError
+
+_standing = Prepared(
+    select(t.terminal.c.revoked_at, t.terminal.c.epoch).where(t.terminal.c.terminal == bindparam("terminal"))
+)
+
+
+def token_hash(token: str) -> bytes:
+    """What is stored of a terminal's token: it is random and long, so one round of SHA-256 is enough."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:
+    """RequestError where a terminal that asks has been revoked since its hello, or a reader's token changed."""
+    rows = _standing(connection, terminal=speaker.terminal)
+    assert_standing(speaker, *(rows[0] if rows else (None, None)))
+
+
+def assert_standing(speaker: Speaker, revoked_at: int | None, epoch: int | None) -> None:
+    """RequestError where these, of its terminal, say that `speaker` may not ask any more; no epoch: no terminal."""
+    if revoked_at is not None or epoch is None or (speaker.role != "till" and epoch != speaker.epoch):
+        raise _revoked(speaker)
+
+
+def _revoked(speaker: Speaker) -> RequestError:
+    return RequestError(
+        ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked or has a new token; ask HQ."
+    )

@@ -1,0 +1,1 @@
+"""Questions to a ledger, each answered from one snapshot."""

@@ -1,0 +1,160 @@
+"""The read side of the ledger itself: the movements of a sku, one posting. One snapshot, no writes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from msgspec import Meta, Raw, UnsetType
+from sqlalchemy import ColumnElement, Connection, Select, select, true, tuple_
+
+from inventory_server import inventory
+from inventory_server.config import Settings
+from inventory_server.inventory import Account
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import Head, head_of, out_of_reach
+from inventory_server.store.ledger.sql import among
+from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
+from inventory_server.work import FindPosting, History
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.exact import instant, micros, unscaled
+from pos_client.messages import Count, HistoryEntry, HistoryResult, StoredPosting
+
+_SEGMENTS_AT_ONCE = 256
+_Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+"""The number of a movement in its posting, as the tables hold it."""
+
+
+def history(connection: Connection, settings: Settings, question: History) -> HistoryResult:
+    """The movements of a sku in ledger order; reservations move no stock and are not among them."""
+    params = question.params
+    limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
+    after = decode_cursor(params.cursor, tuple[Count, _Entry])
+    head = head_of(connection)
+    if _would_need_archive(connection, head, question, after):
+        raise out_of_reach(head)
+    statement = _movements(connection, question, after)
+    rows: list[Any] = []
+    visited = _segments_of(connection, head, question, after)
+    for at in range(0, len(visited), _SEGMENTS_AT_ONCE):
+        segments = visited[at : at + _SEGMENTS_AT_ONCE]
+        page = statement.where(t.movement.c.segment.in_(segments), _within(segments))
+        rows += connection.execute(page.limit(limit + 1 - len(rows))).all()
+        if len(rows) > limit:
+            last = rows[limit - 1]
+            return HistoryResult([_entry(row) for row in rows[:limit]], encode_cursor(last.position, last.entry))
+    return HistoryResult([_entry(row) for row in rows])
+
+
+def _within(segments: list[int]) -> ColumnElement[bool]:
+    """The postings of `segments`, and those between them: said of each table, so that partitions can be left out."""
+    first, end = segments[0] << t.SEGMENT_POSITIONS_LOG2, (segments[-1] + 1) << t.SEGMENT_POSITIONS_LOG2
+    return t.posting.c.position.between(first, end - 1)
+
+
+def _would_need_archive(connection: Connection, head: Head, question: History, after: tuple[int, int] | None) -> bool:
+    """True where there are archived movements from the first instant asked for on: what is kept of them tells."""
+    params, archived = question.params, head.archived_position
+    if not archived or (after is not None and after[0] > archived):
+        return False
+    kept = (
+        (t.balance, t.balance.c.latest_at, t.balance.c.account == int(Account.STOCK)),
+        (t.straggler, t.straggler.c.occurred_at, t.straggler.c.account == int(Account.STOCK)),
+        (t.count, t.count.c.occurred_at, true()),
+    )
+    for table, latest_at, is_shown in kept:
+        found = select(table.c.sku).where(table.c.sku == params.sku, table.c.position <= archived, is_shown).limit(1)
+        if not isinstance(params.location, UnsetType):
+            found = found.where(table.c.location == params.location)
+        if not isinstance(params.from_, UnsetType):
+            found = found.where(latest_at >= micros(params.from_))
+        if connection.execute(found).first() is not None:
+            return True
+    return False
+
+
+def _segments_of(connection: Connection, head: Head, question: History, after: tuple[int, int] | None) -> list[int]:
+    s = t.segment.c
+    closed = select(s.segment).where(s.segment >= head.first_segment).order_by(s.segment)
+    if after is not None:
+        closed = closed.where(s.segment >= after[0] >> t.SEGMENT_POSITIONS_LOG2)
+    if not isinstance(question.params.from_, UnsetType):
+        closed = closed.where(s.latest_at >= micros(question.params.from_))
+    return [*connection.execute(closed).scalars(), head.segment]
+
+
+def _movements(connection: Connection, question: History, after: tuple[int, int] | None) -> Select[Any]:
+    params, m, p = question.params, t.movement.c, t.posting.c
+    if isinstance(params.location, UnsetType):
+        locations = list(connection.execute(select(t.level.c.location).where(t.level.c.sku == params.sku)).scalars())
+    else:
+        locations = [params.location]
+    statement = (
+        select(t.movement, p.id, p.terminal, p.type, p.utc_offset_minutes, p.recorded_at, p.flags, p.reference)
+        .select_from(t.movement.join(t.posting, p.position == m.position))
+        .where(among(connection, m.location, locations), m.sku == params.sku)
+        .where(m.account.in_((int(Account.STOCK), int(Account.COUNT))))
+        .order_by(m.position, m.entry)
+    )
+    if not isinstance(params.from_, UnsetType):
+        statement = statement.where(m.occurred_at >= micros(params.from_))
+    if not isinstance(params.to, UnsetType):
+        statement = statement.where(m.occurred_at < micros(params.to))
+    return statement if after is None else statement.where(tuple_(m.position, m.entry) > after)
+
+
+def _entry(row: Any) -> HistoryEntry:
+    return HistoryEntry(
+        position=row.position,
+        id=UUID(bytes=row.id),
+        terminal=row.terminal,
+        type=row.type,
+        occurred_at=instant(row.occurred_at, row.utc_offset_minutes),
+        recorded_at=instant(row.recorded_at),
+        location=row.location,
+        sku=row.sku,
+        quantity=unscaled(row.quantity),
+        flags=inventory.flag_names(row.flags),
+        reference=row.reference,
+        on_hand_after=unscaled(row.on_hand_after),
+    )
+
+
+def find_posting(connection: Connection, question: FindPosting) -> StoredPosting:
+    """One posting, or the record of its rejection; RequestError `not_found` where HQ has neither."""
+    posting_id = question.params.id
+    position = connection.execute(select(t.identity.c.position).where(t.identity.c.id == posting_id.bytes)).scalar()
+    if position is not None:
+        head = head_of(connection)
+        if position <= head.archived_position:
+            raise RequestError(
+                ErrorCode.not_found,
+                f"{posting_id} was posted at position {position} and is in the archive, with all that was recorded up"
+                f" to {head.until}; it stays counted and is known for ever.",
+            )
+        row = connection.execute(select(t.posting).where(t.posting.c.position == position)).one()
+        return StoredPosting(
+            id=posting_id,
+            status="posted",
+            digest=row.digest.hex(),
+            terminal=row.terminal,
+            recorded_at=instant(row.recorded_at),
+            body=Raw(row.body),
+            position=row.position,
+            location=row.location,
+            lineage=None if row.lineage is None else UUID(bytes=row.lineage),
+            seq=row.seq,
+            flags=inventory.flag_names(row.flags),
+        )
+    refused = connection.execute(select(t.rejection).where(t.rejection.c.id == posting_id.bytes)).one_or_none()
+    if refused is None:
+        raise RequestError(ErrorCode.not_found, f"HQ has no posting {posting_id}.")
+    return StoredPosting(
+        id=posting_id,
+        status="rejected",
+        digest=refused.digest.hex(),
+        terminal=refused.terminal,
+        recorded_at=instant(refused.recorded_at),
+        body=Raw(refused.body),
+        reason=refused.reason,
+    )

@@ -1,0 +1,137 @@
+"""A standby answers questions while it is well and holds the ledger of its primary; else the primary does."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import DBAPIError
+
+from inventory_server.config import Settings
+from inventory_server.store.database import schema
+from inventory_server.store.database.base import Database, OtherLedger, StoreError, Verdict, said_by
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.query.service import Reading
+from inventory_server.work import Outcome, Read
+from pos_client.errors import ErrorCode, RequestError
+
+log = logging.getLogger("tillwire.store")
+
+OUT_SECONDS = 10
+"""How long nobody asks a standby that has failed; then one asker finds out whether it is back."""
+_NOT_ITS_FAULT = {Verdict.AGAIN, Verdict.OTHER}
+
+
+class Standby(Reading):
+    """Answers from the standby `database`, and from `primary` where that is of no use. `timer` tells seconds."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Callable[[], int],
+        primary: Reading,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        super().__init__(database, database.standby_engine(), settings, clock)
+        self._primary = primary
+        self._timer = timer
+        # Guards `_reason`, why nobody asks it, None while it is well, and `_next_look`; nothing slow happens under it.
+        self._lock = threading.Lock()
+        self._reason: str | None = None
+        self._next_look = 0.0
+
+    def start(self) -> None:
+        """Find out how it is: it may be away. OtherLedger where it holds another ledger than its primary."""
+        error = self._look()
+        if isinstance(error, OtherLedger):
+            raise error
+
+    def answer(self, work: Read) -> Outcome:
+        """The answer to a question; RequestError for what the protocol has a name for."""
+        if self._is_well():
+            try:
+                return self._ask(work)
+            except RequestError as error:
+                if error.code is not ErrorCode.forbidden:  # it may not know yet who was enrolled a moment ago
+                    raise
+            except StoreError as error:
+                self._leave_out(error)
+            except DBAPIError as error:
+                if self._database.verdict(error, committing=False) not in _NOT_ITS_FAULT:
+                    self._leave_out(error)
+        return self._primary.answer(work)
+
+    def _is_well(self) -> bool:
+        with self._lock:
+            if self._reason is None:
+                return True
+            if self._timer() < self._next_look:
+                return False
+            self._next_look = self._timer() + OUT_SECONDS  # the others go on without it meanwhile
+        return self._look() is None
+
+    def _look(self) -> StoreError | None:
+        """Connect, and note what comes of it."""
+        try:
+            self._proven_connection().close()
+        except StoreError as error:
+            self._note(error)
+            return error
+        self._note(None)
+        return None
+
+    def _leave_out(self, error: Exception) -> None:
+        if self._reason is None:  # else it is only the last to hear of it
+            self._note(error)
+            self._renew()
+
+    def _note(self, error: Exception | None) -> None:
+        reason = None if error is None else said_by(error)
+        with self._lock:
+            before, self._reason = self._reason, reason
+            self._next_look = self._timer() + OUT_SECONDS
+        if reason is not None and reason != before:
+            log.error("event=standby_out standby=%s error=%s", self.shown, reason)
+        elif reason is None and before is not None:
+            log.warning("event=standby_back standby=%s", self.shown)
+
+    def _connect(self) -> Connection:
+        if self._reason is not None:  # it went out while somebody waited for a turn
+            raise StoreError(self._reason)
+        return self._proven_connection()
+
+    def _proven_connection(self) -> Connection:
+        """A new connection to the ledger of the primary; StoreError where it is none, or where nobody can say."""
+        self._database.assert_exists()
+        with self._database.explained():
+            connection = self._engine.connect()
+            try:
+                with connection.begin():
+                    schema.assert_schema(connection, self._database)
+                    self._assert_same_ledger(connection)
+            except (DBAPIError, StoreError):
+                connection.invalidate()
+                connection.close()
+                raise
+            return connection
+
+    def _assert_same_ledger(self, connection: Connection) -> None:
+        newest = select(t.posting.c.position, t.posting.c.id).order_by(t.posting.c.position.desc()).limit(1)
+        last = connection.execute(newest).first()
+        if last is None:
+            return
+        known = self._primary.id_at(last.position)
+        if known is None:
+            raise StoreError(
+                f"{self.shown} has an entry {last.position:,}, and {self._primary.shown} has none yet;"
+                " if that stays so, make this standby anew from its primary."
+            )
+        if known != last.id:
+            raise OtherLedger(
+                f"{self.shown} does not hold the ledger of {self._primary.shown}: its entry {last.position:,} is"
+                " another one; name a standby of that very database."
+            )

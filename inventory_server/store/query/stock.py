@@ -1,0 +1,187 @@
+"""The read side of stock: levels now, or at T as known at K, with their completeness. One snapshot, no writes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import UnsetType
+from sqlalchemy import Connection, Select, and_, bindparam, case, func, select, tuple_
+
+from inventory_server.config import Settings
+from inventory_server.inventory import Level
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.records import Key
+from inventory_server.store.ledger.reservations import held, reserved_of
+from inventory_server.store.ledger.sql import Prepared, among, plain_rows
+from inventory_server.store.ledger.timetravel import Moment, Past, position_at
+from inventory_server.store.query.completeness import completeness_of
+from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
+from inventory_server.store.query.stock_item import is_wanted, item_of
+from inventory_server.work import Stock
+from pos_client.exact import micros, scaled
+from pos_client.messages import (
+    Location,
+    Sku,
+    StockItem,
+    StockParams,
+    StockResult,
+    UnknownItem,
+)
+
+_level, _product, _reservation = t.level.c, t.product.c, t.reservation.c
+_by_key = (
+    select(_reservation.location, _reservation.sku, func.sum(held).label("reserved"))
+    .where(_reservation.expires_at > bindparam("now"))
+    .group_by(_reservation.location, _reservation.sku)
+    .subquery()
+)
+_reserved = case((_by_key.c.reserved > 0, _by_key.c.reserved), else_=0)
+_available = _level.on_hand - _reserved
+_all_levels = (
+    select(t.level, _reserved.label("reserved"), _product.reorder_point, _product.sku.label("listed_sku"))
+    .select_from(
+        t.level.outerjoin(t.product, _product.sku == _level.sku).outerjoin(
+            _by_key, and_(_by_key.c.location == _level.location, _by_key.c.sku == _level.sku)
+        )
+    )
+    .order_by(_level.location, _level.sku)
+)
+_one_level = Prepared(select(t.level).where(_level.location == bindparam("location"), _level.sku == bindparam("sku")))
+_one_product = Prepared(select(_product.reorder_point, _product.sku).where(_product.sku == bindparam("sku")))
+
+
+class _Named:
+    """The skus and locations that a question names outright, and those of them that HQ has never heard of."""
+
+    def __init__(self, connection: Connection, params: StockParams) -> None:
+        self.unknown: list[UnknownItem] = []
+        self.skus = self._skus(connection, params)
+        self.locations = self._locations(connection, params)
+
+    def _skus(self, connection: Connection, params: StockParams) -> list[str] | None:
+        wanted, gtin = _listed(params.skus, params.sku), params.gtin
+        if wanted is None and isinstance(gtin, UnsetType):
+            return None
+        known = _known_skus(connection, wanted or [])
+        self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
+        if not isinstance(gtin, UnsetType):
+            sku = connection.execute(select(t.barcode.c.sku).where(t.barcode.c.gtin == gtin)).scalar() or gtin
+            scanned = _known_skus(connection, [sku])
+            self.unknown += [] if scanned else [UnknownItem(gtin=gtin)]
+            known |= scanned
+        return sorted(known)
+
+    def _locations(self, connection: Connection, params: StockParams) -> list[str] | None:
+        wanted = _listed(params.locations, params.location)
+        if wanted is None:
+            return None
+        known = set(
+            connection.execute(
+                select(t.location.c.location).where(among(connection, t.location.c.location, wanted))
+            ).scalars()
+        )
+        self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
+        return sorted(known)
+
+    def pairs(self) -> Iterator[Key] | None:
+        """Every (location, sku) asked for, in key order; None where not both were named."""
+        return None if self.skus is None or self.locations is None else itertools.product(self.locations, self.skus)
+
+
+def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | None:
+    if isinstance(many, UnsetType) and isinstance(one, UnsetType):
+        return None
+    named = [] if isinstance(many, UnsetType) else many
+    return list(dict.fromkeys(named if isinstance(one, UnsetType) else [*named, one]))
+
+
+def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
+    listed = select(t.product.c.sku).where(among(connection, t.product.c.sku, skus))
+    moved = select(t.level.c.sku).where(among(connection, t.level.c.sku, skus))
+    return set(connection.execute(listed.union(moved)).scalars()) if skus else set()
+
+
+def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
+    """Levels of what is asked for, in (location, sku) order, and how complete each location's figures are."""
+    params = question.params
+    named = _Named(connection, params)
+    limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
+    at = _moment(connection, params)
+    after = decode_cursor(params.cursor, tuple[Location, Sku])
+    position = head_of(connection).position
+    if at is None and named.pairs() is None:
+        wanted = _levels(connection, question, named, after).limit(limit + 1)
+        rows = plain_rows(connection, wanted, now=now)
+        items, last = [item_of(row) for row in rows[:limit]], len(rows) <= limit
+        cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
+    else:
+        keys = _page_of_keys(connection, named, after, limit + 1)
+        past = None if at is None else Past(connection, at)
+        items = [_item_of_key(connection, key, past, now) for key in keys[:limit]]
+        items = [item for item in items if is_wanted(item, question)]
+        cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
+    locations = {item.location for item in items}.union(named.locations or ())
+    known_at = position if at is None or at.known_at is None else min(position, at.known_at)
+    return StockResult(items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor)
+
+
+def _moment(connection: Connection, params: StockParams) -> Moment | None:
+    if isinstance(params.as_of, UnsetType) and isinstance(params.known_at, UnsetType):
+        return None
+    as_of = None if isinstance(params.as_of, UnsetType) else micros(params.as_of)
+    known_at = params.known_at
+    if isinstance(known_at, UnsetType):
+        return Moment(as_of, None)
+    return Moment(as_of, known_at if isinstance(known_at, int) else position_at(connection, micros(known_at)))
+
+
+def _levels(connection: Connection, question: Stock, named: _Named, after: Key | None) -> Select[Any]:
+    statement = _all_levels
+    if named.skus is not None:
+        statement = statement.where(among(connection, _level.sku, named.skus))
+    if named.locations is not None:
+        statement = statement.where(among(connection, _level.location, named.locations))
+    if question.params.negative is True:
+        statement = statement.where(_level.on_hand < 0)
+    if question.below == "reorder_point":
+        statement = statement.where(_available < _product.reorder_point)
+    elif question.below is not None:
+        statement = statement.where(_available < scaled(question.below))  # type: ignore[arg-type]
+    if after is not None:
+        statement = statement.where(tuple_(_level.location, _level.sku) > after)
+    return statement
+
+
+def _page_of_keys(connection: Connection, named: _Named, after: Key | None, count: int) -> list[Key]:
+    pairs = named.pairs()
+    if pairs is not None:
+        return list(itertools.islice((key for key in pairs if after is None or key > after), count))
+    level = t.level.c
+    statement = select(level.location, level.sku).order_by(level.location, level.sku).limit(count)
+    if named.skus is not None:
+        statement = statement.where(among(connection, level.sku, named.skus))
+    if named.locations is not None:
+        statement = statement.where(among(connection, level.location, named.locations))
+    if after is not None:
+        statement = statement.where(tuple_(level.location, level.sku) > after)
+    return [(row[0], row[1]) for row in connection.execute(statement)]
+
+
+def _item_of_key(connection: Connection, key: Key, past: Past | None, now: int) -> StockItem:
+    if past is None:
+        found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
+    else:
+        figures = past.of(*key)
+        found, reserved = figures.level(), figures.reserved(now)
+    products = _one_product(connection, sku=key[1])
+    reorder, listed = products[0] if products else (None, None)
+    level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)
+    return item_of((*key, *level, found.last_movement_at, reserved, reorder, listed))
+
+
+def _level_now(connection: Connection, key: Key) -> Level:
+    rows = _one_level(connection, location=key[0], sku=key[1])
+    return Level(*rows[0][2:]) if rows else Level()

@@ -1,0 +1,66 @@
+"""The everyday question, one sku at one location now: a single statement, which is a snapshot of its own.
+
+It is what tills and people ask all day long, so nothing is opened or closed around it.
+"""
+
+from __future__ import annotations
+
+from msgspec import UnsetType
+from sqlalchemy import Connection, and_, bindparam, select
+
+from inventory_server.config import Settings
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import assert_standing
+from inventory_server.store.ledger.reservations import reserved_here
+from inventory_server.store.ledger.sql import Prepared
+from inventory_server.store.query.completeness import TILL_COLUMNS, completeness_from, tills_and_lineages
+from inventory_server.store.query.stock_item import is_wanted, item_of
+from inventory_server.work import Stock
+from pos_client.messages import StockResult
+
+_speaker = t.terminal.alias("speaker")
+_FIRST = (select(t.ledger.c.position).scalar_subquery(), _speaker.c.revoked_at, _speaker.c.epoch)
+_ITEM = (*t.level.c, reserved_here, t.product.c.reorder_point, t.product.c.sku)
+_one_level = Prepared(
+    select(*_FIRST, *_ITEM, *TILL_COLUMNS)
+    .select_from(
+        t.level.outerjoin(t.product, t.product.c.sku == t.level.c.sku)
+        .outerjoin(_speaker, _speaker.c.terminal == bindparam("speaker"))
+        .outerjoin(tills_and_lineages, t.terminal.c.location == t.level.c.location)
+    )
+    .where(and_(t.level.c.location == bindparam("location"), t.level.c.sku == bindparam("sku")))
+)
+_TILL = len(_FIRST) + len(_ITEM)
+
+
+def is_everyday(question: Stock) -> bool:
+    """True where `ask` may know the answer."""
+    params = question.params
+    return (
+        isinstance(params.sku, str)
+        and isinstance(params.location, str)
+        and isinstance(params.as_of, UnsetType)
+        and isinstance(params.known_at, UnsetType)
+        and isinstance(params.cursor, UnsetType)
+        and isinstance(params.skus, UnsetType)
+        and isinstance(params.locations, UnsetType)
+    )
+
+
+def ask(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult | None:
+    """Answer an everyday question; None where there is no such level. RequestError where the asker may not ask.
+
+    `connection` is in no transaction, `now` HQ's clock in microseconds.
+    """
+    location, speaker = question.params.location, question.speaker
+    asker = "" if speaker is None else speaker.terminal
+    rows = _one_level(connection, location=location, sku=question.params.sku, now=now, speaker=asker)
+    if not rows:
+        return None
+    position, revoked_at, epoch = rows[0][: len(_FIRST)]
+    if speaker is not None:
+        assert_standing(speaker, revoked_at, epoch)
+    item = item_of(rows[0][len(_FIRST) : _TILL])
+    tills = [row[_TILL:] for row in rows if row[_TILL] is not None]
+    complete = completeness_from(tills, settings, now, (str(location),))
+    return StockResult([item] if is_wanted(item, question) else [], position, complete)

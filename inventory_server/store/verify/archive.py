@@ -1,0 +1,99 @@
+"""The proof from where an archive ends: what is kept of its postings, and all sums that begin with its balances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, func, literal, select, union_all
+
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.archived_postings import Stubs, heads_at, pages
+from inventory_server.store.ledger.head import Head, head_of
+from inventory_server.store.ledger.records import UNNAMED
+from inventory_server.store.ledger.timetravel import cuts
+from inventory_server.store.verify.postings import wrong_identities
+from inventory_server.store.verify.result import Proof
+
+
+def unfounded(connection: Connection) -> str | None:
+    """In words, why nothing can start from where the archive is said to end; None where it can."""
+    head, a = head_of(connection), t.archive.c
+    last = connection.execute(select(a.position, a.closed_at).order_by(a.position.desc()).limit(1)).first()
+    said = (head.archived_position, head.archived_until)
+    if said != (tuple(last) if last else (0, 0)):
+        return f"the ledger says that it is archived up to {said}, its archive is {tuple(last) if last else 'empty'}"
+    if last and said not in cuts(connection):
+        return f"archived up to {said}, where nothing was closed"
+    return None
+
+
+def prove(connection: Connection, head: Head, proof: Proof) -> dict[str, bytes]:
+    """Prove what is kept of archived postings; return where each terminal's chain goes on."""
+    stubs: dict[str, bytes] = {}
+    for part in connection.execute(select(t.archive).order_by(t.archive.c.position)):
+        proof.all_found(_wrong(connection, part, stubs, proof))
+    if stubs != heads_at(connection, head.archived_position):
+        proof.found("where the chains of terminals leave the archive is not where its postings left them")
+    return stubs
+
+
+def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proof: Proof) -> Iterator[str]:
+    """What is wrong with what is kept of one partition."""
+    kept = Stubs(heads)
+    first = max(part.first_position, proof.archived + 1)
+    for page in pages(connection, t.archived, first, part.position):
+        kept.add(page)
+        yield from wrong_identities(connection, [_Stub(*row[:2]) for row in page])
+    proof.archived += kept.rows
+    if kept.sha256() != part.sha256:
+        yield f"archived up to position {part.position}: what is kept of its postings is not what was archived"
+    if proof.archived != part.position:
+        yield f"archived up to position {part.position}: {kept.rows} postings are kept"
+
+
+class _Stub:
+    def __init__(self, position: int, posting_id: bytes) -> None:
+        self.position = position
+        self.id = posting_id
+
+
+def moved(head: Head) -> Any:
+    """All that moved, as `location`, `sku`, `account`, `reservation`, `quantity`, `latest_at`; some of it in sums."""
+    live = _columns(t.movement, t.movement.c.occurred_at)
+    return _of(live, *_archived(head)) if head.archived_position else _of(live)
+
+
+def archived(head: Head) -> Any:
+    """The same of what is in the archive."""
+    return _of(*_archived(head))
+
+
+def closed(head: Head) -> Any:
+    """The balances at the end of the archive."""
+    return _of(_closed(head))
+
+
+def _of(*parts: Select[Any]) -> Any:
+    return union_all(*parts).subquery().c
+
+
+def _archived(head: Head) -> list[Select[Any]]:
+    s = t.straggler.c
+    ahead = (s.position <= head.archived_position, s.occurred_at > head.archived_until)
+    return [_closed(head), _columns(t.straggler, s.occurred_at).where(*ahead)]
+
+
+def _closed(head: Head) -> Select[Any]:
+    b = t.balance.c
+    key = (b.location, b.sku, b.account, b.reservation)
+    last = select(*key, func.max(b.position).label("position")).where(b.position <= head.archived_position)
+    latest = last.group_by(*key).subquery()
+    same = and_(*(b[column.name] == column for column in latest.c))
+    return select(*key, b.quantity, b.latest_at).select_from(t.balance.join(latest, same))
+
+
+def _columns(table: Any, latest_at: Any) -> Select[Any]:
+    c = table.c
+    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
+    return select(c.location, c.sku, c.account, reservation, c.quantity, latest_at.label("latest_at"))

@@ -1,0 +1,176 @@
+"""What a stored posting must have moved, worked out again from its body."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, bindparam, func, select
+
+from inventory_server import inventory
+from inventory_server.inventory import Account, Movement
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.records import ANYWHERE
+from inventory_server.store.ledger.sql import Lookup, Prepared
+from pos_client import wire
+from pos_client.errors import BodyError
+from pos_client.exact import micros
+from pos_client.messages import Body, Line
+
+_identities = Lookup(t.identity, [t.identity.c.id])
+
+
+class Moved(NamedTuple):
+    """A stored movement, its number within its posting, and the figure that it left behind."""
+
+    movement: Movement
+    entry: int
+    on_hand_after: int
+
+
+def _postings_and_voids() -> Select[Any]:
+    p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
+    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.recorded_at, p.reference)
+    fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
+    first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
+    works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
+    return (
+        select(*columns, p.lineage, p.seq, p.digest, p.body)
+        .add_columns(v.position.label("void_position"), v.occurred_at.label("void_occurred_at"))
+        .select_from(t.posting.outerjoin(t.void, works))
+        .where(p.position.between(bindparam("first"), bindparam("last")))
+        .order_by(p.position)
+    )
+
+
+_postings = _postings_and_voids()
+_m = t.movement.c
+_movements = Prepared(
+    select(
+        _m.position,
+        _m.entry,
+        _m.on_hand_after,
+        _m.location,
+        _m.sku,
+        _m.account,
+        _m.quantity,
+        _m.occurred_at,
+        _m.reservation,
+    )
+    .where(_m.segment == bindparam("segment"), _m.position.between(bindparam("first"), bindparam("last")))
+    .order_by(_m.position, _m.entry)
+)
+_place = Prepared(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
+
+
+def _bounds(segment: int) -> tuple[int, int]:
+    """The first and the last position that a segment may hold."""
+    first = segment << t.SEGMENT_POSITIONS_LOG2
+    return first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1
+
+
+def postings_of(connection: Connection, segment: int) -> list[Any]:
+    """The postings of a segment by position, each with the void that counts: `void_position`, `void_occurred_at`.
+
+    A void of another location is of no effect, and so is any but the first.
+    """
+    first, last = _bounds(segment)
+    return list(connection.execute(_postings, {"first": first, "last": last}))
+
+
+def wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[str]:
+    """Each id leads to its posting, or it could be posted again."""
+    found = dict(_identities(connection, [(row.id,) for row in postings]))
+    for row in postings:
+        if found.get(row.id) != row.position:
+            yield f"position {row.position}: its id leads to {found.get(row.id)}"
+
+
+def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:
+    """The movements of a segment, or of one position in it, by position."""
+    first, last = _bounds(segment) if position is None else (position, position)
+    found: dict[int, list[Moved]] = {}
+    for at, entry, after, location, sku, account, *rest in _movements(
+        connection, segment=segment, first=first, last=last
+    ):
+        found.setdefault(at, []).append(Moved(Movement(location, sku, Account(account), *rest), entry, after))
+    return found
+
+
+def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) -> Iterator[str]:
+    """What is wrong with a posting, in words: its row and its movements must be those of its body.
+
+    A void cancels another's movements; where it came first, the other's movements cancel themselves.
+    """
+    try:
+        body = wire.decode_body(row.body)
+        quantities = wire.check_body(body, max_lines=1 << 31)
+    except BodyError as error:
+        yield f"unreadable body, {error}"
+        return
+    named = row.location if not isinstance(body.location, str) else body.location
+    reference = body.reference if isinstance(body.reference, str) else None
+    at = micros(body.occurred_at)
+    if (body.type, at, reference) != (row.type, row.occurred_at, row.reference) or named != row.location:
+        yield "type, location, instant or reference are not those of the body"
+    if isinstance(body.voids, UUID):
+        if stored != _cancelled(connection, row, body.voids, at, stored):
+            yield "the movements do not cancel those of what it voids"
+        return
+    assert isinstance(body.lines, list)
+    if body.type == "count":
+        own = [movement for movement in stored if movement.account is Account.COUNT]
+        if not _adds_up(body.lines, quantities, own):
+            yield "the figures are not those that were counted"
+        expected = [movement._replace(location=row.location, occurred_at=at, reservation=None) for movement in own]
+    else:
+        expected = _of_lines(body, row, at, body.lines, quantities, stored)
+    if row.void_position is not None and row.void_position < row.position:
+        expected += inventory.opposite(expected, row.void_occurred_at)
+    if stored != expected:
+        yield "the movements are not those of the body"
+
+
+def _cancelled(connection: Connection, row: Any, voids: UUID, at: int, stored: list[Movement]) -> list[Movement]:
+    """What a void must move: nothing where it came before what it voids, what it did where that is in the archive."""
+    places = _place(connection, id=voids.bytes)
+    position = places[0][0] if places else row.position
+    if position >= row.position:
+        return []
+    if position <= head_of(connection).archived_position:
+        return stored
+    target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])
+    return inventory.opposite([moved.movement for moved in target], at)
+
+
+def _of_lines(
+    body: Body, row: Any, at: int, lines: list[Line], quantities: list[int], stored: list[Movement]
+) -> list[Movement]:
+    """What a barcode meant when it was posted is kept by its movement alone."""
+    drawn_on = body.reservation.bytes if isinstance(body.reservation, UUID) else None
+    two_each = body.type in ("transfer_out", "transfer_in") or (body.type == "sale" and drawn_on is not None)
+    first = [movement.sku for movement in stored[:: 2 if two_each else 1]]
+    first += [""] * (len(lines) - len(first))
+    skus = [line.sku if isinstance(line.sku, str) else sku for line, sku in zip(lines, first, strict=False)]
+    other = body.other_location if isinstance(body.other_location, str) else None
+    reservation = row.id if body.type == "reserve" else drawn_on
+    return inventory.movements(
+        body.type, row.location, other, at, list(zip(skus, quantities, strict=True)), reservation
+    )
+
+
+def _adds_up(lines: list[Line], quantities: list[int], counted: list[Movement]) -> bool:
+    """True where each figure is the sum of its lines; which figure a barcode added to, only the sum can tell."""
+    rest = {movement.sku: movement.quantity for movement in counted}
+    scanned: dict[str, int] = {}
+    for line, quantity in zip(lines, quantities, strict=True):
+        if isinstance(line.gtin, str):
+            scanned[line.gtin] = scanned.get(line.gtin, 0) + quantity
+        elif line.sku in rest:
+            rest[line.sku] -= quantity
+        else:
+            return False
+    unexplained = [quantity for quantity in rest.values() if quantity]
+    return sum(unexplained) == sum(scanned.values()) and len(unexplained) <= len(scanned)

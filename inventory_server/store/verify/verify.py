@@ -1,0 +1,148 @@
+"""The proof: the ledger is whole, every level follows from it, and what left one place arrived at another.
+
+Reads everything, segment by segment, in one snapshot; memory is bounded by one segment and by the number
+of terminals, of (location, sku) pairs and of findings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from inventory_server.lineage import FIRST_HEAD, next_head
+from inventory_server.store.database.url import damage
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.records import held_lineage
+from inventory_server.store.verify import archive, derived
+from inventory_server.store.verify.closings import Books
+from inventory_server.store.verify.postings import Moved, movements_of, postings_of, wrong_identities, wrong_movements
+from inventory_server.store.verify.result import Proof
+
+__all__ = ["Progress", "Proof", "prove"]
+
+Progress = Callable[[int, int], None]
+"""Called with (positions proven, positions in all)."""
+
+
+def prove(connection: Connection, progress: Progress | None = None) -> Proof:
+    """Prove postings, chains, movements, levels and transfers; the result says what does not hold."""
+    proof = Proof()
+    proof.all_found(damage(connection))
+    if (unfounded := archive.unfounded(connection)) is not None:
+        proof.found(unfounded)
+    if not proof.holds:
+        return proof
+    head = connection.execute(select(t.ledger)).one()
+    last = connection.execute(select(func.max(t.posting.c.position))).scalar() or 0
+    proof.position = head.position
+    if last != head.position:
+        proof.found(f"the ledger ends at position {head.position}, its last posting is {last}")
+    try:
+        recorded_at = _prove_all(connection, proof, min(last, head.position), progress)
+        if recorded_at != head.recorded_at:
+            proof.found(f"the ledger was last recorded in at {head.recorded_at}, its last posting at {recorded_at}")
+    except (TypeError, ValueError, AttributeError, msgspec.DecodeError) as error:
+        proof.found(f"something is not what its column should hold: {error}")
+    return proof
+
+
+def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress | None) -> int:
+    """Prove all up to the position `last`; return when that was recorded."""
+    walk = _Walk(connection, proof)
+    for segment in range(walk.head.first_segment, (last >> t.SEGMENT_POSITIONS_LOG2) + 1):
+        walk.through(segment)
+        if progress is not None:
+            progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, last), last)
+    proof.all_found(_wrong_chains(connection, proof, walk.heads))
+    proof.all_found(_wrong_copies(connection))
+    since = t.count.c.position > walk.head.archived_position
+    counts = connection.execute(select(func.count()).select_from(t.count).where(since)).scalar_one()
+    if counts != walk.trail.counts:
+        proof.found(f"the ledger says {walk.trail.counts} figures were counted, HQ goes by {counts}")
+    identities = connection.execute(select(func.count()).select_from(t.identity)).scalar_one()
+    if identities != walk.postings + proof.archived:
+        proof.found(f"the ledger has {walk.postings + proof.archived} postings, HQ knows {identities} ids")
+    proof.all_found(walk.books.unexplained())
+    proof.closings = walk.books.closed
+    proof.all_found(derived.wrong_levels(connection, proof, walk.trail))
+    proof.all_found(derived.wrong_reservations(connection, walk.head))
+    proof.all_found(derived.wrong_transfers(connection, proof, walk.head))
+    return walk.recorded_at
+
+
+class _Walk:
+    """Goes through the ledger from its first posting to its last."""
+
+    def __init__(self, connection: Connection, proof: Proof) -> None:
+        self._connection = connection
+        self._proof = proof
+        self.head = head_of(connection)
+        self.recorded_at = self.head.archived_until
+        self.postings = 0
+        self.heads = archive.prove(connection, self.head, proof)
+        self.trail = derived.Trail(self.head)
+        self.books = Books(connection, self.head)
+        lineages = connection.execute(select(t.lineage))
+        self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
+
+    def through(self, segment: int) -> None:
+        """Prove one segment."""
+        connection, proof = self._connection, self._proof
+        postings = postings_of(connection, segment)
+        movements = movements_of(connection, segment)
+        proof.all_found(wrong_identities(connection, postings))
+        proof.all_found(self.trail.wrong_counts(connection, postings, movements))
+        proof.all_found(derived.wrong_expiries(connection, postings, movements))
+        proof.all_found(derived.wrong_latest(connection, segment, movements))
+        self.books.follow(movements)
+        for row in postings:
+            moved = movements.pop(row.position, [])
+            proof.movements += len(moved)
+            proof.all_found(f"position {row.position}: {what}" for what in self._wrong(row, moved))
+        proof.all_found(f"position {position}: movements without a posting" for position in movements)
+        proof.all_found(self.books.wrong(segment, self.recorded_at))
+
+    def _wrong(self, row: Any, moved: list[Moved]) -> Iterator[str]:
+        proof = self._proof
+        proof.postings += 1
+        self.postings += 1
+        expected = self.head.archived_position + proof.postings
+        if row.position != expected:
+            yield f"expected {expected}, the ledger has a gap"
+            proof.postings = row.position - self.head.archived_position
+        if row.recorded_at <= self.recorded_at:
+            yield "recorded before the posting in front of it"
+        self.recorded_at = row.recorded_at
+        if hashlib.sha256(row.body).digest() != row.digest:
+            yield "the body does not have its digest"
+        if row.lineage is not None:
+            held = self._lineages.get((row.terminal, row.lineage))
+            if held is None or (row.seq is not None and not held.holds(row.seq)):
+                yield "its outbox file is not one that HQ holds up to here"
+        self.heads[row.terminal] = next_head(self.heads.get(row.terminal, FIRST_HEAD), row.id, row.digest)
+        if [each.entry for each in moved] != list(range(len(moved))):
+            yield "its movements are not numbered as they were made"
+        yield from wrong_movements(self._connection, row, [each.movement for each in moved])
+        yield from self.trail.wrong_figures(self._connection, row, moved)
+
+
+def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes]) -> Iterator[str]:
+    for name, head in connection.execute(select(t.terminal.c.terminal, t.terminal.c.head)):
+        proof.chains += 1
+        if heads.pop(name, FIRST_HEAD) != head:
+            yield f"terminal {name}: the chain does not end where HQ says it does"
+    for name in heads:
+        yield f"terminal {name}: has postings but is not enrolled"
+
+
+def _wrong_copies(connection: Connection) -> Iterator[str]:
+    """What was refused or put in quarantine is kept as it came."""
+    for table in (t.rejection, t.quarantine):
+        for row in connection.execute(select(table.c.id, table.c.digest, table.c.body)):
+            if hashlib.sha256(row.body).digest() != row.digest:
+                yield f"{table.name} {row.id.hex()}: the body does not have its digest"

@@ -1,0 +1,1 @@
+"""The write path: group commit, and how a posting is judged."""

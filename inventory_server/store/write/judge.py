@@ -1,0 +1,194 @@
+"""The write path: judges each piece of work against what the batch knows, in order, and says what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from inventory_server import inventory
+from inventory_server.clock import Clock
+from inventory_server.config import Settings
+from inventory_server.lineage import Lineage, next_head
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import new_stamp
+from inventory_server.store.ledger.records import Posted, Rejected, Terminal
+from inventory_server.store.write import terminal_session
+from inventory_server.store.write.cache import Memory
+from inventory_server.store.write.posting import Refusal, enter
+from inventory_server.store.write.statements import Statements
+from inventory_server.store.write.terminal_session import known_terminal
+from inventory_server.store.write.working_set import Batch
+from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.exact import instant
+from pos_client.messages import PostingResult, PostResult
+
+
+class Ledger:
+    """Carries out batches of work inside a transaction that its caller opens and commits."""
+
+    def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = new_stamp) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._new_stamp = new_stamp
+        self._sql = Statements()
+        self._memory = Memory()
+
+    def carry_out(self, connection: Connection, works: list[Write]) -> list[Outcome | RequestError]:
+        """Judge `works` in order and write what follows; the outcomes hold once the caller has committed."""
+        batch = Batch(connection, self._sql, self._memory, self._clock(), self._new_stamp())
+        batch.read(works)
+        outcomes: list[Outcome | RequestError] = []
+        for work in works:
+            try:
+                outcomes.append(self._carry_out_one(batch, work))
+            except RequestError as error:
+                outcomes.append(error)
+        batch.flush()
+        return outcomes
+
+    def change(self, connection: Connection, job: Callable[[Connection], Any]) -> Any:
+        """Carry out an administrator's `job`, which may change what writers remember; return what it returns."""
+        connection.execute(t.ledger.update().values(stamp=self._new_stamp()))
+        return job(connection)
+
+    def forget(self) -> None:
+        """The caller rolled back: what was learned inside the transaction may not be so."""
+        self._memory.forget()
+
+    def _carry_out_one(self, batch: Batch, work: Write) -> Outcome:
+        if isinstance(work, Post):
+            return self._post(batch, work)
+        if isinstance(work, Hello):
+            return terminal_session.hello(batch, work)
+        if isinstance(work, Ping):
+            terminal_session.ping(batch, work)
+            return None
+        return terminal_session.bye(batch, work)
+
+    # ------------------------------------------------------------------------------ one frame
+
+    def _post(self, batch: Batch, post: Post) -> PostResult:
+        speaker = post.speaker
+        known = known_terminal(batch, speaker)
+        if known.epoch != speaker.epoch:
+            raise RequestError(
+                ErrorCode.fenced,
+                "Another connection has said hello for this terminal since; say hello again after a pause.",
+                epoch=known.epoch,
+            )
+        held = None if speaker.lineage_key is None else batch.lineages[speaker.terminal, speaker.lineage_key]
+        _assert_no_fork(batch, post, known, held)
+        results = [self._post_item(batch, speaker, known, held, item) for item in post.items]
+        batch.changed_terminals.add(known.terminal)
+        known.contact_at = batch.now
+        known.pending = max(0, known.pending - len(results))
+        return PostResult(results, known.head.hex(), batch.position, held.holes if held else [])
+
+    def _post_item(
+        self, batch: Batch, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
+    ) -> PostingResult:
+        before = batch.known.get(item.key)
+        if before is not None and not _is_new(before):
+            result = _again(batch, speaker, item, before)
+        else:
+            result = self._judge(batch, speaker, known, item)
+        if held is not None and speaker.lineage_key is not None and item.seq is not None:
+            reopened = isinstance(before, Rejected) and before.reopened
+            if _receive(held, item, item.seq, result, reopened):
+                batch.changed_lineages.add((speaker.terminal, speaker.lineage_key))
+        return result
+
+    def _judge(self, batch: Batch, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
+        try:
+            posted = enter(batch, self._settings, speaker, item)
+        except Refusal as refusal:
+            return _reject(batch, speaker, item, refusal)
+        known.head = next_head(known.head, item.key, item.digest)
+        batch.known[item.key] = posted
+        return _posted(item, "posted", posted)
+
+
+def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopened: bool) -> bool:
+    """Note in the lineage what became of `seq`; True where that is news."""
+    news = not held.holds(seq)
+    if news:
+        held.receive(seq, item.occurred_at)
+    if (news or reopened) and result.status in ("posted", "duplicate"):
+        held.count += 1
+        held.quantity += signed_quantity(item)
+        return True
+    return news
+
+
+def _assert_no_fork(batch: Batch, post: Post, known: Terminal, held: Lineage | None) -> None:
+    new = [item for item in post.items if _is_new(batch.known.get(item.key))]
+    if not new:
+        return
+    fork = post.parent is not None and post.parent != known.head.hex()
+    if held is not None:
+        lineage = post.speaker.lineage_key
+        seqs: dict[int, object] = {}
+        for item in new:
+            if item.seq is None:
+                continue
+            before = batch.known.get(item.key)
+            own = isinstance(before, Rejected) and before.seq == item.seq and before.lineage == lineage
+            taken = held.holds(item.seq) and not own
+            fork |= taken or held.is_full(item.seq) or seqs.setdefault(item.seq, item.id) != item.id
+    if fork:
+        raise RequestError(
+            ErrorCode.fork,
+            "This outbox has parted from what HQ holds; say hello with a new lineage and send the same ids again.",
+            parent=known.head.hex(),
+            seq=held.acked_seq if held else 0,
+        )
+
+
+def _is_new(before: Posted | Rejected | None) -> bool:
+    return before is None or (isinstance(before, Rejected) and before.reopened)
+
+
+def _again(batch: Batch, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
+    """What an id gets that HQ has judged already: the same answer, or `conflict` for another content."""
+    if before.digest != item.digest:
+        batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
+        judged = "posted" if isinstance(before, Posted) else "rejected"
+        reason = f"This id is already {judged} with another content; the new content is kept in quarantine."
+        return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
+    if isinstance(before, Rejected):
+        return PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
+    return _posted(item, "duplicate", before)
+
+
+def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
+    flags = inventory.flag_names(posted.flags)
+    return PostingResult(item.id, status, posted.position, instant(posted.recorded_at), flags)  # type: ignore[arg-type]
+
+
+def _reject(batch: Batch, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
+    lineage = speaker.lineage_key
+    batch.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
+    batch.add_rejection(
+        (
+            item.key,
+            speaker.terminal,
+            lineage,
+            item.seq,
+            batch.now,
+            refusal.code,
+            refusal.reason,
+            item.digest,
+            item.raw,
+            None,
+        )
+    )
+    return PostingResult(item.id, "rejected", code=refusal.code, reason=refusal.reason)
+
+
+def signed_quantity(item: Item) -> int:
+    """A posting's part in the control totals: its lines' effect on `on_hand` (10⁻⁵), 0 for what only restates it."""
+    sign = 0 if item.body is None else inventory.STOCK_SIGN.get(item.body.type, 0)
+    return sign * sum(item.quantities)

@@ -1,0 +1,236 @@
+"""One posting enters the ledger: its movements, its flags, its row."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import UnsetType
+
+from inventory_server import inventory
+from inventory_server.config import Settings
+from inventory_server.inventory import Account, Count, Movement
+from inventory_server.store.ledger.records import ANYWHERE, NEVER, Posted, Void
+from inventory_server.store.write.working_set import Batch
+from inventory_server.work import Item, Speaker
+from pos_client.exact import instant, micros, unscaled, utc_offset_minutes
+from pos_client.messages import Body
+
+_SECOND = 1_000_000
+_DAY = 86_400 * _SECOND
+
+
+class Refusal(Exception):
+    """A posting that can never be posted: a code for programs and a reason for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One posting about to enter the ledger, with all that its rules need."""
+
+    item: Item
+    body: Body
+    speaker: Speaker
+    location: str
+    occurred_at: int
+
+    @property
+    def is_till(self) -> bool:
+        """Tills speak for their own location only."""
+        return self.speaker.role == "till"
+
+
+def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Posted:
+    """Let one posting enter the ledger; Refusal where it can never be posted."""
+    entry = _entry(speaker, item)
+    if entry.body.type == "count":
+        _assert_countable(batch, entry)
+    if entry.body.type == "void":
+        moved, flags, location = _voided(batch, entry)
+    else:
+        moved, flags, location = _movements(batch, entry), 0, entry.location
+        if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
+            _assert_available(batch, entry)
+    position, recorded_at = batch.next_position()
+    void = None if entry.body.type == "void" else _first(batch.waiting_voids.get(item.key, []), location)
+    if void is not None:
+        moved += inventory.opposite(moved, void.occurred_at)
+    flags |= inventory.clock_flag(
+        entry.occurred_at,
+        recorded_at,
+        settings.clock_ahead_seconds * _SECOND,
+        settings.clock_behind_days * _DAY,
+    )
+    flags |= _apply(batch, entry, moved, position, void is not None)
+    if entry.body.type == "void":
+        _add_void(batch, entry, position)
+    batch.add_location(location)
+    batch.add_posting(_row(entry, location, position, recorded_at, flags))
+    return Posted(item.digest, position, recorded_at, flags)
+
+
+def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
+    """What a void moves, its flags and its location; a count that is voided stops counting here."""
+    assert not isinstance(entry.body.voids, UnsetType)
+    voids = entry.body.voids
+    if voids == entry.item.id:
+        raise Refusal("not_voidable", f"{voids} is the void itself; name the posting to reverse.")
+    target = batch.place_of(voids.bytes)
+    if _first(batch.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
+        raise Refusal("already_voided", f"{voids} is voided already; a posting can be voided once.")
+    if target is None:
+        return [], inventory.ORPHAN, entry.location
+    if target.type == "void":
+        raise Refusal("not_voidable", f"{voids} is a void itself; post again what it reversed.")
+    named = not isinstance(entry.body.location, UnsetType)
+    if target.location != entry.location and (entry.is_till or named):
+        raise Refusal("forbidden_location", f"{voids} was posted at {target.location!r}, not {entry.location!r}.")
+    if batch.is_archived(target.position):
+        raise Refusal(
+            "not_voidable",
+            f"{voids} is in the archive, with all that was recorded up to {batch.began.until}; "
+            "post an adjustment of what it should not have moved.",
+        )
+    moved = batch.movements_of(target.position)
+    batch.read_levels({(movement.location, movement.sku) for movement in moved})
+    for movement in moved:
+        if movement.account is Account.COUNT:
+            _void_count(batch, movement, target.position)
+    return inventory.opposite(moved, entry.occurred_at), 0, target.location
+
+
+def _add_void(batch: Batch, entry: Entry, position: int) -> None:
+    assert not isinstance(entry.body.voids, UnsetType)
+    batch.add_void(Void(entry.body.voids.bytes, _reach(entry), position, entry.occurred_at))
+
+
+def _reach(void: Entry) -> str:
+    """Where `void` works: where it was posted, or wherever its operator's posting turns out to be."""
+    return ANYWHERE if not void.is_till and isinstance(void.body.location, UnsetType) else void.location
+
+
+def _first(voids: list[Void], location: str) -> Void | None:
+    """The one of `voids` that counts for a posting at `location`."""
+    return min((void for void in voids if void.works_at(location)), key=lambda void: void.position, default=None)
+
+
+def _entry(speaker: Speaker, item: Item) -> Entry:
+    if item.body is None or item.occurred_at is None:
+        raise Refusal("invalid_body", str(item.refused))
+    body = item.body
+    location = speaker.location if isinstance(body.location, UnsetType) else body.location
+    if speaker.role == "till" and location != speaker.location:
+        raise Refusal(
+            "forbidden_location", f"$.location: expected {speaker.location!r} (the till's own), got {location!r}"
+        )
+    if body.other_location == location:
+        raise Refusal("invalid_body", f"$.other_location: expected another location than {location!r}, got the same")
+    return Entry(item, body, speaker, location, item.occurred_at)
+
+
+def _assert_countable(batch: Batch, entry: Entry) -> None:
+    """What moved before a count is known only from where the archive ends."""
+    if batch.began.is_before(entry.occurred_at):
+        raise Refusal(
+            "invalid_body",
+            f"$.occurred_at: expected {batch.began.until} or later (what was before is in the "
+            f"archive), got {instant(entry.occurred_at).isoformat()}; count again.",
+        )
+
+
+def _movements(batch: Batch, entry: Entry) -> list[Movement]:
+    body = entry.body
+    assert not isinstance(body.lines, UnsetType)
+    skus = [inventory.sku_of(line, batch.skus_by_gtin) for line in body.lines]
+    other = None if isinstance(body.other_location, UnsetType) else body.other_location
+    if other is not None:
+        batch.add_location(other)
+    reservation = entry.item.key if body.type == "reserve" else None
+    if not isinstance(body.reservation, UnsetType):
+        reservation = body.reservation.bytes
+    lines = list(zip(skus, entry.item.quantities, strict=True))
+    return inventory.movements(body.type, entry.location, other, entry.occurred_at, lines, reservation)
+
+
+def _assert_available(batch: Batch, entry: Entry) -> None:
+    wanted: dict[str, int] = {}
+    for movement in _movements(batch, entry):
+        if movement.account in (Account.STOCK, Account.RESERVED):
+            wanted[movement.sku] = wanted.get(movement.sku, 0) + abs(movement.quantity)
+    for sku, quantity in wanted.items():
+        key = (entry.location, sku)
+        available = batch.level(key).on_hand - batch.reserved(key)
+        if available < quantity:
+            raise Refusal(
+                "not_available", f"{sku!r}: {unscaled(quantity)} wanted, {unscaled(available)} available; policy."
+            )
+
+
+def _apply(batch: Batch, entry: Entry, moved: list[Movement], position: int, voided_early: bool) -> int:
+    """Let every movement change its level; return the flags that the posting earns by it."""
+    flags = 0
+    for at, movement in enumerate(moved):
+        key = (movement.location, movement.sku)
+        level = batch.level(key)
+        if movement.account is Account.RESERVED:
+            expires_at = _expiry(entry) if entry.body.type == "reserve" and movement.quantity >= 0 else None
+            flags |= 0 if batch.draw(movement, expires_at) else inventory.ORPHAN
+        elif movement.account is Account.COUNT:
+            flags |= _count(batch, movement, position, voided_early)
+        else:
+            flags |= inventory.move(level, movement)
+        if not batch.is_listed(movement.sku):
+            flags |= inventory.UNLISTED
+        batch.add_movement(movement, position, at)
+    return flags
+
+
+def _expiry(entry: Entry) -> int:
+    return NEVER if isinstance(entry.body.expires_at, UnsetType) else micros(entry.body.expires_at)
+
+
+def _count(batch: Batch, movement: Movement, position: int, voided_early: bool) -> int:
+    key, at = (movement.location, movement.sku), movement.occurred_at
+    level = batch.level(key)
+    counted = Count(at, position, movement.quantity, position if voided_early else None)
+    if voided_early:
+        batch.add_count(key, counted)
+        return 0
+    since = 0
+    if not inventory.is_overtaken(level, at) and inventory.needs_later_movements(level, at):
+        since = batch.moved_after(key, at)
+    batch.add_count(key, counted)
+    return inventory.count(level, movement.quantity, at, position, since)
+
+
+def _void_count(batch: Batch, movement: Movement, position: int) -> None:
+    key = (movement.location, movement.sku)
+    level = batch.level(key)
+    counts = batch.counts(key)
+    voided = next(count for count in counts if count.position == position)._replace(voided_position=batch.position + 1)
+    batch.add_count(key, voided)
+    if level.counted_position == position:
+        base = inventory.base_count([count for count in counts if count.position != position], None, None)
+        inventory.rest_on(level, base, batch.moved_after(key, base.occurred_at) if base else level.moved)
+
+
+def _row(entry: Entry, location: str, position: int, recorded_at: int, flags: int) -> tuple[object, ...]:
+    item, body = entry.item, entry.body
+    return (
+        position,
+        item.key,
+        entry.speaker.terminal,
+        entry.speaker.lineage_key,
+        item.seq,
+        body.type,
+        location,
+        entry.occurred_at,
+        utc_offset_minutes(body.occurred_at),
+        recorded_at,
+        flags,
+        None if isinstance(body.reference, UnsetType) else body.reference,
+        item.digest,
+        item.raw,
+    )

@@ -1,0 +1,132 @@
+"""Who speaks, and what tills say of themselves: hello, ping, bye."""
+
+from __future__ import annotations
+
+import hmac
+
+from msgspec import UnsetType
+
+from inventory_server.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
+from inventory_server.store.ledger.access import _revoked, token_hash
+from inventory_server.store.ledger.records import Terminal
+from inventory_server.store.write.working_set import Batch
+from inventory_server.work import Bye, Hello, Ping, Speaker, Welcome
+from pos_client.errors import ErrorCode, RequestError
+from pos_client.exact import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
+from pos_client.messages import ByeParams, ByeResult, OutboxReport, Totals
+
+
+def hello(batch: Batch, said: Hello) -> Welcome:
+    """Settle who speaks, and raise a till\'s epoch so that its older connections are fenced."""
+    known = batch.terminals.get(said.terminal)
+    if known is None and said.enrol is not None:
+        known = _enrolled(said.terminal, said.enrol, batch.now)
+    _authenticate(known, said)
+    assert known is not None
+    if said.terminal not in batch.terminals:
+        batch.terminals[said.terminal] = known
+        batch.add_location(known.location)
+    if known.role == "till":
+        known.epoch += 1
+        known.closed_at = None
+    lineage = Lineage()
+    if said.lineage is not None:
+        known.lineage = said.lineage.bytes
+        lineage = batch.lineages[said.terminal, known.lineage]
+    _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
+    speaker = Speaker(known.terminal, known.role, known.location, known.epoch, said.lineage)  # type: ignore[arg-type]
+    return Welcome(speaker, known.head.hex(), lineage.acked_seq)
+
+
+def ping(batch: Batch, said: Ping) -> None:
+    """Note a sign of life; a fenced connection has none to give."""
+    known = known_terminal(batch, said.speaker)
+    if known.epoch == said.speaker.epoch:
+        _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
+
+
+def bye(batch: Batch, goodbye: Bye) -> ByeResult:
+    """Compare the control totals of a lineage; close a till's day when they balance."""
+    known, totals = known_terminal(batch, goodbye.speaker), goodbye.totals
+    lineage_id = goodbye.speaker.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
+    said = _said(totals, batch.now)
+    is_current = known.epoch == goodbye.speaker.epoch
+    if is_current:
+        _note_goodbye(batch, known, totals)
+    if lineage_id is None or (said.last_seq, said.count, said.quantity) == (None, None, None):
+        return ByeResult("closed", [])
+    key = (known.terminal, lineage_id.bytes)
+    batch.read_lineages({key})
+    held = batch.lineages[key]
+    held.said = said
+    lacking = missing(held, held.last_seq if said.last_seq is None else said.last_seq)
+    balanced = not lacking and not disagreements(held, said)
+    if balanced and is_current and not known.pending:
+        known.closed_at = batch.now
+    batch.changed_lineages.add(key)
+    expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
+    return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
+
+
+def _note_goodbye(batch: Batch, known: Terminal, totals: ByeParams) -> None:
+    """A goodbye is a sign of life; what it says of the outbox holds from now on."""
+    _note_contact(batch, known, None, None)
+    if not isinstance(totals.pending, UnsetType):
+        known.pending = totals.pending
+    if not isinstance(totals.dead, UnsetType):
+        known.dead = totals.dead
+
+
+def _said(totals: ByeParams, now: int) -> Said:
+    quantity: int | None = None
+    if not isinstance(totals.quantity, UnsetType):
+        try:
+            quantity = scaled(totals.quantity, TOTAL_MAX)
+        except ValueError as error:
+            raise RequestError(
+                ErrorCode.invalid_params,
+                "The control total is no sum of quantities.",
+                path="$.quantity",
+                expected=f"an exact number with at most {QUANTITY_PLACES} decimals",
+                came=str(totals.quantity)[:40],
+            ) from error
+    return Said(
+        now,
+        None if isinstance(totals.last_seq, UnsetType) else totals.last_seq,
+        None if isinstance(totals.count, UnsetType) else totals.count,
+        quantity,
+    )
+
+
+def known_terminal(batch: Batch, speaker: Speaker) -> Terminal:
+    """The terminal that speaks; RequestError where it has been revoked since its hello."""
+    known = batch.terminals.get(speaker.terminal)
+    if known is None or known.revoked_at is not None:
+        raise _revoked(speaker)
+    return known
+
+
+def _enrolled(name: str, location: str, now: int) -> Terminal:
+    return Terminal(name, "till", location, None, now, None, 0, FIRST_HEAD, None, None, None, 0, 0, None, None)
+
+
+def _authenticate(known: Terminal | None, hello: Hello) -> None:
+    if known is not None and known.revoked_at is None:
+        if hello.trusted:
+            return
+        if known.token_hash and hello.token and hmac.compare_digest(known.token_hash, token_hash(hello.token)):
+            return
+    raise RequestError(
+        ErrorCode.unauthenticated,
+        f"Terminal {hello.terminal} is not enrolled with this token; ask HQ for one (inventory-server terminal add).",
+    )
+
+
+def _note_contact(batch: Batch, known: Terminal, outbox: OutboxReport | None, now: int | None) -> None:
+    known.contact_at = batch.now
+    known.told_at = batch.now if now is None else min(now, batch.now)
+    if outbox is not None:
+        oldest = outbox.oldest_occurred_at
+        known.pending, known.dead = outbox.pending, outbox.dead
+        known.oldest_pending_at = None if oldest is None else micros(oldest)
+    batch.changed_terminals.add(known.terminal)

@@ -1,0 +1,361 @@
+"""The working set of one commit: what it must know, read first, and what it will write, written last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from inventory_server import inventory
+from inventory_server.inventory import Account, Count, Level, Movement
+from inventory_server.lineage import Lineage
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import Head
+from inventory_server.store.ledger.records import (
+    NEVER,
+    UNNAMED,
+    UNSEEN,
+    Key,
+    Place,
+    Posted,
+    Rejected,
+    Terminal,
+    Void,
+    held_lineage,
+)
+from inventory_server.store.ledger.reservations import reserved_of
+from inventory_server.store.ledger.sql import Insert
+from inventory_server.store.ledger.timetravel import NOW, Past
+from inventory_server.store.write.cache import Memory
+from inventory_server.store.write.statements import Statements
+from inventory_server.work import Hello, Item, Post, Write
+from pos_client.messages import Line
+
+Row = tuple[object, ...]
+"""A row to write, in the order of its table's columns."""
+
+
+class Batch:
+    """What one transaction knows and has decided so far; `flush` writes the decisions.
+
+    It works on what the writer remembers: whoever rolls the transaction back has that forgotten. `stamp` is new.
+    """
+
+    def __init__(self, connection: Connection, statements: Statements, memory: Memory, now: int, stamp: int) -> None:
+        self._connection = connection
+        self._sql = statements
+        self._memory = memory
+        self.now = now
+        self._stamp = stamp
+        [head] = statements.head(connection)
+        _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until = head
+        self.began = Head(self.position, archived, until)
+        memory.begin(before)
+        self.terminals = memory.terminals
+        self.lineages = memory.lineages
+        self._levels = memory.levels
+        self.known: dict[bytes, Posted | Rejected] = {}
+        self.waiting_voids: dict[bytes, list[Void]] = {}
+        self.skus_by_gtin: dict[str, str] = {}
+        self._reservations: dict[tuple[bytes, str, str], list[int]] = {}
+        self._identities: list[Row] = []
+        self._postings: list[Row] = []
+        self._movements: list[Row] = []
+        self._segments: list[Row] = []
+        self._counts: list[Row] = []
+        self._voids: list[Row] = []
+        self._rejections: list[Row] = []
+        self._quarantine: list[Row] = []
+        self._changed_levels: set[Key] = set()
+        self._changed_reservations: set[tuple[bytes, str, str]] = set()
+        self._locations: list[Row] = []
+        self.changed_terminals: set[str] = set()
+        self.changed_lineages: set[tuple[str, bytes]] = set()
+
+    # ------------------------------------------------------------------------------ reading first
+
+    def read(self, works: list[Write]) -> None:
+        """Read everything that `works` can touch, in a few set-based statements."""
+        posts = [work for work in works if isinstance(work, Post)]
+        names = {work.terminal if isinstance(work, Hello) else work.speaker.terminal for work in works}
+        unknown = [(name,) for name in names if name not in self.terminals]
+        for row in self._sql.terminals(self._connection, unknown):
+            self.terminals[row[0]] = Terminal(*row)
+        self._read_lineages(works)
+        if posts:
+            items = [item for work in posts for item in work.items]
+            self._read_identities({item.key for item in items})
+            self._read_barcodes(items)
+            self.read_levels(_keys(posts, self.skus_by_gtin))
+
+    def _read_lineages(self, works: list[Write]) -> None:
+        wanted = set()
+        for work in works:
+            if not isinstance(work, Hello):
+                if work.speaker.lineage_key is not None:
+                    wanted.add((work.speaker.terminal, work.speaker.lineage_key))
+            elif work.lineage is not None:
+                wanted.add((work.terminal, work.lineage.bytes))
+        self.read_lineages(wanted)
+
+    def read_lineages(self, wanted: set[tuple[str, bytes]]) -> None:
+        """Have the lineages of `wanted` (terminal, lineage) at hand; new ones start empty."""
+        unknown = [key for key in wanted if key not in self.lineages]
+        for key in unknown:
+            self.lineages[key] = Lineage()
+        for row in self._sql.lineages(self._connection, unknown):
+            self.lineages[row[0], row[1]] = held_lineage(row)
+
+    def _read_identities(self, ids: set[bytes]) -> None:
+        keys = [(id_,) for id_ in ids]
+        for row in self._sql.rejections(self._connection, keys):
+            posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
+            self.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
+        ids_by_position = {position: id_ for id_, position in self._sql.identities(self._connection, keys)}
+        live = [(position,) for position in ids_by_position if not self.is_archived(position)]
+        archived = [(position,) for position in ids_by_position if self.is_archived(position)]
+        rows = self._sql.postings(self._connection, live)
+        for row in rows + self._sql.archived_postings(self._connection, archived):
+            posted = Posted(*row)
+            self.known[ids_by_position[posted.position]] = posted
+        for row in self._sql.voids(self._connection, keys):
+            self.waiting_voids.setdefault(row[0], []).append(Void(*row))
+
+    def _read_barcodes(self, items: list[Item]) -> None:
+        gtins = {line.gtin for item in items for line in _lines(item) if isinstance(line.gtin, str)}
+        for row in self._sql.barcodes(self._connection, [(gtin,) for gtin in gtins]):
+            self.skus_by_gtin[row[0]] = row[1]
+
+    def read_levels(self, keys: set[Key]) -> None:
+        """Have the levels of `keys` at hand, and know which of their skus are listed; new ones start at zero."""
+        levels, listed = self._levels, self._memory.listed_skus
+        wanted = [key for key in keys if key not in levels]
+        for key in wanted:
+            levels[key] = Level()
+        for row in self._sql.levels(self._connection, wanted):
+            levels[row[0], row[1]] = Level(*row[2:])
+        skus = {sku for _, sku in wanted if sku not in listed}
+        listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
+
+    def level(self, key: Key) -> Level:
+        """The level of `key`, to look at; a change is told with `change_level`."""
+        if key not in self._levels:
+            self.read_levels({key})
+        return self._levels[key]
+
+    def is_listed(self, sku: str) -> bool:
+        """True where the catalogue names `sku`."""
+        return sku in self._memory.listed_skus
+
+    # ------------------------------------------------------------------------------ deciding
+
+    def next_position(self) -> tuple[int, int]:
+        """The place and the instant of the next posting: gap-free, strictly increasing."""
+        if (self.position + 1) >> t.SEGMENT_POSITIONS_LOG2 != self.position >> t.SEGMENT_POSITIONS_LOG2:
+            if self._segment_latest_at is not None:
+                self._segments.append((self.position >> t.SEGMENT_POSITIONS_LOG2, self._segment_latest_at))
+            self._segment_latest_at = None
+        self.position += 1
+        self.recorded_at = max(self.now, self.recorded_at + 1)
+        return self.position, self.recorded_at
+
+    def add_posting(self, row: Row) -> None:
+        """A new entry of the ledger, in the order of the columns of `posting`."""
+        self._identities.append(row[1::-1])
+        self._postings.append(row)
+
+    def add_movement(self, movement: Movement, position: int, entry: int) -> None:
+        """A new movement; the level it belongs to has it already."""
+        key = (movement.location, movement.sku)
+        self._changed_levels.add(key)
+        latest_at = self._segment_latest_at
+        if latest_at is None or movement.occurred_at > latest_at:
+            self._segment_latest_at = movement.occurred_at
+        self._movements.append(
+            (
+                position >> t.SEGMENT_POSITIONS_LOG2,
+                *key,
+                position,
+                entry,
+                int(movement.account),
+                movement.occurred_at,
+                movement.quantity,
+                self._levels[key].on_hand,
+                movement.reservation,
+            )
+        )
+
+    def add_count(self, key: Key, count: Count) -> None:
+        """A counted figure, new or newly voided."""
+        self._counts.append((*key, count.occurred_at, count.position, count.quantity, count.voided_position))
+
+    def add_void(self, void: Void) -> None:
+        """Note that a posting is voided, perhaps before it arrives."""
+        self.waiting_voids.setdefault(void.voids, []).append(void)
+        self._voids.append(msgspec.structs.astuple(void))
+
+    def add_location(self, location: str) -> None:
+        """Have `location` known from now on."""
+        if location not in self._memory.locations:
+            self._memory.locations.add(location)
+            self._locations.append((location,))
+
+    def add_rejection(self, row: Row) -> None:
+        """A refusal to remember, in the order of the columns of `rejection`."""
+        self._rejections.append(row)
+
+    def add_quarantine(self, row: Row) -> None:
+        """A body that came under an id which is taken, in the order of the columns of `quarantine`."""
+        self._quarantine.append(row)
+
+    def draw(self, movement: Movement, expires_at: int | None) -> bool:
+        """Raise or lower what is left of a reservation; False where HQ has not seen it yet.
+
+        `expires_at` is given by the reserve itself and is None for whatever draws on it.
+        """
+        key = (movement.reservation or UNNAMED, movement.location, movement.sku)
+        if key not in self._reservations:
+            rows = self._sql.reservations(self._connection, [key])
+            unseen = NEVER if key[0] == UNNAMED else UNSEEN
+            self._reservations[key] = list(rows[0][3:]) if rows else [0, unseen]
+        state = self._reservations[key]
+        state[0] += movement.quantity
+        state[1] = state[1] if expires_at is None else expires_at
+        self._changed_reservations.add(key)
+        return state[1] != UNSEEN
+
+    # ------------------------------------------------------------------------------ looking back
+
+    def counts(self, key: Key) -> list[Count]:
+        """All counts of `key`, those of this transaction included."""
+        self.flush()
+        return [Count(*row) for row in self._sql.counts(self._connection, [key])]
+
+    def moved_after(self, key: Key, occurred_at: int) -> int:
+        """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included.
+
+        Of what is in the archive only the instants of counts can be asked for.
+        """
+        self.flush()
+        if self.began.is_before(occurred_at):
+            return self.level(key).moved - Past(self._connection, NOW).until(occurred_at).moved(*key)
+        open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
+        [(first,)] = self._sql.moved_since(self._connection, occurred_at)
+        bounds = {"after": occurred_at, "first": open_segment if first is None else first, "open": open_segment}
+        of = {"location": key[0], "sku": key[1], "account": int(Account.STOCK)}
+        [(total,)] = self._sql.moved_after(self._connection, **bounds, **of)
+        if not self.began.archived_position:
+            return total or 0
+        beyond = {"after": occurred_at, "archived_position": self.began.archived_position}
+        [(archived,)] = self._sql.archived_after(self._connection, **beyond, **of)
+        return (total or 0) + (archived or 0)
+
+    def place_of(self, posting_id: bytes) -> Place | None:
+        """Where a posting is, those of this transaction included; None where there is none."""
+        self.flush()
+        for _, position in self._sql.identities(self._connection, [(posting_id,)]):
+            places = self._sql.archived_places if self.is_archived(position) else self._sql.places
+            [row] = places(self._connection, [(position,)])
+            return Place(*row)
+        return None
+
+    def is_archived(self, position: int) -> bool:
+        """True where what was posted at `position` is in the archive."""
+        return position <= self.began.archived_position
+
+    def movements_of(self, position: int) -> list[Movement]:
+        """What the posting at `position` moved."""
+        rows = self._sql.movements(self._connection, position >> t.SEGMENT_POSITIONS_LOG2, position)
+        return [Movement(row[1], row[2], Account(row[3]), *row[4:]) for row in sorted(rows, key=itemgetter(0))]
+
+    def voids_of(self, posting_id: bytes) -> list[Void]:
+        """The voids that name `posting_id`, those of this transaction included."""
+        self.flush()
+        return [Void(*row) for row in self._sql.voids(self._connection, [(posting_id,)])]
+
+    def reserved(self, key: Key) -> int:
+        """What is reserved of `key` now."""
+        self.flush()
+        return reserved_of(self._connection, *key, self.now)
+
+    # ------------------------------------------------------------------------------ writing last
+
+    def flush(self) -> None:
+        """Write what has been decided so far; the transaction stays open."""
+        sql, connection = self._sql, self._connection
+        self._movements.sort(key=itemgetter(slice(5)))  # in the order in which they are stored
+        for put, rows in (
+            (sql.put_locations, self._locations),
+            (sql.put_identities, self._identities),
+            (sql.put_postings, self._postings),
+            (sql.put_movements, self._movements),
+            (sql.put_segments, self._segments),
+            (sql.put_counts, self._counts),
+            (sql.put_voids, self._voids),
+            (sql.put_rejections, self._rejections),
+            (sql.put_quarantine, self._quarantine),
+        ):
+            if rows:
+                put(connection, rows)
+                rows.clear()
+        changes: tuple[tuple[Insert, set[Any], Callable[[Any], Row]], ...] = (
+            (sql.put_levels, self._changed_levels, self._level_row),
+            (sql.put_reservations, self._changed_reservations, self._reservation_row),
+            (sql.put_terminals, self.changed_terminals, self._terminal_row),
+            (sql.put_lineages, self.changed_lineages, self._lineage_row),
+        )
+        for put, changed, row_of in changes:
+            if changed:
+                put(connection, [row_of(key) for key in sorted(changed)])
+                changed.clear()
+        # A look back visits the closed segments and that of the ledger, so it is kept up to date with every flush.
+        sql.put_head(connection, self.position, self.recorded_at, self._segment_latest_at, self._stamp)
+        self._memory.stamp = self._stamp
+
+    def _reservation_row(self, key: tuple[bytes, str, str]) -> Row:
+        return (*key, *self._reservations[key])
+
+    def _terminal_row(self, name: str) -> Row:
+        return msgspec.structs.astuple(self.terminals[name])
+
+    def _level_row(self, key: Key) -> Row:
+        level = self._levels[key]
+        return (
+            *key,
+            level.on_hand,
+            level.moved,
+            level.in_transit,
+            level.counted_at,
+            level.counted_position,
+            level.last_movement_at,
+        )
+
+    def _lineage_row(self, key: tuple[str, bytes]) -> Row:
+        held = self.lineages[key]
+        beyond = msgspec.json.encode(held.beyond).decode()
+        said: tuple[int | None, ...] = (None, None, None, None)
+        if held.said is not None:
+            said = (held.said.at, held.said.last_seq, held.said.count, held.said.quantity)
+        return (*key, held.acked_seq, beyond, held.count, held.quantity, held.acked_at, *said)
+
+
+def _lines(item: Item) -> list[Line]:
+    return [] if item.body is None or not isinstance(item.body.lines, list) else item.body.lines
+
+
+def _keys(posts: list[Post], skus_by_gtin: dict[str, str]) -> set[Key]:
+    keys = set()
+    for work in posts:
+        for item in work.items:
+            if item.body is None:
+                continue
+            location = item.body.location if isinstance(item.body.location, str) else work.speaker.location
+            for line in _lines(item):
+                sku = inventory.sku_of(line, skus_by_gtin)
+                keys.add((location, sku))
+                if item.body.type == "transfer_out" and isinstance(item.body.other_location, str):
+                    keys.add((item.body.other_location, sku))
+    return keys

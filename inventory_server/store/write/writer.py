@@ -1,0 +1,251 @@
+"""The one writer thread: takes all that waits, has it carried out, commits once, then answers each waiter."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection, Engine
+
+from inventory_server.config import STORAGE_RETRY_MS, Settings
+from inventory_server.store.database.base import Commits, Verdict, said_by
+from inventory_server.store.database.transactions import Transactions, Untrusted
+from inventory_server.store.write.judge import Ledger
+from inventory_server.work import Outcome, OutcomeUnknown, Post, Then, Write
+from pos_client.errors import ErrorCode, RequestError, TillwireError
+
+log = logging.getLogger("tillwire.store")
+
+Job = Callable[[Connection], Any]
+"""Work of an administrator: runs in a transaction of its own."""
+
+
+class Ticket:
+    """One waiter's place in the queue: its work, and later its outcome or error."""
+
+    __slots__ = ("_done", "_then", "error", "outcome", "settled", "weight", "work")
+
+    def __init__(self, work: Write | Job, then: Then | None = None) -> None:
+        self.work = work
+        self._then = then
+        self.weight = len(work.items) if isinstance(work, Post) else 1
+        self.outcome: Any = None
+        self.error: Exception | None = None
+        self.settled = False
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    def settle(self, outcome: Any, error: Exception | None = None) -> None:
+        """Tell the waiter an outcome or an error: call its `then`, or wake it."""
+        self.outcome, self.error, self.settled = outcome, error, True
+        if self._then is None:
+            self._done.release()
+            return
+        try:
+            self._then(outcome, error)
+        except Exception:  # an answer that fails is lost, as on a connection that breaks: no other suffers for it
+            log.exception("event=answer_failed")
+
+    def wait(self) -> Any:
+        """Wait for the outcome; raise the error where there is one."""
+        self._done.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.outcome
+
+
+class Writer:
+    """Owns the writing connection. `on_fatal` is called once when the store can no longer be trusted."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        database: Commits,
+        ledger: Ledger,
+        settings: Settings,
+        on_fatal: Callable[[Exception], None] | None,
+    ) -> None:
+        self._database = database
+        self._ledger = ledger
+        self._settings = settings
+        self._on_fatal = on_fatal
+        self._transactions = Transactions(engine, database, ledger.forget, settings.commit_retry_seconds)
+        # Guards `_live`, `_bulk`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
+        self._lock = threading.Lock()
+        self._arrived = threading.Condition(self._lock)
+        self._live: deque[Ticket] = deque()
+        self._bulk: deque[Ticket] = deque()
+        self._weight = 0
+        self._closing = False
+        self._failure: Exception | None = None
+        self._refusing = False  # of which the log tells once, not at every commit
+        self._taken: list[Ticket] = []
+        self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
+
+    def start(self) -> None:
+        """Carry out what waits on a thread of its own, until `close`."""
+        self._thread.start()
+
+    def perform(self, work: Write | Job) -> Any:
+        """Have `work` committed together with whatever else waits; return its outcome once that is durable.
+
+        Raises RequestError (`busy`, `draining`, or what the work itself earned) and `OutcomeUnknown`.
+        """
+        return self.submit(work).wait()
+
+    def submit(self, work: Write | Job, then: Then | None = None) -> Ticket:
+        """Have `work` committed like `perform` does, without waiting for it; `then` must not wait for anything."""
+        ticket = Ticket(work, then)
+        with self._lock:
+            if self._failure is not None:
+                raise OutcomeUnknown("The store has failed; the server is going down.") from self._failure
+            if self._closing:
+                raise self._later(ErrorCode.draining, "The server is going down; send again to its successor.")
+            full = self._weight and self._weight + ticket.weight > self._settings.queue_postings_max
+            if full and not callable(work):  # administrators are few, and each waits for one job at a time
+                raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
+            is_live = ticket.weight <= self._settings.live_postings_max
+            (self._live if is_live else self._bulk).append(ticket)
+            self._weight += ticket.weight
+            self._arrived.notify()
+        return ticket
+
+    def close(self) -> None:
+        """Carry out what waits, then stop; nothing new is taken."""
+        with self._lock:
+            self._closing = True
+            self._arrived.notify()
+        self._transactions.end()
+        self._thread.join()
+        self._transactions.close()
+
+    def _later(self, code: ErrorCode, message: str) -> RequestError:
+        return RequestError(code, message, retry_after_ms=self._settings.busy_retry_ms)
+
+    # ------------------------------------------------------------------------------ the thread
+
+    def _run(self) -> None:
+        try:
+            while self.step():
+                pass
+        except Exception as error:  # noqa: BLE001 - were the thread to end without a word, all would wait for ever
+            self._fail(error)
+
+    def step(self) -> bool:
+        """Wait for work and carry out one commit of it; False once there is nothing more to do, or no trust left.
+
+        The writer's thread does nothing else; the simulator calls it on a virtual clock.
+        """
+        self._taken = self._take()
+        try:
+            self._commit(self._taken)
+        except Untrusted as error:
+            self._fail(error)
+            return False
+        return bool(self._taken)
+
+    def _take(self) -> list[Ticket]:
+        """All that waits, up to one commit's worth; an empty list when closing and nothing is left.
+
+        While tills are selling, outboxes that drain share what little each commit has left for them: a sale
+        must not wait behind somebody's backlog. At least one frame of the backlog goes with every commit.
+        """
+        settings = self._settings
+        with self._lock:
+            while not self._live and not self._bulk and not self._closing:
+                self._arrived.wait()
+            taken = _draw(self._live, settings.commit_postings_max)
+            taken += _draw(self._bulk, settings.commit_backlog_max if taken else settings.commit_postings_max)
+            self._weight -= sum(ticket.weight for ticket in taken)
+            return taken
+
+    def _commit(self, tickets: list[Ticket]) -> None:
+        works = [ticket.work for ticket in tickets if not callable(ticket.work)]
+        try:
+            outcomes = iter(
+                self._transact(lambda connection: self._ledger.carry_out(connection, works)) if works else ()
+            )
+        except Untrusted:
+            raise
+        except OutcomeUnknown as error:
+            outcomes = iter([error] * len(works))
+        except Exception as error:  # noqa: BLE001 - whatever spoils one frame must not end the writer
+            self._isolate(tickets, error)
+            return
+        if self._refusing and any(isinstance(work, Post) for work in works):
+            self._refusing = False
+            log.warning("event=commits_resumed")
+        for ticket in tickets:
+            if callable(ticket.work):
+                self._run_job(ticket, ticket.work)
+            else:
+                _settle(ticket, next(outcomes))
+
+    def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
+        """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
+        if self._database.verdict(error, committing=False) is not Verdict.OTHER:
+            self._refuse(tickets, error)
+        elif len(tickets) == 1:
+            log.error("event=commit_failed", exc_info=error)
+            tickets[0].settle(None, error)
+        else:
+            for ticket in tickets:
+                self._commit([ticket])
+
+    def _refuse(self, tickets: list[Ticket], error: Exception) -> None:
+        """Everybody's commit would fail alike: nothing was posted, and tills are to come back."""
+        if not self._refusing:
+            self._refusing = True
+            log.error("event=commits_refused error=%s", said_by(error))
+        message = "HQ's database takes no writes now; nothing was posted."
+        for ticket in tickets:
+            ticket.settle(None, RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS))
+
+    def _run_job(self, ticket: Ticket, job: Job) -> None:
+        try:
+            ticket.settle(self._transact(lambda connection: self._ledger.change(connection, job)))
+        except Untrusted:
+            raise
+        except TillwireError as error:  # the job's own refusal, or nobody knows: for whoever asked
+            ticket.settle(None, error)
+        except Exception as error:
+            log.error("event=job_failed", exc_info=error)
+            ticket.settle(None, error)
+
+    def _transact(self, job: Callable[[Connection], Any]) -> Any:
+        return self._transactions.run(job)
+
+    def _fail(self, reason: Exception) -> None:
+        """Without trust the store ends: its waiters hear nothing, nobody is served any more."""
+        log.critical("event=store_failed reason=%s", reason, exc_info=reason)
+        error = OutcomeUnknown(str(reason))
+        error.__cause__ = reason.__cause__
+        with self._lock:
+            self._failure = error
+            unserved = [ticket for ticket in (*self._taken, *self._live, *self._bulk) if not ticket.settled]
+            self._live.clear()
+            self._bulk.clear()
+        for ticket in unserved:
+            ticket.settle(None, error)
+        if self._on_fatal is not None:
+            self._on_fatal(error)
+
+
+def _draw(waiting: deque[Ticket], most: int) -> list[Ticket]:
+    """Take tickets worth at most `most` postings from the front, at least one if there is one."""
+    drawn: list[Ticket] = []
+    weight = 0
+    while waiting and (not drawn or weight + waiting[0].weight <= most):
+        drawn.append(waiting.popleft())
+        weight += drawn[-1].weight
+    return drawn
+
+
+def _settle(ticket: Ticket, outcome: Outcome | RequestError | OutcomeUnknown) -> None:
+    if isinstance(outcome, RequestError | OutcomeUnknown):
+        ticket.settle(None, outcome)
+    else:
+        ticket.settle(outcome)
