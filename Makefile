@@ -67,7 +67,7 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 schema: $(READY)
-	$(BIN)/python -m inventory_server.openrpc schema/
+	$(BIN)/python -m inventory_server.protocol.describe.openrpc schema/
 
 clean:
 	rm -rf build dist demo-data .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -16,8 +16,8 @@ from itertools import islice
 from pathlib import Path
 
 from benchmarks import trade
-from inventory_server.inventory import Account
-from inventory_server.lineage import FIRST_HEAD, next_head
+from inventory_server.domain.inventory import Account
+from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from inventory_server.store import upgrade
 from inventory_server.store.ledger.tables import SEGMENT_POSITIONS_LOG2
 

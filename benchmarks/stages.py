@@ -24,11 +24,11 @@ from benchmarks import ledgers, trade
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
-from inventory_server.peer import Peer
-from inventory_server.session import Session
+from inventory_server.domain.requests import Write
+from inventory_server.jsonserver.handler import Peer
+from inventory_server.protocol.session import Session
 from inventory_server.store import open_store
 from inventory_server.store.ledger import sql
-from inventory_server.work import Write
 
 WARM_UP_COMMITS = 3
 

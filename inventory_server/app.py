@@ -11,12 +11,12 @@ import msgspec
 
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.jsonserver import JsonServer
-from inventory_server.listener import Address, Place
-from inventory_server.peer import Answer, Peer, Reply
+from inventory_server.domain.requests import Hello, Ping, Post, Store, Work
+from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.listener import Address, Place
+from inventory_server.jsonserver.server import JsonServer
+from inventory_server.protocol.session import Done, Session, advance, drive
 from inventory_server.resources import schema_path
-from inventory_server.session import Done, Session, advance, drive
-from inventory_server.work import Hello, Ping, Post, Store, Work
 from pos_client.wire import is_batch
 
 LIVE_FRAME_BYTES_MAX = 8_192

@@ -6,8 +6,8 @@ import signal
 import sys
 
 from inventory_server.config import Settings
-from inventory_server.jsonserver import JsonServer
-from inventory_server.peer import Answer, Peer, Reply
+from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.server import JsonServer
 
 
 class Echo:

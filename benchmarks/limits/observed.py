@@ -17,11 +17,11 @@ from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Post, Write
 from inventory_server.store import open_store
 from inventory_server.store.ledger import sql
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.writer import Writer
-from inventory_server.work import Post, Write
 
 WATCHED = 8
 """Of so many commits the calls of the database are watched in one: asking for a thread's time takes time itself."""

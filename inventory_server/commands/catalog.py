@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from inventory_server.catalog_file import FIELDS, read_catalog
+from inventory_server.admin.control_socket import ImportProducts, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option
 from inventory_server.config import Settings
-from inventory_server.control import ImportProducts, administer
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
+from inventory_server.imports.catalog_csv import FIELDS, read_catalog
 from pos_client import console
 from pos_client.baskets import Problem
 

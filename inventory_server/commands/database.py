@@ -7,10 +7,10 @@ from uuid import UUID
 
 import click
 
+from inventory_server.admin.control_socket import ReopenPosting, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option, told, when
 from inventory_server.config import Settings
-from inventory_server.control import ReopenPosting, administer
 from inventory_server.store import read_store, shown, upgrade
 from inventory_server.store.admin.overview import Overview, overview
 from inventory_server.store.admin.reconcile import Finding, reconcile

@@ -7,9 +7,9 @@ import click
 from inventory_server.commands.archive import archive_command
 from inventory_server.commands.catalog import catalog
 from inventory_server.commands.closing import close_command
+from inventory_server.commands.copy import compare_command, copy_command
 from inventory_server.commands.database import db_group, postings, reconcile_command, status, verify
 from inventory_server.commands.demo import demo
-from inventory_server.commands.move import compare_command, copy_command
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.serve import serve
 from inventory_server.commands.terminal import terminal

@@ -15,13 +15,13 @@ from pathlib import Path
 
 import click
 
+from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, load_settings
-from inventory_server.commands.stopping import stop_signals
+from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
-from inventory_server.control import ControlServer
-from inventory_server.listener import Place, address_of, bound_to, let_go
+from inventory_server.jsonserver.listener import Place, address_of, bound_to, let_go
 from inventory_server.store import Store, open_store, read_store, shown, sqlite_path
 from inventory_server.store.database import partitions
 from inventory_server.supervisor import Supervisor

@@ -6,10 +6,10 @@ import secrets
 
 import click
 
+from inventory_server.admin.control_socket import AddTerminal, RevokeTerminal, RotateTerminal, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import checked, db_option, json_option, told, when
 from inventory_server.config import Settings
-from inventory_server.control import AddTerminal, RevokeTerminal, RotateTerminal, administer
 from inventory_server.store import read_store
 from inventory_server.store.admin.terminals import list_terminals
 from pos_client import console

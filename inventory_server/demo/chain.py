@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
 from pos_client.exact import Quantity, scaled, unscaled
 from pos_client.messages import PostingType
 

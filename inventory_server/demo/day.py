@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Self
 
 from inventory_server.app import Application
-from inventory_server.catalog_file import read_catalog
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
+from inventory_server.imports.catalog_csv import read_catalog
 from inventory_server.store import Store, open_store, read_store, upgrade
 from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.terminals import add_terminal

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
+from inventory_server.domain.requests import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import StoreError, StoreInUse
 from inventory_server.store.database.snapshot import snapshot
@@ -19,7 +20,6 @@ from inventory_server.store.query.service import Reading
 from inventory_server.store.query.standby import Standby
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.writer import Writer
-from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write
 from pos_client.errors import RequestError
 
 log = logging.getLogger("tillwire.store")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.work import Post
+from inventory_server.domain.requests import Post
 from tests.support.edge import ID, Talker
 
 NEIGHBOUR = ID[:-1] + "2"

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 
-from inventory_server.examples import LINEAGE
-from inventory_server.lineage import FIRST_HEAD, next_head
-from inventory_server.openrpc import document, example_lines, generated_files
+from inventory_server.domain.lineage import FIRST_HEAD, next_head
+from inventory_server.protocol.describe.examples import LINEAGE
+from inventory_server.protocol.describe.openrpc import document, example_lines, generated_files
 from inventory_server.resources import schema_path
 from pos_client import wire
 from pos_client.errors import BodyError, ErrorCode, RequestError
@@ -248,7 +248,9 @@ def test_the_openrpc_document_fits_in_one_frame() -> None:
 def test_generating_removes_examples_of_messages_that_are_no_more(tmp_path: Path) -> None:
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "gone.request.json").write_bytes(b"{}\n")
-    subprocess.run([sys.executable, "-m", "inventory_server.openrpc", str(tmp_path)], check=True, timeout=60)
+    subprocess.run(
+        [sys.executable, "-m", "inventory_server.protocol.describe.openrpc", str(tmp_path)], check=True, timeout=60
+    )
     assert {path.name for path in (tmp_path / "examples").iterdir()} == set(example_lines())
     assert (tmp_path / "openrpc.json").read_bytes() == schema_path("openrpc.json").read_bytes(), STALE
 

@@ -14,11 +14,11 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Item, Post
 from inventory_server.store import OutcomeUnknown, Store, StoreError, open_store
 from inventory_server.store.database.base import Verdict
 from inventory_server.store.ledger.sql import run
 from inventory_server.store.write import posting
-from inventory_server.work import Item, Post
 from pos_client.errors import RequestError
 from pos_client.exact import QUANTITY_MAX
 from tests.support.ledgers import (

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, openrpc_document
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.work import Post, Then, Work, Write
+from inventory_server.domain.requests import Post, Then, Work, Write
 from pos_client.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import wait_until

@@ -4,9 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
-from inventory_server.control import (
+from inventory_server.admin.control_socket import (
     AddTerminal,
     ControlServer,
     ImportProducts,
@@ -14,7 +12,9 @@ from inventory_server.control import (
     RotateTerminal,
     administer,
 )
-from inventory_server.product import Product
+from inventory_server.clock import now_microseconds
+from inventory_server.config import Settings
+from inventory_server.domain.product import Product
 from inventory_server.store import StoreError, open_store, read_store, upgrade
 from inventory_server.store.admin.terminals import list_terminals
 from tests.support.commands import headquarters

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from inventory_server.connection import Connection
-from inventory_server.peer import Peer
+from inventory_server.jsonserver.connection import Connection
+from inventory_server.jsonserver.handler import Peer
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.lines import SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.connection import Connection
-from inventory_server.peer import Answer, Peer
+from inventory_server.jsonserver.connection import Connection
+from inventory_server.jsonserver.handler import Answer, Peer
 from tests.support.edge import LOOPBACK
 from tests.support.lines import ANYWHERE, SETTINGS, Echo, Start, connect, start, wait_until
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from inventory_server.jsonserver import JsonServer
-from inventory_server.listener import Address, CannotListen, Listener, address_of, bound
-from inventory_server.peer import Peer
+from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver.listener import Address, CannotListen, Listener, address_of, bound
+from inventory_server.jsonserver.server import JsonServer
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.lines import ANYWHERE, SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
 

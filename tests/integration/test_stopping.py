@@ -6,7 +6,7 @@ import sys
 ROUNDS = 120
 BUSY = f"""
 import os, random, signal, threading, time
-from inventory_server.commands.stopping import stop_signals
+from inventory_server.commands.signals import stop_signals
 
 def compute():
     while True:

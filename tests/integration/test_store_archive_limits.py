@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, make_url, select
 
-from inventory_server.closing import close
+from inventory_server.admin.close_books import close
 from inventory_server.config import Settings
 from inventory_server.store import StoreError, read_store, upgrade
 from inventory_server.store.admin.copy import compare, copy

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from inventory_server.closing import close
+from inventory_server.admin.close_books import close
 from inventory_server.config import Settings
 from inventory_server.store.growth import closing
 from inventory_server.store.growth.archive import archive, bring_back

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from inventory_server import closing as closing_of_books
-from inventory_server.closing import Closed, close
+from inventory_server.admin import close_books as closing_of_books
+from inventory_server.admin.close_books import Closed, close
+from inventory_server.admin.control_socket import BeginClosing, Command, FinishClosing, administration
 from inventory_server.config import Settings
-from inventory_server.control import BeginClosing, Command, FinishClosing, administration
-from inventory_server.inventory import Account
+from inventory_server.domain.inventory import Account
 from inventory_server.store import StoreError, read_store
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import tables

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from inventory_server.domain.requests import Item, Post, Speaker
 from inventory_server.store import Store
 from inventory_server.store.admin.review import reopen, waiting
 from inventory_server.store.ledger import tables
-from inventory_server.work import Item, Post, Speaker
 from pos_client.errors import RequestError
 from pos_client.messages import PostingResult
 from tests.support.ledgers import (

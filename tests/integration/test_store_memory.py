@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Hello, Outcome, Post, Speaker, Welcome, Write
 from inventory_server.store.admin.terminals import revoke_terminal
 from inventory_server.store.database.url import database_of
 from inventory_server.store.ledger import sql, tables
 from inventory_server.store.write import cache
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.working_set import Batch
-from inventory_server.work import Hello, Outcome, Post, Speaker, Welcome, Write
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.messages import PostResult
 from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid

@@ -14,12 +14,12 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
+from inventory_server.domain.requests import Post, Speaker
 from inventory_server.store import Connection, Store
 from inventory_server.store.admin import catalog
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import tables
-from inventory_server.work import Post, Speaker
 from pos_client.exact import Quantity, instant, scaled
 from pos_client.messages import PostingType, PostResult, StockItem
 from tests.support import ledgers

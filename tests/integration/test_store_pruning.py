@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, make_url
 
-from inventory_server.closing import close
+from inventory_server.admin.close_books import close
 from inventory_server.config import Settings
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import sql

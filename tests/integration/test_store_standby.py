@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import FindPosting, Outcome, Read, Stock
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
 from inventory_server.store.query.service import Reading
 from inventory_server.store.query.standby import OUT_SECONDS, Standby
-from inventory_server.work import FindPosting, Outcome, Read, Stock
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.messages import PostingParams, StockParams, StockResult
 from tests.support.ledgers import Clock, Till, body, opened, uid, url_of

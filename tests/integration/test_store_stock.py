@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
+from inventory_server.domain.requests import Bye, Ping
 from inventory_server.store import Store
 from inventory_server.store.admin import catalog
 from inventory_server.store.query.paging import encode_cursor
-from inventory_server.work import Bye, Ping
 from pos_client.errors import RequestError
 from pos_client.exact import instant, scaled
 from pos_client.messages import (

@@ -9,10 +9,10 @@ from uuid import UUID
 import pytest
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Item, OutcomeUnknown, Post, Speaker
 from inventory_server.store import upgrade
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.write.writer import Ticket, Writer
-from inventory_server.work import Item, OutcomeUnknown, Post, Speaker
 from pos_client.errors import RequestError
 
 SPEAKER = Speaker("T1", "till", "Station", 1, None)

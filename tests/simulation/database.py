@@ -14,7 +14,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
-from inventory_server.lineage import FIRST_HEAD
+from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
 from pos_client.messages import Role

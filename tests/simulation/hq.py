@@ -10,12 +10,12 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
-from inventory_server.peer import Peer, Reply
-from inventory_server.session import Session
+from inventory_server.domain.requests import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
+from inventory_server.jsonserver.handler import Peer, Reply
+from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.query import history, stock
 from inventory_server.store.write.writer import Ticket, Writer
-from inventory_server.work import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
 from pos_client.errors import RequestError
 from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network

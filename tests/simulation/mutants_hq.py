@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server import completeness, inventory
+from inventory_server.domain import completeness, inventory
+from inventory_server.domain.requests import Item, Post
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge as ledger_module
 from inventory_server.store.write import posting
@@ -16,7 +17,6 @@ from inventory_server.store.write import writer as writer_module
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.working_set import Batch
 from inventory_server.store.write.writer import Ticket, Writer
-from inventory_server.work import Item, Post
 from pos_client.exact import instant
 from pos_client.messages import PostingResult
 from pos_client.outbox import Outbox

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Hello, Outcome, Post, Welcome, Write
 from inventory_server.store.write.judge import Ledger
-from inventory_server.work import Hello, Outcome, Post, Welcome, Write
 from pos_client.errors import RequestError
 from pos_client.messages import PostResult
 from tests.simulation.world import Violation

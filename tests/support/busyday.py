@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
 from inventory_server.store.admin import catalog
 from pos_client.exact import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid

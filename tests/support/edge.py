@@ -7,10 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from inventory_server.config import Settings
-from inventory_server.listener import Address
-from inventory_server.peer import Peer, Reply
-from inventory_server.session import Session, advance, drive
-from inventory_server.work import (
+from inventory_server.domain.requests import (
     Bye,
     Hello,
     Item,
@@ -25,6 +22,9 @@ from inventory_server.work import (
     Work,
     Write,
 )
+from inventory_server.jsonserver.handler import Peer, Reply
+from inventory_server.jsonserver.listener import Address
+from inventory_server.protocol.session import Session, advance, drive
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant
 from pos_client.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult

@@ -17,10 +17,21 @@ from uuid import UUID, uuid5
 from msgspec import UNSET
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import (
+    FindPosting,
+    Hello,
+    History,
+    Item,
+    Outcome,
+    Post,
+    Speaker,
+    Stock,
+    Welcome,
+    Write,
+)
 from inventory_server.store import Store, open_store, read_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
 from inventory_server.store.verify.verify import Proof, prove
-from inventory_server.work import FindPosting, Hello, History, Item, Outcome, Post, Speaker, Stock, Welcome, Write
 from pos_client import wire
 from pos_client.errors import BodyError
 from pos_client.exact import Quantity, instant

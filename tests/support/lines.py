@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.connection import Handler
-from inventory_server.jsonserver import JsonServer
-from inventory_server.listener import Address
-from inventory_server.peer import Answer, Peer, Reply
+from inventory_server.jsonserver.connection import Handler
+from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.listener import Address
+from inventory_server.jsonserver.server import JsonServer
 from tests.support.edge import LOOPBACK, LineClient
 
 ANYWHERE: Address = ("127.0.0.1", 0)

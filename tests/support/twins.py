@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from inventory_server.closing import close
+from inventory_server.admin.close_books import close
 from inventory_server.config import Settings
 from inventory_server.store import Store, read_store
 from inventory_server.store.growth.archive import archive

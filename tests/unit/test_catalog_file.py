@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.catalog_file import CatalogError, read_catalog
 from inventory_server.commands.catalog import chunks
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
+from inventory_server.imports.catalog_csv import CatalogError, read_catalog
 from pos_client.baskets import Problem
 
 HEADER = "sku,name,unit,barcode,reorder_point"

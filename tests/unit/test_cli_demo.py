@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from inventory_server.catalog_file import read_catalog
 from inventory_server.demo import day
 from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, Plan, plan_day, terminals
 from inventory_server.demo.day import PRODUCTS
+from inventory_server.imports.catalog_csv import read_catalog
 from pos_client.baskets import Problem
 from tests.support.commands import Shell
 

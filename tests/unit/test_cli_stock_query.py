@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from inventory_server import stock_report
+from inventory_server.admin.control_socket import ImportProducts, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.control import ImportProducts, administer
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
 from pos_client.client import PosClient
 from pos_client.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
 from tests.support.commands import Done, Shell, headquarters

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import pytest
 
+from inventory_server.admin.control_socket import AddTerminal, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.control import AddTerminal, administer
 from pos_client.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from inventory_server.completeness import TillState, completeness, is_silent, told_everything_to
+from inventory_server.domain.completeness import TillState, completeness, is_silent, told_everything_to
 from pos_client.exact import instant
 from pos_client.messages import Completeness, Hole, SilentTill
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from inventory_server import inventory
-from inventory_server.inventory import (
+from inventory_server.domain import inventory
+from inventory_server.domain.inventory import (
     BEFORE_COUNT,
     CLOCK,
     NEGATIVE,

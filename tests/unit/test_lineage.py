@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_server.lineage import (
+from inventory_server.domain.lineage import (
     FIRST_HEAD,
     GAPS_MAX,
     Lineage,

@@ -9,8 +9,8 @@ from uuid import UUID
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.methods import METHODS
-from inventory_server.work import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, Work
+from inventory_server.domain.requests import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, Work
+from inventory_server.protocol.methods import METHODS
 from pos_client.errors import ErrorCode, RequestError
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker
 

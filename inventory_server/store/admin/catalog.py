@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Insert
 

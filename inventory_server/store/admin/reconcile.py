@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select
 
-from inventory_server.lineage import disagreements, missing
+from inventory_server.domain.lineage import disagreements, missing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import held_lineage
 

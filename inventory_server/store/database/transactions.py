@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
+from inventory_server.domain.requests import OutcomeUnknown
 from inventory_server.store.database.base import Commits, Verdict, said_by
-from inventory_server.work import OutcomeUnknown
 
 log = logging.getLogger("tillwire.store")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from inventory_server.domain.requests import OutcomeUnknown
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import Partition
@@ -16,7 +17,6 @@ from inventory_server.store.database.transactions import Transactions
 from inventory_server.store.database.url import database_of, sqlite_path
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of
-from inventory_server.work import OutcomeUnknown
 
 PATIENCE_SECONDS = 10.0
 """How long it is tried to have the tables alone: each try makes the tills wait for half a second at most."""

@@ -6,9 +6,9 @@ import hashlib
 
 from sqlalchemy import Connection, bindparam, select
 
+from inventory_server.domain.requests import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Prepared
-from inventory_server.work import Speaker
 from pos_client.errors import ErrorCode, RequestError
 
 _standing = Prepared(

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from inventory_server.lineage import Lineage, Said
+from inventory_server.domain.lineage import Lineage, Said
 from pos_client.messages import PostingType, Range
 
 NEVER = 2**63 - 1

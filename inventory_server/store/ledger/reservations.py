@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 
-from inventory_server.inventory import outstanding
+from inventory_server.domain.inventory import outstanding
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.sql import Prepared

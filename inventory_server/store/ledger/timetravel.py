@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, func, literal, or_, select, union_all
 
-from inventory_server.inventory import Account, Count, Level, base_count, outstanding
+from inventory_server.domain.inventory import Account, Count, Level, base_count, outstanding
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, out_of_reach
 from inventory_server.store.ledger.records import UNNAMED

@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_
 
-from inventory_server.completeness import TillState, completeness
 from inventory_server.config import Settings
-from inventory_server.lineage import Lineage
+from inventory_server.domain.completeness import TillState, completeness
+from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Lookup
 from pos_client.messages import Completeness, Range

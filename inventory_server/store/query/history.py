@@ -8,14 +8,14 @@ from uuid import UUID
 from msgspec import Meta, Raw, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, select, true, tuple_
 
-from inventory_server import inventory
 from inventory_server.config import Settings
-from inventory_server.inventory import Account
+from inventory_server.domain import inventory
+from inventory_server.domain.inventory import Account
+from inventory_server.domain.requests import FindPosting, History
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.sql import among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from inventory_server.work import FindPosting, History
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant, micros, unscaled
 from pos_client.messages import Count, HistoryEntry, HistoryResult, StoredPosting

@@ -8,12 +8,12 @@ from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
+from inventory_server.domain.requests import History, Outcome, Read, Stock
 from inventory_server.store.database.base import QUICK_READERS, READERS_MAX, Database, Verdict
 from inventory_server.store.database.pool import Readers
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.query import history, stock, stock_now
-from inventory_server.work import History, Outcome, Read, Stock
 from pos_client.errors import ErrorCode, RequestError
 
 

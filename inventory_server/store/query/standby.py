@@ -11,11 +11,11 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Outcome, Read
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, OtherLedger, StoreError, Verdict, said_by
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.query.service import Reading
-from inventory_server.work import Outcome, Read
 from pos_client.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")

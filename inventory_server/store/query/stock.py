@@ -10,7 +10,8 @@ from msgspec import UnsetType
 from sqlalchemy import Connection, Select, and_, bindparam, case, func, select, tuple_
 
 from inventory_server.config import Settings
-from inventory_server.inventory import Level
+from inventory_server.domain.inventory import Level
+from inventory_server.domain.requests import Stock
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Key
@@ -20,7 +21,6 @@ from inventory_server.store.ledger.timetravel import Moment, Past, position_at
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from inventory_server.work import Stock
 from pos_client.exact import micros, scaled
 from pos_client.messages import (
     Location,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from inventory_server.work import Stock
+from inventory_server.domain.requests import Stock
 from pos_client.exact import Quantity, instant, unscaled
 from pos_client.messages import StockItem
 

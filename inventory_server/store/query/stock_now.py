@@ -9,13 +9,13 @@ from msgspec import UnsetType
 from sqlalchemy import Connection, and_, bindparam, select
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Stock
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import assert_standing
 from inventory_server.store.ledger.reservations import reserved_here
 from inventory_server.store.ledger.sql import Prepared
 from inventory_server.store.query.completeness import TILL_COLUMNS, completeness_from, tills_and_lineages
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from inventory_server.work import Stock
 from pos_client.messages import StockResult
 
 _speaker = t.terminal.alias("speaker")

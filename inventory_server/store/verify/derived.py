@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, func, or_, select, union_all
 
-from inventory_server.inventory import Account
+from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import NEVER

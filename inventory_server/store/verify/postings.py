@@ -8,8 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
-from inventory_server import inventory
-from inventory_server.inventory import Account, Movement
+from inventory_server.domain import inventory
+from inventory_server.domain.inventory import Account, Movement
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import ANYWHERE

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from inventory_server.lineage import FIRST_HEAD, next_head
+from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from inventory_server.store.database.url import damage
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inventory_server.inventory import Level
-from inventory_server.lineage import Lineage
+from inventory_server.domain.inventory import Level
+from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger.records import Key, Terminal
 
 REMEMBERED_MAX = 200_000

@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from inventory_server import inventory
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
-from inventory_server.lineage import Lineage, next_head
+from inventory_server.domain import inventory
+from inventory_server.domain.lineage import Lineage, next_head
+from inventory_server.domain.requests import Hello, Item, Outcome, Ping, Post, Speaker, Write
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import Posted, Rejected, Terminal
@@ -20,7 +21,6 @@ from inventory_server.store.write.posting import Refusal, enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import known_terminal
 from inventory_server.store.write.working_set import Batch
-from inventory_server.work import Hello, Item, Outcome, Ping, Post, Speaker, Write
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import instant
 from pos_client.messages import PostingResult, PostResult

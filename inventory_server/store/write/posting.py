@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 from msgspec import UnsetType
 
-from inventory_server import inventory
 from inventory_server.config import Settings
-from inventory_server.inventory import Account, Count, Movement
+from inventory_server.domain import inventory
+from inventory_server.domain.inventory import Account, Count, Movement
+from inventory_server.domain.requests import Item, Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Posted, Void
 from inventory_server.store.write.working_set import Batch
-from inventory_server.work import Item, Speaker
 from pos_client.exact import instant, micros, unscaled, utc_offset_minutes
 from pos_client.messages import Body
 

@@ -6,11 +6,11 @@ import hmac
 
 from msgspec import UnsetType
 
-from inventory_server.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
+from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
+from inventory_server.domain.requests import Bye, Hello, Ping, Speaker, Welcome
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.working_set import Batch
-from inventory_server.work import Bye, Hello, Ping, Speaker, Welcome
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
 from pos_client.messages import ByeParams, ByeResult, OutboxReport, Totals

@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from inventory_server import inventory
-from inventory_server.inventory import Account, Count, Level, Movement
-from inventory_server.lineage import Lineage
+from inventory_server.domain import inventory
+from inventory_server.domain.inventory import Account, Count, Level, Movement
+from inventory_server.domain.lineage import Lineage
+from inventory_server.domain.requests import Hello, Item, Post, Write
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import (
@@ -31,7 +32,6 @@ from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import NOW, Past
 from inventory_server.store.write.cache import Memory
 from inventory_server.store.write.statements import Statements
-from inventory_server.work import Hello, Item, Post, Write
 from pos_client.messages import Line
 
 Row = tuple[object, ...]

@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
+from inventory_server.domain.requests import Outcome, OutcomeUnknown, Post, Then, Write
 from inventory_server.store.database.base import Commits, Verdict, said_by
 from inventory_server.store.database.transactions import Transactions, Untrusted
 from inventory_server.store.write.judge import Ledger
-from inventory_server.work import Outcome, OutcomeUnknown, Post, Then, Write
 from pos_client.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger("tillwire.store")

@@ -22,9 +22,9 @@ from uuid import UUID
 import msgspec
 
 from inventory_server.config import Settings
+from inventory_server.domain.requests import Hello, Item, Post, Welcome
 from inventory_server.store import open_store
 from inventory_server.store.database import sqlite
-from inventory_server.work import Hello, Item, Post, Welcome
 from pos_client.exact import instant, micros
 from pos_client.messages import Body, Line, PostingResult
 from pos_client.outbox import Outbox

@@ -11,8 +11,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from inventory_server import jsonserver, session
-from inventory_server.connection import Connection as PeerConnection
+from inventory_server.domain.requests import Post
+from inventory_server.jsonserver import server
+from inventory_server.jsonserver.connection import Connection as PeerConnection
+from inventory_server.protocol import session
 from inventory_server.store.database import schema, sqlite
 from inventory_server.store.ledger import sql
 from inventory_server.store.ledger.records import Posted
@@ -20,7 +22,6 @@ from inventory_server.store.write import judge, posting, writer
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.working_set import Batch
 from inventory_server.store.write.writer import Writer
-from inventory_server.work import Post
 from pos_client import wire
 from pos_client.errors import RequestError
 from pos_client.exact import instant, micros
@@ -225,7 +226,7 @@ def no_keepalive(_: Options) -> None:
 
 def no_cap(_: Options) -> None:
     """Connections are accepted until no file can be opened any more, the database's own included."""
-    put(jsonserver, _connections_possible=lambda _: 1_000_000)
+    put(server, _connections_possible=lambda _: 1_000_000)
 
 
 MUTANTS: dict[str, Callable[[Options], None]] = {

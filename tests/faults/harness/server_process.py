@@ -18,11 +18,11 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
+from inventory_server.domain.requests import Outcome, Post, Then, Write
 from inventory_server.store.database import sqlite
 from inventory_server.store.ledger import sql
 from inventory_server.store.write import writer
 from inventory_server.store.write.writer import Writer
-from inventory_server.work import Outcome, Post, Then, Write
 from tests.faults.harness import control, shim
 from tests.faults.harness.patching import put
 from tests.faults.harness.server_mutants import MUTANTS

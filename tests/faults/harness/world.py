@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from inventory_server.admin.control_socket import AddTerminal, administer
 from inventory_server.config import Settings
-from inventory_server.control import AddTerminal, administer
 from tests.faults.harness import checker, control
 from tests.faults.harness.checker import Verdict
 from tests.faults.harness.farm import Farm, Process

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from inventory_server.config import Settings
-from inventory_server.peer import Peer
+from inventory_server.jsonserver.handler import Peer
 from pos_client.errors import TillwireError
 
 log = logging.getLogger("tillwire.listener")

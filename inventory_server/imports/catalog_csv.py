@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
 from pos_client.baskets import Problem, numbered, open_text
 from pos_client.errors import TillwireError
 from pos_client.exact import scaled

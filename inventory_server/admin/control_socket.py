@@ -16,11 +16,11 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from inventory_server import peer
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
-from inventory_server.jsonserver import JsonServer
-from inventory_server.product import Product
+from inventory_server.domain.product import Product
+from inventory_server.jsonserver import handler
+from inventory_server.jsonserver.server import JsonServer
 from inventory_server.store import Connection, OutcomeUnknown, Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.review import reopen
@@ -133,7 +133,7 @@ class ControlServer:
         with self._folder:
             return self._server.stop(deadline_seconds)
 
-    def _handler(self, _peer: peer.Peer) -> _Handler:
+    def _handler(self, _peer: handler.Peer) -> _Handler:
         return _Handler(self)
 
     def carry_out(self, command: Command) -> Answer:
@@ -145,12 +145,12 @@ class _Handler:
     def __init__(self, server: ControlServer) -> None:
         self._server = server
 
-    def handle(self, frame: bytes, answer: peer.Answer) -> None:
+    def handle(self, frame: bytes, answer: handler.Answer) -> None:
         try:
             answered = self._server.carry_out(_decoder.decode(frame))
         except msgspec.DecodeError as error:
             answered = Answer(error=f"The server does not understand this command: {error}")
-        answer(peer.Reply(msgspec.json.encode(answered) + b"\n", close=False))
+        answer(handler.Reply(msgspec.json.encode(answered) + b"\n", close=False))
 
     def close(self) -> None:
         """Nothing is held."""

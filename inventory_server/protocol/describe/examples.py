@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec import Raw
 
-from inventory_server.lineage import FIRST_HEAD, next_head
+from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.exact import Quantity, micros
 from pos_client.messages import (

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from inventory_server.config import Settings
-from inventory_server.work import (
+from inventory_server.domain.requests import (
     Bye,
     FindPosting,
     Hello,

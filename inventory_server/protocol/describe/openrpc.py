@@ -1,6 +1,6 @@
 """The protocol described for other programs: OpenRPC 1.3 and JSON Schema 2020-12, generated from the messages.
 
-`python -m inventory_server.openrpc FOLDER` writes the documents and one example of every message.
+`python -m inventory_server.protocol.describe.openrpc FOLDER` writes the documents and one example of every message.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from inventory_server.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
+from inventory_server.protocol.describe.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
 from pos_client.errors import ErrorCode
 from pos_client.exact import QUANTITY_MAX
 from pos_client.messages import (

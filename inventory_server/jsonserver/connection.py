@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from inventory_server.config import Settings
-from inventory_server.peer import Answer, Peer, Reply
+from inventory_server.jsonserver.handler import Answer, Peer, Reply
 from pos_client.errors import RequestError
 from pos_client.wire import LineFramer, encode_error
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from inventory_server.admin.control_socket import BeginClosing, Command, FinishClosing, WriteClosing, administration
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
-from inventory_server.control import BeginClosing, Command, FinishClosing, WriteClosing, administration
 from inventory_server.store import Connection, read_store
 from inventory_server.store.growth import closing
 

@@ -13,9 +13,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from inventory_server.config import Settings
-from inventory_server.connection import Connection, Handler
-from inventory_server.listener import Address, CannotListen, Listener, Place, addresses_of
-from inventory_server.peer import Peer
+from inventory_server.jsonserver.connection import Connection, Handler
+from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver.listener import Address, CannotListen, Listener, Place, addresses_of
 from pos_client.errors import ErrorCode, RequestError
 from pos_client.wire import encode_error
 

@@ -1,0 +1,1 @@
+"""Administrators' requests, through the running server or without one."""

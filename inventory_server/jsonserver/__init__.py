@@ -1,0 +1,1 @@
+"""A threaded JSON server on the standard library; it knows no inventory."""

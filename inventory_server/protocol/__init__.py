@@ -1,0 +1,1 @@
+"""The inventory protocol: JSON-RPC requests to the store's, and its outcomes to replies."""

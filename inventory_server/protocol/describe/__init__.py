@@ -1,0 +1,1 @@
+"""The protocol, described for machines: OpenRPC, JSON Schema and examples."""
