@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks import trade
 from benchmarks.trade import Sale
-from pos_client.client import PosClient
+from pos_client.till.client import PosClient
 
 TURN = 50
 NOBODY = "127.0.0.1:9"

@@ -17,7 +17,7 @@ from inventory_server.jsonserver.listener import Address, Place
 from inventory_server.jsonserver.server import JsonServer
 from inventory_server.protocol.session import Done, Session, advance, drive
 from inventory_server.resources import schema_path
-from pos_client.wire import is_batch
+from pos_client.protocol.wire import is_batch
 
 LIVE_FRAME_BYTES_MAX = 8_192
 """A longer frame is a backlog's, or a very long basket: it may wait its turn."""

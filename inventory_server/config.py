@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pos_client.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
+from pos_client.protocol.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
 
 WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import FrameType
 
 from inventory_server.config import ENDING_SECONDS
-from pos_client.errors import TillwireError
+from pos_client.protocol.errors import TillwireError
 
 log = logging.getLogger("tillwire.supervisor")
 

@@ -1,8 +1,6 @@
 """Tillwire's store side: sell now, deliver exactly once. Needs nothing but msgspec."""
 
-from pos_client.client import PosClient
-from pos_client.connection import Connection, request_once
-from pos_client.errors import (
+from pos_client.protocol.errors import (
     BodyError,
     ConnectionLost,
     ErrorCode,
@@ -11,10 +9,12 @@ from pos_client.errors import (
     RequestError,
     TillwireError,
 )
-from pos_client.handles import Basket, Posting, Status
-from pos_client.messages import Line, PostingResult
-from pos_client.outbox import Outbox
-from pos_client.outbox_rows import Parked
+from pos_client.protocol.messages import Line, PostingResult
+from pos_client.till.client import PosClient
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_records import Parked
+from pos_client.till.posting import Basket, Posting, Status
+from pos_client.transport.connection import Connection, request_once
 
 __all__ = [
     "Basket",

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from benchmarks.trade import SCALE
-from pos_client.messages import StockItem
+from pos_client.protocol.messages import StockItem
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PAGE = """

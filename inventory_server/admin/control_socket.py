@@ -27,7 +27,7 @@ from inventory_server.store.admin.review import reopen
 from inventory_server.store.admin.terminals import add_terminal, revoke_terminal, rotate_terminal
 from inventory_server.store.growth import closing
 from inventory_server.store.growth.closing import Balance, Straggler
-from pos_client.errors import RequestError
+from pos_client.protocol.errors import RequestError
 
 SOCKET_PATH_BYTES_MAX = 100
 """A socket address holds 107 bytes; a longer path is reached through a descriptor of its folder."""

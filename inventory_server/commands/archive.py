@@ -9,10 +9,10 @@ import click
 
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option, when
-from inventory_server.stock_command import Moment
 from inventory_server.store.growth.archive import ARCHIVE_SCHEMA, Archived, archive, bring_back
-from pos_client import console
-from pos_client.exact import instant, micros
+from pos_client.commands import console
+from pos_client.commands.stock import Moment
+from pos_client.protocol.units import instant, micros
 
 
 @click.command("archive")

@@ -10,7 +10,7 @@ from inventory_server.admin.close_books import close
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option
 from inventory_server.config import Settings
-from pos_client import console
+from pos_client.commands import console
 
 
 @click.command("close")

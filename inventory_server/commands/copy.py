@@ -12,7 +12,7 @@ from inventory_server.commands.options import json_option
 from inventory_server.store import read_store
 from inventory_server.store.admin.copy import Comparison, compare, copy
 from inventory_server.store.verify.verify import Proof, prove
-from pos_client import console
+from pos_client.commands import console
 
 DIGITS = 12
 """Of a SHA-256, those that are shown to people."""

@@ -16,7 +16,7 @@ from inventory_server.store.admin.overview import Overview, overview
 from inventory_server.store.admin.reconcile import Finding, reconcile
 from inventory_server.store.admin.review import Waiting, waiting
 from inventory_server.store.verify.verify import Proof, prove
-from pos_client import console
+from pos_client.commands import console
 
 
 @click.group("db")

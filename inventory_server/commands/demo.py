@@ -11,12 +11,11 @@ from pathlib import Path
 import click
 from msgspec import Raw
 
-from inventory_server import stock_report
 from inventory_server.commands.database import show_proof
 from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, STORES, terminals
 from inventory_server.demo.day import Demo
-from pos_client import console
-from pos_client.messages import StockParams, StockResult
+from pos_client.commands import console, stock_report
+from pos_client.protocol.messages import StockParams, StockResult
 
 SHOWN = 12
 """Rows of a table that are shown."""

@@ -13,7 +13,7 @@ from inventory_server.commands.demo import demo
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.serve import serve
 from inventory_server.commands.terminal import terminal
-from pos_client import console
+from pos_client.commands import console
 
 PROGRAM = "inventory-server"
 

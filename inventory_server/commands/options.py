@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from inventory_server.config import Settings
-from pos_client.console import CommandError
-from pos_client.exact import instant
+from pos_client.commands.console import CommandError
+from pos_client.protocol.units import instant
 
 DEFAULT_DB = "sqlite:///tillwire.db"
 

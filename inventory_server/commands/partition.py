@@ -8,7 +8,7 @@ from inventory_server.commands.options import db_option, json_option, told, when
 from inventory_server.config import PARTITION_POSITIONS, PARTITION_POSITIONS_MIN, PARTITIONS_AHEAD, PARTITIONS_MAX
 from inventory_server.store import read_store
 from inventory_server.store.growth.partition import Part, make, partitioned, parts
-from pos_client import console
+from pos_client.commands import console
 
 
 @click.command("partition")

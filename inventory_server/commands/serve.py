@@ -25,8 +25,8 @@ from inventory_server.jsonserver.listener import Place, address_of, bound_to, le
 from inventory_server.store import Store, open_store, read_store, shown, sqlite_path
 from inventory_server.store.database import partitions
 from inventory_server.supervisor import Supervisor
-from pos_client import console
-from pos_client.messages import DEFAULT_PORT
+from pos_client.commands import console
+from pos_client.protocol.messages import DEFAULT_PORT
 
 Address = tuple[str, int] | str
 """A host and port, or the path of a Unix socket."""

@@ -12,8 +12,8 @@ from inventory_server.commands.options import checked, db_option, json_option, t
 from inventory_server.config import Settings
 from inventory_server.store import read_store
 from inventory_server.store.admin.terminals import list_terminals
-from pos_client import console
-from pos_client.messages import Location, TerminalName
+from pos_client.commands import console
+from pos_client.protocol.messages import Location, TerminalName
 
 TOKEN_BYTES = 32
 _COLUMNS = {

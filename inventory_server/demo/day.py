@@ -21,12 +21,12 @@ from inventory_server.store import Store, open_store, read_store, upgrade
 from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.terminals import add_terminal
 from inventory_server.store.verify.verify import Proof, prove
-from pos_client.client import PosClient
-from pos_client.connection import Connection
-from pos_client.errors import TillwireError
-from pos_client.exact import Quantity, scaled
-from pos_client.handles import Posting
-from pos_client.messages import HelloParams, StockParams, StockResult
+from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.messages import HelloParams, StockParams, StockResult
+from pos_client.protocol.units import Quantity, scaled
+from pos_client.till.client import PosClient
+from pos_client.till.posting import Posting
+from pos_client.transport.connection import Connection
 
 PRODUCTS = Path(__file__).with_name("products.csv")
 WORKERS = 6

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pos_client.exact import instant
-from pos_client.messages import Completeness, Hole, Range, SilentTill
+from pos_client.protocol.messages import Completeness, Hole, Range, SilentTill
+from pos_client.protocol.units import instant
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UnsetType
 
-from pos_client.messages import Flag, Line, PostingType
+from pos_client.protocol.messages import Flag, Line, PostingType
 
 FLAGS: tuple[Flag, ...] = ("unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan")
 """In the order of their bits, as a ledger stores them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
-from pos_client.messages import CHAIN_START, Range
+from pos_client.protocol.messages import CHAIN_START, Range
 
 GAPS_MAX = 1_000
 """Received ranges beyond the first gap that a lineage may have; past it the till starts a new lineage."""

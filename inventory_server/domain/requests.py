@@ -15,9 +15,8 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.errors import BodyError, TillwireError
-from pos_client.exact import Quantity, micros
-from pos_client.messages import (
+from pos_client.protocol.errors import BodyError, TillwireError
+from pos_client.protocol.messages import (
     Body,
     ByeParams,
     ByeResult,
@@ -31,6 +30,7 @@ from pos_client.messages import (
     StockResult,
     StoredPosting,
 )
+from pos_client.protocol.units import Quantity, micros
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 
 from inventory_server.domain.product import Product
-from pos_client.baskets import Problem, numbered, open_text
-from pos_client.errors import TillwireError
-from pos_client.exact import scaled
-from pos_client.messages import Gtin, Sku
-from pos_client.rows import no_column, read_quantity
+from pos_client.files.sales_file import Problem, numbered, open_text
+from pos_client.files.sales_row import no_column, read_quantity
+from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.messages import Gtin, Sku
+from pos_client.protocol.units import scaled
 
 FIELDS = ("sku", "name", "unit", "barcode", "reorder_point")
 _TEXT_MAX = 256

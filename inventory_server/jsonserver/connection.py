@@ -14,8 +14,8 @@ from typing import Protocol
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
-from pos_client.errors import RequestError
-from pos_client.wire import LineFramer, encode_error
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.wire import LineFramer, encode_error
 
 log = logging.getLogger("tillwire.connection")
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Peer
-from pos_client.errors import TillwireError
+from pos_client.protocol.errors import TillwireError
 
 log = logging.getLogger("tillwire.listener")
 

@@ -16,8 +16,8 @@ from inventory_server.config import Settings
 from inventory_server.jsonserver.connection import Connection, Handler
 from inventory_server.jsonserver.handler import Peer
 from inventory_server.jsonserver.listener import Address, CannotListen, Listener, Place, addresses_of
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.wire import encode_error
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.wire import encode_error
 
 log = logging.getLogger("tillwire.jsonserver")
 

@@ -24,9 +24,8 @@ from inventory_server.domain.requests import (
     Welcome,
     Work,
 )
-from pos_client.errors import BodyError, ErrorCode, RequestError
-from pos_client.exact import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, scaled
-from pos_client.messages import (
+from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
     ByeParams,
     ByeResult,
@@ -44,7 +43,8 @@ from pos_client.messages import (
     Role,
     StockParams,
 )
-from pos_client.wire import check_body, decode_body
+from pos_client.protocol.units import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, scaled
+from pos_client.protocol.wire import check_body, decode_body
 
 _SUPPORTED = [PROTOCOL_VERSION, PROTOCOL_VERSION]
 _EVERYBODY: frozenset[Role] = frozenset(("till", "reader", "operator"))

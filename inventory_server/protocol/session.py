@@ -18,9 +18,9 @@ from inventory_server.config import Settings
 from inventory_server.domain.requests import Outcome, OutcomeUnknown, Speaker, Work
 from inventory_server.jsonserver.handler import Peer, Reply
 from inventory_server.protocol.methods import METHODS, Conversation, Ready
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.messages import Request, RequestId
-from pos_client.wire import decode_frame, decode_member, decode_params, encode_error, encode_result, known_id
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import Request, RequestId
+from pos_client.protocol.wire import decode_frame, decode_member, decode_params, encode_error, encode_result, known_id
 
 log = logging.getLogger("tillwire.session")
 

@@ -20,7 +20,7 @@ from inventory_server.store.query.service import Reading
 from inventory_server.store.query.standby import Standby
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.writer import Writer
-from pos_client.errors import RequestError
+from pos_client.protocol.errors import RequestError
 
 log = logging.getLogger("tillwire.store")
 R = TypeVar("R", bound=Reading)

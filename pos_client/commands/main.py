@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pos_client import console
+from pos_client.commands import console
 from pos_client.commands.faultkit import faultkit
 from pos_client.commands.outbox import outbox
 from pos_client.commands.replay import replay

@@ -11,9 +11,9 @@ from uuid import UUID
 import click
 import msgspec
 
-from pos_client import console
-from pos_client.messages import Body
-from pos_client.outbox import Outbox
+from pos_client.commands import console
+from pos_client.protocol.messages import Body
+from pos_client.till.outbox import Outbox
 
 _SHOWN = 100
 _SHOWN_BYTES = 1 << 24

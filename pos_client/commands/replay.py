@@ -10,12 +10,12 @@ from typing import Any
 
 import click
 
-from pos_client import console
-from pos_client.baskets import Problem, SalesFiles, Till
-from pos_client.commands.hq import server_option
-from pos_client.connection import Address, Connection
-from pos_client.mapping import SalesMapping, load_mapping
-from pos_client.replay import Outcome, Pace, Replay
+from pos_client.commands import console
+from pos_client.commands.options import server_option
+from pos_client.files.mapping import SalesMapping, load_mapping
+from pos_client.files.sales_file import Problem, SalesFiles, Till
+from pos_client.replay.replay import Outcome, Pace, Replay
+from pos_client.transport.connection import Address, Connection
 
 _LISTS = ("basket", "timestamp", "order")
 

@@ -14,10 +14,10 @@ import pytest
 
 from inventory_server.commands.main import inventory_server
 from inventory_server.config import Settings
-from inventory_server.stock_command import stock_query
 from pos_client.commands.main import pos_client
-from pos_client.errors import ErrorCode
-from pos_client.messages import METHODS
+from pos_client.commands.stock import stock_query
+from pos_client.protocol.errors import ErrorCode
+from pos_client.protocol.messages import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}

@@ -16,9 +16,9 @@ from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from inventory_server.protocol.describe.examples import LINEAGE
 from inventory_server.protocol.describe.openrpc import document, example_lines, generated_files
 from inventory_server.resources import schema_path
-from pos_client import wire
-from pos_client.errors import BodyError, ErrorCode, RequestError
-from pos_client.messages import METHODS, NOTIFICATIONS, PostingType, PostParams, Request
+from pos_client.protocol import wire
+from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PostingType, PostParams, Request
 
 SCHEMA = json.loads(schema_path("messages.schema.json").read_bytes())
 EXAMPLES = {path.name.removesuffix(".json"): path.read_bytes() for path in schema_path("examples").glob("*.json")}

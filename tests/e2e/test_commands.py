@@ -121,7 +121,7 @@ def test_a_second_server_and_a_taken_port_are_refused_in_one_sentence(server: Se
 
 SELL_FOR_EVER = """
 import itertools, sys
-from pos_client.client import PosClient
+from pos_client.till.client import PosClient
 till = PosClient(sys.argv[1], terminal="A-1", location="A", outbox=sys.argv[2])
 for number in itertools.count():
     till.sell([("apple", 1)])

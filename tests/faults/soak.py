@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from pos_client.console import print_table
+from pos_client.commands.console import print_table
 from tests.faults.harness.catalogue import KINDS
 from tests.faults.harness.checker import Verdict
 from tests.faults.harness.farm import Farm

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pos_client.cli import main
-from pos_client.faultkit import CASES, CannotRun, Tally, run_case
+from pos_client.faultkit.harness import CASES, CannotRun, Tally, run_case
 
 CASE = {case.name: case for case in CASES}
 VENDOR = [sys.executable, str(Path(__file__).parents[1] / "support" / "vendor_till.py")]

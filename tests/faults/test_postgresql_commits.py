@@ -17,8 +17,8 @@ from inventory_server.config import Settings
 from inventory_server.store import OutcomeUnknown, Store, StoreError
 from inventory_server.store.database.base import Verdict
 from inventory_server.store.database.postgresql import CONNECT_SECONDS, LOCK_SECONDS, Postgresql
-from pos_client.connection import REPLY_SECONDS
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.transport.connection import REPLY_SECONDS
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
 from tests.support.postgres import Cluster
 from tests.support.processes import wait_until

@@ -19,8 +19,8 @@ from inventory_server.store import OutcomeUnknown, Store, StoreError, open_store
 from inventory_server.store.database.base import Verdict
 from inventory_server.store.ledger.sql import run
 from inventory_server.store.write import posting
-from pos_client.errors import RequestError
-from pos_client.exact import QUANTITY_MAX
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.units import QUANTITY_MAX
 from tests.support.ledgers import (
     Clock,
     Till,

@@ -20,7 +20,7 @@ from inventory_server.store import read_store
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.verify.verify import prove
 from pos_client import ConnectionLost, PosClient
-from pos_client.connection import request_once
+from pos_client.transport.connection import request_once
 from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, run, wait_until
 from tests.support.sites import PostgresSite

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from examples.ha.layout import ClusterError
-from pos_client.console import print_table
+from pos_client.commands.console import print_table
 from tests.faults.harness.checker import Verdict
 from tests.faults.harness.farm import Farm
 from tests.ha.chain import Chain

@@ -14,7 +14,7 @@ from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, openrpc_docu
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Post, Then, Work, Write
-from pos_client.messages import METHODS
+from pos_client.protocol.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import wait_until
 

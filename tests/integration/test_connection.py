@@ -13,8 +13,8 @@ from uuid import UUID
 import pytest
 
 from pos_client import Connection, ConnectionLost, ErrorCode, RequestError, request_once
-from pos_client.connection import Address
-from pos_client.messages import PingParams, PingResult
+from pos_client.protocol.messages import PingParams, PingResult
+from pos_client.transport.connection import Address
 from tests.support.scripted_hq import ScriptedHq
 
 

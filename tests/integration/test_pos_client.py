@@ -20,8 +20,8 @@ from pos_client import (
     PostingResult,
     RequestError,
 )
-from pos_client import driver as driver_module
-from pos_client.messages import Limits
+from pos_client.protocol.messages import Limits
+from pos_client.till import sender_thread as driver_module
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.tills import SOON, assert_each_once, sell, until
 

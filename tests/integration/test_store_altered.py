@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.ledgers import Till, body, level, opened, outcome_of, proof_of
 from tests.support.sites import Site
 

@@ -22,9 +22,9 @@ from inventory_server.store.growth import archive as archiving
 from inventory_server.store.growth import closing, partition
 from inventory_server.store.growth.archive import archive, bring_back
 from inventory_server.store.ledger import tables
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant
-from pos_client.messages import PostingResult
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.units import instant
 from tests.support.ledgers import (
     HOUR,
     NOON,

@@ -11,8 +11,8 @@ from inventory_server.admin.close_books import close
 from inventory_server.config import Settings
 from inventory_server.store.growth import closing
 from inventory_server.store.growth.archive import archive, bring_back
-from pos_client.errors import RequestError
-from pos_client.exact import instant
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, body, find, opened, proof_of, stock, uid
 from tests.support.partitions import partitions_of
 from tests.support.sites import Site

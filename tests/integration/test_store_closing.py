@@ -16,8 +16,8 @@ from inventory_server.store import StoreError, read_store
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import tables
 from inventory_server.store.ledger.timetravel import Cut, cuts
-from pos_client.exact import instant
-from pos_client.messages import StockItem
+from pos_client.protocol.messages import StockItem
+from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, level, opened, proof_of, stock, uid
 from tests.support.sites import Site
 

@@ -16,8 +16,8 @@ from inventory_server.domain.requests import Item, Post, Speaker
 from inventory_server.store import Store
 from inventory_server.store.admin.review import reopen, waiting
 from inventory_server.store.ledger import tables
-from pos_client.errors import RequestError
-from pos_client.messages import PostingResult
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import PostingResult
 from tests.support.ledgers import (
     NOON,
     Clock,

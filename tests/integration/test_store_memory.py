@@ -14,8 +14,8 @@ from inventory_server.store.ledger import sql, tables
 from inventory_server.store.write import cache
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.working_set import Batch
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.messages import PostResult
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid
 
 LINEAGE = uid("lineage")

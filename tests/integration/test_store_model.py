@@ -20,8 +20,8 @@ from inventory_server.store import Connection, Store
 from inventory_server.store.admin import catalog
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import tables
-from pos_client.exact import Quantity, instant, scaled
-from pos_client.messages import PostingType, PostResult, StockItem
+from pos_client.protocol.messages import PostingType, PostResult, StockItem
+from pos_client.protocol.units import Quantity, instant, scaled
 from tests.support import ledgers
 from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
 from tests.support.sites import Site

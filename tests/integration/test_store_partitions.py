@@ -18,7 +18,7 @@ from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import partition
 from inventory_server.store.growth.partition import Part, make, parts
 from inventory_server.store.ledger import tables
-from pos_client.exact import instant
+from pos_client.protocol.units import instant
 from tests.support.ledgers import NOON, Till, body, find, level, opened, outcome_of, pages_of_history, proof_of, uid
 from tests.support.partitions import POSITIONS, partitions_of, small
 from tests.support.sites import PostgresSite, Site

@@ -25,9 +25,9 @@ from inventory_server.store import open_store, read_store, upgrade
 from inventory_server.store.database import postgresql
 from inventory_server.store.verify.verify import prove
 from pos_client import PosClient
-from pos_client.exact import instant
-from pos_client.messages import Body, Line
-from pos_client.wire import encode_body
+from pos_client.protocol.messages import Body, Line
+from pos_client.protocol.units import instant
+from pos_client.protocol.wire import encode_body
 from tests.faults.harness import checker
 from tests.faults.harness.journal import Account
 from tests.support.pgbouncer import PROGRAM, pooled

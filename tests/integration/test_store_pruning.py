@@ -14,7 +14,7 @@ from inventory_server.admin.close_books import close
 from inventory_server.config import Settings
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import sql
-from pos_client.exact import instant
+from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, find, history, level, opened, uid
 from tests.support.partitions import POSITIONS, small
 from tests.support.sites import Site

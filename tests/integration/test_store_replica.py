@@ -19,7 +19,8 @@ from inventory_server.store import Store, StoreError, open_store, upgrade
 from inventory_server.store.database import postgresql
 from inventory_server.store.database.base import READERS_MAX
 from inventory_server.store.query import standby as standbys
-from pos_client import PosClient, console
+from pos_client import PosClient
+from pos_client.commands import console
 from tests.support.ledgers import Till, body, find, hello, item, post, stock, uid
 from tests.support.postgres import Cluster, binaries
 from tests.support.processes import Server, run, wait_until

@@ -16,7 +16,7 @@ from inventory_server.store import read_store, upgrade
 from inventory_server.store.database import sqlite
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.ledger import tables
-from pos_client.exact import instant
+from pos_client.protocol.units import instant
 from tests.support.ledgers import NOON, Till, body, enrol, hello, item, level, opened, post, proof_of, uid, url_of
 
 TABLES = tables.metadata.sorted_tables

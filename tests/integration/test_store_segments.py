@@ -8,7 +8,7 @@ import pytest
 
 from inventory_server.store import Store
 from inventory_server.store.ledger import tables
-from pos_client.exact import instant
+from pos_client.protocol.units import instant
 from tests.support.ledgers import (
     DAY,
     HOUR,

@@ -10,7 +10,7 @@ import pytest
 
 from inventory_server.store import Store
 from inventory_server.store.admin.terminals import revoke_terminal
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, find, hello, history, level, opened, post, proof_of, stock, uid
 
 SALE = body("sale", ("a", 1))

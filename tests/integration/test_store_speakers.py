@@ -13,8 +13,8 @@ from inventory_server.domain.lineage import GAPS_MAX
 from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Speaker, Welcome
 from inventory_server.store import Store, StoreError
 from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
-from pos_client.errors import RequestError
-from pos_client.messages import CHAIN_START, ByeParams, ByeResult, Range, Totals
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import CHAIN_START, ByeParams, ByeResult, Range, Totals
 from tests.support.ledgers import (
     NOON,
     Clock,

@@ -17,8 +17,8 @@ from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
 from inventory_server.store.query.service import Reading
 from inventory_server.store.query.standby import OUT_SECONDS, Standby
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.messages import PostingParams, StockParams, StockResult
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import PostingParams, StockParams, StockResult
 from tests.support.ledgers import Clock, Till, body, opened, uid, url_of
 from tests.support.sites import SqliteSite
 

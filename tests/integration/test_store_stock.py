@@ -14,9 +14,8 @@ from inventory_server.domain.requests import Bye, Ping
 from inventory_server.store import Store
 from inventory_server.store.admin import catalog
 from inventory_server.store.query.paging import encode_cursor
-from pos_client.errors import RequestError
-from pos_client.exact import instant, scaled
-from pos_client.messages import (
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import (
     ByeParams,
     Completeness,
     Hole,
@@ -26,6 +25,7 @@ from pos_client.messages import (
     StockItem,
     UnknownItem,
 )
+from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import (
     DAY,
     HOUR,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from inventory_server.store import Store
-from pos_client.exact import Quantity, instant
+from pos_client.protocol.units import Quantity, instant
 from tests.support.ledgers import (
     HOUR,
     NOON,

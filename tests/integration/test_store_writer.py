@@ -13,7 +13,7 @@ from inventory_server.domain.requests import Item, OutcomeUnknown, Post, Speaker
 from inventory_server.store import upgrade
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.write.writer import Ticket, Writer
-from pos_client.errors import RequestError
+from pos_client.protocol.errors import RequestError
 
 SPEAKER = Speaker("T1", "till", "Station", 1, None)
 

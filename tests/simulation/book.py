@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from pos_client.messages import Body, PostingResult, Role
+from pos_client.protocol.messages import Body, PostingResult, Role
 from tests.simulation.world import Violation
 
 

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.exact import micros
-from pos_client.messages import CHAIN_START, PostingResult
-from pos_client.outbox_rows import ISOLATED
+from pos_client.protocol.messages import CHAIN_START, PostingResult
+from pos_client.protocol.units import micros
+from pos_client.till.outbox_records import ISOLATED
 from tests.simulation.book import Book, Created
 from tests.simulation.disk import Disk
 from tests.simulation.model import Model

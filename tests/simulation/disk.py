@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from pos_client import outbox_file
-from pos_client.outbox_file import FileLock, OutboxFile
+from pos_client.till import outbox_file
+from pos_client.till.outbox_file import FileLock, OutboxFile
 from tests.simulation.world import nothing_happens
 
 PATH = Path("simulated")

@@ -16,7 +16,7 @@ from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.query import history, stock
 from inventory_server.store.write.writer import Ticket, Writer
-from pos_client.errors import RequestError
+from pos_client.protocol.errors import RequestError
 from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network
 from tests.simulation.watch import POISON, Poisoned, WatchedLedger

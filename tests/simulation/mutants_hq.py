@@ -17,9 +17,9 @@ from inventory_server.store.write import writer as writer_module
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.working_set import Batch
 from inventory_server.store.write.writer import Ticket, Writer
-from pos_client.exact import instant
-from pos_client.messages import PostingResult
-from pos_client.outbox import Outbox
+from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.units import instant
+from pos_client.till.outbox import Outbox
 from tests.simulation.planting import never, replaced, together
 from tests.simulation.watch import Poisoned
 from tests.simulation.world import DAY

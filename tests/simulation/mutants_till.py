@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID, uuid5
 
-from pos_client import outbox as outbox_module
-from pos_client.actions import SendPost
-from pos_client.isolation import Isolation
-from pos_client.messages import PostingResult
-from pos_client.outbox import Outbox
-from pos_client.outbox_rows import Entry, NewPosting
-from pos_client.sender import Sender
+from pos_client.protocol.messages import PostingResult
+from pos_client.till import outbox as outbox_module
+from pos_client.till.actions import SendPost
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_records import Entry, NewPosting
+from pos_client.till.poison import Isolation
+from pos_client.till.sender import Sender
 from tests.simulation.planting import replaced, together
 from tests.simulation.till import Device
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from msgspec import Raw, UnsetType
 from msgspec.json import encode as json
 
-from pos_client.exact import micros, scaled
-from pos_client.messages import HelloParams, Message, Request, StockParams, StockResult
-from pos_client.wire import decode_reply, decode_result, encode
+from pos_client.protocol.messages import HelloParams, Message, Request, StockParams, StockResult
+from pos_client.protocol.units import micros, scaled
+from pos_client.protocol.wire import decode_reply, decode_result, encode
 from tests.simulation.book import Book, StockSeen
 from tests.simulation.database import TOKEN
 from tests.simulation.network import HqSide, Link, Network

@@ -11,8 +11,8 @@ from functools import cache
 
 from inventory_server.config import Settings
 from inventory_server.store.verify.verify import prove
-from pos_client.messages import Role
-from pos_client.outbox_rows import ISOLATED, Parked
+from pos_client.protocol.messages import Role
+from pos_client.till.outbox_records import ISOLATED, Parked
 from tests.simulation import incidents
 from tests.simulation.book import Book
 from tests.simulation.checks import check

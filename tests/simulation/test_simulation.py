@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pos_client.sender import Sender
+from pos_client.till.sender import Sender
 from tests.simulation import world
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.planting import Mutant, replaced

@@ -10,15 +10,24 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw
 
-from pos_client.actions import Action, Connect, Identity, Idle, Pace, SendHello, SendPing, SendPost
-from pos_client.errors import ErrorCode, OutboxError, RequestError
-from pos_client.isolation import DEATHS_BEFORE_PARKING
-from pos_client.messages import ByeParams, ByeResult, HelloResult, PingResult, PostingResult, PostResult, Request, Role
-from pos_client.outbox import Outbox
-from pos_client.outbox_rows import ISOLATED, NewPosting, Parked
-from pos_client.sender import Sender
-from pos_client.uuid7 import Uuid7
-from pos_client.wire import decode_reply, decode_result, encode, from_error_object
+from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.protocol.messages import (
+    ByeParams,
+    ByeResult,
+    HelloResult,
+    PingResult,
+    PostingResult,
+    PostResult,
+    Request,
+    Role,
+)
+from pos_client.protocol.uuid7 import Uuid7
+from pos_client.protocol.wire import decode_reply, decode_result, encode, from_error_object
+from pos_client.till.actions import Action, Connect, Identity, Idle, Pace, SendHello, SendPing, SendPost
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_records import ISOLATED, NewPosting, Parked
+from pos_client.till.poison import DEATHS_BEFORE_PARKING
+from pos_client.till.sender import Sender
 from tests.simulation.book import Book, Created
 from tests.simulation.database import TOKEN
 from tests.simulation.disk import PATH, Disk, MemoryFile, TillCrash

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.exact import Quantity, instant, micros, scaled
-from pos_client.messages import Body, Line, PostingType, Role
-from pos_client.wire import encode_body
+from pos_client.protocol.messages import Body, Line, PostingType, Role
+from pos_client.protocol.units import Quantity, instant, micros, scaled
+from pos_client.protocol.wire import encode_body
 from tests.simulation.book import Book, Created
 from tests.simulation.world import DAY, MINUTE, World
 

@@ -10,8 +10,8 @@ from sqlalchemy import Connection
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Hello, Outcome, Post, Welcome, Write
 from inventory_server.store.write.judge import Ledger
-from pos_client.errors import RequestError
-from pos_client.messages import PostResult
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import PostResult
 from tests.simulation.world import Violation
 
 POISON = b'"poison"'

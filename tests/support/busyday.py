@@ -6,7 +6,7 @@ from pathlib import Path
 
 from inventory_server.domain.product import Product
 from inventory_server.store.admin import catalog
-from pos_client.exact import instant, scaled
+from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
 
 GTIN = "40000001"

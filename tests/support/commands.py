@@ -11,13 +11,13 @@ from typing import NamedTuple
 import pytest
 
 from inventory_server import cli as server_cli
-from inventory_server import stock_query
 from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import open_store, upgrade
 from pos_client import cli as till_cli
+from pos_client.commands import stock_query
 
 MAINS: dict[str, Callable[[], int]] = {
     "inventory-server": server_cli.main,

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from pos_client.actions import Action, Connect, Identity, Idle, SendHello, SendPost
-from pos_client.exact import instant
-from pos_client.messages import (
+from pos_client.protocol.messages import (
     CHAIN_START,
     HelloResult,
     Limits,
@@ -20,9 +18,11 @@ from pos_client.messages import (
     PostResult,
     Status,
 )
-from pos_client.outbox import Outbox
-from pos_client.sender import Sender
-from pos_client.uuid7 import Uuid7
+from pos_client.protocol.units import instant
+from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.actions import Action, Connect, Identity, Idle, SendHello, SendPost
+from pos_client.till.outbox import Outbox
+from pos_client.till.sender import Sender
 from tests.support.outboxes import NOON, posting, posting_id
 
 SECOND = 1_000_000

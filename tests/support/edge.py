@@ -25,9 +25,9 @@ from inventory_server.domain.requests import (
 from inventory_server.jsonserver.handler import Peer, Reply
 from inventory_server.jsonserver.listener import Address
 from inventory_server.protocol.session import Session, advance, drive
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant
-from pos_client.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
+from pos_client.protocol.units import instant
 
 NOON = 1_700_000_000_000_000
 LOOPBACK = Peer("127.0.0.1:1", loopback=True)

@@ -32,10 +32,9 @@ from inventory_server.domain.requests import (
 from inventory_server.store import Store, open_store, read_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
 from inventory_server.store.verify.verify import Proof, prove
-from pos_client import wire
-from pos_client.errors import BodyError
-from pos_client.exact import Quantity, instant
-from pos_client.messages import (
+from pos_client.protocol import wire
+from pos_client.protocol.errors import BodyError
+from pos_client.protocol.messages import (
     Body,
     HistoryEntry,
     HistoryParams,
@@ -52,6 +51,7 @@ from pos_client.messages import (
     StockResult,
     StoredPosting,
 )
+from pos_client.protocol.units import Quantity, instant
 
 NOON = 1_700_000_000_000_000
 """An instant in microseconds since 1970 UTC, from which the tests count."""

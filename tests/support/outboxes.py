@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from pos_client.outbox_rows import NewPosting
+from pos_client.till.outbox_records import NewPosting
 
 NOON = 1_750_000_000_000_000
 """Some instant, in µs since 1970."""

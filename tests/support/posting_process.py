@@ -14,7 +14,7 @@ from pathlib import Path
 
 from inventory_server.config import Settings
 from inventory_server.store import OutcomeUnknown, open_store
-from pos_client.errors import RequestError
+from pos_client.protocol.errors import RequestError
 from tests.support.ledgers import DAY, NOON, Clock, body, hello, item, post, uid, url_of
 
 FRAME_POSTINGS = 3

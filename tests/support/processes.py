@@ -17,7 +17,7 @@ COMMAND_SECONDS = 300.0
 _SERVING = re.compile(r"serving on 127\.0\.0\.1:([0-9]+) ")
 _MODULES = {
     "inventory-server": "inventory_server.cli",
-    "stock-query": "inventory_server.stock_query",
+    "stock-query": "pos_client.commands.stock_query",
     "pos-client": "pos_client.cli",
 }
 

@@ -17,9 +17,9 @@ from uuid import UUID
 
 from msgspec import UNSET, UnsetType
 
-from pos_client import wire
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.messages import (
+from pos_client.protocol import wire
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import (
     CHAIN_START,
     ByeParams,
     ByeResult,

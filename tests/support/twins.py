@@ -15,8 +15,8 @@ from inventory_server.config import Settings
 from inventory_server.store import Store, read_store
 from inventory_server.store.growth.archive import archive
 from inventory_server.store.ledger.timetravel import cuts
-from pos_client.exact import instant
-from pos_client.messages import PostingResult, PostingType
+from pos_client.protocol.messages import PostingResult, PostingType
+from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, SECOND, Clock, body, hello, item, opened, post, uid
 from tests.support.partitions import POSITIONS, small
 from tests.support.sites import Site

@@ -9,8 +9,8 @@ from decimal import Decimal
 import click
 import pytest
 
-from pos_client import console
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.commands import console
+from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.commands import MAINS, Shell
 
 
@@ -118,7 +118,7 @@ def test_an_option_that_does_not_exist_is_a_usage_error(program: str, shell: She
 
 MISSING = [
     ("pos-client", "pos_client.commands.main", "click", "pip install 'tillwire[cli]'"),
-    ("stock-query", "inventory_server.stock_command", "rich", "pip install 'tillwire[cli]'"),
+    ("stock-query", "pos_client.commands.stock", "rich", "pip install 'tillwire[cli]'"),
     ("inventory-server", "inventory_server.commands.main", "sqlalchemy", "pip install 'tillwire[server]'"),
 ]
 

@@ -18,8 +18,8 @@ from inventory_server.commands import serve
 from inventory_server.commands.options import load_settings
 from inventory_server.config import Settings
 from inventory_server.store.ledger import tables
-from pos_client.client import PosClient
-from pos_client.console import CommandError
+from pos_client.commands.console import CommandError
+from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server import stock_report
 from inventory_server.admin.control_socket import ImportProducts, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.domain.product import Product
-from pos_client.client import PosClient
-from pos_client.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
+from pos_client.commands import stock_report
+from pos_client.protocol.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
+from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 
 NOW = datetime(2026, 3, 1, 15, tzinfo=UTC)

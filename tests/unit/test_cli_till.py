@@ -12,7 +12,7 @@ import pytest
 from inventory_server.admin.control_socket import AddTerminal, administer
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from pos_client.client import PosClient
+from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 
 T = "2026-03-01T10:00:00Z"

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from inventory_server.domain.completeness import TillState, completeness, is_silent, told_everything_to
-from pos_client.exact import instant
-from pos_client.messages import Completeness, Hole, SilentTill
+from pos_client.protocol.messages import Completeness, Hole, SilentTill
+from pos_client.protocol.units import instant
 
 NOW = 1_700_000_000_000_000
 FRESH = TillState(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pos_client.exact import (
+from pos_client.protocol.units import (
     QUANTITY_EXPECTED,
     QUANTITY_MAX,
     TOTAL_MAX,

@@ -25,7 +25,7 @@ from inventory_server.domain.inventory import (
     rest_on,
     sku_of,
 )
-from pos_client.messages import Line, PostingType
+from pos_client.protocol.messages import Line, PostingType
 
 STOCK, TRANSIT, COUNT, RESERVED = Account.STOCK, Account.IN_TRANSIT, Account.COUNT, Account.RESERVED
 OTHER = b"reservation"

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.isolation import ALONE_SECONDS, DEATHS_BEFORE_PARKING, Isolation
+from pos_client.till.poison import ALONE_SECONDS, DEATHS_BEFORE_PARKING, Isolation
 from tests.support.outboxes import posting_id
 
 MOST = 64

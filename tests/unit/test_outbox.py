@@ -12,12 +12,12 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.errors import OutboxError
-from pos_client.exact import instant
-from pos_client.messages import CHAIN_START, PostingResult, Status
-from pos_client.outbox import PRUNE_STEP, Outbox
-from pos_client.outbox_rows import ISOLATED, NewPosting
-from pos_client.uuid7 import Uuid7
+from pos_client.protocol.errors import OutboxError
+from pos_client.protocol.messages import CHAIN_START, PostingResult, Status
+from pos_client.protocol.units import instant
+from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.outbox import PRUNE_STEP, Outbox
+from pos_client.till.outbox_records import ISOLATED, NewPosting
 from tests.support.outboxes import posting, posting_id
 
 HEADS = ["0" * 64, "1" * 64, "2" * 64]

@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.errors import OutboxError
-from pos_client.outbox import Outbox
-from pos_client.outbox_file import SCHEMA_VERSION, FileLock, OutboxFile
-from pos_client.outbox_rows import NewPosting
+from pos_client.protocol.errors import OutboxError
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_file import SCHEMA_VERSION, FileLock, OutboxFile
+from pos_client.till.outbox_records import NewPosting
 from tests.support.outboxes import posting, posting_id
 
 

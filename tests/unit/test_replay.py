@@ -13,9 +13,9 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.baskets import Posting, Till, posting_id
-from pos_client.errors import ConnectionLost, ErrorCode, RequestError
-from pos_client.messages import (
+from pos_client.files.sales_file import Posting, Till, posting_id
+from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
+from pos_client.protocol.messages import (
     CHAIN_START,
     ByeParams,
     ByeResult,
@@ -29,8 +29,8 @@ from pos_client.messages import (
     PostParams,
     PostResult,
 )
-from pos_client.replay import Outcome, Pace, Replay
-from pos_client.replaytill import ReplayError, lineage_of, terminal_name
+from pos_client.replay.replay import Outcome, Pace, Replay
+from pos_client.replay.simulated_till import ReplayError, lineage_of, terminal_name
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from pos_client import wire
-from pos_client.baskets import Posting, Problem, SalesFiles, Till, posting_id
-from pos_client.exact import scaled
-from pos_client.mapping import MappingError, SalesMapping, load_mapping, zone_of
-from pos_client.messages import Body, Line
-from pos_client.rows import moment_reader
+from pos_client.files.mapping import MappingError, SalesMapping, load_mapping, zone_of
+from pos_client.files.sales_file import Posting, Problem, SalesFiles, Till, posting_id
+from pos_client.files.sales_row import moment_reader
+from pos_client.protocol import wire
+from pos_client.protocol.messages import Body, Line
+from pos_client.protocol.units import scaled
 
 MAPPINGS = sorted((Path(__file__).parents[2] / "examples" / "mappings").glob("*.toml"))
 HEADER = "store,ticket,sku,qty,price,time"

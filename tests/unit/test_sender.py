@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 from msgspec import UNSET, Raw, json
 
-from pos_client import wire
-from pos_client.actions import MEANINGS, Connect, Idle, SendHello, SendPing, SendPost
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant
-from pos_client.messages import (
+from pos_client.protocol import wire
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import (
     CHAIN_START,
     ByeParams,
     Limits,
@@ -24,6 +22,8 @@ from pos_client.messages import (
     Request,
     Status,
 )
+from pos_client.protocol.units import instant
+from pos_client.till.actions import MEANINGS, Connect, Idle, SendHello, SendPing, SendPost
 from tests.support.desk import SECOND, Desk, ids, sent
 from tests.support.outboxes import posting, posting_id
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.actions import Connect, Identity, Idle, Pace, SendHello
-from pos_client.errors import ErrorCode, OutboxError, RequestError
-from pos_client.sender import Sender
+from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.till.actions import Connect, Identity, Idle, Pace, SendHello
+from pos_client.till.sender import Sender
 from tests.support.desk import SECOND, Desk, ids, sent
 from tests.support.outboxes import NOON, posting_id
 

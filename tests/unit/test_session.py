@@ -11,7 +11,7 @@ import pytest
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, Work
 from inventory_server.protocol.methods import METHODS
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker
 
 # ---------------------------------------------------------------------------------- hello

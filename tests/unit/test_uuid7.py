@@ -7,7 +7,7 @@ from uuid import RFC_4122
 
 import pytest
 
-from pos_client.uuid7 import Uuid7
+from pos_client.protocol.uuid7 import Uuid7
 
 
 class Bits(random.Random):

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pos_client.errors import BodyError, ErrorCode, RequestError
-from pos_client.messages import ErrorObject, PingResult, Reply, Request, StockResult
-from pos_client.wire import (
+from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.messages import ErrorObject, PingResult, Reply, Request, StockResult
+from pos_client.protocol.wire import (
     LineFramer,
     decode_body,
     decode_frame,

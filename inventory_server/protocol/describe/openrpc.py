@@ -14,9 +14,8 @@ from typing import Any
 import msgspec
 
 from inventory_server.protocol.describe.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
-from pos_client.errors import ErrorCode
-from pos_client.exact import QUANTITY_MAX
-from pos_client.messages import (
+from pos_client.protocol.errors import ErrorCode
+from pos_client.protocol.messages import (
     DEFAULT_PORT,
     METHODS,
     NOTIFICATIONS,
@@ -27,7 +26,8 @@ from pos_client.messages import (
     Request,
     RequestId,
 )
-from pos_client.wire import encode
+from pos_client.protocol.units import QUANTITY_MAX
+from pos_client.protocol.wire import encode
 
 Schema = dict[str, Any]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
-from pos_client.errors import TillwireError
+from pos_client.protocol.errors import TillwireError
 
 READERS_MAX = 8
 """Reading connections: reads take no lock from the writer, but each holds memory at the database."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select
 from inventory_server.domain.requests import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Prepared
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 
 _standing = Prepared(
     select(t.terminal.c.revoked_at, t.terminal.c.epoch).where(t.terminal.c.terminal == bindparam("terminal"))

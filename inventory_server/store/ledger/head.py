@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Prepared
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.units import instant
 
 _head = Prepared(select(t.ledger.c.position, t.ledger.c.archived_position, t.ledger.c.archived_until))
 

@@ -16,9 +16,9 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.sql import among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant, micros, unscaled
-from pos_client.messages import Count, HistoryEntry, HistoryResult, StoredPosting
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import Count, HistoryEntry, HistoryResult, StoredPosting
+from pos_client.protocol.units import instant, micros, unscaled
 
 _SEGMENTS_AT_ONCE = 256
 _Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import UnsetType
 
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 
 K = TypeVar("K")
 

@@ -14,7 +14,7 @@ from inventory_server.store.database.pool import Readers
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.query import history, stock, stock_now
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 
 
 class Reading:

@@ -16,7 +16,7 @@ from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, OtherLedger, StoreError, Verdict, said_by
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.query.service import Reading
-from pos_client.errors import ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
 

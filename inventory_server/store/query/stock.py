@@ -21,8 +21,7 @@ from inventory_server.store.ledger.timetravel import Moment, Past, position_at
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from pos_client.exact import micros, scaled
-from pos_client.messages import (
+from pos_client.protocol.messages import (
     Location,
     Sku,
     StockItem,
@@ -30,6 +29,7 @@ from pos_client.messages import (
     StockResult,
     UnknownItem,
 )
+from pos_client.protocol.units import micros, scaled
 
 _level, _product, _reservation = t.level.c, t.product.c, t.reservation.c
 _by_key = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from inventory_server.domain.requests import Stock
-from pos_client.exact import Quantity, instant, unscaled
-from pos_client.messages import StockItem
+from pos_client.protocol.messages import StockItem
+from pos_client.protocol.units import Quantity, instant, unscaled
 
 
 def item_of(row: Any) -> StockItem:

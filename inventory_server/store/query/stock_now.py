@@ -16,7 +16,7 @@ from inventory_server.store.ledger.reservations import reserved_here
 from inventory_server.store.ledger.sql import Prepared
 from inventory_server.store.query.completeness import TILL_COLUMNS, completeness_from, tills_and_lineages
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from pos_client.messages import StockResult
+from pos_client.protocol.messages import StockResult
 
 _speaker = t.terminal.alias("speaker")
 _FIRST = (select(t.ledger.c.position).scalar_subquery(), _speaker.c.revoked_at, _speaker.c.epoch)

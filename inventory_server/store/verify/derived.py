@@ -18,7 +18,7 @@ from inventory_server.store.ledger.timetravel import NOW, Moment, Past
 from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
 from inventory_server.store.verify.result import Proof
-from pos_client.exact import micros
+from pos_client.protocol.units import micros
 
 Key = tuple[str, str]
 """(location, sku)"""

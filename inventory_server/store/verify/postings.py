@@ -14,10 +14,10 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import ANYWHERE
 from inventory_server.store.ledger.sql import Lookup, Prepared
-from pos_client import wire
-from pos_client.errors import BodyError
-from pos_client.exact import micros
-from pos_client.messages import Body, Line
+from pos_client.protocol import wire
+from pos_client.protocol.errors import BodyError
+from pos_client.protocol.messages import Body, Line
+from pos_client.protocol.units import micros
 
 _identities = Lookup(t.identity, [t.identity.c.id])
 

@@ -21,9 +21,9 @@ from inventory_server.store.write.posting import Refusal, enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import known_terminal
 from inventory_server.store.write.working_set import Batch
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import instant
-from pos_client.messages import PostingResult, PostResult
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import PostingResult, PostResult
+from pos_client.protocol.units import instant
 
 
 class Ledger:

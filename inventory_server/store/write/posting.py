@@ -11,8 +11,8 @@ from inventory_server.domain.inventory import Account, Count, Movement
 from inventory_server.domain.requests import Item, Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Posted, Void
 from inventory_server.store.write.working_set import Batch
-from pos_client.exact import instant, micros, unscaled, utc_offset_minutes
-from pos_client.messages import Body
+from pos_client.protocol.messages import Body
+from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minutes
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND

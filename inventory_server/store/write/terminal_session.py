@@ -11,9 +11,9 @@ from inventory_server.domain.requests import Bye, Hello, Ping, Speaker, Welcome
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.working_set import Batch
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
-from pos_client.messages import ByeParams, ByeResult, OutboxReport, Totals
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import ByeParams, ByeResult, OutboxReport, Totals
+from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
 
 
 def hello(batch: Batch, said: Hello) -> Welcome:

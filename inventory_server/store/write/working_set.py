@@ -32,7 +32,7 @@ from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import NOW, Past
 from inventory_server.store.write.cache import Memory
 from inventory_server.store.write.statements import Statements
-from pos_client.messages import Line
+from pos_client.protocol.messages import Line
 
 Row = tuple[object, ...]
 """A row to write, in the order of its table's columns."""

@@ -15,7 +15,7 @@ from inventory_server.domain.requests import Outcome, OutcomeUnknown, Post, Then
 from inventory_server.store.database.base import Commits, Verdict, said_by
 from inventory_server.store.database.transactions import Transactions, Untrusted
 from inventory_server.store.write.judge import Ledger
-from pos_client.errors import ErrorCode, RequestError, TillwireError
+from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger("tillwire.store")
 

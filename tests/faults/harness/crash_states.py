@@ -25,11 +25,11 @@ from inventory_server.config import Settings
 from inventory_server.domain.requests import Hello, Item, Post, Welcome
 from inventory_server.store import open_store
 from inventory_server.store.database import sqlite
-from pos_client.exact import instant, micros
-from pos_client.messages import Body, Line, PostingResult
-from pos_client.outbox import Outbox
-from pos_client.outbox_rows import NewPosting
-from pos_client.wire import check_body, encode_body
+from pos_client.protocol.messages import Body, Line, PostingResult
+from pos_client.protocol.units import instant, micros
+from pos_client.protocol.wire import check_body, encode_body
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_records import NewPosting
 from tests.faults.harness import checker, server_mutants, shim, till_mutants
 from tests.faults.harness.shim import Operation
 from tests.faults.harness.stage import Stage

@@ -13,9 +13,9 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from pos_client.exact import instant
-from pos_client.messages import Body, Line
-from pos_client.wire import encode_body
+from pos_client.protocol.messages import Body, Line
+from pos_client.protocol.units import instant
+from pos_client.protocol.wire import encode_body
 from tests.faults.harness import checker
 from tests.faults.harness.raw import RawPeer, post_frame
 from tests.faults.harness.stage import Kind, Mutants, Stage, under_load

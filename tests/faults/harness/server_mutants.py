@@ -22,10 +22,10 @@ from inventory_server.store.write import judge, posting, writer
 from inventory_server.store.write.judge import Ledger
 from inventory_server.store.write.working_set import Batch
 from inventory_server.store.write.writer import Writer
-from pos_client import wire
-from pos_client.errors import RequestError
-from pos_client.exact import instant, micros
-from pos_client.messages import CHAIN_START, PostingResult, PostResult
+from pos_client.protocol import wire
+from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import CHAIN_START, PostingResult, PostResult
+from pos_client.protocol.units import instant, micros
 from tests.faults.harness.patching import put
 
 Options = Mapping[str, Any]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
-from pos_client import outbox
-from pos_client.actions import SendPost
-from pos_client.connection import Connection
-from pos_client.driver import Driver
-from pos_client.outbox import Outbox
-from pos_client.outbox_file import OutboxFile
-from pos_client.sender import Sender
+from pos_client.till import outbox
+from pos_client.till.actions import SendPost
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_file import OutboxFile
+from pos_client.till.sender import Sender
+from pos_client.till.sender_thread import Driver
+from pos_client.transport.connection import Connection
 from tests.faults.harness.patching import put
 
 _TICK_MICROS = 200_000

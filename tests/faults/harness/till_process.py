@@ -19,13 +19,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Raw
 
-from pos_client.actions import Pace
-from pos_client.client import PosClient
-from pos_client.errors import ConnectionLost, RequestError
-from pos_client.exact import instant
-from pos_client.messages import Body, Line, PostingResult
-from pos_client.uuid7 import Uuid7
-from pos_client.wire import encode_body
+from pos_client.protocol.errors import ConnectionLost, RequestError
+from pos_client.protocol.messages import Body, Line, PostingResult
+from pos_client.protocol.units import instant
+from pos_client.protocol.uuid7 import Uuid7
+from pos_client.protocol.wire import encode_body
+from pos_client.till.actions import Pace
+from pos_client.till.client import PosClient
 from tests.faults.harness import control, journal
 from tests.faults.harness.till_mutants import MUTANTS
 

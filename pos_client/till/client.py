@@ -14,16 +14,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Raw, structs
 
-from pos_client import wire
-from pos_client.actions import Identity, Pace
-from pos_client.complaints import request_error
-from pos_client.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
-from pos_client.driver import Driver, monotonic
-from pos_client.errors import BodyError, ErrorCode
-from pos_client.exact import Quantity, instant, micros
-from pos_client.handles import Basket, Posting, Postings, Status
-from pos_client.lines import LineLike, as_lines, stock_effect
-from pos_client.messages import (
+from pos_client.protocol import wire
+from pos_client.protocol.decode_errors import request_error
+from pos_client.protocol.errors import BodyError, ErrorCode
+from pos_client.protocol.messages import (
     Body,
     ByeResult,
     HelloParams,
@@ -39,10 +33,16 @@ from pos_client.messages import (
     StockResult,
     StoredPosting,
 )
-from pos_client.outbox import Outbox, wall_clock
-from pos_client.outbox_rows import NewPosting
-from pos_client.sender import ENVELOPE_BYTES, Sender
-from pos_client.uuid7 import Uuid7
+from pos_client.protocol.units import Quantity, instant, micros
+from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.actions import Identity, Pace
+from pos_client.till.basket_lines import LineLike, as_lines, stock_effect
+from pos_client.till.outbox import Outbox, wall_clock
+from pos_client.till.outbox_records import NewPosting
+from pos_client.till.posting import Basket, Posting, Postings, Status
+from pos_client.till.sender import ENVELOPE_BYTES, Sender
+from pos_client.till.sender_thread import Driver, monotonic
+from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
 
 BODY_BYTES_MAX = wire.MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
 """Longest posting body that fits a frame of its own."""

@@ -13,10 +13,10 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from pos_client.complaints import MAX_DEPTH, request_error
-from pos_client.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
-from pos_client.exact import QUANTITY_EXPECTED, Quantity, scaled
-from pos_client.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
+from pos_client.protocol.decode_errors import MAX_DEPTH, request_error
+from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
+from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
+from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
 
 MAX_FRAME_BYTES = 1 << 20
 """Longest line either side accepts, in bytes, the line end included."""

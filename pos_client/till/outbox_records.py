@@ -8,8 +8,8 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.errors import ErrorCode
-from pos_client.messages import PostingResult
+from pos_client.protocol.errors import ErrorCode
+from pos_client.protocol.messages import PostingResult
 
 State = Literal["pending", "done", "parked"]
 """`pending` until HQ gave a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""

@@ -20,9 +20,9 @@ from uuid import UUID
 
 from msgspec import UnsetType
 
-from pos_client import wire
-from pos_client.errors import BodyError, ErrorCode, RequestError
-from pos_client.messages import (
+from pos_client.protocol import wire
+from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.messages import (
     CHAIN_START,
     PROTOCOL_VERSION,
     ByeParams,

@@ -15,11 +15,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw, UnsetType
 
-from pos_client.actions import MEANINGS, Action, Connect, Identity, Idle, Meaning, Pace, SendHello, SendPing, SendPost
-from pos_client.errors import ErrorCode, OutboxError, RequestError
-from pos_client.exact import instant, micros, unscaled
-from pos_client.isolation import Isolation
-from pos_client.messages import (
+from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
     ByeParams,
     HelloParams,
@@ -33,8 +30,22 @@ from pos_client.messages import (
     PostParams,
     PostResult,
 )
-from pos_client.outbox import Outbox
-from pos_client.outbox_rows import ISOLATED, Entry
+from pos_client.protocol.units import instant, micros, unscaled
+from pos_client.till.actions import (
+    MEANINGS,
+    Action,
+    Connect,
+    Identity,
+    Idle,
+    Meaning,
+    Pace,
+    SendHello,
+    SendPing,
+    SendPost,
+)
+from pos_client.till.outbox import Outbox
+from pos_client.till.outbox_records import ISOLATED, Entry
+from pos_client.till.poison import Isolation
 
 ENVELOPE_BYTES = 512
 """What a frame holds beside its postings, generously: method, parent, id, braces."""

@@ -19,8 +19,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from pos_client.errors import TillwireError
-from pos_client.faultkit_hq import UnreliableHq
+from pos_client.faultkit.unreliable_hq import UnreliableHq
+from pos_client.protocol.errors import TillwireError
 
 TERMINAL = "faultkit-1"
 RESTART_SECONDS = 0.2

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pos_client.connection import Address
+from pos_client.transport.connection import Address
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -12,9 +12,9 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from pos_client.lines import QuantityLike, exact_quantity
-from pos_client.messages import Line, PostingResult
-from pos_client.outbox_rows import Found, State
+from pos_client.protocol.messages import Line, PostingResult
+from pos_client.till.basket_lines import QuantityLike, exact_quantity
+from pos_client.till.outbox_records import Found, State
 
 log = logging.getLogger("tillwire.till")
 

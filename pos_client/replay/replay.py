@@ -18,9 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from pos_client.baskets import Posting, Till
-from pos_client.messages import PostingResult
-from pos_client.replaytill import Link, Patience, SimulatedTill, terminal_name
+from pos_client.files.sales_file import Posting, Till
+from pos_client.protocol.messages import PostingResult
+from pos_client.replay.simulated_till import Link, Patience, SimulatedTill, terminal_name
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw
 
-from pos_client.baskets import Posting, Till
-from pos_client.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
-from pos_client.messages import (
+from pos_client.files.sales_file import Posting, Till
+from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
+from pos_client.protocol.messages import (
     ByeParams,
     HelloParams,
     HelloResult,

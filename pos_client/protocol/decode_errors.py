@@ -8,9 +8,9 @@ from typing import Any, get_args
 
 import msgspec
 
-from pos_client.errors import ErrorCode, RequestError
-from pos_client.exact import QUANTITY_EXPECTED
-from pos_client.messages import Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
+from pos_client.protocol.units import QUANTITY_EXPECTED
 
 MAX_DEPTH = 32
 """Deepest nesting of arrays and objects in one frame."""

@@ -11,12 +11,11 @@ import click
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from inventory_server import stock_report
-from pos_client import console
-from pos_client.commands.hq import server_option, terminal_option, token_option
-from pos_client.connection import Address, Connection
-from pos_client.messages import HelloParams, StockParams, StockResult
-from pos_client.rows import read_quantity
+from pos_client.commands import console, stock_report
+from pos_client.commands.options import server_option, terminal_option, token_option
+from pos_client.files.sales_row import read_quantity
+from pos_client.protocol.messages import HelloParams, StockParams, StockResult
+from pos_client.transport.connection import Address, Connection
 
 PROGRAM = "stock-query"
 TERMINAL = "stock-query"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from pos_client.errors import ErrorCode
-from pos_client.isolation import ALONE_SECONDS
-from pos_client.messages import HelloParams, PingParams, PostParams
+from pos_client.protocol.errors import ErrorCode
+from pos_client.protocol.messages import HelloParams, PingParams, PostParams
+from pos_client.till.poison import ALONE_SECONDS
 
 
 class Connect(NamedTuple):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from pos_client.exact import Quantity
+from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
 DEFAULT_PORT = 29876

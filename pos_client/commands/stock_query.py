@@ -8,7 +8,7 @@ import sys
 def main() -> int:
     """Run the command line; one sentence where the cli extra is not installed."""
     try:
-        from inventory_server.stock_command import main as run
+        from pos_client.commands.stock import main as run
     except ModuleNotFoundError as error:
         if error.name not in ("click", "rich"):
             raise

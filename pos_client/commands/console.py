@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pos_client.errors import TillwireError
+from pos_client.protocol.errors import TillwireError
 
 OK = 0
 FOUND_PROBLEMS = 1

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from msgspec import UnsetType, structs
 
-from pos_client.exact import QUANTITY_EXPECTED, Quantity
-from pos_client.messages import Line, PostingType
+from pos_client.protocol.messages import Line, PostingType
+from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity
 
 QuantityLike = int | str | Decimal
 """A quantity as a till program may write it: 2, "0.35" or Decimal("0.35"), never a float."""

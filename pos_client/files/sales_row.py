@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from pos_client.errors import TillwireError
-from pos_client.exact import QUANTITY_EXPECTED, Quantity, micros, scaled, unscaled, utc_offset_minutes
-from pos_client.mapping import MappingError, SalesMapping, Time, names, zone_of
-from pos_client.messages import Currency, Location, PostingType, Sku
+from pos_client.files.mapping import MappingError, SalesMapping, Time, names, zone_of
+from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.messages import Currency, Location, PostingType, Sku
+from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, micros, scaled, unscaled, utc_offset_minutes
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pos_client.errors import OutboxError
+from pos_client.protocol.errors import OutboxError
 
 SCHEMA_VERSION = 1
 

@@ -17,11 +17,12 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.errors import OutboxError
-from pos_client.exact import instant
-from pos_client.messages import OutboxReport, PostingResult
-from pos_client.outbox_file import OutboxFile, open_outbox_file
-from pos_client.outbox_rows import (
+from pos_client.protocol.errors import OutboxError
+from pos_client.protocol.messages import OutboxReport, PostingResult
+from pos_client.protocol.units import instant
+from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.outbox_file import OutboxFile, open_outbox_file
+from pos_client.till.outbox_records import (
     ControlTotals,
     Counts,
     Entry,
@@ -31,7 +32,6 @@ from pos_client.outbox_rows import (
     is_repeated,
     is_word_of_hq,
 )
-from pos_client.uuid7 import Uuid7
 
 KEEP_DONE = 10_000
 """Done rows kept for support, and to be sent again to an HQ that was restored from a backup."""

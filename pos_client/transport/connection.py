@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from pos_client import wire
-from pos_client.errors import ConnectionLost, RequestError
-from pos_client.messages import DEFAULT_PORT, METHODS, HelloParams, HelloResult, Message, Reply, Request
+from pos_client.protocol import wire
+from pos_client.protocol.errors import ConnectionLost, RequestError
+from pos_client.protocol.messages import DEFAULT_PORT, METHODS, HelloParams, HelloResult, Message, Reply, Request
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take to stand."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from pos_client.exact import Quantity
-from pos_client.messages import Completeness, StockItem, UnknownItem
+from pos_client.protocol.messages import Completeness, StockItem, UnknownItem
+from pos_client.protocol.units import Quantity
 
 COLUMNS: Mapping[str, bool] = {
     "sku": False,

@@ -22,11 +22,11 @@ from uuid import UUID
 
 from msgspec import UNSET
 
-from pos_client.exact import instant, scaled
-from pos_client.mapping import MappingError, SalesMapping
-from pos_client.messages import Body, Line, PostingType
-from pos_client.rows import CellError, Row, RowMapper
-from pos_client.wire import encode_body
+from pos_client.files.mapping import MappingError, SalesMapping
+from pos_client.files.sales_row import CellError, Row, RowMapper
+from pos_client.protocol.messages import Body, Line, PostingType
+from pos_client.protocol.units import instant, scaled
+from pos_client.protocol.wire import encode_body
 
 _REFERENCE_MAX = 256
 OrderKey = tuple[tuple[int, int, str], ...]

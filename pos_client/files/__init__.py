@@ -1,0 +1,1 @@
+"""Sales files: CSV rows, through a mapping, to postings."""

@@ -1,0 +1,1 @@
+"""Replays sales files through simulated tills."""

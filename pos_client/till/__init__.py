@@ -1,0 +1,1 @@
+"""The till: outbox, sender, and PosClient on top."""
