@@ -11,7 +11,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, json_option, when
 from inventory_server.store.growth.archive import ARCHIVE_SCHEMA, Archived, archive, bring_back
 from pos_client.commands import console
-from pos_client.commands.stock import Moment
+from pos_client.commands.options import Moment
 from pos_client.protocol.units import instant, micros
 
 

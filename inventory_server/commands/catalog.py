@@ -15,7 +15,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.product import Product
 from inventory_server.imports.catalog_csv import FIELDS, read_catalog
 from pos_client.commands import console
-from pos_client.files.sales_file import Problem
+from pos_client.files.csv_reader import Problem
 
 CHUNK_BYTES = 512 << 10
 """Products per command: half of what a frame to a running server may hold."""

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from inventory_server.domain.product import Product
-from pos_client.files.sales_file import Problem, numbered, open_text
-from pos_client.files.sales_row import no_column, read_quantity
+from pos_client.files.cells import read_quantity
+from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.messages import Gtin, Sku
 from pos_client.protocol.units import scaled

@@ -10,10 +10,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from inventory_server.config import Settings
-from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.handler import Handler, Peer, Reply
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.wire import LineFramer, encode_error
 
@@ -24,16 +23,6 @@ READ_BYTES = 4_096
 BULK_READ_BYTES = 1 << 16
 """Bytes asked for at a time while a peer sends more than the small buffer takes."""
 KEEPALIVE_PROBES = 4
-
-
-class Handler(Protocol):
-    """Whoever answers the frames of one connection: one at a time, each given on that connection's thread."""
-
-    def handle(self, frame: bytes, answer: Answer) -> None:
-        """Call `answer` once with the reply to `frame`: at once, or later from another thread."""
-
-    def close(self) -> None:
-        """The connection is over."""
 
 
 class Connection:

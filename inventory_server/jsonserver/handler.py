@@ -1,9 +1,10 @@
-"""What passes between the line server and whoever answers its frames. Plain data."""
+"""What passes between the server and a handler of one connection, and what a handler is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +25,13 @@ class Reply:
 
 Answer = Callable[[Reply | None], None]
 """Takes the reply to one frame, None where there is none. Called once, by whichever thread has it."""
+
+
+class Handler(Protocol):
+    """Whoever answers the frames of one connection: one at a time, each given on that connection's thread."""
+
+    def handle(self, frame: bytes, answer: Answer) -> None:
+        """Call `answer` once with the reply to `frame`: at once, or later from another thread."""
+
+    def close(self) -> None:
+        """The connection is over."""

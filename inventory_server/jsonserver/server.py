@@ -13,8 +13,8 @@ import threading
 from collections.abc import Callable, Sequence
 
 from inventory_server.config import Settings
-from inventory_server.jsonserver.connection import Connection, Handler
-from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver.connection import Connection
+from inventory_server.jsonserver.handler import Handler, Peer
 from inventory_server.jsonserver.listener import Address, CannotListen, Listener, Place, addresses_of
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.wire import encode_error

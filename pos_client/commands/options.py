@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import click
@@ -35,3 +36,16 @@ server_option = click.option(
 )
 terminal_option = click.option("--terminal", envvar="TILLWIRE_TERMINAL", help="The terminal that asks.")
 token_option = click.option("--token", envvar="TILLWIRE_TOKEN", help="Its token (better in TILLWIRE_TOKEN).")
+
+
+class Moment(click.ParamType[datetime]):
+    """An instant; without an offset it is in the time zone of this machine."""
+
+    name = "instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The instant in `value`."""
+        try:
+            return datetime.fromisoformat(str(value)).astimezone()
+        except (ValueError, OverflowError):
+            return self.fail(f"expected an instant like 2026-03-01T14:00+01:00, got {value!r}", param, ctx)

@@ -12,8 +12,9 @@ import click
 
 from pos_client.commands import console
 from pos_client.commands.options import server_option
+from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import SalesMapping, load_mapping
-from pos_client.files.sales_file import Problem, SalesFiles, Till
+from pos_client.files.sales_file import SalesFiles, Till
 from pos_client.replay.replay import Outcome, Pace, Replay
 from pos_client.transport.connection import Address, Connection
 

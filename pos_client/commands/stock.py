@@ -12,27 +12,14 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.commands import console, stock_report
-from pos_client.commands.options import server_option, terminal_option, token_option
-from pos_client.files.sales_row import read_quantity
+from pos_client.commands.options import Moment, server_option, terminal_option, token_option
+from pos_client.files.cells import read_quantity
 from pos_client.protocol.messages import HelloParams, StockParams, StockResult
 from pos_client.transport.connection import Address, Connection
 
 PROGRAM = "stock-query"
 TERMINAL = "stock-query"
 """Who asks where no terminal is named; a server in development mode enrols it."""
-
-
-class Moment(click.ParamType[datetime]):
-    """An instant; without an offset it is in the time zone of this machine."""
-
-    name = "instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        """The instant in `value`."""
-        try:
-            return datetime.fromisoformat(str(value)).astimezone()
-        except (ValueError, OverflowError):
-            return self.fail(f"expected an instant like 2026-03-01T14:00+01:00, got {value!r}", param, ctx)
 
 
 class KnownAt(Moment):

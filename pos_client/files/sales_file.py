@@ -8,20 +8,17 @@ gigabyte; files larger than that are replayed in parts that do not cut a basket.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import TextIOWrapper
 from pathlib import Path
-from typing import IO
 from uuid import UUID
 
 from msgspec import UNSET
 
+from pos_client.files.csv_reader import Problem, numbered, open_text
 from pos_client.files.mapping import MappingError, SalesMapping
 from pos_client.files.sales_row import CellError, Row, RowMapper
 from pos_client.protocol.messages import Body, Line, PostingType
@@ -30,18 +27,6 @@ from pos_client.protocol.wire import encode_body
 
 _REFERENCE_MAX = 256
 OrderKey = tuple[tuple[int, int, str], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """A row, or a whole basket, that is not posted: where it stands and what is wrong with it."""
-
-    file: str
-    line: int
-    reason: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.reason}"
 
 
 @dataclass(slots=True)
@@ -213,30 +198,6 @@ def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0)
     milliseconds = min(max(occurred_at // 1000, 0), 2**48 - 1)
     high = milliseconds << 16 | 0x7000 | chance >> 68
     return UUID(int=high << 64 | 0b10 << 62 | chance & (2**62 - 1))
-
-
-@contextmanager
-def open_text(path: Path) -> Iterator[tuple[IO[str], Callable[[], int]]]:
-    """A CSV file (`.gz`: compressed) as text, and a function that tells how many bytes of it have been read.
-
-    Bad UTF-8 must not end the reading: it becomes surrogates, which no cell that is used may hold.
-    """
-    with path.open("rb") as raw:
-        unpacked = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
-        with TextIOWrapper(unpacked, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
-            yield text, raw.tell
-
-
-def numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """The rows with the number of the line each begins on; a row that is no CSV as the error it is."""
-    while True:
-        line = reader.line_num + 1  # type: ignore[attr-defined]
-        try:
-            yield line, next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield line, error
 
 
 def _line(row: Row) -> Line:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,27 +10,15 @@ from typing import Any
 
 import msgspec
 
+from pos_client.files.cells import _NUMBER, read_quantity
+from pos_client.files.csv_reader import no_column
 from pos_client.files.mapping import MappingError, SalesMapping, Time, names, zone_of
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.messages import Currency, Location, PostingType, Sku
-from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, micros, scaled, unscaled, utc_offset_minutes
+from pos_client.protocol.units import Quantity, micros, utc_offset_minutes
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_UNITS = {"epoch": 1_000_000, "epoch_ms": 1_000}
-
-
-_OTHER_DELIMITERS = {";": "';'", "\t": "$'\\t'", "|": "'|'"}  # as a shell takes them
-
-
-def no_column(file: object, name: str, header: Sequence[str]) -> str:
-    """The complaint that `file` has no column `name`, with the advice that fits its `header`."""
-    complaint = f"{file} has no column {name!r}; it has {', '.join(header)}."
-    if len(header) == 1:
-        for delimiter, typed in _OTHER_DELIMITERS.items():
-            if delimiter in header[0]:
-                return f"{complaint} That looks like several: --delimiter {typed}"
-    return complaint
 
 
 class CellError(TillwireError):
@@ -142,13 +129,6 @@ def _cell_reader(at: int, name: str, read: Callable[[str], Any]) -> Callable[[Se
         return known[text]
 
     return value
-
-
-def read_quantity(text: str) -> Quantity:
-    """The exact number written in `text`; ValueError (saying what is expected) where it is none."""
-    if not _NUMBER.match(text):
-        raise ValueError(QUANTITY_EXPECTED)
-    return unscaled(scaled(Decimal(text)))
 
 
 def moment_reader(time: Time) -> Callable[[str], tuple[int, int]]:

@@ -35,13 +35,14 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.units import Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.till.actions import Identity, Pace
 from pos_client.till.basket_lines import LineLike, as_lines, stock_effect
-from pos_client.till.outbox import Outbox, wall_clock
+from pos_client.till.clock import monotonic, wall_clock
+from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
+from pos_client.till.policy import Identity, Pace
 from pos_client.till.posting import Basket, Posting, Postings, Status
 from pos_client.till.sender import ENVELOPE_BYTES, Sender
-from pos_client.till.sender_thread import Driver, monotonic
+from pos_client.till.sender_thread import Driver
 from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
 
 BODY_BYTES_MAX = wire.MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES

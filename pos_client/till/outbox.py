@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import random
 import sqlite3
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +20,7 @@ from pos_client.protocol.errors import OutboxError
 from pos_client.protocol.messages import OutboxReport, PostingResult
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.clock import wall_clock
 from pos_client.till.outbox_file import OutboxFile, open_outbox_file
 from pos_client.till.outbox_records import (
     ControlTotals,
@@ -84,11 +84,6 @@ DELETE FROM posting WHERE place IN (
     SELECT place FROM posting WHERE state = 'done' ORDER BY place
     LIMIT min(?, max(0, (SELECT count(*) FROM posting WHERE state = 'done') - ?)))
 """
-
-
-def wall_clock() -> int:
-    """The machine's clock in microseconds since 1970 UTC."""
-    return time.time_ns() // 1_000
 
 
 class Outbox:

@@ -31,21 +31,11 @@ from pos_client.protocol.messages import (
     PostResult,
 )
 from pos_client.protocol.units import instant, micros, unscaled
-from pos_client.till.actions import (
-    MEANINGS,
-    Action,
-    Connect,
-    Identity,
-    Idle,
-    Meaning,
-    Pace,
-    SendHello,
-    SendPing,
-    SendPost,
-)
+from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, Entry
 from pos_client.till.poison import Isolation
+from pos_client.till.policy import MEANINGS, Identity, Meaning, Pace
 
 ENVELOPE_BYTES = 512
 """What a frame holds beside its postings, generously: method, parent, id, braces."""

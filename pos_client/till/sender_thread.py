@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pos_client.protocol.errors import ConnectionLost, OutboxInUse, RequestError
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
+from pos_client.till.clock import monotonic
 from pos_client.till.sender import Sender
 from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
 
@@ -26,11 +27,6 @@ STOP_SECONDS = 2.0
 
 Job = Callable[[Connection, float], Any]
 """Something to do on the till's connection, within so many seconds."""
-
-
-def monotonic() -> int:
-    """A clock that is never set, in microseconds."""
-    return time.monotonic_ns() // 1_000
 
 
 class _Call(NamedTuple):

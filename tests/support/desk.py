@@ -20,8 +20,9 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.till.actions import Action, Connect, Identity, Idle, SendHello, SendPost
+from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPost
 from pos_client.till.outbox import Outbox
+from pos_client.till.policy import Identity
 from pos_client.till.sender import Sender
 from tests.support.outboxes import NOON, posting, posting_id
 

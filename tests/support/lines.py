@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.jsonserver.connection import Handler
-from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.handler import Answer, Handler, Peer, Reply
 from inventory_server.jsonserver.listener import Address
 from inventory_server.jsonserver.server import JsonServer
 from tests.support.edge import LOOPBACK, LineClient

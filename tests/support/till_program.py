@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from pos_client import OutboxError, PosClient
-from pos_client.till.actions import Pace
+from pos_client.till.policy import Pace
 
 PACE = Pace(0.01, 0.1, (0.01, 0.1), (0.01, 0.1))
 

@@ -9,7 +9,7 @@ import pos_client
 from pos_client import (
     PosClient,
 )
-from pos_client.till.actions import Pace
+from pos_client.till.policy import Pace
 from tests.support.scripted_hq import ScriptedHq
 
 SOON = 60.0

@@ -10,7 +10,7 @@ import pytest
 from inventory_server.commands.catalog import chunks
 from inventory_server.domain.product import Product
 from inventory_server.imports.catalog_csv import CatalogError, read_catalog
-from pos_client.files.sales_file import Problem
+from pos_client.files.csv_reader import Problem
 
 HEADER = "sku,name,unit,barcode,reorder_point"
 

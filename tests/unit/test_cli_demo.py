@@ -12,7 +12,7 @@ from inventory_server.demo import day
 from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, Plan, plan_day, terminals
 from inventory_server.demo.day import PRODUCTS
 from inventory_server.imports.catalog_csv import read_catalog
-from pos_client.files.sales_file import Problem
+from pos_client.files.csv_reader import Problem
 from tests.support.commands import Shell
 
 BEGINS = datetime(2026, 3, 1, 7, tzinfo=UTC)

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import MappingError, SalesMapping, load_mapping, zone_of
-from pos_client.files.sales_file import Posting, Problem, SalesFiles, Till, posting_id
+from pos_client.files.sales_file import Posting, SalesFiles, Till, posting_id
 from pos_client.files.sales_row import moment_reader
 from pos_client.protocol import wire
 from pos_client.protocol.messages import Body, Line

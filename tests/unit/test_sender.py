@@ -23,7 +23,8 @@ from pos_client.protocol.messages import (
     Status,
 )
 from pos_client.protocol.units import instant
-from pos_client.till.actions import MEANINGS, Connect, Idle, SendHello, SendPing, SendPost
+from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
+from pos_client.till.policy import MEANINGS
 from tests.support.desk import SECOND, Desk, ids, sent
 from tests.support.outboxes import posting, posting_id
 

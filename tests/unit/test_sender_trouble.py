@@ -11,7 +11,8 @@ from uuid import UUID
 import pytest
 
 from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
-from pos_client.till.actions import Connect, Identity, Idle, Pace, SendHello
+from pos_client.till.actions import Connect, Idle, SendHello
+from pos_client.till.policy import Identity, Pace
 from pos_client.till.sender import Sender
 from tests.support.desk import SECOND, Desk, ids, sent
 from tests.support.outboxes import NOON, posting_id

@@ -24,8 +24,8 @@ from pos_client.protocol.messages import Body, Line, PostingResult
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.protocol.wire import encode_body
-from pos_client.till.actions import Pace
 from pos_client.till.client import PosClient
+from pos_client.till.policy import Pace
 from tests.faults.harness import control, journal
 from tests.faults.harness.till_mutants import MUTANTS
 
