@@ -24,7 +24,7 @@ from benchmarks import ledgers, trade
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Write
+from inventory_server.domain.requests import Change
 from inventory_server.jsonserver.handler import Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store import open_store
@@ -98,7 +98,7 @@ class Staged:
             self.wall_seconds += time.perf_counter() - wall
         self._timed("answer", lambda: deque(map(_finish, steps, outcomes), maxlen=0))
 
-    def _carry_out(self, connection: Any, works: list[Write]) -> Any:
+    def _carry_out(self, connection: Any, works: list[Change]) -> Any:
         ledger = self._store._writer._ledger
         if self._profiler:
             self._profiler.enable()

@@ -11,11 +11,11 @@ import msgspec
 
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Hello, Ping, Post, Store, Work
+from inventory_server.domain.requests import Hello, Ping, Post, Store, StoreRequest
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
-from inventory_server.jsonserver.listener import Address, Place
-from inventory_server.jsonserver.server import JsonServer
-from inventory_server.protocol.session import Done, Session, advance, drive
+from inventory_server.jsonserver.listener import Address, ListenTarget
+from inventory_server.jsonserver.server import LineServer
+from inventory_server.protocol.session import Finished, Session, advance, drive
 from inventory_server.resources import schema_path
 from pos_client.protocol.wire import is_batch
 
@@ -43,7 +43,7 @@ class Application:
         self,
         settings: Settings,
         store: Store,
-        listeners: Sequence[Place],
+        listeners: Sequence[ListenTarget],
         *,
         dev: bool = False,
         clock: Callable[[], int] = now_microseconds,
@@ -60,7 +60,7 @@ class Application:
         self._draining = threading.Event()
         # Guards nothing but the interpreter's time: reading many large frames at once would starve live tills.
         self._backlog = threading.BoundedSemaphore(settings.backlog_frames_max)
-        self._json_server = JsonServer(listeners, self._conversation, settings)
+        self._json_server = LineServer(listeners, self._conversation, settings)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -88,7 +88,7 @@ class Application:
         self._store.close()
         return cut_off
 
-    def _conversation(self, peer: Peer) -> _Conversation:
+    def _conversation(self, peer: Peer) -> FrameHandler:
         session = Session(
             self._settings,
             peer,
@@ -99,10 +99,10 @@ class Application:
             self._dev,
             self._server,
         )
-        return _Conversation(session, self._store, self._backlog, self._settings.frame_seconds)
+        return FrameHandler(session, self._store, self._backlog, self._settings.frame_seconds)
 
 
-class _Conversation:
+class FrameHandler:
     """One session on its connection's thread. What the store commits is answered by the thread that committed it."""
 
     def __init__(
@@ -117,13 +117,14 @@ class _Conversation:
         self._is_backlog = False
 
     def handle(self, frame: bytes, answer: Answer) -> None:
+        """Have the session answer one frame; a backlog's frame waits for its turn, or raises TimeoutError."""
         if len(frame) > LIVE_FRAME_BYTES_MAX:
             self._is_backlog = self._backlog.acquire(timeout=self._turn_seconds)
             if not self._is_backlog:
                 raise TimeoutError  # whoever sent it has given up by now, and sends it again
         steps = self._session.handle(frame)
 
-        def finish(work: Work | Done[Reply | None]) -> None:
+        def finish(work: StoreRequest | Finished[Reply | None]) -> None:
             reply = drive(steps, self._store.perform, work)
             self._make_way()
             answer(reply)

@@ -7,7 +7,7 @@ import sys
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
-from inventory_server.jsonserver.server import JsonServer
+from inventory_server.jsonserver.server import LineServer
 
 
 class Echo:
@@ -26,7 +26,7 @@ class Echo:
 
 def main(port: int) -> None:
     """Serve until SIGTERM."""
-    server = JsonServer([("127.0.0.1", port)], Echo, Settings())
+    server = LineServer([("127.0.0.1", port)], Echo, Settings())
     server.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     server.stop(1)

@@ -17,10 +17,10 @@ from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Post, Write
+from inventory_server.domain.requests import Change, Post
 from inventory_server.store import open_store
 from inventory_server.store.ledger import sql
-from inventory_server.store.write.judge import Ledger
+from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
 
 WATCHED = 8
@@ -57,12 +57,12 @@ class Observer:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Observe every commit until the block ends."""
-        transact, carry_out, run = Writer._transact, Ledger.carry_out, sql.run
+        transact, carry_out, run = Writer._transact, CommitJudge.carry_out, sql.run
 
         def observed_transact(writer: Writer, job: Callable[[Connection], Any]) -> Any:
             return self._observe(lambda watched: transact(writer, watched), job)
 
-        def observed_carry_out(ledger: Ledger, connection: Connection, works: list[Write]) -> Any:
+        def observed_carry_out(ledger: CommitJudge, connection: Connection, works: list[Change]) -> Any:
             self._sales = sum(len(work.items) for work in works if isinstance(work, Post))
             return carry_out(ledger, connection, works)
 
@@ -76,12 +76,12 @@ class Observer:
             return rows
 
         Writer._transact = observed_transact  # type: ignore[method-assign]
-        Ledger.carry_out = observed_carry_out  # type: ignore[method-assign]
+        CommitJudge.carry_out = observed_carry_out  # type: ignore[method-assign]
         sql.run = observed_run
         try:
             yield
         finally:
-            Writer._transact, Ledger.carry_out, sql.run = transact, carry_out, run  # type: ignore[method-assign]
+            Writer._transact, CommitJudge.carry_out, sql.run = transact, carry_out, run  # type: ignore[method-assign]
 
     def _observe(self, transact: Callable[[Any], Any], job: Callable[[Connection], Any]) -> Any:
         self._sales = self._calls = 0

@@ -20,7 +20,7 @@ from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain.product import Product
 from inventory_server.jsonserver import handler
-from inventory_server.jsonserver.server import JsonServer
+from inventory_server.jsonserver.server import LineServer
 from inventory_server.store import Connection, OutcomeUnknown, Store, StoreError, StoreInUse, open_store, sqlite_path
 from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.review import reopen
@@ -118,7 +118,7 @@ class ControlServer:
         path = self._folder.enter_context(control_path(url))
         # A command, such as an import, has its own size whatever the tills' frames may have.
         settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
-        self._server = JsonServer([path], self._handler, settings)
+        self._server = LineServer([path], self._handler, settings)
 
     def start(self) -> None:
         """Listen; nobody but this user may connect."""

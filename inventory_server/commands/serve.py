@@ -21,7 +21,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
-from inventory_server.jsonserver.listener import Place, address_of, bound_to, let_go
+from inventory_server.jsonserver.listener import ListenTarget, address_of, close_listener, listen_on_all
 from inventory_server.store import Store, open_store, read_store, shown, sqlite_path
 from inventory_server.store.database import partitions
 from inventory_server.supervisor import Supervisor
@@ -82,7 +82,7 @@ def serve(
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
 
-    def serve_here(places: Sequence[Place], ready: Callable[[Application], None]) -> int:
+    def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         store = open_store(db, settings, now_microseconds, end_at_once, read_db)
         return _serve_until_stopped(db, store, settings, places, dev, ready)
 
@@ -95,11 +95,11 @@ def serve(
     open_store(
         db, settings, now_microseconds, read_url=read_db
     ).close()  # what is wrong with it is said once, not by every worker
-    listening = bound_to(addresses, settings)
+    listening = listen_on_all(addresses, settings)
 
     def let_go_of_all() -> None:
         for each in listening:
-            let_go(each)
+            close_listener(each)
 
     where = [address_of(each) for each in listening]
     supervisor = Supervisor(
@@ -112,7 +112,7 @@ def _serve_until_stopped(
     db: str,
     store: Store,
     settings: Settings,
-    places: Sequence[Place],
+    places: Sequence[ListenTarget],
     dev: bool,
     ready: Callable[[Application], None],
 ) -> int:

@@ -146,9 +146,9 @@ class FindPosting(msgspec.Struct, frozen=True):
     speaker: Speaker | None = None
 
 
-Write = Hello | Post | Ping | Bye
-Read = Stock | History | FindPosting
-Work = Write | Read
+Change = Hello | Post | Ping | Bye
+Question = Stock | History | FindPosting
+StoreRequest = Change | Question
 Outcome = Welcome | PostResult | ByeResult | StockResult | HistoryResult | StoredPosting | None
 
 
@@ -159,17 +159,17 @@ class OutcomeUnknown(TillwireError):
     """
 
 
-Then = Callable[[Outcome, Exception | None], None]
+OnOutcome = Callable[[Outcome, Exception | None], None]
 """What is to happen with an outcome, or with the error in its place."""
 
 
 class Store(Protocol):
     """Whoever carries out the work of sessions, called by many threads at once."""
 
-    def perform(self, work: Work) -> Outcome:
+    def perform(self, work: StoreRequest) -> Outcome:
         """Carry out `work` and wait for its outcome; RequestError where the protocol has an error for it."""
 
-    def submit(self, work: Write, then: Then) -> None:
+    def submit(self, work: Change, then: OnOutcome) -> None:
         """Carry out `work` and do not wait: call `then` once, on the thread that has committed or refused it."""
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ log = logging.getLogger("tillwire.listener")
 
 Address = tuple[str, int] | str
 """A TCP host and port (0: any free one), or the path of a Unix socket."""
-Place = Address | socket.socket
+ListenTarget = Address | socket.socket
 """Where to serve: an address, or a socket that listens already and may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
 
@@ -46,7 +46,7 @@ class CannotListen(TillwireError):
     """An address cannot be served; the message names it and says what to do."""
 
 
-def bound(address: Address, settings: Settings) -> socket.socket:
+def listen_on(address: Address, settings: Settings) -> socket.socket:
     """A socket that listens on `address`; CannotListen where that is not possible."""
     try:
         if isinstance(address, str):
@@ -70,7 +70,7 @@ def address_of(listening: socket.socket) -> Address:
     return str(name) if listening.family == socket.AF_UNIX else (name[0], name[1])
 
 
-def let_go(listening: socket.socket) -> None:
+def close_listener(listening: socket.socket) -> None:
     """Close a socket that listens, and remove the file of a Unix socket."""
     if listening.family == socket.AF_UNIX:
         with contextlib.suppress(FileNotFoundError):
@@ -78,17 +78,17 @@ def let_go(listening: socket.socket) -> None:
     listening.close()
 
 
-class Listener(socketserver.TCPServer):
+class Acceptor(socketserver.TCPServer):
     """One bound address, TCP or Unix; `start` has its own thread accept and call `admit`."""
 
     def __init__(
-        self, place: Place, admit: Admit, settings: Settings, has_room: Callable[[], bool] = lambda: True
+        self, place: ListenTarget, admit: Admit, settings: Settings, has_room: Callable[[], bool] = lambda: True
     ) -> None:
         self._admit = admit
         self._has_room = has_room
         self._stopping = threading.Event()
         self._is_shared = isinstance(place, socket.socket)
-        listening = place if isinstance(place, socket.socket) else bound(place, settings)
+        listening = place if isinstance(place, socket.socket) else listen_on(place, settings)
         super().__init__(("", 0), socketserver.BaseRequestHandler, bind_and_activate=False)
         self.socket.close()  # the one that TCPServer has made
         self.socket = listening
@@ -130,7 +130,7 @@ class Listener(socketserver.TCPServer):
         if self._is_shared:
             self.socket.close()
         else:
-            let_go(self.socket)
+            close_listener(self.socket)
 
     def get_request(self) -> tuple[Any, Any]:
         """Accept one connection; rest a while where descriptors or memory have run out."""
@@ -159,13 +159,13 @@ def written(address: Address) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def bound_to(addresses: Sequence[Address], settings: Settings) -> list[socket.socket]:
+def listen_on_all(addresses: Sequence[Address], settings: Settings) -> list[socket.socket]:
     """A listening socket for each of `addresses`; CannotListen where one is not to be had, and none is left open."""
     with contextlib.ExitStack() as opened:
         sockets = []
         for address in itertools.chain.from_iterable(map(addresses_of, addresses)):
-            sockets.append(bound(address, settings))
-            opened.callback(let_go, sockets[-1])
+            sockets.append(listen_on(address, settings))
+            opened.callback(close_listener, sockets[-1])
         opened.pop_all()
     return sockets
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from inventory_server.config import Settings
 from inventory_server.jsonserver.connection import Connection
 from inventory_server.jsonserver.handler import Handler, Peer
-from inventory_server.jsonserver.listener import Address, CannotListen, Listener, Place, addresses_of
+from inventory_server.jsonserver.listener import Acceptor, Address, CannotListen, ListenTarget, addresses_of
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.wire import encode_error
 
@@ -29,14 +29,14 @@ CUT_SECONDS = 1.0
 _stack_size_lock = threading.Lock()
 
 
-class JsonServer:
+class LineServer:
     """Serves `places`, each connection with a handler of its own made by `factory`."""
 
-    def __init__(self, places: Sequence[Place], factory: Factory, settings: Settings) -> None:
+    def __init__(self, places: Sequence[ListenTarget], factory: Factory, settings: Settings) -> None:
         self._wanted = places
         self._factory = factory
         self._settings = settings
-        self._listeners: list[Listener] = []
+        self._listeners: list[Acceptor] = []
         busy = RequestError(
             ErrorCode.busy, "All connections are taken; try again later.", retry_after_ms=settings.busy_retry_ms
         )
@@ -66,7 +66,7 @@ class JsonServer:
         try:
             for place in self._wanted:
                 for one in [place] if isinstance(place, socket.socket) else addresses_of(place):
-                    self._listeners.append(Listener(one, self._admit, self._settings, self._has_room))
+                    self._listeners.append(Acceptor(one, self._admit, self._settings, self._has_room))
         except CannotListen:
             self._stop_listening()
             raise

@@ -21,8 +21,8 @@ from inventory_server.domain.requests import (
     Post,
     Speaker,
     Stock,
+    StoreRequest,
     Welcome,
-    Work,
 )
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.messages import (
@@ -53,7 +53,7 @@ _quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantit
 
 
 @dataclass(slots=True)
-class Conversation:
+class SessionContext:
     """What one connection is about: its surroundings, who speaks (once `hello` has settled it), whether it ends."""
 
     settings: Settings
@@ -76,8 +76,8 @@ class Ready(msgspec.Struct, frozen=True):
 class Method:
     """`ask` turns typed params into work, or into a result at once; `tell` turns the outcome into the result."""
 
-    ask: Callable[[Conversation, Any], Work | Ready]
-    tell: Callable[[Conversation, Any], Message] = lambda _, outcome: outcome
+    ask: Callable[[SessionContext, Any], StoreRequest | Ready]
+    tell: Callable[[SessionContext, Any], Message] = lambda _, outcome: outcome
     roles: frozenset[Role] = _EVERYBODY
     before_hello: bool = False
 
@@ -93,7 +93,7 @@ def refused(path: str, expected: str, came: str) -> RequestError:
     return RequestError(ErrorCode.invalid_params, message, path=path, expected=expected, came=came)
 
 
-def _speaker(talk: Conversation) -> Speaker:
+def _speaker(talk: SessionContext) -> Speaker:
     if talk.speaker is None:
         raise RequestError(ErrorCode.unauthenticated, "Say hello first.", expected="hello")
     return talk.speaker
@@ -102,7 +102,7 @@ def _speaker(talk: Conversation) -> Speaker:
 # ---------------------------------------------------------------------------------- hello, ping, bye
 
 
-def _hello(talk: Conversation, params: HelloParams) -> Work:
+def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
     if not isinstance(params.protocol, UnsetType):
         lowest, highest = params.protocol
         if not lowest <= PROTOCOL_VERSION <= highest:
@@ -119,7 +119,7 @@ def _hello(talk: Conversation, params: HelloParams) -> Work:
     )
 
 
-def _welcome(talk: Conversation, welcome: Welcome) -> HelloResult:
+def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
     talk.speaker = speaker = welcome.speaker
     limits = talk.settings
     return HelloResult(
@@ -137,17 +137,17 @@ def _welcome(talk: Conversation, welcome: Welcome) -> HelloResult:
     )
 
 
-def _ping(talk: Conversation, params: PingParams) -> Work | Ready:
+def _ping(talk: SessionContext, params: PingParams) -> StoreRequest | Ready:
     if talk.speaker is None:
         return Ready(_pong(talk, None))
     return Ping(talk.speaker, given(params.outbox), given(params.now))
 
 
-def _pong(talk: Conversation, _: None) -> PingResult:
+def _pong(talk: SessionContext, _: None) -> PingResult:
     return PingResult(instant(talk.clock()))
 
 
-def _bye(talk: Conversation, params: ByeParams) -> Work | Ready:
+def _bye(talk: SessionContext, params: ByeParams) -> StoreRequest | Ready:
     if not isinstance(params.quantity, UnsetType):
         _exact(params.quantity, "$.quantity", TOTAL_MAX)
     if talk.speaker is None:
@@ -155,7 +155,7 @@ def _bye(talk: Conversation, params: ByeParams) -> Work | Ready:
     return Bye(talk.speaker, params)
 
 
-def _close(talk: Conversation, result: ByeResult) -> ByeResult:
+def _close(talk: SessionContext, result: ByeResult) -> ByeResult:
     talk.closing = True
     return result
 
@@ -163,7 +163,7 @@ def _close(talk: Conversation, result: ByeResult) -> ByeResult:
 # ---------------------------------------------------------------------------------- posting
 
 
-def _post(talk: Conversation, params: PostParams) -> Work:
+def _post(talk: SessionContext, params: PostParams) -> StoreRequest:
     speaker = _speaker(talk)
     if talk.draining():
         message = "The server is shutting down; send the same postings again."
@@ -190,7 +190,7 @@ def _item(posting: PostItem, max_lines: int) -> Item:
 # ---------------------------------------------------------------------------------- asking
 
 
-def _stock(talk: Conversation, params: StockParams) -> Work:
+def _stock(talk: SessionContext, params: StockParams) -> StoreRequest:
     _check_limit(params.limit, talk.settings.stock_items_max)
     _check_one_of(params, "skus", "sku", "gtin")
     _check_one_of(params, "locations", "location")
@@ -212,16 +212,16 @@ def _below(raw: Raw) -> str | Quantity:
     return quantity
 
 
-def _history(talk: Conversation, params: HistoryParams) -> Work:
+def _history(talk: SessionContext, params: HistoryParams) -> StoreRequest:
     _check_limit(params.limit, talk.settings.stock_items_max)
     return History(params, _speaker(talk))
 
 
-def _posting(talk: Conversation, params: PostingParams) -> Work:
+def _posting(talk: SessionContext, params: PostingParams) -> StoreRequest:
     return FindPosting(params, _speaker(talk))
 
 
-def _discover(talk: Conversation, _: NoParams) -> Ready:
+def _discover(talk: SessionContext, _: NoParams) -> Ready:
     return Ready(Raw(talk.describe()))
 
 

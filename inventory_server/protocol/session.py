@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Outcome, OutcomeUnknown, Speaker, Work
+from inventory_server.domain.requests import Outcome, OutcomeUnknown, Speaker, StoreRequest
 from inventory_server.jsonserver.handler import Peer, Reply
-from inventory_server.protocol.methods import METHODS, Conversation, Ready
+from inventory_server.protocol.methods import METHODS, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Request, RequestId
 from pos_client.protocol.wire import decode_frame, decode_member, decode_params, encode_error, encode_result, known_id
@@ -26,28 +26,28 @@ log = logging.getLogger("tillwire.session")
 
 _GOODBYE = b"BYE"
 T = TypeVar("T")
-Steps = Generator[Work, Outcome, T]
-"""A computation that asks for `Work` on its way to a `T`."""
+Steps = Generator[StoreRequest, Outcome, T]
+"""A computation that asks for `StoreRequest` on its way to a `T`."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done(Generic[T]):
+class Finished(Generic[T]):
     """The end of `Steps`."""
 
     result: T
 
 
-def advance(steps: Steps[T], outcome: Outcome = None, error: Exception | None = None) -> Work | Done[T]:
+def advance(steps: Steps[T], outcome: Outcome = None, error: Exception | None = None) -> StoreRequest | Finished[T]:
     """Begin `steps`, or go on with what became of their last work; return the next work, or that they are done."""
     try:
         return steps.send(outcome) if error is None else steps.throw(error)
     except StopIteration as end:
-        return Done(end.value)
+        return Finished(end.value)
 
 
-def drive(steps: Steps[T], perform: Callable[[Work], Outcome], work: Work | Done[T]) -> T:
+def drive(steps: Steps[T], perform: Callable[[StoreRequest], Outcome], work: StoreRequest | Finished[T]) -> T:
     """Run `steps`, which have come to `work`, to their end, each work carried out by `perform` on the spot."""
-    while not isinstance(work, Done):
+    while not isinstance(work, Finished):
         try:
             outcome = perform(work)
         except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
@@ -79,7 +79,7 @@ class Session:
         self._settings = settings
         self._peer = peer
         self._new_incident_id = new_incident_id
-        self._talk = Conversation(settings, clock, draining, describe, server, trusted=dev and peer.loopback)
+        self._talk = SessionContext(settings, clock, draining, describe, server, trusted=dev and peer.loopback)
 
     @property
     def speaker(self) -> Speaker | None:

@@ -11,19 +11,28 @@ from sqlalchemy import Connection
 
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
-from inventory_server.domain.requests import FindPosting, History, Outcome, OutcomeUnknown, Stock, Then, Work, Write
+from inventory_server.domain.requests import (
+    Change,
+    FindPosting,
+    History,
+    OnOutcome,
+    Outcome,
+    OutcomeUnknown,
+    Stock,
+    StoreRequest,
+)
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import StoreError, StoreInUse
 from inventory_server.store.database.snapshot import snapshot
 from inventory_server.store.database.url import database_of, shown, sqlite_path
-from inventory_server.store.query.service import Reading
-from inventory_server.store.query.standby import Standby
-from inventory_server.store.write.judge import Ledger
+from inventory_server.store.query.service import QueryService
+from inventory_server.store.query.standby import FallbackReader
+from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
 from pos_client.protocol.errors import RequestError
 
 log = logging.getLogger("tillwire.store")
-R = TypeVar("R", bound=Reading)
+R = TypeVar("R", bound=QueryService)
 
 __all__ = [
     "Connection",
@@ -56,20 +65,22 @@ class Store:
             opened.enter_context(database.writer())
             writing = database.writing_engine()
             opened.callback(writing.dispose)
-            primary = _opened(Reading(database, database.reading_engine(), settings, clock), opened)
+            primary = _opened(QueryService(database, database.reading_engine(), settings, clock), opened)
             self._reading = primary
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
                 schema.assert_writable(connection)
             if read_url is not None:
-                self._reading = standby = _opened(Standby(database_of(read_url), settings, clock, primary), opened)
+                self._reading = standby = _opened(
+                    FallbackReader(database_of(read_url), settings, clock, primary), opened
+                )
                 standby.start()
-            self._writer = Writer(writing, database, Ledger(settings, clock), settings, on_fatal)
+            self._writer = Writer(writing, database, CommitJudge(settings, clock), settings, on_fatal)
             self._writer.start()
             self._opened = opened.pop_all()
 
-    def perform(self, work: Work) -> Outcome:
+    def perform(self, work: StoreRequest) -> Outcome:
         """Carry out one piece of work and return its outcome; writes only once they are durable.
 
         Raises RequestError for what the protocol has a name for, OutcomeUnknown where nothing may be answered.
@@ -79,7 +90,7 @@ class Store:
         outcome: Outcome = self._writer.perform(work)
         return outcome
 
-    def submit(self, work: Write, then: Then) -> None:
+    def submit(self, work: Change, then: OnOutcome) -> None:
         """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""
         try:
             self._writer.submit(work, then)

@@ -14,7 +14,7 @@ from pos_client.commands import console
 from pos_client.commands.options import server_option
 from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import SalesMapping, load_mapping
-from pos_client.files.sales_file import SalesFiles, Till
+from pos_client.files.sales_file import FileTill, SalesFiles
 from pos_client.replay.replay import Outcome, Pace, Replay
 from pos_client.transport.connection import Address, Connection
 
@@ -112,7 +112,7 @@ def _report(problem: Problem) -> None:
     click.echo(str(problem), err=True)
 
 
-def _post(tills: Sequence[Till], server: Address, options: dict[str, Any]) -> Outcome:
+def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> Outcome:
     pace = Pace(options["speed"], options["workers"], options["patience"])
     work = Replay(
         tills, lambda: Connection.open(server), pace, _tokens(options["token_file"]), time.monotonic, random.Random()
@@ -142,7 +142,7 @@ def _report_refused(outcome: Outcome) -> None:
 
 
 def _summary(
-    read: SalesFiles, tills: Sequence[Till], outcome: Outcome, reading_seconds: float, seconds: float
+    read: SalesFiles, tills: Sequence[FileTill], outcome: Outcome, reading_seconds: float, seconds: float
 ) -> dict[str, int | float]:
     postings = outcome.statuses.total()
     return {

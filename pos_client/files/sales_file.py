@@ -30,7 +30,7 @@ OrderKey = tuple[tuple[int, int, str], ...]
 
 
 @dataclass(slots=True)
-class Basket:
+class FileBasket:
     """The rows of one natural key. It is `held` when a row of it does not map: half a basket is a wrong basket."""
 
     key: tuple[str, ...]
@@ -46,7 +46,7 @@ class Basket:
 
 
 @dataclass(frozen=True, slots=True)
-class Posting:
+class FilePosting:
     """One posting, ready to be sent. `occurred_at` is in microseconds since 1970."""
 
     id: UUID
@@ -57,12 +57,12 @@ class Posting:
 
 
 @dataclass(slots=True)
-class Till:
+class FileTill:
     """A simulated till: one (location, lane) and its postings in the order they happened."""
 
     location: str
     lane: str
-    postings: list[Posting] = field(default_factory=list)
+    postings: list[FilePosting] = field(default_factory=list)
 
 
 class SalesFiles:
@@ -77,7 +77,7 @@ class SalesFiles:
         self._mapping = mapping
         self._report = report
         self._progress = progress
-        self._baskets: dict[tuple[str, ...], Basket] = {}
+        self._baskets: dict[tuple[str, ...], FileBasket] = {}
         self.rows = 0
         self.rows_not_mapped = 0
         self.rows_held = 0
@@ -130,22 +130,22 @@ class SalesFiles:
             basket.occurred_at, basket.offset_minutes = row.occurred_at, row.offset_minutes
         basket.lines.append((tuple([_order(text) for text in row.order]), _line(row)))
 
-    def _basket(self, key: tuple[str, ...], path: Path, line: int) -> Basket:
+    def _basket(self, key: tuple[str, ...], path: Path, line: int) -> FileBasket:
         basket = self._baskets.get(key)
         if basket is None:
-            basket = self._baskets[key] = Basket(key, str(path), line)
+            basket = self._baskets[key] = FileBasket(key, str(path), line)
         return basket
 
     def _refuse(self, path: Path, line: int, reason: str) -> None:
         self.rows_not_mapped += 1
         self._report(Problem(str(path), line, reason))
 
-    def tills(self, lanes: int | None = None) -> list[Till]:
+    def tills(self, lanes: int | None = None) -> list[FileTill]:
         """All that was read, by till; `lanes` deals the baskets of a location out over so many tills instead.
 
         What was read is handed over: the baskets are gone afterwards.
         """
-        tills: dict[tuple[str, str], Till] = {}
+        tills: dict[tuple[str, str], FileTill] = {}
         while self._baskets:
             _, basket = self._baskets.popitem()
             if basket.held:
@@ -153,19 +153,19 @@ class SalesFiles:
                 continue
             postings = list(self._postings(basket))
             lane = basket.lane if lanes is None else str(postings[0].id.int % lanes + 1)
-            till = tills.setdefault((basket.location, lane), Till(basket.location, lane))
+            till = tills.setdefault((basket.location, lane), FileTill(basket.location, lane))
             till.postings += postings
         for till in tills.values():
             till.postings.sort(key=lambda posting: (posting.occurred_at, posting.id.int))
         return [tills[key] for key in sorted(tills)]
 
-    def _report_held(self, basket: Basket) -> None:
+    def _report_held(self, basket: FileBasket) -> None:
         if basket.lines:
             self.rows_held += len(basket.lines)
             reason = f"basket {_name(basket.key)} is held back whole ({len(basket.lines)} rows that do map)"
             self._report(Problem(basket.file, basket.line, reason))
 
-    def _postings(self, basket: Basket) -> Iterator[Posting]:
+    def _postings(self, basket: FileBasket) -> Iterator[FilePosting]:
         """One posting, or several with ids of their own where the basket has more than `max_lines`."""
         # Sorted, so that the same sales exported again in another order are the same bytes.
         basket.lines.sort(key=lambda entry: (entry[0], entry[1].sku, scaled(entry[1].quantity), _price(entry[1])))
@@ -178,7 +178,7 @@ class SalesFiles:
                 lines=chosen,
                 reference=_name(basket.key)[:_REFERENCE_MAX],
             )
-            yield Posting(
+            yield FilePosting(
                 id=posting_id(self._mapping.source, basket.key, basket.occurred_at, part),
                 occurred_at=basket.occurred_at,
                 body=encode_body(body),

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from pos_client.files.sales_file import Posting, Till
+from pos_client.files.sales_file import FilePosting, FileTill
 from pos_client.protocol.messages import PostingResult
 from pos_client.replay.simulated_till import Link, Patience, SimulatedTill, terminal_name
 
@@ -39,7 +39,7 @@ class Outcome:
 
     statuses: Counter[str] = field(default_factory=Counter)
     lines: int = 0
-    refused: list[tuple[Posting, PostingResult]] = field(default_factory=list)
+    refused: list[tuple[FilePosting, PostingResult]] = field(default_factory=list)
 
 
 class Replay:
@@ -47,7 +47,7 @@ class Replay:
 
     def __init__(
         self,
-        tills: Sequence[Till],
+        tills: Sequence[FileTill],
         connect: Callable[[], Link],
         pace: Pace,
         tokens: Mapping[str, str],
@@ -122,7 +122,7 @@ class Replay:
                     till.ping_if_idle(self._pace.heartbeat_seconds)
         return False
 
-    def _note(self, postings: Sequence[Posting], results: Sequence[PostingResult]) -> None:
+    def _note(self, postings: Sequence[FilePosting], results: Sequence[PostingResult]) -> None:
         """Count what HQ answered for one frame."""
         with self._lock:
             for posting, result in zip(postings, results, strict=True):

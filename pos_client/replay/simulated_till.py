@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw
 
-from pos_client.files.sales_file import Posting, Till
+from pos_client.files.sales_file import FilePosting, FileTill
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
 from pos_client.protocol.messages import (
     ByeParams,
@@ -28,7 +28,7 @@ from pos_client.protocol.messages import (
 )
 
 T = TypeVar("T")
-Note = Callable[[Sequence[Posting], Sequence[PostingResult]], None]
+Note = Callable[[Sequence[FilePosting], Sequence[PostingResult]], None]
 _ITEM_BYTES = 128
 """More than what stands around a body in a frame, in bytes."""
 _ENVELOPE_BYTES = 1024
@@ -88,7 +88,7 @@ def _passes(error: RequestError) -> bool:
     return error.retryable and error.code not in (ErrorCode.fork, ErrorCode.fenced)
 
 
-def terminal_name(till: Till) -> str:
+def terminal_name(till: FileTill) -> str:
     """The terminal name of a simulated till; a hash tells apart those that would read the same."""
     plain = f"{till.location}-{till.lane}"
     name = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
@@ -98,7 +98,7 @@ def terminal_name(till: Till) -> str:
     return f"{name[: _NAME_MAX - 11]}-{mark}"
 
 
-def lineage_of(postings: Sequence[Posting]) -> UUID:
+def lineage_of(postings: Sequence[FilePosting]) -> UUID:
     """The same postings in the same order are the same lineage, so a second run continues the first one's sequence."""
     return UUID(bytes=hashlib.sha256(b"".join([posting.id.bytes for posting in postings])).digest()[:16], version=5)
 
@@ -107,7 +107,7 @@ class SimulatedTill:
     """One till on its way through its postings; used by one thread only. `note` is told every answered frame."""
 
     def __init__(
-        self, till: Till, token: str | None, connect: Callable[[], Link], patience: Patience, note: Note
+        self, till: FileTill, token: str | None, connect: Callable[[], Link], patience: Patience, note: Note
     ) -> None:
         self._till = till
         self._token = token
@@ -160,11 +160,11 @@ class SimulatedTill:
         self._sent += len(chosen)
         self._note(chosen, result.results)
 
-    def _frame(self, until: int | None) -> Sequence[Posting]:
+    def _frame(self, until: int | None) -> Sequence[FilePosting]:
         """The next postings that fit HQ's limits for one frame, at least one."""
         assert self._hello is not None
         limits = self._hello.limits
-        chosen: list[Posting] = []
+        chosen: list[FilePosting] = []
         size = 0
         for posting in self._till.postings[self._sent : self._sent + limits.max_postings]:
             size += len(posting.body) + _ITEM_BYTES

@@ -39,10 +39,10 @@ from pos_client.till.basket_lines import LineLike, as_lines, stock_effect
 from pos_client.till.clock import monotonic, wall_clock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
-from pos_client.till.policy import Identity, Pace
-from pos_client.till.posting import Basket, Posting, Postings, Status
+from pos_client.till.policy import Identity, RetryPolicy
+from pos_client.till.posting import Basket, PendingRegistry, Posting, Status
 from pos_client.till.sender import ENVELOPE_BYTES, Sender
-from pos_client.till.sender_thread import Driver
+from pos_client.till.sender_thread import SenderThread
 from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
 
 BODY_BYTES_MAX = wire.MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
@@ -90,7 +90,7 @@ class PosClient:
         on_result: Callable[[PostingResult], None] | None = None,
         clock: Callable[[], int] = wall_clock,
         rng: random.Random | None = None,
-        pace: Pace | None = None,
+        pace: RetryPolicy | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
@@ -101,7 +101,7 @@ class PosClient:
         self._closed = False
         self._clock = clock
         self._new_id = Uuid7(clock, rng)
-        self._postings = Postings(on_result)
+        self._postings = PendingRegistry(on_result)
         self.outbox = Outbox(outbox, clock=clock, ids=self._new_id)
         self._sender = Sender(
             self.outbox,
@@ -112,7 +112,7 @@ class PosClient:
             pace=pace,
             on_result=self._postings.resolve,
         )
-        self._driver = Driver(
+        self._driver = SenderThread(
             self._sender,
             where,
             on_standby=lambda: self._postings.refresh(self.outbox.find),

@@ -25,10 +25,10 @@ from pos_client.till.outbox_file import OutboxFile, open_outbox_file
 from pos_client.till.outbox_records import (
     ControlTotals,
     Counts,
-    Entry,
     Found,
     NewPosting,
     Parked,
+    PendingEntry,
     is_repeated,
     is_word_of_hq,
 )
@@ -151,12 +151,12 @@ class Outbox:
 
     # ------------------------------------------------------------------ sending
 
-    def next_batch(self, max_postings: int, max_bytes: int, *, skip: int = 0) -> list[Entry]:
+    def next_batch(self, max_postings: int, max_bytes: int, *, skip: int = 0) -> list[PendingEntry]:
         """The next pending postings by seq, at least one if there is one, leaving out the first `skip`.
 
         `max_bytes` bounds what they take in a frame, all but its envelope.
         """
-        batch: list[Entry] = []
+        batch: list[PendingEntry] = []
         left = max_bytes
         with self._file.read() as db:
             rows = db.execute(
@@ -167,7 +167,7 @@ class Outbox:
                 left -= len(body) + ITEM_OVERHEAD_BYTES
                 if batch and left < 0:
                     break
-                batch.append(Entry(UUID(bytes=key), seq, body))
+                batch.append(PendingEntry(UUID(bytes=key), seq, body))
             rows.close()
         return batch
 

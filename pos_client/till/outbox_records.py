@@ -29,7 +29,7 @@ class NewPosting(NamedTuple):
     reference: str | None = None
 
 
-class Entry(NamedTuple):
+class PendingEntry(NamedTuple):
     """A pending posting, as it goes on the wire."""
 
     id: UUID

@@ -26,7 +26,7 @@ class Window(NamedTuple):
     skip: int = 0
 
 
-class Isolation:
+class PoisonSearch:
     """Who is suspected, and what the next frame may hold. Instants are µs of the sender's timer."""
 
     def __init__(self, alone_seconds: float = ALONE_SECONDS) -> None:

@@ -18,7 +18,7 @@ class Identity(NamedTuple):
     app: str | None = None
 
 
-class Pace(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How patient the sender is. All in seconds; ranges are drawn from evenly."""
 
     backoff_first_seconds: float = 0.5

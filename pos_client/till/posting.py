@@ -44,7 +44,7 @@ class Status(Struct, frozen=True):
 class Posting:
     """A posting that is durable on the till and on its way to HQ."""
 
-    def __init__(self, posting_id: UUID, reference: str | None, registry: Postings) -> None:
+    def __init__(self, posting_id: UUID, reference: str | None, registry: PendingRegistry) -> None:
         self.id = posting_id
         self.reference = reference
         self.result: PostingResult | None = None
@@ -87,7 +87,7 @@ class Basket:
         return self._sell(self.lines, **{"id": self.id, "occurred_at": self._sold_at, **details})
 
 
-class Postings:
+class PendingRegistry:
     """The handles that still wait for a result. Any thread may use it."""
 
     def __init__(self, on_result: OnResult | None) -> None:

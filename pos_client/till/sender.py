@@ -33,9 +33,9 @@ from pos_client.protocol.messages import (
 from pos_client.protocol.units import instant, micros, unscaled
 from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.outbox import Outbox
-from pos_client.till.outbox_records import ISOLATED, Entry
-from pos_client.till.poison import Isolation
-from pos_client.till.policy import MEANINGS, Identity, Meaning, Pace
+from pos_client.till.outbox_records import ISOLATED, PendingEntry
+from pos_client.till.poison import PoisonSearch
+from pos_client.till.policy import MEANINGS, Identity, Meaning, RetryPolicy
 
 ENVELOPE_BYTES = 512
 """What a frame holds beside its postings, generously: method, parent, id, braces."""
@@ -59,7 +59,7 @@ class Sender:
         clock: Callable[[], int],
         rng: random.Random,
         timer: Callable[[], int] | None = None,
-        pace: Pace | None = None,
+        pace: RetryPolicy | None = None,
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> None:
         self.outbox = outbox
@@ -71,12 +71,12 @@ class Sender:
         self._clock = clock
         self._timer = timer or clock
         self._random = rng
-        self._pace = pace or Pace()
+        self._pace = pace or RetryPolicy()
         self._on_result = on_result or _ignore
-        self._isolation = Isolation(self._pace.alone_seconds)
+        self._isolation = PoisonSearch(self._pace.alone_seconds)
         self._connected = False
         self._asked: Action | None = None
-        self._batch: list[Entry] = []
+        self._batch: list[PendingEntry] = []
         self._parent: str | None = None
         self._failures = 0
         self._forks = 0
@@ -146,7 +146,7 @@ class Sender:
             now=instant(self._clock()),
         )
 
-    def _next_batch(self, hello: HelloResult) -> list[Entry]:
+    def _next_batch(self, hello: HelloResult) -> list[PendingEntry]:
         window = self._isolation.window()
         most = max(1, hello.limits.max_postings)
         max_bytes = hello.limits.max_frame_bytes - ENVELOPE_BYTES

@@ -35,7 +35,7 @@ class _Call(NamedTuple):
     outcome: Future[Any]
 
 
-class Driver:
+class SenderThread:
     """Runs a `Sender` in a thread of its own, as the only user of its connection.
 
     `on_standby` is called now and then while another process sends, and once when this one takes over.

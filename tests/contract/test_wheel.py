@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.test_arrows import SOURCES, layer_of
+from tests.contract.test_arrows import SOURCES, room_of
 
 # One group: the wheel is built and installed once.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
 
-LIBRARY = sorted(name for name in SOURCES if layer_of(name) in ("messages", "till"))
+LIBRARY = sorted(
+    name
+    for name in SOURCES
+    if name.startswith("pos_client") and room_of(name) not in ("pos_client.commands", "pos_client.cli")
+)
 
 FOREIGN_MODULES = f"""
 import importlib, json, sys

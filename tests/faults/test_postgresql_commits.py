@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from inventory_server.config import Settings
 from inventory_server.store import OutcomeUnknown, Store, StoreError
-from inventory_server.store.database.base import Verdict
+from inventory_server.store.database.base import ErrorClass
 from inventory_server.store.database.postgresql import CONNECT_SECONDS, LOCK_SECONDS, Postgresql
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.transport.connection import REPLY_SECONDS
@@ -48,12 +48,12 @@ def store(ledger: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[Verdict]:
+def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[ErrorClass]:
     """What was made of each error."""
-    seen: list[Verdict] = []
+    seen: list[ErrorClass] = []
     real = Postgresql.verdict
 
-    def verdict(self: Postgresql, error: Exception, committing: bool) -> Verdict:
+    def verdict(self: Postgresql, error: Exception, committing: bool) -> ErrorClass:
         seen.append(real(self, error, committing))
         return seen[-1]
 
@@ -83,10 +83,12 @@ def once(job: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
 
 
 @pytest.mark.parametrize("state", ["40001", "40P01", "55P03", "57014"])
-def test_what_the_database_broke_off_is_repeated_as_a_whole(store: Store, verdicts: list[Verdict], state: str) -> None:
+def test_what_the_database_broke_off_is_repeated_as_a_whole(
+    store: Store, verdicts: list[ErrorClass], state: str
+) -> None:
     job = once(lambda connection: connection.execute(text(raising(state))))
     assert store.administer(job) is None
-    assert Verdict.AGAIN in verdicts
+    assert ErrorClass.RETRY in verdicts
     assert Till(store).posts(SALE).status == "posted"
 
 
@@ -94,7 +96,7 @@ def raising(state: str) -> str:
     return f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$"
 
 
-def test_a_real_deadlock_is_repeated(store: Store, ledger: str, postgres: Cluster, verdicts: list[Verdict]) -> None:
+def test_a_real_deadlock_is_repeated(store: Store, ledger: str, postgres: Cluster, verdicts: list[ErrorClass]) -> None:
     till = Till(store)
     till.posts(SALE)
     with postgres.connect(name_of(ledger)) as other:
@@ -107,7 +109,7 @@ def test_a_real_deadlock_is_repeated(store: Store, ledger: str, postgres: Cluste
         other.execute("COMMIT")
     posting.join()
     assert results[0].status == "posted"
-    assert Verdict.AGAIN in verdicts
+    assert ErrorClass.RETRY in verdicts
     assert level(store).on_hand == -2
 
 
@@ -118,7 +120,7 @@ def waiting(postgres: Cluster, kind: str) -> int:
 
 
 def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
-    ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]
+    ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, verdicts: list[ErrorClass]
 ) -> None:
     monkeypatch.setattr("inventory_server.store.database.postgresql.LOCK_SECONDS", 1)
     with opened(ledger) as store, postgres.connect(name_of(ledger)) as other:
@@ -126,7 +128,7 @@ def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
         other.execute("BEGIN")
         other.execute("SELECT * FROM ledger FOR UPDATE")
         posting, results = later(lambda: till.posts(SALE))
-        wait_until(lambda: Verdict.AGAIN in verdicts, "the first try to be given up")
+        wait_until(lambda: ErrorClass.RETRY in verdicts, "the first try to be given up")
         other.execute("COMMIT")
         posting.join()
         assert results[0].status == "posted"
@@ -147,25 +149,25 @@ def test_tills_are_told_busy_before_they_give_up() -> None:
     assert Settings().commit_retry_seconds > 3 * LOCK_SECONDS
 
 
-def test_a_connection_lost_before_the_commit_is_replaced(store: Store, verdicts: list[Verdict]) -> None:
+def test_a_connection_lost_before_the_commit_is_replaced(store: Store, verdicts: list[ErrorClass]) -> None:
     till = Till(store)
     first = store.administer(lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
     store.administer(once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))))
     second = store.administer(lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
-    assert Verdict.ELSEWHERE in verdicts
+    assert ErrorClass.RETRY_NEW_CONNECTION in verdicts
     assert first != second
     assert till.posts(SALE).status == "posted"
 
 
 def test_a_demoted_primary_is_left_for_a_new_connection(
-    store: Store, ledger: str, postgres: Cluster, verdicts: list[Verdict]
+    store: Store, ledger: str, postgres: Cluster, verdicts: list[ErrorClass]
 ) -> None:
     till = Till(store)
     name = name_of(ledger)
     postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     hang_up(postgres, name)
     posting, results = later(lambda: till.posts(SALE))
-    wait_until(lambda: verdicts.count(Verdict.ELSEWHERE) >= 3, "some refusals")
+    wait_until(lambda: verdicts.count(ErrorClass.RETRY_NEW_CONNECTION) >= 3, "some refusals")
     assert results == []
     postgres.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     posting.join()
@@ -255,7 +257,7 @@ def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgre
     assert till.posts(SALE).status == "posted"
 
 
-def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Store, verdicts: list[Verdict]) -> None:
+def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Store, verdicts: list[ErrorClass]) -> None:
     till = Till(store)
     too_much = [body("receipt", *[("a", 10**9)] * 1_000, at=at) for at in range(NOON, NOON + 10)]
     till.post(*too_much)
@@ -264,13 +266,13 @@ def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Stor
         till.post(body("return", ("a", 1)))
     with pytest.raises(StoreError, match="cannot be used: PostgreSQL text fields cannot contain NUL"):
         store.administer(lambda connection: connection.execute(text("SELECT :nul"), {"nul": "\0"}))
-    assert set(verdicts) <= {Verdict.OTHER}
+    assert set(verdicts) <= {ErrorClass.WORK_FAILED}
     store.administer(lambda connection: connection.execute(text("UPDATE level SET on_hand = moved")))
     assert Till(store, lineage=uid("another life")).posts(SALE).status == "posted"
 
 
 def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_while(
-    ledger: str, monkeypatch: pytest.MonkeyPatch, verdicts: list[Verdict]
+    ledger: str, monkeypatch: pytest.MonkeyPatch, verdicts: list[ErrorClass]
 ) -> None:
     monkeypatch.setattr("inventory_server.store.database.postgresql.IDLE_SECONDS", 1)
     asleep, awake = threading.Event(), threading.Event()
@@ -287,7 +289,7 @@ def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_w
         awake.set()
         standing.join()
         assert results == [None]
-    assert Verdict.ELSEWHERE in verdicts
+    assert ErrorClass.RETRY_NEW_CONNECTION in verdicts
 
 
 def test_a_server_that_is_told_to_end_does_not_wait_for_the_database(ledger: str, postgres: Cluster) -> None:

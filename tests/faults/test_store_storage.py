@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Item, Post
 from inventory_server.store import OutcomeUnknown, Store, StoreError, open_store
-from inventory_server.store.database.base import Verdict
+from inventory_server.store.database.base import ErrorClass
 from inventory_server.store.ledger.sql import run
 from inventory_server.store.write import posting
 from pos_client.protocol.errors import RequestError
@@ -169,15 +169,15 @@ def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: Store) -> None:
 @pytest.mark.parametrize(
     ("statement", "parameters", "verdict"),
     [
-        ("SELECT abs(?)", (-(2**63),), Verdict.OTHER),
-        ("SELECT abs(-9223372036854775807 - 1)", (), Verdict.OTHER),
-        ("INSERT INTO ledger SELECT * FROM ledger", (), Verdict.OTHER),
-        ("SELECT nothing FROM posting WHERE position = ?", (1,), Verdict.NOT_NOW),
-        ("SELECT * FROM nowhere", (), Verdict.NOT_NOW),
+        ("SELECT abs(?)", (-(2**63),), ErrorClass.WORK_FAILED),
+        ("SELECT abs(-9223372036854775807 - 1)", (), ErrorClass.WORK_FAILED),
+        ("INSERT INTO ledger SELECT * FROM ledger", (), ErrorClass.WORK_FAILED),
+        ("SELECT nothing FROM posting WHERE position = ?", (1,), ErrorClass.UNAVAILABLE),
+        ("SELECT * FROM nowhere", (), ErrorClass.UNAVAILABLE),
     ],
 )
 def test_an_overflow_is_ones_own_and_a_missing_column_everybodys(
-    store: Store, statement: str, parameters: tuple[int, ...], verdict: Verdict
+    store: Store, statement: str, parameters: tuple[int, ...], verdict: ErrorClass
 ) -> None:
     """SQLite gives both of them the same code."""
     error = outcome_of(lambda: store._writer.perform(lambda connection: run(connection, statement, parameters)))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, openrpc_document
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Post, Then, Work, Write
+from inventory_server.domain.requests import Change, OnOutcome, Post, StoreRequest
 from pos_client.protocol.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import wait_until
@@ -89,7 +89,7 @@ def test_a_failing_store_is_an_incident_and_the_connection_lives(
 ) -> None:
     client.call("hello", terminal="till-1")
 
-    def fail(work: Work) -> None:
+    def fail(work: StoreRequest) -> None:
         raise ZeroDivisionError
 
     store.before = fail
@@ -104,7 +104,7 @@ def test_draining_turns_new_posts_away_and_answers_those_in_flight(
 ) -> None:
     entered, opened = threading.Event(), threading.Event()
 
-    def wait(work: Work) -> None:
+    def wait(work: StoreRequest) -> None:
         if isinstance(work, Post):
             entered.set()
             assert opened.wait(60)
@@ -136,9 +136,9 @@ class HeldStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[tuple[Write, Then]] = []
+        self.held: list[tuple[Change, OnOutcome]] = []
 
-    def submit(self, work: Write, then: Then) -> None:
+    def submit(self, work: Change, then: OnOutcome) -> None:
         self.held.append((work, then))
 
     def carry_out(self, at: int) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from inventory_server.jsonserver.handler import Peer
-from inventory_server.jsonserver.listener import Address, CannotListen, Listener, address_of, bound
-from inventory_server.jsonserver.server import JsonServer
+from inventory_server.jsonserver.listener import Acceptor, Address, CannotListen, address_of, listen_on
+from inventory_server.jsonserver.server import LineServer
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.lines import ANYWHERE, SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
 
@@ -62,8 +62,8 @@ def test_a_crowd_past_the_cap_is_turned_away_by_few_threads(start: Start) -> Non
 
 def test_who_finds_one_of_several_processes_full_is_served_by_another() -> None:
     """They share a socket, and are servers of one process here."""
-    with bound(ANYWHERE, SETTINGS) as listening:
-        full, roomy = (JsonServer([listening.dup()], Echo, replace(SETTINGS, max_connections=most)) for most in (1, 12))
+    with listen_on(ANYWHERE, SETTINGS) as listening:
+        full, roomy = (LineServer([listening.dup()], Echo, replace(SETTINGS, max_connections=most)) for most in (1, 12))
         clients = []
 
         def said() -> bytes:
@@ -94,10 +94,10 @@ def test_stop_does_not_wait_for_a_crowd(start: Start) -> None:
 def test_the_cap_stays_below_the_limit_of_open_files(caplog: pytest.LogCaptureFixture) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     settings = replace(SETTINGS, max_connections=10 * soft)
-    assert JsonServer([ANYWHERE], Echo, settings).max_connections < soft
+    assert LineServer([ANYWHERE], Echo, settings).max_connections < soft
     assert "event=cap_lowered" in caplog.text
     with pytest.raises(CannotListen, match="ulimit -n"):
-        JsonServer([ANYWHERE], Echo, replace(settings, reserved_files=soft))
+        LineServer([ANYWHERE], Echo, replace(settings, reserved_files=soft))
 
 
 def test_without_descriptors_accepting_rests_and_then_goes_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,7 +150,7 @@ def test_a_failure_while_admitting_is_logged_and_accepting_goes_on(caplog: pytes
         sock.sendall(b"word\n")
         sock.close()
 
-    listener = Listener(ANYWHERE, admit, SETTINGS)
+    listener = Acceptor(ANYWHERE, admit, SETTINGS)
     listener.start()
     with LineClient(listener.address) as first:
         assert first.read_line() == b""
@@ -167,7 +167,7 @@ def test_an_address_in_use_is_named_and_nothing_is_left_open(start: Start, tmp_p
     taken = start().addresses[0]
     path = str(tmp_path / "hq.sock")
     with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{taken[1]}: it is in use: stop the program"):
-        JsonServer([path, taken], Echo, SETTINGS).start()
+        LineServer([path, taken], Echo, SETTINGS).start()
     assert not os.path.exists(path)
 
 
@@ -207,7 +207,7 @@ def test_a_name_is_served_on_all_its_addresses_that_this_machine_has(
 )
 def test_an_impossible_address_is_named_with_the_reason(address: Address, message: str) -> None:
     with pytest.raises(CannotListen, match=f"^Cannot listen on {message}"):
-        JsonServer([address], Echo, SETTINGS).start()
+        LineServer([address], Echo, SETTINGS).start()
 
 
 def test_tcp_and_unix_are_served_at_once_and_a_unix_peer_is_on_this_machine(start: Start, tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_after_stop_nobody_is_let_in_and_a_second_stop_is_harmless(start: Start)
 
 
 def test_a_server_that_never_started_can_be_stopped() -> None:
-    assert JsonServer([ANYWHERE], Echo, SETTINGS).stop(1) == 0
+    assert LineServer([ANYWHERE], Echo, SETTINGS).stop(1) == 0
 
 
 def test_a_connection_accepted_while_stopping_is_closed(start: Start) -> None:

@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Hello, Outcome, Post, Speaker, Welcome, Write
+from inventory_server.domain.requests import Change, Hello, Outcome, Post, Speaker, Welcome
 from inventory_server.store.admin.terminals import revoke_terminal
 from inventory_server.store.database.url import database_of
 from inventory_server.store.ledger import sql, tables
 from inventory_server.store.write import cache
-from inventory_server.store.write.judge import Ledger
-from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.judge import CommitJudge
+from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid
@@ -28,11 +28,11 @@ def engine(ledger: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def writer(engine: Engine) -> Callable[[Write], Outcome | RequestError]:
+def writer(engine: Engine) -> Callable[[Change], Outcome | RequestError]:
     """A server's write path, as there are several on one database of PostgreSQL."""
-    written = Ledger(Settings(), Clock())
+    written = CommitJudge(Settings(), Clock())
 
-    def commit(work: Write) -> Outcome | RequestError:
+    def commit(work: Change) -> Outcome | RequestError:
         with engine.begin() as connection:
             (outcome,) = written.carry_out(connection, [work])
         return outcome
@@ -40,7 +40,7 @@ def writer(engine: Engine) -> Callable[[Write], Outcome | RequestError]:
     return commit
 
 
-def hello(commit: Callable[[Write], Any]) -> Speaker:
+def hello(commit: Callable[[Change], Any]) -> Speaker:
     welcome = commit(Hello("T1", None, True, "L1", LINEAGE, None, None))
     assert isinstance(welcome, Welcome)
     return welcome.speaker
@@ -104,7 +104,7 @@ def test_what_was_rolled_back_is_forgotten(ledger: str, monkeypatch: pytest.Monk
         till = Till(store)
         till.posts(body("sale", ("a", 1)))
         with monkeypatch.context() as patch:
-            patch.setattr(Batch, "flush", _flushes_and_fails)
+            patch.setattr(WorkingSet, "flush", _flushes_and_fails)
             with pytest.raises(ZeroDivisionError):
                 till.posts(body("sale", ("a", 1)), uid("again"))
         assert till.posts(body("sale", ("a", 1)), uid("again")).status == "posted"
@@ -112,10 +112,10 @@ def test_what_was_rolled_back_is_forgotten(ledger: str, monkeypatch: pytest.Monk
     assert proof_of(ledger).findings == []
 
 
-_flush = Batch.flush
+_flush = WorkingSet.flush
 
 
-def _flushes_and_fails(batch: Batch) -> None:
+def _flushes_and_fails(batch: WorkingSet) -> None:
     _flush(batch)
     raise ZeroDivisionError
 

@@ -11,22 +11,22 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.store import upgrade
 from inventory_server.store.database import sqlite
 from inventory_server.store.database.base import READERS_MAX
-from inventory_server.store.database.pool import Readers
+from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger.sql import run
 
 
 @pytest.fixture
-def readers(tmp_path: Path) -> Readers:
+def readers(tmp_path: Path) -> ConnectionPool:
     upgrade(f"sqlite:///{tmp_path / 'hq.db'}")
-    return Readers(sqlite.reading_engine(tmp_path / "hq.db").connect, READERS_MAX)
+    return ConnectionPool(sqlite.reading_engine(tmp_path / "hq.db").connect, READERS_MAX)
 
 
-def position(readers: Readers) -> int:
+def position(readers: ConnectionPool) -> int:
     with readers.snapshot() as connection:
         return int(connection.exec_driver_sql("SELECT position FROM ledger").scalar_one())
 
 
-def test_a_question_that_fails_leaves_its_connection_to_the_next(readers: Readers) -> None:
+def test_a_question_that_fails_leaves_its_connection_to_the_next(readers: ConnectionPool) -> None:
     for _ in range(2 * READERS_MAX):
         with pytest.raises(ZeroDivisionError), readers.snapshot():
             raise ZeroDivisionError
@@ -34,7 +34,7 @@ def test_a_question_that_fails_leaves_its_connection_to_the_next(readers: Reader
     readers.close()
 
 
-def test_a_connection_that_met_an_error_is_not_used_again(readers: Readers) -> None:
+def test_a_connection_that_met_an_error_is_not_used_again(readers: ConnectionPool) -> None:
     for _ in range(2 * READERS_MAX):
         with pytest.raises(DBAPIError):
             _ask_a_connection_that_breaks(readers)
@@ -42,7 +42,7 @@ def test_a_connection_that_met_an_error_is_not_used_again(readers: Readers) -> N
     readers.close()
 
 
-def _ask_a_connection_that_breaks(readers: Readers) -> None:
+def _ask_a_connection_that_breaks(readers: ConnectionPool) -> None:
     with readers.snapshot() as connection:
         broken = connection.connection.driver_connection
         assert broken is not None
@@ -51,14 +51,14 @@ def _ask_a_connection_that_breaks(readers: Readers) -> None:
 
 
 def test_where_the_database_cannot_be_opened_the_place_is_given_back(tmp_path: Path) -> None:
-    readers = Readers(sqlite.reading_engine(tmp_path / "nothing.db").connect, READERS_MAX)
+    readers = ConnectionPool(sqlite.reading_engine(tmp_path / "nothing.db").connect, READERS_MAX)
     for _ in range(2 * READERS_MAX):
         with pytest.raises(DBAPIError), readers.connection():
             raise AssertionError("there is no connection")
     readers.close()
 
 
-def test_more_askers_than_connections_take_turns(readers: Readers) -> None:
+def test_more_askers_than_connections_take_turns(readers: ConnectionPool) -> None:
     answers: list[int] = []
     askers = [threading.Thread(target=lambda: answers.append(position(readers))) for _ in range(5 * READERS_MAX)]
     for asker in askers:
@@ -69,7 +69,9 @@ def test_more_askers_than_connections_take_turns(readers: Readers) -> None:
     readers.close()
 
 
-def test_a_snapshot_does_not_see_what_is_committed_after_its_first_look(readers: Readers, tmp_path: Path) -> None:
+def test_a_snapshot_does_not_see_what_is_committed_after_its_first_look(
+    readers: ConnectionPool, tmp_path: Path
+) -> None:
     writing = sqlite.writing_engine(tmp_path / "hq.db")
     with readers.snapshot() as connection:
         before = connection.exec_driver_sql("SELECT position FROM ledger").scalar_one()
@@ -81,7 +83,7 @@ def test_a_snapshot_does_not_see_what_is_committed_after_its_first_look(readers:
     writing.dispose()
 
 
-def test_connections_are_renewed_but_for_those_in_use(readers: Readers) -> None:
+def test_connections_are_renewed_but_for_those_in_use(readers: ConnectionPool) -> None:
     with ExitStack() as used:
         first = used.enter_context(readers.connection())
         readers.renew()

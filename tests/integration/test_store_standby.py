@@ -12,11 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import FindPosting, Outcome, Read, Stock
+from inventory_server.domain.requests import FindPosting, Outcome, Question, Stock
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
-from inventory_server.store.query.service import Reading
-from inventory_server.store.query.standby import OUT_SECONDS, Standby
+from inventory_server.store.query.service import QueryService
+from inventory_server.store.query.standby import OUT_SECONDS, FallbackReader
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingParams, StockParams, StockResult
 from tests.support.ledgers import Clock, Till, body, opened, uid, url_of
@@ -35,7 +35,7 @@ class Timer:
         return self.now
 
 
-class Watched(Standby):
+class Watched(FallbackReader):
     """Counts how often it is looked at, and fails as it is told to."""
 
     looks = 0
@@ -45,7 +45,7 @@ class Watched(Standby):
         self.looks += 1
         return super()._proven_connection()
 
-    def _ask(self, work: Read) -> Outcome:
+    def _ask(self, work: Question) -> Outcome:
         if self.failure is not None:
             raise self.failure
         return super()._ask(work)
@@ -68,14 +68,14 @@ def paths(tmp_path: Path) -> tuple[Path, Path]:
 def reading(paths: tuple[Path, Path], timer: Timer) -> Iterator[Watched]:
     primary, standby = (database_of(url_of(path)) for path in paths)
     with ExitStack() as close:
-        source = Reading(primary, primary.reading_engine(), Settings(), Clock())
+        source = QueryService(primary, primary.reading_engine(), Settings(), Clock())
         close.callback(source.close)
         answering = Watched(standby, Settings(), Clock(), source, timer)
         close.callback(answering.close)
         yield answering
 
 
-def position(standby: Standby) -> int:
+def position(standby: FallbackReader) -> int:
     outcome = standby.answer(EVERYTHING)
     assert isinstance(outcome, StockResult)
     return outcome.position

@@ -10,7 +10,7 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import FindPosting, History, Outcome, OutcomeUnknown, Stock, Work
+from inventory_server.domain.requests import FindPosting, History, Outcome, OutcomeUnknown, Stock, StoreRequest
 from inventory_server.jsonserver.handler import Peer, Reply
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
@@ -36,7 +36,7 @@ class ServerEnd:
         self.link = link
         self.session = session
         self.inbox: deque[bytes] = deque()
-        self.steps: Generator[Work, Outcome, Reply | None] | None = None
+        self.steps: Generator[StoreRequest, Outcome, Reply | None] | None = None
 
 
 class Hq:
@@ -177,7 +177,7 @@ class Hq:
             steps = end.steps = end.session.handle(end.inbox.popleft().rstrip(b"\n"))
             self._advance(end, lambda: next(steps))
 
-    def _advance(self, end: ServerEnd, step: Callable[[], Work]) -> None:
+    def _advance(self, end: ServerEnd, step: Callable[[], StoreRequest]) -> None:
         try:
             work = step()
         except StopIteration as finished:
@@ -199,7 +199,7 @@ class Hq:
 
     # ------------------------------------------------------------------------------ work
 
-    def _perform(self, end: ServerEnd, work: Work, process: int) -> None:
+    def _perform(self, end: ServerEnd, work: StoreRequest, process: int) -> None:
         if process != self._process or not self.up or end.link not in self._ends:
             return
         steps = end.steps

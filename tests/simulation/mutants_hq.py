@@ -14,8 +14,8 @@ from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge as ledger_module
 from inventory_server.store.write import posting
 from inventory_server.store.write import writer as writer_module
-from inventory_server.store.write.judge import Ledger
-from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.judge import CommitJudge
+from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Ticket, Writer
 from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.units import instant
@@ -29,25 +29,25 @@ def ids_remembered_in_memory() -> AbstractContextManager[Any]:
     remembered: set[bytes] = set()
 
     def make_read(original: Any) -> Any:
-        def read(batch: Batch, ids: set[bytes]) -> None:
+        def read(batch: WorkingSet, ids: set[bytes]) -> None:
             original(batch, ids & remembered)
             remembered.update(ids)
 
         return read
 
     def make_forget(original: Any) -> Any:
-        def forget(ledger: Ledger) -> None:
+        def forget(ledger: CommitJudge) -> None:
             remembered.clear()
             original(ledger)
 
         return forget
 
-    return together(replaced(Batch, "_read_identities", make_read), replaced(Ledger, "forget", make_forget))
+    return together(replaced(WorkingSet, "_read_identities", make_read), replaced(CommitJudge, "forget", make_forget))
 
 
 def ids_remembered_for_a_day() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def read(batch: Batch, ids: set[bytes]) -> None:
+        def read(batch: WorkingSet, ids: set[bytes]) -> None:
             original(batch, ids)
             for key, before in list(batch.known.items()):
                 if isinstance(before, Posted) and before.recorded_at < batch.now - DAY:
@@ -55,7 +55,7 @@ def ids_remembered_for_a_day() -> AbstractContextManager[Any]:
 
         return read
 
-    return replaced(Batch, "_read_identities", make)
+    return replaced(WorkingSet, "_read_identities", make)
 
 
 def checked_before_the_transaction() -> AbstractContextManager[Any]:
@@ -75,7 +75,7 @@ def checked_before_the_transaction() -> AbstractContextManager[Any]:
         return submit
 
     def make_post_item(original: Any) -> Any:
-        def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:
+        def post_item(ledger: CommitJudge, batch: WorkingSet, speaker: Any, known: Any, held: Any, item: Item) -> Any:
             if looked_up.pop(id(item), None) is not None and isinstance(batch.known.get(item.id.bytes), Posted):
                 del batch.known[item.id.bytes]
             return original(ledger, batch, speaker, known, held, item)
@@ -84,13 +84,13 @@ def checked_before_the_transaction() -> AbstractContextManager[Any]:
 
     return together(
         replaced(Writer, "submit", make_submit),
-        replaced(Ledger, "_post_item", make_post_item),
+        replaced(CommitJudge, "_post_item", make_post_item),
     )
 
 
 def known_below_the_high_water_mark() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:
+        def post_item(ledger: CommitJudge, batch: WorkingSet, speaker: Any, known: Any, held: Any, item: Item) -> Any:
             if held is not None and item.seq is not None and item.seq <= held.last_seq:
                 moment = instant(batch.recorded_at)
                 return PostingResult(item.id, "duplicate", position=batch.position, recorded_at=moment)
@@ -98,7 +98,9 @@ def known_below_the_high_water_mark() -> AbstractContextManager[Any]:
 
         return post_item
 
-    return together(replaced(Ledger, "_post_item", make), replaced(ledger_module, "_assert_no_fork", lambda _: never))
+    return together(
+        replaced(CommitJudge, "_post_item", make), replaced(ledger_module, "_assert_no_fork", lambda _: never)
+    )
 
 
 def copies_not_noticed() -> AbstractContextManager[Any]:
@@ -110,17 +112,17 @@ def copies_not_noticed() -> AbstractContextManager[Any]:
 
 def epochs_not_checked() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def post(ledger: Ledger, batch: Batch, work: Post) -> Any:
+        def post(ledger: CommitJudge, batch: WorkingSet, work: Post) -> Any:
             epoch = batch.terminals[work.speaker.terminal].epoch
             return original(ledger, batch, replace(work, speaker=replace(work.speaker, epoch=epoch)))
 
         return post
 
-    return replaced(Ledger, "_post", make)
+    return replaced(CommitJudge, "_post", make)
 
 
 def rejections_not_recorded() -> AbstractContextManager[Any]:
-    return replaced(Batch, "add_rejection", lambda _: never)
+    return replaced(WorkingSet, "add_rejection", lambda _: never)
 
 
 def answered_before_the_commit() -> AbstractContextManager[Any]:
@@ -152,19 +154,19 @@ def answered_before_the_commit() -> AbstractContextManager[Any]:
 
 def recorded_when_the_clock_says() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def next_position(batch: Batch) -> tuple[int, int]:
+        def next_position(batch: WorkingSet) -> tuple[int, int]:
             position, _ = original(batch)
             batch.recorded_at = batch.now
             return position, batch.now
 
         return next_position
 
-    return replaced(Batch, "next_position", make)
+    return replaced(WorkingSet, "next_position", make)
 
 
 def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def post_item(ledger: Ledger, batch: Batch, speaker: Any, known: Any, held: Any, item: Item) -> Any:
+        def post_item(ledger: CommitJudge, batch: WorkingSet, speaker: Any, known: Any, held: Any, item: Item) -> Any:
             result = original(ledger, batch, speaker, known, held, item)
             if result.status == "duplicate" and item.body is not None and isinstance(item.body.lines, list):
                 sign = inventory.STOCK_SIGN.get(item.body.type, 0)
@@ -176,7 +178,7 @@ def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
 
         return post_item
 
-    return replaced(Ledger, "_post_item", make)
+    return replaced(CommitJudge, "_post_item", make)
 
 
 def count_ignores_what_moved_since() -> AbstractContextManager[Any]:
@@ -213,10 +215,10 @@ def pending_postings_not_minded() -> AbstractContextManager[Any]:
 
 def void_that_comes_first_is_forgotten() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def read(batch: Batch, ids: set[bytes]) -> None:
+        def read(batch: WorkingSet, ids: set[bytes]) -> None:
             original(batch, ids)
             batch.waiting_voids.clear()
 
         return read
 
-    return replaced(Batch, "_read_identities", make)
+    return replaced(WorkingSet, "_read_identities", make)

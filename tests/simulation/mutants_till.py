@@ -10,8 +10,8 @@ from pos_client.protocol.messages import PostingResult
 from pos_client.till import outbox as outbox_module
 from pos_client.till.actions import SendPost
 from pos_client.till.outbox import Outbox
-from pos_client.till.outbox_records import Entry, NewPosting
-from pos_client.till.poison import Isolation
+from pos_client.till.outbox_records import NewPosting, PendingEntry
+from pos_client.till.poison import PoisonSearch
 from pos_client.till.sender import Sender
 from tests.simulation.planting import replaced, together
 from tests.simulation.till import Device
@@ -47,7 +47,7 @@ def done_when_unanswered() -> AbstractContextManager[Any]:
 
 
 def parked_when_unanswered() -> AbstractContextManager[Any]:
-    return replaced(Isolation, "died", lambda _: lambda _isolation, ids, _now: ids[0])
+    return replaced(PoisonSearch, "died", lambda _: lambda _isolation, ids, _now: ids[0])
 
 
 def sold_before_stored() -> AbstractContextManager[Any]:
@@ -71,7 +71,7 @@ def sold_before_stored() -> AbstractContextManager[Any]:
 
 def other_bytes_when_sent_again() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def next_batch(outbox: Outbox, *args: Any, **kwargs: Any) -> list[Entry]:
+        def next_batch(outbox: Outbox, *args: Any, **kwargs: Any) -> list[PendingEntry]:
             found = []
             for entry in original(outbox, *args, **kwargs):
                 row = outbox.find(entry.id)

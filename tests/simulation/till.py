@@ -27,7 +27,7 @@ from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, 
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, NewPosting, Parked
 from pos_client.till.poison import DEATHS_BEFORE_PARKING
-from pos_client.till.policy import Identity, Pace
+from pos_client.till.policy import Identity, RetryPolicy
 from pos_client.till.sender import Sender
 from tests.simulation.book import Book, Created
 from tests.simulation.database import TOKEN
@@ -99,7 +99,7 @@ class Device:
             clock=self.clock,
             timer=self._world.clock,
             rng=self._world.random,
-            pace=Pace(backoff_max_seconds=20.0),
+            pace=RetryPolicy(backoff_max_seconds=20.0),
             on_result=self._on_result,
         )
         if self.careless:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Hello, Outcome, Post, Welcome, Write
-from inventory_server.store.write.judge import Ledger
+from inventory_server.domain.requests import Change, Hello, Outcome, Post, Welcome
+from inventory_server.store.write.judge import CommitJudge
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import PostResult
 from tests.simulation.world import Violation
@@ -22,7 +22,7 @@ class Poisoned(Exception):
     """What handling a poisoned posting ends in."""
 
 
-class WatchedLedger(Ledger):
+class WatchedLedger(CommitJudge):
     """The production ledger, with poison in some postings, and somebody watching that epochs are kept."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int]) -> None:
@@ -42,7 +42,7 @@ class WatchedLedger(Ledger):
         """What was carried out last is durable."""
         self._epochs = self._uncommitted
 
-    def carry_out(self, connection: Connection, works: list[Write]) -> list[Outcome | RequestError]:
+    def carry_out(self, connection: Connection, works: list[Change]) -> list[Outcome | RequestError]:
         """Carry out `works`; Poisoned where a posting is poisoned, Violation where an old epoch posts."""
         if any(POISON in item.raw for work in works if isinstance(work, Post) for item in work.items):
             raise Poisoned("a poisoned posting")
@@ -52,7 +52,7 @@ class WatchedLedger(Ledger):
             self._watch(work, outcome, self._uncommitted)
         return outcomes
 
-    def _watch(self, work: Write, outcome: Outcome | RequestError, epochs: dict[str, int]) -> None:
+    def _watch(self, work: Change, outcome: Outcome | RequestError, epochs: dict[str, int]) -> None:
         if isinstance(work, Hello) and isinstance(outcome, Welcome) and outcome.speaker.role == "till":
             if outcome.speaker.epoch <= epochs.get(work.terminal, 0):
                 raise Violation("epoch", f"{work.terminal} was given epoch {outcome.speaker.epoch} again")

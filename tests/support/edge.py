@@ -9,18 +9,18 @@ from typing import Any
 from inventory_server.config import Settings
 from inventory_server.domain.requests import (
     Bye,
+    Change,
     Hello,
     Item,
+    OnOutcome,
     Outcome,
     Ping,
     Post,
     Speaker,
     Stock,
     Store,
-    Then,
+    StoreRequest,
     Welcome,
-    Work,
-    Write,
 )
 from inventory_server.jsonserver.handler import Peer, Reply
 from inventory_server.jsonserver.listener import Address
@@ -44,20 +44,20 @@ SALE = {
 class MemoryStore:
     """A store that remembers ids; `before` is called with each work and may wait or raise."""
 
-    def __init__(self, before: Callable[[Work], None] = lambda _: None) -> None:
+    def __init__(self, before: Callable[[StoreRequest], None] = lambda _: None) -> None:
         self.before = before
-        self.works: list[Work] = []
+        self.works: list[StoreRequest] = []
         self.closed = False
         self.posted: dict[Any, bytes] = {}
         self._lock = threading.Lock()  # guards `works` and `posted`
 
-    def perform(self, work: Work) -> Outcome:
+    def perform(self, work: StoreRequest) -> Outcome:
         self.before(work)
         with self._lock:
             self.works.append(work)
             return self._perform(work)
 
-    def submit(self, work: Write, then: Then) -> None:
+    def submit(self, work: Change, then: OnOutcome) -> None:
         try:
             outcome = self.perform(work)
         except Exception as error:  # noqa: BLE001 (whatever `before` raises)
@@ -68,7 +68,7 @@ class MemoryStore:
     def close(self) -> None:
         self.closed = True
 
-    def _perform(self, work: Work) -> Outcome:
+    def _perform(self, work: StoreRequest) -> Outcome:
         if isinstance(work, Hello):
             if not work.trusted and work.token != "right":
                 raise RequestError(ErrorCode.unauthenticated, "The token is not right.")

@@ -18,6 +18,7 @@ from msgspec import UNSET
 
 from inventory_server.config import Settings
 from inventory_server.domain.requests import (
+    Change,
     FindPosting,
     Hello,
     History,
@@ -27,7 +28,6 @@ from inventory_server.domain.requests import (
     Speaker,
     Stock,
     Welcome,
-    Write,
 )
 from inventory_server.store import Store, open_store, read_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
@@ -220,7 +220,7 @@ def opened(
         store.close()
 
 
-def together(store: Store, *works: Write) -> list[Outcome | Exception]:
+def together(store: Store, *works: Change) -> list[Outcome | Exception]:
     """Have `works` wait for the writer at the same time, so that one commit carries them; errors are outcomes."""
     gate = threading.Event()
     writer = store._writer

@@ -10,12 +10,12 @@ import pytest
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Handler, Peer, Reply
 from inventory_server.jsonserver.listener import Address
-from inventory_server.jsonserver.server import JsonServer
+from inventory_server.jsonserver.server import LineServer
 from tests.support.edge import LOOPBACK, LineClient
 
 ANYWHERE: Address = ("127.0.0.1", 0)
 SETTINGS = Settings(linger_seconds=1)
-Start = Callable[..., JsonServer]
+Start = Callable[..., LineServer]
 
 
 class Echo:
@@ -62,8 +62,8 @@ def start() -> Iterator[Start]:
 
     def start(
         *addresses: Address, factory: Callable[[Peer], Handler] = Echo, settings: Settings = SETTINGS
-    ) -> JsonServer:
-        server = JsonServer(addresses or [ANYWHERE], factory, settings)
+    ) -> LineServer:
+        server = LineServer(addresses or [ANYWHERE], factory, settings)
         server.start()
         servers.append(server)
         return server
@@ -80,7 +80,7 @@ def gate() -> Iterator[type[Gate]]:
     Gate.opened.set()
 
 
-def connect(server: JsonServer) -> LineClient:
+def connect(server: LineServer) -> LineClient:
     return LineClient(server.addresses[0])
 
 

@@ -15,9 +15,9 @@ import time
 from pathlib import Path
 
 from pos_client import OutboxError, PosClient
-from pos_client.till.policy import Pace
+from pos_client.till.policy import RetryPolicy
 
-PACE = Pace(0.01, 0.1, (0.01, 0.1), (0.01, 0.1))
+PACE = RetryPolicy(0.01, 0.1, (0.01, 0.1), (0.01, 0.1))
 
 
 def say(word: object) -> None:

@@ -9,12 +9,12 @@ import pos_client
 from pos_client import (
     PosClient,
 )
-from pos_client.till.policy import Pace
+from pos_client.till.policy import RetryPolicy
 from tests.support.scripted_hq import ScriptedHq
 
 SOON = 60.0
 """Seconds after which a test gives up; nothing here takes that long."""
-FAST = Pace(0.01, 0.05, (0.01, 0.05), (0.01, 0.05), 0.2)
+FAST = RetryPolicy(0.01, 0.05, (0.01, 0.05), (0.01, 0.05), 0.2)
 
 
 def until(condition: Callable[[], bool]) -> None:

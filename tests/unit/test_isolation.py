@@ -7,17 +7,17 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.till.poison import ALONE_SECONDS, DEATHS_BEFORE_PARKING, Isolation
+from pos_client.till.poison import ALONE_SECONDS, DEATHS_BEFORE_PARKING, PoisonSearch
 from tests.support.outboxes import posting_id
 
 MOST = 64
 
 
 class Queue:
-    """Postings 1 … count, sent as `Isolation` says, to a server that treats some of them badly."""
+    """Postings 1 … count, sent as `PoisonSearch` says, to a server that treats some of them badly."""
 
     def __init__(self, count: int) -> None:
-        self.isolation = Isolation()
+        self.isolation = PoisonSearch()
         self.pending = [posting_id(number) for number in range(1, count + 1)]
         self.sizes: list[int] = []
         self.parked: list[UUID] = []

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.files.sales_file import Posting, Till, posting_id
+from pos_client.files.sales_file import FilePosting, FileTill, posting_id
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
 from pos_client.protocol.messages import (
     CHAIN_START,
@@ -105,16 +105,18 @@ class FakeLink:
         return PingResult(NOON)
 
 
-def till(location: str, count: int, lane: str = "1", every_seconds: int = 60, size: int = 10) -> Till:
+def till(location: str, count: int, lane: str = "1", every_seconds: int = 60, size: int = 10) -> FileTill:
     postings = []
     for number in range(count):
         at = number * every_seconds * 1_000_000
         basket = f"{location}/{lane}/{number}"
-        postings.append(Posting(posting_id("test", [basket], at), at, b'"%s"' % (b"x" * size), basket, lines=2))
-    return Till(location, lane, postings)
+        postings.append(FilePosting(posting_id("test", [basket], at), at, b'"%s"' % (b"x" * size), basket, lines=2))
+    return FileTill(location, lane, postings)
 
 
-def replay(hq: FakeHq, tills: list[Till], pace: Pace | None = None, tokens: dict[str, str] | None = None) -> Outcome:
+def replay(
+    hq: FakeHq, tills: list[FileTill], pace: Pace | None = None, tokens: dict[str, str] | None = None
+) -> Outcome:
     used = pace or Pace(workers=3, patience_seconds=30)
     return Replay(tills, hq.connect, used, tokens or {}, time.monotonic, random.Random(1)).run()
 
@@ -257,7 +259,7 @@ def test_a_token_proves_a_till_and_without_one_the_location_enrols_it() -> None:
 def test_no_two_tills_have_one_name() -> None:
     odd = [("A", "1"), ("A-1", "1"), ("A", "1-1"), ("Köln", "1"), ("Kiln", "1"), ("K_ln", "1"), ("x" * 64, "1")]
     odd += [("x" * 63 + "y", "1"), ("A B", "1"), ("A/B", "1")]
-    names = [terminal_name(Till(location, lane)) for location, lane in odd]
+    names = [terminal_name(FileTill(location, lane)) for location, lane in odd]
     assert len(set(names)) == len(odd)
     assert all(0 < len(name) <= 64 and name.isascii() and " " not in name and "/" not in name for name in names)
 

@@ -11,7 +11,7 @@ import pytest
 
 from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import MappingError, SalesMapping, load_mapping, zone_of
-from pos_client.files.sales_file import Posting, SalesFiles, Till, posting_id
+from pos_client.files.sales_file import FilePosting, FileTill, SalesFiles, posting_id
 from pos_client.files.sales_row import moment_reader
 from pos_client.protocol import wire
 from pos_client.protocol.messages import Body, Line
@@ -35,7 +35,7 @@ def mapping(**changes: Any) -> SalesMapping:
 
 def read(
     path: Path, text: str | bytes, used: SalesMapping | None = None, lanes: int | None = None
-) -> tuple[list[Till], list[Problem], SalesFiles]:
+) -> tuple[list[FileTill], list[Problem], SalesFiles]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     problems: list[Problem] = []
     files = SalesFiles(used or mapping(), problems.append)
@@ -43,17 +43,17 @@ def read(
     return files.tills(lanes), problems, files
 
 
-def postings(tills: list[Till]) -> list[Posting]:
+def postings(tills: list[FileTill]) -> list[FilePosting]:
     return [posting for till in tills for posting in till.postings]
 
 
-def body(posting: Posting) -> Body:
+def body(posting: FilePosting) -> Body:
     decoded = wire.decode_body(posting.body)
     wire.check_body(decoded)
     return decoded
 
 
-def lines(posting: Posting) -> list[Line]:
+def lines(posting: FilePosting) -> list[Line]:
     found = body(posting).lines
     assert isinstance(found, list)
     return found

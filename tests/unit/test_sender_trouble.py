@@ -12,7 +12,7 @@ import pytest
 
 from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
 from pos_client.till.actions import Connect, Idle, SendHello
-from pos_client.till.policy import Identity, Pace
+from pos_client.till.policy import Identity, RetryPolicy
 from pos_client.till.sender import Sender
 from tests.support.desk import SECOND, Desk, ids, sent
 from tests.support.outboxes import NOON, posting_id
@@ -207,7 +207,7 @@ def test_a_posting_that_the_server_cannot_take_is_parked_alone(desk: Desk, error
 
 def test_the_only_posting_is_parked_after_a_long_time(desk: Desk) -> None:
     desk.sender = Sender(
-        desk.outbox, Identity("T1"), clock=desk.clock, rng=random.Random(1), pace=Pace(alone_seconds=5.0)
+        desk.outbox, Identity("T1"), clock=desk.clock, rng=random.Random(1), pace=RetryPolicy(alone_seconds=5.0)
     )
     desk.sell(1)
     desk.connect()

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, Work
+from inventory_server.domain.requests import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, StoreRequest
 from inventory_server.protocol.methods import METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker
@@ -329,7 +329,7 @@ def test_more_names_than_a_page_holds_are_refused_before_the_store(field: str) -
 
 
 def _raise(error: Exception) -> Any:
-    def before(work: Work) -> None:
+    def before(work: StoreRequest) -> None:
         raise error
 
     return before

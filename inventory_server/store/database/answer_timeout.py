@@ -16,7 +16,9 @@ from psycopg.abc import PQGen
 R = TypeVar("R")
 
 
-def hurried(answer_seconds: float, timer: Callable[[], float] = time.monotonic) -> type[psycopg.Connection[Any]]:
+def with_answer_timeout(
+    answer_seconds: float, timer: Callable[[], float] = time.monotonic
+) -> type[psycopg.Connection[Any]]:
     """A kind of connection that raises OperationalError once a statement has gone unanswered for so long.
 
     It is of no use after that: the answer may still come.

@@ -34,20 +34,20 @@ class CommitInDoubt(Exception):
     """COMMIT came back, and yet the database does not say that the transaction is as durable as it should be."""
 
 
-class Verdict(enum.Enum):
+class ErrorClass(enum.Enum):
     """What an error means for the transaction that met it."""
 
-    AGAIN = enum.auto()
+    RETRY = enum.auto()
     """Nothing was committed; the whole transaction may succeed when it is repeated."""
-    ELSEWHERE = enum.auto()
+    RETRY_NEW_CONNECTION = enum.auto()
     """Nothing was committed; the whole transaction may succeed when it is repeated on a new connection."""
-    NOT_NOW = enum.auto()
+    UNAVAILABLE = enum.auto()
     """Nothing was committed; it hits every commit alike until it passes, or until somebody puts it right."""
-    UNKNOWN = enum.auto()
+    COMMIT_UNKNOWN = enum.auto()
     """It may be committed or not, which only the ids of its postings can tell; the database itself is well."""
-    UNTRUSTED = enum.auto()
+    FATAL = enum.auto()
     """Nobody can say what is on disk: no further answer may be given."""
-    OTHER = enum.auto()
+    WORK_FAILED = enum.auto()
     """Nothing was committed, and it is this transaction's own fault."""
 
 
@@ -60,7 +60,7 @@ def said_by(error: Exception) -> str:
 class Commits(Protocol):
     """What the writer has to know of a database."""
 
-    def verdict(self, error: Exception, committing: bool) -> Verdict:
+    def verdict(self, error: Exception, committing: bool) -> ErrorClass:
         """What `error` means; `committing` once COMMIT may have been sent."""
 
     def commit(self, transaction: Transaction) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 
-class Readers:
+class ConnectionPool:
     """At most `count` connections, each made by `connect` when it is first needed.
 
     SQLAlchemy's pool hands a connection over under a condition variable and resets it each time; with 64 askers

@@ -19,7 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
 from inventory_server.store.database import partitions
-from inventory_server.store.database.base import CommitInDoubt, StoreError, StoreInUse, Verdict
+from inventory_server.store.database.base import CommitInDoubt, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import run
 
@@ -140,10 +140,10 @@ class Postgresql:
     def standby_engine(self) -> Engine:
         """The same for a database that can be done without: one that does not answer is soon given up."""
         from inventory_server.store.database.answer_timeout import (
-            hurried,  # only who uses PostgreSQL has its driver installed
+            with_answer_timeout,  # only who uses PostgreSQL has its driver installed
         )
 
-        return self._engine(lambda _: _READING, STANDBY_CONNECT_SECONDS, hurried(STANDBY_ANSWER_SECONDS))
+        return self._engine(lambda _: _READING, STANDBY_CONNECT_SECONDS, with_answer_timeout(STANDBY_ANSWER_SECONDS))
 
     def _engine(self, opening: Any, connect_seconds: int = CONNECT_SECONDS, driver: Any = None) -> Engine:
         options = {"connect_timeout": connect_seconds, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
@@ -198,24 +198,24 @@ class Postgresql:
             weak.append(f"synchronous_commit = {row['synchronous_commit']}")
         return f"{self.shown} may lose what it has acknowledged ({', '.join(weak)})" if weak else None
 
-    def verdict(self, error: Exception, committing: bool) -> Verdict:
+    def verdict(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLSTATE. Once COMMIT is sent, only a serialization failure says for sure that nothing was committed."""
         if isinstance(error, CommitInDoubt):
-            return Verdict.UNKNOWN
+            return ErrorClass.COMMIT_UNKNOWN
         if not isinstance(error, DBAPIError):
-            return Verdict.OTHER
+            return ErrorClass.WORK_FAILED
         state = _state(error)
         if state in _UNTRUSTED:
-            return Verdict.UNTRUSTED
+            return ErrorClass.FATAL
         if state in _ABORTED:
-            return Verdict.AGAIN
+            return ErrorClass.RETRY
         if committing:  # and stopped, it may have been done all the same
-            return Verdict.UNKNOWN
+            return ErrorClass.COMMIT_UNKNOWN
         if state in _STOPPED:
-            return Verdict.AGAIN
+            return ErrorClass.RETRY
         if _is_cut_off(error, state):
-            return Verdict.ELSEWHERE
-        return Verdict.OTHER if state is None or state[:2] in _ITS_OWN else Verdict.NOT_NOW
+            return ErrorClass.RETRY_NEW_CONNECTION
+        return ErrorClass.WORK_FAILED if state is None or state[:2] in _ITS_OWN else ErrorClass.UNAVAILABLE
 
     def commit(self, transaction: Transaction) -> None:
         """Make a transaction durable; CommitInDoubt where PostgreSQL does not say that it is, everywhere it should be.

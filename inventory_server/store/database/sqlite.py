@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from inventory_server.store.database.base import StoreError, StoreInUse, Verdict
+from inventory_server.store.database.base import ErrorClass, StoreError, StoreInUse
 from inventory_server.store.ledger.sql import STATEMENTS_MAX, run
 
 BUSY_TIMEOUT_MS = 5_000
@@ -124,15 +124,15 @@ class Sqlite:
                 )
         return None
 
-    def verdict(self, error: Exception, committing: bool) -> Verdict:
+    def verdict(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLite's primary result code; an unknown commit leaves SQLite's own state unknown."""
         code = _code(error)
         if code in _NOT_NOW:
-            return Verdict.NOT_NOW
+            return ErrorClass.UNAVAILABLE
         if committing or code in _UNTRUSTED:
-            return Verdict.UNTRUSTED
+            return ErrorClass.FATAL
         is_its_own = code in _ITS_OWN or (code == sqlite3.SQLITE_ERROR and self._can_prepare(error))
-        return Verdict.OTHER if is_its_own else Verdict.NOT_NOW
+        return ErrorClass.WORK_FAILED if is_its_own else ErrorClass.UNAVAILABLE
 
     def _can_prepare(self, error: Exception) -> bool:
         """Tell an overflow from a missing column, which share a code: would the statement do for other values?"""

@@ -13,17 +13,17 @@ from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.domain.requests import OutcomeUnknown
-from inventory_server.store.database.base import Commits, Verdict, said_by
+from inventory_server.store.database.base import Commits, ErrorClass, said_by
 
 log = logging.getLogger("tillwire.store")
 
 PAUSE_FIRST_SECONDS = 0.005
 PAUSE_MAX_SECONDS = 0.5
-_REPEATED = {Verdict.AGAIN, Verdict.ELSEWHERE}
-_HANGS_UP = {Verdict.ELSEWHERE, Verdict.UNKNOWN}
+_REPEATED = {ErrorClass.RETRY, ErrorClass.RETRY_NEW_CONNECTION}
+_HANGS_UP = {ErrorClass.RETRY_NEW_CONNECTION, ErrorClass.COMMIT_UNKNOWN}
 
 
-class Untrusted(Exception):
+class StoreFatal(Exception):
     """Nobody can say what is on disk: the store must not go on."""
 
 
@@ -70,7 +70,7 @@ class Transactions:
                 if verdict not in _REPEATED:
                     raise
                 if self._timer() + pause > until or self._ending.wait(pause * random.uniform(0.5, 1)):
-                    if verdict is Verdict.ELSEWHERE:
+                    if verdict is ErrorClass.RETRY_NEW_CONNECTION:
                         self._note_out(error)
                     raise
                 pause = min(2 * pause, PAUSE_MAX_SECONDS)
@@ -108,15 +108,15 @@ class Transactions:
             self._database.commit(transaction)
         except Exception as error:
             verdict = self._database.verdict(error, committing)
-            if verdict is Verdict.UNTRUSTED:
-                raise Untrusted(str(error)) from error
+            if verdict is ErrorClass.FATAL:
+                raise StoreFatal(str(error)) from error
             self._undo(transaction, verdict)
-            if verdict is Verdict.UNKNOWN:
+            if verdict is ErrorClass.COMMIT_UNKNOWN:
                 raise OutcomeUnknown(str(error)) from error
             raise
         return outcome
 
-    def _undo(self, transaction: Transaction | None, verdict: Verdict) -> None:
+    def _undo(self, transaction: Transaction | None, verdict: ErrorClass) -> None:
         self._forget()
         if verdict in _HANGS_UP:
             self._hang_up()
@@ -125,8 +125,8 @@ class Transactions:
             if transaction is not None:
                 transaction.rollback()
         except DBAPIError as error:
-            if self._database.verdict(error, committing=True) is Verdict.UNTRUSTED:
-                raise Untrusted(f"Cannot roll back: {error}") from error
+            if self._database.verdict(error, committing=True) is ErrorClass.FATAL:
+                raise StoreFatal(f"Cannot roll back: {error}") from error
             self._hang_up()  # which undoes as well
 
     def _hang_up(self) -> None:

@@ -18,12 +18,12 @@ from inventory_server.clock import Clock
 from inventory_server.store.database import partitions
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.partitions import PARTITIONED, Partition
-from inventory_server.store.growth.partition import Changes, changing
+from inventory_server.store.growth.partition import MaintenanceTransactions, changing
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.archived_postings import KEPT, ROWS_AT_ONCE, Stubs, heads_at, pages
+from inventory_server.store.ledger.archived_postings import KEPT, ROWS_AT_ONCE, ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of, new_stamp
 from inventory_server.store.ledger.sql import Insert
-from inventory_server.store.ledger.timetravel import Cut, Moment, Past, cuts
+from inventory_server.store.ledger.timetravel import Cut, LedgerAt, Moment, cuts
 
 ARCHIVE_SCHEMA = "tillwire_archive"
 """Where PostgreSQL keeps partitions that were taken out, until somebody moves them elsewhere."""
@@ -93,7 +93,7 @@ def _next(connection: Connection, before: int) -> tuple[Head, Partition, Cut] | 
 class _Archiving:
     """One partition on its way into the archive."""
 
-    def __init__(self, changes: Changes, head: Head, part: Partition, cut: Cut) -> None:
+    def __init__(self, changes: MaintenanceTransactions, head: Head, part: Partition, cut: Cut) -> None:
         self._changes = changes
         self._head = head
         self._part = part
@@ -119,22 +119,22 @@ class _Archiving:
         if head_of(connection).archived_position != self._head.archived_position:
             raise StoreError("Somebody else has changed the archive meanwhile; see where it is, and run this again.")
 
-    def _keep_postings(self, progress: Progress) -> Stubs:
-        stubs = Stubs(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
+    def _keep_postings(self, progress: Progress) -> ArchivedDigest:
+        stubs = ArchivedDigest(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
         for begin in range(self._first, self._cut.position + 1, ROWS_AT_ONCE):
             last = min(begin + ROWS_AT_ONCE - 1, self._cut.position)
             stubs.add(self._aside(partial(_kept, first=begin, last=last)))
             progress(last - self._first + 1, self._cut.position - self._first + 1)
         return stubs
 
-    def _keep_heads(self, stubs: Stubs) -> None:
+    def _keep_heads(self, stubs: ArchivedDigest) -> None:
         rows = [(name, self._cut.position, stubs.heads[name]) for name in sorted(stubs.terminals)]
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             self._aside(partial(_put_heads, rows=rows[begin : begin + ROWS_AT_ONCE]))
 
     def _keep_counts(self, connection: Connection, since: int = 0) -> None:
         """Keep what had moved by each count that a level may come to rest on; of those noted after `since`."""
-        past, after = Past(connection, Moment(None, self._cut.position)), None
+        past, after = LedgerAt(connection, Moment(None, self._cut.position)), None
         while keys := _counted(connection, self._cut, since, after):
             moved = [past.until(occurred_at).moved(location, sku) for location, sku, occurred_at in keys]
             rows = [(*key[:2], self._cut.position, key[2], figure) for key, figure in zip(keys, moved, strict=True)]
@@ -216,7 +216,7 @@ def _last(connection: Connection) -> Archived | None:
     return Archived(row.first_position, row.position, row.closed_at, tables)
 
 
-def _bring_back(changes: Changes, last: Archived) -> None:
+def _bring_back(changes: MaintenanceTransactions, last: Archived) -> None:
     part = Partition(last.first, last.last + 1)
     changes.aside(lambda connection: _assert_whole(connection, last))
     changes.aside(lambda connection: _bind(connection, part))
@@ -229,7 +229,7 @@ def _assert_whole(connection: Connection, last: Archived) -> None:
             raise StoreError(f"There is no table {name}; bring it back with pg_restore, and run this again.")
     before = select(func.max(t.archive.c.position)).where(t.archive.c.position < last.last)
     position = connection.execute(before).scalar() or 0
-    stubs = Stubs(heads_at(connection, position))
+    stubs = ArchivedDigest(heads_at(connection, position))
     table = t.posting.to_metadata(MetaData(), schema=ARCHIVE_SCHEMA, name=f"{t.posting.name}_{last.first}")
     for page in pages(connection, table, max(last.first, position + 1), last.last):
         stubs.add(page)
@@ -270,7 +270,7 @@ def _put_back(connection: Connection, last: Archived, part: Partition) -> None:
     _say_archived(connection, *((before.last, before.closed_at) if before else (0, 0)))
 
 
-def _forget(changes: Changes) -> None:
+def _forget(changes: MaintenanceTransactions) -> None:
     """Remove what says nothing, page by page: it was kept for what is no longer, or not yet, in the archive."""
     archived = changes.aside(head_of).archived_position
     for table in (t.archived, t.archived_head, t.archived_count):

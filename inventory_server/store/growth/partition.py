@@ -81,7 +81,7 @@ def make(url: str, ahead: int, positions: int) -> list[Partition]:
         return made
 
 
-class Changes:
+class MaintenanceTransactions:
     """Transactions that change a ledger's partitions, one after the other, each repeated where it has to be."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
@@ -106,7 +106,7 @@ class Changes:
 
 
 @contextmanager
-def changing(url: str) -> Iterator[Changes]:
+def changing(url: str) -> Iterator[MaintenanceTransactions]:
     """The way to change the partitions of a ledger; StoreError where it has none."""
     database = partitioned(url)
     with database.explained(), ExitStack() as opened:
@@ -116,7 +116,7 @@ def changing(url: str) -> Iterator[Changes]:
         opened.callback(transactions.close)
         with writing.connect() as connection:
             schema.assert_schema(connection, database)
-        yield Changes(database, transactions)
+        yield MaintenanceTransactions(database, transactions)
 
 
 def partitioned(url: str) -> Database:

@@ -22,7 +22,7 @@ _POSITION, _ID, _TERMINAL, _DIGEST = (KEPT.index(name) for name in ("position", 
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Stubs:
+class ArchivedDigest:
     """Follows what is kept of one partition. `heads` are the chains so far, and go on."""
 
     def __init__(self, heads: dict[str, bytes]) -> None:

@@ -101,7 +101,7 @@ def position_at(connection: Connection, moment: int) -> int:
     return low
 
 
-class Past:
+class LedgerAt:
     """The ledger at a moment, to be asked for one (location, sku) after the other within one snapshot.
 
     RequestError for a moment whose movements are in the archive. What was `counted` then may be known nevertheless.
@@ -134,13 +134,13 @@ class Past:
         )
         self._bounds = self._bounds_from(start, following)
 
-    def of(self, location: str, sku: str) -> Figures:
+    def of(self, location: str, sku: str) -> LevelAt:
         """What is known of one (location, sku)."""
-        return Figures(self, location, sku)
+        return LevelAt(self, location, sku)
 
-    def until(self, instant: int) -> Past:
+    def until(self, instant: int) -> LedgerAt:
         """What had occurred by an earlier instant, as known at the same position."""
-        return Past(self.connection, Moment(instant, self.at.known_at), self._cuts, counted=True)
+        return LedgerAt(self.connection, Moment(instant, self.at.known_at), self._cuts, counted=True)
 
     def sums(self, location: str, sku: str) -> list[Sum]:
         """All that moved one (location, sku), by account and reservation, in one statement."""
@@ -256,10 +256,10 @@ def _columns(table: Any, latest_at: Any) -> Select[Any]:
     return select(*columns).where(c.location == bindparam("location"), c.sku == bindparam("sku"))
 
 
-class Figures:
+class LevelAt:
     """One (location, sku) at a moment."""
 
-    def __init__(self, past: Past, location: str, sku: str) -> None:
+    def __init__(self, past: LedgerAt, location: str, sku: str) -> None:
         self._past = past
         self._key = (location, sku)
         self._sums = past.sums(location, sku)

@@ -8,16 +8,16 @@ from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
-from inventory_server.domain.requests import History, Outcome, Read, Stock
-from inventory_server.store.database.base import QUICK_READERS, READERS_MAX, Database, Verdict
-from inventory_server.store.database.pool import Readers
+from inventory_server.domain.requests import History, Outcome, Question, Stock
+from inventory_server.store.database.base import QUICK_READERS, READERS_MAX, Database, ErrorClass
+from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.query import history, stock, stock_now
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 
-class Reading:
+class QueryService:
     """Answers from a database, by the connections of `engine`; for many threads at once."""
 
     def __init__(self, database: Database, engine: Engine, settings: Settings, clock: Callable[[], int]) -> None:
@@ -25,8 +25,8 @@ class Reading:
         self._engine = engine
         self._settings = settings
         self._clock = clock
-        self._quick = Readers(self._connect, QUICK_READERS)
-        self._readers = Readers(self._connect, READERS_MAX - QUICK_READERS)
+        self._quick = ConnectionPool(self._connect, QUICK_READERS)
+        self._readers = ConnectionPool(self._connect, READERS_MAX - QUICK_READERS)
 
     @property
     def shown(self) -> str:
@@ -46,7 +46,7 @@ class Reading:
             id_: bytes | None = connection.scalar(union_all(*ids))
             return id_
 
-    def answer(self, work: Read) -> Outcome:
+    def answer(self, work: Question) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
         try:
             return self._ask(work)
@@ -56,7 +56,7 @@ class Reading:
     def _connect(self) -> Connection:
         return self._engine.connect()
 
-    def _ask(self, work: Read) -> Outcome:
+    def _ask(self, work: Question) -> Outcome:
         if isinstance(work, Stock) and stock_now.is_everyday(work):
             with self._quick.connection() as connection:
                 answer = stock_now.ask(connection, self._settings, self._clock(), work)
@@ -71,7 +71,7 @@ class Reading:
                 return history.history(connection, self._settings, work)
             return history.find_posting(connection, work)
 
-    def _answer_after_all(self, work: Read, error: DBAPIError) -> Outcome:
+    def _answer_after_all(self, work: Question, error: DBAPIError) -> Outcome:
         """The database may have hung up since the last question: ask again on new connections, once."""
         if not self._is_passing(error):
             raise error
@@ -89,4 +89,4 @@ class Reading:
         self._readers.renew()
 
     def _is_passing(self, error: Exception) -> bool:
-        return self._database.verdict(error, committing=False) not in (Verdict.OTHER, Verdict.UNTRUSTED)
+        return self._database.verdict(error, committing=False) not in (ErrorClass.WORK_FAILED, ErrorClass.FATAL)

@@ -11,21 +11,21 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Outcome, Read
+from inventory_server.domain.requests import Outcome, Question
 from inventory_server.store.database import schema
-from inventory_server.store.database.base import Database, OtherLedger, StoreError, Verdict, said_by
+from inventory_server.store.database.base import Database, ErrorClass, OtherLedger, StoreError, said_by
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.query.service import Reading
+from inventory_server.store.query.service import QueryService
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
 
 OUT_SECONDS = 10
 """How long nobody asks a standby that has failed; then one asker finds out whether it is back."""
-_NOT_ITS_FAULT = {Verdict.AGAIN, Verdict.OTHER}
+_NOT_ITS_FAULT = {ErrorClass.RETRY, ErrorClass.WORK_FAILED}
 
 
-class Standby(Reading):
+class FallbackReader(QueryService):
     """Answers from the standby `database`, and from `primary` where that is of no use. `timer` tells seconds."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Standby(Reading):
         database: Database,
         settings: Settings,
         clock: Callable[[], int],
-        primary: Reading,
+        primary: QueryService,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(database, database.standby_engine(), settings, clock)
@@ -50,7 +50,7 @@ class Standby(Reading):
         if isinstance(error, OtherLedger):
             raise error
 
-    def answer(self, work: Read) -> Outcome:
+    def answer(self, work: Question) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
         if self._is_well():
             try:

@@ -17,7 +17,7 @@ from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.reservations import held, reserved_of
 from inventory_server.store.ledger.sql import Prepared, among, plain_rows
-from inventory_server.store.ledger.timetravel import Moment, Past, position_at
+from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
@@ -119,7 +119,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
-        past = None if at is None else Past(connection, at)
+        past = None if at is None else LedgerAt(connection, at)
         items = [_item_of_key(connection, key, past, now) for key in keys[:limit]]
         items = [item for item in items if is_wanted(item, question)]
         cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
@@ -170,7 +170,7 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
     return [(row[0], row[1]) for row in connection.execute(statement)]
 
 
-def _item_of_key(connection: Connection, key: Key, past: Past | None, now: int) -> StockItem:
+def _item_of_key(connection: Connection, key: Key, past: LedgerAt | None, now: int) -> StockItem:
     if past is None:
         found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
     else:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, and_, func, literal, select, union_all
 
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.archived_postings import Stubs, heads_at, pages
+from inventory_server.store.ledger.archived_postings import ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.timetravel import cuts
@@ -40,7 +40,7 @@ def prove(connection: Connection, head: Head, proof: Proof) -> dict[str, bytes]:
 
 def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proof: Proof) -> Iterator[str]:
     """What is wrong with what is kept of one partition."""
-    kept = Stubs(heads)
+    kept = ArchivedDigest(heads)
     first = max(part.first_position, proof.archived + 1)
     for page in pages(connection, t.archived, first, part.position):
         kept.add(page)

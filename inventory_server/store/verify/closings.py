@@ -23,7 +23,7 @@ _balances = Lookup(t.balance, list(t.balance.primary_key.columns))
 _stragglers = Lookup(t.straggler, list(t.straggler.primary_key.columns))
 
 
-class Books:
+class ClosingCheck:
     """Follows the ledger from cut to cut. Memory is bounded by the number of balances, and of stragglers of one cut."""
 
     def __init__(self, connection: Connection, head: Head) -> None:

@@ -14,7 +14,7 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import NEVER
 from inventory_server.store.ledger.sql import Lookup
-from inventory_server.store.ledger.timetravel import NOW, Moment, Past
+from inventory_server.store.ledger.timetravel import NOW, LedgerAt, Moment
 from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
 from inventory_server.store.verify.result import Proof
@@ -34,7 +34,7 @@ class _Expiry(msgspec.Struct):
 _expiry_decoder = msgspec.json.Decoder(_Expiry)
 
 
-class Trail:
+class DerivedCheck:
     """The figures that movements left behind: each follows from the one before, and the last is the level's."""
 
     def __init__(self, head: Head) -> None:
@@ -82,7 +82,7 @@ class Trail:
 
 
 def _on_hand_at(connection: Connection, key: Key, position: int) -> int:
-    return Past(connection, Moment(None, position)).of(*key).level().on_hand
+    return LedgerAt(connection, Moment(None, position)).of(*key).level().on_hand
 
 
 def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Moved]]) -> Iterator[str]:
@@ -97,9 +97,9 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
         yield f"segment {segment}: the latest instant in it is {latest}, HQ goes by {noted}"
 
 
-def wrong_levels(connection: Connection, proof: Proof, trail: Trail) -> Iterator[str]:
+def wrong_levels(connection: Connection, proof: Proof, trail: DerivedCheck) -> Iterator[str]:
     """Where nothing was counted the sums are compared in one pass; counted ones follow the rule one by one."""
-    moved, now, on_hand = _sums(connection, trail.head), Past(connection, NOW), trail.on_hand
+    moved, now, on_hand = _sums(connection, trail.head), LedgerAt(connection, NOW), trail.on_hand
     counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
     for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
         proof.levels += 1

@@ -19,7 +19,7 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import held_lineage
 from inventory_server.store.verify import archive, derived
-from inventory_server.store.verify.closings import Books
+from inventory_server.store.verify.closings import ClosingCheck
 from inventory_server.store.verify.postings import Moved, movements_of, postings_of, wrong_identities, wrong_movements
 from inventory_server.store.verify.result import Proof
 
@@ -85,8 +85,8 @@ class _Walk:
         self.recorded_at = self.head.archived_until
         self.postings = 0
         self.heads = archive.prove(connection, self.head, proof)
-        self.trail = derived.Trail(self.head)
-        self.books = Books(connection, self.head)
+        self.trail = derived.DerivedCheck(self.head)
+        self.books = ClosingCheck(connection, self.head)
         lineages = connection.execute(select(t.lineage))
         self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 

@@ -13,7 +13,7 @@ REMEMBERED_MAX = 200_000
 
 
 @dataclass(slots=True)
-class Memory:
+class WriterCache:
     """Rows as the last commit left them. They hold as long as the ledger bears the `stamp` of that commit.
 
     Every commit draws a new stamp, and so does every administrator's change, whoever makes them.

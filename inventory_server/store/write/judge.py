@@ -11,22 +11,22 @@ from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.lineage import Lineage, next_head
-from inventory_server.domain.requests import Hello, Item, Outcome, Ping, Post, Speaker, Write
+from inventory_server.domain.requests import Change, Hello, Item, Outcome, Ping, Post, Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import Posted, Rejected, Terminal
 from inventory_server.store.write import terminal_session
-from inventory_server.store.write.cache import Memory
+from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.posting import Refusal, enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import known_terminal
-from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingResult, PostResult
 from pos_client.protocol.units import instant
 
 
-class Ledger:
+class CommitJudge:
     """Carries out batches of work inside a transaction that its caller opens and commits."""
 
     def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = new_stamp) -> None:
@@ -34,11 +34,11 @@ class Ledger:
         self._clock = clock
         self._new_stamp = new_stamp
         self._sql = Statements()
-        self._memory = Memory()
+        self._memory = WriterCache()
 
-    def carry_out(self, connection: Connection, works: list[Write]) -> list[Outcome | RequestError]:
+    def carry_out(self, connection: Connection, works: list[Change]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write what follows; the outcomes hold once the caller has committed."""
-        batch = Batch(connection, self._sql, self._memory, self._clock(), self._new_stamp())
+        batch = WorkingSet(connection, self._sql, self._memory, self._clock(), self._new_stamp())
         batch.read(works)
         outcomes: list[Outcome | RequestError] = []
         for work in works:
@@ -58,7 +58,7 @@ class Ledger:
         """The caller rolled back: what was learned inside the transaction may not be so."""
         self._memory.forget()
 
-    def _carry_out_one(self, batch: Batch, work: Write) -> Outcome:
+    def _carry_out_one(self, batch: WorkingSet, work: Change) -> Outcome:
         if isinstance(work, Post):
             return self._post(batch, work)
         if isinstance(work, Hello):
@@ -70,7 +70,7 @@ class Ledger:
 
     # ------------------------------------------------------------------------------ one frame
 
-    def _post(self, batch: Batch, post: Post) -> PostResult:
+    def _post(self, batch: WorkingSet, post: Post) -> PostResult:
         speaker = post.speaker
         known = known_terminal(batch, speaker)
         if known.epoch != speaker.epoch:
@@ -88,7 +88,7 @@ class Ledger:
         return PostResult(results, known.head.hex(), batch.position, held.holes if held else [])
 
     def _post_item(
-        self, batch: Batch, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
+        self, batch: WorkingSet, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
     ) -> PostingResult:
         before = batch.known.get(item.key)
         if before is not None and not _is_new(before):
@@ -101,7 +101,7 @@ class Ledger:
                 batch.changed_lineages.add((speaker.terminal, speaker.lineage_key))
         return result
 
-    def _judge(self, batch: Batch, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
+    def _judge(self, batch: WorkingSet, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
         try:
             posted = enter(batch, self._settings, speaker, item)
         except Refusal as refusal:
@@ -123,7 +123,7 @@ def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopene
     return news
 
 
-def _assert_no_fork(batch: Batch, post: Post, known: Terminal, held: Lineage | None) -> None:
+def _assert_no_fork(batch: WorkingSet, post: Post, known: Terminal, held: Lineage | None) -> None:
     new = [item for item in post.items if _is_new(batch.known.get(item.key))]
     if not new:
         return
@@ -151,7 +151,7 @@ def _is_new(before: Posted | Rejected | None) -> bool:
     return before is None or (isinstance(before, Rejected) and before.reopened)
 
 
-def _again(batch: Batch, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
+def _again(batch: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
     """What an id gets that HQ has judged already: the same answer, or `conflict` for another content."""
     if before.digest != item.digest:
         batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
@@ -168,7 +168,7 @@ def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
     return PostingResult(item.id, status, posted.position, instant(posted.recorded_at), flags)  # type: ignore[arg-type]
 
 
-def _reject(batch: Batch, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
+def _reject(batch: WorkingSet, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
     lineage = speaker.lineage_key
     batch.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
     batch.add_rejection(

@@ -10,7 +10,7 @@ from inventory_server.domain import inventory
 from inventory_server.domain.inventory import Account, Count, Movement
 from inventory_server.domain.requests import Item, Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Posted, Void
-from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.messages import Body
 from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minutes
 
@@ -27,7 +27,7 @@ class Refusal(Exception):
         self.reason = reason
 
 
-class Entry(msgspec.Struct, frozen=True):
+class JudgedPosting(msgspec.Struct, frozen=True):
     """One posting about to enter the ledger, with all that its rules need."""
 
     item: Item
@@ -42,7 +42,7 @@ class Entry(msgspec.Struct, frozen=True):
         return self.speaker.role == "till"
 
 
-def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Posted:
+def enter(batch: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
     """Let one posting enter the ledger; Refusal where it can never be posted."""
     entry = _entry(speaker, item)
     if entry.body.type == "count":
@@ -71,7 +71,7 @@ def enter(batch: Batch, settings: Settings, speaker: Speaker, item: Item) -> Pos
     return Posted(item.digest, position, recorded_at, flags)
 
 
-def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
+def _voided(batch: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], int, str]:
     """What a void moves, its flags and its location; a count that is voided stops counting here."""
     assert not isinstance(entry.body.voids, UnsetType)
     voids = entry.body.voids
@@ -101,12 +101,12 @@ def _voided(batch: Batch, entry: Entry) -> tuple[list[Movement], int, str]:
     return inventory.opposite(moved, entry.occurred_at), 0, target.location
 
 
-def _add_void(batch: Batch, entry: Entry, position: int) -> None:
+def _add_void(batch: WorkingSet, entry: JudgedPosting, position: int) -> None:
     assert not isinstance(entry.body.voids, UnsetType)
     batch.add_void(Void(entry.body.voids.bytes, _reach(entry), position, entry.occurred_at))
 
 
-def _reach(void: Entry) -> str:
+def _reach(void: JudgedPosting) -> str:
     """Where `void` works: where it was posted, or wherever its operator's posting turns out to be."""
     return ANYWHERE if not void.is_till and isinstance(void.body.location, UnsetType) else void.location
 
@@ -116,7 +116,7 @@ def _first(voids: list[Void], location: str) -> Void | None:
     return min((void for void in voids if void.works_at(location)), key=lambda void: void.position, default=None)
 
 
-def _entry(speaker: Speaker, item: Item) -> Entry:
+def _entry(speaker: Speaker, item: Item) -> JudgedPosting:
     if item.body is None or item.occurred_at is None:
         raise Refusal("invalid_body", str(item.refused))
     body = item.body
@@ -127,10 +127,10 @@ def _entry(speaker: Speaker, item: Item) -> Entry:
         )
     if body.other_location == location:
         raise Refusal("invalid_body", f"$.other_location: expected another location than {location!r}, got the same")
-    return Entry(item, body, speaker, location, item.occurred_at)
+    return JudgedPosting(item, body, speaker, location, item.occurred_at)
 
 
-def _assert_countable(batch: Batch, entry: Entry) -> None:
+def _assert_countable(batch: WorkingSet, entry: JudgedPosting) -> None:
     """What moved before a count is known only from where the archive ends."""
     if batch.began.is_before(entry.occurred_at):
         raise Refusal(
@@ -140,7 +140,7 @@ def _assert_countable(batch: Batch, entry: Entry) -> None:
         )
 
 
-def _movements(batch: Batch, entry: Entry) -> list[Movement]:
+def _movements(batch: WorkingSet, entry: JudgedPosting) -> list[Movement]:
     body = entry.body
     assert not isinstance(body.lines, UnsetType)
     skus = [inventory.sku_of(line, batch.skus_by_gtin) for line in body.lines]
@@ -154,7 +154,7 @@ def _movements(batch: Batch, entry: Entry) -> list[Movement]:
     return inventory.movements(body.type, entry.location, other, entry.occurred_at, lines, reservation)
 
 
-def _assert_available(batch: Batch, entry: Entry) -> None:
+def _assert_available(batch: WorkingSet, entry: JudgedPosting) -> None:
     wanted: dict[str, int] = {}
     for movement in _movements(batch, entry):
         if movement.account in (Account.STOCK, Account.RESERVED):
@@ -168,7 +168,7 @@ def _assert_available(batch: Batch, entry: Entry) -> None:
             )
 
 
-def _apply(batch: Batch, entry: Entry, moved: list[Movement], position: int, voided_early: bool) -> int:
+def _apply(batch: WorkingSet, entry: JudgedPosting, moved: list[Movement], position: int, voided_early: bool) -> int:
     """Let every movement change its level; return the flags that the posting earns by it."""
     flags = 0
     for at, movement in enumerate(moved):
@@ -187,11 +187,11 @@ def _apply(batch: Batch, entry: Entry, moved: list[Movement], position: int, voi
     return flags
 
 
-def _expiry(entry: Entry) -> int:
+def _expiry(entry: JudgedPosting) -> int:
     return NEVER if isinstance(entry.body.expires_at, UnsetType) else micros(entry.body.expires_at)
 
 
-def _count(batch: Batch, movement: Movement, position: int, voided_early: bool) -> int:
+def _count(batch: WorkingSet, movement: Movement, position: int, voided_early: bool) -> int:
     key, at = (movement.location, movement.sku), movement.occurred_at
     level = batch.level(key)
     counted = Count(at, position, movement.quantity, position if voided_early else None)
@@ -205,7 +205,7 @@ def _count(batch: Batch, movement: Movement, position: int, voided_early: bool) 
     return inventory.count(level, movement.quantity, at, position, since)
 
 
-def _void_count(batch: Batch, movement: Movement, position: int) -> None:
+def _void_count(batch: WorkingSet, movement: Movement, position: int) -> None:
     key = (movement.location, movement.sku)
     level = batch.level(key)
     counts = batch.counts(key)
@@ -216,7 +216,7 @@ def _void_count(batch: Batch, movement: Movement, position: int) -> None:
         inventory.rest_on(level, base, batch.moved_after(key, base.occurred_at) if base else level.moved)
 
 
-def _row(entry: Entry, location: str, position: int, recorded_at: int, flags: int) -> tuple[object, ...]:
+def _row(entry: JudgedPosting, location: str, position: int, recorded_at: int, flags: int) -> tuple[object, ...]:
     item, body = entry.item, entry.body
     return (
         position,

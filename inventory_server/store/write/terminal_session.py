@@ -10,13 +10,13 @@ from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreem
 from inventory_server.domain.requests import Bye, Hello, Ping, Speaker, Welcome
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
-from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import ByeParams, ByeResult, OutboxReport, Totals
 from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
 
 
-def hello(batch: Batch, said: Hello) -> Welcome:
+def hello(batch: WorkingSet, said: Hello) -> Welcome:
     """Settle who speaks, and raise a till\'s epoch so that its older connections are fenced."""
     known = batch.terminals.get(said.terminal)
     if known is None and said.enrol is not None:
@@ -38,14 +38,14 @@ def hello(batch: Batch, said: Hello) -> Welcome:
     return Welcome(speaker, known.head.hex(), lineage.acked_seq)
 
 
-def ping(batch: Batch, said: Ping) -> None:
+def ping(batch: WorkingSet, said: Ping) -> None:
     """Note a sign of life; a fenced connection has none to give."""
     known = known_terminal(batch, said.speaker)
     if known.epoch == said.speaker.epoch:
         _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
 
 
-def bye(batch: Batch, goodbye: Bye) -> ByeResult:
+def bye(batch: WorkingSet, goodbye: Bye) -> ByeResult:
     """Compare the control totals of a lineage; close a till's day when they balance."""
     known, totals = known_terminal(batch, goodbye.speaker), goodbye.totals
     lineage_id = goodbye.speaker.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
@@ -68,7 +68,7 @@ def bye(batch: Batch, goodbye: Bye) -> ByeResult:
     return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
 
 
-def _note_goodbye(batch: Batch, known: Terminal, totals: ByeParams) -> None:
+def _note_goodbye(batch: WorkingSet, known: Terminal, totals: ByeParams) -> None:
     """A goodbye is a sign of life; what it says of the outbox holds from now on."""
     _note_contact(batch, known, None, None)
     if not isinstance(totals.pending, UnsetType):
@@ -98,7 +98,7 @@ def _said(totals: ByeParams, now: int) -> Said:
     )
 
 
-def known_terminal(batch: Batch, speaker: Speaker) -> Terminal:
+def known_terminal(batch: WorkingSet, speaker: Speaker) -> Terminal:
     """The terminal that speaks; RequestError where it has been revoked since its hello."""
     known = batch.terminals.get(speaker.terminal)
     if known is None or known.revoked_at is not None:
@@ -122,7 +122,7 @@ def _authenticate(known: Terminal | None, hello: Hello) -> None:
     )
 
 
-def _note_contact(batch: Batch, known: Terminal, outbox: OutboxReport | None, now: int | None) -> None:
+def _note_contact(batch: WorkingSet, known: Terminal, outbox: OutboxReport | None, now: int | None) -> None:
     known.contact_at = batch.now
     known.told_at = batch.now if now is None else min(now, batch.now)
     if outbox is not None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from inventory_server.domain import inventory
 from inventory_server.domain.inventory import Account, Count, Level, Movement
 from inventory_server.domain.lineage import Lineage
-from inventory_server.domain.requests import Hello, Item, Post, Write
+from inventory_server.domain.requests import Change, Hello, Item, Post
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import (
@@ -29,8 +29,8 @@ from inventory_server.store.ledger.records import (
 )
 from inventory_server.store.ledger.reservations import reserved_of
 from inventory_server.store.ledger.sql import Insert
-from inventory_server.store.ledger.timetravel import NOW, Past
-from inventory_server.store.write.cache import Memory
+from inventory_server.store.ledger.timetravel import NOW, LedgerAt
+from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.statements import Statements
 from pos_client.protocol.messages import Line
 
@@ -38,13 +38,15 @@ Row = tuple[object, ...]
 """A row to write, in the order of its table's columns."""
 
 
-class Batch:
+class WorkingSet:
     """What one transaction knows and has decided so far; `flush` writes the decisions.
 
     It works on what the writer remembers: whoever rolls the transaction back has that forgotten. `stamp` is new.
     """
 
-    def __init__(self, connection: Connection, statements: Statements, memory: Memory, now: int, stamp: int) -> None:
+    def __init__(
+        self, connection: Connection, statements: Statements, memory: WriterCache, now: int, stamp: int
+    ) -> None:
         self._connection = connection
         self._sql = statements
         self._memory = memory
@@ -77,7 +79,7 @@ class Batch:
 
     # ------------------------------------------------------------------------------ reading first
 
-    def read(self, works: list[Write]) -> None:
+    def read(self, works: list[Change]) -> None:
         """Read everything that `works` can touch, in a few set-based statements."""
         posts = [work for work in works if isinstance(work, Post)]
         names = {work.terminal if isinstance(work, Hello) else work.speaker.terminal for work in works}
@@ -91,7 +93,7 @@ class Batch:
             self._read_barcodes(items)
             self.read_levels(_keys(posts, self.skus_by_gtin))
 
-    def _read_lineages(self, works: list[Write]) -> None:
+    def _read_lineages(self, works: list[Change]) -> None:
         wanted = set()
         for work in works:
             if not isinstance(work, Hello):
@@ -241,7 +243,7 @@ class Batch:
         """
         self.flush()
         if self.began.is_before(occurred_at):
-            return self.level(key).moved - Past(self._connection, NOW).until(occurred_at).moved(*key)
+            return self.level(key).moved - LedgerAt(self._connection, NOW).until(occurred_at).moved(*key)
         open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
         [(first,)] = self._sql.moved_since(self._connection, occurred_at)
         bounds = {"after": occurred_at, "first": open_segment if first is None else first, "open": open_segment}

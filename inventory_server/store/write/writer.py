@@ -11,10 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
-from inventory_server.domain.requests import Outcome, OutcomeUnknown, Post, Then, Write
-from inventory_server.store.database.base import Commits, Verdict, said_by
-from inventory_server.store.database.transactions import Transactions, Untrusted
-from inventory_server.store.write.judge import Ledger
+from inventory_server.domain.requests import Change, OnOutcome, Outcome, OutcomeUnknown, Post
+from inventory_server.store.database.base import Commits, ErrorClass, said_by
+from inventory_server.store.database.transactions import StoreFatal, Transactions
+from inventory_server.store.write.judge import CommitJudge
 from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger("tillwire.store")
@@ -28,7 +28,7 @@ class Ticket:
 
     __slots__ = ("_done", "_then", "error", "outcome", "settled", "weight", "work")
 
-    def __init__(self, work: Write | Job, then: Then | None = None) -> None:
+    def __init__(self, work: Change | Job, then: OnOutcome | None = None) -> None:
         self.work = work
         self._then = then
         self.weight = len(work.items) if isinstance(work, Post) else 1
@@ -64,7 +64,7 @@ class Writer:
         self,
         engine: Engine,
         database: Commits,
-        ledger: Ledger,
+        ledger: CommitJudge,
         settings: Settings,
         on_fatal: Callable[[Exception], None] | None,
     ) -> None:
@@ -89,14 +89,14 @@ class Writer:
         """Carry out what waits on a thread of its own, until `close`."""
         self._thread.start()
 
-    def perform(self, work: Write | Job) -> Any:
+    def perform(self, work: Change | Job) -> Any:
         """Have `work` committed together with whatever else waits; return its outcome once that is durable.
 
         Raises RequestError (`busy`, `draining`, or what the work itself earned) and `OutcomeUnknown`.
         """
         return self.submit(work).wait()
 
-    def submit(self, work: Write | Job, then: Then | None = None) -> Ticket:
+    def submit(self, work: Change | Job, then: OnOutcome | None = None) -> Ticket:
         """Have `work` committed like `perform` does, without waiting for it; `then` must not wait for anything."""
         ticket = Ticket(work, then)
         with self._lock:
@@ -142,7 +142,7 @@ class Writer:
         self._taken = self._take()
         try:
             self._commit(self._taken)
-        except Untrusted as error:
+        except StoreFatal as error:
             self._fail(error)
             return False
         return bool(self._taken)
@@ -168,7 +168,7 @@ class Writer:
             outcomes = iter(
                 self._transact(lambda connection: self._ledger.carry_out(connection, works)) if works else ()
             )
-        except Untrusted:
+        except StoreFatal:
             raise
         except OutcomeUnknown as error:
             outcomes = iter([error] * len(works))
@@ -186,7 +186,7 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
-        if self._database.verdict(error, committing=False) is not Verdict.OTHER:
+        if self._database.verdict(error, committing=False) is not ErrorClass.WORK_FAILED:
             self._refuse(tickets, error)
         elif len(tickets) == 1:
             log.error("event=commit_failed", exc_info=error)
@@ -207,7 +207,7 @@ class Writer:
     def _run_job(self, ticket: Ticket, job: Job) -> None:
         try:
             ticket.settle(self._transact(lambda connection: self._ledger.change(connection, job)))
-        except Untrusted:
+        except StoreFatal:
             raise
         except TillwireError as error:  # the job's own refusal, or nobody knows: for whoever asked
             ticket.settle(None, error)

@@ -19,8 +19,8 @@ from inventory_server.store.database import schema, sqlite
 from inventory_server.store.ledger import sql
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge, posting, writer
-from inventory_server.store.write.judge import Ledger
-from inventory_server.store.write.working_set import Batch
+from inventory_server.store.write.judge import CommitJudge
+from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Writer
 from pos_client.protocol import wire
 from pos_client.protocol.errors import RequestError
@@ -81,21 +81,21 @@ def dedup_window(options: Options) -> None:
     _dedup_only(options, lambda opened, known: known.position > opened.position - WINDOW_POSTINGS)
 
 
-def _dedup_only(options: Options, is_remembered: Callable[[Batch, Any], bool]) -> None:
+def _dedup_only(options: Options, is_remembered: Callable[[WorkingSet, Any], bool]) -> None:
     with sqlite3.connect(options["db"]) as connection:
         connection.executescript("DROP TABLE IF EXISTS identity; CREATE TABLE identity (id, position)")
     connection.close()
     put(schema, assert_schema=lambda *_: None)
     _no_forks()
-    read = Batch._read_identities
+    read = WorkingSet._read_identities
 
-    def read_(self: Batch, ids: set[bytes]) -> None:
+    def read_(self: WorkingSet, ids: set[bytes]) -> None:
         read(self, ids)
         self.known = {
             key: known for key, known in self.known.items() if isinstance(known, Posted) and is_remembered(self, known)
         }
 
-    put(Batch, _read_identities=read_)
+    put(WorkingSet, _read_identities=read_)
 
 
 def _no_forks() -> None:
@@ -122,14 +122,16 @@ def high_water(_: Options) -> None:
 
 def _by_seq(is_taken_for_old: Callable[[Any, Any], bool]) -> None:
     _no_forks()
-    post_item = Ledger._post_item
+    post_item = CommitJudge._post_item
 
-    def post_item_(self: Ledger, opened: Batch, speaker: Any, known: Any, held: Any, item: Any) -> PostingResult:
+    def post_item_(
+        self: CommitJudge, opened: WorkingSet, speaker: Any, known: Any, held: Any, item: Any
+    ) -> PostingResult:
         if item.seq is not None and is_taken_for_old(speaker, item) and item.id.bytes not in opened.known:
             return PostingResult(item.id, "duplicate", 1, instant(opened.now))
         return post_item(self, opened, speaker, known, held, item)
 
-    put(Ledger, _post_item=post_item_)
+    put(CommitJudge, _post_item=post_item_)
 
 
 def merge_bodies(_: Options) -> None:
@@ -171,12 +173,12 @@ def no_flush(_: Options) -> None:
 def clock_as_it_is(_: Options) -> None:
     """HQ records what its clock says, even where that went back."""
 
-    def next_position(self: Batch) -> tuple[int, int]:
+    def next_position(self: WorkingSet) -> tuple[int, int]:
         self.position += 1
         self.recorded_at = self.now
         return self.position, self.recorded_at
 
-    put(Batch, next_position=next_position)
+    put(WorkingSet, next_position=next_position)
 
 
 def drop_ext(_: Options) -> None:
@@ -193,7 +195,7 @@ def refuse_stale(_: Options) -> None:
     """Sales that come late are refused."""
     enter = posting.enter
 
-    def enter_(opened: Batch, settings: Any, speaker: Any, item: Any) -> Any:
+    def enter_(opened: WorkingSet, settings: Any, speaker: Any, item: Any) -> Any:
         if item.body is not None and micros(item.body.occurred_at) < opened.now - STALE_MICROS:
             raise posting.Refusal("too_old", "This sale is too old.")
         return enter(opened, settings, speaker, item)

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
-from inventory_server.domain.requests import Outcome, Post, Then, Write
+from inventory_server.domain.requests import Change, OnOutcome, Outcome, Post
 from inventory_server.store.database import sqlite
 from inventory_server.store.ledger import sql
 from inventory_server.store.write import writer
@@ -76,7 +76,7 @@ class Switches:
                 self._reached("after_commit")
             return outcome
 
-        def submit_(opened: store.Store, work: Write, then: Then) -> None:
+        def submit_(opened: store.Store, work: Change, then: OnOutcome) -> None:
             def then_(outcome: Outcome, error: Exception | None) -> None:
                 if error is None and isinstance(work, Post):
                     self._reached("before_answer")

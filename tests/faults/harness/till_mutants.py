@@ -13,7 +13,7 @@ from pos_client.till.actions import SendPost
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_file import OutboxFile
 from pos_client.till.sender import Sender
-from pos_client.till.sender_thread import Driver
+from pos_client.till.sender_thread import SenderThread
 from pos_client.transport.connection import Connection
 from tests.faults.harness.patching import put
 
@@ -22,9 +22,9 @@ _TICK_MICROS = 200_000
 
 def done_on_send(_: Any) -> None:
     """What was sent is forgotten, whether or not an answer comes."""
-    carry_out = Driver._carry_out
+    carry_out = SenderThread._carry_out
 
-    def carry_out_(self: Driver, action: Any) -> None:
+    def carry_out_(self: SenderThread, action: Any) -> None:
         if isinstance(action, SendPost):
             with self.sender.outbox._file.write() as db:
                 db.executemany(
@@ -32,7 +32,7 @@ def done_on_send(_: Any) -> None:
                 )
         carry_out(self, action)
 
-    put(Driver, _carry_out=carry_out_)
+    put(SenderThread, _carry_out=carry_out_)
     put(Connection, is_dropped=lambda _: False)
 
 

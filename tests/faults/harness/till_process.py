@@ -25,11 +25,11 @@ from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.protocol.wire import encode_body
 from pos_client.till.client import PosClient
-from pos_client.till.policy import Pace
+from pos_client.till.policy import RetryPolicy
 from tests.faults.harness import control, journal
 from tests.faults.harness.till_mutants import MUTANTS
 
-PACE = Pace(
+PACE = RetryPolicy(
     backoff_first_seconds=0.02,
     backoff_max_seconds=0.25,
     fenced_seconds=(0.05, 0.25),
