@@ -174,7 +174,7 @@ ALTERATIONS = {
         "product.name is not sorted by bytes",
     ),
     "head gone": ("DELETE FROM ledger", "ledger has 0 rows instead of one"),
-    "two versions": ("INSERT INTO alembic_version VALUES ('0000')", "it says it has the schemas"),
+    "two versions": ("INSERT INTO alembic_version (version_num) VALUES ('0000')", "it says it has the schemas"),
 }
 
 
@@ -195,6 +195,16 @@ def test_a_newer_schema_is_refused(door: Door, site: PostgresSite, ledger: str) 
     copy = site.copy(ledger)
     site.execute(copy, "UPDATE alembic_version SET version_num = '9999'")
     assert "was made by a newer Tillwire (schema 9999); install that version." in refusal(door, copy)
+
+
+@doors
+@pytest.mark.parametrize(
+    "change", ["UPDATE alembic_version SET first_schema = 'another'", "ALTER TABLE alembic_version DROP first_schema"]
+)
+def test_another_first_schema_is_refused(door: Door, site: PostgresSite, ledger: str, change: str) -> None:
+    copy = site.copy(ledger)
+    site.execute(copy, change)
+    assert "was made by another unreleased version of Tillwire, whose tables differ; keep using" in refusal(door, copy)
 
 
 def test_an_older_schema_is_upgraded_by_its_command_or_not_at_all(

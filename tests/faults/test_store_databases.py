@@ -171,6 +171,10 @@ def test_the_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------- what is another ledger
 
 ALTERED = "was altered by hand"
+UNRELEASED = (
+    "was made by another unreleased version of Tillwire, whose tables differ; "
+    "keep using that version, or make a new ledger with: inventory-server db upgrade --db URL"
+)
 ALTERATIONS = {
     "ids no longer unique": (
         ["DROP TABLE identity", "CREATE TABLE identity (id BLOB NOT NULL, position BIGINT NOT NULL)"],
@@ -223,10 +227,18 @@ ALTERATIONS = {
         f"{ALTERED} (trigger mine)",
     ),
     "head gone": (["DELETE FROM ledger"], f"{ALTERED} (ledger has 0 rows instead of one)"),
-    "two versions": (["INSERT INTO alembic_version VALUES ('0000')"], f"{ALTERED} (it says it has the schemas"),
+    "two versions": (
+        ["INSERT INTO alembic_version (version_num) VALUES ('0000')"],
+        f"{ALTERED} (it says it has the schemas",
+    ),
     "strange version table": (
         ["DROP TABLE alembic_version", "CREATE TABLE alembic_version (a)"],
         "cannot be used (no such",
+    ),
+    "another first schema": (["UPDATE alembic_version SET first_schema = 'another'"], UNRELEASED),
+    "first of several": (
+        ["ALTER TABLE alembic_version DROP COLUMN first_schema", "UPDATE alembic_version SET version_num = '0007'"],
+        UNRELEASED,
     ),
     "newer": (
         ["UPDATE alembic_version SET version_num = '9999'"],

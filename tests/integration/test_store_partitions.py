@@ -6,15 +6,13 @@ import threading
 from typing import Any
 
 import pytest
-from alembic import command
-from sqlalchemy import Table, Transaction, bindparam, insert, inspect, select, text
+from sqlalchemy import Table, Transaction, select
 
 from inventory_server.store import StoreError, read_store, upgrade
 from inventory_server.store.admin.copy import copy
-from inventory_server.store.database import partitions, schema
+from inventory_server.store.database import partitions
 from inventory_server.store.database.partitions import Partition
 from inventory_server.store.database.postgresql import Postgresql
-from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import partition
 from inventory_server.store.growth.partition import Part, make, parts
 from inventory_server.store.ledger import tables
@@ -197,28 +195,6 @@ def test_partitions_that_were_altered_are_refused(site: Site, ledger: str, state
     said = outcome_of(lambda: partitions_of(ledger))
     assert isinstance(said, StoreError)
     assert f"was altered by hand ({expected}" in str(said)
-
-
-def test_a_ledger_from_before_partitions_becomes_the_first_of_them(site: PostgresSite) -> None:
-    filled = small(site)
-    fill(filled, POSITIONS + 5)
-    older = site.bare()
-    writing = database_of(older).writing_engine()
-    with writing.begin() as connection:
-        command.upgrade(schema._alembic(connection), "0004")
-        known = inspect(connection)
-        connection.execute(text("DELETE FROM ledger"))
-        for table in (each for each in tables.metadata.sorted_tables if known.has_table(each.name)):
-            columns = {column["name"] for column in known.get_columns(table.name)}
-            rows = [{name: row[name] for name in columns} for row in rows_of(filled, table)]
-            if rows:
-                connection.execute(insert(table).values({name: bindparam(name) for name in columns}), rows)
-    writing.dispose()
-    upgrade(older)
-    assert partitions_of(older) == NEW
-    assert shown(older)[0].postings == POSITIONS + 5
-    fill(older, 5, "T2")
-    assert proof_of(older).findings == []
 
 
 def test_a_copy_has_partitions_for_all_of_it(site: Site, ledger: str) -> None:

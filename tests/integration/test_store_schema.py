@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,12 +13,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Table, UniqueConstraint
 
-from inventory_server.store import read_store, upgrade
-from inventory_server.store.database import sqlite
+from inventory_server.resources import schema_path
+from inventory_server.store import StoreError, read_store, upgrade
+from inventory_server.store.admin.copy import compare
+from inventory_server.store.database import schema, sqlite
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.ledger import tables
-from pos_client.protocol.units import instant
-from tests.support.ledgers import NOON, Till, body, enrol, hello, item, level, opened, post, proof_of, uid, url_of
+from tests.support.ledgers import Till, body, level, opened, proof_of, url_of
+from tests.support.sites import Site
 
 TABLES = tables.metadata.sorted_tables
 
@@ -36,7 +39,7 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_there_is_no_difference_between_migrations_and_tables(path: Path) -> None:
-    """Where this fails, a migration is missing: alembic revision --autogenerate."""
+    """Where this fails: until the first release the first migration is edited, later a new one is written."""
     found = read_store(
         url_of(path), lambda connection: compare_metadata(MigrationContext.configure(connection), tables.metadata)
     )
@@ -82,44 +85,64 @@ def test_an_upgrade_of_what_is_up_to_date_changes_nothing(tmp_path: Path) -> Non
         assert level(store).on_hand == -1
 
 
+SECOND_STEP = """
+from alembic import op
+
+revision, down_revision = "0002", "{head}"
+
+
+def upgrade() -> None:
+    op.execute("CREATE TABLE made_up (sku TEXT)")
+    op.execute("INSERT INTO made_up SELECT sku FROM level")
+    op.execute("INSERT INTO product (sku) SELECT sku FROM made_up")
+    op.execute("DROP TABLE made_up")
+"""
+
+
 def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
+    site: Site, ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no second migration yet, so one is made up: it changes what the ledger holds and leaves the tables."""
+    with opened(ledger) as store:
+        Till(store).posts(body("sale", ("a", 1)))
+    untouched = site.copy(ledger)
+    folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
+    (folder / "versions" / "0002_made_up.py").write_text(SECOND_STEP.format(head=schema._scripts().get_current_head()))
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "schema_path", lambda *_: folder)
+        with pytest.raises(
+            StoreError, match="has schema 0001, this program needs 0002; run: inventory-server db upgra"
+        ):
+            proof_of(ledger)
+        for _ in range(2):
+            upgrade(ledger)
+        upgraded = site.copy(ledger)
+        with opened(ledger) as store:
+            Till(store, "T2").posts(body("sale", ("a", 2)))
+            assert level(store).on_hand == -3
+        assert proof_of(ledger).holds
+        new = url_of(tmp_path / "new.db")
+        upgrade(new)
+        assert proof_of(new).holds
+    with pytest.raises(StoreError, match=r"was made by a newer Tillwire \(schema 0002\); install that version"):
+        proof_of(ledger)
+    site.execute(upgraded, "UPDATE alembic_version SET version_num = '0001'")  # the tables are the same
+    assert [pair.table for pair in compare(untouched, upgraded).pairs if not pair.is_equal] == ["product"]
+
+
+def test_the_fingerprint_is_that_of_the_first_schema_wherever_it_is_checked_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "ledger.db"
-    with monkeypatch.context() as patch:
-        patch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
-        with opened(path) as store:
-            till = Till(store)
-            for number in range(1_100):
-                till.post(body("sale", ("a", 1), at=NOON + number), body("count", ("b", number), at=NOON - number))
-            till.posts(body("void", voids=uid("late sale")))
-            enrol(store, "O", "operator", "HQ")
-            post(store, hello(store, "O").speaker, item(body("void", voids=uid("later sale"))))
-    with closing(sqlite3.connect(path)) as connection:  # as a ledger of the first schema was
-        connection.execute("ALTER TABLE ledger DROP COLUMN stamp")
-        connection.execute("ALTER TABLE void RENAME TO new_void")
-        connection.execute("CREATE TABLE void (voids BLOB PRIMARY KEY, position, occurred_at, location TEXT)")
-        connection.execute("INSERT INTO void SELECT voids, position, occurred_at, nullif(location, '') FROM new_void")
-        connection.execute("DROP TABLE new_void")
-        for later in ("archived_position", "archived_until"):
-            connection.execute(f"ALTER TABLE ledger DROP COLUMN {later}")
-        for later in ("closing", "balance", "straggler", "archive", "archived", "archived_head", "archived_count"):
-            connection.execute(f"DROP TABLE {later}")
-        connection.execute("DROP TABLE identity")
-        connection.execute("CREATE UNIQUE INDEX ix_posting_id ON posting (id)")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
-        connection.commit()
-    upgrade(url_of(path))
-    assert proof_of(path).findings == []
-    with opened(path) as store:
-        assert level(store).on_hand == -1_100
-        assert level(store, as_of=instant(NOON + 99)).on_hand == -100
-        till = Till(store, "T2")
-        till.posts(body("sale", ("a", 1)))
-        till.posts(body("sale", ("a", 5)), uid("late sale"))
-        till.posts(body("sale", ("a", 5)), uid("later sale"))
-        assert level(store).on_hand == -1_101
-    assert proof_of(path).findings == []
+    """The same with other line ends and beside later migrations, another one after the slightest change."""
+    here = schema.fingerprint()
+    folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
+    (folder / "versions" / "0002_made_up.py").write_text(SECOND_STEP.format(head="0001"))
+    [first] = (folder / "versions").glob("0001_*.py")
+    first.write_bytes(first.read_bytes().replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
+    assert schema.fingerprint() == here
+    first.write_text(first.read_text().replace("SmallInteger", "Integer", 1))
+    assert schema.fingerprint() != here
 
 
 def test_the_writing_connection_is_as_durable_as_it_must_be(path: Path) -> None:

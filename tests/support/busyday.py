@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from inventory_server.domain.product import Product
+from inventory_server.store import Connection
 from inventory_server.store.admin import catalog
+from inventory_server.store.ledger import tables as t
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
 
@@ -17,6 +20,8 @@ def trade(place: Path | str) -> None:
     with opened(place) as store:
         products = [Product("a", "Apple", "kg", scaled(5), (GTIN,)), Product("b")]
         store.administer(lambda connection: catalog.import_products(connection, products))
+        for outcome in ("imported", "refused"):
+            store.administer(partial(_audit, outcome))
         first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")
         first.post(
             body("receipt", ("a", 100), ("b", 50), at=NOON - HOUR),
@@ -44,3 +49,9 @@ def trade(place: Path | str) -> None:
             body("return", ("a", 1), at=NOON + 7 * HOUR),
             body("adjustment", ("a", -1), at=NOON + 7 * HOUR),
         )
+
+
+def _audit(outcome: str, connection: Connection) -> None:
+    who = {"actor": "root", "role": "administrator", "source": "control socket"}
+    what = {"request": "import", "arguments": '{"products":2}', "outcome": outcome}
+    connection.execute(t.audit.insert().values(at=NOON, **who, **what))

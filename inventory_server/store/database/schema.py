@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 import alembic.command
@@ -9,7 +11,7 @@ import alembic.config
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, column, inspect, select, table, text
 from sqlalchemy.exc import InvalidRequestError
 
 from inventory_server.resources import schema_path
@@ -17,18 +19,23 @@ from inventory_server.store.database import partitions, url
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.ledger import tables as t
 
+_VERSION = table("alembic_version", column("first_schema"))
+"""Alembic's own table, with one column more: the fingerprint of the first schema."""
+
 
 def upgrade_schema(connection: Connection, database: Database) -> None:
     """Make the tables, or bring them to what this program needs; StoreError where they are in use, or not ours."""
     current = _revision(connection, database)
     if current is not None:
-        _assert_known(current, database)
+        _assert_known(connection, current, database)
         if current != _scripts().get_current_head():
             database.assert_unused(connection)
     elif others := inspect(connection).get_table_names():
         found = ", ".join(others)[:80]
         raise StoreError(f"{database.shown} holds tables of another program ({found}); name another database.")
     alembic.command.upgrade(_alembic(connection), "head")
+    if current is None:
+        _write_fingerprint(connection)
     assert_schema(connection, database)
 
 
@@ -37,8 +44,8 @@ def assert_schema(connection: Connection, database: Database) -> None:
     current, head = _revision(connection, database), _scripts().get_current_head()
     if current is None:
         raise StoreError(f"{database.shown} holds no ledger yet; run: inventory-server db upgrade --db {database.url}")
+    _assert_known(connection, current, database)
     if current != head:
-        _assert_known(current, database)
         raise StoreError(
             f"{database.shown} has schema {current}, this program needs {head}; "
             f"run: inventory-server db upgrade --db {database.url}"
@@ -63,9 +70,33 @@ def _revision(connection: Connection, database: Database) -> str | None:
     return heads[0] if heads else None
 
 
-def _assert_known(current: str, database: Database) -> None:
+def _assert_known(connection: Connection, current: str, database: Database) -> None:
+    if _read_fingerprint(connection) != fingerprint():
+        raise StoreError(
+            f"{database.shown} was made by another unreleased version of Tillwire, whose tables differ; "
+            "keep using that version, or make a new ledger with: inventory-server db upgrade --db URL"
+        )
     if current not in {script.revision for script in _scripts().walk_revisions()}:
         raise StoreError(f"{database.shown} was made by a newer Tillwire (schema {current}); install that version.")
+
+
+def fingerprint() -> str:
+    """The SHA-256 of the first migration's text, in hexadecimal.
+
+    Until the first release there is only that one, and changes edit it: the revision does not tell its versions apart.
+    """
+    [first] = (script for script in _scripts().walk_revisions() if script.down_revision is None)
+    return hashlib.sha256(Path(first.path).read_bytes().replace(b"\r\n", b"\n")).hexdigest()
+
+
+def _write_fingerprint(connection: Connection) -> None:
+    connection.execute(text("ALTER TABLE alembic_version ADD COLUMN first_schema TEXT"))
+    connection.execute(_VERSION.update().values(first_schema=fingerprint()))
+
+
+def _read_fingerprint(connection: Connection) -> str | None:
+    columns = {each["name"] for each in inspect(connection).get_columns("alembic_version")}
+    return connection.scalar(select(_VERSION.c.first_schema)) if "first_schema" in columns else None
 
 
 def _difference(connection: Connection) -> str | None:
@@ -79,10 +110,10 @@ def _difference(connection: Connection) -> str | None:
         return str(error)
     if differences:
         return _in_words(differences[0])
-    for table in t.metadata.sorted_tables:
-        needed = [column.name for column in table.primary_key.columns]
-        if keys[None, table.name]["constrained_columns"] != needed:
-            return f"the primary key of {table.name} is not {', '.join(needed)}"
+    for each in t.metadata.sorted_tables:
+        needed = [key.name for key in each.primary_key.columns]
+        if keys[None, each.name]["constrained_columns"] != needed:
+            return f"the primary key of {each.name} is not {', '.join(needed)}"
     heads = len(connection.execute(select(t.ledger.c.book)).all())
     return url.difference(connection) if heads == 1 else f"ledger has {heads} rows instead of one"
 

@@ -7,7 +7,19 @@ movements are clustered by segment, so that inserts touch only the newest segmen
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 
 SEGMENT_POSITIONS_LOG2 = 10
 """A segment holds 1,024 positions: few enough that a commit changes few pages, many enough to seek by."""
@@ -329,3 +341,23 @@ barcode = Table(
     Column("sku", TEXT, ForeignKey("product.sku"), nullable=False),
     sqlite_with_rowid=False,
 )
+
+# No sequence: it would have gaps, and a restored or copied ledger would have to set it.
+_NEXT_AUDIT_ID = "(SELECT coalesce(max(id), 0) + 1 FROM audit)"
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _POSITION, primary_key=True, autoincrement=False, default=text(_NEXT_AUDIT_ID)),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", TEXT, nullable=False),
+    Column("role", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("request", TEXT, nullable=False),
+    Column("arguments", TEXT, nullable=False),
+    Column("outcome", TEXT, nullable=False),
+)
+"""Audited requests: who asked (`actor`, in which `role`, from which `source`), for what, and what came of it.
+
+`arguments` is JSON without secrets. A row is written in the transaction of its request, which holds the ledger: so ids
+are counted like positions."""
