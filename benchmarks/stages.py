@@ -24,7 +24,8 @@ from benchmarks import ledgers, trade
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Change
+from inventory_server.domain.door import perform
+from inventory_server.domain.requests import TerminalRequest
 from inventory_server.jsonserver.handler import Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store import open_store
@@ -83,7 +84,7 @@ class Staged:
         self.forget()
         for till, session in enumerate(self._sessions):
             steps = session.handle(self._frames.hello(till))
-            _finish(steps, self._store.perform(next(steps)))
+            _finish(steps, perform(self._store, next(steps)))
 
     def commit(self, tills: int | None = None) -> None:
         """One commit of one frame of every till, or of the first so many."""
@@ -98,7 +99,7 @@ class Staged:
             self.wall_seconds += time.perf_counter() - wall
         self._timed("answer", lambda: deque(map(_finish, steps, outcomes), maxlen=0))
 
-    def _carry_out(self, connection: Any, works: list[Change]) -> Any:
+    def _carry_out(self, connection: Any, works: list[TerminalRequest]) -> Any:
         ledger = self._store._writer._ledger
         if self._profiler:
             self._profiler.enable()

@@ -6,12 +6,14 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import msgspec
 
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Hello, Ping, Post, Store, StoreRequest
+from inventory_server.domain.door import Store, perform
+from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
 from inventory_server.jsonserver.listener import Address, ListenTarget
 from inventory_server.jsonserver.server import LineServer
@@ -125,7 +127,7 @@ class FrameHandler:
         steps = self._session.handle(frame)
 
         def finish(work: StoreRequest | Finished[Reply | None]) -> None:
-            reply = drive(steps, self._store.perform, work)
+            reply = drive(steps, partial(perform, self._store), work)
             self._make_way()
             answer(reply)
 

@@ -10,10 +10,14 @@ WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
 ENDING_SECONDS = 5
 """How much longer than `drain_seconds` a process may take to end: then it no longer waits for its database."""
+CONTROL_REPLY_SECONDS = 600.0
+"""How long a command waits for the running server: closing the books of a million postings is one request."""
 PARTITION_POSITIONS = 1 << 24
 """Postings in a partition, if nothing else is asked for: about 17 GB on PostgreSQL, indexes included."""
 PARTITION_POSITIONS_MIN = 1 << 20
 """Postings in the smallest partition, and what all others are multiples of: no closing crosses its end."""
+ARCHIVE_SCHEMA = "tillwire_archive"
+"""Where PostgreSQL keeps archived partitions until they are moved elsewhere."""
 PARTITIONS_AHEAD = 4
 """Empty partitions to have in front of the ledger."""
 PARTITIONS_MAX = 100

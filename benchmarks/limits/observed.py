@@ -17,7 +17,7 @@ from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Change, Post
+from inventory_server.domain.requests import Post, TerminalRequest
 from inventory_server.store import open_store
 from inventory_server.store.ledger import sql
 from inventory_server.store.write.judge import CommitJudge
@@ -62,7 +62,7 @@ class Observer:
         def observed_transact(writer: Writer, job: Callable[[Connection], Any]) -> Any:
             return self._observe(lambda watched: transact(writer, watched), job)
 
-        def observed_carry_out(ledger: CommitJudge, connection: Connection, works: list[Change]) -> Any:
+        def observed_carry_out(ledger: CommitJudge, connection: Connection, works: list[TerminalRequest]) -> Any:
             self._sales = sum(len(work.items) for work in works if isinstance(work, Post))
             return carry_out(ledger, connection, works)
 

@@ -7,9 +7,10 @@ from datetime import datetime
 
 import click
 
-from inventory_server.clock import now_microseconds
-from inventory_server.commands.options import db_option, json_option, when
-from inventory_server.store.growth.archive import ARCHIVE_SCHEMA, Archived, archive, bring_back
+from inventory_server.commands.options import db_option, json_option, office_of, when
+from inventory_server.config import ARCHIVE_SCHEMA
+from inventory_server.domain.answers import ArchivedPart
+from inventory_server.domain.requests import ArchivePartitions, ReturnPartition
 from pos_client.commands import console
 from pos_client.commands.options import Moment
 from pos_client.protocol.units import instant, micros
@@ -27,12 +28,13 @@ def archive_command(db: str, before: datetime | None, returns: bool, as_json: bo
     """
     if (before is None) is not returns:
         raise console.CommandError("Say either --before DATE or --return.")
-    if before is None:
-        back = bring_back(db)
-        done = [] if back is None else [back]
-    else:
-        with console.progress_bar("keeping what is still needed, postings", 1) as progress:
-            done = archive(db, micros(before), now_microseconds, progress)
+    with office_of(db) as office:
+        if before is None:
+            back: ArchivedPart | None = office.change(ReturnPartition())
+            done = [] if back is None else [back]
+        else:
+            with console.progress_bar("keeping what is still needed, postings", 1) as progress:
+                done = office.change(ArchivePartitions(micros(before)), progress)
     if as_json:
         click.echo(console.to_json([_told(part) for part in done]))
     elif not done:
@@ -42,11 +44,11 @@ def archive_command(db: str, before: datetime | None, returns: bool, as_json: bo
     return console.OK
 
 
-def _told(part: Archived) -> dict[str, object]:
+def _told(part: ArchivedPart) -> dict[str, object]:
     return {**asdict(part), "closed_at": instant(part.closed_at)}
 
 
-def _show(done: list[Archived], returns: bool) -> None:
+def _show(done: list[ArchivedPart], returns: bool) -> None:
     columns = {"first": True, "last": True, "recorded until": False, "tables": False}
     rows = [[f"{part.first:,}", f"{part.last:,}", when(part.closed_at), ", ".join(part.tables)] for part in done]
     console.print_table(columns, rows)

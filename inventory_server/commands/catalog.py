@@ -8,11 +8,9 @@ from pathlib import Path
 import click
 import msgspec
 
-from inventory_server.admin.control_socket import ImportProducts, administer
-from inventory_server.clock import now_microseconds
-from inventory_server.commands.options import db_option, json_option
-from inventory_server.config import Settings
+from inventory_server.commands.options import db_option, json_option, office_of
 from inventory_server.domain.product import Product
+from inventory_server.domain.requests import ImportProducts
 from inventory_server.imports.catalog_csv import FIELDS, read_catalog
 from pos_client.commands import console
 from pos_client.files.csv_reader import Problem
@@ -49,9 +47,9 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: st
     report = _both(problems.append, lambda problem: click.echo(str(problem), err=True))
     products = read_catalog(file, dict(columns), report, delimiter)
     listed = 0
-    with console.progress_bar("products", len(products)) as progress:
+    with office_of(db) as office, console.progress_bar("products", len(products)) as progress:
         for chunk in chunks(products):
-            listed += administer(db, ImportProducts(chunk), Settings(), now_microseconds) or 0
+            listed += office.change(ImportProducts(chunk))
             progress(listed)
     if as_json:
         click.echo(console.to_json({"listed": listed, "not_mapped": len(problems)}))

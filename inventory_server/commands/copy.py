@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from inventory_server.commands.database import show_proof
-from inventory_server.commands.options import json_option
-from inventory_server.store import read_store
-from inventory_server.store.admin.copy import Comparison, compare, copy
-from inventory_server.store.verify.verify import Proof, prove
+from inventory_server.commands.options import json_option, office_of
+from inventory_server.domain.answers import Comparison, Proof
+from inventory_server.domain.requests import Compare, CopyFrom, Verify
 from pos_client.commands import console
 
 DIGITS = 12
@@ -27,10 +26,11 @@ def copy_command(source: str, target: str, as_json: bool) -> int:
 
     All is copied or nothing. Exit code 1 where the proof fails: the copy is equal, and so is what is wrong with it.
     """
-    with console.progress_bar("copying and comparing, rows", 1) as progress:
-        comparison = copy(source, target, progress)
-    with console.progress_bar("proving, postings", 1) as progress:
-        proof: Proof = read_store(target, lambda connection: prove(connection, progress))
+    with office_of(target) as office:
+        with console.progress_bar("copying and comparing, rows", 1) as progress:
+            comparison: Comparison = office.change(CopyFrom(source), progress)
+        with console.progress_bar("proving, postings", 1) as progress:
+            proof: Proof = office.ask(Verify(), progress)
     if as_json:
         click.echo(console.to_json({**_told(comparison, "from", "to"), "proof": asdict(proof)}))
     else:
@@ -48,8 +48,8 @@ def compare_command(one: str, other: str, as_json: bool) -> int:
 
     Reads one snapshot of each; running servers go on posting meanwhile.
     """
-    with console.progress_bar("comparing, rows", 1) as progress:
-        comparison = compare(one, other, progress)
+    with office_of(one) as office, console.progress_bar("comparing, rows", 1) as progress:
+        comparison: Comparison = office.ask(Compare(other), progress)
     if as_json:
         click.echo(console.to_json(_told(comparison, "db", "with")))
     else:

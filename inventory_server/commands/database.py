@@ -7,16 +7,12 @@ from uuid import UUID
 
 import click
 
-from inventory_server.admin.control_socket import ReopenPosting, administer
-from inventory_server.clock import now_microseconds
-from inventory_server.commands.options import db_option, json_option, told, when
-from inventory_server.config import Settings
-from inventory_server.store import read_store, shown, upgrade
-from inventory_server.store.admin.overview import Overview, overview
-from inventory_server.store.admin.reconcile import Finding, reconcile
-from inventory_server.store.admin.review import Waiting, waiting
-from inventory_server.store.verify.verify import Proof, prove
+from inventory_server.commands.options import db_option, json_option, office_of, told, when
+from inventory_server.domain.answers import AuditEntry, Finding, Overview, Proof, WaitingPosting
+from inventory_server.domain.requests import ListAudit, ListWaiting, Reconcile, ReopenPosting, ShowOverview, Verify
+from inventory_server.store import shown, upgrade
 from pos_client.commands import console
+from pos_client.protocol.units import instant
 
 
 @click.group("db")
@@ -41,8 +37,8 @@ def verify(db: str, as_json: bool) -> int:
 
     Reads one snapshot; a running server goes on posting meanwhile.
     """
-    with console.progress_bar("proving, postings", 1) as progress:
-        proof: Proof = read_store(db, lambda connection: prove(connection, progress))
+    with office_of(db) as office, console.progress_bar("proving, postings", 1) as progress:
+        proof: Proof = office.ask(Verify(), progress)
     if as_json:
         click.echo(console.to_json(asdict(proof)))
     else:
@@ -67,7 +63,8 @@ def show_proof(proof: Proof) -> None:
 @json_option
 def status(db: str, as_json: bool) -> int:
     """Show what the ledger holds, at a glance."""
-    found: Overview = read_store(db, overview)
+    with office_of(db) as office:
+        found: Overview = office.ask(ShowOverview())
     if as_json:
         click.echo(console.to_json({"db": shown(db), **told(found)}))
         return console.OK
@@ -82,7 +79,8 @@ def status(db: str, as_json: bool) -> int:
 @json_option
 def reconcile_command(db: str, as_json: bool) -> int:
     """Compare every till's last word with the ledger; exit code 1 where one does not agree."""
-    findings: list[Finding] = read_store(db, reconcile)
+    with office_of(db) as office:
+        findings: list[Finding] = office.ask(Reconcile())
     open_ones = [finding for finding in findings if finding.differences]
     if as_json:
         click.echo(console.to_json([told(finding) for finding in findings]))
@@ -106,7 +104,8 @@ def postings() -> None:
 @json_option
 def waiting_postings(db: str, as_json: bool) -> int:
     """Show what was refused or is in quarantine; exit code 1 where there is any."""
-    found: list[Waiting] = read_store(db, waiting)
+    with office_of(db) as office:
+        found: list[WaitingPosting] = office.ask(ListWaiting())
     if as_json:
         click.echo(console.to_json([told(one) for one in found]))
     elif not found:
@@ -123,6 +122,30 @@ def waiting_postings(db: str, as_json: bool) -> int:
 @db_option
 def reopen(posting_id: UUID, db: str) -> int:
     """Let the refused posting ID be judged anew when its till sends it again (pos-client outbox redrive)."""
-    administer(db, ReopenPosting(posting_id), Settings(), now_microseconds)
+    with office_of(db) as office:
+        office.change(ReopenPosting(posting_id))
     click.echo(f"{posting_id} will be judged anew when its till sends it again.")
+    return console.OK
+
+
+@click.command("audit")
+@db_option
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show so many entries.")
+@click.option("--before", type=click.IntRange(1), metavar="ENTRY", help="Show those before this entry.")
+@json_option
+def audit(db: str, limit: int, before: int | None, as_json: bool) -> int:
+    """Show who changed what: the newest changes by administrators, refused ones included."""
+    with office_of(db) as office:
+        entries: list[AuditEntry] = office.ask(ListAudit(limit, before))
+    if as_json:
+        click.echo(console.to_json([{**asdict(entry), "at": instant(entry.at)} for entry in entries]))
+    elif not entries:
+        click.echo("Nothing was changed.")
+    else:
+        columns = {"entry": True, "at": False, "actor": False, "role": False, "from": False, "request": False}
+        rows = [
+            [str(one.id), when(one.at), one.actor, one.role, one.source, one.request, one.arguments, one.outcome]
+            for one in entries
+        ]
+        console.print_table({**columns, "arguments": False, "outcome": False}, rows)
     return console.OK

@@ -6,9 +6,9 @@ import click
 
 from inventory_server.commands.archive import archive_command
 from inventory_server.commands.catalog import catalog
-from inventory_server.commands.closing import close_command
+from inventory_server.commands.close import close_command
 from inventory_server.commands.copy import compare_command, copy_command
-from inventory_server.commands.database import db_group, postings, reconcile_command, status, verify
+from inventory_server.commands.database import audit, db_group, postings, reconcile_command, status, verify
 from inventory_server.commands.demo import demo
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.serve import serve
@@ -24,7 +24,7 @@ def inventory_server() -> None:
     """Tillwire headquarters: takes postings from tills, knows the stock, proves it."""
 
 
-for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, db_group, demo):
+for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, audit, db_group, demo):
     inventory_server.add_command(_command)
 for _command in (copy_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import click
 import msgspec
 
+from inventory_server.admin.control_socket import this_user
+from inventory_server.admin.office import Office, open_office
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from pos_client.commands.console import CommandError
 from pos_client.protocol.units import instant
@@ -44,6 +48,11 @@ def load_settings(path: Path | None) -> Settings:
         if not least <= (value := getattr(settings, field.name)) <= most:
             raise CommandError(f"The configuration {path} has {field.name} = {value}: expected {least:,} to {most:,}.")
     return settings
+
+
+def office_of(db: str) -> AbstractContextManager[Office]:
+    """The ledger of the URL `db`, for the person who runs this command."""
+    return open_office(db, Settings(), now_microseconds, this_user("command line"))
 
 
 def checked(value: str, kind: Any, expected: str) -> str:

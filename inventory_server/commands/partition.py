@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from inventory_server.commands.options import db_option, json_option, told, when
+from inventory_server.commands.options import db_option, json_option, office_of, told, when
 from inventory_server.config import PARTITION_POSITIONS, PARTITION_POSITIONS_MIN, PARTITIONS_AHEAD, PARTITIONS_MAX
-from inventory_server.store import read_store
-from inventory_server.store.growth.partition import Part, make, partitioned, parts
+from inventory_server.domain.answers import Part
+from inventory_server.domain.requests import ListPartitions, MakePartitions
 from pos_client.commands import console
 
 
@@ -35,13 +35,13 @@ def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int
     """
     if positions % PARTITION_POSITIONS_MIN:
         raise console.CommandError(f"Expected a multiple of {PARTITION_POSITIONS_MIN:,} for --positions.")
-    partitioned(db)
-    before: list[Part] = read_store(db, parts)
-    if before[-1].postings and not as_json:
-        count = f"{before[-1].postings:,}"
-        click.echo(f"The open-ended partition holds {count} postings; tills wait until they are read.", err=True)
-    made = make(db, ahead, positions)
-    found: list[Part] = read_store(db, parts)
+    with office_of(db) as office:
+        before: list[Part] = office.ask(ListPartitions())
+        if before[-1].postings and not as_json:
+            count = f"{before[-1].postings:,}"
+            click.echo(f"The open-ended partition holds {count} postings; tills wait until they are read.", err=True)
+        made: int = office.change(MakePartitions(ahead, positions))
+        found: list[Part] = office.ask(ListPartitions())
     if as_json:
         click.echo(console.to_json([told(each) for each in found]))
         return console.OK
@@ -55,7 +55,7 @@ def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int
         "to": False,
     }
     console.print_table(columns, [_row(each) for each in found])
-    click.echo(f"Made {len(made)}; {sum(not each.postings for each in found[:-1])} are empty.")
+    click.echo(f"Made {made}; {sum(not each.postings for each in found[:-1])} are empty.")
     return console.OK
 
 

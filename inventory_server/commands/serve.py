@@ -21,9 +21,10 @@ from inventory_server.clock import now_microseconds
 from inventory_server.commands.options import db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
+from inventory_server.domain.door import Reader
+from inventory_server.domain.requests import AdviseOnGrowth
 from inventory_server.jsonserver.listener import ListenTarget, address_of, close_listener, listen_on_all
-from inventory_server.store import Store, open_store, read_store, shown, sqlite_path
-from inventory_server.store.database import partitions
+from inventory_server.store import Store, open_store, shown, sqlite_path
 from inventory_server.supervisor import Supervisor
 from pos_client.commands import console
 from pos_client.protocol.messages import DEFAULT_PORT
@@ -78,12 +79,13 @@ def serve(
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_settings(config)
     collect_rarely()
-    warn_of_growth(db)
     addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     addresses += sockets
 
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         store = open_store(db, settings, now_microseconds, end_at_once, read_db)
+        if workers == 1:
+            warn_of_growth(store)
         return _serve_until_stopped(db, store, settings, places, dev, ready)
 
     if workers == 1:
@@ -92,9 +94,11 @@ def serve(
         raise console.CommandError(
             f"An SQLite database has one writing process: leave out --workers {workers}, or use PostgreSQL."
         )
-    open_store(
+    store = open_store(
         db, settings, now_microseconds, read_url=read_db
-    ).close()  # what is wrong with it is said once, not by every worker
+    )  # what is wrong is said once, not by each worker
+    warn_of_growth(store)
+    store.close()
     listening = listen_on_all(addresses, settings)
 
     def let_go_of_all() -> None:
@@ -135,9 +139,9 @@ def _serve_until_stopped(
     return console.OK
 
 
-def warn_of_growth(db: str) -> None:
+def warn_of_growth(ledger: Reader) -> None:
     """Say in time that a ledger in partitions needs new ones."""
-    if sqlite_path(db) is None and (warning := read_store(db, partitions.warning)):
+    if warning := ledger.ask(AdviseOnGrowth()):
         click.echo(f"inventory-server: {warning}", err=True)
 
 

@@ -6,12 +6,9 @@ import secrets
 
 import click
 
-from inventory_server.admin.control_socket import AddTerminal, RevokeTerminal, RotateTerminal, administer
-from inventory_server.clock import now_microseconds
-from inventory_server.commands.options import checked, db_option, json_option, told, when
-from inventory_server.config import Settings
-from inventory_server.store import read_store
-from inventory_server.store.admin.terminals import list_terminals
+from inventory_server.commands.options import checked, db_option, json_option, office_of, told, when
+from inventory_server.domain.answers import TerminalRow
+from inventory_server.domain.requests import Enrol, ListTerminals, RevokeTerminal, RotateToken
 from pos_client.commands import console
 from pos_client.protocol.messages import Location, TerminalName
 
@@ -44,7 +41,8 @@ def add(name: str, location: str, role: str, db: str, as_json: bool) -> int:
     checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
     checked(location, Location, "a location of 1 to 64 characters without control characters")
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    administer(db, AddTerminal(name, role, location, token), Settings(), now_microseconds)
+    with office_of(db) as office:
+        office.change(Enrol(name, role, location, token))
     _show_token({"terminal": name, "role": role, "location": location, "token": token}, as_json)
     return console.OK
 
@@ -56,7 +54,8 @@ def add(name: str, location: str, role: str, db: str, as_json: bool) -> int:
 def rotate(name: str, db: str, as_json: bool) -> int:
     """Give terminal NAME a new token, shown once; the old one is void at once and a revocation is lifted."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
-    administer(db, RotateTerminal(name, token), Settings(), now_microseconds)
+    with office_of(db) as office:
+        office.change(RotateToken(name, token))
     _show_token({"terminal": name, "token": token}, as_json)
     return console.OK
 
@@ -66,7 +65,8 @@ def rotate(name: str, db: str, as_json: bool) -> int:
 @db_option
 def revoke(name: str, db: str) -> int:
     """Refuse terminal NAME from now on, its open connections included."""
-    administer(db, RevokeTerminal(name), Settings(), now_microseconds)
+    with office_of(db) as office:
+        office.change(RevokeTerminal(name))
     click.echo(f"Terminal {name} is revoked; what it has posted stays.")
     return console.OK
 
@@ -76,7 +76,8 @@ def revoke(name: str, db: str) -> int:
 @json_option
 def listing(db: str, as_json: bool) -> int:
     """Show all terminals, revoked ones included."""
-    rows = read_store(db, list_terminals)
+    with office_of(db) as office:
+        rows: list[TerminalRow] = office.ask(ListTerminals())
     if as_json:
         click.echo(console.to_json([told(row) for row in rows]))
         return console.OK

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -16,11 +15,10 @@ from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
+from inventory_server.domain.answers import Proof
+from inventory_server.domain.requests import Enrol, ImportProducts, Verify
 from inventory_server.imports.catalog_csv import read_catalog
-from inventory_server.store import Store, open_store, read_store, upgrade
-from inventory_server.store.admin.catalog import import_products
-from inventory_server.store.admin.terminals import add_terminal
-from inventory_server.store.verify.verify import Proof, prove
+from inventory_server.store import Store, open_reader, open_store, upgrade
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.messages import HelloParams, StockParams, StockResult
 from pos_client.protocol.units import Quantity, scaled
@@ -72,11 +70,10 @@ class Demo:
         self._application.stop()
 
     def _enrol(self, store: Store) -> None:
-        store.administer(lambda connection: import_products(connection, self.products))
-        now = now_microseconds()
+        store.submit(ImportProducts(self.products)).wait()
         for name, token in self._tokens.items():
             role, place = ("reader", WAREHOUSE) if name == OFFICE else ("till", name.rpartition("-")[0])
-            store.administer(partial(add_terminal, terminal=name, role=role, location=place, token=token, now=now))
+            store.submit(Enrol(name, role, place, token)).wait()
 
     def trade(self, progress: Callable[[int], None]) -> None:
         """Live the day at every till; the offline one stores what it sells and delivers nothing."""
@@ -137,7 +134,8 @@ class Demo:
 
     def prove(self) -> Proof:
         """Prove the whole ledger, while the server runs."""
-        proof: Proof = read_store(self.db, prove)
+        with open_reader(self.db, Settings(), now_microseconds) as reader:
+            proof: Proof = reader.ask(Verify())
         return proof
 
 

@@ -1,21 +1,26 @@
-"""What a session asks of the store, and what it gets back. Plain data: no sockets, no SQL, no clock.
+"""The table of requests: every question and every change that a ledger's store takes. Plain data, no I/O.
 
-A session yields one of these; whoever drives it has the store carry it out and sends the outcome back
-in: the thread of a connection in production, an event loop on a virtual clock in the simulator.
-Every outcome may instead be a `RequestError`, which the driver throws into the session.
+A session, a command, the control socket: each maps what it hears onto one of these and hands it to the store's one
+door, `ask` for a question and `submit` for a change. `REQUESTS` says of each what it results in, what it costs, who
+may make it and whether it is audited. Any of them may end in a `RequestError` or a `StoreError` instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from types import MappingProxyType
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
 
-from pos_client.protocol.errors import BodyError, TillwireError
+from inventory_server.domain import answers
+from inventory_server.domain.product import Product
+from inventory_server.domain.roles import ADMINS, EVERYBODY, HEADQUARTERS, OPERATORS, POSTERS, Actor, ActorRole, Speaker
+from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -25,7 +30,6 @@ from pos_client.protocol.messages import (
     OutboxReport,
     PostingParams,
     PostResult,
-    Role,
     StockParams,
     StockResult,
     StoredPosting,
@@ -33,29 +37,21 @@ from pos_client.protocol.messages import (
 from pos_client.protocol.units import Quantity, micros
 
 
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    """Who speaks on a connection, as settled by `hello`. `epoch` fences a till's older connections.
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What everybody who asks says: who it is."""
 
-    `lineage_key` is the bytes of `lineage`, worked out once.
-    """
+    actor: Actor = HEADQUARTERS
 
-    terminal: str
-    role: Role
-    location: str
-    epoch: int
-    lineage: UUID | None
-    lineage_key: bytes | None = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lineage_key", None if self.lineage is None else self.lineage.bytes)
+# ---------------------------------------------------------------------------------- what terminals say
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """Settle who speaks; a till's epoch is raised durably. Outcome: `Welcome`.
+    """Settle who speaks; a till's epoch is raised durably. The one request that has no actor yet.
 
     `token` is None where none was given; `enrol` is the location for an unknown terminal that may be
-    enrolled on the spot (development only), None where it may not. `trusted` waives the token.
+    enrolled on the spot (development only), None where it may not. `trusted` waives the token. `source` is the
+    address of the peer.
     """
 
     terminal: str
@@ -65,6 +61,7 @@ class Hello(msgspec.Struct, frozen=True):
     lineage: UUID | None
     outbox: OutboxReport | None
     now: datetime | None
+    source: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -99,9 +96,9 @@ class Item:
 
 
 class Post(msgspec.Struct, frozen=True):
-    """Commit one frame of postings. Outcome: `PostResult`, after the commit is durable."""
+    """Commit one frame of postings. Outcome: `PostResult`, once the commit is durable."""
 
-    speaker: Speaker
+    actor: Speaker
     items: list[Item]
     parent: str | None
 
@@ -109,7 +106,7 @@ class Post(msgspec.Struct, frozen=True):
 class Ping(msgspec.Struct, frozen=True):
     """Note a sign of life. Outcome: None; it need not be durable at once."""
 
-    speaker: Speaker
+    actor: Speaker
     outbox: OutboxReport | None
     now: datetime | None
 
@@ -117,60 +114,239 @@ class Ping(msgspec.Struct, frozen=True):
 class Bye(msgspec.Struct, frozen=True):
     """Compare control totals and close a till's day. Outcome: `ByeResult`."""
 
-    speaker: Speaker
+    actor: Speaker
     totals: ByeParams
 
 
-class Stock(msgspec.Struct, frozen=True):
-    """Read stock levels; `below` and `known_at` of `params` decoded. Outcome: `StockResult`.
+# ---------------------------------------------------------------------------------- questions
 
-    `below` is "reorder_point" or a quantity. `speaker`, here as in all reads, is None where HQ itself asks.
-    """
+
+class Stock(Request, frozen=True):
+    """Stock levels; `below` and `known_at` of `params` decoded. `below` is "reorder_point" or a quantity."""
 
     params: StockParams
     below: str | Quantity | None
-    speaker: Speaker | None = None
 
 
-class History(msgspec.Struct, frozen=True):
-    """Read the movements of a sku. Outcome: `HistoryResult`."""
+class History(Request, frozen=True):
+    """The movements of a sku."""
 
     params: HistoryParams
-    speaker: Speaker | None = None
 
 
-class FindPosting(msgspec.Struct, frozen=True):
-    """Read one stored posting. Outcome: `StoredPosting`."""
+class FindPosting(Request, frozen=True):
+    """One stored posting."""
 
     params: PostingParams
-    speaker: Speaker | None = None
 
 
-Change = Hello | Post | Ping | Bye
-Question = Stock | History | FindPosting
-StoreRequest = Change | Question
-Outcome = Welcome | PostResult | ByeResult | StockResult | HistoryResult | StoredPosting | None
+class ShowOverview(Request, frozen=True):
+    """The state of the ledger at a glance."""
 
 
-class OutcomeUnknown(TillwireError):
-    """The store cannot say whether a write is durable: the session answers nothing and closes the connection.
-
-    The till resends, and the ids of its postings resolve what happened.
-    """
+class Reconcile(Request, frozen=True):
+    """Every till's last report against the ledger."""
 
 
-OnOutcome = Callable[[Outcome, Exception | None], None]
-"""What is to happen with an outcome, or with the error in its place."""
+class ListWaiting(Request, frozen=True):
+    """Refused postings that were not reopened, and bodies in quarantine, oldest first."""
 
 
-class Store(Protocol):
-    """Whoever carries out the work of sessions, called by many threads at once."""
+class ListTerminals(Request, frozen=True):
+    """All terminals, revoked ones included."""
 
-    def perform(self, work: StoreRequest) -> Outcome:
-        """Carry out `work` and wait for its outcome; RequestError where the protocol has an error for it."""
 
-    def submit(self, work: Change, then: OnOutcome) -> None:
-        """Carry out `work` and do not wait: call `then` once, on the thread that has committed or refused it."""
+class ListAudit(Request, frozen=True):
+    """The newest `limit` audited changes, oldest first; of those before entry `before` where that is given."""
 
-    def close(self) -> None:
-        """Finish what is held and let go of the database."""
+    limit: int = 100
+    before: int | None = None
+
+
+class ListPartitions(Request, frozen=True):
+    """The partitions of a ledger on PostgreSQL; StoreError on SQLite, which has none."""
+
+
+class AdviseOnGrowth(Request, frozen=True):
+    """One sentence where the ledger needs room soon, None where it does not."""
+
+
+class Verify(Request, frozen=True):
+    """Prove the whole ledger."""
+
+
+class Compare(Request, frozen=True):
+    """Compare this ledger with that of the database `other` (a URL), row by row."""
+
+    other: str
+
+
+# ---------------------------------------------------------------------------------- administrators' changes
+
+
+class Enrol(Request, frozen=True):
+    """Enrol a terminal; the token is shown to the operator once, and kept as a hash."""
+
+    terminal: str
+    role: str
+    location: str
+    token: str
+
+
+class RevokeTerminal(Request, frozen=True):
+    """Refuse a terminal from now on."""
+
+    terminal: str
+
+
+class RotateToken(Request, frozen=True):
+    """Give a terminal a new token and lift a revocation."""
+
+    terminal: str
+    token: str
+
+
+class ImportProducts(Request, frozen=True):
+    """List products, replacing what was known of the same skus. Outcome: how many."""
+
+    products: list[Product]
+
+
+class ReopenPosting(Request, frozen=True):
+    """Let a refused posting be judged again."""
+
+    id: UUID
+
+
+class CloseBooks(Request, frozen=True):
+    """Write the next closing; outcome None where there is nothing to close. Repeat it until then."""
+
+
+class MakePartitions(Request, frozen=True):
+    """Have `ahead` empty partitions of `positions` each in front of the ledger. Outcome: how many were made."""
+
+    ahead: int
+    positions: int
+
+
+class ArchivePartitions(Request, frozen=True):
+    """Archive all partitions that were filled before an instant (microseconds). Outcome: these."""
+
+    before: int
+
+
+class ReturnPartition(Request, frozen=True):
+    """Take back the partition that was archived last. Outcome: it, or None where nothing is archived."""
+
+
+class CopyFrom(Request, frozen=True):
+    """Copy the ledger of the database `source` (a URL) into this one, which is empty, and compare them."""
+
+    source: str
+
+
+# ---------------------------------------------------------------------------------- the table
+
+
+class Cost(enum.Enum):
+    """What a request asks of the database."""
+
+    QUICK = "a few rows, found by their keys"
+    PAGE = "at most a page, or a list that is short by its nature"
+    LONG = "the whole ledger or a large part of it, in many steps: it reports its progress, and holds up nobody else"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What holds of every request of one type. `name` is its name on the wire and in the audit trail."""
+
+    name: str
+    outcome: Any
+    cost: Cost
+    roles: frozenset[ActorRole]
+    writes: bool = False
+    is_audited: bool = False
+
+
+def _change(name: str, outcome: Any, roles: frozenset[ActorRole], cost: Cost = Cost.QUICK) -> Kind:
+    """A change by an administrator, which is always audited."""
+    return Kind(name, outcome, cost, roles, writes=True, is_audited=True)
+
+
+_MATTERS_TO_HQ: frozenset[ActorRole] = OPERATORS | frozenset[ActorRole](("reader",))
+REQUESTS: Mapping[type, Kind] = MappingProxyType(
+    {
+        Hello: Kind("hello", Welcome, Cost.QUICK, EVERYBODY, writes=True),
+        Post: Kind("post", PostResult, Cost.QUICK, POSTERS, writes=True),
+        Ping: Kind("ping", None, Cost.QUICK, EVERYBODY, writes=True),
+        Bye: Kind("bye", ByeResult, Cost.QUICK, EVERYBODY, writes=True),
+        Stock: Kind("stock", StockResult, Cost.PAGE, EVERYBODY),
+        History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
+        FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),
+        ShowOverview: Kind("overview", answers.Overview, Cost.PAGE, _MATTERS_TO_HQ),
+        Reconcile: Kind("reconcile", list[answers.Finding], Cost.PAGE, _MATTERS_TO_HQ),
+        ListWaiting: Kind("waiting", list[answers.WaitingPosting], Cost.PAGE, _MATTERS_TO_HQ),
+        ListTerminals: Kind("terminals", list[answers.TerminalRow], Cost.PAGE, OPERATORS),
+        ListAudit: Kind("audit", list[answers.AuditEntry], Cost.PAGE, OPERATORS),
+        ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
+        AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
+        Verify: Kind("verify", answers.Proof, Cost.LONG, ADMINS),
+        Compare: Kind("compare", answers.Comparison, Cost.LONG, ADMINS),
+        Enrol: _change("enrol", None, ADMINS),
+        RevokeTerminal: _change("revoke", None, ADMINS),
+        RotateToken: _change("rotate", None, ADMINS),
+        ImportProducts: _change("import_products", int, OPERATORS),
+        ReopenPosting: _change("reopen", None, OPERATORS),
+        CloseBooks: _change("close_books", answers.ClosedBooks | None, ADMINS, Cost.LONG),
+        MakePartitions: _change("make_partitions", int, ADMINS, Cost.LONG),
+        ArchivePartitions: _change("archive", list[answers.ArchivedPart], ADMINS, Cost.LONG),
+        ReturnPartition: _change("return_partition", answers.ArchivedPart | None, ADMINS, Cost.LONG),
+        # Not audited: an entry would be the one row in which the copy differs.
+        CopyFrom: Kind("copy", answers.Comparison, Cost.LONG, ADMINS, writes=True),
+    }
+)
+
+TerminalRequest: TypeAlias = Hello | Post | Ping | Bye
+"""What terminals have committed, together with what others post at the same time."""
+Administrative: TypeAlias = (
+    Enrol
+    | RevokeTerminal
+    | RotateToken
+    | ImportProducts
+    | ReopenPosting
+    | CloseBooks
+    | MakePartitions
+    | ArchivePartitions
+    | ReturnPartition
+    | CopyFrom
+)
+"""What administrators change, each in transactions of its own."""
+Change: TypeAlias = TerminalRequest | Administrative
+Question: TypeAlias = (
+    Stock
+    | History
+    | FindPosting
+    | ShowOverview
+    | Reconcile
+    | ListWaiting
+    | ListTerminals
+    | ListAudit
+    | ListPartitions
+    | AdviseOnGrowth
+    | Verify
+    | Compare
+)
+StoreRequest: TypeAlias = Change | Question
+
+SECRETS = frozenset(("token", "source", "other"))
+"""Fields that may hold a token or a password: none of them reaches the audit trail."""
+
+
+def audited_arguments(request: Request) -> dict[str, Any]:
+    """What the audit trail keeps of a request: its fields, without secrets; of a list, its length."""
+    kept = {}
+    for name in request.__struct_fields__:
+        value = getattr(request, name)
+        if name != "actor" and name not in SECRETS:
+            kept[name] = len(value) if isinstance(value, list) else value
+    return kept

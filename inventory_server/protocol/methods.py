@@ -1,4 +1,4 @@
-"""What each method of the protocol asks of the store and tells the caller: a table from name to functions."""
+"""The methods of the wire: from decoded params to a request of the store, and from its outcome to a result."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain.requests import (
+    REQUESTS,
     Bye,
     FindPosting,
     Hello,
@@ -19,11 +20,11 @@ from inventory_server.domain.requests import (
     Item,
     Ping,
     Post,
-    Speaker,
     Stock,
     StoreRequest,
     Welcome,
 )
+from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
@@ -40,21 +41,22 @@ from pos_client.protocol.messages import (
     PostingParams,
     PostItem,
     PostParams,
-    Role,
+    Request,
     StockParams,
 )
 from pos_client.protocol.units import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, scaled
-from pos_client.protocol.wire import check_body, decode_body
+from pos_client.protocol.wire import check_body, decode_body, decode_params
 
 _SUPPORTED = [PROTOCOL_VERSION, PROTOCOL_VERSION]
-_EVERYBODY: frozenset[Role] = frozenset(("till", "reader", "operator"))
-_POSTERS: frozenset[Role] = frozenset(("till", "operator"))
 _quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantity)
 
 
 @dataclass(slots=True)
 class SessionContext:
-    """What one connection is about: its surroundings, who speaks (once `hello` has settled it), whether it ends."""
+    """What one connection is about: its surroundings, who speaks (once `hello` has settled it), whether it ends.
+
+    `peer` is the address of the other end.
+    """
 
     settings: Settings
     clock: Callable[[], int]
@@ -62,24 +64,35 @@ class SessionContext:
     describe: Callable[[], bytes]
     server: str
     trusted: bool
-    speaker: Speaker | None = None
+    peer: str
+    actor: Actor | None = None
     closing: bool = False
 
 
 class Ready(msgspec.Struct, frozen=True):
     """A result that needs no work of the store."""
 
-    result: Message | Raw
+    result: Message | Raw | dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """`ask` turns typed params into work, or into a result at once; `tell` turns the outcome into the result."""
+    """How a method of the wire becomes a request of the table, and its outcome a result.
 
+    `request` is the type of that request, None for a method that needs no work of the store. `ask` turns decoded params
+    into the request, or into a result at once; `tell` turns the outcome into the result.
+    """
+
+    request: type | None
     ask: Callable[[SessionContext, Any], StoreRequest | Ready]
-    tell: Callable[[SessionContext, Any], Message] = lambda _, outcome: outcome
-    roles: frozenset[Role] = _EVERYBODY
+    tell: Callable[[SessionContext, Any], Any] = lambda _, outcome: outcome
+    decode: Callable[[Request], Any] = decode_params
     before_hello: bool = False
+
+    @property
+    def roles(self) -> frozenset[ActorRole]:
+        """Who may call it."""
+        return EVERYBODY if self.request is None else REQUESTS[self.request].roles
 
 
 def given(value: Any) -> Any:
@@ -93,10 +106,18 @@ def refused(path: str, expected: str, came: str) -> RequestError:
     return RequestError(ErrorCode.invalid_params, message, path=path, expected=expected, came=came)
 
 
-def _speaker(talk: SessionContext) -> Speaker:
-    if talk.speaker is None:
+def actor_of(talk: SessionContext) -> Actor:
+    """Who speaks; RequestError before `hello`."""
+    if talk.actor is None:
         raise RequestError(ErrorCode.unauthenticated, "Say hello first.", expected="hello")
-    return talk.speaker
+    return talk.actor
+
+
+def _speaker(talk: SessionContext) -> Speaker:
+    """The terminal that speaks: only terminals may make the requests that need one."""
+    actor = actor_of(talk)
+    assert isinstance(actor, Speaker)
+    return actor
 
 
 # ---------------------------------------------------------------------------------- hello, ping, bye
@@ -116,11 +137,12 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
         lineage=given(params.lineage),
         outbox=given(params.outbox),
         now=given(params.now),
+        source=talk.peer,
     )
 
 
 def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
-    talk.speaker = speaker = welcome.speaker
+    talk.actor = speaker = welcome.speaker
     limits = talk.settings
     return HelloResult(
         server=talk.server,
@@ -138,9 +160,9 @@ def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
 
 
 def _ping(talk: SessionContext, params: PingParams) -> StoreRequest | Ready:
-    if talk.speaker is None:
+    if not isinstance(talk.actor, Speaker):
         return Ready(_pong(talk, None))
-    return Ping(talk.speaker, given(params.outbox), given(params.now))
+    return Ping(talk.actor, given(params.outbox), given(params.now))
 
 
 def _pong(talk: SessionContext, _: None) -> PingResult:
@@ -150,9 +172,9 @@ def _pong(talk: SessionContext, _: None) -> PingResult:
 def _bye(talk: SessionContext, params: ByeParams) -> StoreRequest | Ready:
     if not isinstance(params.quantity, UnsetType):
         _exact(params.quantity, "$.quantity", TOTAL_MAX)
-    if talk.speaker is None:
+    if not isinstance(talk.actor, Speaker):
         return Ready(_close(talk, ByeResult("closed", [])))
-    return Bye(talk.speaker, params)
+    return Bye(talk.actor, params)
 
 
 def _close(talk: SessionContext, result: ByeResult) -> ByeResult:
@@ -197,7 +219,7 @@ def _stock(talk: SessionContext, params: StockParams) -> StoreRequest:
     _check_number(params, "skus", talk.settings.stock_items_max)
     _check_number(params, "locations", talk.settings.stock_items_max)
     below = None if isinstance(params.below, UnsetType) else _below(params.below)
-    return Stock(params, below, _speaker(talk))
+    return Stock(params, below, actor=actor_of(talk))
 
 
 def _below(raw: Raw) -> str | Quantity:
@@ -214,11 +236,11 @@ def _below(raw: Raw) -> str | Quantity:
 
 def _history(talk: SessionContext, params: HistoryParams) -> StoreRequest:
     _check_limit(params.limit, talk.settings.stock_items_max)
-    return History(params, _speaker(talk))
+    return History(params, actor=actor_of(talk))
 
 
 def _posting(talk: SessionContext, params: PostingParams) -> StoreRequest:
-    return FindPosting(params, _speaker(talk))
+    return FindPosting(params, actor=actor_of(talk))
 
 
 def _discover(talk: SessionContext, _: NoParams) -> Ready:
@@ -250,14 +272,19 @@ def _exact(quantity: Quantity, path: str, maximum: int = QUANTITY_MAX) -> None:
         raise refused(path, QUANTITY_EXPECTED, str(quantity)[:40]) from error
 
 
-METHODS: dict[str, Method] = {
-    "hello": Method(_hello, _welcome, before_hello=True),
-    "post": Method(_post, roles=_POSTERS),
-    "stock": Method(_stock),
-    "history": Method(_history),
-    "posting": Method(_posting),
-    "ping": Method(_ping, _pong, before_hello=True),
-    "bye": Method(_bye, _close, before_hello=True),
-    "rpc.discover": Method(_discover, before_hello=True),
+QUESTIONS: dict[str, Method] = {
+    "stock": Method(Stock, _stock),
+    "history": Method(History, _history),
+    "posting": Method(FindPosting, _posting),
+    "ping": Method(Ping, _ping, _pong, before_hello=True),
+    "bye": Method(Bye, _bye, _close, before_hello=True),
+    "rpc.discover": Method(None, _discover, before_hello=True),
 }
-"""Every method this server answers; `watch` and `unwatch` join here."""
+"""What everybody may call who speaks the protocol, terminal or not."""
+
+TILL_METHODS: dict[str, Method] = {
+    "hello": Method(Hello, _hello, _welcome, before_hello=True),
+    "post": Method(Post, _post),
+    **QUESTIONS,
+}
+"""Every method of the tills' port; `watch` and `unwatch` join here."""

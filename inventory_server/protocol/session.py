@@ -8,19 +8,21 @@ clock in the simulator.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Outcome, OutcomeUnknown, Speaker, StoreRequest
+from inventory_server.domain.door import Outcome, OutcomeUnknown
+from inventory_server.domain.requests import StoreRequest
+from inventory_server.domain.roles import Actor
 from inventory_server.jsonserver.handler import Peer, Reply
-from inventory_server.protocol.methods import METHODS, Ready, SessionContext
+from inventory_server.protocol.methods import TILL_METHODS, Method, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Request, RequestId
-from pos_client.protocol.wire import decode_frame, decode_member, decode_params, encode_error, encode_result, known_id
+from pos_client.protocol.wire import decode_frame, decode_member, encode_error, encode_result, known_id
 
 log = logging.getLogger("tillwire.session")
 
@@ -62,7 +64,8 @@ class Session:
 
     `clock` tells microseconds since 1970 UTC, `draining` whether posts are to be turned away, `describe` the
     OpenRPC document, `new_incident_id` names an unexpected failure in the answer and in the log. `dev` trusts
-    loopback peers without a token and has unknown terminals enrolled.
+    loopback peers without a token and has unknown terminals enrolled. `methods` is what may be called, `actor` who
+    speaks where no `hello` is needed.
     """
 
     def __init__(
@@ -75,16 +78,20 @@ class Session:
         draining: Callable[[], bool] = lambda: False,
         dev: bool = False,
         server: str = "tillwire",
+        methods: Mapping[str, Method] = TILL_METHODS,
+        actor: Actor | None = None,
     ) -> None:
+        self._methods = methods
         self._settings = settings
         self._peer = peer
         self._new_incident_id = new_incident_id
-        self._talk = SessionContext(settings, clock, draining, describe, server, trusted=dev and peer.loopback)
+        trusted = dev and peer.loopback
+        self._talk = SessionContext(settings, clock, draining, describe, server, trusted, peer.address, actor)
 
     @property
-    def speaker(self) -> Speaker | None:
+    def actor(self) -> Actor | None:
         """Who speaks, once `hello` has settled it."""
-        return self._talk.speaker
+        return self._talk.actor
 
     def handle(self, frame: bytes) -> Steps[Reply | None]:
         """Answer one frame, its line end removed; None where nothing is to be said, as for a notification."""
@@ -151,30 +158,32 @@ class Session:
         return None if request.id is UNSET else line
 
     def _perform(self, request: Request) -> Steps[Any]:
-        method = METHODS.get(request.method)
+        method = self._methods.get(request.method)
         if method is None:
             name = repr(request.method[:64])
-            expected = f"one of {', '.join(sorted(METHODS))}"
+            expected = f"one of {', '.join(sorted(self._methods))}"
             message = f"There is no method {name}."
             raise RequestError(ErrorCode.method_not_found, message, path="$.method", expected=expected, came=name)
-        speaker = self._talk.speaker
-        if speaker is None:
+        actor = self._talk.actor
+        if actor is None:
             if not method.before_hello:
                 raise RequestError(ErrorCode.unauthenticated, f"Say hello before {request.method}.", expected="hello")
-        elif speaker.role not in method.roles:
-            raise RequestError(ErrorCode.forbidden, f"A {speaker.role} may not {request.method}.", role=speaker.role)
-        asked = method.ask(self._talk, decode_params(request))
+        elif actor.role not in method.roles:
+            raise RequestError(
+                ErrorCode.forbidden, f"The role {actor.role} may not call {request.method}.", role=actor.role
+            )
+        asked = method.ask(self._talk, method.decode(request))
         if isinstance(asked, Ready):
             return asked.result
         return method.tell(self._talk, (yield asked))
 
     def _note(self, request: Request, outcome: str) -> None:
         if log.isEnabledFor(logging.DEBUG):
-            speaker = self._talk.speaker
+            actor = self._talk.actor
             log.debug(
-                "event=request method=%s terminal=%s peer=%s outcome=%s",
+                "event=request method=%s actor=%s peer=%s outcome=%s",
                 request.method[:64].encode("unicode_escape").decode(),
-                speaker.terminal if speaker else "-",
+                actor.name if actor else "-",
                 self._peer.address,
                 outcome,
             )

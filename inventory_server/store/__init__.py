@@ -1,30 +1,21 @@
-"""The store: the only place that knows SQLAlchemy. Its door is `open_store`."""
+"""The store: the only place that knows SQLAlchemy. `open_store` opens a ledger, `open_reader` for questions alone."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Any, TypeVar
-
-from sqlalchemy import Connection
+from typing import TypeVar
 
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
-from inventory_server.domain.requests import (
-    Change,
-    FindPosting,
-    History,
-    OnOutcome,
-    Outcome,
-    OutcomeUnknown,
-    Stock,
-    StoreRequest,
-)
+from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress, no_progress
+from inventory_server.domain.requests import Bye, Change, Hello, Ping, Post, Question
+from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import StoreError, StoreInUse
-from inventory_server.store.database.snapshot import snapshot
 from inventory_server.store.database.url import database_of, shown, sqlite_path
+from inventory_server.store.dispatch import ANSWERS
 from inventory_server.store.query.service import QueryService
 from inventory_server.store.query.standby import FallbackReader
 from inventory_server.store.write.judge import CommitJudge
@@ -32,24 +23,52 @@ from inventory_server.store.write.writer import Writer
 from pos_client.protocol.errors import RequestError
 
 log = logging.getLogger("tillwire.store")
-R = TypeVar("R", bound=QueryService)
+Q = TypeVar("Q", bound=QueryService)
 
 __all__ = [
-    "Connection",
+    "LedgerReader",
     "OutcomeUnknown",
     "Store",
     "StoreError",
     "StoreInUse",
+    "open_reader",
     "open_store",
-    "read_store",
     "shown",
     "sqlite_path",
     "upgrade",
 ]
 
 
+class LedgerReader:
+    """A ledger open for questions, whether or not servers are running on it; it never writes."""
+
+    def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
+        self._database = database = database_of(url)
+        database.assert_exists()
+        with database.explained(), ExitStack() as opened:
+            self._queries = _opened(QueryService(database, database.reading_engine(), settings, clock, ANSWERS), opened)
+            with self._queries.snapshot() as connection:
+                schema.assert_schema(connection, database)
+            self._opened = opened.pop_all()
+
+    def __enter__(self) -> LedgerReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
+        """The answer to a question; RequestError or StoreError where there is none."""
+        with self._database.explained():
+            return self._queries.ask(question, progress)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._opened.close()
+
+
 class Store:
-    """A ledger open for posting: one writer thread, several readers."""
+    """A ledger open for questions and changes: one writer thread, several readers."""
 
     def __init__(
         self,
@@ -65,47 +84,50 @@ class Store:
             opened.enter_context(database.writer())
             writing = database.writing_engine()
             opened.callback(writing.dispose)
-            primary = _opened(QueryService(database, database.reading_engine(), settings, clock), opened)
-            self._reading = primary
+            primary = _opened(QueryService(database, database.reading_engine(), settings, clock, ANSWERS), opened)
+            self._queries = primary
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
                 schema.assert_writable(connection)
             if read_url is not None:
-                self._reading = standby = _opened(
-                    FallbackReader(database_of(read_url), settings, clock, primary), opened
-                )
+                standby = _opened(FallbackReader(database_of(read_url), settings, clock, primary), opened)
+                self._queries = standby
                 standby.start()
             self._writer = Writer(writing, database, CommitJudge(settings, clock), settings, on_fatal)
+            self._administration = Administration(database, self._writer, primary, clock)
             self._writer.start()
             self._opened = opened.pop_all()
 
-    def perform(self, work: StoreRequest) -> Outcome:
-        """Carry out one piece of work and return its outcome; writes only once they are durable.
+    def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
+        """The answer to a question; RequestError for what the protocol has a name for."""
+        return self._queries.answer(question, progress)
 
-        Raises RequestError for what the protocol has a name for, OutcomeUnknown where nothing may be answered.
+    def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Pending:
+        """Have `change` carried out; its outcome holds once it is durable.
+
+        `then`, where given, is called once, on the thread that committed or refused it; without it, the error of a
+        change that is refused at once is raised. A change of many transactions is carried out on this thread.
         """
-        if isinstance(work, (Stock, History, FindPosting)):
-            return self._reading.answer(work)
-        outcome: Outcome = self._writer.perform(work)
-        return outcome
-
-    def submit(self, work: Change, then: OnOutcome) -> None:
-        """Carry out `work`; call `then` once, on the writer's thread or, where it is refused at once, on this one."""
+        if not isinstance(change, Post | Ping | Hello | Bye):
+            return self._administration.carry_out(change, then, progress)
         try:
-            self._writer.submit(work, then)
+            return self._writer.submit(change, then)
         except (RequestError, OutcomeUnknown) as error:
+            if then is None:
+                raise
             then(None, error)
-
-    def administer(self, job: Callable[[Connection], Any]) -> Any:
-        """Run `job` in a writing transaction of its own, between two commits of postings."""
-        with self._database.explained():
-            return self._writer.perform(job)
+            return Settled(None, error)
 
     def close(self) -> None:
         """Commit what waits, then let go of the database."""
         self._writer.close()
         self._opened.close()
+
+
+def open_reader(url: str, settings: Settings, clock: Clock) -> LedgerReader:
+    """Open a ledger for questions; StoreError says in one sentence why that is not possible, and what to do."""
+    return LedgerReader(url, settings, clock)
 
 
 def open_store(
@@ -123,9 +145,9 @@ def open_store(
     return Store(url, settings, clock, on_fatal, read_url)
 
 
-def _opened(reading: R, opened: ExitStack) -> R:
-    opened.callback(reading.close)
-    return reading
+def _opened(queries: Q, opened: ExitStack) -> Q:
+    opened.callback(queries.close)
+    return queries
 
 
 def _assert_durable(weakness: str | None, settings: Settings) -> None:
@@ -134,12 +156,6 @@ def _assert_durable(weakness: str | None, settings: Settings) -> None:
     if not settings.accept_weak_durability:
         raise StoreError(f"{weakness}; set that right, or set accept_weak_durability where nothing is at stake.")
     log.warning("event=weak_durability %s", weakness)
-
-
-def read_store(url: str, question: Callable[[Connection], Any]) -> Any:
-    """Ask a ledger something, in one snapshot, whether or not a server is running on it."""
-    with snapshot(database_of(url)) as connection:
-        return question(connection)
 
 
 def upgrade(url: str) -> None:

@@ -31,6 +31,7 @@ _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 M = TypeVar("M", bound=msgspec.Struct)
+T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _request_decoder = msgspec.json.Decoder(Request)
 _batch_decoder = msgspec.json.Decoder(list[Raw])
@@ -152,13 +153,18 @@ def known_id(frame: bytes) -> RequestId | None:
 
 def decode_params(request: Request) -> Message:
     """The typed params of `request`, whose method must be in the method table."""
+    return decode_params_with(_params_decoders[request.method], request)
+
+
+def decode_params_with(decoder: msgspec.json.Decoder[T], request: Request) -> T:
+    """The params of `request` as `decoder` reads them; RequestError `invalid_params` where it cannot."""
     raw = b"{}" if isinstance(request.params, UnsetType) else request.params
     if request.method != "post" and _NUL.search(raw):  # in a posting body it concerns that posting alone
         expected, came = "text without NUL", "NUL"
         message = f"$: expected {expected}, got {came}."
         raise RequestError(ErrorCode.invalid_params, message, path="$", expected=expected, came=came)
     try:
-        return _params_decoders[request.method].decode(raw)
+        return decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
         raise request_error(error, ErrorCode.invalid_params, len(bytes(raw))) from error
 

@@ -18,10 +18,11 @@ from sqlalchemy import select
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import open_store, read_store, upgrade
+from inventory_server.store import open_store, upgrade
 from inventory_server.store.ledger import tables
 from pos_client import PosClient
 from tests.support.ledgers import proof_of
+from tests.support.maintenance import read_ledger
 from tests.support.postgres import Cluster, binaries
 from tests.support.tills import FAST, SOON, until
 
@@ -90,7 +91,7 @@ def open_till(address: str, folder: Path, number: int) -> PosClient:
 
 
 def postings_in(url: str) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = read_store(
+    found: list[tuple[Any, ...]] = read_ledger(
         url, lambda connection: list(map(tuple, connection.execute(select(tables.posting).order_by("position"))))
     )
     return found
@@ -98,7 +99,7 @@ def postings_in(url: str) -> list[tuple[Any, ...]]:
 
 def levels_in(url: str) -> dict[tuple[str, str], int]:
     level = tables.level.c
-    rows = read_store(
+    rows = read_ledger(
         url, lambda connection: connection.execute(select(level.location, level.sku, level.on_hand)).all()
     )
     return {(row.location, row.sku): row.on_hand for row in rows}

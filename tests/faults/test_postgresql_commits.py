@@ -20,6 +20,7 @@ from inventory_server.store.database.postgresql import CONNECT_SECONDS, LOCK_SEC
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.transport.connection import REPLY_SECONDS
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
+from tests.support.maintenance import administer
 from tests.support.postgres import Cluster
 from tests.support.processes import wait_until
 from tests.support.sites import PostgresSite
@@ -87,7 +88,7 @@ def test_what_the_database_broke_off_is_repeated_as_a_whole(
     store: Store, verdicts: list[ErrorClass], state: str
 ) -> None:
     job = once(lambda connection: connection.execute(text(raising(state))))
-    assert store.administer(job) is None
+    assert administer(store, job) is None
     assert ErrorClass.RETRY in verdicts
     assert Till(store).posts(SALE).status == "posted"
 
@@ -137,9 +138,9 @@ def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
 def test_contention_that_lasts_is_no_database_that_is_out(ledger: str, caplog: pytest.LogCaptureFixture) -> None:
     with opened(ledger, settings=Settings(commit_retry_seconds=1)) as store:
         with pytest.raises(StoreError):
-            store.administer(lambda connection: connection.execute(text(raising("40001"))))
+            administer(store, lambda connection: connection.execute(text(raising("40001"))))
         assert "event=database_out" not in caplog.text
-        assert store.administer(once(lambda connection: connection.execute(text(raising("40001"))))) is None
+        assert administer(store, once(lambda connection: connection.execute(text(raising("40001"))))) is None
 
 
 def test_tills_are_told_busy_before_they_give_up() -> None:
@@ -151,9 +152,11 @@ def test_tills_are_told_busy_before_they_give_up() -> None:
 
 def test_a_connection_lost_before_the_commit_is_replaced(store: Store, verdicts: list[ErrorClass]) -> None:
     till = Till(store)
-    first = store.administer(lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
-    store.administer(once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))))
-    second = store.administer(lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
+    first = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
+    administer(
+        store, once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
+    )
+    second = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
     assert ErrorClass.RETRY_NEW_CONNECTION in verdicts
     assert first != second
     assert till.posts(SALE).status == "posted"
@@ -261,13 +264,13 @@ def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Stor
     till = Till(store)
     too_much = [body("receipt", *[("a", 10**9)] * 1_000, at=at) for at in range(NOON, NOON + 10)]
     till.post(*too_much)
-    store.administer(lambda connection: connection.execute(text("UPDATE level SET on_hand = 9223372036854775807")))
+    administer(store, lambda connection: connection.execute(text("UPDATE level SET on_hand = 9223372036854775807")))
     with pytest.raises(DBAPIError):
         till.post(body("return", ("a", 1)))
     with pytest.raises(StoreError, match="cannot be used: PostgreSQL text fields cannot contain NUL"):
-        store.administer(lambda connection: connection.execute(text("SELECT :nul"), {"nul": "\0"}))
+        administer(store, lambda connection: connection.execute(text("SELECT :nul"), {"nul": "\0"}))
     assert set(verdicts) <= {ErrorClass.WORK_FAILED}
-    store.administer(lambda connection: connection.execute(text("UPDATE level SET on_hand = moved")))
+    administer(store, lambda connection: connection.execute(text("UPDATE level SET on_hand = moved")))
     assert Till(store, lineage=uid("another life")).posts(SALE).status == "posted"
 
 
@@ -283,7 +286,7 @@ def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_w
         connection.execute(text("SELECT 1"))
 
     with opened(ledger) as still, opened(ledger) as other:
-        standing, results = later(lambda: still.administer(once(fall_asleep)))
+        standing, results = later(lambda: administer(still, once(fall_asleep)))
         asleep.wait(SOON)
         assert Till(other).posts(SALE).status == "posted"
         awake.set()
@@ -351,7 +354,7 @@ def test_an_administrator_hears_that_nobody_knows(store: Store, monkeypatch: pyt
 
     monkeypatch.setattr(Postgresql, "commit", commit)
     with pytest.raises(OutcomeUnknown):
-        store.administer(lambda _: None)
+        administer(store, lambda _: None)
     monkeypatch.undo()
     assert Till(store).posts(SALE).status == "posted"
 

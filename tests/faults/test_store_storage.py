@@ -36,6 +36,7 @@ from tests.support.ledgers import (
     uid,
     url_of,
 )
+from tests.support.maintenance import administer
 
 SALE = body("sale", ("a", 1))
 
@@ -106,7 +107,7 @@ def test_a_database_locked_by_another_process_is_busy_until_it_is_free(path: Pat
 def test_an_administrator_hears_what_is_wrong_in_a_sentence(store: Store) -> None:
     pragma(store, "query_only = 1")
     with pytest.raises(StoreError, match="is read-only; give this user write access"):
-        store.administer(lambda connection: connection.exec_driver_sql("DELETE FROM posting"))
+        administer(store, lambda connection: connection.exec_driver_sql("DELETE FROM posting"))
     pragma(store, "query_only = 0")
 
 
@@ -157,13 +158,13 @@ def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: Store) -> None:
     units = 2**63 - 1
     most = f"UPDATE level SET on_hand = {units}, moved = {units}"
     till.posts(body("receipt", ("a", 1)))
-    store.administer(lambda connection: connection.exec_driver_sql(most))
+    administer(store, lambda connection: connection.exec_driver_sql(most))
     works = [Post(each.speaker, [each.item(body("receipt", ("a", QUANTITY_MAX)))], None) for each in (till, other)]
     spoilt, fine = together(store, *works)
     assert isinstance(spoilt, OverflowError)
     assert fine.results[0].status == "posted"  # type: ignore[union-attr]
     mended = "UPDATE level SET on_hand = 100000, moved = 100000 WHERE location = 'L1'"
-    store.administer(lambda connection: connection.exec_driver_sql(mended))
+    administer(store, lambda connection: connection.exec_driver_sql(mended))
 
 
 @pytest.mark.parametrize(
@@ -256,7 +257,7 @@ def test_a_rollback_that_fails_ends_the_store(failing: Failing) -> None:
         connection.connection.driver_connection.close()  # type: ignore[union-attr]
         raise ValueError("after the connection was lost")
 
-    failing.assert_failed(outcome_of(lambda: failing.store.administer(broken)))
+    failing.assert_failed(outcome_of(lambda: administer(failing.store, broken)))
 
 
 def test_those_who_were_answered_before_it_failed_keep_their_answers(

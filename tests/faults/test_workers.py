@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.store import read_store
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.verify.verify import prove
 from pos_client import ConnectionLost, PosClient
 from pos_client.transport.connection import request_once
+from tests.support.maintenance import read_ledger
 from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, run, wait_until
 from tests.support.sites import PostgresSite
@@ -97,8 +97,8 @@ def says_goodbye(till: PosClient) -> bool:
 def assert_all_there(server: Server, sold: dict[str, int]) -> None:
     """The ledger holds each sale once, and every level follows from it."""
     total = sum(sold.values())
-    assert read_store(server.db, overview).position == total
-    proof = read_store(server.db, prove)
+    assert read_ledger(server.db, overview).position == total
+    proof = read_ledger(server.db, prove)
     assert proof.holds, proof.findings
     items = request_once(server.address, "stock", {"location": "L"}, terminal="office")["items"]
     found = {item["sku"]: item["on_hand"] for item in items}

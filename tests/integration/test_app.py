@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, openrpc_document
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Change, OnOutcome, Post, StoreRequest
+from inventory_server.domain.door import OnOutcome, Progress, no_progress
+from inventory_server.domain.requests import Change, Post, StoreRequest
+from inventory_server.store.administration import Settled
 from pos_client.protocol.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import wait_until
@@ -136,10 +138,11 @@ class HeldStore(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.held: list[tuple[Change, OnOutcome]] = []
+        self.held: list[tuple[Change, OnOutcome | None]] = []
 
-    def submit(self, work: Change, then: OnOutcome) -> None:
-        self.held.append((work, then))
+    def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Settled:
+        self.held.append((change, then))
+        return Settled(None, None)
 
     def carry_out(self, at: int) -> None:
         """What was submitted as number `at`, from 0."""

@@ -4,21 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.admin.control_socket import (
-    AddTerminal,
-    ControlServer,
-    ImportProducts,
-    RevokeTerminal,
-    RotateTerminal,
-    administer,
-)
+from inventory_server.admin.control_socket import ControlServer
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.domain.product import Product
-from inventory_server.store import StoreError, open_store, read_store, upgrade
-from inventory_server.store.admin.terminals import list_terminals
+from inventory_server.domain.requests import Enrol, ImportProducts, ListTerminals, RevokeTerminal, RotateToken
+from inventory_server.store import StoreError, open_store, upgrade
 from tests.support.commands import headquarters
 from tests.support.edge import LineClient
+from tests.support.maintenance import ask, change
 
 
 @pytest.mark.parametrize("folder", ["db", "d" * 120])
@@ -30,13 +24,13 @@ def test_a_running_server_carries_out_an_administrators_command(tmp_path: Path, 
     control = ControlServer(url, store, Settings(), now_microseconds)
     control.start()
     try:
-        administer(url, AddTerminal("T1", "till", "Station", "secret"), Settings(), now_microseconds)
+        change(url, Enrol("T1", "till", "Station", "secret"))
         with pytest.raises(StoreError, match="T1 exists already"):
-            administer(url, AddTerminal("T1", "till", "Station", "secret"), Settings(), now_microseconds)
+            change(url, Enrol("T1", "till", "Station", "secret"))
     finally:
         control.stop(1)
         store.close()
-    assert [row.terminal for row in read_store(url, list_terminals)] == ["T1"]
+    assert [row.terminal for row in ask(url, ListTerminals())] == ["T1"]
 
 
 def test_an_import_reaches_a_server_whose_tills_send_small_frames(tmp_path: Path) -> None:
@@ -48,7 +42,7 @@ def test_an_import_reaches_a_server_whose_tills_send_small_frames(tmp_path: Path
     control.start()
     products = [Product(sku=f"sku-{number}", name="n" * 100) for number in range(1_000)]
     try:
-        assert administer(url, ImportProducts(products), Settings(), now_microseconds) == 1_000
+        assert change(url, ImportProducts(products)) == 1_000
     finally:
         control.stop(1)
         store.close()
@@ -60,7 +54,7 @@ def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
     store = open_store(url, Settings(), now_microseconds)
     try:
         with pytest.raises(StoreError, match="did not answer"):
-            administer(url, AddTerminal("T1", "till", "Station", "secret"), Settings(), now_microseconds)
+            change(url, Enrol("T1", "till", "Station", "secret"))
     finally:
         store.close()
 
@@ -75,11 +69,11 @@ QUESTIONS: dict[str, dict[str, object]] = {
 @pytest.mark.parametrize(("role", "name"), [("reader", "forbidden"), ("operator", "fenced"), ("till", "fenced")])
 def test_a_connection_opened_with_the_old_token_does_no_more_work(role: str, name: str, tmp_path: Path) -> None:
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
-        administer(url, AddTerminal("T1", role, "HQ", "old"), Settings(), now_microseconds)
+        change(url, Enrol("T1", role, "HQ", "old"))
         host, port = address.split(":")
         with LineClient((host, int(port))) as client:
             client.call("hello", terminal="T1", token="old")
-            administer(url, RotateTerminal("T1", "new"), Settings(), now_microseconds)
+            change(url, RotateToken("T1", "new"))
             sale = {"type": "sale", "occurred_at": "2026-01-01T00:00:00Z", "lines": [{"sku": "a", "quantity": 1}]}
             item = {"id": "019ceb81-a1b2-7bd9-9d9a-d47c2ebdbb37", "body": sale}
             reply = client.call("stock") if role == "reader" else client.call("post", postings=[item])
@@ -91,12 +85,12 @@ def test_a_connection_opened_with_the_old_token_does_no_more_work(role: str, nam
 @pytest.mark.parametrize("method", QUESTIONS)
 def test_a_revoked_reader_gets_no_more_answers_on_its_open_connection(method: str, tmp_path: Path) -> None:
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
-        administer(url, AddTerminal("office", "reader", "HQ", "secret"), Settings(), now_microseconds)
+        change(url, Enrol("office", "reader", "HQ", "secret"))
         host, port = address.split(":")
         with LineClient((host, int(port))) as client:
             client.call("hello", terminal="office", token="secret")
             assert client.call("stock")["result"]["items"] == []
-            administer(url, RevokeTerminal("office"), Settings(), now_microseconds)
+            change(url, RevokeTerminal("office"))
             error = client.call(method, **QUESTIONS[method])["error"]
             assert error["code"] == -32002
             assert error["message"] == "Terminal office has been revoked or has a new token; ask HQ."
@@ -109,7 +103,7 @@ def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(
         headquarters(tmp_path, dev=False, control=True) as (_, url),
         pytest.raises(StoreError, match="There is no terminal T9"),
     ):
-        administer(url, RevokeTerminal("T9"), Settings(), now_microseconds)
+        change(url, RevokeTerminal("T9"))
     assert [record for record in caplog.records if record.exc_info] == []
 
 
@@ -118,6 +112,11 @@ def test_a_server_that_is_going_down_tells_an_administrator_so(tmp_path: Path) -
     upgrade(url)
     store = open_store(url, Settings(), now_microseconds)
     control = ControlServer(url, store, Settings(), now_microseconds)
-    store.close()
-    assert control.carry_out(RevokeTerminal("T1")).error == "The server is going down; send again to its successor."
-    control.stop(1)
+    control.start()
+    store._writer.close()
+    try:
+        with pytest.raises(StoreError, match="The server is going down; send again to its successor"):
+            change(url, RevokeTerminal("T1"))
+    finally:
+        control.stop(1)
+        store.close()

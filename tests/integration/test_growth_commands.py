@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from inventory_server.clock import now_microseconds
 from inventory_server.commands import serve
-from inventory_server.store import upgrade
+from inventory_server.config import Settings
+from inventory_server.store import open_reader, upgrade
 from inventory_server.store.growth import closing
 from tests.support.commands import Done, Shell
 from tests.support.ledgers import Till, body, opened
@@ -66,20 +68,25 @@ def test_it_is_said_what_lies_in_the_open_ended_one(shell: Shell, site: Postgres
     assert done.out.endswith("Made 5; 4 are empty.\n")
 
 
+def warn(ledger: str) -> None:
+    with open_reader(ledger, Settings(), now_microseconds) as reader:
+        serve.warn_of_growth(reader)
+
+
 def test_a_server_says_when_partitions_run_out(
     site: PostgresSite, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     ledger = small(site, 1)
-    serve.warn_of_growth(ledger)
+    warn(ledger)
     assert capsys.readouterr().err == ""
     sell(ledger, POSITIONS)
-    serve.warn_of_growth(ledger)
+    warn(ledger)
     assert capsys.readouterr().err == (
         "inventory-server: the ledger is in the last partition; run: inventory-server db partition --ahead 4\n"
     )
     file = f"sqlite:///{tmp_path / 'hq.db'}"
     upgrade(file)
-    serve.warn_of_growth(file)
+    warn(file)
     assert capsys.readouterr().err == ""
 
 
@@ -113,6 +120,7 @@ def test_a_partition_is_archived_and_taken_back(
 
 def test_what_cannot_be_is_refused(shell: Shell, site: PostgresSite, tmp_path: Path) -> None:
     file = f"sqlite:///{tmp_path / 'hq.db'}"
+    upgrade(file)
     assert "in an SQLite file has no partitions" in partition(shell, file).err
     ledger = site.new()
     assert "Expected a multiple of 1,048,576" in partition(shell, ledger, "--positions", str(MILLION + 1)).err

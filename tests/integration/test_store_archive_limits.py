@@ -14,13 +14,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, make_url, select
 
-from inventory_server.admin.close_books import close
-from inventory_server.config import Settings
-from inventory_server.store import StoreError, read_store, upgrade
-from inventory_server.store.admin.copy import compare, copy
+from inventory_server.config import ARCHIVE_SCHEMA
+from inventory_server.store import StoreError, upgrade
 from inventory_server.store.growth import archive as archiving
 from inventory_server.store.growth import closing, partition
-from inventory_server.store.growth.archive import archive, bring_back
 from inventory_server.store.ledger import tables
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingResult
@@ -40,6 +37,7 @@ from tests.support.ledgers import (
     stock,
     uid,
 )
+from tests.support.maintenance import archive, bring_back, close_books, compare, copy, read_ledger
 from tests.support.partitions import POSITIONS, partitions_of, small
 from tests.support.postgres import Cluster, binaries
 from tests.support.sites import PostgresSite
@@ -131,7 +129,7 @@ def test_a_void_that_waits_still_voids_what_comes_after_the_archive(site: Postgr
         till = Till(store)
         till.posts(body("void", voids=uid("late"), at=NOON))
         till.post(*(body("sale", ("a", 1), at=NOON + each) for each in range(POSITIONS)))
-    close(ledger, Settings(), clock)
+    close_books(ledger, clock)
     [part] = archive(ledger, NOON + HOUR, clock)
     assert part.last == POSITIONS - 1
     with opened(ledger, clock) as store:
@@ -184,7 +182,7 @@ def test_only_what_is_closed_is_archived(site: PostgresSite) -> None:
     assert archive(ledger, NOON, clock) == []
     with pytest.raises(StoreError, match=r"not closed up to position 1,023, .* first run: .* close"):
         archive(ledger, NOON + HOUR, clock)
-    close(ledger, Settings(), clock)
+    close_books(ledger, clock)
     assert len(archive(ledger, NOON + HOUR, clock)) == 1
     assert archive(ledger, NOON + HOUR, clock) == []
     assert proof_of(ledger).findings == []
@@ -205,7 +203,7 @@ def test_an_archive_that_broke_off_is_of_no_effect_and_is_finished_by_the_next(
         with pytest.raises(StoreError, match="terminal was closed"):
             archive(twins.whole, twins.until + 1, clock)
     assert proof_of(twins.whole).findings == []
-    assert read_store(twins.whole, lambda c: c.execute(select(tables.archive)).all()) == []
+    assert read_ledger(twins.whole, lambda c: c.execute(select(tables.archive)).all()) == []
     assert len(archive(twins.whole, twins.until + 1, clock)) == 2
     assert proof_of(twins.whole).findings == []
     with opened(twins.whole, clock) as whole, opened(twins.archived, clock) as archived:
@@ -215,7 +213,7 @@ def test_an_archive_that_broke_off_is_of_no_effect_and_is_finished_by_the_next(
 KILLED = """
 import os, signal, sys
 from inventory_server.store import archiving, closing, partitions
-from inventory_server.store.growth.partition import make
+
 point, ledger, until = sys.argv[1:]
 def killed(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -225,7 +223,7 @@ if point == "split":
         left[0] -= 1
         split(*given) if left[0] else killed()
     partitions._split = second
-    make(ledger, 20, 1_024)
+    make_partitions(ledger, 20, 1_024)
 elif point == "kept":
     archiving._put_counts = killed
 else:
@@ -280,7 +278,7 @@ def test_who_reads_is_let_read_and_sees_all_of_it(twins: Twins, monkeypatch: pyt
             archive(twins.whole, twins.until + 1, twins.trade.clock)
         return len(connection.execute(select(tables.posting.c.position)).all())
 
-    assert read_store(twins.whole, reading) > 4_000
+    assert read_ledger(twins.whole, reading) > 4_000
 
 
 @pytest.mark.parametrize("name", ["_keep_postings", "_keep_heads"])
@@ -323,9 +321,9 @@ def test_what_was_kept_elsewhere_comes_back(site: PostgresSite, twins: Twins, tm
     if not (folder / "pg_dump").exists():
         pytest.skip("no pg_dump here: install Debian's postgresql-15")
     where = ["-h", str(url.query["host"]), "-U", str(url.username), "-d", str(url.database)]
-    keep = ["--schema", archiving.ARCHIVE_SCHEMA, "--format", "custom", "--file", str(dump)]
+    keep = ["--schema", ARCHIVE_SCHEMA, "--format", "custom", "--file", str(dump)]
     subprocess.run([folder / "pg_dump", *where, *keep], check=True)
-    site.execute(twins.archived, f"DROP SCHEMA {archiving.ARCHIVE_SCHEMA} CASCADE")
+    site.execute(twins.archived, f"DROP SCHEMA {ARCHIVE_SCHEMA} CASCADE")
     assert "There is no table tillwire_archive" in refusal(lambda: bring_back(twins.archived))
     subprocess.run([folder / "pg_restore", *where, dump], check=True)
     while bring_back(twins.archived) is not None:

@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 
-from inventory_server.admin.close_books import close
-from inventory_server.config import Settings
 from inventory_server.store.growth import closing
-from inventory_server.store.growth.archive import archive, bring_back
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, body, find, opened, proof_of, stock, uid
+from tests.support.maintenance import archive, bring_back, close_books
 from tests.support.partitions import partitions_of
 from tests.support.sites import Site
 from tests.support.twins import LOCATIONS, SKUS, Sent, Twins, send
@@ -119,7 +117,7 @@ def test_trade_goes_on_and_more_is_archived_and_all_of_it_comes_back(twins: Twin
             others = send(whole, [each for each in frame if each.id not in refused])
             assert [each for each in results if each.id not in refused] == others
     for ledger in (twins.whole, twins.archived):
-        close(ledger, Settings(), trade.clock)
+        close_books(ledger, trade.clock)
     assert len(archive(twins.archived, trade.clock.now, trade.clock)) == 3
     assert proof_of(twins.archived).findings == []
     before = answers(twins.archived, trade.clock, [{}])

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
+from sqlalchemy import Connection
 
-from inventory_server.admin import close_books as closing_of_books
-from inventory_server.admin.close_books import Closed, close
-from inventory_server.admin.control_socket import BeginClosing, Command, FinishClosing, administration
-from inventory_server.config import Settings
 from inventory_server.domain.inventory import Account
-from inventory_server.store import StoreError, read_store
+from inventory_server.store import StoreError
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import tables
 from inventory_server.store.ledger.timetravel import Cut, cuts
 from pos_client.protocol.messages import StockItem
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, level, opened, proof_of, stock, uid
+from tests.support.maintenance import administer, close_books, read_ledger
 from tests.support.sites import Site
 
 
@@ -50,12 +48,23 @@ def trade(ledger: str, clock: Clock, hours: int) -> None:
                 till.posts(body("count", ("b", 1_000), at=clock.now))
 
 
+class Closed(NamedTuple):
+    """What closing came to: the last position, in how many cuts, and how many rows were written."""
+
+    position: int
+    cuts: int
+    balances: int
+    stragglers: int
+
+
 def close_now(ledger: str) -> Closed | None:
-    return close(ledger, Settings(), lambda: NOON + 9 * DAY)
+    done = close_books(ledger, lambda: NOON + 9 * DAY)
+    sums = (sum(cut.balances for cut in done), sum(cut.stragglers for cut in done))
+    return Closed(done[-1].position, len(done), *sums) if done else None
 
 
 def cuts_of(ledger: str) -> list[Cut]:
-    found: list[Cut] = read_store(ledger, cuts)
+    found: list[Cut] = read_ledger(ledger, cuts)
     return found
 
 
@@ -127,8 +136,8 @@ def test_a_reservation_that_is_used_up_leaves_no_balance(ledger: str, clock: Clo
         till.posts(body("sale", ("a", 5), at=NOON, reservation=uid("soon over")))
         till.posts(body("reserve", ("a", 7), at=NOON), uid("kept"))
         till.posts(body("sale", ("a", 1), at=NOON))
-        position = store.administer(closing.begin)
-        rows = [row for page in read_store(ledger, lambda c: list(closing.balances(c, position))) for row in page]
+        position = administer(store, closing.begin)
+        rows = [row for page in read_ledger(ledger, lambda c: list(closing.balances(c, position))) for row in page]
         assert {row[3] for row in rows if row[2] == Account.RESERVED} == {uid("kept").bytes}
         for _ in range(4):
             till.posts(body("sale", ("a", 1), at=clock.now, reservation=uid("kept")))
@@ -185,16 +194,18 @@ def test_two_that_close_at_once_close_the_same(ledger: str, clock: Clock, monkey
     trade(ledger, clock, 6)
     others: list[Closed | None] = []
 
-    def after_another(position: int) -> Command:
+    stragglers = closing.stragglers
+
+    def late_stragglers(connection: Connection, position: int) -> Iterator[Any]:
+        yield from stragglers(connection, position)
         if not others:
             others.append(None)
             trade(ledger, clock, 2)
             others[0] = close_now(ledger)
-        return FinishClosing(position)
 
     if ledger.startswith("sqlite"):
         pytest.skip("one process writes at a time")
-    monkeypatch.setattr(closing_of_books, "FinishClosing", after_another)
+    monkeypatch.setattr(closing, "stragglers", late_stragglers)
     closed = close_now(ledger)
     assert closed is not None
     assert [(each.position, each.cuts) for each in (closed, others[0]) if each] == [(23, 1), (31, 2)]
@@ -203,8 +214,7 @@ def test_two_that_close_at_once_close_the_same(ledger: str, clock: Clock, monkey
 
 
 def test_only_full_segments_are_closed(ledger: str, clock: Clock) -> None:
-    with administration(ledger, Settings(), clock) as carry_out:
-        assert carry_out(BeginClosing()) is None
+    assert close_now(ledger) is None
     with opened(ledger, clock) as store:
         till = Till(store)
         till.post(*(body("sale", ("a", number)) for number in range(1, 4)))

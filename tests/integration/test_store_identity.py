@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from inventory_server.domain.requests import Item, Post, Speaker
+from inventory_server.domain.requests import Item, Post
+from inventory_server.domain.roles import Speaker
 from inventory_server.store import Store
 from inventory_server.store.admin.review import reopen, waiting
 from inventory_server.store.ledger import tables
@@ -35,6 +36,7 @@ from tests.support.ledgers import (
     together,
     uid,
 )
+from tests.support.maintenance import administer
 
 TWICE = uid("an id that a faulty till program uses twice")
 THREADS = 8
@@ -77,7 +79,7 @@ def posting(store: Store, speaker: Speaker, sent: Item) -> Callable[[], PostingR
 
 
 def rows(store: Store, table: Any) -> list[Any]:
-    found: list[Any] = store.administer(lambda connection: connection.execute(select(table)).all())
+    found: list[Any] = administer(store, lambda connection: connection.execute(select(table)).all())
     return found
 
 
@@ -208,27 +210,27 @@ def test_a_rejected_posting_that_hq_reopened_is_judged_anew(store: Store) -> Non
     till = Till(store, location="L1")
     sent = till.item(body("transfer_out", ("a", 1), other_location="L1"), TWICE)
     assert post(store, till.speaker, sent).results[0].status == "rejected"
-    store.administer(lambda connection: reopen(connection, TWICE, NOON))
+    administer(store, lambda connection: reopen(connection, TWICE, NOON))
     moved = hello(store, "T1", lineage=till.lineage).speaker
     elsewhere = Speaker(moved.terminal, moved.role, "L2", moved.epoch, moved.lineage)
     assert post(store, elsewhere, sent).results[0].status == "posted"
     assert post(store, elsewhere, sent).results[0].status == "duplicate"
     assert find(store, TWICE).status == "posted"
-    assert store.administer(waiting) == []
+    assert administer(store, waiting) == []
 
 
 def test_a_reopened_posting_may_be_rejected_again(store: Store) -> None:
     till = Till(store)
     sent = till.item(ELSEWHERE, TWICE)
     refused = post(store, till.speaker, sent).results[0]
-    store.administer(lambda connection: reopen(connection, TWICE, NOON))
+    administer(store, lambda connection: reopen(connection, TWICE, NOON))
     assert post(store, till.speaker, sent).results[0] == refused
-    assert [found.id for found in store.administer(waiting)] == [str(TWICE)]
+    assert [found.id for found in administer(store, waiting)] == [str(TWICE)]
 
 
 def test_only_a_refused_posting_can_be_reopened(store: Store) -> None:
     with pytest.raises(Exception, match="There is no refused posting"):
-        store.administer(lambda connection: reopen(connection, TWICE, NOON))
+        administer(store, lambda connection: reopen(connection, TWICE, NOON))
 
 
 def test_a_posting_that_hq_does_not_have_is_not_found(store: Store) -> None:

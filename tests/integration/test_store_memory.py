@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import Connection, Engine, select
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Change, Hello, Outcome, Post, Speaker, Welcome
+from inventory_server.domain.door import Outcome
+from inventory_server.domain.requests import Hello, Post, TerminalRequest, Welcome
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.admin.terminals import revoke_terminal
 from inventory_server.store.database.url import database_of
 from inventory_server.store.ledger import sql, tables
@@ -17,6 +19,7 @@ from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid
+from tests.support.maintenance import administer
 
 LINEAGE = uid("lineage")
 
@@ -28,11 +31,11 @@ def engine(ledger: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def writer(engine: Engine) -> Callable[[Change], Outcome | RequestError]:
+def writer(engine: Engine) -> Callable[[TerminalRequest], Outcome | RequestError]:
     """A server's write path, as there are several on one database of PostgreSQL."""
     written = CommitJudge(Settings(), Clock())
 
-    def commit(work: Change) -> Outcome | RequestError:
+    def commit(work: TerminalRequest) -> Outcome | RequestError:
         with engine.begin() as connection:
             (outcome,) = written.carry_out(connection, [work])
         return outcome
@@ -40,7 +43,7 @@ def writer(engine: Engine) -> Callable[[Change], Outcome | RequestError]:
     return commit
 
 
-def hello(commit: Callable[[Change], Any]) -> Speaker:
+def hello(commit: Callable[[TerminalRequest], Any]) -> Speaker:
     welcome = commit(Hello("T1", None, True, "L1", LINEAGE, None, None))
     assert isinstance(welcome, Welcome)
     return welcome.speaker
@@ -93,7 +96,7 @@ def test_an_administrators_change_is_seen(ledger: str) -> None:
     with opened(ledger) as store:
         till = Till(store)
         till.posts(body("sale", ("a", 1)))
-        store.administer(lambda connection: revoke_terminal(connection, "T1", NOON))
+        administer(store, lambda connection: revoke_terminal(connection, "T1", NOON))
         with pytest.raises(RequestError) as refused:
             till.posts(body("sale", ("a", 1)))
     assert refused.value.code is ErrorCode.forbidden

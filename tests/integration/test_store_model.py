@@ -15,15 +15,16 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from inventory_server.domain.product import Product
-from inventory_server.domain.requests import Post, Speaker
-from inventory_server.store import Connection, Store
+from inventory_server.domain.requests import CloseBooks, Post
+from inventory_server.domain.roles import Speaker
+from inventory_server.store import Store
 from inventory_server.store.admin import catalog
-from inventory_server.store.growth import closing
 from inventory_server.store.ledger import tables
 from pos_client.protocol.messages import PostingType, PostResult, StockItem
 from pos_client.protocol.units import Quantity, instant, scaled
 from tests.support import ledgers
 from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
+from tests.support.maintenance import administer
 from tests.support.sites import Site
 from tests.support.stockmodel import StockModel, View
 
@@ -120,7 +121,7 @@ class Headquarters:
         self.model = StockModel(GTINS)
         enrol(store, "O", "operator", "L1")
         products = [Product("a", reorder_point=scaled(4), barcodes=tuple(GTINS))]
-        store.administer(lambda connection: catalog.import_products(connection, products))
+        administer(store, lambda connection: catalog.import_products(connection, products))
         self.speakers = [hello(store, "T1", "L1").speaker, hello(store, "T2", "L2").speaker, hello(store, "O").speaker]
 
     def receive(self, written: list[Document], arrivals: list[Arrival]) -> Iterator[None]:
@@ -265,17 +266,7 @@ def agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None
 
 def close(store: Store) -> None:
     """Close the books, as far as they can be."""
-
-    def write(connection: Connection) -> None:
-        position = closing.begin(connection)
-        if position is not None:
-            for balances in closing.balances(connection, position):
-                closing.write(connection, balances, [])
-            for stragglers in closing.stragglers(connection, position):
-                closing.write(connection, [], stragglers)
-            closing.finish(connection, position, NOON)
-
-    store.administer(write)
+    store.submit(CloseBooks()).wait()
 
 
 def compare_looking_back(hq: Headquarters, data: st.DataObject) -> None:

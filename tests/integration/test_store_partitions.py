@@ -8,16 +8,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, Transaction, select
 
-from inventory_server.store import StoreError, read_store, upgrade
-from inventory_server.store.admin.copy import copy
+from inventory_server.domain.answers import Part
+from inventory_server.domain.requests import ListPartitions
+from inventory_server.store import StoreError, upgrade
 from inventory_server.store.database import partitions
 from inventory_server.store.database.partitions import Partition
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.growth import partition
-from inventory_server.store.growth.partition import Part, make, parts
 from inventory_server.store.ledger import tables
 from pos_client.protocol.units import instant
 from tests.support.ledgers import NOON, Till, body, find, level, opened, outcome_of, pages_of_history, proof_of, uid
+from tests.support.maintenance import ask, copy, make_partitions, read_ledger
 from tests.support.partitions import POSITIONS, partitions_of, small
 from tests.support.sites import PostgresSite, Site
 
@@ -46,17 +47,17 @@ def fill(ledger: str, count: int, terminal: str = "T1") -> None:
 
 
 def warning(ledger: str) -> str | None:
-    found: str | None = read_store(ledger, partitions.warning)
+    found: str | None = read_ledger(ledger, partitions.warning)
     return found
 
 
 def shown(ledger: str) -> list[Part]:
-    found: list[Part] = read_store(ledger, parts)
+    found: list[Part] = ask(ledger, ListPartitions())
     return found
 
 
 def rows_of(ledger: str, table: Table) -> list[dict[str, Any]]:
-    found: list[Any] = read_store(ledger, lambda connection: connection.execute(select(table)).all())
+    found: list[Any] = read_ledger(ledger, lambda connection: connection.execute(select(table)).all())
     return [row._asdict() for row in found]
 
 
@@ -64,7 +65,7 @@ def test_a_new_ledger_has_partitions_ahead_of_it(site: Site) -> None:
     ledger = site.new()
     assert partitions_of(ledger) == NEW
     assert warning(ledger) is None
-    assert make(ledger, 4, 1 << 24) == []
+    assert make_partitions(ledger, 4, 1 << 24) == 0
 
 
 def test_postings_go_to_their_partitions_and_are_found_there(ledger: str) -> None:
@@ -86,13 +87,13 @@ def test_postings_go_to_their_partitions_and_are_found_there(ledger: str) -> Non
 
 def test_new_ones_are_made_in_front_of_the_open_ended_one(ledger: str) -> None:
     before = partitions_of(ledger)
-    assert make(ledger, 6, MILLION) == partitions_of(ledger)[len(before) - 1 : -1]
+    assert make_partitions(ledger, 6, MILLION) == 2
     assert [part.first for part in partitions_of(ledger)] == [
         *(part.first for part in before),
         before[-1].first + MILLION,
         before[-1].first + 2 * MILLION,
     ]
-    assert make(ledger, 6, MILLION) == []
+    assert make_partitions(ledger, 6, MILLION) == 0
 
 
 def test_what_went_into_the_open_ended_one_stays_where_it_is(site: Site) -> None:
@@ -104,7 +105,8 @@ def test_what_went_into_the_open_ended_one_stays_where_it_is(site: Site) -> None
     assert "in the open-ended partition" in str(warning(ledger))
     assert partitions_of(ledger)[-1].first == 2 * POSITIONS
     overflow = Partition(2 * POSITIONS, 5 * POSITIONS)
-    assert make(ledger, 1, POSITIONS) == [overflow, Partition(5 * POSITIONS, 6 * POSITIONS)]
+    assert make_partitions(ledger, 1, POSITIONS) == 2
+    assert partitions_of(ledger)[-3:-1] == [overflow, Partition(5 * POSITIONS, 6 * POSITIONS)]
     assert warning(ledger) is None
     assert shown(ledger)[2].postings == 2 * POSITIONS + 1
     fill(ledger, POSITIONS, "T3")
@@ -123,7 +125,7 @@ def test_tills_post_while_partitions_are_made(ledger: str) -> None:
     trading = threading.Thread(target=trade)
     trading.start()
     for ahead in range(5, 15):
-        make(ledger, ahead, POSITIONS)
+        make_partitions(ledger, ahead, POSITIONS)
     done.set()
     trading.join()
     assert set(statuses) == {"posted"}
@@ -138,11 +140,11 @@ def test_who_reads_for_long_is_let_read(site: PostgresSite, ledger: str, monkeyp
     def reading(connection: Any) -> None:
         connection.execute(select(tables.posting)).all()
         with pytest.raises(StoreError, match="is locked by another program"):
-            make(ledger, 9, POSITIONS)
+            make_partitions(ledger, 9, POSITIONS)
 
-    read_store(ledger, reading)
+    read_ledger(ledger, reading)
     assert partitions_of(ledger) == before
-    make(ledger, 9, POSITIONS)
+    make_partitions(ledger, 9, POSITIONS)
 
 
 def test_nobody_knows_what_a_commit_did_that_broke_off(
@@ -154,7 +156,7 @@ def test_nobody_knows_what_a_commit_did_that_broke_off(
 
     monkeypatch.setattr(Postgresql, "commit", breaks_off)
     with pytest.raises(StoreError, match="Nobody knows whether that was done"):
-        make(ledger, 9, POSITIONS)
+        make_partitions(ledger, 9, POSITIONS)
 
 
 AS_POSTING = "(LIKE posting, PRIMARY KEY (position))"
@@ -213,4 +215,4 @@ def test_a_file_has_none(tmp_path: Any) -> None:
     with pytest.raises(
         StoreError, match="has no partitions; if it grows too large for one file, move it to PostgreSQL"
     ):
-        make(path, 1, MILLION)
+        make_partitions(path, 1, MILLION)

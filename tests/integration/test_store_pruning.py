@@ -10,12 +10,11 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, make_url
 
-from inventory_server.admin.close_books import close
-from inventory_server.config import Settings
 from inventory_server.store.growth import closing
 from inventory_server.store.ledger import sql
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, find, history, level, opened, uid
+from tests.support.maintenance import close_books
 from tests.support.partitions import POSITIONS, small
 from tests.support.sites import Site
 
@@ -41,7 +40,7 @@ def ledger(site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> str:
             clock.now += HOUR
             for _ in range(POSITIONS // FRAME - (part == 4)):
                 till.post(*(body("sale", ("a", 1), at=clock.now - each) for each in range(FRAME)))
-    close(ledger, Settings(), clock)
+    close_books(ledger, clock)
     return ledger
 
 

@@ -14,12 +14,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Table, UniqueConstraint
 
 from inventory_server.resources import schema_path
-from inventory_server.store import StoreError, read_store, upgrade
-from inventory_server.store.admin.copy import compare
+from inventory_server.store import StoreError, upgrade
 from inventory_server.store.database import schema, sqlite
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.ledger import tables
 from tests.support.ledgers import Till, body, level, opened, proof_of, url_of
+from tests.support.maintenance import compare, read_ledger
 from tests.support.sites import Site
 
 TABLES = tables.metadata.sorted_tables
@@ -40,7 +40,7 @@ def connection(path: Path) -> Iterator[sqlite3.Connection]:
 
 def test_there_is_no_difference_between_migrations_and_tables(path: Path) -> None:
     """Where this fails: until the first release the first migration is edited, later a new one is written."""
-    found = read_store(
+    found = read_ledger(
         url_of(path), lambda connection: compare_metadata(MigrationContext.configure(connection), tables.metadata)
     )
     assert found == []

@@ -12,6 +12,7 @@ from inventory_server.store import Store
 from inventory_server.store.admin.terminals import revoke_terminal
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, find, hello, history, level, opened, post, proof_of, stock, uid
+from tests.support.maintenance import administer
 
 SALE = body("sale", ("a", 1))
 SERVERS, TILLS, SALES = 3, 6, 25
@@ -65,7 +66,7 @@ def test_what_one_server_refused_is_refused_by_all(servers: list[Store]) -> None
 def test_a_revocation_holds_on_every_server_at_once(servers: list[Store]) -> None:
     till = Till(servers[0])
     till.posts(SALE)
-    servers[1].administer(lambda connection: revoke_terminal(connection, "T1", NOON))
+    administer(servers[1], lambda connection: revoke_terminal(connection, "T1", NOON))
     with pytest.raises(RequestError) as refused:
         till.posts(SALE)
     assert refused.value.code is ErrorCode.forbidden

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from inventory_server.domain.door import perform
 from inventory_server.domain.lineage import GAPS_MAX
-from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Speaker, Welcome
+from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Welcome
+from inventory_server.domain.roles import Speaker
 from inventory_server.store import Store, StoreError
 from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
 from pos_client.protocol.errors import RequestError
@@ -32,6 +34,7 @@ from tests.support.ledgers import (
     together,
     uid,
 )
+from tests.support.maintenance import administer
 
 SALE = body("sale", ("a", 1))
 ELSEWHERE = body("sale", ("a", 1), location="elsewhere")
@@ -53,7 +56,7 @@ def refused(job: Callable[[], Any]) -> RequestError:
 
 
 def says_hello(store: Store, terminal: str, token: str | None, enrols: str | None = None) -> Any:
-    return store.perform(Hello(terminal, token, False, enrols, None, None, None))
+    return perform(store, Hello(terminal, token, False, enrols, None, None, None))
 
 
 # ---------------------------------------------------------------------------------- hello
@@ -73,7 +76,7 @@ def test_nobody_else_is(store: Store, terminal: str, token: str | None) -> None:
     error = refused(lambda: says_hello(store, terminal, token))
     assert error.code.name == "unauthenticated"
     assert "ask HQ for one" in error.message
-    assert [row.terminal for row in store.administer(list_terminals)] == ["T1"]
+    assert [row.terminal for row in administer(store, list_terminals)] == ["T1"]
 
 
 def test_a_terminal_enrolled_on_the_spot_has_no_token_that_could_be_guessed(store: Store) -> None:
@@ -84,9 +87,9 @@ def test_a_terminal_enrolled_on_the_spot_has_no_token_that_could_be_guessed(stor
 def test_a_revoked_terminal_is_refused_on_its_open_connection_and_on_the_next(store: Store) -> None:
     enrol(store, "T1", "till", "L1", "right")
     speaker = says_hello(store, "T1", "right").speaker
-    store.administer(lambda connection: revoke_terminal(connection, "T1", NOON))
+    administer(store, lambda connection: revoke_terminal(connection, "T1", NOON))
     works = (Post(speaker, [item(SALE)], None), Ping(speaker, None, None), Bye(speaker, ByeParams()))
-    assert [refused(lambda work=work: store.perform(work)).code.name for work in works] == ["forbidden"] * 3  # type: ignore[misc]
+    assert [refused(lambda work=work: perform(store, work)).code.name for work in works] == ["forbidden"] * 3  # type: ignore[misc]
     assert refused(lambda: says_hello(store, "T1", "right")).code.name == "unauthenticated"
     assert refused(lambda: hello(store, "T1")).code.name == "unauthenticated", "not even where no token is needed"
     assert stock(store).items == []
@@ -94,8 +97,8 @@ def test_a_revoked_terminal_is_refused_on_its_open_connection_and_on_the_next(st
 
 def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: Store) -> None:
     enrol(store, "T1", "till", "L1", "old")
-    store.administer(lambda connection: revoke_terminal(connection, "T1", NOON))
-    store.administer(lambda connection: rotate_terminal(connection, "T1", "new"))
+    administer(store, lambda connection: revoke_terminal(connection, "T1", NOON))
+    administer(store, lambda connection: rotate_terminal(connection, "T1", "new"))
     assert refused(lambda: says_hello(store, "T1", "old")).code.name == "unauthenticated"
     assert says_hello(store, "T1", "new").speaker.terminal == "T1"
 
@@ -111,7 +114,7 @@ def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: Stor
 def test_an_administrator_is_told_what_to_do_instead(store: Store, job: Any, expected: str) -> None:
     enrol(store, "T1", "till", "L1")
     with pytest.raises(StoreError, match=expected):
-        store.administer(job)
+        administer(store, job)
 
 
 # ---------------------------------------------------------------------------------- epochs
@@ -148,9 +151,9 @@ def test_a_hello_in_the_same_commit_fences_what_comes_after_it(store: Store) -> 
 def test_a_fenced_connection_has_no_say_in_what_hq_knows_of_the_till(store: Store) -> None:
     first = hello(store, lineage=uid("lineage")).speaker
     hello(store, lineage=uid("lineage"), now=NOON)
-    store.perform(Ping(first, None, None))
+    perform(store, Ping(first, None, None))
     totals = ByeParams(last_seq=0, count=0, quantity=0, pending=0)
-    assert store.perform(Bye(first, totals)) == ByeResult("balanced", [], Totals(0, 0, 0))
+    assert perform(store, Bye(first, totals)) == ByeResult("balanced", [], Totals(0, 0, 0))
     found = stock(store, locations=["L1"]).completeness["L1"]
     assert found.complete_to is not None
     assert found.complete_to.timestamp() * 10**6 == NOON
@@ -234,7 +237,7 @@ def test_after_a_fork_a_new_lineage_takes_the_same_ids(store: Store) -> None:
     assert [each.status for each in result.results] == ["duplicate"] * 3 + ["posted"]
     assert level(store).on_hand == -4
     totals = ByeParams(last_seq=4, count=4, quantity=-4)
-    assert store.perform(Bye(restored.speaker, totals)) == ByeResult("balanced", [], Totals(4, 4, -4))
+    assert perform(store, Bye(restored.speaker, totals)) == ByeResult("balanced", [], Totals(4, 4, -4))
 
 
 def test_a_lineage_with_too_many_gaps_is_a_fork(store: Store) -> None:
@@ -315,13 +318,13 @@ def test_a_goodbye_compares_the_control_totals(
     till.posts(body("sale", ("a", 1), ("b", Decimal("-0.5"))), uid("sale"))
     till.post(ELSEWHERE, body("count", ("a", 50)), body("void", voids=uid("sale")))
     expected = None if status == "closed" else POSTED
-    assert store.perform(Bye(till.speaker, totals)) == ByeResult(status, missing, expected)
+    assert perform(store, Bye(till.speaker, totals)) == ByeResult(status, missing, expected)
 
 
 def test_a_hole_is_missing_and_never_balances(store: Store) -> None:
     till = Till(store)
     post(store, till.speaker, item(SALE, uid(3), 3))
-    said = store.perform(Bye(till.speaker, ByeParams(last_seq=3, count=1, quantity=-1)))
+    said = perform(store, Bye(till.speaker, ByeParams(last_seq=3, count=1, quantity=-1)))
     assert said == ByeResult("mismatch", [(1, 2)], Totals(3, 1, -1))
 
 
@@ -329,11 +332,11 @@ def test_a_goodbye_may_be_about_an_earlier_lineage(store: Store) -> None:
     Till(store, lineage=uid("first")).posts(SALE)
     second = Till(store, lineage=uid("second"))
     totals = ByeParams(lineage=uid("first"), last_seq=1, count=1, quantity=-1)
-    assert store.perform(Bye(second.speaker, totals)) == ByeResult("balanced", [], Totals(1, 1, -1))
+    assert perform(store, Bye(second.speaker, totals)) == ByeResult("balanced", [], Totals(1, 1, -1))
     unknown = ByeParams(lineage=uid("unknown"), last_seq=1)
-    assert store.perform(Bye(second.speaker, unknown)) == ByeResult("mismatch", [(1, 1)], Totals(0, 0, 0))
+    assert perform(store, Bye(second.speaker, unknown)) == ByeResult("mismatch", [(1, 1)], Totals(0, 0, 0))
 
 
 def test_a_control_total_that_is_no_quantity_is_refused(store: Store) -> None:
-    error = refused(lambda: store.perform(Bye(Till(store).speaker, ByeParams(quantity=Decimal("0.000001")))))
+    error = refused(lambda: perform(store, Bye(Till(store).speaker, ByeParams(quantity=Decimal("0.000001")))))
     assert (error.code.name, error.data["path"]) == ("invalid_params", "$.quantity")

@@ -12,9 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import FindPosting, Outcome, Question, Stock
+from inventory_server.domain.door import Outcome, Progress, no_progress
+from inventory_server.domain.requests import FindPosting, Question, Stock
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
+from inventory_server.store.dispatch import ANSWERS
 from inventory_server.store.query.service import QueryService
 from inventory_server.store.query.standby import OUT_SECONDS, FallbackReader
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -45,10 +47,10 @@ class Watched(FallbackReader):
         self.looks += 1
         return super()._proven_connection()
 
-    def _ask(self, work: Question) -> Outcome:
+    def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         if self.failure is not None:
             raise self.failure
-        return super()._ask(work)
+        return super().ask(question, progress)
 
 
 @pytest.fixture
@@ -68,7 +70,7 @@ def paths(tmp_path: Path) -> tuple[Path, Path]:
 def reading(paths: tuple[Path, Path], timer: Timer) -> Iterator[Watched]:
     primary, standby = (database_of(url_of(path)) for path in paths)
     with ExitStack() as close:
-        source = QueryService(primary, primary.reading_engine(), Settings(), Clock())
+        source = QueryService(primary, primary.reading_engine(), Settings(), Clock(), ANSWERS)
         close.callback(source.close)
         answering = Watched(standby, Settings(), Clock(), source, timer)
         close.callback(answering.close)
@@ -146,5 +148,5 @@ def test_nobody_connects_who_waited_for_a_turn_while_it_went_out(paths: tuple[Pa
         looks = standby.looks
         standby._leave_out(failure(sqlite3.SQLITE_BUSY))
         with pytest.raises(StoreError, match="as the test says"):
-            standby._ask(EVERYTHING)
+            standby.ask(EVERYTHING)
         assert standby.looks == looks

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from inventory_server.config import Settings
+from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Bye, Ping
 from inventory_server.store import Store
@@ -47,6 +48,7 @@ from tests.support.ledgers import (
     stock,
     uid,
 )
+from tests.support.maintenance import administer
 
 MORNING = NOON + DAY
 GTIN = "40000001"
@@ -66,7 +68,7 @@ def store(ledger: str, clock: Clock) -> Iterator[Store]:
 
 
 def listed(store: Store, *products: Product) -> None:
-    assert store.administer(lambda connection: catalog.import_products(connection, products)) == len(products)
+    assert administer(store, lambda connection: catalog.import_products(connection, products)) == len(products)
 
 
 def keys(store: Store, **params: Any) -> list[tuple[str, str]]:
@@ -333,13 +335,13 @@ def test_a_location_is_complete_up_to_the_last_word_of_its_tills(store: Store, c
     clock.now += 91 * SECOND
     silent = [SilentTill("T1", instant(MORNING)), SilentTill("T2", instant(MORNING))]
     assert complete(store) == Completeness(instant(MORNING - SECOND), 2, silent, [], 0)
-    store.perform(Ping(speaker, None, None))
+    perform(store, Ping(speaker, None, None))
     assert complete(store) == Completeness(instant(MORNING), 2, silent[1:], [], 0)
 
 
 def test_what_a_till_holds_back_is_missing(store: Store) -> None:
     till = Till(store)
-    store.perform(Ping(till.speaker, OutboxReport(2, 1, instant(NOON)), None))
+    perform(store, Ping(till.speaker, OutboxReport(2, 1, instant(NOON)), None))
     assert complete(store) == Completeness(instant(NOON - 1), 1, [], [], 2)
     till.post(body("sale", ("a", 1)))
     assert complete(store).pending == 1
@@ -359,7 +361,7 @@ def test_a_hole_holds_back_all_after_it(store: Store) -> None:
 def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: Store, clock: Clock) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
-    store.perform(Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
+    perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
     clock.now += DAY
     assert complete(store) == Completeness(instant(clock.now), 1, [], [], 0)
     hello(store, lineage=till.lineage, now=clock.now - HOUR)
@@ -370,7 +372,7 @@ def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: Store, cl
 def test_no_other_goodbye_does(store: Store, clock: Clock, totals: ByeParams) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
-    store.perform(Bye(till.speaker, totals))
+    perform(store, Bye(till.speaker, totals))
     clock.now += DAY
     found = complete(store)
     assert found.complete_to is None or found.complete_to < instant(clock.now)

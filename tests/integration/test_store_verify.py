@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from inventory_server.store import StoreError, read_store
+from inventory_server.domain.answers import FINDINGS_MAX, Proof
+from inventory_server.store import StoreError
 from inventory_server.store.ledger import tables
-from inventory_server.store.verify.result import FINDINGS_MAX, Proof
 from inventory_server.store.verify.verify import prove
 from tests.support import busyday
 from tests.support.ledgers import Till, body, opened, proof_of
+from tests.support.maintenance import read_ledger
 from tests.support.sites import Site
 
 FLIPS = 80
@@ -144,7 +145,7 @@ def test_findings_are_all_counted_and_the_first_are_kept_in_words(site: Site, le
 
 def test_progress_is_told_segment_by_segment(whole: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
-    read_store(whole, lambda connection: prove(connection, lambda *done: told.append(done)))
+    read_ledger(whole, lambda connection: prove(connection, lambda *done: told.append(done)))
     assert told == [(17, 17)]
 
 

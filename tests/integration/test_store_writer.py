@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Item, OutcomeUnknown, Post, Speaker
+from inventory_server.domain.door import OutcomeUnknown
+from inventory_server.domain.requests import Item, Post
+from inventory_server.domain.roles import Speaker
 from inventory_server.store import upgrade
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.write.writer import Ticket, Writer

@@ -10,7 +10,8 @@ from typing import Any, cast
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import FindPosting, History, Outcome, OutcomeUnknown, Stock, StoreRequest
+from inventory_server.domain.door import Outcome, OutcomeUnknown
+from inventory_server.domain.requests import Bye, FindPosting, Hello, History, Ping, Post, Stock, StoreRequest
 from inventory_server.jsonserver.handler import Peer, Reply
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
@@ -209,6 +210,7 @@ class Hq:
                 outcome = self.read(work)
                 self._advance(end, lambda: steps.send(outcome))
                 return
+            assert isinstance(work, Hello | Post | Ping | Bye)
             self._waiting.append((self._writer.submit(work), end))
         except RequestError as refusal:
             error = refusal

@@ -113,8 +113,8 @@ def copies_not_noticed() -> AbstractContextManager[Any]:
 def epochs_not_checked() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
         def post(ledger: CommitJudge, batch: WorkingSet, work: Post) -> Any:
-            epoch = batch.terminals[work.speaker.terminal].epoch
-            return original(ledger, batch, replace(work, speaker=replace(work.speaker, epoch=epoch)))
+            epoch = batch.terminals[work.actor.terminal].epoch
+            return original(ledger, batch, replace(work, actor=replace(work.actor, epoch=epoch)))
 
         return post
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Change, Hello, Outcome, Post, Welcome
+from inventory_server.domain.door import Outcome
+from inventory_server.domain.requests import Hello, Post, TerminalRequest, Welcome
 from inventory_server.store.write.judge import CommitJudge
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import PostResult
@@ -42,7 +43,7 @@ class WatchedLedger(CommitJudge):
         """What was carried out last is durable."""
         self._epochs = self._uncommitted
 
-    def carry_out(self, connection: Connection, works: list[Change]) -> list[Outcome | RequestError]:
+    def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Carry out `works`; Poisoned where a posting is poisoned, Violation where an old epoch posts."""
         if any(POISON in item.raw for work in works if isinstance(work, Post) for item in work.items):
             raise Poisoned("a poisoned posting")
@@ -52,12 +53,12 @@ class WatchedLedger(CommitJudge):
             self._watch(work, outcome, self._uncommitted)
         return outcomes
 
-    def _watch(self, work: Change, outcome: Outcome | RequestError, epochs: dict[str, int]) -> None:
+    def _watch(self, work: TerminalRequest, outcome: Outcome | RequestError, epochs: dict[str, int]) -> None:
         if isinstance(work, Hello) and isinstance(outcome, Welcome) and outcome.speaker.role == "till":
             if outcome.speaker.epoch <= epochs.get(work.terminal, 0):
                 raise Violation("epoch", f"{work.terminal} was given epoch {outcome.speaker.epoch} again")
             epochs[work.terminal] = outcome.speaker.epoch
-        if isinstance(work, Post) and isinstance(outcome, PostResult) and work.speaker.role == "till":
-            said = work.speaker
+        if isinstance(work, Post) and isinstance(outcome, PostResult) and work.actor.role == "till":
+            said = work.actor
             if said.epoch != epochs[said.terminal]:
                 raise Violation("fencing", f"an older connection of {said.terminal} was allowed to post")

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from inventory_server.domain.product import Product
-from inventory_server.store import Connection
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
+from tests.support.maintenance import administer
 
 GTIN = "40000001"
 
@@ -19,9 +21,9 @@ def trade(place: Path | str) -> None:
     """Make a ledger with every type of posting, late ones, voids in both orders, a refusal and a conflict."""
     with opened(place) as store:
         products = [Product("a", "Apple", "kg", scaled(5), (GTIN,)), Product("b")]
-        store.administer(lambda connection: catalog.import_products(connection, products))
+        administer(store, lambda connection: catalog.import_products(connection, products))
         for outcome in ("imported", "refused"):
-            store.administer(partial(_audit, outcome))
+            administer(store, partial(_audit, outcome))
         first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")
         first.post(
             body("receipt", ("a", 100), ("b", 50), at=NOON - HOUR),

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.store import StoreError, open_store, read_store, upgrade
+from inventory_server.store import StoreError, open_store, upgrade
 from inventory_server.store.verify.verify import prove
 from tests.support.ledgers import Clock
+from tests.support.maintenance import read_ledger
 
 Door = Callable[[str], None]
 
@@ -21,7 +22,7 @@ def open_(url: str) -> None:
 
 def verify(url: str) -> None:
     """Read the whole ledger."""
-    assert read_store(url, prove).holds
+    assert read_ledger(url, prove).holds
 
 
 DOORS: dict[str, Door] = {"open": open_, "read": verify, "upgrade": upgrade}

@@ -4,27 +4,17 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import (
-    Bye,
-    Change,
-    Hello,
-    Item,
-    OnOutcome,
-    Outcome,
-    Ping,
-    Post,
-    Speaker,
-    Stock,
-    Store,
-    StoreRequest,
-    Welcome,
-)
+from inventory_server.domain.door import OnOutcome, Outcome, Progress, Store, no_progress, perform
+from inventory_server.domain.requests import Bye, Change, Hello, Item, Ping, Post, Stock, StoreRequest, Welcome
+from inventory_server.domain.roles import Speaker
 from inventory_server.jsonserver.handler import Peer, Reply
 from inventory_server.jsonserver.listener import Address
 from inventory_server.protocol.session import Session, advance, drive
+from inventory_server.store.administration import Settled
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
 from pos_client.protocol.units import instant
@@ -51,19 +41,21 @@ class MemoryStore:
         self.posted: dict[Any, bytes] = {}
         self._lock = threading.Lock()  # guards `works` and `posted`
 
-    def perform(self, work: StoreRequest) -> Outcome:
-        self.before(work)
+    def ask(self, question: StoreRequest, progress: Progress = no_progress) -> Outcome:
+        self.before(question)
         with self._lock:
-            self.works.append(work)
-            return self._perform(work)
+            self.works.append(question)
+            return self._perform(question)
 
-    def submit(self, work: Change, then: OnOutcome) -> None:
+    def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Settled:
+        outcome, error = None, None
         try:
-            outcome = self.perform(work)
-        except Exception as error:  # noqa: BLE001 (whatever `before` raises)
-            then(None, error)
-        else:
-            then(outcome, None)
+            outcome = self.ask(change)
+        except Exception as failure:  # noqa: BLE001 (whatever `before` raises)
+            error = failure
+        if then is not None:
+            then(outcome, error)
+        return Settled(outcome, error)
 
     def close(self) -> None:
         self.closed = True
@@ -113,7 +105,7 @@ class Talker:
 
     def frame(self, frame: bytes) -> Reply | None:
         steps = self.session.handle(frame)
-        return drive(steps, self.store.perform, advance(steps))
+        return drive(steps, partial(perform, self.store), advance(steps))
 
     def line(self, line: bytes | str) -> Any:
         """The parsed reply to a line; None where there is none."""

@@ -17,21 +17,13 @@ from uuid import UUID, uuid5
 from msgspec import UNSET
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import (
-    Change,
-    FindPosting,
-    Hello,
-    History,
-    Item,
-    Outcome,
-    Post,
-    Speaker,
-    Stock,
-    Welcome,
-)
-from inventory_server.store import Store, open_store, read_store, upgrade
+from inventory_server.domain.answers import Proof
+from inventory_server.domain.door import Outcome, perform
+from inventory_server.domain.requests import FindPosting, Hello, History, Item, Post, Stock, TerminalRequest, Welcome
+from inventory_server.domain.roles import Speaker
+from inventory_server.store import Store, open_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
-from inventory_server.store.verify.verify import Proof, prove
+from inventory_server.store.verify.verify import prove
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import (
@@ -52,6 +44,7 @@ from pos_client.protocol.messages import (
     StoredPosting,
 )
 from pos_client.protocol.units import Quantity, instant
+from tests.support.maintenance import administer, read_ledger
 
 NOON = 1_700_000_000_000_000
 """An instant in microseconds since 1970 UTC, from which the tests count."""
@@ -102,19 +95,19 @@ def hello(
     outbox: OutboxReport | None = said.get("outbox")
     now: int | None = said.get("now")
     said_at = None if now is None else instant(now)
-    welcome = store.perform(Hello(terminal, None, True, location, lineage, outbox, said_at))
+    welcome = perform(store, Hello(terminal, None, True, location, lineage, outbox, said_at))
     assert isinstance(welcome, Welcome)
     return welcome
 
 
 def enrol(store: Store, terminal: str, role: Role, location: str, token: str = "secret") -> None:
     """Have HQ know a terminal."""
-    store.administer(lambda connection: add_terminal(connection, terminal, role, location, token, NOON))
+    administer(store, lambda connection: add_terminal(connection, terminal, role, location, token, NOON))
 
 
 def post(store: Store, speaker: Speaker, *items: Item, parent: str | None = None) -> PostResult:
     """Post one frame."""
-    outcome = store.perform(Post(speaker, list(items), parent))
+    outcome = perform(store, Post(speaker, list(items), parent))
     assert isinstance(outcome, PostResult)
     return outcome
 
@@ -146,7 +139,7 @@ class Till:
 
 def stock(store: Store, below: str | Quantity | None = None, **params: Any) -> StockResult:
     """Ask for stock."""
-    outcome = store.perform(Stock(StockParams(**params), below))
+    outcome = perform(store, Stock(StockParams(**params), below))
     assert isinstance(outcome, StockResult)
     return outcome
 
@@ -159,7 +152,7 @@ def level(store: Store, sku: str = "a", location: str = "L1", **params: Any) -> 
 
 def history(store: Store, sku: str = "a", **params: Any) -> HistoryResult:
     """Ask for the movements of a sku."""
-    outcome = store.perform(History(HistoryParams(sku, **params)))
+    outcome = perform(store, History(HistoryParams(sku, **params)))
     assert isinstance(outcome, HistoryResult)
     return outcome
 
@@ -176,7 +169,7 @@ def pages_of_history(store: Store, sku: str, limit: int, **params: Any) -> list[
 
 def find(store: Store, id_: UUID) -> StoredPosting:
     """Ask for one posting."""
-    outcome = store.perform(FindPosting(PostingParams(id_)))
+    outcome = perform(store, FindPosting(PostingParams(id_)))
     assert isinstance(outcome, StoredPosting)
     return outcome
 
@@ -188,7 +181,7 @@ def url_of(place: Path | str) -> str:
 
 def proof_of(place: Path | str) -> Proof:
     """Verify a ledger."""
-    proof = read_store(url_of(place), prove)
+    proof = read_ledger(url_of(place), prove)
     assert isinstance(proof, Proof)
     return proof
 
@@ -220,7 +213,7 @@ def opened(
         store.close()
 
 
-def together(store: Store, *works: Change) -> list[Outcome | Exception]:
+def together(store: Store, *works: TerminalRequest) -> list[Outcome | Exception]:
     """Have `works` wait for the writer at the same time, so that one commit carries them; errors are outcomes."""
     gate = threading.Event()
     writer = store._writer

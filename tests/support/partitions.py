@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from inventory_server.store import read_store
 from inventory_server.store.database import partitions
 from inventory_server.store.database.partitions import Partition
-from inventory_server.store.growth.partition import make
+from tests.support.maintenance import make_partitions, read_ledger
 from tests.support.sites import Site
 
 POSITIONS = 1_024
@@ -14,7 +13,7 @@ POSITIONS = 1_024
 
 def partitions_of(ledger: str) -> list[Partition]:
     """What a ledger is cut into."""
-    found: list[Partition] = read_store(ledger, partitions.partitions)
+    found: list[Partition] = read_ledger(ledger, partitions.partitions)
     return found
 
 
@@ -27,5 +26,5 @@ def small(site: Site, ahead: int = 4) -> str:
     for name in (table.name for table in partitions.PARTITIONED):
         bounds = f"FOR VALUES {whole.values(name)}"
         site.execute(ledger, f"CREATE TABLE {whole.name(name)} PARTITION OF {name} {bounds}")
-    make(ledger, ahead, POSITIONS)
+    make_partitions(ledger, ahead, POSITIONS)
     return ledger

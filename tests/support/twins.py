@@ -10,14 +10,12 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from inventory_server.admin.close_books import close
-from inventory_server.config import Settings
-from inventory_server.store import Store, read_store
-from inventory_server.store.growth.archive import archive
+from inventory_server.store import Store
 from inventory_server.store.ledger.timetravel import cuts
 from pos_client.protocol.messages import PostingResult, PostingType
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, SECOND, Clock, body, hello, item, opened, post, uid
+from tests.support.maintenance import archive, close_books, read_ledger
 from tests.support.partitions import POSITIONS, small
 from tests.support.sites import Site
 
@@ -167,9 +165,9 @@ class Twins:
         with opened(whole, trade.clock) as store:
             for _ in range(PARTITIONS * POSITIONS // FRAME + 1):
                 send(store, trade.frame(trade.rng.choice([*LOCATIONS])))
-        close(whole, Settings(), trade.clock)
+        close_books(whole, trade.clock)
         archived = site.copy(whole)
         site.keep(archived)
-        until = read_store(whole, cuts)[PARTITIONS // 2 - 1].closed_at
+        until = read_ledger(whole, cuts)[PARTITIONS // 2 - 1].closed_at
         archive(archived, until + 1, trade.clock)
         return cls(whole, archived, trade, until)

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.admin.control_socket import ImportProducts, administer
-from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
 from inventory_server.domain.product import Product
+from inventory_server.domain.requests import ImportProducts
 from pos_client.commands import stock_report
 from pos_client.protocol.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
+from tests.support.maintenance import change
 
 NOW = datetime(2026, 3, 1, 15, tzinfo=UTC)
 AT = datetime(2026, 3, 1, 14, 3, tzinfo=UTC)
@@ -65,7 +64,7 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("hq")
     with headquarters(folder, control=True) as (address, url):
         listed = [Product("apple", "Apples", "kg", 500_000, ("20000001",)), Product("pear", "Pears")]
-        administer(url, ImportProducts(listed), Settings(), now_microseconds)
+        change(url, ImportProducts(listed))
         with PosClient(address, terminal="A-1", location="A", outbox=folder / "a.db") as till:
             till.receive([("apple", "3.5"), ("pear", 10)])
             till.sell([("pear", 12), ("plum", 1)]).wait(30)

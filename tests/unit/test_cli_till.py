@@ -9,11 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from inventory_server.admin.control_socket import AddTerminal, administer
-from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.domain.requests import Enrol
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
+from tests.support.maintenance import change
 
 T = "2026-03-01T10:00:00Z"
 SALES = f"store,ticket,sku,qty,time\nA,1,x,2,{T}\nA,1,y,1,{T}\nB,1,x,-1,{T}\n"
@@ -214,7 +213,7 @@ def test_the_same_key_with_other_goods_is_a_conflict_that_is_reported(till: Till
 def test_tokens_from_a_file_speak_for_the_tills(shell: Shell, tmp_path: Path) -> None:
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
         for name, place in (("A-1", "A"), ("B-1", "B")):
-            administer(url, AddTerminal(name, "till", place, f"secret-{name}"), Settings(), now_microseconds)
+            change(url, Enrol(name, "till", place, f"secret-{name}"))
         till = Till(shell, tmp_path, address)
         (tmp_path / "sales.csv").write_text(SALES)
         (tmp_path / "tokens").write_text("A-1 secret-A-1\n\nB-1 secret-B-1\n")

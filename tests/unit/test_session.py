@@ -9,8 +9,9 @@ from uuid import UUID
 import pytest
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Bye, Hello, OutcomeUnknown, Ping, Post, Stock, StoreRequest
-from inventory_server.protocol.methods import METHODS
+from inventory_server.domain.door import OutcomeUnknown
+from inventory_server.domain.requests import Bye, Hello, Ping, Post, Stock, StoreRequest
+from inventory_server.protocol.methods import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker
 
@@ -58,7 +59,7 @@ def test_the_store_judges_the_token_and_a_wrong_one_leaves_the_peer_unknown() ->
     assert talker.error("hello", terminal="till-1", token="wrong")["code"] == -32001
     assert talker.error("hello", terminal="till-1")["code"] == -32001
     assert talker.error("stock")["code"] == -32001
-    assert talker.session.speaker is None
+    assert talker.session.actor is None
 
 
 @pytest.mark.parametrize(
@@ -75,15 +76,15 @@ def test_the_protocol_is_negotiated_by_range(versions: list[int], supported: boo
 def test_a_second_hello_settles_the_speaker_anew() -> None:
     talker = Talker().hello("till-1")
     talker.result("hello", terminal="operator-1")
-    assert talker.session.speaker is not None
-    assert talker.session.speaker.role == "operator"
+    assert talker.session.actor is not None
+    assert talker.session.actor.role == "operator"
 
 
 def test_a_refused_second_hello_keeps_the_first_speaker() -> None:
     talker = Talker(dev=False).hello("till-1")
     talker.error("hello", terminal="operator-1", token="wrong")
-    assert talker.session.speaker is not None
-    assert talker.session.speaker.terminal == "till-1"
+    assert talker.session.actor is not None
+    assert talker.session.actor.name == "till-1"
 
 
 def test_hello_passes_on_what_the_till_says_of_itself() -> None:
@@ -313,7 +314,7 @@ def test_an_unknown_method_is_told_those_that_exist(method: str) -> None:
     error = Talker().hello().error(method)
     assert error["code"] == -32601
     assert error["data"]["path"] == "$.method"
-    assert error["data"]["expected"] == f"one of {', '.join(sorted(METHODS))}"
+    assert error["data"]["expected"] == f"one of {', '.join(sorted(TILL_METHODS))}"
     assert error["data"]["came"] == repr(method)
 
 

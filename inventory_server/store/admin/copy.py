@@ -7,9 +7,8 @@ table is the same wherever the same is in it. A row is digested as MessagePack: 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,65 +16,31 @@ from sqlalchemy import Connection, Select, Table, func, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import PARTITION_POSITIONS, PARTITIONS_AHEAD
+from inventory_server.domain.answers import Comparison, Content, Pair
+from inventory_server.domain.door import Progress, no_progress
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.snapshot import snapshot
-from inventory_server.store.database.url import database_of
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, new_stamp
 from inventory_server.store.ledger.sql import Insert, plain_rows
-
-Progress = Callable[[int, int], None]
-"""Called with (rows done, rows to do)."""
 
 ROWS_AT_ONCE = 2_000
 """Rows read, written and digested at a time: what bounds the memory."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a table holds: the number of its rows, and the SHA-256 of them in the order of their keys."""
-
-    rows: int
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """The same table of two ledgers."""
-
-    table: str
-    one: Content
-    other: Content
-
-    @property
-    def is_equal(self) -> bool:
-        """True where both hold the same rows."""
-        return self.one == self.other
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Two ledgers, named as people may see them, table by table."""
-
-    one: str
-    other: str
-    pairs: list[Pair]
-
-    @property
-    def is_equal(self) -> bool:
-        """True where every table holds the same rows."""
-        return all(pair.is_equal for pair in self.pairs)
-
-
-def copy(source_url: str, target_url: str, progress: Progress | None = None) -> Comparison:
-    """Copy the ledger of one database into the empty ledger of another, and compare them before that is committed.
+def copy(
+    source_database: Database, database: Database, connection: Connection, progress: Progress = no_progress
+) -> Comparison:
+    """Copy a ledger into the empty one of `database`, by the transaction on `connection`; compare them before it ends.
 
     Nobody else can post to either meanwhile. StoreError where that cannot be had, where the target is not empty,
-    or where it does not hold the same in the end; then it is as empty as before.
+    or where it does not hold the same in the end; then the caller rolls back. `progress` is told rows.
     """
-    with _held(database_of(source_url)) as source, _held(database_of(target_url)) as target:
+    database.hold(connection)
+    target = _Side(database, connection)
+    with _held(source_database) as source:
         _assert_empty(target)
         target.make_room_for(source)
         count = _Counter(progress, 2 * source.rows())
@@ -90,11 +55,15 @@ def copy(source_url: str, target_url: str, progress: Progress | None = None) -> 
         return comparison
 
 
-def compare(one_url: str, other_url: str, progress: Progress | None = None) -> Comparison:
-    """Compare two ledgers, each in one snapshot, whether or not servers are running on them."""
-    first, second = database_of(one_url), database_of(other_url)
-    with snapshot(first) as one_connection, snapshot(second) as other_connection:
-        one, other = _Side(first, one_connection), _Side(second, other_connection)
+def compare(
+    database: Database, connection: Connection, other_database: Database, progress: Progress = no_progress
+) -> Comparison:
+    """Compare the ledger that `connection` sees with another one, whether or not servers are running on them.
+
+    `progress` is told rows.
+    """
+    with snapshot(other_database) as other_connection:
+        one, other = _Side(database, connection), _Side(other_database, other_connection)
         count = _Counter(progress, one.rows() + other.rows())
         pairs = [
             Pair(str(table.name), one.content(table, count), other.content(table, count))
@@ -104,15 +73,14 @@ def compare(one_url: str, other_url: str, progress: Progress | None = None) -> C
 
 
 class _Counter:
-    def __init__(self, progress: Progress | None, total: int) -> None:
+    def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
         self._done = 0
         self._total = total
 
     def __call__(self, rows: int) -> None:
         self._done += rows
-        if self._progress is not None:
-            self._progress(self._done, self._total)
+        self._progress(self._done, self._total)
 
 
 class _Digest:
@@ -175,7 +143,7 @@ class _Side:
 
 @contextmanager
 def _held(database: Database) -> Iterator[_Side]:
-    """A ledger that nobody else writes to; what was written is committed where the block ends well."""
+    """A ledger that nobody else writes to while the block runs."""
     database.assert_exists()
     with database.explained(), database.writer(), ExitStack() as opened:
         writing = database.writing_engine()

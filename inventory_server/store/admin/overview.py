@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from inventory_server.domain.answers import Overview
 from inventory_server.store.ledger import tables as t
-
-
-@dataclass(frozen=True, slots=True)
-class Overview:
-    """The state of a ledger at a glance; instants in microseconds since 1970 UTC.
-
-    `archived` is the position up to which it is in the archive.
-    """
-
-    position: int
-    archived: int
-    recorded_at: int | None
-    levels: int
-    negative: int
-    locations: int
-    terminals: int
-    products: int
-    unlisted: int
-    rejected: int
-    quarantined: int
 
 
 def overview(connection: Connection) -> Overview:

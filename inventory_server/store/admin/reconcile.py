@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, select
 
+from inventory_server.domain.answers import Finding
 from inventory_server.domain.lineage import disagreements, missing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import held_lineage
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is open with one outbox file of one till: `differences` in words, empty where all agrees."""
-
-    terminal: str
-    location: str
-    lineage: str | None
-    contact_at: int | None
-    closed_at: int | None
-    pending: int
-    dead: int
-    differences: list[str]
 
 
 def reconcile(connection: Connection) -> list[Finding]:

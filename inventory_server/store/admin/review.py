@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection, and_, select
 
+from inventory_server.domain.answers import WaitingPosting
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A posting that waits for a person: refused, or in quarantine under an id that is taken."""
-
-    id: str
-    kind: str
-    terminal: str
-    recorded_at: int
-    reason: str
-
-
-def waiting(connection: Connection) -> list[Waiting]:
+def waiting(connection: Connection) -> list[WaitingPosting]:
     """Refused postings that have not been reopened, and bodies in quarantine, oldest first."""
     r, q, posted = t.rejection.c, t.quarantine.c, t.identity.c
     refused = connection.execute(
@@ -31,8 +20,8 @@ def waiting(connection: Connection) -> list[Waiting]:
         .where(and_(r.reopened_at.is_(None), posted.id.is_(None)))
     )
     taken = connection.execute(select(q.id, q.terminal, q.recorded_at))
-    found = [Waiting(str(UUID(bytes=row[0])), "rejected", *row[1:]) for row in refused]
-    found += [Waiting(str(UUID(bytes=row[0])), "conflict", *row[1:], "this id is taken") for row in taken]
+    found = [WaitingPosting(str(UUID(bytes=row[0])), "rejected", *row[1:]) for row in refused]
+    found += [WaitingPosting(str(UUID(bytes=row[0])), "conflict", *row[1:], "this id is taken") for row in taken]
     return sorted(found, key=lambda entry: (entry.recorded_at, entry.id))
 
 

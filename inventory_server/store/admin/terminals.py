@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, select
 
+from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
-
-
-@dataclass(frozen=True, slots=True)
-class TerminalRow:
-    """What HQ shows of a terminal; instants in microseconds since 1970 UTC."""
-
-    terminal: str
-    role: str
-    location: str
-    enrolled_at: int
-    revoked_at: int | None
-    contact_at: int | None
-    pending: int
-    dead: int
 
 
 def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:

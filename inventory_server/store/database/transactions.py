@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.domain.requests import OutcomeUnknown
+from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.store.database.base import Commits, ErrorClass, said_by
 
 log = logging.getLogger("tillwire.store")

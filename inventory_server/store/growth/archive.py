@@ -7,7 +7,6 @@ is archived up to there. That, and taking the partition out, is one short transa
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,8 +14,11 @@ from sqlalchemy import Connection, Delete, MetaData, and_, exists, func, or_, se
 from sqlalchemy.dialects.postgresql import insert
 
 from inventory_server.clock import Clock
+from inventory_server.config import ARCHIVE_SCHEMA
+from inventory_server.domain.answers import ArchivedPart
+from inventory_server.domain.door import Progress, no_progress
 from inventory_server.store.database import partitions
-from inventory_server.store.database.base import StoreError
+from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import PARTITIONED, Partition
 from inventory_server.store.growth.partition import MaintenanceTransactions, changing
 from inventory_server.store.ledger import tables as t
@@ -25,46 +27,32 @@ from inventory_server.store.ledger.head import Head, head_of, new_stamp
 from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, LedgerAt, Moment, cuts
 
-ARCHIVE_SCHEMA = "tillwire_archive"
-"""Where PostgreSQL keeps partitions that were taken out, until somebody moves them elsewhere."""
 _BOUNDS = "tillwire_bounds"
-
-Progress = Callable[[int, int], None]
-"""Called with (postings done, postings to do)."""
 
 _put_heads = Insert(t.archived_head, "replace")
 _put_counts = Insert(t.archived_count, "replace")
 
 
-@dataclass(frozen=True, slots=True)
-class Archived:
-    """A partition in the archive: its positions, when the last was recorded, in microseconds, and its tables."""
-
-    first: int
-    last: int
-    closed_at: int
-    tables: list[str]
-
-
-def archive(url: str, before: int, clock: Clock, progress: Progress = lambda *_: None) -> list[Archived]:
+def archive(database: Database, before: int, clock: Clock, progress: Progress = no_progress) -> list[ArchivedPart]:
     """Archive the partitions whose postings were all recorded before an instant; return them, the oldest first.
 
     StoreError where the books are not closed up to the end of one of them, or somebody reads the ledger for too long.
+    `progress` is told postings.
     """
-    done: list[Archived] = []
-    with changing(url) as changes:
+    done: list[ArchivedPart] = []
+    with changing(database) as changes:
         while (found := changes.aside(lambda connection: _next(connection, before))) is not None:
             done.append(_Archiving(changes, *found).carry_out(clock, progress))
     return done
 
 
-def bring_back(url: str) -> Archived | None:
+def bring_back(database: Database) -> ArchivedPart | None:
     """Take back what was archived last, so that all is as before; None where nothing is archived.
 
     StoreError where its tables are not in the archive's schema, or hold something else than was archived.
     """
-    with changing(url) as changes:
-        last: Archived | None = changes.aside(_last)
+    with changing(database) as changes:
+        last: ArchivedPart | None = changes.aside(_last)
         if last is not None:
             _bring_back(changes, last)
         _forget(changes)
@@ -100,13 +88,13 @@ class _Archiving:
         self._cut = cut
         self._first = max(part.first, head.archived_position + 1)
 
-    def carry_out(self, clock: Clock, progress: Progress) -> Archived:
+    def carry_out(self, clock: Clock, progress: Progress) -> ArchivedPart:
         """Copy what must be kept, then take the partition out."""
         stubs = self._keep_postings(progress)
         self._keep_heads(stubs)
         self._aside(self._keep_counts)
         names = self._changes.alone(lambda connection: self._take_out(connection, stubs.sha256(), clock()))
-        return Archived(self._first, *self._cut, names)
+        return ArchivedPart(self._first, *self._cut, names)
 
     def _aside(self, job: Callable[[Connection], Any]) -> Any:
         def unless_changed(connection: Connection) -> Any:
@@ -206,24 +194,24 @@ def _counted(
     return [(row[0], row[1], row[2]) for row in connection.execute(counted.order_by(*key).limit(ROWS_AT_ONCE))]
 
 
-def _last(connection: Connection) -> Archived | None:
+def _last(connection: Connection) -> ArchivedPart | None:
     """What was archived last."""
     a = t.archive.c
     row = connection.execute(select(t.archive).order_by(a.position.desc()).limit(1)).first()
     if row is None:
         return None
     tables = [f"{ARCHIVE_SCHEMA}.{table.name}_{row.first_position}" for table in PARTITIONED]
-    return Archived(row.first_position, row.position, row.closed_at, tables)
+    return ArchivedPart(row.first_position, row.position, row.closed_at, tables)
 
 
-def _bring_back(changes: MaintenanceTransactions, last: Archived) -> None:
+def _bring_back(changes: MaintenanceTransactions, last: ArchivedPart) -> None:
     part = Partition(last.first, last.last + 1)
     changes.aside(lambda connection: _assert_whole(connection, last))
     changes.aside(lambda connection: _bind(connection, part))
     changes.alone(lambda connection: _put_back(connection, last, part))
 
 
-def _assert_whole(connection: Connection, last: Archived) -> None:
+def _assert_whole(connection: Connection, last: ArchivedPart) -> None:
     for name in last.tables:
         if connection.execute(select(func.to_regclass(name))).scalar() is None:
             raise StoreError(f"There is no table {name}; bring it back with pg_restore, and run this again.")
@@ -255,7 +243,7 @@ def _bounds(part: Partition) -> dict[str, tuple[int, int]]:
     }
 
 
-def _put_back(connection: Connection, last: Archived, part: Partition) -> None:
+def _put_back(connection: Connection, last: ArchivedPart, part: Partition) -> None:
     if _last(connection) != last:
         raise StoreError("Somebody else has changed the archive meanwhile; see where it is, and run this again.")
     partitions.lock(connection)

@@ -7,12 +7,16 @@ rows again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, literal, or_, select, union_all
 
+from inventory_server.clock import Clock
 from inventory_server.config import PARTITION_POSITIONS_MIN
+from inventory_server.domain.answers import ClosedBooks
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
@@ -36,6 +40,31 @@ _put_balances = Insert(t.balance, "replace")
 _put_stragglers = Insert(t.straggler, "replace")
 
 
+def close(
+    snapshot: Callable[[], AbstractContextManager[Connection]],
+    run: Callable[[Callable[[Connection], Any]], Any],
+    clock: Clock,
+) -> ClosedBooks | None:
+    """Close the next cut; None where there is nothing to close.
+
+    Rows are read in one `snapshot` and written in transactions that `run` carries out. Idempotent: a closing that was
+    interrupted is resumed by writing the same rows again.
+    """
+    position: int | None = run(begin)
+    if position is None:
+        return None
+    written = late = 0
+    with snapshot() as connection:
+        for rows in balances(connection, position):
+            run(partial(_put_balances, rows=rows))
+            written += len(rows)
+        for others in stragglers(connection, position):
+            run(partial(_put_stragglers, rows=others))
+            late += len(others)
+    run(lambda writing: finish(writing, position, clock()))
+    return ClosedBooks(position, written, late)
+
+
 def begin(connection: Connection) -> int | None:
     """Lay the next cut at the end of a closed segment, or find the one under way, and return its position.
 
@@ -54,12 +83,6 @@ def begin(connection: Connection) -> int | None:
     recorded = connection.execute(select(t.posting.c.recorded_at).where(t.posting.c.position == position))
     connection.execute(t.closing.insert().values(position=position, closed_at=recorded.scalar_one()))
     return position
-
-
-def write(connection: Connection, balances: list[Balance], stragglers: list[Straggler]) -> None:
-    """Write some of a cut's rows."""
-    _put_balances(connection, balances)
-    _put_stragglers(connection, stragglers)
 
 
 def finish(connection: Connection, position: int, now: int) -> None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, select, text
 
-from inventory_server.domain.requests import OutcomeUnknown
+from inventory_server.domain.answers import Part
+from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import Partition
+from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.database.transactions import Transactions
-from inventory_server.store.database.url import database_of, sqlite_path
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of
 
@@ -27,24 +27,9 @@ _SIZES = """
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A partition as people see it: `last` is None for the open-ended one.
-
-    `movements` is PostgreSQL's own estimate; sizes are in bytes, indexes included; instants in microseconds since 1970.
-    """
-
-    first: int
-    last: int | None
-    postings: int
-    movements: int
-    bytes: int
-    first_recorded_at: int | None
-    last_recorded_at: int | None
-
-
-def parts(connection: Connection) -> list[Part]:
-    """All partitions in the order of their positions."""
+def parts(database: Database, connection: Connection) -> list[Part]:
+    """All partitions in the order of their positions; StoreError where ledgers have none."""
+    assert_partitioned(database)
     found, head = partitions.partitions(connection), head_of(connection)
     names = [each.name(table.name) for each in found for table in partitions.PARTITIONED]
     sizes = {name: (size, rows) for name, size, rows in connection.execute(text(_SIZES), {"tables": names})}
@@ -71,14 +56,13 @@ def _recorded_at(connection: Connection, position: int) -> int:
     return int(connection.execute(recorded).scalar_one())
 
 
-def make(url: str, ahead: int, positions: int) -> list[Partition]:
-    """Have `ahead` empty partitions of `positions` each in front of the ledger; return those that were made.
+def make(database: Database, ahead: int, positions: int) -> int:
+    """Have `ahead` empty partitions of `positions` each in front of the ledger; return how many were made.
 
     StoreError where the ledger has no partitions, or somebody reads it for too long to let go of it.
     """
-    with changing(url) as changes:
-        made: list[Partition] = changes.alone(lambda connection: partitions.extend(connection, ahead, positions))
-        return made
+    with changing(database) as changes:
+        return len(changes.alone(lambda connection: partitions.extend(connection, ahead, positions)))
 
 
 class MaintenanceTransactions:
@@ -106,9 +90,9 @@ class MaintenanceTransactions:
 
 
 @contextmanager
-def changing(url: str) -> Iterator[MaintenanceTransactions]:
+def changing(database: Database) -> Iterator[MaintenanceTransactions]:
     """The way to change the partitions of a ledger; StoreError where it has none."""
-    database = partitioned(url)
+    assert_partitioned(database)
     with database.explained(), ExitStack() as opened:
         writing = database.writing_engine()
         opened.callback(writing.dispose)
@@ -119,11 +103,10 @@ def changing(url: str) -> Iterator[MaintenanceTransactions]:
         yield MaintenanceTransactions(database, transactions)
 
 
-def partitioned(url: str) -> Database:
-    """The database of `url`; StoreError where it is none in which ledgers have partitions."""
-    if sqlite_path(url) is not None:
+def assert_partitioned(database: Database) -> None:
+    """StoreError where ledgers in such a database have no partitions."""
+    if isinstance(database, Sqlite):
         raise StoreError(
             "A ledger in an SQLite file has no partitions; if it grows too large for one file, move it to PostgreSQL"
             " with: inventory-server db copy"
         )
-    return database_of(url)

@@ -6,7 +6,7 @@ import hashlib
 
 from sqlalchemy import Connection, bindparam, select
 
-from inventory_server.domain.requests import Speaker
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Prepared
 from pos_client.protocol.errors import ErrorCode, RequestError

@@ -2,29 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
-from inventory_server.domain.requests import History, Outcome, Question, Stock
+from inventory_server.domain.door import Outcome, Progress, no_progress
+from inventory_server.domain.requests import REQUESTS, Cost, Question, Stock
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.database.base import QUICK_READERS, READERS_MAX, Database, ErrorClass
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.query import history, stock, stock_now
+from inventory_server.store.query import stock_now
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 
-class QueryService:
-    """Answers from a database, by the connections of `engine`; for many threads at once."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What a question is answered from: one snapshot of the ledger on `connection`; `now` in microseconds."""
 
-    def __init__(self, database: Database, engine: Engine, settings: Settings, clock: Callable[[], int]) -> None:
+    connection: Connection
+    database: Database
+    settings: Settings
+    now: int
+    progress: Progress
+
+
+Answer = Callable[[Asking, Any], Outcome]
+
+
+class QueryService:
+    """Answers from a database, by the connections of `engine`; for many threads at once.
+
+    `answers` has a function for each type of question.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        settings: Settings,
+        clock: Callable[[], int],
+        answers: Mapping[type, Answer],
+    ) -> None:
         self._database = database
         self._engine = engine
         self._settings = settings
         self._clock = clock
+        self.answers = answers
         self._quick = ConnectionPool(self._connect, QUICK_READERS)
         self._readers = ConnectionPool(self._connect, READERS_MAX - QUICK_READERS)
 
@@ -46,38 +76,45 @@ class QueryService:
             id_: bytes | None = connection.scalar(union_all(*ids))
             return id_
 
-    def answer(self, work: Question) -> Outcome:
-        """The answer to a question; RequestError for what the protocol has a name for."""
+    @contextmanager
+    def snapshot(self) -> Iterator[Connection]:
+        """A connection of its own, which sees one state of the ledger until the block ends, however long that takes."""
+        with self._connect() as connection, connection.begin():
+            yield connection
+
+    def answer(self, question: Question, progress: Progress = no_progress) -> Outcome:
+        """The answer to a question; RequestError for what the protocol has a name for.
+
+        The database may have closed idle connections: a question that meets one is asked again, once, on a new one.
+        """
         try:
-            return self._ask(work)
+            return self.ask(question, progress)
         except DBAPIError as error:
-            return self._answer_after_all(work, error)
+            return self._answer_after_all(question, progress, error)
+
+    def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
+        """The answer to a question, asked once; DBAPIError as the database raises it."""
+        if isinstance(question, Stock) and stock_now.is_everyday(question):
+            with self._quick.connection() as connection:
+                answer = stock_now.ask(connection, self._settings, self._clock(), question)
+            if answer is not None:
+                return answer
+        is_long = REQUESTS[type(question)].cost is Cost.LONG
+        with self.snapshot() if is_long else self._readers.snapshot() as connection:
+            if isinstance(question.actor, Speaker):
+                access.assert_not_revoked(connection, question.actor)
+            asking = Asking(connection, self._database, self._settings, self._clock(), progress)
+            return self.answers[type(question)](asking, question)
 
     def _connect(self) -> Connection:
         return self._engine.connect()
 
-    def _ask(self, work: Question) -> Outcome:
-        if isinstance(work, Stock) and stock_now.is_everyday(work):
-            with self._quick.connection() as connection:
-                answer = stock_now.ask(connection, self._settings, self._clock(), work)
-            if answer is not None:
-                return answer
-        with self._readers.snapshot() as connection:
-            if work.speaker is not None:
-                access.assert_not_revoked(connection, work.speaker)
-            if isinstance(work, Stock):
-                return stock.stock(connection, self._settings, self._clock(), work)
-            if isinstance(work, History):
-                return history.history(connection, self._settings, work)
-            return history.find_posting(connection, work)
-
-    def _answer_after_all(self, work: Question, error: DBAPIError) -> Outcome:
-        """The database may have hung up since the last question: ask again on new connections, once."""
+    def _answer_after_all(self, question: Question, progress: Progress, error: DBAPIError) -> Outcome:
         if not self._is_passing(error):
             raise error
         self._renew()
         try:
-            return self._ask(work)
+            return self.ask(question, progress)
         except DBAPIError as second:
             if not self._is_passing(second):
                 raise

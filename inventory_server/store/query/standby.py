@@ -11,7 +11,8 @@ from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Outcome, Question
+from inventory_server.domain.door import Outcome, Progress, no_progress
+from inventory_server.domain.requests import Question
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, OtherLedger, StoreError, said_by
 from inventory_server.store.ledger import tables as t
@@ -36,7 +37,7 @@ class FallbackReader(QueryService):
         primary: QueryService,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(database, database.standby_engine(), settings, clock)
+        super().__init__(database, database.standby_engine(), settings, clock, primary.answers)
         self._primary = primary
         self._timer = timer
         # Guards `_reason`, why nobody asks it, None while it is well, and `_next_look`; nothing slow happens under it.
@@ -50,11 +51,11 @@ class FallbackReader(QueryService):
         if isinstance(error, OtherLedger):
             raise error
 
-    def answer(self, work: Question) -> Outcome:
+    def answer(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
         if self._is_well():
             try:
-                return self._ask(work)
+                return self.ask(question, progress)
             except RequestError as error:
                 if error.code is not ErrorCode.forbidden:  # it may not know yet who was enrolled a moment ago
                     raise
@@ -63,7 +64,7 @@ class FallbackReader(QueryService):
             except DBAPIError as error:
                 if self._database.verdict(error, committing=False) not in _NOT_ITS_FAULT:
                     self._leave_out(error)
-        return self._primary.answer(work)
+        return self._primary.answer(question, progress)
 
     def _is_well(self) -> bool:
         with self._lock:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, select
 
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Stock
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import assert_standing
 from inventory_server.store.ledger.reservations import reserved_here
@@ -52,7 +53,8 @@ def ask(connection: Connection, settings: Settings, now: int, question: Stock) -
 
     `connection` is in no transaction, `now` HQ's clock in microseconds.
     """
-    location, speaker = question.params.location, question.speaker
+    location = question.params.location
+    speaker = question.actor if isinstance(question.actor, Speaker) else None
     asker = "" if speaker is None else speaker.terminal
     rows = _one_level(connection, location=location, sku=question.params.sku, now=now, speaker=asker)
     if not rows:

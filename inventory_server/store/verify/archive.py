@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, func, literal, select, union_all
 
+from inventory_server.domain.answers import Proof
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.archived_postings import ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.timetravel import cuts
 from inventory_server.store.verify.postings import wrong_identities
-from inventory_server.store.verify.result import Proof
 
 
 def unfounded(connection: Connection) -> str | None:

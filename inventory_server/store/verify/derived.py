@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, and_, func, or_, select, union_all
 
+from inventory_server.domain.answers import Proof
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
@@ -17,7 +18,6 @@ from inventory_server.store.ledger.sql import Lookup
 from inventory_server.store.ledger.timetravel import NOW, LedgerAt, Moment
 from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
-from inventory_server.store.verify.result import Proof
 from pos_client.protocol.units import micros
 
 Key = tuple[str, str]

@@ -7,12 +7,14 @@ of terminals, of (location, sku) pairs and of findings.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from inventory_server.domain.answers import Proof
+from inventory_server.domain.door import Progress, no_progress
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from inventory_server.store.database.url import damage
 from inventory_server.store.ledger import tables as t
@@ -21,16 +23,13 @@ from inventory_server.store.ledger.records import held_lineage
 from inventory_server.store.verify import archive, derived
 from inventory_server.store.verify.closings import ClosingCheck
 from inventory_server.store.verify.postings import Moved, movements_of, postings_of, wrong_identities, wrong_movements
-from inventory_server.store.verify.result import Proof
-
-__all__ = ["Progress", "Proof", "prove"]
-
-Progress = Callable[[int, int], None]
-"""Called with (positions proven, positions in all)."""
 
 
-def prove(connection: Connection, progress: Progress | None = None) -> Proof:
-    """Prove postings, chains, movements, levels and transfers; the result says what does not hold."""
+def prove(connection: Connection, progress: Progress = no_progress) -> Proof:
+    """Prove postings, chains, movements, levels and transfers; the result says what does not hold.
+
+    `progress` is told positions.
+    """
     proof = Proof()
     proof.all_found(damage(connection))
     if (unfounded := archive.unfounded(connection)) is not None:
@@ -51,13 +50,12 @@ def prove(connection: Connection, progress: Progress | None = None) -> Proof:
     return proof
 
 
-def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress | None) -> int:
+def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress) -> int:
     """Prove all up to the position `last`; return when that was recorded."""
     walk = _Walk(connection, proof)
     for segment in range(walk.head.first_segment, (last >> t.SEGMENT_POSITIONS_LOG2) + 1):
         walk.through(segment)
-        if progress is not None:
-            progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, last), last)
+        progress(min((segment + 1) << t.SEGMENT_POSITIONS_LOG2, last), last)
     proof.all_found(_wrong_chains(connection, proof, walk.heads))
     proof.all_found(_wrong_copies(connection))
     since = t.count.c.position > walk.head.archived_position

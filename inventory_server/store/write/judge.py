@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
+from inventory_server.domain.door import Outcome
 from inventory_server.domain.lineage import Lineage, next_head
-from inventory_server.domain.requests import Change, Hello, Item, Outcome, Ping, Post, Speaker
+from inventory_server.domain.requests import Hello, Item, Ping, Post, TerminalRequest
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import Posted, Rejected, Terminal
@@ -36,7 +38,7 @@ class CommitJudge:
         self._sql = Statements()
         self._memory = WriterCache()
 
-    def carry_out(self, connection: Connection, works: list[Change]) -> list[Outcome | RequestError]:
+    def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write what follows; the outcomes hold once the caller has committed."""
         batch = WorkingSet(connection, self._sql, self._memory, self._clock(), self._new_stamp())
         batch.read(works)
@@ -58,7 +60,7 @@ class CommitJudge:
         """The caller rolled back: what was learned inside the transaction may not be so."""
         self._memory.forget()
 
-    def _carry_out_one(self, batch: WorkingSet, work: Change) -> Outcome:
+    def _carry_out_one(self, batch: WorkingSet, work: TerminalRequest) -> Outcome:
         if isinstance(work, Post):
             return self._post(batch, work)
         if isinstance(work, Hello):
@@ -71,7 +73,7 @@ class CommitJudge:
     # ------------------------------------------------------------------------------ one frame
 
     def _post(self, batch: WorkingSet, post: Post) -> PostResult:
-        speaker = post.speaker
+        speaker = post.actor
         known = known_terminal(batch, speaker)
         if known.epoch != speaker.epoch:
             raise RequestError(
@@ -129,7 +131,7 @@ def _assert_no_fork(batch: WorkingSet, post: Post, known: Terminal, held: Lineag
         return
     fork = post.parent is not None and post.parent != known.head.hex()
     if held is not None:
-        lineage = post.speaker.lineage_key
+        lineage = post.actor.lineage_key
         seqs: dict[int, object] = {}
         for item in new:
             if item.seq is None:

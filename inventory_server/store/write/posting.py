@@ -8,7 +8,8 @@ from msgspec import UnsetType
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.inventory import Account, Count, Movement
-from inventory_server.domain.requests import Item, Speaker
+from inventory_server.domain.requests import Item
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Posted, Void
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.messages import Body

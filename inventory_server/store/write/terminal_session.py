@@ -7,7 +7,8 @@ import hmac
 from msgspec import UnsetType
 
 from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
-from inventory_server.domain.requests import Bye, Hello, Ping, Speaker, Welcome
+from inventory_server.domain.requests import Bye, Hello, Ping, Welcome
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.working_set import WorkingSet
@@ -34,23 +35,23 @@ def hello(batch: WorkingSet, said: Hello) -> Welcome:
         known.lineage = said.lineage.bytes
         lineage = batch.lineages[said.terminal, known.lineage]
     _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
-    speaker = Speaker(known.terminal, known.role, known.location, known.epoch, said.lineage)  # type: ignore[arg-type]
+    speaker = Speaker(known.terminal, known.role, known.location, known.epoch, said.lineage, said.source)  # type: ignore[arg-type]
     return Welcome(speaker, known.head.hex(), lineage.acked_seq)
 
 
 def ping(batch: WorkingSet, said: Ping) -> None:
     """Note a sign of life; a fenced connection has none to give."""
-    known = known_terminal(batch, said.speaker)
-    if known.epoch == said.speaker.epoch:
+    known = known_terminal(batch, said.actor)
+    if known.epoch == said.actor.epoch:
         _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
 
 
 def bye(batch: WorkingSet, goodbye: Bye) -> ByeResult:
     """Compare the control totals of a lineage; close a till's day when they balance."""
-    known, totals = known_terminal(batch, goodbye.speaker), goodbye.totals
-    lineage_id = goodbye.speaker.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
+    known, totals = known_terminal(batch, goodbye.actor), goodbye.totals
+    lineage_id = goodbye.actor.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
     said = _said(totals, batch.now)
-    is_current = known.epoch == goodbye.speaker.epoch
+    is_current = known.epoch == goodbye.actor.epoch
     if is_current:
         _note_goodbye(batch, known, totals)
     if lineage_id is None or (said.last_seq, said.count, said.quantity) == (None, None, None):

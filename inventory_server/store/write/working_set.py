@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from inventory_server.domain import inventory
 from inventory_server.domain.inventory import Account, Count, Level, Movement
 from inventory_server.domain.lineage import Lineage
-from inventory_server.domain.requests import Change, Hello, Item, Post
+from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import (
@@ -79,10 +79,10 @@ class WorkingSet:
 
     # ------------------------------------------------------------------------------ reading first
 
-    def read(self, works: list[Change]) -> None:
+    def read(self, works: list[TerminalRequest]) -> None:
         """Read everything that `works` can touch, in a few set-based statements."""
         posts = [work for work in works if isinstance(work, Post)]
-        names = {work.terminal if isinstance(work, Hello) else work.speaker.terminal for work in works}
+        names = {work.terminal if isinstance(work, Hello) else work.actor.terminal for work in works}
         unknown = [(name,) for name in names if name not in self.terminals]
         for row in self._sql.terminals(self._connection, unknown):
             self.terminals[row[0]] = Terminal(*row)
@@ -93,12 +93,12 @@ class WorkingSet:
             self._read_barcodes(items)
             self.read_levels(_keys(posts, self.skus_by_gtin))
 
-    def _read_lineages(self, works: list[Change]) -> None:
+    def _read_lineages(self, works: list[TerminalRequest]) -> None:
         wanted = set()
         for work in works:
             if not isinstance(work, Hello):
-                if work.speaker.lineage_key is not None:
-                    wanted.add((work.speaker.terminal, work.speaker.lineage_key))
+                if work.actor.lineage_key is not None:
+                    wanted.add((work.actor.terminal, work.actor.lineage_key))
             elif work.lineage is not None:
                 wanted.add((work.terminal, work.lineage.bytes))
         self.read_lineages(wanted)
@@ -354,7 +354,7 @@ def _keys(posts: list[Post], skus_by_gtin: dict[str, str]) -> set[Key]:
         for item in work.items:
             if item.body is None:
                 continue
-            location = item.body.location if isinstance(item.body.location, str) else work.speaker.location
+            location = item.body.location if isinstance(item.body.location, str) else work.actor.location
             for line in _lines(item):
                 sku = inventory.sku_of(line, skus_by_gtin)
                 keys.add((location, sku))

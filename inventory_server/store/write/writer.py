@@ -11,7 +11,8 @@ from typing import Any
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
-from inventory_server.domain.requests import Change, OnOutcome, Outcome, OutcomeUnknown, Post
+from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown
+from inventory_server.domain.requests import Post, TerminalRequest
 from inventory_server.store.database.base import Commits, ErrorClass, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
@@ -28,7 +29,7 @@ class Ticket:
 
     __slots__ = ("_done", "_then", "error", "outcome", "settled", "weight", "work")
 
-    def __init__(self, work: Change | Job, then: OnOutcome | None = None) -> None:
+    def __init__(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> None:
         self.work = work
         self._then = then
         self.weight = len(work.items) if isinstance(work, Post) else 1
@@ -89,14 +90,14 @@ class Writer:
         """Carry out what waits on a thread of its own, until `close`."""
         self._thread.start()
 
-    def perform(self, work: Change | Job) -> Any:
+    def perform(self, work: TerminalRequest | Job) -> Any:
         """Have `work` committed together with whatever else waits; return its outcome once that is durable.
 
         Raises RequestError (`busy`, `draining`, or what the work itself earned) and `OutcomeUnknown`.
         """
         return self.submit(work).wait()
 
-    def submit(self, work: Change | Job, then: OnOutcome | None = None) -> Ticket:
+    def submit(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> Ticket:
         """Have `work` committed like `perform` does, without waiting for it; `then` must not wait for anything."""
         ticket = Ticket(work, then)
         with self._lock:

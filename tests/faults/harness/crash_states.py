@@ -22,6 +22,7 @@ from uuid import UUID
 import msgspec
 
 from inventory_server.config import Settings
+from inventory_server.domain.door import perform
 from inventory_server.domain.requests import Hello, Item, Post, Welcome
 from inventory_server.store import open_store
 from inventory_server.store.database import sqlite
@@ -173,12 +174,12 @@ def _record_ledger(folder: Path, rng: random.Random, options: Mapping[str, Any])
     shutil.copy(folder / "base.db", db)
     _begin(folder)
     store = open_store(f"sqlite:///{db}", Settings(), lambda: time.time_ns() // 1_000)
-    welcome = store.perform(Hello("till-0", None, True, "store-0", UUID(int=7), None, None))
+    welcome = perform(store, Hello("till-0", None, True, "store-0", UUID(int=7), None, None))
     assert isinstance(welcome, Welcome)
     done: list[UUID] = []
     while len(done) < POSTINGS:
         items = [_item(rng, len(done) + seq) for seq in range(1, rng.randint(1, 6) + 1)]
-        store.perform(Post(welcome.speaker, items, None))
+        perform(store, Post(welcome.speaker, items, None))
         for item in items:
             done.append(item.id)
             shim.mark(len(done))

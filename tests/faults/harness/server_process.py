@@ -18,7 +18,8 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
-from inventory_server.domain.requests import Change, OnOutcome, Outcome, Post
+from inventory_server.domain.door import OnOutcome, Outcome
+from inventory_server.domain.requests import Change, Post
 from inventory_server.store.database import sqlite
 from inventory_server.store.ledger import sql
 from inventory_server.store.write import writer

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from inventory_server.admin.control_socket import AddTerminal, administer
-from inventory_server.config import Settings
+from inventory_server.domain.requests import Enrol
 from tests.faults.harness import checker, control
 from tests.faults.harness.checker import Verdict
 from tests.faults.harness.farm import Farm, Process
 from tests.faults.harness.journal import Account
+from tests.support.maintenance import change
 from tests.support.proxy import Proxy
 
 SERVER = "tests.faults.harness.server_process"
@@ -92,8 +92,7 @@ class World:
 
     def _enrol(self, token: str) -> None:
         for number in range(self.plan.tills):
-            command = AddTerminal(f"till-{number}", "till", f"store-{number}", token)
-            administer(f"sqlite:///{self.db}", command, Settings(), lambda: time.time_ns() // 1_000)
+            change(f"sqlite:///{self.db}", Enrol(f"till-{number}", "till", f"store-{number}", token))
 
     # ------------------------------------------------------------------ processes
 

@@ -1,0 +1,86 @@
+"""The methods of the control socket: the tills' questions, and administrators' requests beside them.
+
+Params are the fields of the request itself (`domain/requests.py`), its outcome is the result. Only the owner of the
+ledger's files reaches the socket, who acts as an administrator and is believed when `act_as` names somebody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from inventory_server.domain import requests
+from inventory_server.domain.requests import REQUESTS
+from inventory_server.domain.roles import ActorRole, User
+from inventory_server.protocol.methods import QUESTIONS, Method, Ready, SessionContext, actor_of
+from pos_client.protocol.messages import Request
+from pos_client.protocol.wire import decode_params_with
+
+SOURCE = "control socket"
+ACT_AS = "act_as"
+OFFERED = (
+    requests.ShowOverview,
+    requests.Reconcile,
+    requests.ListWaiting,
+    requests.ListTerminals,
+    requests.ListAudit,
+    requests.Verify,
+    requests.Enrol,
+    requests.RevokeTerminal,
+    requests.RotateToken,
+    requests.ImportProducts,
+    requests.ReopenPosting,
+    requests.CloseBooks,
+)
+"""What administrators may ask of a running server, beside the tills' questions."""
+
+
+class ActAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Params of `act_as`: for whom the caller acts from now on, and in which role."""
+
+    actor: str
+    role: ActorRole = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoder:
+    """Reads the params of one method."""
+
+    decoder: msgspec.json.Decoder[Any]
+
+    def __call__(self, request: Request) -> Any:
+        return decode_params_with(self.decoder, request)
+
+
+def _act_as(talk: SessionContext, params: ActAs) -> Ready:
+    talk.actor = User(params.actor, params.role, SOURCE)
+    return Ready({"actor": params.actor, "role": params.role})
+
+
+def fields_of(request: type[requests.Request]) -> list[str]:
+    """The fields that are params on the wire: all but the actor, whom the server knows."""
+    return [name for name in request.__struct_fields__ if name != "actor"]
+
+
+def _method(request: type[requests.Request]) -> Method:
+    fields = [each for each in msgspec.structs.fields(request) if each.name != "actor"]
+    names: list[Any] = [
+        (each.name, each.type) if each.required else (each.name, each.type, each.default) for each in fields
+    ]
+    params = msgspec.defstruct(f"{request.__name__}Params", names, forbid_unknown_fields=True, kw_only=True)
+
+    def ask(talk: SessionContext, given: Any) -> Any:
+        return request(actor=actor_of(talk), **{each.name: getattr(given, each.name) for each in fields})
+
+    return Method(request, ask, decode=_Decoder(msgspec.json.Decoder(params)))
+
+
+CONTROL_METHODS: Mapping[str, Method] = {
+    ACT_AS: Method(None, _act_as, decode=_Decoder(msgspec.json.Decoder(ActAs))),
+    **QUESTIONS,
+    **{REQUESTS[request].name: _method(request) for request in OFFERED},
+}
+"""Every method of the control socket."""

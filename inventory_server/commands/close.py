@@ -1,0 +1,34 @@
+"""`inventory-server db close`: balances from which looks back start."""
+
+from __future__ import annotations
+
+import click
+
+from inventory_server.commands.options import db_option, json_option, office_of
+from inventory_server.domain.answers import ClosedBooks
+from inventory_server.domain.requests import CloseBooks
+from pos_client.commands import console
+
+
+@click.command("close")
+@db_option
+@json_option
+def close_command(db: str, as_json: bool) -> int:
+    """Write the balances of all that was recorded, so that looking back starts from there.
+
+    Changes no answer, only how soon it is there. A running server goes on posting meanwhile; run it every month.
+    """
+    with office_of(db) as office:
+        cuts: list[ClosedBooks] = list(iter(lambda: office.change(CloseBooks()), None))
+    balances, stragglers = sum(cut.balances for cut in cuts), sum(cut.stragglers for cut in cuts)
+    if not cuts:
+        click.echo(console.to_json(None) if as_json else "Nothing to close.")
+    elif as_json:
+        closed = {"position": cuts[-1].position, "cuts": len(cuts), "balances": balances, "stragglers": stragglers}
+        click.echo(console.to_json(closed))
+    else:
+        click.echo(
+            f"Closed up to position {cuts[-1].position:,} in {len(cuts):,} parts: "
+            f"{balances:,} balances changed, {stragglers:,} movements occurred before or after."
+        )
+    return console.OK

@@ -1,0 +1,131 @@
+"""Carries out administrators' changes between commits of postings, and keeps the audit trail of them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Connection
+
+from inventory_server.clock import Clock
+from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress
+from inventory_server.domain.requests import REQUESTS, Administrative
+from inventory_server.store.admin import audit
+from inventory_server.store.database.base import Database, StoreError
+from inventory_server.store.dispatch import CHANGES, MAINTENANCE, Changing, Maintaining
+from inventory_server.store.query.service import QueryService
+from inventory_server.store.write.writer import Writer
+from pos_client.protocol.errors import RequestError
+
+log = logging.getLogger("tillwire.store")
+
+
+class Settled:
+    """A change that is over."""
+
+    def __init__(self, outcome: Outcome, error: Exception | None) -> None:
+        self._outcome = outcome
+        self._error = error
+
+    def wait(self) -> Outcome:
+        """The outcome, at once; the error is raised where there is one."""
+        if self._error is not None:
+            raise self._error
+        return self._outcome
+
+
+class Administration:
+    """Administrators' changes, by the transactions of `writer`; `queries` reads what a long one needs."""
+
+    def __init__(self, database: Database, writer: Writer, queries: QueryService, clock: Clock) -> None:
+        self._database = database
+        self._writer = writer
+        self._queries = queries
+        self._clock = clock
+
+    def carry_out(self, change: Administrative, then: OnOutcome | None, progress: Progress) -> Pending:
+        """Carry out `change`: in one transaction, without waiting for it, or in many, on this thread."""
+        if type(change) in MAINTENANCE:
+            return self._maintain(change, then, progress)
+        under_way = _UnderWay(lambda outcome, error: self._end(change, outcome, error, then))
+
+        def job(connection: Connection) -> Outcome:
+            now = self._clock()
+            changing = Changing(connection, self._database, now, progress)
+            outcome = CHANGES[type(change)](changing, change)
+            self._record(connection, change, now)
+            return outcome
+
+        try:
+            self._writer.submit(job, under_way.settle)
+        except (RequestError, OutcomeUnknown) as error:
+            if then is None:
+                raise
+            under_way.settle(None, error)
+        return under_way
+
+    def _maintain(self, change: Administrative, then: OnOutcome | None, progress: Progress) -> Pending:
+        outcome, error = None, None
+        maintaining = Maintaining(self._database, self._queries.snapshot, self._writer.perform, self._clock, progress)
+        try:
+            outcome = MAINTENANCE[type(change)](maintaining, change)
+            self._writer.perform(lambda connection: self._record(connection, change, self._clock()))
+        except Exception as failure:  # noqa: BLE001 (told to whoever asked)
+            error = failure
+        return Settled(*self._end(change, outcome, error, then))
+
+    def _end(
+        self, change: Administrative, outcome: Outcome, error: Exception | None, then: OnOutcome | None
+    ) -> tuple[Outcome, Exception | None]:
+        """Explain and audit a failure, then tell it; return what was told."""
+        if error is not None:
+            error = self._explained(error)
+        if isinstance(error, StoreError):
+            self._audit_refusal(change, error)
+        if then is not None:
+            then(outcome, error)
+        return outcome, error
+
+    def _record(self, connection: Connection, change: Administrative, now: int, outcome: str = audit.DONE) -> None:
+        if REQUESTS[type(change)].is_audited:
+            audit.record(connection, change, now, outcome)
+
+    def _audit_refusal(self, change: Administrative, refusal: StoreError) -> None:
+        """The transaction of the change was rolled back, so its refusal has one of its own."""
+        outcome = f"refused: {refusal}"
+        try:
+            self._writer.submit(lambda connection: self._record(connection, change, self._clock(), outcome), _log_loss)
+        except (RequestError, OutcomeUnknown) as error:
+            _log_loss(None, error)
+
+    def _explained(self, error: Exception) -> Exception:
+        """A database's complaint as a StoreError: one sentence with the next step."""
+        try:
+            with self._database.explained():
+                raise error
+        except Exception as explained:  # noqa: BLE001 (it is the result)
+            return explained
+
+
+class _UnderWay:
+    """A change that the writer carries out; `end` is called with its outcome or error, and returns what to tell."""
+
+    def __init__(self, end: Callable[[Outcome, Exception | None], tuple[Outcome, Exception | None]]) -> None:
+        self._end = end
+        self._told: Any = None
+        self._over = threading.Event()
+
+    def settle(self, outcome: Outcome, error: Exception | None) -> None:
+        self._told = self._end(outcome, error)
+        self._over.set()
+
+    def wait(self) -> Outcome:
+        self._over.wait()
+        return Settled(*self._told).wait()
+
+
+def _log_loss(_: Outcome, error: Exception | None) -> None:
+    if error is not None:
+        log.error("event=audit_entry_lost error=%s", error)

@@ -1,0 +1,95 @@
+"""Which function answers each question and which carries out each change of an administrator: two tables by request.
+
+What terminals have committed is judged by `write.judge`; the tables name all the rest of `domain.requests.REQUESTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from sqlalchemy import Connection
+
+from inventory_server.clock import Clock
+from inventory_server.domain import requests as r
+from inventory_server.domain.door import Outcome, Progress
+from inventory_server.store.admin.audit import list_audit
+from inventory_server.store.admin.catalog import import_products
+from inventory_server.store.admin.copy import compare, copy
+from inventory_server.store.admin.overview import overview
+from inventory_server.store.admin.reconcile import reconcile
+from inventory_server.store.admin.review import reopen, waiting
+from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
+from inventory_server.store.database import partitions
+from inventory_server.store.database.base import Database
+from inventory_server.store.database.url import database_of
+from inventory_server.store.growth import archive, closing, partition
+from inventory_server.store.query import history, stock
+from inventory_server.store.query.service import Answer
+from inventory_server.store.verify.verify import prove
+
+ANSWERS: Mapping[type, Answer] = MappingProxyType(
+    {
+        r.Stock: lambda at, question: stock.stock(at.connection, at.settings, at.now, question),
+        r.History: lambda at, question: history.history(at.connection, at.settings, question),
+        r.FindPosting: lambda at, question: history.find_posting(at.connection, question),
+        r.ShowOverview: lambda at, _: overview(at.connection),
+        r.Reconcile: lambda at, _: reconcile(at.connection),
+        r.ListWaiting: lambda at, _: waiting(at.connection),
+        r.ListTerminals: lambda at, _: list_terminals(at.connection),
+        r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
+        r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
+        r.AdviseOnGrowth: lambda at, _: partitions.warning(at.connection),
+        r.Verify: lambda at, _: prove(at.connection, at.progress),
+        r.Compare: lambda at, question: compare(at.database, at.connection, database_of(question.other), at.progress),
+    }
+)
+"""A question is answered from one snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changing:
+    """What a change runs in: the writer's transaction, which is rolled back where the change raises."""
+
+    connection: Connection
+    database: Database
+    now: int
+    progress: Progress
+
+
+CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
+    {
+        r.Enrol: lambda at, c: add_terminal(at.connection, c.terminal, c.role, c.location, c.token, at.now),
+        r.RevokeTerminal: lambda at, c: revoke_terminal(at.connection, c.terminal, at.now),
+        r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
+        r.ImportProducts: lambda at, c: import_products(at.connection, c.products),
+        r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
+        r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),
+    }
+)
+"""A change in one transaction, between two commits of postings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Maintaining:
+    """What a change of many transactions works with; `run` has the writer carry out one of them."""
+
+    database: Database
+    snapshot: Callable[[], AbstractContextManager[Connection]]
+    run: Callable[[Callable[[Connection], Any]], Any]
+    clock: Clock
+    progress: Progress
+
+
+MAINTENANCE: Mapping[type, Callable[[Maintaining, Any], Outcome]] = MappingProxyType(
+    {
+        r.CloseBooks: lambda at, _: closing.close(at.snapshot, at.run, at.clock),
+        r.MakePartitions: lambda at, c: partition.make(at.database, c.ahead, c.positions),
+        r.ArchivePartitions: lambda at, c: archive.archive(at.database, c.before, at.clock, at.progress),
+        r.ReturnPartition: lambda at, _: archive.bring_back(at.database),
+    }
+)
+"""A change in many small transactions, on the thread that asked for it."""

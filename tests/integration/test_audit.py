@@ -1,0 +1,145 @@
+"""Who changed what: every change of an administrator, done or refused, whichever way it came."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from inventory_server.admin.office import open_office
+from inventory_server.config import Settings
+from inventory_server.domain.answers import AuditEntry
+from inventory_server.domain.requests import (
+    CloseBooks,
+    Enrol,
+    ListAudit,
+    ListTerminals,
+    MakePartitions,
+    ReopenPosting,
+    RevokeTerminal,
+    RotateToken,
+)
+from inventory_server.domain.roles import User
+from inventory_server.store import StoreError
+from tests.support.commands import Shell, headquarters
+from tests.support.edge import LineClient
+from tests.support.ledgers import DAY, NOON, Clock, opened, uid
+from tests.support.maintenance import ADMIN, ask, change
+
+LEE = User("lee", "operator", "page")
+
+
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
+def entries(url: str, limit: int = 100, before: int | None = None) -> list[AuditEntry]:
+    found: list[AuditEntry] = ask(url, ListAudit(limit, before))
+    return found
+
+
+def test_a_change_is_audited_with_who_when_and_what_but_no_secret(ledger: str) -> None:
+    change(ledger, Enrol("T1", "till", "L1", "the token"), Clock())
+    (entry,) = entries(ledger)
+    assert (entry.actor, entry.role, entry.source, entry.request) == ("kim", "admin", "test", "enrol")
+    assert json.loads(entry.arguments) == {"terminal": "T1", "role": "till", "location": "L1"}
+    assert (entry.at, entry.outcome) == (NOON + DAY, "done")
+
+
+def test_a_refused_change_is_audited_with_its_reason(ledger: str) -> None:
+    with pytest.raises(StoreError, match="There is no terminal T9"):
+        change(ledger, RevokeTerminal("T9"))
+    (entry,) = entries(ledger)
+    assert entry.outcome.startswith("refused: There is no terminal T9")
+
+
+def test_a_change_of_many_transactions_is_audited_too(tmp_path: Path) -> None:
+    with opened(tmp_path / "hq.db"):
+        url = f"sqlite:///{tmp_path / 'hq.db'}"
+    assert change(url, CloseBooks()) is None
+    with pytest.raises(StoreError, match="has no partitions"):
+        change(url, MakePartitions(1, 1 << 20))
+    assert [(entry.request, entry.outcome.partition(":")[0]) for entry in entries(url)] == [
+        ("close_books", "done"),
+        ("make_partitions", "refused"),
+    ]
+
+
+def test_the_callback_of_a_change_gets_its_outcome_or_its_error(tmp_path: Path) -> None:
+    told: list[tuple[Any, Any]] = []
+    with opened(tmp_path / "hq.db") as store:
+        store.submit(Enrol("T1", "till", "L1", "x"), lambda *done: told.append(done)).wait()
+        under_way = store.submit(Enrol("T1", "till", "L1", "x"), lambda *done: told.append(done))
+        with pytest.raises(StoreError, match="exists already"):
+            under_way.wait()
+    assert told[0] == (None, None)
+    assert isinstance(told[1][1], StoreError)
+
+
+def test_what_a_store_that_closes_refuses_is_told_to_the_callback(tmp_path: Path) -> None:
+    told: list[Any] = []
+    with opened(tmp_path / "hq.db") as store:
+        store._writer.close()
+        store.submit(Enrol("T1", "till", "L1", "x"), lambda _, error: told.append(str(error)))
+        store.submit(ReopenPosting(uid("gone")), lambda _, error: told.append(str(error)))
+    assert told == ["The server is going down; send again to its successor."] * 2
+
+
+def test_pages_of_the_trail_go_back_from_the_newest(ledger: str) -> None:
+    for number in range(5):
+        change(ledger, Enrol(f"T{number}", "till", "L1", "x"))
+    newest = entries(ledger, 2)
+    assert [json.loads(entry.arguments)["terminal"] for entry in newest] == ["T3", "T4"]
+    before = entries(ledger, 2, newest[0].id)
+    assert [json.loads(entry.arguments)["terminal"] for entry in before] == ["T1", "T2"]
+
+
+def test_a_running_server_audits_for_whom_it_acts(tmp_path: Path) -> None:
+    with headquarters(tmp_path, dev=False, control=True) as (_, url):
+        with open_office(url, Settings(), Clock(), User("lee", "admin", "page")) as office:
+            office.change(Enrol("T1", "till", "L1", "x"))
+            office.change(RotateToken("T1", "y"))
+        found = entries(url)
+    assert [(entry.actor, entry.source, entry.request) for entry in found] == [
+        ("lee", "control socket", "enrol"),
+        ("lee", "control socket", "rotate"),
+    ]
+
+
+def test_the_server_checks_the_role_on_the_control_socket(tmp_path: Path) -> None:
+    with (
+        headquarters(tmp_path, dev=False, control=True) as (_, url),
+        open_office(url, Settings(), Clock(), LEE) as office,
+        pytest.raises(StoreError, match=r"The role operator may not call enrol\."),
+    ):
+        office.change(Enrol("T1", "till", "L1", "x"))
+    assert ask(url, ListTerminals()) == []
+
+
+def test_the_control_socket_speaks_json_rpc(tmp_path: Path) -> None:
+    with headquarters(tmp_path, dev=False, control=True), LineClient(str(tmp_path / "hq.db.control")) as client:
+        enrolled = {"terminal": "T1", "role": "till", "location": "L1", "token": "x"}
+        assert client.call("enrol", **enrolled)["result"] is None
+        assert client.call("terminals")["result"][0]["terminal"] == "T1"
+        assert client.call("stock")["result"]["items"] == []
+        refused = client.call("enrol", **enrolled)["error"]
+        assert (refused["code"], refused["message"].partition(";")[0]) == (-32602, "Terminal T1 exists already")
+        missing = client.call("enrol", terminal="T1")["error"]
+        assert (missing["code"], missing["data"]["name"]) == (-32602, "invalid_params")
+        unknown = client.call("enrol", **enrolled, colour="blue")["error"]
+        assert "colour" in unknown["message"]
+        assert client.call("post", postings=[])["error"]["data"]["name"] == "method_not_found"
+        assert client.call("act_as", actor="lee", role="reader")["result"] == {"actor": "lee", "role": "reader"}
+        assert client.call("revoke", terminal="T1")["error"]["data"]["name"] == "forbidden"
+
+
+def test_the_command_shows_the_trail(shell: Shell, tmp_path: Path) -> None:
+    with opened(tmp_path / "hq.db"):
+        url = f"sqlite:///{tmp_path / 'hq.db'}"
+    assert shell("inventory-server", "audit", "--db", url).out == "Nothing was changed.\n"
+    change(url, Enrol("T1", "till", "L1", "x"))
+    assert "enrol" in shell("inventory-server", "audit", "--db", url).out
+    (told,) = json.loads(shell("inventory-server", "audit", "--db", url, "--json").out)
+    assert (told["actor"], told["request"], told["outcome"]) == (ADMIN.name, "enrol", "done")
+    assert told["at"].endswith("Z")
