@@ -110,7 +110,7 @@ def sentences() -> str:
 
 COMPLAINTS = [
     (page, row[0].strip("`"))
-    for page, heading in (("operator.md", "What the complaints mean"), ("pos-developer.md", "What the complaints mean"))
+    for page, heading in (("operator.md", "Error messages"), ("pos-developer.md", "What the complaints mean"))
     for row in rows(section(page, heading))
 ]
 
