@@ -1,4 +1,4 @@
-"""The largest chain of shops that there is, in numbers: what it asks of headquarters, computed and not estimated."""
+"""The load of the largest retail chain on headquarters, computed from a few stated numbers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from inventory_server.store.database.base import READERS_MAX
 STORES = 10_500
 TILLS_A_STORE = 8
 SALES_A_SECOND_AND_STORE = 3
-"""At peak: one sale in less than three seconds at each till, more than people can do."""
+"""At peak: one sale in under three seconds at each till, more than cashiers can do."""
 SKUS_A_STORE = 100_000
 PEAK_HOURS_A_DAY = 2
-"""A day sells what so many hours at peak would: without a pause, as much as people can scan."""
+"""A day's sales equal this many hours at peak: continuous scanning."""
 OPEN_HOURS_A_DAY = 12
 DAYS_A_YEAR = 365
 LOADED = 0.6
-"""How much of what a book can carry is asked of it at peak; the rest is for catching up after an interruption."""
+"""Share of a book's capacity used at peak; the rest is for catching up after an interruption."""
 
 TILLS = STORES * TILLS_A_STORE
 SALES_A_SECOND = STORES * SALES_A_SECOND_AND_STORE
@@ -34,7 +34,7 @@ _TILLS, _BATCH = 64, 4
 def rows(
     bytes_a_sale: float, bytes_a_level: float, tills_a_server: int = Settings().max_connections
 ) -> list[list[str]]:
-    """What it is, how it comes about, how much."""
+    """Rows of (what, derivation, how much)."""
     settings = Settings()
     servers = -(-TILLS // tills_a_server)
     pause = OPEN_HOURS_A_DAY * 3_600 * TILLS / SALES_A_DAY
@@ -52,14 +52,14 @@ def rows(
             f"{servers * (1 + READERS_MAX):,}",
         ],
         [
-            "pings a second while nobody buys",
+            "pings a second while idle",
             f"every {settings.heartbeat_seconds} s from each till (`heartbeat_seconds`)",
             f"{TILLS // settings.heartbeat_seconds:,}",
         ],
         ["sales a second at peak", f"{SALES_A_SECOND_AND_STORE} for each store", f"{SALES_A_SECOND:,}"],
         [
-            "the same as commits of one sale each",
-            "without group commit, one flush to disk after another",
+            "time per commit of one sale",
+            "without group commit, serial flushes to disk",
             f"{1e6 / SALES_A_SECOND:.0f} µs for each",
         ],
         ["movements a second at peak", f"{trade.LINES} lines a sale", f"{SALES_A_SECOND * trade.LINES:,}"],
@@ -69,7 +69,7 @@ def rows(
             f"{SALES_A_DAY / 1e6:,.0f} million",
         ],
         [
-            "rows a day that stay",
+            "rows stored a day",
             f"a posting and {trade.LINES} movements for each sale",
             f"{SALES_A_DAY * (1 + trade.LINES) / 1e6:,.0f} million",
         ],
@@ -88,7 +88,7 @@ def rows(
 
 
 def bytes_of_sqlite(folder: Path) -> dict[str, float]:
-    """Of a ledger in SQLite: what a sale adds to it that is posted as tills do, and what a level takes."""
+    """Bytes per sale, posted as tills do, and per level of an SQLite ledger."""
     path = ledgers.copy(ledgers.prepared(0), folder / "bytes.db")
     before = _size(path)
     sell(f"sqlite:///{path}")

@@ -1,7 +1,7 @@
-"""From measured service times to what no machine here can measure: `python -m benchmarks.scale` fills `docs/scale.md`.
+"""Extrapolation from measured service times: `python -m benchmarks.scale` fills `docs/scale.md`.
 
-It reads `results/scale.json`, has the model reproduce the measured curve, and only where that succeeds computes what is
-beyond it, adds that to the file, and writes the tables and the picture of the page.
+It reads `results/scale.json`, has the model reproduce the measured curve and, only if that succeeds, extrapolates, adds
+the result to the file, and writes the tables and the picture of the page.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NEAR_SECONDS, FAR_SECONDS = 0.0005, 0.005
 
 
 class Case(NamedTuple):
-    """A site to compute: its title, whose costs, what it has, and how much of a disk's time a flush takes."""
+    """A site to compute: its title, the database whose costs apply, its machines, and a factor for the disk's time."""
 
     title: str
     database: str
@@ -61,13 +61,13 @@ CASES = (
 
 
 def costs_of(measured: dict[str, Any]) -> Costs:
-    """The model's costs as `calibrate` has written them."""
+    """The model's costs, from the results of `calibrate`."""
     values: dict[str, Any] = {name: Curve(each) if isinstance(each, list) else each for name, each in measured.items()}
     return Costs(**values)
 
 
 def reproduced(result: dict[str, Any]) -> list[dict[str, float]]:
-    """Each measured point beside what the model makes of it: `off` is the model's deviation as a share."""
+    """Each measured point beside the model's figure; `off` is the model's relative deviation."""
     found: dict[int, list[float]] = defaultdict(list)
     for point in result["curve"]:
         found[int(point["tills"])].append(point["live"])
@@ -78,7 +78,7 @@ def reproduced(result: dict[str, Any]) -> list[dict[str, float]]:
 
 
 def workers_beside(result: dict[str, Any]) -> list[dict[str, float]]:
-    """The same of server processes on PostgreSQL, all on the two processors."""
+    """The same for server processes on PostgreSQL, all on the two processors."""
     found: dict[tuple[int, int], list[float]] = defaultdict(list)
     for point in result["workers"]:
         found[int(point["workers"]), int(point["tills"])].append(point["live"])
@@ -97,7 +97,7 @@ def _beside(tills: int, rates: Sequence[float], model: float) -> dict[str, float
 
 
 def extrapolated(result: dict[str, Any], cases: Sequence[Case] = CASES) -> list[dict[str, Any]]:
-    """Sales a second of each case for each number of tills, and the p99 at the last but one."""
+    """Sales per second of each case by number of tills, and the p99 at the last but one."""
     found = []
     for case in cases:
         costs = costs_of(result["costs"][case.database])
@@ -121,10 +121,10 @@ _BESIDE = ("measured, sales/s", "model", "off")
 
 
 def tables(result: dict[str, Any]) -> dict[str, str]:
-    """What is computed on the page, by the names that stand above it there."""
+    """The computed parts of the page, by the names in its markers."""
     of_a_sale, of_a_level = (result["bytes"]["postgresql"][name] for name in ("sale", "level"))
     sizes = {
-        "chain": _table(["", "", "r"], ["what", "how it comes about", "how much"], chain.rows(of_a_sale, of_a_level)),
+        "chain": _table(["", "", "r"], ["what", "derivation", "how much"], chain.rows(of_a_sale, of_a_level)),
         "bytes": _table(["", *"rr"], ["bytes, indexes included", *DATABASES.values()], list(_byte_rows(result))),
     }
     workers = zip(result["beside"], _curve_rows(result["beside"]), strict=True)
@@ -139,7 +139,7 @@ def tables(result: dict[str, Any]) -> dict[str, str]:
         ),
         "cases": _table(
             ["", *"r" * (len(TILLS) + 2)],
-            ["sales/s with so many tills waiting for an answer", *(f"{tills:,}" for tills in TILLS), "p99", "books"],
+            ["sales/s, by tills waiting for an answer", *(f"{tills:,}" for tills in TILLS), "p99", "books"],
             list(_case_rows(result)),
         ),
         "picture": f"![sales a second against tills]({PICTURE.name})",
@@ -153,7 +153,7 @@ def _byte_rows(result: dict[str, Any]) -> Iterator[list[str]]:
 
 _BY_TILLS = {
     "client": "load generator, with {}",
-    "front": "server but for the commit, with {}",
+    "front": "server excluding the commit, with {}",
 }
 _BY_SALES = {
     "judge": "commit of {}: the writer, under the interpreter lock",
@@ -165,7 +165,7 @@ SHOWN_SALES = (1, 10, 50, 200)
 
 def _cost_rows(result: dict[str, Any]) -> Iterator[list[str]]:
     costs = [costs_of(result["costs"][database]) for database in DATABASES]
-    yield ["until a sleeping thread runs", *(_microseconds(each.wake) for each in costs)]
+    yield ["thread wake-up latency", *(_microseconds(each.wake) for each in costs)]
     for name, title in _BY_TILLS.items():
         curves: list[Curve] = [getattr(each, name) for each in costs]
         for number, _ in curves[0].points:
@@ -195,12 +195,12 @@ def _case_rows(result: dict[str, Any]) -> Iterator[list[str]]:
 
 
 def books(sales_a_second: float) -> int:
-    """How many books the chain needs whose one book carries so much, with `chain.LOADED` of it asked at peak."""
+    """Books the chain needs if one carries `sales_a_second` and is loaded to `chain.LOADED` at peak."""
     return ceil(chain.SALES_A_SECOND / (chain.LOADED * sales_a_second))
 
 
 def filled(page: str, computed: dict[str, str]) -> str:
-    """`page` with each table or picture under `<!-- computed: NAME -->` in place of the one that stands there."""
+    """`page` with each table or picture under `<!-- computed: NAME -->` replaced."""
     for name, text in computed.items():
         marker = f"<!-- computed: {name} -->"
         page, count = re.subn(rf"{re.escape(marker)}\n([|!].*\n)*", f"{marker}\n{text}".rstrip() + "\n", page)
@@ -210,7 +210,7 @@ def filled(page: str, computed: dict[str, str]) -> str:
 
 
 def main(results: Path = RESULTS, page: Path = PAGE, picture: Path = PICTURE) -> int:
-    """Reproduce, refuse or extrapolate, write; the exit code."""
+    """Reproduce the curve, then refuse or extrapolate and write; return the exit code."""
     result = json.loads(results.read_text())
     result["reproduced"] = reproduced(result)
     worst = max(result["reproduced"], key=lambda point: abs(point["off"]))
@@ -224,7 +224,7 @@ def main(results: Path = RESULTS, page: Path = PAGE, picture: Path = PICTURE) ->
     result |= {"beside": workers_beside(result), "extrapolated": extrapolated(result)}
     results.write_text(json.dumps(result, indent=1, ensure_ascii=False) + os.linesep)
     page.write_text(filled(page.read_text(), tables(result)))
-    from benchmarks import plots  # the tests, which read the tables, have no matplotlib
+    from benchmarks import plots  # not installed for the tests, which only read the tables
 
     plots.draw_scale(picture, result, TILLS)
     return 0
