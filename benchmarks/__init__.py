@@ -1,1 +1,1 @@
-"""Measures Tillwire against its peers and its physical limits; `make bench` runs it."""
+"""Benchmarks of Tillwire against its peers and the machine's physical limits; `make bench` runs them."""

@@ -1,4 +1,4 @@
-"""Where a run of the benchmarks takes place: its folder, its seconds, its servers and the shops they start from."""
+"""One benchmark run: its folder, its durations, its servers and the ledgers they start from."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ TILLS = 64
 DRAINING_TILLS = 8
 DRAIN_BATCH = 250
 FRAMES_A_SECOND_MAX = 90_000
-"""More frames than any server here answers: made beforehand, so that nobody runs out of them."""
+"""More frames than any server here can answer: made beforehand, so that none runs out."""
 DRAINED_A_SECOND_MAX = 120_000
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """A server to compare with: what it speaks, how many tills it can take at once, what it starts from."""
+    """A server to compare with: its protocol, how many tills it can serve at once, what it starts from."""
 
     module: str
     kind: str
@@ -61,20 +61,20 @@ class Bench:
     tree: Path | None = None
 
     def file(self, name: str) -> Path:
-        """A fresh path in the run's folder: whatever lay there is removed."""
+        """A fresh path in the run's folder; an existing file there is removed."""
         for leftover in self.folder.glob(f"{name}*"):
             leftover.unlink()
         return self.folder / name
 
     @contextlib.contextmanager
     def tillwire(self, ledger: Path | None = None) -> Iterator[Server]:
-        """Tillwire on `ledger`, or on a shop that was opened a moment ago."""
+        """Tillwire on `ledger`, or on a copy of the opening-day ledger."""
         with self.serving(f"sqlite:///{ledger or self.opened_shop('tillwire.db')}") as server:
             yield server
 
     @contextlib.contextmanager
     def serving(self, url: str, workers: int = 1) -> Iterator[Server]:
-        """Tillwire on any ledger, with so many processes."""
+        """Tillwire on any ledger, with that many processes."""
         port = servers.free_port()
         command = script("inventory-server", "serve", "--dev", "--db", url, "--listen", f"127.0.0.1:{port}")
         if workers > 1:
@@ -91,18 +91,18 @@ class Bench:
 
     @contextlib.contextmanager
     def peer(self, peer: Peer) -> Iterator[Server]:
-        """A peer on a shop that was opened a moment ago."""
+        """A peer on an opening-day database."""
         database = ledgers.copy(_peers_shop(), self.file("peer.db"))
         port = servers.free_port()
         with servers.running(python(peer.module, port, database), port, self.file("peer.log")) as server:
             yield server
 
     def opened_shop(self, name: str) -> Path:
-        """A copy of Tillwire's ledger on the day the shop opens."""
+        """A copy of Tillwire's ledger on opening day."""
         return ledgers.copy(self._prepared(0), self.file(name))
 
     def _prepared(self, movements: int) -> Path:
-        """A ledger of the schema that the tree under test serves."""
+        """A ledger with the schema of the tree under test."""
         if self.tree is None:
             return ledgers.prepared(movements)
         script = f"from benchmarks import ledgers; print(ledgers.prepared({movements}))"
@@ -114,7 +114,7 @@ class Bench:
         return Path(made.stdout.strip())
 
     def upgrade(self, path: Path) -> None:
-        """Make an empty ledger, with no shop in it, at `path`."""
+        """Create an empty ledger, without opening stock, at `path`."""
         subprocess.run(
             script("inventory-server", "db", "upgrade", "--db", f"sqlite:///{path}"),
             check=True,
@@ -123,7 +123,7 @@ class Bench:
 
     @cached_property
     def old_ledger(self) -> Path:
-        """A ledger with years of sales: one copy, which every round adds its sales to."""
+        """A ledger with years of sales: one copy, to which every round adds its sales."""
         return ledgers.copy(self._prepared(self.past_movements), self.file("old.db"))
 
     def live(
@@ -134,21 +134,21 @@ class Bench:
         return self._drive(server, Group("post", "live", tills, frames, shops=shops, skus=skus))
 
     def drain(self, server: Server, batch: int = DRAIN_BATCH, tills: int = DRAINING_TILLS) -> Answers:
-        """`tills` tills that send what they have, `batch` sales a frame, one frame in flight."""
+        """`tills` tills draining their backlogs, `batch` sales a frame, one frame in flight."""
         frames = self._frames(min(DRAINED_A_SECOND_MAX, FRAMES_A_SECOND_MAX * batch // 2) // batch, tills)
         return self._drive(server, Group("post", "drain", tills, frames, batch=batch))
 
     def echoed(self, server: Server, kind: str, tills: int = TILLS) -> Answers:
-        """The same frames as `live` or `stock`, sent back."""
+        """The same frames as `live` or `stock`, echoed."""
         frames = self._frames(2 * FRAMES_A_SECOND_MAX, tills)  # the till that is served first may use most of them
         return self._drive(server, Group(kind, "echo", tills, frames, check=False))
 
     def asked(self, server: Server) -> Answers:
-        """64 askers of the stock of one sku at one location."""
+        """64 clients asking for the stock of one SKU at one location."""
         return self._drive(server, Group("stock", "ask", TILLS, self._frames(FRAMES_A_SECOND_MAX // 2, TILLS)))
 
     def peer_live(self, server: Server, peer: Peer) -> Answers:
-        """The same tills, in the language of the peer."""
+        """The same tills, speaking the peer's protocol."""
         frames = self._frames(peer.answers_a_second_max, peer.tills)
         return self._drive(server, Group(peer.kind, "peer", peer.tills, frames))
 
@@ -159,7 +159,7 @@ class Bench:
         return drive(server.port, self.seconds, group).groups[group.name]
 
     def told(self, command: list[str]) -> Any:
-        """What a program of the benchmarks prints, read as JSON."""
+        """The JSON output of one of the benchmark programs."""
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         if done.returncode:
             raise servers.ServerError(f"{' '.join(command)}: {done.stderr[-500:]}")

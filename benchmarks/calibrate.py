@@ -1,6 +1,6 @@
-"""Measures the service times that the model needs, and in the same rounds the curve that it has to reproduce.
+"""Measures the model's service times and, in the same rounds, the curve that it has to reproduce.
 
-`python -m benchmarks.calibrate` writes `results/scale.json`. The machine has to be quiet: what else runs counts, too.
+`python -m benchmarks.calibrate` writes `results/scale.json`. The machine must be idle: other load distorts the results.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from benchmarks.servers import free_port, python, running
 RESULTS = Path(__file__).with_name("results") / "scale.json"
 TILLS_CURVE = (1, 4, 16, 64, 256, 1_000)
 WARM_UP_SHARE = 0.15
-"""Of a load's commits that are not counted."""
+"""Share of a load's commits that is discarded."""
 FRAMES_A_SECOND_MAX = 45_000
 DESCRIPTORS = 8_192
 POSTGRESQL = "postgresql"
 WORKERS_CURVE = ((1, 64), (2, 64), (4, 64), (1, 256), (2, 256), (4, 256))
-"""Server processes on one PostgreSQL, and tills."""
+"""(server processes on one PostgreSQL, tills)."""
 Parts = dict[str, float]
 
 
 def say(text: str) -> None:
-    """Tell the person who waits."""
+    """Report progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def parts_of(commits: list[Commit], apart: bool) -> Parts:
-    """What a sale of these commits took, in seconds; how many shared a commit, and how often that called the database.
+    """Seconds per sale in these commits, sales per commit, and database calls per commit.
 
-    `apart`: the database is a process of its own, whose time is what the writer waits for and not for the disk.
+    `apart`: the database is a separate process; its time is what the writer waits for, except for the disk.
     """
     first, *counted = commits[round(len(commits) * WARM_UP_SHARE) :]
     sales = sum(each.sales for each in counted)
@@ -70,7 +70,7 @@ def _sum(commits: Iterable[Commit], name: str) -> float:
 
 
 class Measured:
-    """What the rounds find."""
+    """The measurements of all rounds."""
 
     def __init__(self, bench: Bench, shop: Shop) -> None:
         self._bench, self._shop = bench, shop
@@ -80,7 +80,7 @@ class Measured:
         self.wake: list[float] = []
 
     def round(self) -> None:
-        """Everything once, in turns."""
+        """One round: each measurement once, in turn."""
         self.wake.append(self._wake())
         for tills in TILLS_CURVE:
             with self._bench.tillwire() as server:
@@ -106,7 +106,7 @@ class Measured:
         say(f"{self.parts[-1]}")
 
     def _wake(self) -> float:
-        """One echo with nobody else: the client and the server wake each other, and nobody waits for anything else."""
+        """A single client's echo: client and server only wait for each other."""
         with self._bench.echo() as server:
             run = drive(server.port, self._bench.seconds, self._group("echo", 1))
         echoes = run.groups["echo"]
@@ -117,7 +117,7 @@ class Measured:
         return Group("post", name, tills, frames, check=name != "echo")
 
     def costs(self, database: str) -> dict[str, Any]:
-        """The service times in seconds, by the names that the model has for them."""
+        """The service times in seconds, by the model's names."""
         found: dict[int, list[Parts]] = defaultdict(list)
         for each in self.parts:
             if each["database"] == database:
@@ -139,7 +139,7 @@ def _medians(rounds: list[Parts]) -> Parts:
 
 
 def bytes_of_postgresql(shop: Shop) -> dict[str, float]:
-    """Of a ledger in PostgreSQL: what a sale adds to it, and what a level takes."""
+    """Bytes per sale and per level of a PostgreSQL ledger."""
     database = shop.database()
     level = shop.size(database, "level") / (len(trade.LOCATIONS) * len(trade.SKUS))
     ledger = ("identity", "posting", "movement")
@@ -149,7 +149,7 @@ def bytes_of_postgresql(shop: Shop) -> dict[str, float]:
 
 
 def read_options() -> argparse.Namespace:
-    """What the person wants."""
+    """Parse the command line."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--seconds", type=float, default=3.0, help="length of each load")
@@ -159,7 +159,7 @@ def read_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure and write the results."""
     chosen = read_options()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, DESCRIPTORS), hard))

@@ -1,4 +1,4 @@
-"""Who is measured, and what they are called in tables and plots."""
+"""The contenders and their names in tables and plots."""
 
 CONTENDERS = {
     "live": "**Tillwire**, 64 tills, one sale in flight each",

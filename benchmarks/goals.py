@@ -1,4 +1,4 @@
-"""The goals, as ratios within one round, and what became of them."""
+"""The goals, as ratios within one round, and their verdicts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Values = dict[str, list[float]]
-"""Of each measure, its value in every round."""
+"""Each measure's value in every round."""
 
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """One row: what is divided by what, and the bound. `needs` are the measures that `ratio` reads."""
+    """One goal: a ratio and its bound. `needs` are the measures that `ratio` takes."""
 
     label: str
     title: str
@@ -23,7 +23,7 @@ class Goal:
     unit: str = ""
 
     def is_met(self, value: float) -> bool:
-        """True where `value` keeps to the bound."""
+        """True if `value` is within the bound."""
         return value >= self.bound if self.sign == "≥" else value <= self.bound
 
 
@@ -120,7 +120,7 @@ GOALS = (
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a goal's ratio was: the median over the rounds, the least and the greatest."""
+    """A goal's ratio: median, minimum and maximum over the rounds."""
 
     goal: Goal
     median: float
@@ -129,12 +129,12 @@ class Verdict:
 
     @property
     def is_met(self) -> bool:
-        """True where the median keeps to the goal."""
+        """True if the median meets the goal."""
         return self.goal.is_met(self.median)
 
 
 def judge(goal: Goal, values: Values) -> Verdict | None:
-    """The verdict on one goal; None where something it needs was not measured."""
+    """The verdict on one goal; None if a measure it needs is missing."""
     if any(name not in values for name in goal.needs):
         return None
     ratios = [goal.ratio(*row) for row in zip(*(values[name] for name in goal.needs), strict=True)]

@@ -1,6 +1,6 @@
-"""Ledgers to start from, written straight into the production tables: an opened shop, and millions of past sales.
+"""Ledgers to start from, written directly into the production tables: opening day, and millions of past sales.
 
-They are what the server itself would have written (`inventory-server verify` proves them), only faster.
+They equal what the server itself would have written (`inventory-server verify` proves them), only faster.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FORMAT = hashlib.sha256(Path(__file__).read_bytes() + Path(trade.__file__).read
 
 
 def cache_folder() -> Path:
-    """Where prepared ledgers are kept from run to run; it may be deleted at any time."""
+    """The cache of prepared ledgers; it may be deleted at any time."""
     named = os.environ.get("TILLWIRE_BENCH_CACHE")
     folder = Path(named) if named else Path(tempfile.gettempdir()) / f"tillwire-bench-{os.getuid()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,7 @@ def cache_folder() -> Path:
 
 
 def prepared(movements: int) -> Path:
-    """A ledger of about `movements` movements of sales, from the cache or newly made; copy it before use."""
+    """A ledger with about `movements` movements of sales, from the cache or newly created; copy it before use."""
     schema = hashlib.sha256()
     for script in sorted((Path(__file__).parents[1] / "schema/migrations/versions").glob("*.py")):
         schema.update(script.read_bytes())
@@ -59,7 +59,7 @@ def prepared(movements: int) -> Path:
 
 
 def copy(source: Path, target: Path) -> Path:
-    """A working copy of a prepared ledger, already on disk so that nobody else's measurement pays for it."""
+    """A working copy of a prepared ledger, synced to disk so that no measurement pays for it."""
     shutil.copyfile(source, target)
     with target.open("rb") as file:
         os.fsync(file.fileno())
@@ -103,7 +103,7 @@ class _Bulk:
         self._latest_at: int | None = None
 
     def open_shop(self) -> None:
-        """List the products and have every location receive all of them."""
+        """List the products and post a receipt of all of them at every location."""
         self._put("product", "sku, name, unit", [(sku, f"Product {sku}", "each") for sku in trade.SKUS])
         self._put("location", "location", [(location,) for location in trade.LOCATIONS])
         rng = random.Random(10)
@@ -158,7 +158,7 @@ class _Bulk:
         self._latest_at = None
 
     def finish(self) -> None:
-        """Write the caches that the ledger could rebuild."""
+        """Write the tables that can be derived from the ledger."""
         self._flush()
         levels = sorted((*key, on_hand, on_hand, 0, last_at) for key, (on_hand, last_at) in self._levels.items())
         self._put("level", "location, sku, on_hand, moved, in_transit, last_movement_at", levels)

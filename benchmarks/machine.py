@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""The machine that the figures were measured on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PACKAGES = ("sqlalchemy", "msgspec", "fastapi", "uvicorn", "flask", "waitress",
 
 
 def describe(folder: Path) -> dict[str, str]:
-    """The machine and the programs, in words; `folder` is where the databases lie."""
+    """The machine and the program versions, in words; `folder` holds the databases."""
     memory = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
     return {
         "processor": f"{_processor()}, {os.cpu_count()} logical processors{_virtual()}",
@@ -48,7 +48,7 @@ def _filesystem(folder: Path) -> str:
 
 
 def flush_seconds(folder: Path) -> float:
-    """What it takes to append 4 KiB and have them on disk: the median of 100."""
+    """Time to append 4 KiB durably: the median of 100."""
     times = []
     with NamedTemporaryFile(dir=folder) as file:
         for _ in range(100):

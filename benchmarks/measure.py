@@ -31,12 +31,12 @@ NOT_QUICK = {"rush_paced", "load_limit", "on_postgresql"}
 
 
 def say(text: str) -> None:
-    """Tell the person who waits."""
+    """Report progress to standard error."""
     print(text, file=sys.stderr, flush=True)
 
 
 def in_rounds(bench: Bench, names: list[str], rounds: int) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Sample every scenario once a round, beginning elsewhere each time; return values and what was skipped."""
+    """Sample every scenario once per round, rotating the order; return the values and the skipped scenarios."""
     values: dict[str, list[float]] = {}
     skipped: dict[str, str] = {}
     for number in range(rounds):
@@ -59,7 +59,7 @@ def in_rounds(bench: Bench, names: list[str], rounds: int) -> tuple[dict[str, li
 
 
 def side_by_side(bench: Bench, name: str) -> Sample:
-    """One sample of a scenario and, where there is another tree to compare with, at once one of that."""
+    """One sample of a scenario, followed at once by one of the tree to compare with, if any."""
     sample = SCENARIOS[name](bench)
     if bench.tree is not None:
         before = SCENARIOS[name](replace(bench, tree=None))
@@ -69,7 +69,7 @@ def side_by_side(bench: Bench, name: str) -> Sample:
 
 
 def curves(bench: Bench) -> dict[str, list[dict[str, Any]]]:
-    """How the figures grow with tills, sales a frame and the ledger; each point so many times."""
+    """The figures by number of tills, sales a frame and ledger size; each point measured several times."""
     found: dict[str, list[dict[str, Any]]] = {"tills": [], "batch": [], "ledger": []}
     for _ in range(CURVE_ROUNDS):
         for tills in TILLS_CURVE:
@@ -90,7 +90,7 @@ def curves(bench: Bench) -> dict[str, list[dict[str, Any]]]:
 
 
 def read_options() -> argparse.Namespace:
-    """What the person wants."""
+    """Parse the command line."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--quick", action="store_true", help="one short round, no curves: under 90 seconds")
     options.add_argument("--only", nargs="+", choices=sorted(SCENARIOS), help="only these scenarios, no curves")
@@ -104,7 +104,7 @@ def read_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure, judge, write."""
+    """Measure, judge the goals, write the report."""
     chosen = read_options()
     plan = QUICK if chosen.quick else FULL
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

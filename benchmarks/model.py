@@ -1,8 +1,8 @@
-"""A discrete-event model of tills, servers and one database: sales a second and answer times from service times.
+"""A discrete-event model of tills, servers and one database: throughput and answer times from service times.
 
 Each till has one sale in flight. A thread reads its frame under the server's interpreter lock; the writer takes all
-that waits, commits it, and answers each. Servers on one database commit one at a time, since each commit holds the
-ledger's row. Service times are measured (`benchmarks/calibrate.py`); nothing is fitted to the curve to reproduce.
+waiting postings, commits them, and answers each. Servers on one database commit one at a time, since each commit holds
+the ledger's row. Service times are measured (`benchmarks/calibrate.py`); nothing is fitted to the curve to reproduce.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from simpy import Environment, Event, Resource
 from inventory_server.config import Settings
 
 SPREAD = 0.2
-"""Every service time is drawn evenly from within this share around its mean, so that nothing falls into step."""
+"""Service times are drawn uniformly within this share around their mean, to avoid lockstep."""
 ROUNDS_MIN = 9
-"""How often each till sells at least; the first third of the rounds is not counted."""
+"""Minimum sales per till; the first third of the rounds is discarded."""
 SALES_MIN = 2_000
 
 Steps = Generator[Event, Any, None]
@@ -29,13 +29,12 @@ Steps = Generator[Event, Any, None]
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """What something takes by how many there are: measured at some numbers, in between on straight lines over the
-    number's logarithm, outside as at the nearest."""
+    """A measured curve over a count: linear over the count's logarithm between points, constant outside."""
 
     points: Sequence[tuple[float, float]]
 
     def at(self, number: float) -> float:
-        """With so many."""
+        """The value at `number`."""
         before = None
         for point in self.points:
             if number <= point[0]:
@@ -44,7 +43,7 @@ class Curve:
         return self.points[-1][1]
 
     def times(self, factor: float) -> Curve:
-        """The same, so many times as long."""
+        """The same curve, scaled."""
         return Curve([(number, value * factor) for number, value in self.points])
 
 
@@ -55,41 +54,41 @@ def _between(before: tuple[float, float], after: tuple[float, float], number: fl
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """Service times of a sale in seconds. Those of a commit go by the sales in it, on average."""
+    """Service times per sale in seconds. Those of a commit depend on the mean number of sales in it."""
 
     wake: float
-    """From the moment a sleeping thread could run until it does."""
+    """Wake-up latency of a thread."""
     client: Curve
-    """Of the load generator, which is one thread, for a sale and its answer, by its tills."""
+    """The load generator's (one thread) time per sale and answer, by its tills."""
     front: Curve
-    """Of a server process but for the commit, by its tills: sockets, threads, session, queue, handing the interpreter
-    lock to each other. Half before the commit, half after it; nobody else has the lock meanwhile."""
+    """A server process's time excluding the commit, by its tills: sockets, threads, session, queue, handing over the
+    interpreter lock. Half is spent before the commit, half after it, holding the lock."""
     judge: Curve
-    """Of the writer during a commit, under the interpreter lock."""
+    """The writer's time during a commit, holding the interpreter lock."""
     store: Curve
-    """Of the database during a commit; the interpreter lock is free."""
+    """The database's time during a commit; the interpreter lock is free."""
     disk: Curve
-    """Nobody's: the commit waits for the disk."""
+    """The commit's wait for the disk; uses no processor."""
     calls: Curve
-    """How often a commit calls the database, and so lets go of the interpreter lock: the whole of it."""
+    """How often a whole commit calls the database, releasing the interpreter lock each time."""
 
     def commit(self, sales: int) -> float:
-        """How long a commit of so many takes by itself."""
+        """Duration of an uncontended commit of `sales`."""
         return sales * (self.judge.at(sales) + self.store.at(sales) + self.disk.at(sales))
 
     @property
     def alone(self) -> float:
-        """How long a sale takes when there is no other."""
+        """Duration of a sale when there is no other."""
         return self.client.at(1) + 3 * self.wake + self.front.at(1) + self.commit(1)
 
     def locked(self, tills: int) -> float:
-        """The interpreter lock's time for a sale where all of `tills` share a commit: its inverse bounds a server."""
+        """Interpreter-lock time per sale if all of `tills` share a commit: its inverse bounds a server's throughput."""
         return self.front.at(tills) + self.judge.at(tills)
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What the servers run on. Without `processors` there is always one free; `round_trip` (seconds) is what each
+    """The machines. Without `processors` one is always free; `round_trip` (seconds) is what each
     commit waits for a standby; `clients_apart` are tills on machines of their own, one thread each."""
 
     processors: int = 0
@@ -100,18 +99,18 @@ class Site:
 
 
 class Result(NamedTuple):
-    """Of the steady part of a run; times in seconds."""
+    """Results of the steady part of a run; times in seconds."""
 
     sales_a_second: float
     answer_mean: float
     answer_p99: float
     sales_a_commit: float
     cycle_mean: float
-    """From one sale of a till to its next."""
+    """Time between two sales of a till."""
 
 
 def simulate(costs: Costs, site: Site, tills: int, seed: int = 1) -> Result:
-    """`tills` with one sale in flight each, until the beginning no longer matters; the same for the same seed."""
+    """Run `tills` with one sale in flight each past the warm-up; deterministic for a seed."""
     return _World(costs, site, tills, seed).run()
 
 
@@ -158,7 +157,7 @@ class _World:
         begin, end = (
             self._sales[early - 1].at,
             steady[-1].at,
-        )  # whole rounds: large commits come at the same point of each
+        )  # whole rounds: large commits recur at the same point of each
         answers = sorted(sale.answer for sale in steady)
         sizes = [size for at, size in self._commits if at > begin]
         return Result(
@@ -169,7 +168,7 @@ class _World:
             cycle_mean=fmean(sale.cycle for sale in steady),
         )
 
-    # ------------------------------------------------------------------------------ who takes part
+    # ------------------------------------------------------------------------------ processes
 
     def _sell(self, server: _Server) -> Steps:
         """A till, and the server's thread for its connection."""
@@ -193,7 +192,7 @@ class _World:
                 self._over.succeed()
 
     def _write(self, server: _Server) -> Steps:
-        """A server's writer: all that waits, one commit, then an answer to each."""
+        """A server's writer: takes all waiting postings, commits once, then answers each."""
         env, costs = self._env, self._costs
         while True:
             if not server.waiting:
@@ -218,10 +217,10 @@ class _World:
             yield from self._compute(sales * costs.store.at(sales) / calls)
         yield self._env.timeout(self._drawn(sales * costs.disk.at(sales)) + self._site.round_trip)
 
-    # ------------------------------------------------------------------------------ what it takes
+    # ------------------------------------------------------------------------------ resources
 
     def _under(self, lock: Resource | None, seconds: float, wakes: bool = False) -> Steps:
-        """Compute while holding `lock`; with `wakes`, whoever finds it free was asleep."""
+        """Compute while holding `lock`; with `wakes`, add the wake-up latency if the lock is free."""
         if lock is None:
             yield self._env.timeout(self._costs.wake)
             return

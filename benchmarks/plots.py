@@ -1,4 +1,4 @@
-"""The plots of a run: who does how many sales a second, how near each goal is, how the figures grow."""
+"""The plots of a run: sales per second of each contender, how close each goal is, how the figures scale."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OURS, _PEER, _LIMIT = "#1f9d63", "#c8643c", "#9a9a9a"
 
 
 def draw(path: Path, result: dict[str, Any]) -> None:
-    """Draw everything that `result` holds into the PNG at `path`."""
+    """Plot everything in `result` into the PNG at `path`."""
     grown = result["curves"]
     rows, height = (3, 13) if grown else (1, 4.6)
     figure, axes = pyplot.subplots(rows, 2, figsize=(13, height), squeeze=False)
@@ -63,7 +63,7 @@ def _contenders(axis: Any, values: dict[str, list[float]]) -> None:
 
 
 def _goals(axis: Any, values: dict[str, list[float]]) -> None:
-    """Every goal on one scale: how many times better than its bound, 1 being just met."""
+    """All goals on one scale: the factor by which each exceeds its bound; 1 is just met."""
     shown = [verdict for goal in GOALS if (verdict := judge(goal, values)) is not None][::-1]
     better = [
         verdict.median / verdict.goal.bound if verdict.goal.sign == "≥" else verdict.goal.bound / verdict.median
@@ -96,7 +96,7 @@ def _lines(axis: Any, points: Sequence[dict[str, float]], names: dict[str, str],
 
 
 def draw_scale(path: Path, result: dict[str, Any], tills: Sequence[int]) -> None:
-    """Draw what the model makes of measured service times, with the measured points, into the PNG at `path`."""
+    """Plot the model's results and the measured points into the PNG at `path`."""
     figure, axis = pyplot.subplots(figsize=(8, 4.8))
     for case in result["extrapolated"]:
         style = "-" if case["title"].startswith("SQLite") else "--"

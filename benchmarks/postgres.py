@@ -1,4 +1,4 @@
-"""A PostgreSQL to measure on: durable as shipped, with the shop that every other server starts from."""
+"""A PostgreSQL to measure on: default durability, with the same opening-day data as all servers."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from inventory_server.store.ledger import tables
 from tests.support.postgres import Cluster, binaries
 
 SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "2GB", "max_connections": "120"}
-"""Beyond what is shipped: room for the levels in memory, and checkpoints as rare as a production server has them."""
+"""Changes to the defaults: memory for the levels, and checkpoints as infrequent as in production."""
 _TEMPLATE = "opened"
 
 
 def is_here() -> bool:
-    """True where a PostgreSQL can be started."""
+    """True if a PostgreSQL can be started."""
     return binaries() is not None
 
 
 class Shop:
-    """A running PostgreSQL whose databases are copies of the shop on the day it opens."""
+    """A running PostgreSQL whose databases are copies of the opening-day ledger."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -37,17 +37,17 @@ class Shop:
             target.execute("VACUUM ANALYZE")
 
     def database(self) -> str:
-        """The name of a fresh copy."""
+        """Create a fresh copy and return its name."""
         name = self._cluster.database(_TEMPLATE)
         self._cluster.execute("CHECKPOINT")
         return name
 
     def url(self, database: str) -> str:
-        """As `--db` takes it."""
+        """The URL of `name` for `--db`."""
         return self._cluster.url(database)
 
     def size(self, database: str, *names: str) -> int:
-        """Bytes of tables with their partitions and indexes."""
+        """Bytes of the tables, including partitions and indexes."""
         wanted = ", ".join(f"('{name}')" for name in names)
         query = f"SELECT sum(pg_total_relation_size(coalesce(relid, name::regclass)))::bigint FROM (VALUES {wanted}) "
         query += "AS wanted (name) LEFT JOIN pg_partition_tree(name::regclass) ON true"
@@ -55,7 +55,7 @@ class Shop:
         return int(size)
 
     def pgbench(self, database: str, script: Path, clients: int, seconds: float) -> float | None:
-        """Transactions a second of `clients` that run `script` with prepared statements; None without pgbench."""
+        """Transactions per second of `clients` running `script` with prepared statements; None without pgbench."""
         program = (binaries() or Path()) / "pgbench"
         if not program.exists():
             return None
@@ -68,7 +68,7 @@ class Shop:
 
 @contextlib.contextmanager
 def shop() -> Iterator[Shop]:
-    """A server of its own until the block ends."""
+    """Run a private server until the block ends."""
     with Cluster(durable=True, tcp=True, settings=SETTINGS) as cluster:
         yield Shop(cluster)
 

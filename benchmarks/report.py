@@ -1,6 +1,6 @@
-"""Turns the measures of a run into a Markdown table and a plot.
+"""Reports the measures of a run as a Markdown table and a plot.
 
-`python -m benchmarks.report BEFORE AFTER` compares two: names of results, or paths of their JSON files.
+`python -m benchmarks.report BEFORE AFTER` compares two results, given by name or by path of their JSON files.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _table(head: Sequence[str], align: str, rows: Sequence[Sequence[str]]) -> st
 
 
 def compare(before: dict[str, Any], after: dict[str, Any]) -> str:
-    """Two runs beside each other: the measures that both have, and how many times the second is the first."""
+    """Two runs side by side: the measures that both have, and the ratio of the second to the first."""
     rows = []
     for name in sorted(before["values"].keys() & after["values"].keys()):
         first, second = (statistics.median(each["values"][name]) for each in (before, after))

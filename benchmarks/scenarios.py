@@ -1,7 +1,7 @@
-"""What is measured: each function takes one side-by-side sample of everything a goal compares, by name.
+"""The scenarios: each function takes one side-by-side sample of everything a goal compares, by name.
 
 Rates are per second, names ending in `_ms` milliseconds, in `_s` seconds, in `_kib` KiB; `_cpu_us` is the server's
-processor time a sale in microseconds, `_switches` how often its threads gave up the processor for it.
+processor time per sale in microseconds, `_switches` its context switches per sale.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COMPLETE_JOURNEY = "completejourney/transactions_100k.csv.gz"
 
 
 class Skipped(Exception):
-    """What cannot be measured here, and why."""
+    """Raised if a scenario cannot be measured here; says why."""
 
 
 def live(bench: Bench) -> Sample:
@@ -54,7 +54,7 @@ def _cost(name: str, server: Server, answers: Answers) -> Sample:
 
 
 def echo(bench: Bench) -> Sample:
-    """L2, and how little of a processor the load generator needs for it."""
+    """L2, and the share of a processor that the load generator needs for it."""
     with bench.echo() as server:
         began = time.perf_counter()
         run = drive(server.port, bench.seconds, Group("post", "echo", TILLS, int(1_500 * bench.seconds), check=False))
@@ -63,7 +63,7 @@ def echo(bench: Bench) -> Sample:
 
 
 def load_limit(bench: Bench) -> Sample:
-    """How fast the load generator is against an echo written in C."""
+    """The load generator's rate against an echo server in C."""
     port = free_port()
     with running([str(build("fastecho")), str(port)], port, bench.file("fastecho.log")) as server:
         seconds = min(1.0, bench.seconds)
@@ -72,7 +72,7 @@ def load_limit(bench: Bench) -> Sample:
 
 
 def peers(bench: Bench) -> Sample:
-    """R1 to R4, each with as many of the same tills as it can take."""
+    """R1 to R4, each with as many of the same tills as it can serve."""
     found: Sample = {}
     for name, peer in PEERS.items():
         with bench.peer(peer) as server:
@@ -101,16 +101,16 @@ def by_hand(bench: Bench) -> Sample:
 
 
 def lone(bench: Bench) -> Sample:
-    """One till, one sale at a time, nobody else."""
+    """A lone till, one sale at a time."""
     with bench.tillwire() as server:
         answers = bench.live(server, tills=1)
         return {"lone_p50_ms": answers.percentile(50), "lone_p99_ms": answers.percentile(99)}
 
 
 def idle(bench: Bench) -> Sample:
-    """Memory of 1,000 tills that have said hello and nothing since."""
+    """Memory of 1,000 tills that are idle after hello."""
     with bench.tillwire() as server:
-        bench.live(server, tills=1)  # what the first post ever makes the server load is not the idle tills'
+        bench.live(server, tills=1)  # exclude what the server loads at its very first post
         before = server.resident_kib()
         sockets = [_greeted(server.port, number) for number in range(IDLE_TILLS)]
         time.sleep(0.5)
@@ -137,7 +137,7 @@ def old(bench: Bench) -> Sample:
 
 
 def stock(bench: Bench) -> Sample:
-    """Stock of one sku at one location, 64 askers, beside an echo of the same questions."""
+    """Stock of one SKU at one location, 64 clients, beside an echo of the same questions."""
     with bench.tillwire() as server:
         answers = bench.asked(server)
         found = {"stock": answers.rate(), "stock_p99_ms": answers.percentile(99)}
@@ -146,7 +146,7 @@ def stock(bench: Bench) -> Sample:
 
 
 def listing(bench: Bench) -> Sample:
-    """All 100,000 levels in pages, beside the same by hand."""
+    """All 100,000 levels in pages, beside a hand-written listing."""
     database = bench.opened_shop("tillwire.db")
     with bench.tillwire(database) as server, _greeted(server.port, 0) as asker:
         seconds, pages = _list_all(asker)
@@ -175,12 +175,12 @@ def _list_all(asker: socket.socket) -> tuple[float, list[bytes]]:
 
 
 def rush(bench: Bench) -> Sample:
-    """Live tills, one sale in flight each, while 200 others come back online with 250 queued sales each."""
+    """Live tills, one sale in flight each, while 200 others reconnect with 250 queued sales each."""
     return _rush(bench, "rush", 0)
 
 
 def rush_paced(bench: Bench) -> Sample:
-    """The same with live tills that sell ten times a second each, which leaves the server mostly idle before."""
+    """The same with live tills at ten sales a second each, which leaves the server mostly idle beforehand."""
     return _rush(bench, "rush_paced", 100_000)
 
 
@@ -205,7 +205,7 @@ def _rush(bench: Bench, name: str, pace_us: int) -> Sample:
 
 
 def sell(bench: Bench) -> Sample:
-    """`sell()` on the till, beside a commit by hand into the same tables."""
+    """`sell()` on the till, beside a hand-written commit into the same tables."""
     folder = bench.file("till")
     folder.mkdir()
     told: Sample = bench.told(python("till", folder, bench.sales_on_till))
@@ -216,7 +216,7 @@ def sell(bench: Bench) -> Sample:
 
 
 def replay(bench: Bench) -> Sample:
-    """`pos-client replay` of Complete Journey into an empty ledger, beside the same by hand."""
+    """`pos-client replay` of Complete Journey into an empty ledger, beside a hand-written one."""
     file = bench.data and bench.data / COMPLETE_JOURNEY
     if file is None or not file.exists():
         raise Skipped(f"{COMPLETE_JOURNEY} is not here; name its folder with --data")
@@ -250,7 +250,7 @@ HOT_SKUS = 50
 
 
 def on_postgresql(bench: Bench) -> Sample:
-    """On PostgreSQL: 64 live tills at 1, 2, 4 workers and at few hot locations; a drain; pgbench and `COPY` by hand."""
+    """On PostgreSQL: 64 live tills at 1, 2, 4 workers and at few hot locations; a drain; pgbench and raw `COPY`."""
     if not postgres.is_here():
         raise Skipped("no PostgreSQL here; on Debian: apt-get install postgresql")
     found: Sample = {}
@@ -303,7 +303,7 @@ def tills_curve(bench: Bench, tills: int) -> Sample:
 
 
 def batch_curve(bench: Bench, batch: int) -> Sample:
-    """`drain` with another number of sales a frame, beside as many a commit by hand."""
+    """`drain` with another number of sales a frame, beside hand-written commits of that size."""
     with bench.tillwire() as server:
         found = {"drain": bench.drain(server, batch, DRAINING_TILLS).rate()}
     told = bench.told(python("limits.raw_sqlite", bench.opened_shop("by-hand.db"), batch, bench.seconds))

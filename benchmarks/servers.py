@@ -1,4 +1,4 @@
-"""The servers under test, as processes: started, waited for, looked at from outside, stopped."""
+"""The servers under test, as processes: start, await, inspect, stop."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class ServerError(Exception):
-    """A server under test did not start, or did not live."""
+    """A server under test did not start, or died."""
 
 
 class Server:
-    """A running server on 127.0.0.1:`port`; once it has stopped, what it has used since it served."""
+    """A running server on 127.0.0.1:`port`; after it has stopped, its resource usage."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
@@ -32,7 +32,7 @@ class Server:
         """How often its threads have given up the processor, willingly or not."""
 
     def resident_kib(self) -> int:
-        """Its memory at this moment."""
+        """Its current memory."""
         for line in Path(f"/proc/{self._process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1])
@@ -43,7 +43,7 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
     def stop(self) -> None:
-        """End the process; the kernel's account of it covers its ended threads too."""
+        """Stop the process; the kernel's accounting includes its finished threads."""
         if self._process.poll() is not None:
             raise ServerError(f"{self._process.args} died.")
         self._process.terminate()
@@ -59,14 +59,14 @@ class Server:
 
 
 def free_port() -> int:
-    """A port that nobody uses at this moment."""
+    """A currently free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager
 def running(command: Sequence[str], port: int, log: Path, tree: Path | None = None) -> Iterator[Server]:
-    """Run `command` until the block ends; what it says goes to `log`, what it imports comes from `tree`."""
+    """Run `command` until the block ends; its output goes to `log`, its imports come from `tree`."""
     root = (tree or Path(__file__).parents[1]).resolve()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -93,10 +93,10 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
 
 
 def python(module: str, *arguments: object) -> list[str]:
-    """The command that runs `module` of the benchmarks."""
+    """The command line of a benchmark module."""
     return [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
 
 
 def script(name: str, *arguments: object) -> list[str]:
-    """The command that runs one of Tillwire's own programs."""
+    """The command line of one of Tillwire's own programs."""
     return [str(Path(sys.executable).with_name(name)), *map(str, arguments)]

@@ -1,4 +1,4 @@
-"""What a sale costs inside the server, without sockets or rivals for the processor: CPU time and SQL by stage.
+"""Cost of a sale inside the server, without sockets or contention: CPU time and SQL statements by stage.
 
 `python -m benchmarks.stages` prints microseconds of CPU per sale for reading the frame, judging and writing it, and
 answering, with the number of SQL statements a commit takes. CPU time is steadier than wall time on a busy machine.
@@ -73,7 +73,7 @@ def _finish(steps: Any, outcome: Any) -> None:
 
 
 class Staged:
-    """Drives one frame of each till through session and ledger, and adds up what each stage takes, in seconds."""
+    """Drives one frame of each till through session and ledger, and sums the seconds of each stage."""
 
     def __init__(self, url: str, tills: int, batch: int, profiler: cProfile.Profile | None = None) -> None:
         settings = Settings()
@@ -87,7 +87,7 @@ class Staged:
             _finish(steps, perform(self._store, next(steps)))
 
     def commit(self, tills: int | None = None) -> None:
-        """One commit of one frame of every till, or of the first so many."""
+        """One commit of one frame of every till, or of the first `tills`."""
         sessions = self._sessions[:tills]
         frames = [self._frames.post(till) for till in range(len(sessions))]
         steps = [session.handle(frame) for session, frame in zip(sessions, frames, strict=True)]
@@ -110,7 +110,7 @@ class Staged:
 
     @contextmanager
     def _calls_watched(self) -> Iterator[None]:
-        """Count the calls of the database's driver, and the processor time inside them."""
+        """Count the calls of the database driver and their processor time."""
         call = sql.run
 
         def watched(connection: Any, text: str, parameters: Any) -> Any:
@@ -148,7 +148,7 @@ class Staged:
         return done
 
     def forget(self) -> None:
-        """Begin to add up anew, now that every statement has been rendered and the caches are warm."""
+        """Reset the sums, once all statements are rendered and the caches are warm."""
         self.spent = {"read the frame": 0.0, "judge and write": 0.0, "answer": 0.0}
         self.wall_seconds = self.transaction_seconds = self.calls_seconds = 0.0
         self.calls = 0
@@ -156,12 +156,12 @@ class Staged:
             self._profiler.clear()
 
     def close(self) -> None:
-        """Let go of the ledger."""
+        """Close the ledger."""
         self._store.close()
 
 
 def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -> None:
-    """Commit `commits` times one frame of every till; print where the time goes."""
+    """Commit `commits` times one frame of every till; print the time by stage."""
     path = ledgers.copy(ledgers.prepared(0), folder / f"stages-{tills}-{batch}.db")
     profiler = cProfile.Profile() if profile else None
     bench = Staged(f"sqlite:///{path}", tills, batch, profiler)
@@ -180,7 +180,7 @@ def measure(folder: Path, tills: int, batch: int, commits: int, profile: bool) -
 
 
 def main() -> None:
-    """The two shapes that the goals ask for, and the lone till."""
+    """Measure the two workloads of the goals, and the lone till."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--profile", action="store_true", help="print the profile of judging and writing")
     chosen = options.parse_args()

@@ -1,6 +1,6 @@
-"""What one `sell()` costs on the till, offline, beside a commit by hand of the same row; prints JSON medians in ms.
+"""Cost of one offline `sell()` beside a hand-written commit of the same row; prints JSON medians in ms.
 
-`… till FOLDER SALES`. Both write to files of their own in WAL mode with synchronous=FULL, in turns of 50.
+`… till FOLDER SALES`. Both write to their own file in WAL mode with synchronous=FULL, alternating every 50 sales.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _commit(db: sqlite3.Connection, number: int, sale: Sale) -> None:
 
 
 def main(folder: Path, count: int) -> None:
-    """Sell and commit by turns."""
+    """Alternate between selling and committing."""
     sales = islice(trade.sales(time.time_ns() // 1_000, 1_000, random.Random(7)), count)
     selling: list[float] = []
     by_hand: list[float] = []

@@ -1,6 +1,6 @@
-"""The shop that everybody is measured with: 20 locations, 5,000 skus, sales of 3 lines.
+"""The common workload: 20 locations, 5,000 SKUs, sales of 3 lines.
 
-The load generator makes the same sales.
+The load generator produces the same sales.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Sale(NamedTuple):
-    """One basket: what is stored of it, and the bytes that a till would send."""
+    """One basket: the stored values, and the bytes that a till would send."""
 
     id: bytes
     location: str
@@ -31,14 +31,14 @@ class Sale(NamedTuple):
 
 
 def uuid7(microseconds: int, rng: random.Random) -> bytes:
-    """An id as tills make them: ordered by time, then random."""
+    """An id like a till's: ordered by time, then random."""
     tail = rng.getrandbits(80)
     high, low = tail >> 64 & 0x0FFF | 0x7000, tail & (1 << 62) - 1 | 1 << 63
     return (microseconds // 1_000).to_bytes(6) + high.to_bytes(2) + low.to_bytes(8)
 
 
 def sales(first_at: int, step: int, rng: random.Random) -> Iterator[Sale]:
-    """Sales for ever, `step` microseconds apart, at random locations, as the load generator makes them."""
+    """Endless sales, `step` microseconds apart, at random locations, like the load generator's."""
     at = first_at
     while True:
         at += step
@@ -47,7 +47,7 @@ def sales(first_at: int, step: int, rng: random.Random) -> Iterator[Sale]:
 
 
 def receipt_body(occurred_at: int, skus: list[str], quantity: int) -> bytes:
-    """The delivery that opens the shop."""
+    """The opening delivery."""
     return _body("receipt", occurred_at, [(sku, quantity) for sku in skus])
 
 

@@ -1,1 +1,1 @@
-"""What nothing on this machine can beat: the disk through `sqlite3` by hand, the socket through a bare echo."""
+"""Upper bounds of this machine: the disk through hand-written `sqlite3`, the socket through a bare echo."""

@@ -1,4 +1,4 @@
-"""L2: Tillwire's own threaded server with a handler that sends each frame back. `… limits.echo PORT`."""
+"""L2: Tillwire's own threaded server with a handler that echoes each frame. `… limits.echo PORT`."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from inventory_server.jsonserver.server import LineServer
 
 
 class Echo:
-    """The handler of one connection."""
+    """Echoes the frames of one connection."""
 
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
 
     def handle(self, frame: bytes, answer: Answer) -> None:
-        """The same frame again."""
+        """Send the frame back."""
         answer(Reply(frame + b"\n", close=False))
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
 
 def main(port: int) -> None:

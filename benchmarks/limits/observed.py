@@ -1,4 +1,4 @@
-"""Tillwire's server, which writes down what each of its commits took. `… limits.observed PORT URL FILE`."""
+"""Tillwire's server, instrumented to record the cost of each commit. `… limits.observed PORT URL FILE`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
 
 WATCHED = 8
-"""Of so many commits the calls of the database are watched in one: asking for a thread's time takes time itself."""
+"""Database calls are timed in one commit out of this many, since reading a thread's clock takes time itself."""
 
 
 class Commit(NamedTuple):
@@ -34,20 +34,20 @@ class Commit(NamedTuple):
     sales: int
     wall: float
     processor: float
-    """Of the writer's thread."""
+    """Processor time of the writer's thread."""
     durable_wall: float
-    """Of `wall`, the end: from the last statement until it is durable."""
+    """The final part of `wall`: from the last statement until durable."""
     durable_processor: float
     process: float
-    """What the whole process has used of the processors by its end."""
+    """Processor time of the whole process up to the end of this commit."""
     calls: int
-    """Of the database's driver; 0 where they were not watched."""
+    """Calls of the database driver; 0 if not timed."""
     inside: float
-    """Of `processor`, what was spent inside them."""
+    """The part of `processor` spent inside these calls."""
 
 
 class Observer:
-    """Stands in the writer's way and looks at its clocks. All but `writing_down` belongs to the writer's thread."""
+    """Wraps the writer and reads its clocks. Everything but `writing_down` is used by the writer's thread only."""
 
     def __init__(self) -> None:
         self.commits: list[Commit] = []
@@ -106,7 +106,7 @@ class Observer:
 
 
 def main(port: int, url: str, file: Path) -> None:
-    """Serve until SIGTERM, then write down."""
+    """Serve until SIGTERM, then write the records."""
     collect_rarely()
     observer, settings = Observer(), Settings()
     with observer.watching():

@@ -1,6 +1,7 @@
-"""All levels by hand: `SELECT`, msgspec structs, JSON, in pages. `… limits.raw_listing DATABASE PAGE` prints JSON.
+"""Hand-written listing of all levels: `SELECT`, msgspec structs, JSON, in pages.
 
-The digest covers the items' JSON, so that it can be compared with what the server answers.
+`… limits.raw_listing DATABASE PAGE` prints JSON. The digest covers the items' JSON, to compare with
+the server's answer.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _item(row: tuple[str, str, int, int, int, int | None, int]) -> StockItem:
 
 
 def main(path: str, page: int) -> None:
-    """Read everything once."""
+    """Read all pages once."""
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     encode = msgspec.json.Encoder().encode
     digest = hashlib.sha256()

@@ -1,7 +1,7 @@
-"""PostgreSQL by hand: the rows that Tillwire writes, by `COPY` and one upsert of the levels, no server, no rule.
+"""Hand-written PostgreSQL: Tillwire's rows by `COPY` and one upsert of the levels; no server, no rules.
 
 `… limits.raw_postgres URL SALES_PER_COMMIT SECONDS` prints JSON: sales, seconds. Like `limits.raw_sqlite` it keeps the
-levels in memory and takes for granted what a server must find out.
+levels in memory and skips the checks that a server must make.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _LINEAGE = b"raw".ljust(16)
 
 
 class Raw:
-    """One connection, and what it remembers between commits."""
+    """One connection, and its state between commits."""
 
     def __init__(self, url: str) -> None:
         parsed = make_url(url)
@@ -88,7 +88,7 @@ class Raw:
 
 
 def main(url: str, per_commit: int, seconds: float) -> None:
-    """Commit for `seconds`, or until the sales that were made beforehand are used up."""
+    """Commit for `seconds`, or until the prepared sales are used up."""
     raw = Raw(url)
     made = islice(
         trade.sales(time.time_ns() // 1_000, 1_000, random.Random(time.time_ns())), int(SALES_A_SECOND_MAX * seconds)

@@ -1,6 +1,6 @@
-"""Complete Journey by hand: read the CSV, group it into baskets, write 1,000 baskets a commit, in Tillwire's schema.
+"""Hand-written replay of Complete Journey: CSV to baskets, 1,000 baskets a commit, in Tillwire's schema.
 
-`… limits.raw_replay FILE DATABASE` prints JSON: the baskets. No server, no tills, no check, no outbox.
+`… limits.raw_replay FILE DATABASE` prints JSON: the number of baskets. No server, tills, checks or outbox.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def _sale(rows: list[dict[str, str]]) -> tuple[Sale, bytes]:
 
 
 def main(path: str, database: str) -> None:
-    """Read and write everything once."""
+    """Read and write the whole file once."""
     raw = Raw(database)
     baskets = _baskets(path)
     for first in range(0, len(baskets), PER_COMMIT):

@@ -1,8 +1,8 @@
-"""L1: `sqlite3` by hand: the rows that Tillwire writes, in its schema, without a server, a check or a rule.
+"""L1: hand-written `sqlite3`: Tillwire's rows in its schema, without server, checks or rules.
 
 `… limits.raw_sqlite DATABASE SALES_PER_COMMIT SECONDS` prints JSON: sales, seconds, and each commit's milliseconds.
-It keeps the levels in memory and takes for granted what a server must find out: no duplicates, no counts, no holes.
-Sales are made beforehand; what is timed is building their rows, writing them and committing.
+It keeps the levels in memory and skips the checks that a server must make: duplicates, counts, gaps.
+Sales are prepared beforehand; building their rows, writing them and committing is timed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DO UPDATE SET on_hand = excluded.on_hand, moved = excluded.moved, last_movement_
 
 
 class Raw:
-    """One connection that nobody else uses, and what it remembers between commits."""
+    """One exclusive connection, and its state between commits."""
 
     def __init__(self, path: str) -> None:
         engine = writing_engine(Path(path))  # with Tillwire's own pragmas
@@ -109,7 +109,7 @@ class Raw:
 
 
 def main(path: str, per_commit: int, seconds: float) -> None:
-    """Commit for `seconds`, or until the sales that were made beforehand are used up."""
+    """Commit for `seconds`, or until the prepared sales are used up."""
     raw = Raw(path)
     ready_count = int(SALES_A_SECOND_MAX * seconds) if per_commit > 1 else int(10_000 * seconds)
     made = islice(trade.sales(time.time_ns() // 1_000, 1_000, random.Random(time.time_ns())), ready_count)

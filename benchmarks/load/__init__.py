@@ -1,4 +1,4 @@
-"""The load generator: compiled when it is first needed, driven as a process, its records read into arrays."""
+"""The load generator: compiled on first use, run as a process, its records read into arrays."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _NUMBERS = ("start_ms", "pace_us", "check", "ends", "shops", "skus")
 
 
 class LoadError(Exception):
-    """The load could not be driven as it was meant: the figures of this run would mean nothing."""
+    """The load did not run as intended: the figures of this run are invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Group:
     """Tills of one kind: `kind` is post, stock, line, jsocket or http; `frames` is how many each sends at most.
 
     `batch` is sales a frame; with `pace_us` each till sends every so many microseconds, without it as soon as it is
-    answered; `check` off takes any answer for a good one (for echoes). The run is over when a
+    answered; `check` off accepts any answer (for echoes). The run is over when a
     group that `ends` has been answered. The tills stand in `shops` locations and sell `skus` skus.
     """
 
@@ -50,14 +50,14 @@ class Group:
     skus: int = len(trade.SKUS)
 
     def argument(self) -> str:
-        """As the generator reads it."""
+        """The group as a command-line argument of the generator."""
         fields = [f"{name}={getattr(self, name)}" for name in ("kind", "name", "conns", "frames", "batch")]
         fields += [f"{name}={int(getattr(self, name))}" for name in _NUMBERS]
         return ",".join(fields)
 
 
 class Answers:
-    """What one group was answered; times in seconds since all had said hello, answer times in milliseconds."""
+    """The answers to one group; times in seconds since every till said hello, answer times in milliseconds."""
 
     def __init__(self, records: Any, began_ns: int, seconds: float, summary: dict[str, Any]) -> None:
         self.at = (records["answered_ns"].astype("f8") - began_ns) / 1e9
@@ -67,30 +67,30 @@ class Answers:
         self.busy = int(summary["busy"])
 
     def rate(self, since: float = 0.15) -> float:
-        """Sales (or frames) answered a second, without the first `since` of the run."""
+        """Sales (or frames) answered per second, excluding the first `since` share of the run."""
         begin = self.seconds * since
         inside = (self.at >= begin) & (self.at < self.seconds)
         return float(self.sales[inside].sum() / (self.seconds - begin))
 
     def percentile(self, percent: float, begin: float | None = None, end: float | None = None) -> float:
-        """The answer time that `percent` of the answers between two instants stayed within."""
+        """The `percent` percentile of the answer times between two instants."""
         first = self.seconds * 0.15 if begin is None else begin
         inside = (self.at >= first) & (self.at < (self.seconds if end is None else end))
-        if not inside.any():  # slower than the window is long: all there is
+        if not inside.any():  # answers take longer than the window: use all
             inside = self.at >= 0
         return float(np.percentile(self.milliseconds[inside], percent))
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What came of one run: the answers of each group, and the processor time that the generator took for them."""
+    """The result of one run: the answers of each group, and the generator's processor time."""
 
     groups: dict[str, Answers]
     load_cpu_seconds: float
 
 
 def build(name: str = "tillload") -> Path:
-    """The compiled program `name`, made anew when its source has changed."""
+    """The compiled program `name`, recompiled if its source has changed."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise LoadError("The load generator needs a C compiler; on Debian: apt-get install gcc libc6-dev")
@@ -105,7 +105,7 @@ def build(name: str = "tillload") -> Path:
 
 
 def drive(port: int, seconds: float, *groups: Group, may_run_out: bool = False) -> Run:
-    """Have `groups` trade with 127.0.0.1:`port`; LoadError where an answer was wrong or the frames ran out."""
+    """Run `groups` against 127.0.0.1:`port`; LoadError if an answer is wrong or the frames run out."""
     with tempfile.NamedTemporaryFile(prefix="tillload-") as records:
         seed = str(time.time_ns() // 1_000_000)
         arguments = [str(build()), str(port), str(seconds), seed, records.name, *(each.argument() for each in groups)]

@@ -1,4 +1,4 @@
-/* fastecho PORT: sends every byte back, on one thread with epoll. Only to show how fast the load generator is itself. */
+/* fastecho PORT: sends every byte back, on one thread with epoll. Only to measure the load generator itself. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <netinet/tcp.h>

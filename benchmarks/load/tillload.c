@@ -4,9 +4,9 @@
  *
  * A GROUP is "key=value,…": kind (post, stock, line, jsocket, http), name, conns, batch (sales a frame), frames (a
  * connection, all made before the clock starts), start_ms (after all said hello), pace_us (0: the next frame follows
- * the answer), check (0: any answer will do), ends (1: the run is over when this group has been answered), shops and
- * skus (how many locations the tills stand in, how many skus they sell). All frames go to 127.0.0.1:PORT. What happened
- * is written to RECORDS as one struct record per answer; a summary goes to standard output as JSON. A till told `busy`
+ * the answer), check (0: accept any answer), ends (1: the run is over when this group has been answered), shops and
+ * skus (how many locations and SKUs the tills use). All frames go to 127.0.0.1:PORT. Each answer
+ * is written to RECORDS as one struct record; a summary goes to standard output as JSON. A till told `busy`
  * sends again later, as tills do; its answer time runs from the first attempt.
  */
 #define _GNU_SOURCE
@@ -68,7 +68,7 @@ static uint64_t next_random(void) { /* xorshift64* */
     return random_state * 2685821657736338717u;
 }
 
-/* ------------------------------------------------------------------------------------------ making frames */
+/* ------------------------------------------------------------------------------------------ frames */
 
 static void grow(char **buffer, size_t *room, size_t needed) {
     if (needed <= *room) return;
@@ -82,7 +82,7 @@ static void grow(char **buffer, size_t *room, size_t needed) {
         (c)->arena_size += (size_t)snprintf((c)->arena + (c)->arena_size, 512, __VA_ARGS__);            \
     } while (0)
 
-static void put_uuid7(struct conn *c, long serial) { /* as tills make them: ordered by time, then random */
+static void put_uuid7(struct conn *c, long serial) { /* like a till's: ordered by time, then random */
     uint64_t ms = id_clock_ms + (uint64_t)serial, a = next_random(), b = next_random();
     PUT(c, "%08x-%04x-7%03x-%04x-%012llx", (unsigned)(ms >> 16), (unsigned)(ms & 0xffff), (unsigned)(a & 0xfff),
         (unsigned)(0x8000 | (b >> 50)), (unsigned long long)(b & 0xffffffffffffu));
@@ -175,7 +175,7 @@ static void make_frame(struct conn *c, long number) {
     f->size = c->arena_size - f->at;
 }
 
-/* ------------------------------------------------------------------------------------------ the conversation */
+/* ------------------------------------------------------------------------------------------ connections */
 
 static void send_all(struct conn *c, const char *data, size_t size) {
     while (size) {
@@ -320,14 +320,14 @@ static void greet(void) {
     }
 }
 
-static uint64_t start_due(uint64_t now, uint64_t began) { /* send what is due; return the next instant to look again */
+static uint64_t start_due(uint64_t now, uint64_t began) { /* send what is due; return when to check again */
     uint64_t next = now + 100000000u;
     for (long i = 0; i < conn_count; i++) {
         struct conn *c = &conns[i];
         struct group *g = c->group;
         if (c->waiting || c->next >= g->frames || (c->next && !g->pace_us && !c->retry_ns)) continue;
         uint64_t due = c->retry_ns ? c->retry_ns : began + (uint64_t)g->start_ms * 1000000u;
-        if (g->pace_us && !c->retry_ns) { /* each till at its own phase, so that they do not march in step */
+        if (g->pace_us && !c->retry_ns) { /* a phase per till, to avoid lockstep */
             uint64_t pace = (uint64_t)g->pace_us * 1000u;
             due += pace * (uint64_t)c->next + pace * (uint64_t)(i % 97) / 97u;
         }
@@ -349,7 +349,7 @@ static long in_flight(void) {
     return waiting;
 }
 
-static uint64_t run(uint64_t began, uint64_t until) { /* return when it stopped to send */
+static uint64_t run(uint64_t began, uint64_t until) { /* return when it stopped sending */
     struct epoll_event events[256];
     uint64_t now, look_at = began;
     while ((now = now_ns()) < until && !is_over()) {

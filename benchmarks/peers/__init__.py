@@ -1,1 +1,1 @@
-"""What a user would write instead. Each runs as `python -m benchmarks.peers.NAME PORT DATABASE`."""
+"""The alternatives a user would write instead. Each runs as `python -m benchmarks.peers.NAME PORT DATABASE`."""

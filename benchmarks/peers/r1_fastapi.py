@@ -1,4 +1,4 @@
-"""R1: FastAPI, the SQLAlchemy ORM, uvicorn; a session and a commit per request, as FastAPI's tutorial has it."""
+"""R1: FastAPI, the SQLAlchemy ORM, uvicorn; a session and a commit per request, as in FastAPI's tutorial."""
 
 import sys
 from collections.abc import Iterator

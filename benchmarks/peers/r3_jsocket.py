@@ -15,7 +15,7 @@ POSITIONS = itertools.count(1)
 
 
 class Till(jsocket.ServerFactoryThread):
-    """One connection."""
+    """Handles one connection."""
 
     sessions: sessionmaker[Any]
 

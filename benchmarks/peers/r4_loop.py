@@ -10,7 +10,7 @@ from typing import Any
 
 
 def record(db: sqlite3.Connection, sale: dict[str, Any]) -> None:
-    """Book one sale and commit it."""
+    """Record one sale and commit it."""
     with db:
         row = (sale["id"], sale["terminal"], sale["location"], sale["occurred_at"], sale["reference"])
         db.execute("INSERT INTO sale (id, terminal, location, occurred_at, reference) VALUES (?, ?, ?, ?, ?)", row)
@@ -22,7 +22,7 @@ def record(db: sqlite3.Connection, sale: dict[str, Any]) -> None:
 
 
 def main(port: int, database: str) -> None:
-    """Serve one client after the other, for ever."""
+    """Serve one client after another, for ever."""
     db = sqlite3.connect(database)
     db.execute("PRAGMA journal_mode=WAL")
     db.execute("PRAGMA synchronous=FULL")

@@ -1,6 +1,6 @@
-"""The shop of the SQLAlchemy peers: models, engine and the one thing they do, `record`, as the ORM's tutorial has it.
+"""The shop of the SQLAlchemy peers: models, engine and one operation, `record`, as in the ORM's tutorial.
 
-Durable like Tillwire (WAL, synchronous=FULL) and as exactly-once as a primary key makes it. Transactions begin
+Durable like Tillwire (WAL, synchronous=FULL) and exactly-once as far as a primary key ensures it. Transactions begin
 IMMEDIATE, as SQLAlchemy's page on SQLite advises: otherwise concurrent requests fail with "database is locked".
 """
 
@@ -49,7 +49,7 @@ class Stock(Base):
 
 
 def open_engine(path: str | Path) -> Engine:
-    """An engine whose commits are durable."""
+    """An engine with durable commits."""
     engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_SECONDS}, pool_timeout=BUSY_SECONDS)
 
     @event.listens_for(engine, "connect")
@@ -66,7 +66,7 @@ def open_engine(path: str | Path) -> Engine:
 
 
 def create(path: Path) -> None:
-    """The tables, with stock of every sku at every location."""
+    """Create the tables, with stock of every SKU at every location."""
     engine = open_engine(path)
     Base.metadata.create_all(engine)
     rows = [
@@ -77,11 +77,11 @@ def create(path: Path) -> None:
     with engine.begin() as connection:
         connection.execute(insert(Stock), rows)
         connection.exec_driver_sql("ANALYZE")
-    engine.dispose()  # the last connection to close moves the log into the file
+    engine.dispose()  # closing the last connection checkpoints the WAL
 
 
 def record(session: Session, sale: dict[str, Any]) -> str:
-    """Book one sale and commit it; a sale that is already there is left alone."""
+    """Record one sale and commit it; an existing sale is left unchanged."""
     if session.get(Sale, sale["id"]) is not None:
         return "duplicate"
     occurred_at = datetime.fromisoformat(sale["occurred_at"])

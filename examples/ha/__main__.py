@@ -1,4 +1,4 @@
-"""`python3 -m examples.ha VERB`: a PostgreSQL that survives its machines, on this machine, to be broken and watched."""
+"""`python3 -m examples.ha VERB`: a fault-tolerant PostgreSQL cluster on this machine, to break and watch."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ VERBS: dict[str, tuple[Callable[[Cluster], None], str]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out one verb; return the exit code."""
+    """Run one verb; return the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m examples.ha", description=__doc__)
     default = Path(tempfile.gettempdir()) / "tillwire-ha"
     parser.add_argument("--folder", type=lambda text: Path(text).absolute(), default=default, help=f"default {default}")

@@ -1,4 +1,4 @@
-"""The cluster: three machines of etcd, Patroni and PostgreSQL each, and an HAProxy before them, all on loopback."""
+"""The cluster: three machines with etcd, Patroni and PostgreSQL each, behind an HAProxy, all on loopback."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from examples.ha.layout import (
 from examples.ha.processes import Processes, Seen, children, seen
 
 HEALTHY_SECONDS = 180.0
-"""A start from nothing takes about 15 s on two cores; a machine's return with a rewind about as long."""
+"""A first start takes about 15 s on two cores; rejoining a machine with a rewind about as long."""
 ASK_SECONDS = 2.0
 POLL_SECONDS = 0.25
 END_SECONDS = 10.0
@@ -36,7 +36,7 @@ _STANDBYS = "SELECT application_name, sync_state FROM pg_stat_replication WHERE 
 
 
 class Member(NamedTuple):
-    """What Patroni says of one machine; `lag` is in bytes of the ledger, None where unknown."""
+    """Patroni's view of one machine; `lag` in bytes of WAL, None if unknown."""
 
     name: str
     role: str
@@ -58,7 +58,7 @@ class Cluster:
 
     @classmethod
     def up(cls, layout: Layout) -> Cluster:
-        """Start everything and return once tills could sell; whatever fails, nothing is left running."""
+        """Start everything and return once tills can sell; on failure, nothing is left running."""
         if missing := missing_packages():
             raise ClusterError(f"Some programs are missing; on Debian 12: apt-get install {' '.join(missing)}.")
         if taken := ports_in_use(layout):
@@ -81,10 +81,10 @@ class Cluster:
         """The cluster that was started in `folder`."""
         return cls(load(folder))
 
-    # ------------------------------------------------------------------ asking
+    # ------------------------------------------------------------------ status
 
     def members(self) -> list[Member]:
-        """The machines as Patroni knows them; empty while nobody answers."""
+        """The machines as Patroni sees them; empty while no Patroni answers."""
         for number in MACHINES:
             try:
                 answer = json.loads(self._ask(number, "/cluster"))
@@ -94,17 +94,17 @@ class Cluster:
         return []
 
     def primary(self) -> int:
-        """The number of the machine that is the primary."""
+        """The number of the primary's machine."""
         for member in self.members():
             if member.role == "leader" and member.state == "running":
                 return member.number
         raise ClusterError("There is no primary at the moment; the verb `wait` returns when there is one.")
 
     def is_healthy(self) -> bool:
-        """True where the primary, asked through HAProxy, has two standbys, one of them synchronous if it should.
+        """True if the primary, reached through HAProxy, has two standbys, one of them synchronous if configured.
 
-        What Patroni says of a machine is as old as its last round; that of the synchronous standby counts as well,
-        because only the one that it has written into etcd may be promoted.
+        Patroni's view is as old as its last round; its entry for the synchronous standby is checked too, because only
+        the standby recorded in etcd may be promoted.
         """
         found = self._sql(_STANDBYS, check=False)
         standbys = {name: state for name, _, state in (line.partition("|") for line in found.splitlines())}
@@ -119,7 +119,7 @@ class Cluster:
         wait_for(self.is_healthy, "the cluster to be healthy", seconds)
 
     def _ask(self, number: int, path: str, message: dict[str, str] | None = None) -> str:
-        """One question to Patroni's REST interface; with a message, something to be done, which takes its time."""
+        """One request to Patroni's REST API: a query or, with a message, an action, which may take a while."""
         request = urllib.request.Request(f"http://{HOST}:{self.layout.port('patroni', number)}{path}")
         if message is not None:
             request.data = json.dumps(message).encode()
@@ -129,7 +129,7 @@ class Cluster:
             return str(answer.read().decode())
 
     def _sql(self, text: str, check: bool = True) -> str:
-        """What psql prints, asked as the superuser through HAProxy; empty where it fails and may."""
+        """The output of psql, run as the superuser through HAProxy; empty if it fails and that is allowed."""
         command = ["psql", "-XAtqw", "-v", "ON_ERROR_STOP=1", "-h", HOST, "-p", str(self.layout.primary_port)]
         environment = {"PATH": SEARCH_PATH, "PGPASSWORD": self.layout.passwords["postgres"], "PGCONNECT_TIMEOUT": "3"}
         done = subprocess.run(
@@ -149,10 +149,10 @@ class Cluster:
         self._sql(f"CREATE ROLE tillwire LOGIN PASSWORD '{self.layout.passwords['tillwire']}'")
         self._sql("CREATE DATABASE tillwire OWNER tillwire")
 
-    # ------------------------------------------------------------------ breaking and mending
+    # ------------------------------------------------------------------ breaking and repairing
 
     def start_machine(self, number: int) -> None:
-        """Start what does not run on a machine; its PostgreSQL is started by its Patroni."""
+        """Start the machine's missing processes; Patroni starts its PostgreSQL."""
         folder = self.layout.machine(number)
         for name, argv in (
             (f"etcd{number}", ("etcd", "--config-file", folder / "etcd.yml")),
@@ -162,21 +162,21 @@ class Cluster:
                 self._processes.start(name, *argv)
 
     def kill_postgres(self, number: int) -> None:
-        """kill -9 of the postmaster only: its Patroni lives on and starts it again."""
+        """kill -9 of the postmaster only: its Patroni survives and restarts it."""
         self._processes.kill([self.postmaster(number)])
 
     def kill_machine(self, number: int) -> None:
-        """kill -9 of everything on a machine, as if its power was cut."""
+        """kill -9 of everything on a machine, as in a power cut."""
         self._processes.kill(self.everything_on(number))
 
     def everything_on(self, number: int) -> list[Seen]:
-        """The processes of a machine, Patroni first: it must not see the others die."""
+        """The machine's processes, Patroni first: it must not observe the others dying."""
         postmaster = self.postmaster(number)
         own = map(self._processes.find, (f"patroni{number}", f"etcd{number}"))
         return [*filter(None, own), postmaster, *children(postmaster.pid)]
 
     def kill_patroni(self, number: int) -> None:
-        """kill -9 of Patroni only: its PostgreSQL lives on, and nobody tells it who the primary is."""
+        """kill -9 of Patroni only: its PostgreSQL keeps running, unsupervised."""
         self._kill(f"patroni{number}")
 
     def kill_etcd(self, number: int) -> None:
@@ -188,25 +188,25 @@ class Cluster:
         self._processes.kill([process] if process is not None else [])
 
     def switch_over(self) -> None:
-        """A planned change of the primary: it hands over when a standby has everything."""
+        """A planned switchover: the primary hands over once a standby has all WAL."""
         primary = self.primary()
         self._ask(primary, "/switchover", {"leader": f"n{primary}"})
 
     def postmaster(self, number: int) -> Seen:
-        """PostgreSQL's first process on a machine, recognised by the folder it works in."""
+        """The postmaster of a machine, identified by its working directory."""
         data = self.layout.machine(number) / "data"
         try:
             found = seen(int((data / "postmaster.pid").read_text().split()[0]))
             if found is not None and Path(os.readlink(f"/proc/{found.pid}/cwd")) == data:
                 return found
-        except (OSError, IndexError) as error:  # no such file or process, or one of somebody else
+        except (OSError, IndexError) as error:  # no such file or process, or another user's
             raise ClusterError(f"PostgreSQL does not run on machine {number}.") from error
         raise ClusterError(f"PostgreSQL does not run on machine {number}.")
 
     def down(self, keep_folder: bool = False) -> None:
-        """End what was started here, by pid, and remove the folder."""
+        """Stop what was started here, by pid, and remove the folder."""
         find = self._processes.find
-        # Patroni first, and at once: asked politely it would start elections and wait for standbys.
+        # Patroni first, and with SIGKILL: on SIGTERM it would start elections and wait for standbys.
         self._processes.end([find(f"patroni{number}") for number in MACHINES], signal.SIGKILL, END_SECONDS)
         self._processes.end(list(self._postmasters()), signal.SIGQUIT, END_SECONDS)
         self._processes.end(map(find, self._processes.names()), signal.SIGTERM, END_SECONDS)
@@ -219,7 +219,7 @@ class Cluster:
             try:
                 found.append(self.postmaster(number))
             except ClusterError:
-                continue  # it has ended, or never began
+                continue  # it has exited, or never started
         return found
 
 

@@ -1,4 +1,4 @@
-"""Where everything is: the ports, the folders, the passwords, and the configuration files made from the templates."""
+"""The layout of the cluster: ports, folders, passwords, and configuration files rendered from templates."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PROGRAMS = {
     "psql": "postgresql-client-15",
     str(POSTGRES_BIN / "postgres"): "postgresql-15",
 }
-"""What has to be installed, and the Debian package it comes in."""
+"""Required programs, and the Debian package of each."""
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _HERE = Path(__file__).parent
 _DECADES = {"postgres": 10, "patroni": 20, "etcd": 30, "etcd_peer": 40, "server": 60}
@@ -33,11 +33,11 @@ _ACCOUNTS = ("patroni", "postgres", "replicator", "rewinder", "tillwire")
 
 
 class ClusterError(Exception):
-    """Something is not as it must be; the message is one sentence with the next step."""
+    """The cluster cannot do that; the message is one sentence with the next step."""
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages without which the cluster cannot be started here."""
+    """The Debian packages that are missing here."""
     return [package for program, package in PROGRAMS.items() if shutil.which(program, path=SEARCH_PATH) is None]
 
 
@@ -52,12 +52,12 @@ class Layout:
 
     @property
     def primary_port(self) -> int:
-        """HAProxy: whichever machine is the primary."""
+        """HAProxy: the current primary."""
         return self.base_port
 
     @property
     def replicas_port(self) -> int:
-        """HAProxy: a standby that is not far behind."""
+        """HAProxy: a standby without much lag."""
         return self.base_port + 1
 
     @property
@@ -76,7 +76,7 @@ class Layout:
         return self.folder / f"n{number}"
 
     def ports(self) -> list[int]:
-        """Every port but the Tillwire servers' own, which are not started from here."""
+        """Every port except the Tillwire servers' own, which the example does not start."""
         kinds = ("postgres", "patroni", "etcd", "etcd_peer")
         own = [self.port(what, number) for number in MACHINES for what in kinds]
         return [self.primary_port, self.replicas_port, self.tills_port, *own]
@@ -89,11 +89,11 @@ class Layout:
 
     @property
     def passfile(self) -> Path:
-        """libpq's file of passwords for the account `tillwire`."""
+        """libpq's password file for the account `tillwire`."""
         return self.folder / "tillwire.pgpass"
 
     def configuration(self) -> dict[str, str]:
-        """Every configuration file, made from its template, by its path in the folder."""
+        """Every configuration file, rendered from its template, by its path in the folder."""
         files = {"haproxy.cfg": _fill_in("haproxy.cfg", self._common())}
         for number in MACHINES:
             for name in ("etcd.yml", "patroni.yml"):
@@ -101,7 +101,7 @@ class Layout:
         return files
 
     def save(self) -> None:
-        """Make the folder and write every file into it; the programs' own user may read what is theirs."""
+        """Create the folder and write every file into it, readable by the programs' user."""
         try:
             self.folder.mkdir(parents=True)
         except FileExistsError:
@@ -148,7 +148,7 @@ def load(folder: Path) -> Layout:
 
 
 def ports_in_use(layout: Layout) -> list[int]:
-    """Those of its ports that something listens on already."""
+    """Its ports that are already in use."""
     return [port for port in layout.ports() if _is_taken(port)]
 
 
@@ -163,7 +163,7 @@ def _is_taken(port: int) -> bool:
 
 
 def account() -> dict[str, object]:
-    """Whom the programs run as, for subprocess: PostgreSQL refuses root, so it gets the package's own user."""
+    """subprocess options for the programs' user: PostgreSQL refuses root, so that is the package's user."""
     if os.geteuid() != 0:
         return {}
     user = pwd.getpwnam("postgres")
