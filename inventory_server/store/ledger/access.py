@@ -8,10 +8,10 @@ from sqlalchemy import Connection, bindparam, select
 
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.sql import Prepared
+from inventory_server.store.ledger.sql import Statement
 from pos_client.protocol.errors import ErrorCode, RequestError
 
-_standing = Prepared(
+_standing = Statement(
     select(t.terminal.c.revoked_at, t.terminal.c.epoch).where(t.terminal.c.terminal == bindparam("terminal"))
 )
 

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection, select
 
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.sql import Prepared
+from inventory_server.store.ledger.sql import Statement
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.units import instant
 
-_head = Prepared(select(t.ledger.c.position, t.ledger.c.archived_position, t.ledger.c.archived_until))
+_head = Statement(select(t.ledger.c.position, t.ledger.c.archived_position, t.ledger.c.archived_until))
 
 
 class Head(NamedTuple):

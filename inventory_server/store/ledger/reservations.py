@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, bindparam, case, func, or_, select
 from inventory_server.domain.inventory import outstanding
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import UNNAMED
-from inventory_server.store.ledger.sql import Prepared
+from inventory_server.store.ledger.sql import Statement
 
 _r = t.reservation.c
 
@@ -26,7 +26,7 @@ reserved_here = select(case((_total > 0, _total), else_=0)).where(_here).scalar_
 """What is reserved of one (location, sku) now."""
 
 
-_remaining = Prepared(select(_r.reservation, _r.remaining).where(_here))
+_remaining = Statement(select(_r.reservation, _r.remaining).where(_here))
 
 
 def reserved_of(connection: Connection, location: str, sku: str, now: int) -> int:

@@ -1,8 +1,12 @@
-"""Set-based statements: many rows in a few large statements, each rendered once.
+"""Rendered SQL: every statement of the write path and of the everyday questions is turned into text once, then reused.
 
-`sqlite3` lets go of the interpreter lock at every row of an `executemany`, and each waiting thread may
-take it; a multi-row statement keeps it. Sizes are few enough for every statement to stay compiled. PostgreSQL is
-given an array for each column, so that one text does for any number of rows.
+- `Statement`: one statement with named parameters.
+- `Insert`, `Lookup`: many rows in few statements. `sqlite3` releases the interpreter lock at every row of an
+  `executemany`, and any waiting thread may take it; a multi-row statement keeps it. There are only a few sizes, so that
+  every text stays compiled. PostgreSQL is given one array for each column, so that one text serves any number of rows.
+- `plain_rows`: a statement whose shape depends on the question (filters, page), composed for it.
+
+Everything else (administration, closing, verify) is rare enough to execute SQLAlchemy statements on the connection.
 """
 
 from __future__ import annotations
@@ -57,27 +61,7 @@ def plain_rows(connection: Connection, statement: Executable, **parameters: Any)
     return list(cursor.fetchall())
 
 
-class Rendered:
-    """A statement that is executed so often that composing it would cost more than running it: rendered once.
-
-    Its parameters are given in the order in which they stand in its text.
-    """
-
-    def __init__(self, statement: Executable) -> None:
-        self._statement = statement
-        self._text: str | None = None
-
-    def __call__(self, connection: Connection, *parameters: Any) -> list[tuple[Any, ...]]:
-        """Execute it and return its rows; all connections must be of one dialect."""
-        text = self._text or self._render(connection)
-        return run(connection, text, parameters)
-
-    def _render(self, connection: Connection) -> str:
-        self._text = _rendered(self._statement, connection)
-        return self._text
-
-
-class Prepared:
+class Statement:
     """A statement with named parameters, rendered once for each dialect."""
 
     def __init__(self, statement: Executable) -> None:
@@ -86,19 +70,24 @@ class Prepared:
 
     def __call__(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
         """Execute it and return its rows."""
-        text, names, fixed = self._rendered.get(connection.dialect.name) or self._render(connection)
-        given = {**fixed, **parameters}
-        return run(connection, text, tuple(given[name] for name in names))
+        text, names, constants = self._rendered.get(connection.dialect.name) or self._render(connection)
+        given = constants | parameters if constants else parameters
+        return run(connection, text, tuple([given[name] for name in names]))
 
     def _render(self, connection: Connection) -> tuple[str, Sequence[str], dict[str, Any]]:
         compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
-        fixed = {name: value for name, value in compiled.params.items() if value is not None}
-        self._rendered[connection.dialect.name] = rendered = (str(compiled), compiled.positiontup or (), fixed)
+        constants = {name: value for name, value in compiled.params.items() if value is not None}
+        self._rendered[connection.dialect.name] = rendered = (str(compiled), compiled.positiontup or (), constants)
         return rendered
 
 
 def _rendered(statement: Executable, connection: Connection) -> str:
     return str(statement.compile(dialect=connection.dialect))  # type: ignore[attr-defined]
+
+
+def _takes_arrays(connection: Connection) -> bool:
+    """Whether many values are passed as arrays (PostgreSQL) rather than as one parameter for each value."""
+    return connection.dialect.name == "postgresql"
 
 
 def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
@@ -131,7 +120,7 @@ class Insert:
         """Write `rows`."""
         if not rows:
             return
-        if connection.dialect.name == "postgresql":
+        if _takes_arrays(connection):
             run(connection, self._array_text or self._render_arrays(connection), arrays_of(self._unique(rows)))
             return
         for chunk in chunks(rows):
@@ -191,7 +180,7 @@ class Lookup:
         """Read the rows for `keys`, in no particular order."""
         if not keys:
             return []
-        if connection.dialect.name == "postgresql":
+        if _takes_arrays(connection):
             return run(connection, self._array_text or self._render_arrays(connection), arrays_of(keys))
         found: list[tuple[Any, ...]] = []
         for chunk in chunks(keys):
@@ -220,7 +209,7 @@ class Lookup:
 
 def among(connection: Connection, one: ColumnElement[Any], many: Sequence[Any]) -> ColumnElement[bool]:
     """`one` is in `many`, however many these are: PostgreSQL takes at most 65,535 parameters."""
-    if connection.dialect.name == "postgresql":
+    if _takes_arrays(connection):
         return one == any_(bindparam(None, many, type_=ARRAY(_plain(one)), unique=True))
     return one.in_(many)
 

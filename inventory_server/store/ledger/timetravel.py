@@ -17,24 +17,24 @@ from inventory_server.domain.inventory import Account, Count, Level, base_count,
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, out_of_reach
 from inventory_server.store.ledger.records import UNNAMED
-from inventory_server.store.ledger.sql import Prepared
+from inventory_server.store.ledger.sql import Statement
 
 _closing, _count, _reservation = t.closing.c, t.count.c, t.reservation.c
-_cuts = Prepared(
+_cuts = Statement(
     select(_closing.position, _closing.closed_at).where(_closing.written_at.is_not(None)).order_by(_closing.position)
 )
-_counts = Prepared(
+_counts = Statement(
     select(_count.occurred_at, _count.position, _count.quantity, _count.voided_position).where(
         _count.location == bindparam("location"), _count.sku == bindparam("sku")
     )
 )
-_archived_count = Prepared(
+_archived_count = Statement(
     select(t.archived_count.c.moved).where(
         *(t.archived_count.c[name] == bindparam(name) for name in ("location", "sku", "position", "occurred_at"))
     )
 )
-_recorded_at = Prepared(select(t.posting.c.recorded_at).where(t.posting.c.position == bindparam("position")))
-_standing = Prepared(
+_recorded_at = Statement(select(t.posting.c.recorded_at).where(t.posting.c.position == bindparam("position")))
+_standing = Statement(
     select(_reservation.reservation).where(
         _reservation.location == bindparam("location"),
         _reservation.sku == bindparam("sku"),
@@ -189,7 +189,7 @@ class _Bounds(NamedTuple):
 
 
 @cache
-def _sums_of(bounds: _Bounds) -> Prepared:
+def _sums_of(bounds: _Bounds) -> Statement:
     parts = [_moved(bounds)]
     if bounds.has_balances:
         parts.append(_balances())
@@ -197,7 +197,7 @@ def _sums_of(bounds: _Bounds) -> Prepared:
         parts.append(_stragglers(bounds))
     p = union_all(*parts).subquery().c
     sums = select(p.account, p.reservation, func.sum(p.quantity), func.max(p.latest_at))
-    return Prepared(sums.group_by(p.account, p.reservation))
+    return Statement(sums.group_by(p.account, p.reservation))
 
 
 def _moved(bounds: _Bounds) -> Select[Any]:

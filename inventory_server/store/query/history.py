@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Raw, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, true, tuple_
 
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
@@ -14,13 +14,26 @@ from inventory_server.domain.inventory import Account
 from inventory_server.domain.requests import FindPosting, History
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
-from inventory_server.store.ledger.sql import among
+from inventory_server.store.ledger.sql import Statement, among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Count, HistoryEntry, HistoryResult, StoredPosting
 from pos_client.protocol.units import instant, micros, unscaled
 
 _SEGMENTS_AT_ONCE = 256
+_p, _refused = t.posting.c, t.rejection.c
+_position_of = Statement(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
+_posting_at = Statement(
+    select(_p.digest, _p.terminal, _p.recorded_at, _p.body, _p.location, _p.lineage, _p.seq, _p.flags).where(
+        _p.position == bindparam("position")
+    )
+)
+_rejection_of = Statement(
+    select(_refused.digest, _refused.terminal, _refused.recorded_at, _refused.body, _refused.reason).where(
+        _refused.id == bindparam("id")
+    )
+)
+_locations_of = Statement(select(t.level.c.location).where(t.level.c.sku == bindparam("sku")))
 _Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """The number of a movement in its posting, as the tables hold it."""
 
@@ -86,7 +99,7 @@ def _segments_of(connection: Connection, head: Head, question: History, after: t
 def _movements(connection: Connection, question: History, after: tuple[int, int] | None) -> Select[Any]:
     params, m, p = question.params, t.movement.c, t.posting.c
     if isinstance(params.location, UnsetType):
-        locations = list(connection.execute(select(t.level.c.location).where(t.level.c.sku == params.sku)).scalars())
+        locations = [row[0] for row in _locations_of(connection, sku=params.sku)]
     else:
         locations = [params.location]
     statement = (
@@ -123,38 +136,45 @@ def _entry(row: Any) -> HistoryEntry:
 def find_posting(connection: Connection, question: FindPosting) -> StoredPosting:
     """One posting, or the record of its rejection; RequestError `not_found` where HQ has neither."""
     posting_id = question.params.id
-    position = connection.execute(select(t.identity.c.position).where(t.identity.c.id == posting_id.bytes)).scalar()
-    if position is not None:
-        head = head_of(connection)
-        if position <= head.archived_position:
-            raise RequestError(
-                ErrorCode.not_found,
-                f"{posting_id} was posted at position {position} and is in the archive, with all that was recorded up"
-                f" to {head.until}; it stays counted and is known for ever.",
-            )
-        row = connection.execute(select(t.posting).where(t.posting.c.position == position)).one()
-        return StoredPosting(
-            id=posting_id,
-            status="posted",
-            digest=row.digest.hex(),
-            terminal=row.terminal,
-            recorded_at=instant(row.recorded_at),
-            body=Raw(row.body),
-            position=row.position,
-            location=row.location,
-            lineage=None if row.lineage is None else UUID(bytes=row.lineage),
-            seq=row.seq,
-            flags=inventory.flag_names(row.flags),
+    positions = _position_of(connection, id=posting_id.bytes)
+    return _rejected(connection, posting_id) if not positions else _posted(connection, posting_id, positions[0][0])
+
+
+def _posted(connection: Connection, posting_id: UUID, position: int) -> StoredPosting:
+    head = head_of(connection)
+    if position <= head.archived_position:
+        raise RequestError(
+            ErrorCode.not_found,
+            f"{posting_id} was posted at position {position} and is in the archive, with all that was recorded up"
+            f" to {head.until}; it stays counted and is known for ever.",
         )
-    refused = connection.execute(select(t.rejection).where(t.rejection.c.id == posting_id.bytes)).one_or_none()
-    if refused is None:
+    [(digest, terminal, recorded_at, body, location, lineage, seq, flags)] = _posting_at(connection, position=position)
+    return StoredPosting(
+        id=posting_id,
+        status="posted",
+        digest=digest.hex(),
+        terminal=terminal,
+        recorded_at=instant(recorded_at),
+        body=Raw(body),
+        position=position,
+        location=location,
+        lineage=None if lineage is None else UUID(bytes=lineage),
+        seq=seq,
+        flags=inventory.flag_names(flags),
+    )
+
+
+def _rejected(connection: Connection, posting_id: UUID) -> StoredPosting:
+    rows = _rejection_of(connection, id=posting_id.bytes)
+    if not rows:
         raise RequestError(ErrorCode.not_found, f"HQ has no posting {posting_id}.")
+    [(digest, terminal, recorded_at, body, reason)] = rows
     return StoredPosting(
         id=posting_id,
         status="rejected",
-        digest=refused.digest.hex(),
-        terminal=refused.terminal,
-        recorded_at=instant(refused.recorded_at),
-        body=Raw(refused.body),
-        reason=refused.reason,
+        digest=digest.hex(),
+        terminal=terminal,
+        recorded_at=instant(recorded_at),
+        body=Raw(body),
+        reason=reason,
     )

@@ -16,7 +16,7 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.reservations import held, reserved_of
-from inventory_server.store.ledger.sql import Prepared, among, plain_rows
+from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
 from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
@@ -49,8 +49,11 @@ _all_levels = (
     )
     .order_by(_level.location, _level.sku)
 )
-_one_level = Prepared(select(t.level).where(_level.location == bindparam("location"), _level.sku == bindparam("sku")))
-_one_product = Prepared(select(_product.reorder_point, _product.sku).where(_product.sku == bindparam("sku")))
+_one_level = Statement(select(t.level).where(_level.location == bindparam("location"), _level.sku == bindparam("sku")))
+_one_product = Statement(select(_product.reorder_point, _product.sku).where(_product.sku == bindparam("sku")))
+
+_sku_of = Statement(select(t.barcode.c.sku).where(t.barcode.c.gtin == bindparam("gtin")))
+_locations = Lookup(t.location, [t.location.c.location])
 
 
 class _Named:
@@ -68,8 +71,8 @@ class _Named:
         known = _known_skus(connection, wanted or [])
         self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
         if not isinstance(gtin, UnsetType):
-            sku = connection.execute(select(t.barcode.c.sku).where(t.barcode.c.gtin == gtin)).scalar() or gtin
-            scanned = _known_skus(connection, [sku])
+            listed = _sku_of(connection, gtin=gtin)
+            scanned = _known_skus(connection, [listed[0][0] if listed else gtin])
             self.unknown += [] if scanned else [UnknownItem(gtin=gtin)]
             known |= scanned
         return sorted(known)
@@ -78,11 +81,7 @@ class _Named:
         wanted = _listed(params.locations, params.location)
         if wanted is None:
             return None
-        known = set(
-            connection.execute(
-                select(t.location.c.location).where(among(connection, t.location.c.location, wanted))
-            ).scalars()
-        )
+        known = {row[0] for row in _locations(connection, [(name,) for name in wanted])}
         self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
         return sorted(known)
 
@@ -99,9 +98,11 @@ def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | No
 
 
 def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
+    if not skus:
+        return set()
     listed = select(t.product.c.sku).where(among(connection, t.product.c.sku, skus))
     moved = select(t.level.c.sku).where(among(connection, t.level.c.sku, skus))
-    return set(connection.execute(listed.union(moved)).scalars()) if skus else set()
+    return {row[0] for row in plain_rows(connection, listed.union(moved))}
 
 
 def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
@@ -167,7 +168,7 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
         statement = statement.where(among(connection, level.location, named.locations))
     if after is not None:
         statement = statement.where(tuple_(level.location, level.sku) > after)
-    return [(row[0], row[1]) for row in connection.execute(statement)]
+    return [(row[0], row[1]) for row in plain_rows(connection, statement)]
 
 
 def _item_of_key(connection: Connection, key: Key, past: LedgerAt | None, now: int) -> StockItem:

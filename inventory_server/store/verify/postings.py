@@ -13,7 +13,7 @@ from inventory_server.domain.inventory import Account, Movement
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import ANYWHERE
-from inventory_server.store.ledger.sql import Lookup, Prepared
+from inventory_server.store.ledger.sql import Lookup, Statement
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import Body, Line
@@ -47,7 +47,7 @@ def _postings_and_voids() -> Select[Any]:
 
 _postings = _postings_and_voids()
 _m = t.movement.c
-_movements = Prepared(
+_movements = Statement(
     select(
         _m.position,
         _m.entry,
@@ -62,7 +62,7 @@ _movements = Prepared(
     .where(_m.segment == bindparam("segment"), _m.position.between(bindparam("first"), bindparam("last")))
     .order_by(_m.position, _m.entry)
 )
-_place = Prepared(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
+_place = Statement(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
 
 
 def _bounds(segment: int) -> tuple[int, int]:

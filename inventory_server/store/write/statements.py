@@ -8,15 +8,15 @@ from sqlalchemy import BigInteger, Select, bindparam, func, select, union_all
 
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import POSTED, Place
-from inventory_server.store.ledger.sql import Insert, Lookup, Prepared, Rendered
+from inventory_server.store.ledger.sql import Insert, Lookup, Statement
 
 
 class Statements:
     """The set-based statements of the write path, rendered once and kept."""
 
     def __init__(self) -> None:
-        self.head = Rendered(select(t.ledger).with_for_update())
-        self.put_head = Rendered(
+        self.head = Statement(select(t.ledger).with_for_update())
+        self.put_head = Statement(
             t.ledger.update().values(
                 position=bindparam("position"),
                 recorded_at=bindparam("recorded_at"),
@@ -43,12 +43,12 @@ class Statements:
         movements = select(*(t.movement.c[name] for name in moves))
         for name in ("segment", "position"):
             movements = movements.where(t.movement.c[name] == bindparam(name))
-        self.movements = Rendered(movements)
+        self.movements = Statement(movements)
         figures = ("occurred_at", "position", "quantity", "voided_position")
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
-        self.moved_since = Rendered(_moved_since())
-        self.moved_after = Prepared(_moved_after())
-        self.archived_after = Prepared(_archived_after())
+        self.moved_since = Statement(_moved_since())
+        self.moved_after = Statement(_moved_after())
+        self.archived_after = Statement(_archived_after())
         self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
         self.put_identities = Insert(t.identity)
         self.put_postings = Insert(t.posting)

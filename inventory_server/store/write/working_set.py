@@ -245,7 +245,7 @@ class WorkingSet:
         if self.began.is_before(occurred_at):
             return self.level(key).moved - LedgerAt(self._connection, NOW).until(occurred_at).moved(*key)
         open_segment = self.position >> t.SEGMENT_POSITIONS_LOG2
-        [(first,)] = self._sql.moved_since(self._connection, occurred_at)
+        [(first,)] = self._sql.moved_since(self._connection, after=occurred_at)
         bounds = {"after": occurred_at, "first": open_segment if first is None else first, "open": open_segment}
         of = {"location": key[0], "sku": key[1], "account": int(Account.STOCK)}
         [(total,)] = self._sql.moved_after(self._connection, **bounds, **of)
@@ -270,7 +270,8 @@ class WorkingSet:
 
     def movements_of(self, position: int) -> list[Movement]:
         """What the posting at `position` moved."""
-        rows = self._sql.movements(self._connection, position >> t.SEGMENT_POSITIONS_LOG2, position)
+        segment = position >> t.SEGMENT_POSITIONS_LOG2
+        rows = self._sql.movements(self._connection, segment=segment, position=position)
         return [Movement(row[1], row[2], Account(row[3]), *row[4:]) for row in sorted(rows, key=itemgetter(0))]
 
     def voids_of(self, posting_id: bytes) -> list[Void]:
@@ -314,7 +315,13 @@ class WorkingSet:
                 put(connection, [row_of(key) for key in sorted(changed)])
                 changed.clear()
         # A look back visits the closed segments and that of the ledger, so it is kept up to date with every flush.
-        sql.put_head(connection, self.position, self.recorded_at, self._segment_latest_at, self._stamp)
+        sql.put_head(
+            connection,
+            position=self.position,
+            recorded_at=self.recorded_at,
+            segment_latest_at=self._segment_latest_at,
+            stamp=self._stamp,
+        )
         self._memory.stamp = self._stamp
 
     def _reservation_row(self, key: tuple[bytes, str, str]) -> Row:
