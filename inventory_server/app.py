@@ -11,7 +11,7 @@ from functools import partial
 import msgspec
 
 from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
@@ -20,9 +20,6 @@ from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.session import Finished, Session, advance, drive
 from inventory_server.resources import schema_path
 from pos_client.protocol.wire import is_batch
-
-LIVE_FRAME_BYTES_MAX = 8_192
-"""A longer frame is a backlog's, or a very long basket: it may wait its turn."""
 
 
 def openrpc_document() -> bytes:
@@ -60,8 +57,8 @@ class Application:
         self._describe = describe
         self._server = server
         self._draining = threading.Event()
-        # Guards nothing but the interpreter's time: reading many large frames at once would starve live tills.
-        self._backlog = threading.BoundedSemaphore(settings.backlog_frames_max)
+        # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
+        self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
         self._json_server = LineServer(listeners, self._conversation, settings)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
@@ -101,34 +98,37 @@ class Application:
             self._dev,
             self._server,
         )
-        return FrameHandler(session, self._store, self._backlog, self._settings.frame_seconds)
+        return FrameHandler(session, self._store, self._large_frames, self._settings.frame_seconds)
 
 
 class FrameHandler:
     """One session on its connection's thread. What the store commits is answered by the thread that committed it."""
 
     def __init__(
-        self, session: Session, store: Store, backlog: threading.BoundedSemaphore, turn_seconds: float
+        self, session: Session, store: Store, large_frames: threading.BoundedSemaphore, turn_seconds: float
     ) -> None:
         self._session = session
         self._store = store
-        self._backlog = backlog
+        self._large_frames = large_frames
         self._turn_seconds = turn_seconds
-        # Guards `_is_backlog`: a connection that is given up may end while its frame is being answered.
+        # Guards `_has_slot`: a connection that is given up may end while its frame is being answered.
         self._lock = threading.Lock()
-        self._is_backlog = False
+        self._has_slot = False
 
     def handle(self, frame: bytes, answer: Answer) -> None:
-        """Have the session answer one frame; a backlog's frame waits for its turn, or raises TimeoutError."""
-        if len(frame) > LIVE_FRAME_BYTES_MAX:
-            self._is_backlog = self._backlog.acquire(timeout=self._turn_seconds)
-            if not self._is_backlog:
+        """Have the session answer one frame; a large one waits for a slot first, TimeoutError where none gets free.
+
+        What a frame holds is not known before it is decoded. Which of its postings go first is the writer's decision.
+        """
+        if len(frame) > LARGE_FRAME_BYTES:
+            self._has_slot = self._large_frames.acquire(timeout=self._turn_seconds)
+            if not self._has_slot:
                 raise TimeoutError  # whoever sent it has given up by now, and sends it again
         steps = self._session.handle(frame)
 
         def finish(work: StoreRequest | Finished[Reply | None]) -> None:
             reply = drive(steps, partial(perform, self._store), work)
-            self._make_way()
+            self._release_slot()
             answer(reply)
 
         work = advance(steps)
@@ -137,12 +137,12 @@ class FrameHandler:
         else:
             finish(work)
 
-    def _make_way(self) -> None:
+    def _release_slot(self) -> None:
         with self._lock:
-            made_way, self._is_backlog = self._is_backlog, False
-        if made_way:
-            self._backlog.release()
+            had_slot, self._has_slot = self._has_slot, False
+        if had_slot:
+            self._large_frames.release()
 
     def close(self) -> None:
-        """A frame that failed gives its place among the backlogs back."""
-        self._make_way()
+        """Release the slot of a large frame that was not answered."""
+        self._release_slot()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from pos_client.protocol.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
 
+LARGE_FRAME_BYTES = 8_192
+"""Larger frames are decoded a few at a time (`large_frames_max`): each holds the interpreter lock for long."""
 WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
 ENDING_SECONDS = 5
@@ -45,9 +47,9 @@ class Settings:
     )
     max_connections: int = _limit(1_024, 1, "lowered at start to what the limit of open files leaves")
     commit_postings_max: int = _limit(2_000, 1, "postings a commit: past it a commit no longer gets cheaper per sale")
-    live_postings_max: int = _limit(16, 0, "postings in a frame that is a sale rung up now rather than a backlog")
+    live_postings_max: int = _limit(16, 0, "postings in a frame of live sales; a frame with more is a backlog")
     commit_backlog_max: int = _limit(250, 1, "postings of backlogs in a commit that also carries live sales")
-    backlog_frames_max: int = _limit(4, 1, "backlog frames read and committed at a time; the others wait their turn")
+    large_frames_max: int = _limit(4, 1, "frames over 8 KiB decoded and committed at a time; the others wait")
     queue_postings_max: int = _limit(20_000, 1, "postings waiting for the writer; past it the answer is `busy`")
     busy_retry_ms: int = _limit(500, 10, "how long a till told `busy` or `draining` waits before it asks again")
     heartbeat_seconds: int = _limit(30, 1, "how often an idle till pings; feeds completeness")
@@ -55,7 +57,7 @@ class Settings:
     idle_seconds: int = _limit(300, 1, "a connection that says nothing for so long is closed")
     drain_seconds: int = _limit(10, 0, "how long stop() waits for answers in flight")
     frame_seconds: int = _limit(
-        30, 1, "a frame begun must be complete within this time, and have its turn if it is a backlog's"
+        30, 1, "a frame must arrive within this time; a frame over 8 KiB waits no longer than this to be decoded"
     )
     send_seconds: int = _limit(30, 1, "a reader that has not taken a reply within this time is dropped")
     half_closed_seconds: int = _limit(

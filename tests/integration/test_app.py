@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory_server.app import LIVE_FRAME_BYTES_MAX, Application, openrpc_document
+from inventory_server.app import Application, openrpc_document
 from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import OnOutcome, Progress, no_progress
 from inventory_server.domain.requests import Change, Post, StoreRequest
 from inventory_server.store.administration import Settled
@@ -149,13 +149,13 @@ class HeldStore(MemoryStore):
         super().submit(*self.held[at])
 
 
-def test_a_till_that_left_gives_its_place_among_the_backlogs_back_once() -> None:
+def test_a_till_that_left_releases_the_slot_of_its_large_frame_once() -> None:
     """Its frame is committed later all the same."""
     store = HeldStore()
-    limits = Settings(backlog_frames_max=1, half_closed_seconds=1, linger_seconds=1)
+    limits = Settings(large_frames_max=1, half_closed_seconds=1, linger_seconds=1)
     application = Application(limits, store, [("127.0.0.1", 0)], dev=True)
     application.start()
-    backlog = json.dumps({"id": 2, "method": "post", "params": POST}).encode() + b" " * LIVE_FRAME_BYTES_MAX + b"\n"
+    large = json.dumps({"id": 2, "method": "post", "params": POST}).encode() + b" " * LARGE_FRAME_BYTES + b"\n"
     for leaves in (True, False):
         with LineClient(application.addresses[0]) as client:
             said = len(store.held)
@@ -163,7 +163,7 @@ def test_a_till_that_left_gives_its_place_among_the_backlogs_back_once() -> None
             wait_until(lambda said=said: len(store.held) == said + 1)  # type: ignore[misc]
             store.carry_out(said)
             assert b"result" in client.read_line()
-            client.send(backlog)
+            client.send(large)
             wait_until(lambda said=said: len(store.held) == said + 2)  # type: ignore[misc]
             if not leaves:
                 for at in (1, 3):  # the first one's answer finds nobody
@@ -172,13 +172,13 @@ def test_a_till_that_left_gives_its_place_among_the_backlogs_back_once() -> None
     assert application.stop() == 0
 
 
-def test_a_backlog_that_never_has_its_turn_holds_no_connection() -> None:
+def test_a_large_frame_that_never_gets_a_slot_holds_no_connection() -> None:
     store = HeldStore()
-    limits = Settings(backlog_frames_max=1, frame_seconds=1, linger_seconds=1)
+    limits = Settings(large_frames_max=1, frame_seconds=1, linger_seconds=1)
     application = Application(limits, store, [("127.0.0.1", 0)], dev=True)
     application.start()
-    ping = b'{"id":1,"method":"ping"}' + b" " * LIVE_FRAME_BYTES_MAX + b"\n"
-    hello = b'{"id":1,"method":"hello","params":{"terminal":"till-1"}}' + ping[-LIVE_FRAME_BYTES_MAX:]
+    ping = b'{"id":1,"method":"ping"}' + b" " * LARGE_FRAME_BYTES + b"\n"
+    hello = b'{"id":1,"method":"hello","params":{"terminal":"till-1"}}' + ping[-LARGE_FRAME_BYTES:]
     with LineClient(application.addresses[0]) as first, LineClient(application.addresses[0]) as second:
         first.send(hello)
         wait_until(lambda: len(store.held) == 1)

@@ -59,7 +59,7 @@ def submit(writer: Writer, *sizes: int) -> list[Ticket]:
 def test_sales_rung_up_now_are_committed_before_most_of_a_backlog(tmp_path: Path) -> None:
     writer, ledger = writer_of(tmp_path, commit_backlog_max=250)
     submit(writer, 200, 200, 200, 1, 2)
-    while not all(not queue for queue in (writer._live, writer._bulk)):
+    while not all(not queue for queue in (writer._live, writer._backlog)):
         writer.step()
     assert ledger.commits == [[1, 2, 200], [200, 200]]
 

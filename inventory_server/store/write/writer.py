@@ -74,11 +74,11 @@ class Writer:
         self._settings = settings
         self._on_fatal = on_fatal
         self._transactions = Transactions(engine, database, ledger.forget, settings.commit_retry_seconds)
-        # Guards `_live`, `_bulk`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
+        # Guards `_live`, `_backlog`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         self._live: deque[Ticket] = deque()
-        self._bulk: deque[Ticket] = deque()
+        self._backlog: deque[Ticket] = deque()
         self._weight = 0
         self._closing = False
         self._failure: Exception | None = None
@@ -109,7 +109,7 @@ class Writer:
             if full and not callable(work):  # administrators are few, and each waits for one job at a time
                 raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
             is_live = ticket.weight <= self._settings.live_postings_max
-            (self._live if is_live else self._bulk).append(ticket)
+            (self._live if is_live else self._backlog).append(ticket)
             self._weight += ticket.weight
             self._arrived.notify()
         return ticket
@@ -156,10 +156,10 @@ class Writer:
         """
         settings = self._settings
         with self._lock:
-            while not self._live and not self._bulk and not self._closing:
+            while not self._live and not self._backlog and not self._closing:
                 self._arrived.wait()
             taken = _draw(self._live, settings.commit_postings_max)
-            taken += _draw(self._bulk, settings.commit_backlog_max if taken else settings.commit_postings_max)
+            taken += _draw(self._backlog, settings.commit_backlog_max if taken else settings.commit_postings_max)
             self._weight -= sum(ticket.weight for ticket in taken)
             return taken
 
@@ -226,9 +226,9 @@ class Writer:
         error.__cause__ = reason.__cause__
         with self._lock:
             self._failure = error
-            unserved = [ticket for ticket in (*self._taken, *self._live, *self._bulk) if not ticket.settled]
+            unserved = [ticket for ticket in (*self._taken, *self._live, *self._backlog) if not ticket.settled]
             self._live.clear()
-            self._bulk.clear()
+            self._backlog.clear()
         for ticket in unserved:
             ticket.settle(None, error)
         if self._on_fatal is not None:
