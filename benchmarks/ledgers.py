@@ -112,7 +112,7 @@ class _Bulk:
                 skus = trade.SKUS[first : first + _LINES_MAX]
                 body = trade.receipt_body(OPENED_AT, skus, trade.OPENING_STOCK)
                 lines = [(sku, trade.OPENING_STOCK) for sku in skus]
-                self.add("receipt", location, OPENED_AT, trade.uuid7(OPENED_AT, rng), body, lines)
+                self.add("receipt", location, OPENED_AT, trade.sale_id(OPENED_AT, rng), body, lines)
 
     def add(self, kind: str, location: str, at: int, id_: bytes, body: bytes, lines: list[tuple[str, int]]) -> None:
         """One posting with its movements; `lines` are signed."""

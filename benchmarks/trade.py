@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
+from pos_client.protocol.uuid7 import RANDOM_BITS, uuid7
+
 LOCATIONS = [f"store-{number:02}" for number in range(1, 21)]
 SKUS = [f"SKU-{number:05}" for number in range(5_000)]
 LINES = 3
@@ -30,11 +32,9 @@ class Sale(NamedTuple):
     body: bytes
 
 
-def uuid7(microseconds: int, rng: random.Random) -> bytes:
-    """An id like a till's: ordered by time, then random."""
-    tail = rng.getrandbits(80)
-    high, low = tail >> 64 & 0x0FFF | 0x7000, tail & (1 << 62) - 1 | 1 << 63
-    return (microseconds // 1_000).to_bytes(6) + high.to_bytes(2) + low.to_bytes(8)
+def sale_id(microseconds: int, rng: random.Random) -> bytes:
+    """An id as tills make them: ordered by time, then random."""
+    return uuid7(microseconds // 1_000, rng.getrandbits(RANDOM_BITS)).bytes
 
 
 def sales(first_at: int, step: int, rng: random.Random) -> Iterator[Sale]:
@@ -43,7 +43,7 @@ def sales(first_at: int, step: int, rng: random.Random) -> Iterator[Sale]:
     while True:
         at += step
         lines = [(SKUS[rng.randrange(len(SKUS))], 1 + rng.randrange(3)) for _ in range(LINES)]
-        yield Sale(uuid7(at, rng), LOCATIONS[rng.randrange(len(LOCATIONS))], at, lines, _body("sale", at, lines))
+        yield Sale(sale_id(at, rng), LOCATIONS[rng.randrange(len(LOCATIONS))], at, lines, _body("sale", at, lines))
 
 
 def receipt_body(occurred_at: int, skus: list[str], quantity: int) -> bytes:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec import UnsetType
 
+from pos_client.protocol.control_totals import STOCK_SIGN
 from pos_client.protocol.messages import Flag, Line, PostingType
 
 FLAGS: tuple[Flag, ...] = ("unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan")
@@ -27,17 +28,6 @@ class Account(enum.IntEnum):
     IN_TRANSIT = 1
     COUNT = 2
     RESERVED = 3
-
-
-STOCK_SIGN: dict[PostingType, int] = {
-    "sale": -1,
-    "return": 1,
-    "receipt": 1,
-    "adjustment": 1,
-    "transfer_out": -1,
-    "transfer_in": 1,
-}
-"""The effect of a line's quantity on `on_hand` at the posting's location."""
 
 
 class Movement(NamedTuple):

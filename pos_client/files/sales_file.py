@@ -23,6 +23,7 @@ from pos_client.files.mapping import MappingError, SalesMapping
 from pos_client.files.sales_row import CellError, Row, RowMapper
 from pos_client.protocol.messages import Body, Line, PostingType
 from pos_client.protocol.units import instant, scaled
+from pos_client.protocol.uuid7 import uuid7
 from pos_client.protocol.wire import encode_body
 
 _REFERENCE_MAX = 256
@@ -188,16 +189,15 @@ class SalesFiles:
 
 
 def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0) -> UUID:
-    """The UUID of a basket (or of a part of one): 48 bits of milliseconds as in version 7, then a hash of its name.
+    """The version 7 UUID of a basket (or of a part of one), with a hash of its name in place of the randomness.
 
     HQ's index gets such ids nearly in order. What is in the basket plays no role: two baskets with the same
     goods are two sales, and one basket read twice is one.
     """
     name = json.dumps([source, *key, part] if part else [source, *key], ensure_ascii=False).encode()
-    chance = int.from_bytes(hashlib.sha256(name).digest()[:10])
-    milliseconds = min(max(occurred_at // 1000, 0), 2**48 - 1)
-    high = milliseconds << 16 | 0x7000 | chance >> 68
-    return UUID(int=high << 64 | 0b10 << 62 | chance & (2**62 - 1))
+    digest = hashlib.sha256(name).digest()
+    tail = int.from_bytes(digest[:2]) >> 4 << 62 | int.from_bytes(digest[2:10]) & ((1 << 62) - 1)
+    return uuid7(min(max(occurred_at // 1000, 0), (1 << 48) - 1), tail)
 
 
 def _line(row: Row) -> Line:

@@ -7,11 +7,19 @@ import threading
 from collections.abc import Callable
 from uuid import UUID
 
-_RANDOM_BITS = 74  # 12 in front of the variant, 62 behind it
+RANDOM_BITS = 74
+"""Bits of a version 7 UUID that are neither time, version nor variant: 12 in front of the variant, 62 behind it."""
 _STEP_BITS = 32
+_TIME_MASK = (1 << 48) - 1
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
 _LOW_BITS = (1 << 62) - 1
+
+
+def uuid7(milliseconds: int, tail: int) -> UUID:
+    """The version 7 UUID of an instant (milliseconds since 1970) and `RANDOM_BITS` of randomness."""
+    high = (milliseconds & _TIME_MASK) << 80 | _VERSION | (tail >> 62) << 64
+    return UUID(int=high | _VARIANT | (tail & _LOW_BITS))
 
 
 class Uuid7:
@@ -33,11 +41,10 @@ class Uuid7:
         with self._lock:
             now = self._clock() // 1_000
             if now > self._milliseconds:
-                self._milliseconds, self._tail = now, self._random.getrandbits(_RANDOM_BITS)
+                self._milliseconds, self._tail = now, self._random.getrandbits(RANDOM_BITS)
             else:
                 self._tail += 1 + self._random.getrandbits(_STEP_BITS)
-                if self._tail >> _RANDOM_BITS:
-                    self._milliseconds, self._tail = self._milliseconds + 1, self._random.getrandbits(_RANDOM_BITS)
+                if self._tail >> RANDOM_BITS:
+                    self._milliseconds, self._tail = self._milliseconds + 1, self._random.getrandbits(RANDOM_BITS)
             milliseconds, tail = self._milliseconds, self._tail
-        high = (milliseconds & ((1 << 48) - 1)) << 80 | _VERSION | (tail >> 62) << 64
-        return UUID(int=high | _VARIANT | (tail & _LOW_BITS))
+        return uuid7(milliseconds, tail)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from decimal import Decimal
 
 from msgspec import UnsetType, structs
 
-from pos_client.protocol.messages import Line, PostingType
+from pos_client.protocol.messages import Line
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity
 
 QuantityLike = int | str | Decimal
@@ -16,14 +16,6 @@ QuantityLike = int | str | Decimal
 LineLike = Line | tuple[str, QuantityLike]
 """A line as a till program may write it: (sku, quantity) or a `Line`."""
 
-_STOCK_SIGN: dict[PostingType, int] = {
-    "sale": -1,
-    "return": 1,
-    "receipt": 1,
-    "adjustment": 1,
-    "transfer_out": -1,
-    "transfer_in": 1,
-}
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\Z")
 
 
@@ -57,8 +49,3 @@ def _as_line(line: object) -> Line:
     if isinstance(line, tuple) and len(line) == 2 and isinstance(line[0], str):
         return Line(quantity=exact_quantity(line[1]), sku=line[0])
     raise TypeError(f"A line is (sku, quantity) or a Line, not {line!r}.")
-
-
-def stock_effect(kind: PostingType, quantities: Sequence[int]) -> int:
-    """What a posting does to `on_hand` at its location, over all lines: its part in the control totals (10⁻⁵)."""
-    return _STOCK_SIGN.get(kind, 0) * sum(quantities)

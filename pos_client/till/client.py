@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, structs
 
 from pos_client.protocol import wire
+from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode
 from pos_client.protocol.messages import (
@@ -35,7 +36,7 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.units import Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.till.basket_lines import LineLike, as_lines, stock_effect
+from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import monotonic, wall_clock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting

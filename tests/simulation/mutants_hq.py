@@ -17,6 +17,7 @@ from inventory_server.store.write import writer as writer_module
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Ticket, Writer
+from pos_client.protocol.control_totals import STOCK_SIGN
 from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.units import instant
 from pos_client.till.outbox import Outbox
@@ -169,7 +170,7 @@ def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
         def post_item(ledger: CommitJudge, batch: WorkingSet, speaker: Any, known: Any, held: Any, item: Item) -> Any:
             result = original(ledger, batch, speaker, known, held, item)
             if result.status == "duplicate" and item.body is not None and isinstance(item.body.lines, list):
-                sign = inventory.STOCK_SIGN.get(item.body.type, 0)
+                sign = STOCK_SIGN.get(item.body.type, 0)
                 for line, quantity in zip(item.body.lines, item.quantities, strict=True):
                     key = (speaker.location, str(line.sku))
                     batch.level(key).on_hand += sign * quantity

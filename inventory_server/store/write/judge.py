@@ -23,6 +23,7 @@ from inventory_server.store.write.posting import Refusal, enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import known_terminal
 from inventory_server.store.write.working_set import WorkingSet
+from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingResult, PostResult
 from pos_client.protocol.units import instant
@@ -120,7 +121,7 @@ def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopene
         held.receive(seq, item.occurred_at)
     if (news or reopened) and result.status in ("posted", "duplicate"):
         held.count += 1
-        held.quantity += signed_quantity(item)
+        held.quantity += 0 if item.body is None else stock_effect(item.body.type, item.quantities)
         return True
     return news
 
@@ -188,9 +189,3 @@ def _reject(batch: WorkingSet, speaker: Speaker, item: Item, refusal: Refusal) -
         )
     )
     return PostingResult(item.id, "rejected", code=refusal.code, reason=refusal.reason)
-
-
-def signed_quantity(item: Item) -> int:
-    """A posting's part in the control totals: its lines' effect on `on_hand` (10⁻⁵), 0 for what only restates it."""
-    sign = 0 if item.body is None else inventory.STOCK_SIGN.get(item.body.type, 0)
-    return sign * sum(item.quantities)
