@@ -102,12 +102,12 @@ class _Side:
     def __init__(self, database: Database, connection: Connection) -> None:
         self.connection = connection
         self.shown = database.shown
-        self._explained = database.explained
+        self._database = database
 
     def rows(self) -> int:
         """The rows of all tables."""
         counts = (select(func.count()).select_from(table) for table in t.metadata.sorted_tables)
-        with self._explained():
+        with self._database.explained():
             return sum(self.connection.execute(count).scalar_one() for count in counts)
 
     def pages(self, table: Table) -> Iterator[list[tuple[Any, ...]]]:
@@ -131,13 +131,13 @@ class _Side:
 
     def make_room_for(self, source: _Side) -> None:
         """Have partitions, where there are any, for all that will come."""
-        with self._explained():
-            if partitions.is_partitioned(self.connection):
+        with self._database.explained():
+            if self._database.has_partitions:
                 upto = head_of(source.connection).position
                 partitions.extend(self.connection, PARTITIONS_AHEAD, PARTITION_POSITIONS, upto)
 
     def _read(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
-        with self._explained():
+        with self._database.explained():
             return plain_rows(self.connection, statement)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from sqlalchemy import Connection, Engine, Transaction
@@ -78,6 +80,14 @@ class Database(Commits, Protocol):
     def url(self) -> str:
         """What goes behind `--db` in a command that people are told to run; never with a password."""
 
+    @property
+    def path(self) -> Path | None:
+        """The file that holds the ledger, which one process at a time may serve; None where a database server does."""
+
+    @property
+    def has_partitions(self) -> bool:
+        """True where the ledger's tables are partitioned by position."""
+
     def assert_exists(self) -> None:
         """StoreError where it is not there."""
 
@@ -104,6 +114,12 @@ class Database(Commits, Protocol):
 
     def standby_engine(self) -> Engine:
         """The same for a database that can be done without: one that does not answer is soon given up."""
+
+    def schema_difference(self, connection: Connection) -> str | None:
+        """In words, what differs from the schema needed and SQLAlchemy's comparison does not see; None: nothing."""
+
+    def check_files(self, connection: Connection) -> Iterator[str]:
+        """In words, what the database itself finds wrong with its files."""
 
     def assert_settings(self, connection: Connection) -> str | None:
         """In words, what could lose an answered posting if one goes on by choice; StoreError where there is none."""

@@ -63,13 +63,8 @@ def partitions(connection: Connection) -> list[Partition]:
 
 
 def names(connection: Connection) -> set[str]:
-    """The tables that are parts of the ledger's own; none where the database knows no partitions."""
-    return {name for _, name, _ in _parts(connection)} if is_partitioned(connection) else set()
-
-
-def is_partitioned(connection: Connection) -> bool:
-    """True where this kind of database has the ledger in partitions."""
-    return connection.dialect.name == "postgresql"
+    """The tables that are parts of the ledger's own."""
+    return {name for _, name, _ in _parts(connection)}
 
 
 def difference(connection: Connection) -> str | None:
@@ -96,8 +91,6 @@ def _gap(found: list[Partition], first: int) -> str | None:
 
 def warning(connection: Connection) -> str | None:
     """In words, that it is time to make partitions; None while there are enough."""
-    if not is_partitioned(connection):
-        return None
     found, at = partitions(connection), head_of(connection).position
     left = sum(each.first > at for each in found[:-1])
     if left:

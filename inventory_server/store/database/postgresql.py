@@ -84,6 +84,15 @@ class Postgresql:
         """As `--db` takes it, once a password is put in."""
         return self.shown
 
+    @property
+    def path(self) -> None:
+        """None: a server keeps it."""
+
+    @property
+    def has_partitions(self) -> bool:
+        """True: `posting` and `movement` are partitioned."""
+        return True
+
     def assert_exists(self) -> None:
         """Whoever connects will hear."""
 
@@ -198,6 +207,20 @@ class Postgresql:
             weak.append(f"synchronous_commit = {row['synchronous_commit']}")
         return f"{self.shown} may lose what it has acknowledged ({', '.join(weak)})" if weak else None
 
+    def schema_difference(self, connection: Connection) -> str | None:
+        """Triggers, rules, row level security, unlogged tables, invalid indexes, collations, partitions."""
+        ours = "c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(:tables)"
+        tables = {"tables": [*t.metadata.tables, *partitions.names(connection)]}
+        for words, query in _OWN_CHECKS.items():
+            found = connection.execute(text(query.format(ours=ours)), tables).scalar()
+            if found is not None:
+                return words.format(found)
+        return partitions.difference(connection)
+
+    def check_files(self, connection: Connection) -> Iterator[str]:  # noqa: ARG002 (nothing to ask)
+        """Nothing: PostgreSQL reports damage where it reads, by its checksums and by errors."""
+        return iter(())
+
     def verdict(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLSTATE. Once COMMIT is sent, only a serialization failure says for sure that nothing was committed."""
         if isinstance(error, CommitInDoubt):
@@ -295,19 +318,3 @@ _OWN_CHECKS = {
         WHERE attnum > 0 AND NOT attisdropped AND atttypid = 'text'::regtype AND attcollation NOT IN
             (SELECT oid FROM pg_collation WHERE collname IN ('C', 'POSIX')) AND {ours}""",
 }
-
-
-def difference(connection: Connection) -> str | None:
-    """What differs from the schema needed that SQLAlchemy's comparison does not see."""
-    ours = "c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(:tables)"
-    tables = {"tables": [*t.metadata.tables, *partitions.names(connection)]}
-    for words, query in _OWN_CHECKS.items():
-        found = connection.execute(text(query.format(ours=ours)), tables).scalar()
-        if found is not None:
-            return words.format(found)
-    return partitions.difference(connection)
-
-
-def damage(_connection: Connection) -> Iterator[str]:
-    """PostgreSQL notices damage where it reads: by its checksums, and by errors."""
-    return iter(())

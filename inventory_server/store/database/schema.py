@@ -15,7 +15,7 @@ from sqlalchemy import Connection, column, inspect, select, table, text
 from sqlalchemy.exc import InvalidRequestError
 
 from inventory_server.resources import schema_path
-from inventory_server.store.database import partitions, url
+from inventory_server.store.database import partitions
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.ledger import tables as t
 
@@ -50,7 +50,7 @@ def assert_schema(connection: Connection, database: Database) -> None:
             f"{database.shown} has schema {current}, this program needs {head}; "
             f"run: inventory-server db upgrade --db {database.url}"
         )
-    if difference := _difference(connection):
+    if difference := _difference(connection, database):
         raise _altered(database, difference)
 
 
@@ -99,10 +99,10 @@ def _read_fingerprint(connection: Connection) -> str | None:
     return connection.scalar(select(_VERSION.c.first_schema)) if "first_schema" in columns else None
 
 
-def _difference(connection: Connection) -> str | None:
+def _difference(connection: Connection, database: Database) -> str | None:
     """The first difference between the schema found and the one needed, in words."""
     try:
-        parts = partitions.names(connection)
+        parts = partitions.names(connection) if database.has_partitions else set()
         ours = {"include_name": lambda name, kind, _: kind != "table" or name not in parts}
         differences = compare_metadata(MigrationContext.configure(connection, opts=ours), t.metadata)
         keys = inspect(connection).get_multi_pk_constraint()
@@ -115,7 +115,7 @@ def _difference(connection: Connection) -> str | None:
         if keys[None, each.name]["constrained_columns"] != needed:
             return f"the primary key of {each.name} is not {', '.join(needed)}"
     heads = len(connection.execute(select(t.ledger.c.book)).all())
-    return url.difference(connection) if heads == 1 else f"ledger has {heads} rows instead of one"
+    return database.schema_difference(connection) if heads == 1 else f"ledger has {heads} rows instead of one"
 
 
 def _in_words(difference: Any) -> str:

@@ -39,7 +39,17 @@ class Sqlite:
     """A ledger in the file `path`; see `Database`."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self._path = path
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def has_partitions(self) -> bool:
+        """A file has none."""
+        return False
 
     @property
     def shown(self) -> str:
@@ -123,6 +133,18 @@ class Sqlite:
                     f"PRAGMA {name} is {got!r} where {wanted!r} is needed; move the database to a local disk."
                 )
         return None
+
+    def schema_difference(self, connection: Connection) -> str | None:
+        """A trigger: nothing else can be added that SQLAlchemy's comparison does not see."""
+        trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
+        return None if trigger is None else f"trigger {trigger}"
+
+    @staticmethod
+    def check_files(connection: Connection) -> Iterator[str]:
+        """What SQLite finds wrong with pages, rows and indexes."""
+        for (what,) in connection.exec_driver_sql("PRAGMA integrity_check"):
+            if what != "ok":
+                yield f"the file is damaged: {what}"
 
     def verdict(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLite's primary result code; an unknown commit leaves SQLite's own state unknown."""
@@ -214,16 +236,3 @@ def reading_engine(path: Path) -> Engine:
         run(connection, "BEGIN", ())
 
     return engine
-
-
-def difference(connection: Connection) -> str | None:
-    """What was added to the schema that SQLAlchemy's comparison does not see."""
-    trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
-    return None if trigger is None else f"trigger {trigger}"
-
-
-def damage(connection: Connection) -> Iterator[str]:
-    """What SQLite itself finds wrong with pages, rows and indexes."""
-    for (what,) in connection.exec_driver_sql("PRAGMA integrity_check"):
-        if what != "ok":
-            yield f"the file is damaged: {what}"

@@ -1,24 +1,18 @@
-"""Which database a URL names, and what is to be known of a connection's database."""
+"""Database URLs: which database one names, and how it is shown without a password."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
-from inventory_server.store.database import postgresql, sqlite
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.database.sqlite import Sqlite
 
-_Checks = tuple[Callable[[Connection], str | None], Callable[[Connection], Iterator[str]]]
-_CHECKS: dict[str, _Checks] = {
-    "sqlite": (sqlite.difference, sqlite.damage),
-    "postgresql": (postgresql.difference, postgresql.damage),
-}
 _EXPECTED = "something like sqlite:///tillwire.db or postgresql+psycopg://user@host/database"
 _BEFORE_ANY_SECRET = re.compile(r"[^:@?=\s]*")
 
@@ -52,23 +46,14 @@ def _beginning(url: str) -> str:
 
 def shown(url: str) -> str:
     """`url` as people may see it: without any password."""
-    database = database_of(url)
-    return url if isinstance(database, Sqlite) else database.shown
+    return database_of(url).url
 
 
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite `url`, None for a database that has no file here; StoreError where it names neither."""
-    database = database_of(url)
-    return database.path if isinstance(database, Sqlite) else None
-
-
-def difference(connection: Connection) -> str | None:
-    """What differs from the schema needed and is the database's own: triggers and the like; None where all is well."""
-    find, _ = _CHECKS[connection.dialect.name]
-    return find(connection)
+    return database_of(url).path
 
 
 def damage(connection: Connection) -> Iterator[str]:
     """What the database itself finds wrong with its files."""
-    _, find = _CHECKS[connection.dialect.name]
-    return find(connection)
+    return Sqlite.check_files(connection) if connection.dialect.name == "sqlite" else iter(())

@@ -13,7 +13,6 @@ from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import Partition
-from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.database.transactions import Transactions
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of
@@ -105,7 +104,7 @@ def changing(database: Database) -> Iterator[MaintenanceTransactions]:
 
 def assert_partitioned(database: Database) -> None:
     """StoreError where ledgers in such a database have no partitions."""
-    if isinstance(database, Sqlite):
+    if not database.has_partitions:
         raise StoreError(
             "A ledger in an SQLite file has no partitions; if it grows too large for one file, move it to PostgreSQL"
             " with: inventory-server db copy"
