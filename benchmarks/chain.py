@@ -8,8 +8,7 @@ from pathlib import Path
 
 from benchmarks import ledgers, trade
 from benchmarks.stages import Staged
-from inventory_server.config import Settings
-from inventory_server.store.database.base import READERS_MAX
+from inventory_server.config import READERS_MAX, Settings
 
 STORES = 10_500
 TILLS_A_STORE = 8

@@ -25,6 +25,60 @@ PARTITIONS_AHEAD = 4
 PARTITIONS_MAX = 100
 """Empty partitions that can be asked for: PostgreSQL looks at each of them when it plans a proof or a copy."""
 
+PARTITION_LOCK_MS = 500
+"""One attempt to lock the partitioned tables exclusively: tills that post meanwhile wait behind it."""
+PARTITION_RETRY_SECONDS = 10.0
+"""How long to retry for that exclusive lock, one `PARTITION_LOCK_MS` at a time."""
+
+CLOSING_ROWS = 1_000
+"""Balances written in one transaction while the books are closed: tills wait for no more than that."""
+ARCHIVE_ROWS = 4_096
+"""Postings copied in one transaction while a partition is archived."""
+COPY_ROWS = 2_000
+"""Rows read, written and hashed at a time by `db copy` and `db compare`; bounds their memory."""
+HISTORY_SEGMENTS = 256
+"""Segments that one statement of `history` visits; bounds its number of parameters."""
+
+READERS_MAX = 8
+"""Connections for questions: reads take no lock from the writer, but each connection takes memory at the database."""
+QUICK_READERS = 2
+"""Those of them reserved for the question for one SKU at one location, so that it never waits behind a listing.
+With eight, threads only contended for the interpreter lock: 48 context switches a question; with two, 9."""
+WRITER_CACHE_ROWS_MAX = 200_000
+"""Levels, and lineages, that a writer caches, about 70 MB of levels; past it the cache is emptied and read again."""
+RETRY_FIRST_SECONDS = 0.005
+"""Pause before a transaction is retried for the first time; it doubles with every retry."""
+RETRY_MAX_SECONDS = 0.5
+"""The longest pause between two attempts of a transaction."""
+
+POSTGRESQL_CONNECT_SECONDS = 5
+"""One attempt to connect to one host."""
+POSTGRESQL_UNACKNOWLEDGED_MS = 30_000
+"""TCP user timeout: a connection whose sent bytes stay unacknowledged for this long is closed."""
+POSTGRESQL_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
+"""TCP keepalive (seconds, seconds, probes): a host that vanished while a connection was idle is noticed after 30 s."""
+COMMIT_LOCK_SECONDS = 3
+"""How long a commit waits for another server's commit before it is retried; `commit_retry_seconds` holds a few."""
+COMMIT_IDLE_SECONDS = 30
+"""PostgreSQL ends the transaction of a server that stalls for this long: it blocks all other servers."""
+DISCONNECT_SECONDS = 2
+"""How long PostgreSQL may still list the connections of a server that has just been stopped."""
+STANDBY_CONNECT_SECONDS = 2
+"""One attempt to connect to a standby: the question that finds it down is delayed by this, then asks the primary."""
+STANDBY_ANSWER_SECONDS = 5
+"""How long a standby may take for one statement; the longest listings consist of many short ones."""
+STANDBY_RETRY_SECONDS = 10
+"""Circuit breaker: a standby that failed is skipped for this long, then one question probes it."""
+
+SQLITE_BUSY_MS = 5_000
+"""How long to wait for another process that has locked the database file."""
+SQLITE_CACHE_KIB = 65_536
+"""Page cache of the writing connection: holds the pages that most commits change."""
+SQLITE_CHECKPOINT_PAGES = 4_000
+"""WAL pages between checkpoints: four times SQLite's default, since most pages change again before the next one."""
+SQLITE_STATEMENTS_MAX = 512
+"""Statements that the writing connection keeps compiled: one for each size of about twenty multi-row statements."""
+
 
 def _limit(default: int, least: int, reason: str, most: int = 10**9) -> int:
     """A setting: below `least` the server would be of no use, above `most` no kernel or machine has it."""

@@ -48,7 +48,13 @@ ROOMS: dict[str, list[str]] = {
         "msgspec",
     ],
     "inventory_server.protocol.describe": ["inventory_server.domain", "pos_client.protocol", "msgspec"],
-    "inventory_server.store.ledger": ["inventory_server.domain", "pos_client.protocol", "msgspec", *SQL],
+    "inventory_server.store.ledger": [
+        "inventory_server.domain",
+        "inventory_server.config",
+        "pos_client.protocol",
+        "msgspec",
+        *SQL,
+    ],
     "inventory_server.store.database": [
         "inventory_server.store.ledger",
         "inventory_server.domain",

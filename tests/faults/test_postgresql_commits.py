@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import Connection, Transaction, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from inventory_server.config import Settings
+from inventory_server.config import COMMIT_LOCK_SECONDS, POSTGRESQL_CONNECT_SECONDS, Settings
 from inventory_server.store import OutcomeUnknown, Store, StoreError
 from inventory_server.store.database.base import ErrorClass
-from inventory_server.store.database.postgresql import CONNECT_SECONDS, LOCK_SECONDS, Postgresql
+from inventory_server.store.database.postgresql import Postgresql
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.transport.connection import REPLY_SECONDS
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
@@ -123,7 +123,7 @@ def waiting(postgres: Cluster, kind: str) -> int:
 def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
     ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, verdicts: list[ErrorClass]
 ) -> None:
-    monkeypatch.setattr("inventory_server.store.database.postgresql.LOCK_SECONDS", 1)
+    monkeypatch.setattr("inventory_server.store.database.postgresql.COMMIT_LOCK_SECONDS", 1)
     with opened(ledger) as store, postgres.connect(name_of(ledger)) as other:
         till = Till(store)
         other.execute("BEGIN")
@@ -146,8 +146,8 @@ def test_contention_that_lasts_is_no_database_that_is_out(ledger: str, caplog: p
 def test_tills_are_told_busy_before_they_give_up() -> None:
     """The last try begins within `commit_retry_seconds`, connects to one host and waits for another server."""
     [limit] = [each for each in fields(Settings) if each.name == "commit_retry_seconds"]
-    assert limit.metadata["most"] + CONNECT_SECONDS + LOCK_SECONDS < REPLY_SECONDS
-    assert Settings().commit_retry_seconds > 3 * LOCK_SECONDS
+    assert limit.metadata["most"] + POSTGRESQL_CONNECT_SECONDS + COMMIT_LOCK_SECONDS < REPLY_SECONDS
+    assert Settings().commit_retry_seconds > 3 * COMMIT_LOCK_SECONDS
 
 
 def test_a_connection_lost_before_the_commit_is_replaced(store: Store, verdicts: list[ErrorClass]) -> None:
@@ -277,7 +277,7 @@ def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Stor
 def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_while(
     ledger: str, monkeypatch: pytest.MonkeyPatch, verdicts: list[ErrorClass]
 ) -> None:
-    monkeypatch.setattr("inventory_server.store.database.postgresql.IDLE_SECONDS", 1)
+    monkeypatch.setattr("inventory_server.store.database.postgresql.COMMIT_IDLE_SECONDS", 1)
     asleep, awake = threading.Event(), threading.Event()
 
     def fall_asleep(connection: Connection) -> None:

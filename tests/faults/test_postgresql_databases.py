@@ -118,7 +118,7 @@ def test_a_read_only_database_is_refused(door: Door, ledger: str, postgres: Clus
 def test_a_ledger_that_somebody_holds_is_refused_after_a_while(
     door: Door, ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inventory_server.store.database.postgresql.LOCK_SECONDS", 1)
+    monkeypatch.setattr("inventory_server.store.database.postgresql.COMMIT_LOCK_SECONDS", 1)
     with postgres.connect(name_of(ledger)) as other:
         other.execute("BEGIN")
         other.execute("LOCK TABLE ledger, alembic_version")
@@ -240,10 +240,10 @@ def test_a_schema_is_not_changed_under_a_running_server(
         f"revision, down_revision = '9998', '{head}'\n\n\ndef upgrade() -> None:\n    raise RuntimeError('reached')\n"
     )
     monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
-    monkeypatch.setattr(postgresql, "LEAVING_SECONDS", 0)
+    monkeypatch.setattr(postgresql, "DISCONNECT_SECONDS", 0)
     said = refusal(upgrade, copy)
     assert said.endswith("other connections of Tillwire; stop all servers first, and what pools their connections.")
-    monkeypatch.setattr(postgresql, "LEAVING_SECONDS", 60)
+    monkeypatch.setattr(postgresql, "DISCONNECT_SECONDS", 60)
     leaving = iter([store.close])
     monkeypatch.setattr(time, "sleep", lambda _: next(leaving, lambda: None)())
     with pytest.raises(RuntimeError, match="reached"):

@@ -44,7 +44,7 @@ def test_a_new_ledger_is_for_its_owner_only(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr(sqlite, "SQLITE_BUSY_MS", 20)
 
 
 def alter(path: Path, *statements: str) -> None:

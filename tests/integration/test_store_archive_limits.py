@@ -271,7 +271,7 @@ def test_tills_post_while_a_partition_is_archived(twins: Twins) -> None:
 
 def test_who_reads_is_let_read_and_sees_all_of_it(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before the first question, too: a snapshot does not cover which partitions there are."""
-    monkeypatch.setattr(partition, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(partition, "PARTITION_RETRY_SECONDS", 0)
 
     def reading(connection: Connection) -> int:
         with pytest.raises(StoreError, match="is locked by another program"):

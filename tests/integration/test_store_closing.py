@@ -24,7 +24,7 @@ from tests.support.sites import Site
 def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments hold four positions each, and what is written goes row by row."""
     monkeypatch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
-    monkeypatch.setattr(closing, "ROWS_AT_ONCE", 1)
+    monkeypatch.setattr(closing, "CLOSING_ROWS", 1)
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ def _flushes_and_fails(batch: WorkingSet) -> None:
 
 
 def test_past_the_limit_it_forgets_and_asks_anew(ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "REMEMBERED_MAX", 2)
+    monkeypatch.setattr(cache, "WRITER_CACHE_ROWS_MAX", 2)
     with opened(ledger) as store:
         till = Till(store)
         for sku in "abcabcaab":

@@ -41,7 +41,7 @@ def sites(_sites: dict[str, Site]) -> Iterator[dict[str, Site]]:
 
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(copy, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(copy, "COPY_ROWS", 2)
 
 
 def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:

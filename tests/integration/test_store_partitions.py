@@ -134,7 +134,7 @@ def test_tills_post_while_partitions_are_made(ledger: str) -> None:
 
 
 def test_who_reads_for_long_is_let_read(site: PostgresSite, ledger: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partition, "PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(partition, "PARTITION_RETRY_SECONDS", 0)
     before = partitions_of(ledger)
 
     def reading(connection: Any) -> None:

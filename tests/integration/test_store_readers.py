@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from inventory_server.config import READERS_MAX
 from inventory_server.store import upgrade
 from inventory_server.store.database import sqlite
-from inventory_server.store.database.base import READERS_MAX
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger.sql import run
 

@@ -14,10 +14,9 @@ import pytest
 
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.config import READERS_MAX, Settings
 from inventory_server.store import Store, StoreError, open_store, upgrade
 from inventory_server.store.database import postgresql
-from inventory_server.store.database.base import READERS_MAX
 from inventory_server.store.query import standby as standbys
 from pos_client import PosClient
 from pos_client.commands import console
@@ -52,7 +51,7 @@ def standby(primary: Cluster) -> Iterator[Standby]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(standbys, "OUT_SECONDS", 0)
+    monkeypatch.setattr(standbys, "STANDBY_RETRY_SECONDS", 0)
     monkeypatch.setattr(postgresql, "STANDBY_ANSWER_SECONDS", 1)
 
 
@@ -176,7 +175,7 @@ def test_a_standby_that_stands_still_holds_nobody_up_for_long(
         till.posts(SALE)
         wait_until(lambda: is_at(standby, database, 1), "the standby to catch up")
         assert asked_by_many(store) == {1}
-        monkeypatch.setattr(standbys, "OUT_SECONDS", FOR_EVER)  # who meets it now must not look again
+        monkeypatch.setattr(standbys, "STANDBY_RETRY_SECONDS", FOR_EVER)  # who meets it now must not look again
         with standby.frozen():
             till.posts(SALE)
             assert asked_by_many(store) == {2}

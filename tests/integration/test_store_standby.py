@@ -11,14 +11,14 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
-from inventory_server.config import Settings
+from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, Progress, no_progress
 from inventory_server.domain.requests import FindPosting, Question, Stock
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
 from inventory_server.store.dispatch import ANSWERS
 from inventory_server.store.query.service import QueryService
-from inventory_server.store.query.standby import OUT_SECONDS, FallbackReader
+from inventory_server.store.query.standby import FallbackReader
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingParams, StockParams, StockResult
 from tests.support.ledgers import Clock, Till, body, opened, uid, url_of
@@ -93,12 +93,12 @@ def test_of_a_standby_that_is_away_one_asker_finds_out_at_times_whether_it_is_ba
         assert [position(standby) for _ in range(3)] == [2, 2, 2]
         assert standby.looks == 1
         for number in range(2, 4):
-            timer.now += OUT_SECONDS
+            timer.now += STANDBY_RETRY_SECONDS
             assert [position(standby) for _ in range(3)] == [2, 2, 2]
             assert standby.looks == number
         away.rename(paths[1])
         assert position(standby) == 2
-        timer.now += OUT_SECONDS
+        timer.now += STANDBY_RETRY_SECONDS
         assert [position(standby) for _ in range(3)] == [1, 1, 1]
     assert [record.message.split()[0] for record in caplog.records if "event=standby" in record.message] == [
         "event=standby_out",

@@ -15,7 +15,7 @@ import msgspec
 from sqlalchemy import Connection, Select, Table, func, select, tuple_
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.config import PARTITION_POSITIONS, PARTITIONS_AHEAD
+from inventory_server.config import COPY_ROWS, PARTITION_POSITIONS, PARTITIONS_AHEAD
 from inventory_server.domain.answers import Comparison, Content, Pair
 from inventory_server.domain.door import Progress, no_progress
 from inventory_server.store.database import partitions, schema
@@ -25,8 +25,6 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, new_stamp
 from inventory_server.store.ledger.sql import Insert, plain_rows
 
-ROWS_AT_ONCE = 2_000
-"""Rows read, written and digested at a time: what bounds the memory."""
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -114,7 +112,7 @@ class _Side:
         """The rows of a table in the order of its key, some at a time."""
         columns, keys = _columns(table), list(table.primary_key.columns)
         places = [columns.index(key) for key in keys]
-        statement = select(*columns).order_by(*keys).limit(ROWS_AT_ONCE)
+        statement = select(*columns).order_by(*keys).limit(COPY_ROWS)
         page = self._read(statement)
         while page:
             yield page

@@ -13,12 +13,6 @@ from sqlalchemy.exc import DBAPIError
 
 from pos_client.protocol.errors import TillwireError
 
-READERS_MAX = 8
-"""Reading connections: reads take no lock from the writer, but each holds memory at the database."""
-QUICK_READERS = 2
-"""Those of them that only everyday questions use: they do not wait behind a listing, and more at once would only
-hand the interpreter lock to and fro (48 context switches a question with eight, 9 with two)."""
-
 
 class StoreError(TillwireError):
     """The database cannot be used as it is; the message says what to do."""

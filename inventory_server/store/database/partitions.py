@@ -12,15 +12,13 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, text
 
-from inventory_server.config import PARTITIONS_AHEAD
+from inventory_server.config import PARTITION_LOCK_MS, PARTITIONS_AHEAD
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 
 PARTITIONED = (t.movement, t.posting)
 """In the order in which readers lock them, so that nobody waits for one who waits for him."""
 
-LOCK_MS = 500
-"""How long to wait for those who read: whoever comes meanwhile waits behind."""
 CUT_BY = {t.posting.name: "position", t.movement.name: "segment"}
 """The column that each is cut by."""
 _SEGMENT_LOG2 = t.SEGMENT_POSITIONS_LOG2
@@ -124,7 +122,7 @@ def extend(connection: Connection, ahead: int, positions: int, upto: int = 0) ->
 
 def lock(connection: Connection) -> None:
     """Have the ledger's partitioned tables alone, until the transaction ends."""
-    _execute(connection, f"SET LOCAL lock_timeout = {LOCK_MS}")
+    _execute(connection, f"SET LOCAL lock_timeout = {PARTITION_LOCK_MS}")
     for table in PARTITIONED:
         _execute(connection, f"LOCK TABLE ONLY {table.name} IN ACCESS EXCLUSIVE MODE")
 

@@ -18,28 +18,23 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import NullPool
 
+from inventory_server.config import (
+    COMMIT_IDLE_SECONDS,
+    COMMIT_LOCK_SECONDS,
+    DISCONNECT_SECONDS,
+    POSTGRESQL_CONNECT_SECONDS,
+    POSTGRESQL_KEEPALIVE,
+    POSTGRESQL_UNACKNOWLEDGED_MS,
+    STANDBY_ANSWER_SECONDS,
+    STANDBY_CONNECT_SECONDS,
+)
 from inventory_server.store.database import partitions
 from inventory_server.store.database.base import CommitInDoubt, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import run
 
-CONNECT_SECONDS = 5
-"""How long one attempt to connect to one host may take."""
-UNACKNOWLEDGED_MS = 30_000
-"""Sent bytes that the database's machine leaves unacknowledged for so long end the connection."""
-LOCK_SECONDS = 3
-"""How long a commit waits for those of other servers before it starts anew: a few times in `commit_retry_seconds`."""
-IDLE_SECONDS = 30
-"""How long the database lets a server that stands still hold up all others in the middle of a commit."""
-STANDBY_CONNECT_SECONDS = 2
-"""The same for a standby: whoever finds out that it is away waits so long before the primary is asked."""
-STANDBY_ANSWER_SECONDS = 5
-"""How long a standby may be silent about one statement; the longest listings are of many short ones."""
-LEAVING_SECONDS = 2
-"""How long PostgreSQL may take to notice that a server which has just been stopped is gone."""
 _NAME = "tillwire"
 """What connections call themselves, for administrators to see."""
-_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 
 _HARMLESS = {
     *("host", "hostaddr", "port", "dbname", "user", "connect_timeout", "tcp_user_timeout", "target_session_attrs"),
@@ -117,7 +112,7 @@ class Postgresql:
 
     def assert_unused(self, connection: Connection) -> None:
         """StoreInUse where others of ours are connected, too, and stay; what calls itself otherwise is not seen."""
-        until = time.monotonic() + LEAVING_SECONDS
+        until = time.monotonic() + DISCONNECT_SECONDS
         while others := connection.scalar(text(_OTHERS), {"name": _NAME}):
             if time.monotonic() > until:
                 raise StoreInUse(
@@ -134,8 +129,8 @@ class Postgresql:
 
     def writing_engine(self) -> Engine:
         """An engine whose transactions write, under the isolation that the database is set to."""
-        limits = f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'; "
-        limits += f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'; "
+        limits = f"SET LOCAL lock_timeout = '{COMMIT_LOCK_SECONDS}s'; "
+        limits += f"SET LOCAL idle_in_transaction_session_timeout = '{COMMIT_IDLE_SECONDS}s'; "
         limits += "SET LOCAL client_min_messages = warning"  # COMMIT's warning must be heard
         return self._engine(lambda isolation: f"BEGIN ISOLATION LEVEL {isolation}; {limits}")
 
@@ -154,9 +149,13 @@ class Postgresql:
 
         return self._engine(lambda _: _READING, STANDBY_CONNECT_SECONDS, with_answer_timeout(STANDBY_ANSWER_SECONDS))
 
-    def _engine(self, opening: Any, connect_seconds: int = CONNECT_SECONDS, driver: Any = None) -> Engine:
-        options = {"connect_timeout": connect_seconds, "tcp_user_timeout": UNACKNOWLEDGED_MS, **_KEEPALIVE}
-        options["application_name"] = _NAME  # type: ignore[assignment]
+    def _engine(self, opening: Any, connect_seconds: int = POSTGRESQL_CONNECT_SECONDS, driver: Any = None) -> Engine:
+        options: dict[str, Any] = {
+            "connect_timeout": connect_seconds,
+            "tcp_user_timeout": POSTGRESQL_UNACKNOWLEDGED_MS,
+            "application_name": _NAME,
+            **POSTGRESQL_KEEPALIVE,
+        }
         try:
             engine = create_engine(
                 self._url,

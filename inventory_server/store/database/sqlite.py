@@ -15,16 +15,12 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
+from inventory_server.config import SQLITE_BUSY_MS, SQLITE_CACHE_KIB, SQLITE_CHECKPOINT_PAGES, SQLITE_STATEMENTS_MAX
 from inventory_server.store.database.base import ErrorClass, StoreError, StoreInUse
-from inventory_server.store.ledger.sql import STATEMENTS_MAX, run
+from inventory_server.store.ledger.sql import run
 
-BUSY_TIMEOUT_MS = 5_000
-"""How long to wait for another process that holds the database before giving up."""
 PRAGMAS: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 """What every writing connection must run with; read back after it was set."""
-CACHE_KIB = 65_536
-CHECKPOINT_PAGES = 4_000
-"""WAL pages between checkpoints: four times SQLite's default, since most pages change again before the next."""
 
 
 _NOT_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
@@ -201,14 +197,14 @@ def writing_engine(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=StaticPool,
-        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": STATEMENTS_MAX},
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": SQLITE_STATEMENTS_MAX},
     )
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
+        connection.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT_PAGES}")
         for name, wanted in PRAGMAS.items():
             connection.execute(f"PRAGMA {name} = {wanted}")
 
@@ -229,7 +225,7 @@ def reading_engine(path: Path) -> Engine:
 
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

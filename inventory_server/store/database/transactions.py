@@ -12,13 +12,12 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
+from inventory_server.config import RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.store.database.base import Commits, ErrorClass, said_by
 
 log = logging.getLogger("tillwire.store")
 
-PAUSE_FIRST_SECONDS = 0.005
-PAUSE_MAX_SECONDS = 0.5
 _REPEATED = {ErrorClass.RETRY, ErrorClass.RETRY_NEW_CONNECTION}
 _HANGS_UP = {ErrorClass.RETRY_NEW_CONNECTION, ErrorClass.COMMIT_UNKNOWN}
 
@@ -61,7 +60,7 @@ class Transactions:
         out, it is tried once. Raises what the last try met, OutcomeUnknown where it may be committed, Untrusted.
         """
         until = self._timer() + (0 if self._is_out else self._retry_seconds)
-        pause = PAUSE_FIRST_SECONDS
+        pause = RETRY_FIRST_SECONDS
         while True:
             try:
                 outcome = self._try(job)
@@ -73,7 +72,7 @@ class Transactions:
                     if verdict is ErrorClass.RETRY_NEW_CONNECTION:
                         self._note_out(error)
                     raise
-                pause = min(2 * pause, PAUSE_MAX_SECONDS)
+                pause = min(2 * pause, RETRY_MAX_SECONDS)
             else:
                 self._note_back()
                 return outcome

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Delete, MetaData, and_, exists, func, or_, se
 from sqlalchemy.dialects.postgresql import insert
 
 from inventory_server.clock import Clock
-from inventory_server.config import ARCHIVE_SCHEMA
+from inventory_server.config import ARCHIVE_ROWS, ARCHIVE_SCHEMA
 from inventory_server.domain.answers import ArchivedPart
 from inventory_server.domain.door import Progress, no_progress
 from inventory_server.store.database import partitions
@@ -22,7 +22,7 @@ from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import PARTITIONED, Partition
 from inventory_server.store.growth.partition import MaintenanceTransactions, changing
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.archived_postings import KEPT, ROWS_AT_ONCE, ArchivedDigest, heads_at, pages
+from inventory_server.store.ledger.archived_postings import KEPT, ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of, new_stamp
 from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, LedgerAt, Moment, cuts
@@ -109,16 +109,16 @@ class _Archiving:
 
     def _keep_postings(self, progress: Progress) -> ArchivedDigest:
         stubs = ArchivedDigest(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
-        for begin in range(self._first, self._cut.position + 1, ROWS_AT_ONCE):
-            last = min(begin + ROWS_AT_ONCE - 1, self._cut.position)
+        for begin in range(self._first, self._cut.position + 1, ARCHIVE_ROWS):
+            last = min(begin + ARCHIVE_ROWS - 1, self._cut.position)
             stubs.add(self._aside(partial(_kept, first=begin, last=last)))
             progress(last - self._first + 1, self._cut.position - self._first + 1)
         return stubs
 
     def _keep_heads(self, stubs: ArchivedDigest) -> None:
         rows = [(name, self._cut.position, stubs.heads[name]) for name in sorted(stubs.terminals)]
-        for begin in range(0, len(rows), ROWS_AT_ONCE):
-            self._aside(partial(_put_heads, rows=rows[begin : begin + ROWS_AT_ONCE]))
+        for begin in range(0, len(rows), ARCHIVE_ROWS):
+            self._aside(partial(_put_heads, rows=rows[begin : begin + ARCHIVE_ROWS]))
 
     def _keep_counts(self, connection: Connection, since: int = 0) -> None:
         """Keep what had moved by each count that a level may come to rest on; of those noted after `since`."""
@@ -191,7 +191,7 @@ def _counted(
         counted = counted.where(tuple_(c.location, c.sku).in_(select(changed.location, changed.sku).where(news)))
     if after is not None:
         counted = counted.where(tuple_(*key) > after)
-    return [(row[0], row[1], row[2]) for row in connection.execute(counted.order_by(*key).limit(ROWS_AT_ONCE))]
+    return [(row[0], row[1], row[2]) for row in connection.execute(counted.order_by(*key).limit(ARCHIVE_ROWS))]
 
 
 def _last(connection: Connection) -> ArchivedPart | None:
@@ -263,7 +263,7 @@ def _forget(changes: MaintenanceTransactions) -> None:
     archived = changes.aside(head_of).archived_position
     for table in (t.archived, t.archived_head, t.archived_count):
         keys = list(table.primary_key.columns)
-        some = select(*keys).where(table.c.position > archived).limit(ROWS_AT_ONCE)
+        some = select(*keys).where(table.c.position > archived).limit(ARCHIVE_ROWS)
         delete = table.delete().where(tuple_(*keys).in_(some))
         while changes.aside(partial(_removed, delete=delete)):
             continue

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, literal, or_, select, union_all
 
 from inventory_server.clock import Clock
-from inventory_server.config import PARTITION_POSITIONS_MIN
+from inventory_server.config import CLOSING_ROWS, PARTITION_POSITIONS_MIN
 from inventory_server.domain.answers import ClosedBooks
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
@@ -23,9 +23,6 @@ from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, cuts
-
-ROWS_AT_ONCE = 1_000
-"""Rows in a transaction: tills wait for no more than that."""
 
 SEGMENTS_MAX = PARTITION_POSITIONS_MIN >> t.SEGMENT_POSITIONS_LOG2
 """Segments between two cuts: no look back visits more of them, however seldom the books are closed. No cut crosses a
@@ -136,7 +133,7 @@ class _Window:
 
 
 def _pages(connection: Connection, statement: Select[Any]) -> Iterator[list[Any]]:
-    found = connection.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE})
+    found = connection.execute(statement, execution_options={"yield_per": CLOSING_ROWS})
     for page in found.partitions():
         yield [tuple(row) for row in page]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text
 
+from inventory_server.config import PARTITION_RETRY_SECONDS
 from inventory_server.domain.answers import Part
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.store.database import partitions, schema
@@ -16,9 +17,6 @@ from inventory_server.store.database.partitions import Partition
 from inventory_server.store.database.transactions import Transactions
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of
-
-PATIENCE_SECONDS = 10.0
-"""How long it is tried to have the tables alone: each try makes the tills wait for half a second at most."""
 
 _SIZES = """
     SELECT relname, pg_total_relation_size(oid), greatest(reltuples, 0)::bigint FROM pg_class
@@ -95,7 +93,7 @@ def changing(database: Database) -> Iterator[MaintenanceTransactions]:
     with database.explained(), ExitStack() as opened:
         writing = database.writing_engine()
         opened.callback(writing.dispose)
-        transactions = Transactions(writing, database, lambda: None, PATIENCE_SECONDS)
+        transactions = Transactions(writing, database, lambda: None, PARTITION_RETRY_SECONDS)
         opened.callback(transactions.close)
         with writing.connect() as connection:
             schema.assert_schema(connection, database)

@@ -9,12 +9,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from inventory_server.config import ARCHIVE_ROWS
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import plain_rows
-
-ROWS_AT_ONCE = 4_096
-"""Rows read, and written in one transaction, at a time."""
 
 KEPT = tuple(column.name for column in t.archived.columns)
 """The columns of `posting` that are kept, in the order of `archived`."""
@@ -48,8 +46,8 @@ class ArchivedDigest:
 def pages(connection: Connection, table: Any, first: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
     """What is kept, or what `table` says of the same columns, from position `first` to `last`, some at a time."""
     columns = [table.c[name] for name in KEPT]
-    for begin in range(first, last + 1, ROWS_AT_ONCE):
-        end = min(begin + ROWS_AT_ONCE - 1, last)
+    for begin in range(first, last + 1, ARCHIVE_ROWS):
+        end = min(begin + ARCHIVE_ROWS - 1, last)
         page = select(*columns).where(table.c.position.between(begin, end)).order_by(table.c.position)
         yield plain_rows(connection, page)
 

@@ -37,8 +37,6 @@ from sqlalchemy.types import TypeEngine
 
 SIZES = (256, 64, 16)
 """Rows in a statement: as many as possible, and what is left over in one more."""
-STATEMENTS_MAX = 512
-"""Texts that a writing connection of SQLite keeps compiled: one for each size of a score of statements."""
 
 
 def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:

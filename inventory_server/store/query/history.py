@@ -8,7 +8,7 @@ from uuid import UUID
 from msgspec import Meta, Raw, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, true, tuple_
 
-from inventory_server.config import Settings
+from inventory_server.config import HISTORY_SEGMENTS, Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.inventory import Account
 from inventory_server.domain.requests import FindPosting, History
@@ -20,7 +20,6 @@ from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Count, HistoryEntry, HistoryResult, StoredPosting
 from pos_client.protocol.units import instant, micros, unscaled
 
-_SEGMENTS_AT_ONCE = 256
 _p, _refused = t.posting.c, t.rejection.c
 _position_of = Statement(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
 _posting_at = Statement(
@@ -49,8 +48,8 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
     statement = _movements(connection, question, after)
     rows: list[Any] = []
     visited = _segments_of(connection, head, question, after)
-    for at in range(0, len(visited), _SEGMENTS_AT_ONCE):
-        segments = visited[at : at + _SEGMENTS_AT_ONCE]
+    for at in range(0, len(visited), HISTORY_SEGMENTS):
+        segments = visited[at : at + HISTORY_SEGMENTS]
         page = statement.where(t.movement.c.segment.in_(segments), _within(segments))
         rows += connection.execute(page.limit(limit + 1 - len(rows))).all()
         if len(rows) > limit:

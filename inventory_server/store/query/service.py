@@ -10,11 +10,11 @@ from typing import Any
 from sqlalchemy import Connection, Engine, select, union_all
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.config import STORAGE_RETRY_MS, Settings
+from inventory_server.config import QUICK_READERS, READERS_MAX, STORAGE_RETRY_MS, Settings
 from inventory_server.domain.door import Outcome, Progress, no_progress
 from inventory_server.domain.requests import REQUESTS, Cost, Question, Stock
 from inventory_server.domain.roles import Speaker
-from inventory_server.store.database.base import QUICK_READERS, READERS_MAX, Database, ErrorClass
+from inventory_server.store.database.base import Database, ErrorClass
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.config import Settings
+from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, Progress, no_progress
 from inventory_server.domain.requests import Question
 from inventory_server.store.database import schema
@@ -21,8 +21,6 @@ from pos_client.protocol.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
 
-OUT_SECONDS = 10
-"""How long nobody asks a standby that has failed; then one asker finds out whether it is back."""
 _NOT_ITS_FAULT = {ErrorClass.RETRY, ErrorClass.WORK_FAILED}
 
 
@@ -72,7 +70,7 @@ class FallbackReader(QueryService):
                 return True
             if self._timer() < self._next_look:
                 return False
-            self._next_look = self._timer() + OUT_SECONDS  # the others go on without it meanwhile
+            self._next_look = self._timer() + STANDBY_RETRY_SECONDS  # the others go on without it meanwhile
         return self._look() is None
 
     def _look(self) -> StoreError | None:
@@ -94,7 +92,7 @@ class FallbackReader(QueryService):
         reason = None if error is None else said_by(error)
         with self._lock:
             before, self._reason = self._reason, reason
-            self._next_look = self._timer() + OUT_SECONDS
+            self._next_look = self._timer() + STANDBY_RETRY_SECONDS
         if reason is not None and reason != before:
             log.error("event=standby_out standby=%s error=%s", self.shown, reason)
         elif reason is None and before is not None:

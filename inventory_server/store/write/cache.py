@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from inventory_server.config import WRITER_CACHE_ROWS_MAX
 from inventory_server.domain.inventory import Level
 from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger.records import Key, Terminal
-
-REMEMBERED_MAX = 200_000
-"""Levels, and lineages, kept at the most: some 70 MB of levels. Past it they are forgotten and asked for anew."""
 
 
 @dataclass(slots=True)
@@ -30,7 +28,7 @@ class WriterCache:
         """Forget what does not hold for a ledger that bears `stamp`, or has become too much."""
         if stamp != self.stamp:
             self.forget()
-        if len(self.levels) > REMEMBERED_MAX or len(self.lineages) > REMEMBERED_MAX:
+        if len(self.levels) > WRITER_CACHE_ROWS_MAX or len(self.lineages) > WRITER_CACHE_ROWS_MAX:
             self.levels.clear()
             self.lineages.clear()
 

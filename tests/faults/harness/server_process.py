@@ -107,7 +107,7 @@ def run(options: Mapping[str, Any]) -> int:
     switches = Switches()
     switches.install()
     switches.answer({"clock_offset_seconds": options.get("clock_offset_seconds", 0)})
-    sqlite.BUSY_TIMEOUT_MS = BUSY_TIMEOUT_MS
+    sqlite.SQLITE_BUSY_MS = BUSY_TIMEOUT_MS  # type: ignore[attr-defined]
     put(writer, STORAGE_RETRY_MS=STORAGE_RETRY_MS)
     if shim.is_loaded():
         shim.scope(options["db"])
