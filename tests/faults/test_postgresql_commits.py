@@ -49,16 +49,16 @@ def store(ledger: str) -> Iterator[Store]:
 
 
 @pytest.fixture
-def verdicts(monkeypatch: pytest.MonkeyPatch) -> list[ErrorClass]:
+def error_classes(monkeypatch: pytest.MonkeyPatch) -> list[ErrorClass]:
     """What was made of each error."""
     seen: list[ErrorClass] = []
-    real = Postgresql.verdict
+    real = Postgresql.classify_error
 
-    def verdict(self: Postgresql, error: Exception, committing: bool) -> ErrorClass:
+    def classify_error(self: Postgresql, error: Exception, committing: bool) -> ErrorClass:
         seen.append(real(self, error, committing))
         return seen[-1]
 
-    monkeypatch.setattr(Postgresql, "verdict", verdict)
+    monkeypatch.setattr(Postgresql, "classify_error", classify_error)
     return seen
 
 
@@ -85,11 +85,11 @@ def once(job: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
 
 @pytest.mark.parametrize("state", ["40001", "40P01", "55P03", "57014"])
 def test_what_the_database_broke_off_is_repeated_as_a_whole(
-    store: Store, verdicts: list[ErrorClass], state: str
+    store: Store, error_classes: list[ErrorClass], state: str
 ) -> None:
     job = once(lambda connection: connection.execute(text(raising(state))))
     assert administer(store, job) is None
-    assert ErrorClass.RETRY in verdicts
+    assert ErrorClass.RETRY in error_classes
     assert Till(store).posts(SALE).status == "posted"
 
 
@@ -97,7 +97,9 @@ def raising(state: str) -> str:
     return f"DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = '{state}'; END $$"
 
 
-def test_a_real_deadlock_is_repeated(store: Store, ledger: str, postgres: Cluster, verdicts: list[ErrorClass]) -> None:
+def test_a_real_deadlock_is_repeated(
+    store: Store, ledger: str, postgres: Cluster, error_classes: list[ErrorClass]
+) -> None:
     till = Till(store)
     till.posts(SALE)
     with postgres.connect(name_of(ledger)) as other:
@@ -110,7 +112,7 @@ def test_a_real_deadlock_is_repeated(store: Store, ledger: str, postgres: Cluste
         other.execute("COMMIT")
     posting.join()
     assert results[0].status == "posted"
-    assert ErrorClass.RETRY in verdicts
+    assert ErrorClass.RETRY in error_classes
     assert level(store).on_hand == -2
 
 
@@ -121,7 +123,7 @@ def waiting(postgres: Cluster, kind: str) -> int:
 
 
 def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
-    ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, verdicts: list[ErrorClass]
+    ledger: str, postgres: Cluster, monkeypatch: pytest.MonkeyPatch, error_classes: list[ErrorClass]
 ) -> None:
     monkeypatch.setattr("inventory_server.store.database.postgresql.COMMIT_LOCK_SECONDS", 1)
     with opened(ledger) as store, postgres.connect(name_of(ledger)) as other:
@@ -129,7 +131,7 @@ def test_a_commit_that_waited_too_long_for_another_servers_starts_anew(
         other.execute("BEGIN")
         other.execute("SELECT * FROM ledger FOR UPDATE")
         posting, results = later(lambda: till.posts(SALE))
-        wait_until(lambda: ErrorClass.RETRY in verdicts, "the first try to be given up")
+        wait_until(lambda: ErrorClass.RETRY in error_classes, "the first try to be given up")
         other.execute("COMMIT")
         posting.join()
         assert results[0].status == "posted"
@@ -150,27 +152,27 @@ def test_tills_are_told_busy_before_they_give_up() -> None:
     assert Settings().commit_retry_seconds > 3 * COMMIT_LOCK_SECONDS
 
 
-def test_a_connection_lost_before_the_commit_is_replaced(store: Store, verdicts: list[ErrorClass]) -> None:
+def test_a_connection_lost_before_the_commit_is_replaced(store: Store, error_classes: list[ErrorClass]) -> None:
     till = Till(store)
     first = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
     administer(
         store, once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
     )
     second = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
-    assert ErrorClass.RETRY_NEW_CONNECTION in verdicts
+    assert ErrorClass.RETRY_NEW_CONNECTION in error_classes
     assert first != second
     assert till.posts(SALE).status == "posted"
 
 
 def test_a_demoted_primary_is_left_for_a_new_connection(
-    store: Store, ledger: str, postgres: Cluster, verdicts: list[ErrorClass]
+    store: Store, ledger: str, postgres: Cluster, error_classes: list[ErrorClass]
 ) -> None:
     till = Till(store)
     name = name_of(ledger)
     postgres.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     hang_up(postgres, name)
     posting, results = later(lambda: till.posts(SALE))
-    wait_until(lambda: verdicts.count(ErrorClass.RETRY_NEW_CONNECTION) >= 3, "some refusals")
+    wait_until(lambda: error_classes.count(ErrorClass.RETRY_NEW_CONNECTION) >= 3, "some refusals")
     assert results == []
     postgres.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     posting.join()
@@ -260,7 +262,9 @@ def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgre
     assert till.posts(SALE).status == "posted"
 
 
-def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Store, verdicts: list[ErrorClass]) -> None:
+def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(
+    store: Store, error_classes: list[ErrorClass]
+) -> None:
     till = Till(store)
     too_much = [body("receipt", *[("a", 10**9)] * 1_000, at=at) for at in range(NOON, NOON + 10)]
     till.post(*too_much)
@@ -269,13 +273,13 @@ def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(store: Stor
         till.post(body("return", ("a", 1)))
     with pytest.raises(StoreError, match="cannot be used: PostgreSQL text fields cannot contain NUL"):
         administer(store, lambda connection: connection.execute(text("SELECT :nul"), {"nul": "\0"}))
-    assert set(verdicts) <= {ErrorClass.WORK_FAILED}
+    assert set(error_classes) <= {ErrorClass.WORK_FAILED}
     administer(store, lambda connection: connection.execute(text("UPDATE level SET on_hand = moved")))
     assert Till(store, lineage=uid("another life")).posts(SALE).status == "posted"
 
 
 def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_while(
-    ledger: str, monkeypatch: pytest.MonkeyPatch, verdicts: list[ErrorClass]
+    ledger: str, monkeypatch: pytest.MonkeyPatch, error_classes: list[ErrorClass]
 ) -> None:
     monkeypatch.setattr("inventory_server.store.database.postgresql.COMMIT_IDLE_SECONDS", 1)
     asleep, awake = threading.Event(), threading.Event()
@@ -292,7 +296,7 @@ def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_w
         awake.set()
         standing.join()
         assert results == [None]
-    assert ErrorClass.RETRY_NEW_CONNECTION in verdicts
+    assert ErrorClass.RETRY_NEW_CONNECTION in error_classes
 
 
 def test_a_server_that_is_told_to_end_does_not_wait_for_the_database(ledger: str, postgres: Cluster) -> None:

@@ -183,7 +183,7 @@ def test_an_overflow_is_ones_own_and_a_missing_column_everybodys(
     """SQLite gives both of them the same code."""
     error = outcome_of(lambda: store._writer.perform(lambda connection: run(connection, statement, parameters)))
     assert isinstance(error, DBAPIError)
-    assert store._database.verdict(error, committing=False) is verdict
+    assert store._database.classify_error(error, committing=False) is verdict
 
 
 # ---------------------------------------------------------------------------------- what ends the store

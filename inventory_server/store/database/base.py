@@ -53,17 +53,17 @@ def said_by(error: Exception) -> str:
     return " ".join(str(said).split())[:300]
 
 
-class Commits(Protocol):
+class TransactionBackend(Protocol):
     """What the writer has to know of a database."""
 
-    def verdict(self, error: Exception, committing: bool) -> ErrorClass:
+    def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
         """What `error` means; `committing` once COMMIT may have been sent."""
 
     def commit(self, transaction: Transaction) -> None:
         """Make a transaction durable."""
 
 
-class Database(Commits, Protocol):
+class Database(TransactionBackend, Protocol):
     """One database, named by a URL."""
 
     @property

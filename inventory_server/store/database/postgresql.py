@@ -220,7 +220,7 @@ class Postgresql:
         """Nothing: PostgreSQL reports damage where it reads, by its checksums and by errors."""
         return iter(())
 
-    def verdict(self, error: Exception, committing: bool) -> ErrorClass:
+    def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLSTATE. Once COMMIT is sent, only a serialization failure says for sure that nothing was committed."""
         if isinstance(error, CommitInDoubt):
             return ErrorClass.COMMIT_UNKNOWN

@@ -142,7 +142,7 @@ class Sqlite:
             if what != "ok":
                 yield f"the file is damaged: {what}"
 
-    def verdict(self, error: Exception, committing: bool) -> ErrorClass:
+    def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLite's primary result code; an unknown commit leaves SQLite's own state unknown."""
         code = _code(error)
         if code in _NOT_NOW:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import RETRY_FIRST_SECONDS, RETRY_MAX_SECONDS
 from inventory_server.domain.door import OutcomeUnknown
-from inventory_server.store.database.base import Commits, ErrorClass, said_by
+from inventory_server.store.database.base import ErrorClass, TransactionBackend, said_by
 
 log = logging.getLogger("tillwire.store")
 
@@ -32,7 +32,7 @@ class Transactions:
     def __init__(
         self,
         engine: Engine,
-        database: Commits,
+        database: TransactionBackend,
         forget: Callable[[], None],
         retry_seconds: float,
         timer: Callable[[], float] = time.monotonic,
@@ -57,7 +57,7 @@ class Transactions:
         """Run `job` in a transaction of its own and return what it returns, once that is durable.
 
         A transaction that the database broke off is repeated for `retry_seconds`; while the database is known to be
-        out, it is tried once. Raises what the last try met, OutcomeUnknown where it may be committed, Untrusted.
+        out, it is tried once. Raises what the last try met, OutcomeUnknown where it may be committed, StoreFatal.
         """
         until = self._timer() + (0 if self._is_out else self._retry_seconds)
         pause = RETRY_FIRST_SECONDS
@@ -65,11 +65,11 @@ class Transactions:
             try:
                 outcome = self._try(job)
             except DBAPIError as error:
-                verdict = self._database.verdict(error, committing=False)
-                if verdict not in _REPEATED:
+                error_class = self._database.classify_error(error, committing=False)
+                if error_class not in _REPEATED:
                     raise
                 if self._timer() + pause > until or self._ending.wait(pause * random.uniform(0.5, 1)):
-                    if verdict is ErrorClass.RETRY_NEW_CONNECTION:
+                    if error_class is ErrorClass.RETRY_NEW_CONNECTION:
                         self._note_out(error)
                     raise
                 pause = min(2 * pause, RETRY_MAX_SECONDS)
@@ -106,25 +106,25 @@ class Transactions:
             committing = True
             self._database.commit(transaction)
         except Exception as error:
-            verdict = self._database.verdict(error, committing)
-            if verdict is ErrorClass.FATAL:
+            error_class = self._database.classify_error(error, committing)
+            if error_class is ErrorClass.FATAL:
                 raise StoreFatal(str(error)) from error
-            self._undo(transaction, verdict)
-            if verdict is ErrorClass.COMMIT_UNKNOWN:
+            self._undo(transaction, error_class)
+            if error_class is ErrorClass.COMMIT_UNKNOWN:
                 raise OutcomeUnknown(str(error)) from error
             raise
         return outcome
 
-    def _undo(self, transaction: Transaction | None, verdict: ErrorClass) -> None:
+    def _undo(self, transaction: Transaction | None, error_class: ErrorClass) -> None:
         self._forget()
-        if verdict in _HANGS_UP:
+        if error_class in _HANGS_UP:
             self._hang_up()
             return
         try:
             if transaction is not None:
                 transaction.rollback()
         except DBAPIError as error:
-            if self._database.verdict(error, committing=True) is ErrorClass.FATAL:
+            if self._database.classify_error(error, committing=True) is ErrorClass.FATAL:
                 raise StoreFatal(f"Cannot roll back: {error}") from error
             self._hang_up()  # which undoes as well
 

@@ -126,4 +126,4 @@ class QueryService:
         self._readers.renew()
 
     def _is_passing(self, error: Exception) -> bool:
-        return self._database.verdict(error, committing=False) not in (ErrorClass.WORK_FAILED, ErrorClass.FATAL)
+        return self._database.classify_error(error, committing=False) not in (ErrorClass.WORK_FAILED, ErrorClass.FATAL)

@@ -60,7 +60,7 @@ class FallbackReader(QueryService):
             except StoreError as error:
                 self._leave_out(error)
             except DBAPIError as error:
-                if self._database.verdict(error, committing=False) not in _NOT_ITS_FAULT:
+                if self._database.classify_error(error, committing=False) not in _NOT_ITS_FAULT:
                     self._leave_out(error)
         return self._primary.answer(question, progress)
 

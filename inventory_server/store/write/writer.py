@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from inventory_server.config import STORAGE_RETRY_MS, Settings
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown
 from inventory_server.domain.requests import Post, TerminalRequest
-from inventory_server.store.database.base import Commits, ErrorClass, said_by
+from inventory_server.store.database.base import ErrorClass, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
 from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
@@ -64,7 +64,7 @@ class Writer:
     def __init__(
         self,
         engine: Engine,
-        database: Commits,
+        database: TransactionBackend,
         ledger: CommitJudge,
         settings: Settings,
         on_fatal: Callable[[Exception], None] | None,
@@ -187,7 +187,7 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
-        if self._database.verdict(error, committing=False) is not ErrorClass.WORK_FAILED:
+        if self._database.classify_error(error, committing=False) is not ErrorClass.WORK_FAILED:
             self._refuse(tickets, error)
         elif len(tickets) == 1:
             log.error("event=commit_failed", exc_info=error)
