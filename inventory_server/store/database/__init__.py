@@ -1,1 +1,1 @@
-"""What differs between SQLite and PostgreSQL: opening, connections, transactions, errors, schema, partitions."""
+"""Database backends: what differs between SQLite and PostgreSQL (connections, transactions, errors, schema)."""

@@ -1,7 +1,6 @@
-"""Connections to PostgreSQL that do not wait for ever.
+"""Client-side deadline for PostgreSQL statements.
 
-A server that stands still keeps its sockets open, acknowledges all that is sent and takes no timeout of its own to
-heart, so that only who asks can notice.
+A hung server still acknowledges TCP segments and ignores its own `statement_timeout`: only the client can notice.
 """
 
 from __future__ import annotations
@@ -19,20 +18,20 @@ R = TypeVar("R")
 def with_answer_timeout(
     answer_seconds: float, timer: Callable[[], float] = time.monotonic
 ) -> type[psycopg.Connection[Any]]:
-    """A kind of connection that raises OperationalError once a statement has gone unanswered for so long.
+    """A connection class that raises OperationalError when a statement is not answered within `answer_seconds`.
 
-    It is of no use after that: the answer may still come.
+    The connection must be closed then: the answer may still arrive.
     """
 
-    class Hurried(psycopg.Connection[Any]):
+    class AnswerTimeoutConnection(psycopg.Connection[Any]):
         def wait(self, gen: PQGen[R], *arguments: Any, **named: Any) -> R:
             return super().wait(_until(gen, timer() + answer_seconds, timer), *arguments, **named)
 
-    return Hurried
+    return AnswerTimeoutConnection
 
 
 def _until(waiting: PQGen[R], end: float, timer: Callable[[], float]) -> PQGen[R]:
-    """Go on with `waiting`, which psycopg resumes as data arrives, and several times a second where none does."""
+    """Wrap psycopg's generator, which is resumed whenever data arrives and a few times a second without data."""
     try:
         wanted = next(waiting)
         while True:

@@ -1,4 +1,4 @@
-"""What the store asks of a database: all in which SQLite and PostgreSQL differ, but for how statements are written."""
+"""Database interface: everything in which SQLite and PostgreSQL differ, except the SQL itself (`ledger.sql`)."""
 
 from __future__ import annotations
 
@@ -15,52 +15,52 @@ from pos_client.protocol.errors import TillwireError
 
 
 class StoreError(TillwireError):
-    """The database cannot be used as it is; the message says what to do."""
+    """The database cannot be used; the message says why and what to do."""
 
 
 class StoreInUse(StoreError):
-    """A server is running on this database, and what was asked for needs it to be stopped."""
+    """A server runs on this database and must be stopped first."""
 
 
 class OtherLedger(StoreError):
-    """The database of a standby holds another ledger than that of its primary."""
+    """The standby's database holds a different ledger from its primary's."""
 
 
 class CommitInDoubt(Exception):
-    """COMMIT came back, and yet the database does not say that the transaction is as durable as it should be."""
+    """COMMIT succeeded with a warning: the transaction may not be as durable as configured."""
 
 
 class ErrorClass(enum.Enum):
-    """What an error means for the transaction that met it."""
+    """What a database error means for its transaction, and what to do about it."""
 
     RETRY = enum.auto()
-    """Nothing was committed; the whole transaction may succeed when it is repeated."""
+    """Not committed; repeat the whole transaction."""
     RETRY_NEW_CONNECTION = enum.auto()
-    """Nothing was committed; the whole transaction may succeed when it is repeated on a new connection."""
+    """Not committed; repeat the whole transaction on a new connection."""
     UNAVAILABLE = enum.auto()
-    """Nothing was committed; it hits every commit alike until it passes, or until somebody puts it right."""
+    """Not committed; every commit fails alike until the condition passes or is repaired (disk full, locked)."""
     COMMIT_UNKNOWN = enum.auto()
-    """It may be committed or not, which only the ids of its postings can tell; the database itself is well."""
+    """Commit outcome unknown: only the ids of its postings can tell. The database itself is sound."""
     FATAL = enum.auto()
-    """Nobody can say what is on disk: no further answer may be given."""
+    """The state on disk is unknown: the store must stop answering."""
     WORK_FAILED = enum.auto()
-    """Nothing was committed, and it is this transaction's own fault."""
+    """Not committed, because of the transaction's own values: others may succeed."""
 
 
 def said_by(error: Exception) -> str:
-    """What the database said, on one line of the log; without the statement that it is about."""
+    """The database's message on one line, for the log; without the statement."""
     said = error.orig if isinstance(error, DBAPIError) else error
     return " ".join(str(said).split())[:300]
 
 
 class TransactionBackend(Protocol):
-    """What the writer has to know of a database."""
+    """The part of a database that runs transactions: commit, and what an error means."""
 
     def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
-        """What `error` means; `committing` once COMMIT may have been sent."""
+        """Classify `error`; `committing` says that COMMIT may have been sent."""
 
     def commit(self, transaction: Transaction) -> None:
-        """Make a transaction durable."""
+        """Commit; the transaction is durable once this returns."""
 
 
 class Database(TransactionBackend, Protocol):
@@ -68,11 +68,11 @@ class Database(TransactionBackend, Protocol):
 
     @property
     def shown(self) -> str:
-        """How people are told of it; never with a password."""
+        """Its name in messages; never with a password."""
 
     @property
     def url(self) -> str:
-        """What goes behind `--db` in a command that people are told to run; never with a password."""
+        """Its URL, as `--db` takes it; never with a password."""
 
     @property
     def path(self) -> Path | None:
@@ -83,37 +83,40 @@ class Database(TransactionBackend, Protocol):
         """True where the ledger's tables are partitioned by position."""
 
     def assert_exists(self) -> None:
-        """StoreError where it is not there."""
+        """StoreError if the database does not exist."""
 
     def make(self) -> None:
-        """Make it where it is missing and this program can."""
+        """Create the database if it is missing and this program can create it."""
 
     def explained(self) -> AbstractContextManager[None]:
-        """Turn what the database complains about into a StoreError: one sentence with the next step."""
+        """Context manager that turns database errors into StoreErrors: one sentence with the next step."""
 
     def writer(self) -> AbstractContextManager[None]:
-        """The right to write; StoreInUse where only one process may have it, and another one does."""
+        """Context manager that holds the right to write; StoreInUse if another process has it exclusively."""
 
     def assert_unused(self, connection: Connection) -> None:
-        """StoreInUse where another server than the one with the right to write is seen on it."""
+        """StoreInUse if another server is connected."""
 
     def hold(self, connection: Connection) -> None:
-        """Let nobody else post until the transaction on `connection` ends, however long that takes."""
+        """Block all other postings until the transaction on `connection` ends, however long it takes."""
 
     def writing_engine(self) -> Engine:
-        """An engine for the writer's one connection."""
+        """An engine for the writer's single connection."""
 
     def reading_engine(self) -> Engine:
-        """An engine of connections that cannot write, each transaction one snapshot."""
+        """An engine of read-only connections; each transaction reads one snapshot."""
 
     def standby_engine(self) -> Engine:
-        """The same for a database that can be done without: one that does not answer is soon given up."""
+        """A reading engine with short timeouts, for a standby: the primary can answer instead."""
 
     def schema_difference(self, connection: Connection) -> str | None:
-        """In words, what differs from the schema needed and SQLAlchemy's comparison does not see; None: nothing."""
+        """A difference from the required schema that SQLAlchemy's comparison misses, in words; None: no difference."""
 
     def check_files(self, connection: Connection) -> Iterator[str]:
-        """In words, what the database itself finds wrong with its files."""
+        """Damage that the database finds in its own files, in words."""
 
     def assert_settings(self, connection: Connection) -> str | None:
-        """In words, what could lose an answered posting if one goes on by choice; StoreError where there is none."""
+        """Settings that could lose acknowledged postings, in words; None if they are safe.
+
+        StoreError for settings that no operator may accept.
+        """

@@ -1,7 +1,7 @@
-"""The partitions of a ledger on PostgreSQL: ranges of positions. These follow the order of recording: spans of time.
+"""PostgreSQL partitions of a ledger: ranges of positions, which are spans of time, as positions follow recording.
 
-`posting` is cut by position and `movement` by segment, at the same places. The last partition is open-ended: what is
-posted always has a place. It is meant to stay empty, for then new ones are made in front of it without a look at rows.
+`posting` is partitioned by position and `movement` by segment, at the same boundaries. The last partition has no upper
+bound, so that every posting fits somewhere. It should stay empty: then splitting it never has to scan rows.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 
 PARTITIONED = (t.movement, t.posting)
-"""In the order in which readers lock them, so that nobody waits for one who waits for him."""
+"""In the order in which readers lock them, to avoid deadlock."""
 
 CUT_BY = {t.posting.name: "position", t.movement.name: "segment"}
-"""The column that each is cut by."""
+"""The column by which each table is partitioned."""
 _SEGMENT_LOG2 = t.SEGMENT_POSITIONS_LOG2
 _KINDS = """
     SELECT relname, coalesce(pg_get_partkeydef(oid), 'nothing') FROM pg_class
@@ -35,38 +35,38 @@ _BOUNDS = re.compile(r"FOR VALUES FROM \('?(?P<first>\d+)'?\) TO \((?:'?(?P<end>
 
 
 class Partition(NamedTuple):
-    """The positions from `first` up to, but without, `end`; without an `end` it is the open-ended one."""
+    """The positions from `first` up to but excluding `end`; None: no upper bound."""
 
     first: int
     end: int | None
 
     def name(self, table: str) -> str:
-        """The name of its part of `table`."""
+        """The name of this partition of `table`."""
         return f"{table}_{self.first}"
 
     def values(self, table: str) -> str:
-        """Its bounds in `table`, as PostgreSQL wants them."""
+        """Its bounds in `table`, in PostgreSQL's syntax."""
         end = "MAXVALUE" if self.end is None else bound(table, self.end)
         return f"FROM ({bound(table, self.first)}) TO ({end})"
 
 
 def bound(table: str, position: int) -> int:
-    """Where `position` begins in the column that `table` is cut by."""
+    """`position` in terms of the column by which `table` is partitioned."""
     return position if table == t.posting.name else position >> _SEGMENT_LOG2
 
 
 def partitions(connection: Connection) -> list[Partition]:
-    """All partitions in the order of their positions; the last one is open-ended."""
+    """All partitions by position; the last has no upper bound."""
     return _ranges(connection, t.posting.name)
 
 
 def names(connection: Connection) -> set[str]:
-    """The tables that are parts of the ledger's own."""
+    """The names of all partition tables."""
     return {name for _, name, _ in _parts(connection)}
 
 
 def difference(connection: Connection) -> str | None:
-    """In words, where the partitions are not as they should be: each table in its own, at the same places, no gap."""
+    """In words, how the partitions differ from what is required: same boundaries in both tables, no gap."""
     wanted = {table.name: table.dialect_options["postgresql"]["partition_by"] for table in PARTITIONED}
     for table, found in connection.execute(text(_KINDS), {"tables": list(wanted)}):
         if found.replace('"', "") != wanted[table]:
@@ -78,7 +78,7 @@ def difference(connection: Connection) -> str | None:
 
 
 def _gap(found: list[Partition], first: int) -> str | None:
-    """In words, where there is no partition for what comes after `first`."""
+    """In words, the first position from `first` on that no partition covers."""
     for each in found:
         if each.end is None and each.first <= first:
             return None
@@ -88,7 +88,7 @@ def _gap(found: list[Partition], first: int) -> str | None:
 
 
 def warning(connection: Connection) -> str | None:
-    """In words, that it is time to make partitions; None while there are enough."""
+    """In words, that partitions are running out; None while there are enough."""
     found, at = partitions(connection), head_of(connection).position
     left = sum(each.first > at for each in found[:-1])
     if left:
@@ -98,10 +98,10 @@ def warning(connection: Connection) -> str | None:
 
 
 def extend(connection: Connection, ahead: int, positions: int, upto: int = 0) -> list[Partition]:
-    """Have at least `ahead` empty partitions of so many `positions` after the one that is filled; return the new ones.
+    """Make sure that `ahead` empty partitions of `positions` each follow the current one; return the new ones.
 
-    The caller holds the ledger. `upto` is where the ledger will soon reach, if that is further than it does.
-    What already lies in the open-ended one is read once, to be sure where it belongs.
+    The caller holds the ledger. `upto` is the position that the ledger is about to reach (for a copy). PostgreSQL scans
+    the rows that are already in the open-ended partition once.
     """
     found, at = partitions(connection), head_of(connection).position
     upto, last = max(at, upto), found[-1]
@@ -121,7 +121,7 @@ def extend(connection: Connection, ahead: int, positions: int, upto: int = 0) ->
 
 
 def lock(connection: Connection) -> None:
-    """Have the ledger's partitioned tables alone, until the transaction ends."""
+    """Lock the partitioned tables exclusively until the transaction ends."""
     _execute(connection, f"SET LOCAL lock_timeout = {PARTITION_LOCK_MS}")
     for table in PARTITIONED:
         _execute(connection, f"LOCK TABLE ONLY {table.name} IN ACCESS EXCLUSIVE MODE")

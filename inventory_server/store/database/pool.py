@@ -1,4 +1,4 @@
-"""Reading connections that stay open: a question takes one, asks within one snapshot and gives it back."""
+"""Connection pool for reading: bounded, and its connections stay open between questions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy.exc import DBAPIError
 
 
 class ConnectionPool:
-    """At most `count` connections, each made by `connect` when it is first needed.
+    """At most `count` connections, each opened by `connect` when it is first needed.
 
-    SQLAlchemy's pool hands a connection over under a condition variable and resets it each time; with 64 askers
-    that took longer than the questions. The queue of CPython waits and wakes in C.
+    SQLAlchemy's pool hands connections over under a condition variable and resets each one; with 64 threads that took
+    longer than the questions. CPython's `SimpleQueue` waits and wakes in C.
     """
 
     def __init__(self, connect: Callable[[], Connection], count: int) -> None:
@@ -26,7 +26,7 @@ class ConnectionPool:
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
-        """A connection in no transaction, for one statement; one that met an error is not used again."""
+        """A connection without a transaction, for a single statement; one that failed is closed, not reused."""
         connection = self._idle.get()
         try:
             if connection is None:
@@ -43,13 +43,13 @@ class ConnectionPool:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """A connection that sees one state of the ledger until the block ends."""
+        """A connection in a transaction that reads one snapshot of the ledger."""
         with self.connection() as connection, connection.begin() as transaction:
             yield connection
             transaction.rollback()
 
     def renew(self) -> None:
-        """Close the connections that nobody uses now; new ones take their places."""
+        """Close idle connections; new ones are opened when needed."""
         for _ in range(self._count):
             try:
                 connection = self._idle.get_nowait()
@@ -61,7 +61,7 @@ class ConnectionPool:
             self._idle.put(None)
 
     def close(self) -> None:
-        """Close every connection, once each has been given back."""
+        """Close every connection; waits until all have been returned."""
         for _ in range(self._count):
             connection = self._idle.get()
             if connection is not None:

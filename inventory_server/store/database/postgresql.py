@@ -1,8 +1,8 @@
-"""PostgreSQL, asked so that it can be trusted: settings that keep what is acknowledged, no doubt left unsaid.
+"""PostgreSQL backend: durability checks, transactions and commit-outcome classification.
 
-Many servers may write one ledger. Each commit starts by locking the ledger's one row, so that commits follow one
-another: whatever is read after that is what all the others have committed. Nothing is set for a session and nothing
-is prepared on the server, so that a pooler which lends connections by the transaction may stand in between.
+Several servers may write one ledger. Each commit first locks the single row of `ledger`, which serializes commits: all
+later reads see what the others have committed. Settings are made with SET LOCAL only and no statement is prepared on
+the server, so that a pooler in transaction mode may stand in between.
 """
 
 from __future__ import annotations
@@ -34,29 +34,29 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import run
 
 _NAME = "tillwire"
-"""What connections call themselves, for administrators to see."""
+"""`application_name` of every connection."""
 
-_HARMLESS = {
+_PUBLIC_OPTIONS = {
     *("host", "hostaddr", "port", "dbname", "user", "connect_timeout", "tcp_user_timeout", "target_session_attrs"),
     *("load_balance_hosts", "application_name", "sslmode", "sslrootcert", "gssencmode", "channel_binding"),
     *("keepalives", "keepalives_idle", "keepalives_interval", "keepalives_count"),
 }
-"""Options of a URL that are shown; the value of any other, a misspelt `password` too, is not."""
+"""URL options whose values are shown; any other value is hidden, as it may be a misspelt `password`."""
 _HIDDEN = "***"
 
 _ABORTED = {"40001", "40P01"}
-"""Serialization failure, deadlock: the transaction is gone, whenever that is said, and may be repeated."""
-_STOPPED = {"55P03", "57014"}
-"""A lock not to be had, a statement cancelled: the same, but of a COMMIT that was stopped nobody knows."""
-_ELSEWHERE = {"25006", "25P03", "57P01", "57P02", "57P03", "57P05"}
-"""Read-only (a demoted primary), thrown out, going down, coming up: a new connection may find a primary that serves."""
-_ITS_OWN = {"21", "22", "23", "54"}
-"""Classes of complaints about the values that were given. All others would be made of everybody: no room, no right,
-no such column, a file that is missing."""
-_UNTRUSTED = {"58030", "XX001", "XX002"}
-"""The database cannot read or write its own files."""
+"""Serialization failure, deadlock: rolled back for certain, even in reply to COMMIT; repeat it."""
+_CANCELLED = {"55P03", "57014"}
+"""Lock not available, statement cancelled: repeat it; but in reply to COMMIT the outcome is unknown."""
+_NOT_PRIMARY = {"25006", "25P03", "57P01", "57P02", "57P03", "57P05"}
+"""Read-only (demoted primary), terminated, shutting down, starting up: a new connection may reach the new primary."""
+_BAD_VALUES = {"21", "22", "23", "54"}
+"""SQLSTATE classes of errors caused by the statement's values. Any other class fails every commit alike: disk full,
+missing privilege, missing column."""
+_FATAL = {"58030", "XX001", "XX002"}
+"""I/O error, corrupted data or index: the database cannot read or write its own files."""
 _WARNING = "01000"
-"""What COMMIT says where it was not replicated as it should be."""
+"""SQLSTATE of the warning that a COMMIT was not replicated as configured."""
 
 
 class Postgresql:
@@ -70,13 +70,13 @@ class Postgresql:
     @property
     def shown(self) -> str:
         """Its URL, without any password."""
-        kept = {name: value if name in _HARMLESS else _HIDDEN for name, value in self._url.query.items()}
+        kept = {name: value if name in _PUBLIC_OPTIONS else _HIDDEN for name, value in self._url.query.items()}
         rendered = self._url.set(query=kept).render_as_string(hide_password=True)
         return rendered.replace(quote_plus(_HIDDEN), _HIDDEN)
 
     @property
     def url(self) -> str:
-        """As `--db` takes it, once a password is put in."""
+        """As `--db` takes it, apart from the password."""
         return self.shown
 
     @property
@@ -89,31 +89,31 @@ class Postgresql:
         return True
 
     def assert_exists(self) -> None:
-        """Whoever connects will hear."""
+        """Nothing to check: connecting tells."""
 
     def make(self) -> None:
-        """A database is made by whoever looks after the server: who owns it, how it sorts, where it is kept."""
+        """Nothing to do: a database is created by the administrator, who decides on owner, collation and tablespace."""
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what PostgreSQL complains about, by its SQLSTATE, into one sentence with the next step."""
+        """Turn PostgreSQL's errors, by SQLSTATE, into one sentence with the next step."""
         try:
             yield
         except DBAPIError as error:
             said = " ".join((_message(error) or str(error.orig)).split())[:300].rstrip(".")
             state = _state(error)
-            advice = _ADVICE.get(state or "", _UNREACHABLE if _is_cut_off(error, state) else _OTHERWISE)
+            advice = _ADVICE.get(state or "", _UNREACHABLE if _is_disconnected(error, state) else _OTHERWISE)
             raise StoreError(f"{self.shown} {advice.format(said=said, url=self.url)}") from error
 
     @contextmanager
     def writer(self) -> Iterator[None]:
-        """Everybody may write."""
+        """Nothing to hold: several servers may write."""
         yield
 
     def assert_unused(self, connection: Connection) -> None:
-        """StoreInUse where others of ours are connected, too, and stay; what calls itself otherwise is not seen."""
+        """StoreInUse if other connections named `tillwire` stay; one that was given another name is not seen."""
         until = time.monotonic() + DISCONNECT_SECONDS
-        while others := connection.scalar(text(_OTHERS), {"name": _NAME}):
+        while others := connection.scalar(text(_OTHER_CONNECTIONS), {"name": _NAME}):
             if time.monotonic() > until:
                 raise StoreInUse(
                     f"{self.shown} is in use, by {others} other connections of Tillwire; stop all servers first,"
@@ -123,28 +123,28 @@ class Postgresql:
             connection.execute(text("SELECT pg_stat_clear_snapshot()"))
 
     def hold(self, connection: Connection) -> None:
-        """Lock the ledger's one row, as every commit does; PostgreSQL is told to bear with long pauses."""
+        """Lock the row of `ledger`, as every commit does, with no limit on idle time."""
         run(connection, "SET LOCAL idle_in_transaction_session_timeout = 0", ())
         connection.execute(select(t.ledger.c.book).with_for_update())
 
     def writing_engine(self) -> Engine:
-        """An engine whose transactions write, under the isolation that the database is set to."""
+        """An engine whose transactions write, under the database's default isolation level."""
         limits = f"SET LOCAL lock_timeout = '{COMMIT_LOCK_SECONDS}s'; "
         limits += f"SET LOCAL idle_in_transaction_session_timeout = '{COMMIT_IDLE_SECONDS}s'; "
-        limits += "SET LOCAL client_min_messages = warning"  # COMMIT's warning must be heard
+        limits += "SET LOCAL client_min_messages = warning"  # else COMMIT's warning could be suppressed
         return self._engine(lambda isolation: f"BEGIN ISOLATION LEVEL {isolation}; {limits}")
 
     def reading_engine(self) -> Engine:
-        """An engine of read-only connections; a transaction on one sees a single state of the ledger.
+        """An engine of read-only connections; each transaction reads one snapshot.
 
-        Partitions belong to no snapshot: so that none goes while somebody reads, it waits for whoever is taking one.
+        Snapshots do not cover DDL: readers lock the partitioned tables, so that no partition is detached meanwhile.
         """
         return self._engine(lambda _: _READING)
 
     def standby_engine(self) -> Engine:
-        """The same for a database that can be done without: one that does not answer is soon given up."""
+        """A reading engine with short timeouts for connecting and for each statement."""
         from inventory_server.store.database.answer_timeout import (
-            with_answer_timeout,  # only who uses PostgreSQL has its driver installed
+            with_answer_timeout,  # imported here: psycopg is an optional dependency
         )
 
         return self._engine(lambda _: _READING, STANDBY_CONNECT_SECONDS, with_answer_timeout(STANDBY_ANSWER_SECONDS))
@@ -159,30 +159,30 @@ class Postgresql:
         try:
             engine = create_engine(
                 self._url,
-                poolclass=NullPool,  # the writer and the readers keep theirs themselves
+                poolclass=NullPool,  # `Transactions` and `ConnectionPool` keep them
                 paramstyle="format",
                 hide_parameters=True,
                 use_native_hstore=False,
                 connect_args={name: value for name, value in options.items() if name not in self._url.query}
                 | {"prepare_threshold": None},
             )
-        except ArgumentError as error:  # hosts and ports that do not go together
+        except ArgumentError as error:  # the numbers of hosts and ports differ
             raise StoreError(f"{self.shown} cannot be used: {error}; put that right.") from error
 
-        from psycopg import OperationalError  # only who uses PostgreSQL has it installed
+        from psycopg import OperationalError  # imported here: psycopg is an optional dependency
         from psycopg.types import numeric
 
         @event.listens_for(engine, "do_connect")
         def connect(dialect: Any, _record: Any, args: Any, parameters: Any) -> Any:
             try:
                 return (driver or dialect).connect(*args, **parameters)
-            except ValueError as error:  # the name of a host that no network can have
+            except ValueError as error:  # an invalid host name
                 raise OperationalError(str(error)) from error
 
         @event.listens_for(engine, "connect")
         def prepare(connection: Any, record: Any) -> None:
-            connection.autocommit = True  # BEGIN is ours
-            connection.adapters.register_loader("numeric", numeric.IntLoader)  # sums of bigint: all are whole
+            connection.autocommit = True  # BEGIN is sent below
+            connection.adapters.register_loader("numeric", numeric.IntLoader)  # sums of bigint are whole
             (isolation,) = connection.execute("SHOW default_transaction_isolation").fetchone()
             record.info["begin"] = opening("SERIALIZABLE" if isolation == "serializable" else "READ COMMITTED")
             notices: list[str] = []
@@ -196,7 +196,7 @@ class Postgresql:
         return engine
 
     def assert_settings(self, connection: Connection) -> str | None:
-        """StoreError where this is no PostgreSQL that takes writes; in words, what could lose an answered posting."""
+        """StoreError if the database is read-only; in words, settings that could lose acknowledged postings."""
         row = connection.execute(text(_SETTINGS)).one()._asdict()
         if row["is_standby"] or row["read_only"] == "on":
             raise StoreError(f"{self.shown} {_ADVICE['25006']}")
@@ -210,7 +210,7 @@ class Postgresql:
         """Triggers, rules, row level security, unlogged tables, invalid indexes, collations, partitions."""
         ours = "c.relnamespace = current_schema()::regnamespace AND c.relname = ANY(:tables)"
         tables = {"tables": [*t.metadata.tables, *partitions.names(connection)]}
-        for words, query in _OWN_CHECKS.items():
+        for words, query in _SCHEMA_CHECKS.items():
             found = connection.execute(text(query.format(ours=ours)), tables).scalar()
             if found is not None:
                 return words.format(found)
@@ -221,26 +221,26 @@ class Postgresql:
         return iter(())
 
     def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
-        """By SQLSTATE. Once COMMIT is sent, only a serialization failure says for sure that nothing was committed."""
+        """By SQLSTATE. Once COMMIT is sent, only a serialization failure proves that nothing was committed."""
         if isinstance(error, CommitInDoubt):
             return ErrorClass.COMMIT_UNKNOWN
         if not isinstance(error, DBAPIError):
             return ErrorClass.WORK_FAILED
         state = _state(error)
-        if state in _UNTRUSTED:
+        if state in _FATAL:
             return ErrorClass.FATAL
         if state in _ABORTED:
             return ErrorClass.RETRY
-        if committing:  # and stopped, it may have been done all the same
+        if committing:  # even a cancelled COMMIT may have taken effect
             return ErrorClass.COMMIT_UNKNOWN
-        if state in _STOPPED:
+        if state in _CANCELLED:
             return ErrorClass.RETRY
-        if _is_cut_off(error, state):
+        if _is_disconnected(error, state):
             return ErrorClass.RETRY_NEW_CONNECTION
-        return ErrorClass.WORK_FAILED if state is None or state[:2] in _ITS_OWN else ErrorClass.UNAVAILABLE
+        return ErrorClass.WORK_FAILED if state is None or state[:2] in _BAD_VALUES else ErrorClass.UNAVAILABLE
 
     def commit(self, transaction: Transaction) -> None:
-        """Make a transaction durable; CommitInDoubt where PostgreSQL does not say that it is, everywhere it should be.
+        """Commit; CommitInDoubt if PostgreSQL warns that the transaction may be missing on a synchronous standby.
 
         A COMMIT that is cancelled while it waits for a standby succeeds, with a warning.
         """
@@ -252,7 +252,7 @@ class Postgresql:
             raise CommitInDoubt("PostgreSQL committed with a warning: a standby may lack it.")
 
 
-_OTHERS = """
+_OTHER_CONNECTIONS = """
     SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = :name AND pid <> pg_backend_pid()
 """
@@ -263,8 +263,8 @@ _SETTINGS = """
         current_setting('default_transaction_read_only') AS read_only, pg_is_in_recovery() AS is_standby
 """
 
-_STAY = "LOCK TABLE ONLY movement, ONLY posting IN ACCESS SHARE MODE"
-_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_STAY}"
+_LOCK_PARTITIONS = "LOCK TABLE ONLY movement, ONLY posting IN ACCESS SHARE MODE"
+_READING = f"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; {_LOCK_PARTITIONS}"
 
 _UNREACHABLE = (
     "cannot be opened: {said}; check the URL, the password and that PostgreSQL is running and has a connection left."
@@ -281,28 +281,28 @@ _ADVICE = {
 
 
 def _state(error: DBAPIError) -> str | None:
-    """The SQLSTATE of `error`; None where PostgreSQL did not say one, as when it cannot be reached."""
+    """The SQLSTATE of `error`; None if the server sent none, as when it cannot be reached."""
     state: str | None = getattr(error.orig, "sqlstate", None)
     return state
 
 
-def _is_cut_off(error: DBAPIError, state: str | None) -> bool:
-    """True where the connection is gone or of no use; what the driver itself cannot encode has no SQLSTATE either."""
+def _is_disconnected(error: DBAPIError, state: str | None) -> bool:
+    """True if the connection is lost or unusable. Values that the driver cannot encode have no SQLSTATE either."""
     if state is not None:
-        return state in _ELSEWHERE or state[:2] == "08"
-    from psycopg import InterfaceError, OperationalError  # only who uses PostgreSQL has it installed
+        return state in _NOT_PRIMARY or state[:2] == "08"
+    from psycopg import InterfaceError, OperationalError  # imported here: psycopg is an optional dependency
 
     return isinstance(error.orig, InterfaceError | OperationalError)
 
 
 def _message(error: DBAPIError) -> str | None:
-    """PostgreSQL's own sentence, without the statement that it is about."""
+    """PostgreSQL's message, without the statement."""
     diagnosis: Any = getattr(error.orig, "diag", None)
     message: str | None = getattr(diagnosis, "message_primary", None)
     return message
 
 
-_OWN_CHECKS = {
+_SCHEMA_CHECKS = {
     "trigger {}": """
         SELECT tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
         WHERE NOT tgisinternal AND {ours}""",

@@ -1,4 +1,4 @@
-"""SQLite, opened so that it can be trusted: one writer, WAL, synchronous=FULL."""
+"""SQLite backend: one writing process, WAL, synchronous=FULL, error classification."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from inventory_server.store.database.base import ErrorClass, StoreError, StoreIn
 from inventory_server.store.ledger.sql import run
 
 PRAGMAS: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-"""What every writing connection must run with; read back after it was set."""
+"""Settings of every writing connection; read back after they are set."""
 
-
-_NOT_NOW = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
-"""Primary codes that hit every commit alike, pass by, and leave nothing written after a rollback."""
-_ITS_OWN = {0, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
-"""Codes of complaints about the values that were given, which are no trouble of the database."""
-_UNTRUSTED = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-"""Codes after which no further answer may be given: an fsync error is reported once and then forgotten."""
+_UNAVAILABLE = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_READONLY}
+"""Codes of conditions that fail every commit alike until they pass; a rollback leaves nothing written."""
+_BAD_VALUES = {0, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
+"""Codes of errors caused by the statement's values."""
+_FATAL = {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+"""Codes after which the store must stop: the kernel reports an fsync error only once."""
 
 
 class Sqlite:
@@ -58,7 +57,7 @@ class Sqlite:
         return f"sqlite:///{self.path}"
 
     def assert_exists(self) -> None:
-        """StoreError where the file is not there."""
+        """StoreError if the file does not exist."""
         try:
             self.path.stat()
         except (FileNotFoundError, NotADirectoryError) as error:
@@ -69,25 +68,25 @@ class Sqlite:
             raise StoreError(f"{self.path}: {error.strerror}; check the path and the access rights.") from error
 
     def make(self) -> None:
-        """Make a file that is missing, so that only its owner may read it; SQLite gives its log the same mode."""
-        with suppress(OSError):  # it is there already, or SQLite will say what is wrong
+        """Create the file with mode 0600 if it is missing; SQLite gives its WAL the same mode."""
+        with suppress(OSError):  # it exists, or SQLite will report why it cannot be created
             os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
     @contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn what SQLite complains about, by its error code, into one sentence with the next step."""
+        """Turn SQLite's errors, by result code, into one sentence with the next step."""
         try:
             yield
         except DBAPIError as error:
             advice = _ADVICE.get(_code(error))
             advice = advice or f"cannot be used ({error.orig}); restore a backup or install a newer SQLite."
             raise StoreError(f"{self.path} {advice}") from error
-        except UnicodeDecodeError as error:  # sqlite3 cannot even read out what SQLite says of a damaged schema
+        except UnicodeDecodeError as error:  # sqlite3 cannot decode SQLite's message about a damaged schema
             raise StoreError(f"{self.path} {_ADVICE[sqlite3.SQLITE_CORRUPT]}") from error
 
     @contextmanager
     def writer(self) -> Iterator[None]:
-        """Hold the lock file beside the database: whoever does is the only process that writes."""
+        """Hold the lock file beside the database, which only the writing process may hold."""
         name = self.path.with_name(self.path.name + ".lock")
         try:
             file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -103,13 +102,13 @@ class Sqlite:
             os.close(file)
 
     def assert_unused(self, connection: Connection) -> None:
-        """Whoever holds the lock file is alone."""
+        """Nothing to check: the lock file is exclusive."""
 
     def hold(self, connection: Connection) -> None:
-        """Every transaction of a writing connection does."""
+        """Nothing to do: BEGIN IMMEDIATE blocks all other writers."""
 
     def writing_engine(self) -> Engine:
-        """An engine of exactly one connection, which is the only one that writes or checkpoints."""
+        """An engine of exactly one connection: the only one that writes or checkpoints."""
         return writing_engine(self.path)
 
     def reading_engine(self) -> Engine:
@@ -117,11 +116,11 @@ class Sqlite:
         return reading_engine(self.path)
 
     def standby_engine(self) -> Engine:
-        """The same: a file answers."""
+        """The reading engine: a file has no standby."""
         return self.reading_engine()
 
     def assert_settings(self, connection: Connection) -> str | None:
-        """Refuse a connection whose settings would let an answered posting get lost."""
+        """StoreError if a setting of the connection could lose acknowledged postings."""
         for name, wanted in PRAGMAS.items():
             got = connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
             if got != wanted:
@@ -131,7 +130,7 @@ class Sqlite:
         return None
 
     def schema_difference(self, connection: Connection) -> str | None:
-        """A trigger: nothing else can be added that SQLAlchemy's comparison does not see."""
+        """A trigger: the only addition that SQLAlchemy's comparison misses."""
         trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
         return None if trigger is None else f"trigger {trigger}"
 
@@ -143,29 +142,29 @@ class Sqlite:
                 yield f"the file is damaged: {what}"
 
     def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
-        """By SQLite's primary result code; an unknown commit leaves SQLite's own state unknown."""
+        """By SQLite's primary result code; a COMMIT that failed otherwise leaves the state on disk unknown."""
         code = _code(error)
-        if code in _NOT_NOW:
+        if code in _UNAVAILABLE:
             return ErrorClass.UNAVAILABLE
-        if committing or code in _UNTRUSTED:
+        if committing or code in _FATAL:
             return ErrorClass.FATAL
-        is_its_own = code in _ITS_OWN or (code == sqlite3.SQLITE_ERROR and self._can_prepare(error))
+        is_its_own = code in _BAD_VALUES or (code == sqlite3.SQLITE_ERROR and self._can_prepare(error))
         return ErrorClass.WORK_FAILED if is_its_own else ErrorClass.UNAVAILABLE
 
     def _can_prepare(self, error: Exception) -> bool:
-        """Tell an overflow from a missing column, which share a code: would the statement do for other values?"""
+        """Tell an overflow from a missing column, which share a result code: does the statement compile?"""
         statement = getattr(error, "statement", None)
         try:
             with closing(sqlite3.connect(f"{_uri(self.path)}?mode=ro", uri=True)) as connection:
                 connection.execute(f"EXPLAIN {statement}")
-        except sqlite3.ProgrammingError:  # it was prepared, and lacks its values
+        except sqlite3.ProgrammingError:  # it compiled, and lacks its parameters
             return True
         except sqlite3.Error:
             return False
         return True
 
     def commit(self, transaction: Transaction) -> None:
-        """Make a transaction durable."""
+        """Commit; durable once this returns."""
         transaction.commit()
 
 
@@ -185,12 +184,12 @@ def _uri(path: Path) -> str:
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code of `error`, 0 where it has none."""
+    """SQLite's primary result code, 0 if `error` has none."""
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF if isinstance(error, DBAPIError) else 0
 
 
 def writing_engine(path: Path) -> Engine:
-    """An engine of exactly one connection, which is the only one that writes or checkpoints.
+    """An engine of exactly one connection: the only one that writes or checkpoints.
 
     SQLite before 3.51.3 can corrupt a WAL database when two connections write or checkpoint at once.
     """
@@ -219,7 +218,7 @@ def reading_engine(path: Path) -> Engine:
     """An engine of read-only connections; a transaction on one sees a single state of the ledger."""
     engine = create_engine(
         URL.create("sqlite", database=_uri(path), query={"mode": "ro", "uri": "true"}),
-        poolclass=NullPool,  # the readers keep theirs themselves
+        poolclass=NullPool,  # `ConnectionPool` keeps them
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 

@@ -18,13 +18,13 @@ _BEFORE_ANY_SECRET = re.compile(r"[^:@?=\s]*")
 
 
 def database_of(url: str) -> Database:
-    """The database that `url` names; StoreError where it names none that can hold a ledger."""
+    """The database that `url` names; StoreError if it cannot hold a ledger."""
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
         raise StoreError(f"{_beginning(url)!r} is no database URL; expected {_EXPECTED}.") from error
     kind = parsed.get_backend_name()
-    if kind != "sqlite" and url.count("@") > 1:  # what follows the first may be the end of a password
+    if kind != "sqlite" and url.count("@") > 1:  # after the first @ may be the rest of a password
         raise StoreError(f"{_beginning(url)!r} has more than one @; write %40 for one in a user's name or password.")
     if kind == "postgresql" and parsed.drivername in ("postgresql", "postgresql+psycopg"):
         return Postgresql(parsed.set(drivername="postgresql+psycopg"))
@@ -38,19 +38,19 @@ def database_of(url: str) -> Database:
 
 
 def _beginning(url: str) -> str:
-    """What stands before anything that could be a part of a password."""
+    """The part of a URL before anything that could belong to a password."""
     found = _BEFORE_ANY_SECRET.match(url)
     beginning = found[0] if found else ""
     return beginning if beginning == url else f"{beginning}…"
 
 
 def shown(url: str) -> str:
-    """`url` as people may see it: without any password."""
+    """`url` for messages: without a password."""
     return database_of(url).url
 
 
 def sqlite_path(url: str) -> Path | None:
-    """The file of an SQLite `url`, None for a database that has no file here; StoreError where it names neither."""
+    """The file of an SQLite `url`, None for a database server; StoreError if it names neither."""
     return database_of(url).path
 
 
