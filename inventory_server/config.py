@@ -137,7 +137,7 @@ class Settings:
     )
     accept_weak_durability: bool = field(
         default=False,
-        metadata={"reason": "serve from a PostgreSQL that may lose what it has acknowledged; never for real sales"},
+        metadata={"reason": "serve from a PostgreSQL that may lose acknowledged postings; never for real sales"},
     )
     forbid_negative: bool = field(
         default=False,

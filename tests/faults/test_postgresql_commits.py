@@ -141,7 +141,7 @@ def test_contention_that_lasts_is_no_database_that_is_out(ledger: str, caplog: p
     with opened(ledger, settings=Settings(commit_retry_seconds=1)) as store:
         with pytest.raises(StoreError):
             administer(store, lambda connection: connection.execute(text(raising("40001"))))
-        assert "event=database_out" not in caplog.text
+        assert "event=database_unavailable" not in caplog.text
         assert administer(store, once(lambda connection: connection.execute(text(raising("40001"))))) is None
 
 
@@ -250,7 +250,7 @@ def test_damage_ends_the_store(ledger: str, postgres: Cluster, state: str) -> No
         with failing_inserts(postgres, name_of(ledger), state), pytest.raises(OutcomeUnknown):
             till.post(SALE)
         assert len(fatal) == 1
-        with pytest.raises(OutcomeUnknown, match="going down"):
+        with pytest.raises(OutcomeUnknown, match="shutting down"):
             till.post(SALE)
 
 

@@ -93,7 +93,7 @@ def test_a_wrong_password_and_a_missing_database_are_named(door: Door, ledger: s
 def test_a_user_without_rights_is_told_so(door: Door, ledger: str, bare: str) -> None:
     url = bare if door is upgrade else ledger
     said = refusal(door, as_clerk(url, "secret"))
-    assert said.endswith("grant it what the owner of the tables may do.")
+    assert said.endswith("grant it SELECT, INSERT, UPDATE and DELETE on all tables (db upgrade needs their owner).")
 
 
 @doors
@@ -242,7 +242,7 @@ def test_a_schema_is_not_changed_under_a_running_server(
     monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
     monkeypatch.setattr(postgresql, "DISCONNECT_SECONDS", 0)
     said = refusal(upgrade, copy)
-    assert said.endswith("other connections of Tillwire; stop all servers first, and what pools their connections.")
+    assert said.endswith("other Tillwire connections; stop all servers and connection poolers first.")
     monkeypatch.setattr(postgresql, "DISCONNECT_SECONDS", 60)
     leaving = iter([store.close])
     monkeypatch.setattr(time, "sleep", lambda _: next(leaving, lambda: None)())
@@ -259,7 +259,7 @@ def open_strictly(url: str) -> None:
 
 def test_settings_that_could_lose_an_answered_posting_are_refused(ledger: str) -> None:
     said = refusal(open_strictly, ledger)
-    assert "may lose what it has acknowledged (fsync = off, full_page_writes = off, synchronous_commit = off)" in said
+    assert "may lose acknowledged postings (fsync = off, full_page_writes = off, synchronous_commit = off)" in said
     assert said.endswith("set that right, or set accept_weak_durability where nothing is at stake.")
 
 

@@ -72,21 +72,21 @@ def test_upgrade_makes_no_folders(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "expected"),
     [
-        ("", "'' is no database URL; expected something like sqlite:///tillwire.db or postgresql+psycopg://"),
-        ("tillwire.db", "'tillwire.db' is no database URL; expected something like sqlite:///tillwire.db or"),
+        ("", "'' is not a database URL; expected something like sqlite:///tillwire.db or postgresql+psycopg://"),
+        ("tillwire.db", "'tillwire.db' is not a database URL; expected something like sqlite:///tillwire.db or"),
         ("sqlite://", "Cannot keep a ledger in 'sqlite://'; expected something like sqlite:///tillwire.db or"),
         ("sqlite:///:memory:", "expected something like sqlite:///tillwire.db or"),
         ("sqlite:///a\0b.db", "expected something like sqlite:///tillwire.db or"),
-        ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro' has options after its ?"),
+        ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro' has options after the ?"),
         ("sqlite:///what?.db", "write %3F for a ? in a name."),
         ("mysql://me:secret@hq/stock", "Cannot keep a ledger in 'mysql://me:***@hq/stock'"),
         ("postgresql+psycopg2://me:secret@hq/stock", "Cannot keep a ledger in 'postgresql+psycopg2://me:***@hq/"),
-        ("postgresql//me:secret@hq/stock", "'postgresql//me…' is no database URL"),
-        ("postgresql//me:se/cret@hq/stock", "'postgresql//me…' is no database URL"),
-        ("postgresql+psycopg:://me:se/cret@hq/stock", "'postgresql+psycopg…' is no database URL"),
-        ("host=hq password=secret", "'host…' is no database URL"),
-        ("postgresql+psycopg://me:secret@hq:abc/stock", "'postgresql+psycopg…' is no database URL"),
-        ("postgresql+psycopg://me:secret@[::1/stock", "'postgresql+psycopg…' is no database URL"),
+        ("postgresql//me:secret@hq/stock", "'postgresql//me…' is not a database URL"),
+        ("postgresql//me:se/cret@hq/stock", "'postgresql//me…' is not a database URL"),
+        ("postgresql+psycopg:://me:se/cret@hq/stock", "'postgresql+psycopg…' is not a database URL"),
+        ("host=hq password=secret", "'host…' is not a database URL"),
+        ("postgresql+psycopg://me:secret@hq:abc/stock", "'postgresql+psycopg…' is not a database URL"),
+        ("postgresql+psycopg://me:secret@[::1/stock", "'postgresql+psycopg…' is not a database URL"),
         ("postgresql+psycopg://me:se@cret@hq/stock", "'postgresql+psycopg…' has more than one @; write %40 for"),
         ("postgresql+psycopg://me:se@c/ret@hq/stock", "'postgresql+psycopg…' has more than one @; write %40 for"),
         ("mysql://me:se@cret@hq/stock", "'mysql…' has more than one @; write %40 for"),
@@ -304,7 +304,7 @@ def add_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("door", [open_, upgrade])
 def test_a_ledger_has_one_server(path: Path, door: Door) -> None:
     with opened(path):
-        with pytest.raises(StoreInUse, match="is in use by a running server; stop it first"):
+        with pytest.raises(StoreInUse, match="is in use by a running server; stop the server first"):
             door(url_of(path))
         verify(url_of(path))
     door(url_of(path))

@@ -64,7 +64,7 @@ def pragma(store: Store, text: str) -> Any:
 def assert_busy(error: object) -> None:
     assert isinstance(error, RequestError)
     assert (error.code.name, error.retryable, error.data["retry_after_ms"]) == ("busy", True, 5_000)
-    assert error.message == "HQ's database takes no writes now; nothing was posted."
+    assert error.message == "HQ's database accepts no writes at the moment; nothing was posted."
 
 
 # ---------------------------------------------------------------------------------- what passes

@@ -83,7 +83,7 @@ def test_what_a_store_that_closes_refuses_is_told_to_the_callback(tmp_path: Path
         store._writer.close()
         store.submit(Enrol("T1", "till", "L1", "x"), lambda _, error: told.append(str(error)))
         store.submit(ReopenPosting(uid("gone")), lambda _, error: told.append(str(error)))
-    assert told == ["The server is going down; send again to its successor."] * 2
+    assert told == ["The server is shutting down; send again to its successor."] * 2
 
 
 def test_pages_of_the_trail_go_back_from_the_newest(ledger: str) -> None:

@@ -115,7 +115,7 @@ def test_a_server_that_is_going_down_tells_an_administrator_so(tmp_path: Path) -
     control.start()
     store._writer.close()
     try:
-        with pytest.raises(StoreError, match="The server is going down; send again to its successor"):
+        with pytest.raises(StoreError, match="The server is shutting down; send again to its successor"):
             change(url, RevokeTerminal("T1"))
     finally:
         control.stop(1)

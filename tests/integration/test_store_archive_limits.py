@@ -292,7 +292,7 @@ def test_another_archive_may_be_quicker(twins: Twins, monkeypatch: pytest.Monkey
         return step(*given)
 
     monkeypatch.setattr(archiving._Archiving, name, after_another)
-    with pytest.raises(StoreError, match="Somebody else has changed the archive meanwhile"):
+    with pytest.raises(StoreError, match="Another command has changed the archive meanwhile"):
         archive(twins.whole, twins.until + 1, twins.trade.clock)
     assert proof_of(twins.whole).findings == []
 
@@ -311,7 +311,7 @@ def test_only_what_was_archived_comes_back(site: PostgresSite, twins: Twins) -> 
     site.execute(ledger, "UPDATE tillwire_archive.posting_1024 SET terminal = 'T9' WHERE position = 1030")
     assert "posting_1024 does not hold what was archived" in refusal(lambda: bring_back(ledger))
     site.execute(ledger, "DROP TABLE tillwire_archive.movement_1024")
-    assert "There is no table tillwire_archive.movement_1024; bring it back" in refusal(lambda: bring_back(ledger))
+    assert "There is no table tillwire_archive.movement_1024; restore it" in refusal(lambda: bring_back(ledger))
     assert proof_of(ledger).findings == []
 
 
@@ -341,7 +341,7 @@ def test_another_may_bring_it_back_first(twins: Twins, monkeypatch: pytest.Monke
             bring_back(twins.archived)
 
     monkeypatch.setattr(archiving, "_bind", after_another)
-    assert "Somebody else has changed the archive meanwhile" in refusal(lambda: bring_back(twins.archived))
+    assert "Another command has changed the archive meanwhile" in refusal(lambda: bring_back(twins.archived))
     assert proof_of(twins.archived).findings == []
 
 

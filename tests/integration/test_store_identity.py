@@ -178,8 +178,8 @@ REFUSED: list[tuple[bytes, str, str]] = [
     (b"{}", "invalid_body", "$"),
     (b'{"type":"sale","occurred_at":"2024-01-01T00:00:00Z","lines":[]}', "invalid_body", "$.lines: expected 1 to"),
     (ELSEWHERE, "forbidden_location", "$.location: expected 'L1' (the till's own), got 'elsewhere'"),
-    (body("transfer_out", ("a", 1), other_location="L1"), "invalid_body", "expected another location than 'L1'"),
-    (body("transfer_in", ("a", 1), other_location="L1"), "invalid_body", "expected another location than 'L1'"),
+    (body("transfer_out", ("a", 1), other_location="L1"), "invalid_body", "expected a location other than 'L1'"),
+    (body("transfer_in", ("a", 1), other_location="L1"), "invalid_body", "expected a location other than 'L1'"),
 ]
 
 

@@ -155,7 +155,7 @@ def test_nobody_knows_what_a_commit_did_that_broke_off(
         transaction.commit()
 
     monkeypatch.setattr(Postgresql, "commit", breaks_off)
-    with pytest.raises(StoreError, match="Nobody knows whether that was done"):
+    with pytest.raises(StoreError, match="Outcome unknown"):
         make_partitions(ledger, 9, POSITIONS)
 
 

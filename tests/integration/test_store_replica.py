@@ -127,13 +127,13 @@ def test_a_server_starts_without_its_standby_and_asks_it_once_it_is_there(
     with till(primary.url(database), standby.url(database), tmp_path) as client:
         assert sell(client, 1) == 1
         assert seen(client) == (1, "-1")
-        assert caplog.text.count("event=standby_out") == 1
+        assert caplog.text.count("event=standby_unavailable") == 1
         standby.start()
         wait_until(lambda: is_at(standby, database, 1), "the standby to be there")
         with standby.paused():
             assert sell(client, 1) == 2
             assert seen(client) == (1, "-1")
-    assert caplog.text.count("event=standby_back") == 1
+    assert caplog.text.count("event=standby_available") == 1
 
 
 def test_a_worker_is_replaced_while_the_standby_is_away(
@@ -150,7 +150,7 @@ def test_a_worker_is_replaced_while_the_standby_is_away(
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: len(set(server.workers) - {first, other}) == 1, "a new worker")
     (new,) = set(server.workers) - {first, other}
-    wait_until(lambda: server.log.read_text().count("event=standby_out") == 1, "the new worker to look")
+    wait_until(lambda: server.log.read_text().count("event=standby_unavailable") == 1, "the new worker to look")
     with PosClient(server.address, terminal="t1", location="north", outbox=tmp_path / "till.db") as client:
         assert sell(client, 1) == 1
         assert seen(client) == (1, "-1")
@@ -180,7 +180,7 @@ def test_a_standby_that_stands_still_holds_nobody_up_for_long(
             till.posts(SALE)
             assert asked_by_many(store) == {2}
             assert asked_by_many(store) == {2}
-        assert caplog.text.count("event=standby_out") == 1
+        assert caplog.text.count("event=standby_unavailable") == 1
         assert "no answer in time" in caplog.text
 
 
@@ -268,7 +268,7 @@ def test_a_standby_ahead_of_its_primary_is_not_asked(
     upgrade(primary.url(other))
     post_one(primary.url(other))
     open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(other)).close()
-    assert "if that stays so, make this standby anew from its primary." in caplog.text
+    assert "if this persists, rebuild the standby from its primary." in caplog.text
 
 
 NOT_YET = [("no_such_database", "cannot be"), ("template1", "inventory-server db upgrade")]
@@ -280,10 +280,10 @@ def test_a_standby_that_cannot_be_asked_yet_is_done_without(
 ) -> None:
     with closing(open_store(primary.url(database), SETTINGS, now_microseconds, read_url=primary.url(name))) as store:
         assert stock(store).items == []
-    assert "event=standby_out" in caplog.text
+    assert "event=standby_unavailable" in caplog.text
     assert said in caplog.text
 
 
 def test_a_url_that_names_no_database_is_refused(primary: Cluster, database: str) -> None:
-    with pytest.raises(StoreError, match="is no database URL"):
+    with pytest.raises(StoreError, match="is not a database URL"):
         open_store(primary.url(database), SETTINGS, now_microseconds, read_url="standby")

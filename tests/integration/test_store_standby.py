@@ -101,8 +101,8 @@ def test_of_a_standby_that_is_away_one_asker_finds_out_at_times_whether_it_is_ba
         timer.now += STANDBY_RETRY_SECONDS
         assert [position(standby) for _ in range(3)] == [1, 1, 1]
     assert [record.message.split()[0] for record in caplog.records if "event=standby" in record.message] == [
-        "event=standby_out",
-        "event=standby_back",
+        "event=standby_unavailable",
+        "event=standby_available",
     ]
 
 

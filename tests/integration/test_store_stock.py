@@ -282,7 +282,7 @@ def test_policy_stops_only_what_hq_can_still_stop(ledger: str, kind: Any, quanti
         result = till.posts(body(kind, ("a", 1), ("a", quantity - 1), **fields), uid("moved"))
         assert result.status == status
         if status == "rejected":
-            assert (result.code, result.reason) == ("not_available", "'a': 5 wanted, 4 available; policy.")
+            assert (result.code, result.reason) == ("not_available", "'a': 5 wanted, 4 available (forbid_negative).")
             assert find(store, uid("moved")).status == "rejected"
         assert till.posts(body("sale", ("a", 99))).status == "posted"
     assert proof_of(ledger).holds

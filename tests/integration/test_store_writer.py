@@ -130,7 +130,7 @@ def test_a_writer_that_falls_over_tells_everybody_who_waits_and_whoever_runs_it(
     for ticket in waiting:
         with pytest.raises(OutcomeUnknown, match="division or modulo by zero"):
             ticket.wait()
-    with pytest.raises(OutcomeUnknown, match="the server is going down"):
+    with pytest.raises(OutcomeUnknown, match="the server is shutting down"):
         submit(writer, 1)
     writer.close()
     assert [str(error) for error in fatal] == ["integer division or modulo by zero"]

@@ -116,8 +116,8 @@ class Postgresql:
         while others := connection.scalar(text(_OTHER_CONNECTIONS), {"name": _NAME}):
             if time.monotonic() > until:
                 raise StoreInUse(
-                    f"{self.shown} is in use, by {others} other connections of Tillwire; stop all servers first,"
-                    " and what pools their connections."
+                    f"{self.shown} is in use by {others} other Tillwire connections;"
+                    " stop all servers and connection poolers first."
                 )
             time.sleep(0.05)
             connection.execute(text("SELECT pg_stat_clear_snapshot()"))
@@ -204,7 +204,7 @@ class Postgresql:
         strong = {"on", "remote_apply"} if row["standbys"] else {"on", "remote_apply", "remote_write", "local"}
         if row["synchronous_commit"] not in strong:
             weak.append(f"synchronous_commit = {row['synchronous_commit']}")
-        return f"{self.shown} may lose what it has acknowledged ({', '.join(weak)})" if weak else None
+        return f"{self.shown} may lose acknowledged postings ({', '.join(weak)})" if weak else None
 
     def schema_difference(self, connection: Connection) -> str | None:
         """Triggers, rules, row level security, unlogged tables, invalid indexes, collations, partitions."""
@@ -273,7 +273,8 @@ _OTHERWISE = "cannot be used: {said}; put that right, or restore a backup."
 _ADVICE = {
     "42P01": "holds no ledger yet; run: inventory-server db upgrade --db {url}",
     "25006": "is read-only; name the primary, or wait until a standby has taken its place.",
-    "42501": "refuses this user: {said}; grant it what the owner of the tables may do.",
+    "42501": "refuses this user: {said}; grant it SELECT, INSERT, UPDATE and DELETE on all tables"
+    " (db upgrade needs their owner).",
     "53100": "has no room left on its disk; free some space and try again.",
     "55P03": "is locked by another program; end that program and try again.",
     "40P01": "is locked by another program; end that program and try again.",

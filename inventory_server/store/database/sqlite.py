@@ -96,7 +96,7 @@ class Sqlite:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise StoreInUse(f"{self.path} is in use by a running server; stop it first, or ask it.") from error
+                raise StoreInUse(f"{self.path} is in use by a running server; stop the server first.") from error
             yield
         finally:
             os.close(file)

@@ -89,12 +89,12 @@ class Transactions:
     def _note_out(self, error: DBAPIError) -> None:
         if not self._is_out:
             self._is_out = True
-            log.error("event=database_out error=%s", said_by(error))
+            log.error("event=database_unavailable error=%s", said_by(error))
 
     def _note_back(self) -> None:
         if self._is_out:
             self._is_out = False
-            log.warning("event=database_back")
+            log.warning("event=database_available")
 
     def _try(self, job: Callable[[Connection], Any]) -> Any:
         transaction: Transaction | None = None

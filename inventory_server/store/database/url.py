@@ -22,7 +22,7 @@ def database_of(url: str) -> Database:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:  # ValueError: a port that is no number
-        raise StoreError(f"{_beginning(url)!r} is no database URL; expected {_EXPECTED}.") from error
+        raise StoreError(f"{_beginning(url)!r} is not a database URL; expected {_EXPECTED}.") from error
     kind = parsed.get_backend_name()
     if kind != "sqlite" and url.count("@") > 1:  # after the first @ may be the rest of a password
         raise StoreError(f"{_beginning(url)!r} has more than one @; write %40 for one in a user's name or password.")
@@ -33,7 +33,7 @@ def database_of(url: str) -> Database:
         shown = parsed.set(query={}).render_as_string()
         raise StoreError(f"Cannot keep a ledger in {shown!r}; expected {_EXPECTED}.")
     if "?" in url:
-        raise StoreError(f"{url!r} has options after its ?, and a ledger takes none; write %3F for a ? in a name.")
+        raise StoreError(f"{url!r} has options after the ?, and a file takes none; write %3F for a ? in its name.")
     return Sqlite(Path(database))
 
 

@@ -105,7 +105,7 @@ class _Archiving:
 
     def _assert_next(self, connection: Connection) -> None:
         if head_of(connection).archived_position != self._head.archived_position:
-            raise StoreError("Somebody else has changed the archive meanwhile; see where it is, and run this again.")
+            raise StoreError("Another command has changed the archive meanwhile; check its state and run this again.")
 
     def _keep_postings(self, progress: Progress) -> ArchivedDigest:
         stubs = ArchivedDigest(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
@@ -162,7 +162,7 @@ def _kept(connection: Connection, first: int, last: int) -> list[tuple[Any, ...]
     rows = [tuple(row) for row in connection.execute(select(*a).select_from(both).where(*within).order_by(a.position))]
     if len(rows) != last - first + 1:
         raise StoreError(
-            f"What is kept of the postings {first:,} to {last:,} is not what they say; run: inventory-server verify"
+            f"The archived copy of postings {first:,} to {last:,} differs from them; run: inventory-server verify"
         )
     return rows
 
@@ -214,7 +214,7 @@ def _bring_back(changes: MaintenanceTransactions, last: ArchivedPart) -> None:
 def _assert_whole(connection: Connection, last: ArchivedPart) -> None:
     for name in last.tables:
         if connection.execute(select(func.to_regclass(name))).scalar() is None:
-            raise StoreError(f"There is no table {name}; bring it back with pg_restore, and run this again.")
+            raise StoreError(f"There is no table {name}; restore it with pg_restore and run this again.")
     before = select(func.max(t.archive.c.position)).where(t.archive.c.position < last.last)
     position = connection.execute(before).scalar() or 0
     stubs = ArchivedDigest(heads_at(connection, position))
@@ -223,7 +223,7 @@ def _assert_whole(connection: Connection, last: ArchivedPart) -> None:
         stubs.add(page)
     kept = connection.execute(select(t.archive.c.sha256).where(t.archive.c.position == last.last)).scalar_one()
     if stubs.sha256() != kept:
-        raise StoreError(f"{last.tables[-1]} does not hold what was archived; bring the right one back.")
+        raise StoreError(f"{last.tables[-1]} does not hold what was archived; restore the right one.")
 
 
 def _bind(connection: Connection, part: Partition) -> None:
@@ -245,7 +245,7 @@ def _bounds(part: Partition) -> dict[str, tuple[int, int]]:
 
 def _put_back(connection: Connection, last: ArchivedPart, part: Partition) -> None:
     if _last(connection) != last:
-        raise StoreError("Somebody else has changed the archive meanwhile; see where it is, and run this again.")
+        raise StoreError("Another command has changed the archive meanwhile; check its state and run this again.")
     partitions.lock(connection)
     home = connection.execute(select(func.current_schema())).scalar_one()
     for table in (each.name for each in PARTITIONED):

@@ -83,7 +83,7 @@ class MaintenanceTransactions:
         try:
             return self._transactions.run(job)
         except OutcomeUnknown as error:
-            raise StoreError(f"Nobody knows whether that was done ({error}); look before you do it again.") from error
+            raise StoreError(f"Outcome unknown ({error}): it may have been applied. Check before retrying.") from error
 
 
 @contextmanager

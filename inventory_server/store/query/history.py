@@ -145,7 +145,7 @@ def _posted(connection: Connection, posting_id: UUID, position: int) -> StoredPo
         raise RequestError(
             ErrorCode.not_found,
             f"{posting_id} was posted at position {position} and is in the archive, with all that was recorded up"
-            f" to {head.until}; it stays counted and is known for ever.",
+            f" to {head.until}; it still counts, and its id stays known.",
         )
     [(digest, terminal, recorded_at, body, location, lineage, seq, flags)] = _posting_at(connection, position=position)
     return StoredPosting(

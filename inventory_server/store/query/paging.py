@@ -28,7 +28,7 @@ def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
         raise RequestError(
             ErrorCode.invalid_params,
-            "This cursor is not one that the server gave; leave it out to start at the first page.",
+            "This cursor was not issued by this server; omit it to start at the first page.",
             path="$.cursor",
             expected="the cursor of the page before",
             came=cursor[:40],

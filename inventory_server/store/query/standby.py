@@ -94,9 +94,9 @@ class FallbackReader(QueryService):
             before, self._reason = self._reason, reason
             self._next_look = self._timer() + STANDBY_RETRY_SECONDS
         if reason is not None and reason != before:
-            log.error("event=standby_out standby=%s error=%s", self.shown, reason)
+            log.error("event=standby_unavailable standby=%s error=%s", self.shown, reason)
         elif reason is None and before is not None:
-            log.warning("event=standby_back standby=%s", self.shown)
+            log.warning("event=standby_available standby=%s", self.shown)
 
     def _connect(self) -> Connection:
         if self._reason is not None:  # it went out while somebody waited for a turn
@@ -127,7 +127,7 @@ class FallbackReader(QueryService):
         if known is None:
             raise StoreError(
                 f"{self.shown} has an entry {last.position:,}, and {self._primary.shown} has none yet;"
-                " if that stays so, make this standby anew from its primary."
+                " if this persists, rebuild the standby from its primary."
             )
         if known != last.id:
             raise OtherLedger(

@@ -144,7 +144,7 @@ def _assert_no_fork(batch: WorkingSet, post: Post, known: Terminal, held: Lineag
     if fork:
         raise RequestError(
             ErrorCode.fork,
-            "This outbox has parted from what HQ holds; say hello with a new lineage and send the same ids again.",
+            "This outbox has diverged from what HQ holds; say hello with a new lineage and send the same ids again.",
             parent=known.head.hex(),
             seq=held.acked_seq if held else 0,
         )

@@ -80,7 +80,7 @@ def _voided(batch: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], in
         raise Refusal("not_voidable", f"{voids} is the void itself; name the posting to reverse.")
     target = batch.place_of(voids.bytes)
     if _first(batch.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
-        raise Refusal("already_voided", f"{voids} is voided already; a posting can be voided once.")
+        raise Refusal("already_voided", f"{voids} is already voided; a posting can be voided once.")
     if target is None:
         return [], inventory.ORPHAN, entry.location
     if target.type == "void":
@@ -127,7 +127,7 @@ def _entry(speaker: Speaker, item: Item) -> JudgedPosting:
             "forbidden_location", f"$.location: expected {speaker.location!r} (the till's own), got {location!r}"
         )
     if body.other_location == location:
-        raise Refusal("invalid_body", f"$.other_location: expected another location than {location!r}, got the same")
+        raise Refusal("invalid_body", f"$.other_location: expected a location other than {location!r}, got the same")
     return JudgedPosting(item, body, speaker, location, item.occurred_at)
 
 
@@ -165,7 +165,8 @@ def _assert_available(batch: WorkingSet, entry: JudgedPosting) -> None:
         available = batch.level(key).on_hand - batch.reserved(key)
         if available < quantity:
             raise Refusal(
-                "not_available", f"{sku!r}: {unscaled(quantity)} wanted, {unscaled(available)} available; policy."
+                "not_available",
+                f"{sku!r}: {unscaled(quantity)} wanted, {unscaled(available)} available (forbid_negative).",
             )
 
 

@@ -102,9 +102,9 @@ class Writer:
         ticket = Ticket(work, then)
         with self._lock:
             if self._failure is not None:
-                raise OutcomeUnknown("The store has failed; the server is going down.") from self._failure
+                raise OutcomeUnknown("The store has failed; the server is shutting down.") from self._failure
             if self._closing:
-                raise self._later(ErrorCode.draining, "The server is going down; send again to its successor.")
+                raise self._later(ErrorCode.draining, "The server is shutting down; send again to its successor.")
             full = self._weight and self._weight + ticket.weight > self._settings.queue_postings_max
             if full and not callable(work):  # administrators are few, and each waits for one job at a time
                 raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
@@ -201,7 +201,7 @@ class Writer:
         if not self._refusing:
             self._refusing = True
             log.error("event=commits_refused error=%s", said_by(error))
-        message = "HQ's database takes no writes now; nothing was posted."
+        message = "HQ's database accepts no writes at the moment; nothing was posted."
         for ticket in tickets:
             ticket.settle(None, RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS))
 

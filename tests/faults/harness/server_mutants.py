@@ -161,8 +161,8 @@ def swallow_errors(_: Options) -> None:
 
 def no_fail_stop(_: Options) -> None:
     """An error of the disk is taken for one that passes."""
-    sqlite._UNTRUSTED.clear()
-    sqlite._NOT_NOW.update({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
+    sqlite._FATAL.clear()
+    sqlite._UNAVAILABLE.update({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT})
 
 
 def no_flush(_: Options) -> None:
