@@ -1,1 +1,1 @@
-"""The rules of stock and the table of requests: pure, without sockets, SQL or a clock."""
+"""The domain: the rules of stock and the table of requests; pure, without sockets, SQL or a clock."""

@@ -1,4 +1,4 @@
-"""How complete a stock figure is, pure: from what each till last said to one answer per location.
+"""Completeness of stock figures: the rule that derives it from each till's last report. Pure.
 
 Instants are integer microseconds since 1970 UTC; `now` is HQ's clock.
 """
@@ -16,8 +16,8 @@ from pos_client.protocol.units import instant
 class TillState:
     """What HQ knows of one till.
 
-    `told_at` is the till's own clock at its last word, never later than HQ's; `oldest_pending_at` is the
-    instant of the oldest posting that it said to hold back; `acked_at` that of the last one before a hole.
+    `told_at` is the till's own clock at its last message, capped at HQ's clock; `oldest_pending_at` is the instant of
+    the oldest posting in its outbox; `acked_at` that of the last posting before a hole.
     """
 
     terminal: str
@@ -31,9 +31,9 @@ class TillState:
 
 
 def told_everything_to(till: TillState, now: int) -> int | None:
-    """The latest instant up to which `till` has told everything; None where that is never.
+    """The latest instant up to which HQ has all postings of `till`; None if there is none.
 
-    A till that closed its day with balanced totals holds nothing back.
+    A till that closed its day with balanced totals has nothing pending.
     """
     if till.closed and not till.holes and not till.pending:
         return now
@@ -52,12 +52,12 @@ def told_everything_to(till: TillState, now: int) -> int | None:
 
 
 def is_silent(till: TillState, now: int, silent_after: int) -> bool:
-    """True where an open till has not been heard of for `silent_after` microseconds."""
+    """True if an open till has sent nothing for `silent_after` microseconds."""
     return not till.closed and (till.contact_at is None or now - till.contact_at > silent_after)
 
 
 def completeness(tills: Sequence[TillState], now: int, silent_after: int) -> Completeness:
-    """The completeness of the location whose tills these are."""
+    """The completeness of the location to which `tills` belong."""
     told = [told_everything_to(till, now) for till in tills]
     known = [moment for moment in told if moment is not None]
     complete_to = min(known, default=now) if len(known) == len(told) else None

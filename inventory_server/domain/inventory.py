@@ -1,4 +1,4 @@
-"""The rules of stock, pure: posting + what is known -> movements, levels, flags. No I/O, no clock.
+"""Inventory rules: from a posting and current levels to movements, new levels and flags. Pure.
 
 Quantities are integers of 10⁻⁵, instants integer microseconds since 1970 UTC.
 """
@@ -16,13 +16,13 @@ from pos_client.protocol.control_totals import STOCK_SIGN
 from pos_client.protocol.messages import Flag, Line, PostingType
 
 FLAGS: tuple[Flag, ...] = ("unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan")
-"""In the order of their bits, as a ledger stores them."""
+"""In the order of their bits in the ledger."""
 
 UNLISTED, NEGATIVE, CLOCK, BEFORE_COUNT, ORPHAN = (1 << bit for bit in range(len(FLAGS)))
 
 
 class Account(enum.IntEnum):
-    """What a movement moves. A `COUNT` entry states a figure, the others add to one."""
+    """The account that a movement changes. `COUNT` sets a figure, the others add to one."""
 
     STOCK = 0
     IN_TRANSIT = 1
@@ -31,7 +31,7 @@ class Account(enum.IntEnum):
 
 
 class Movement(NamedTuple):
-    """The effect of one line on one (location, sku): before it is known what the level makes of it."""
+    """The effect of one line on one (location, sku), before it is applied to the level."""
 
     location: str
     sku: str
@@ -51,7 +51,7 @@ class Count(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """A movement in the ledger, as far as time travel needs it."""
+    """A recorded movement, as time travel needs it."""
 
     occurred_at: int
     position: int
@@ -59,7 +59,7 @@ class Recorded(NamedTuple):
 
 
 class Level(msgspec.Struct, gc=False):
-    """The current stock of one (location, sku): a cache that the ledger can always rebuild.
+    """The current stock of one (location, sku): a cache that can always be rebuilt from the ledger.
 
     `moved` is the sum of all stock movements ever, `counted_at`/`counted_position` name the count that
     `on_hand` rests on, `last_movement_at` is the latest instant at which stock moved.
@@ -79,12 +79,12 @@ def flag_names(bits: int) -> tuple[Flag, ...]:
 
 
 def clock_flag(occurred_at: int, recorded_at: int, ahead: int, behind: int) -> int:
-    """`CLOCK` where a posting occurred more than `ahead` after or `behind` before it was recorded (µs)."""
+    """`CLOCK` if a posting occurred more than `ahead` after or `behind` before it was recorded (µs), else 0."""
     return CLOCK if occurred_at > recorded_at + ahead or occurred_at < recorded_at - behind else 0
 
 
 def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
-    """The sku a line is about; a barcode nobody has listed stands for itself."""
+    """The SKU of a line; a barcode that is not in the catalogue is its own SKU."""
     if not isinstance(line.sku, UnsetType):
         return line.sku
     assert not isinstance(line.gtin, UnsetType)
@@ -99,9 +99,9 @@ def movements(
     lines: Sequence[tuple[str, int]],
     reservation: bytes | None,
 ) -> list[Movement]:
-    """What a posting moves; `lines` are (sku, quantity). A void moves what `opposite` says instead.
+    """The movements of a posting; `lines` are (sku, quantity). For a void see `opposite`.
 
-    `reservation` is the one that a sale or release draws on, or for a reserve its own id.
+    `reservation` is the one that a sale or release draws on; for a reserve, its own id.
     """
     if kind == "count":
         return _counted(location, occurred_at, lines)
@@ -121,7 +121,7 @@ def movements(
 
 
 def _counted(location: str, occurred_at: int, lines: Sequence[tuple[str, int]]) -> list[Movement]:
-    """One figure per sku: a product that stands on two shelves is counted twice and has one stock."""
+    """One figure per SKU: a product counted on two shelves has one stock."""
     figures: dict[str, int] = {}
     for sku, quantity in lines:
         figures[sku] = figures.get(sku, 0) + quantity
@@ -129,9 +129,9 @@ def _counted(location: str, occurred_at: int, lines: Sequence[tuple[str, int]]) 
 
 
 def opposite(voided: Iterable[Movement], occurred_at: int) -> list[Movement]:
-    """What a void moves: the opposite of what it voids, at its own instant.
+    """The movements of a void: the opposite of its target's, at the void's own instant.
 
-    A voided count leaves an entry of quantity 0: it moves nothing, but the level no longer rests on it.
+    A voided count becomes a movement of quantity 0: the level is no longer based on it.
     """
     return [
         movement._replace(account=Account.STOCK, quantity=0, occurred_at=occurred_at)
@@ -142,9 +142,9 @@ def opposite(voided: Iterable[Movement], occurred_at: int) -> list[Movement]:
 
 
 def move(level: Level, movement: Movement) -> int:
-    """Apply a `STOCK` or `IN_TRANSIT` movement to its level; return the flags that it earns.
+    """Apply a `STOCK` or `IN_TRANSIT` movement to its level; return the resulting flags.
 
-    What happened before a count had already left the shelf when it was counted: it changes nothing now.
+    A movement from before the count on which the level is based is already included in the count.
     """
     if movement.account is Account.IN_TRANSIT:
         level.in_transit += movement.quantity
@@ -159,17 +159,17 @@ def move(level: Level, movement: Movement) -> int:
 
 
 def is_overtaken(level: Level, occurred_at: int) -> bool:
-    """True where a count at `occurred_at`, arriving now, is older than the one the level rests on."""
+    """True if a count at `occurred_at` is older than the one on which the level is based."""
     return level.counted_at is not None and level.counted_at > occurred_at
 
 
 def needs_later_movements(level: Level, occurred_at: int) -> bool:
-    """True where stock has moved after `occurred_at`, so that a count must add what moved since."""
+    """True if stock has moved after `occurred_at`, so that these movements must be added to a count."""
     return level.last_movement_at is not None and level.last_movement_at > occurred_at
 
 
 def count(level: Level, figure: int, occurred_at: int, position: int, moved_since: int) -> int:
-    """Let the level rest on a new count; `moved_since` is the sum of the movements after it. Return flags."""
+    """Base the level on a new count; `moved_since` is the sum of the movements after it. Return flags."""
     if is_overtaken(level, occurred_at):
         return BEFORE_COUNT
     level.on_hand = figure + moved_since
@@ -179,14 +179,14 @@ def count(level: Level, figure: int, occurred_at: int, position: int, moved_sinc
 
 
 def rest_on(level: Level, base: Count | None, moved_since: int) -> None:
-    """Let the level rest on `base` (None: on the ledger alone) after the count it rested on was voided."""
+    """Base the level on `base` (None: on movements alone) after the count it was based on was voided."""
     level.on_hand = moved_since + (base.quantity if base else 0)
     level.counted_at = base.occurred_at if base else None
     level.counted_position = base.position if base else None
 
 
 def base_count(counts: Iterable[Count], as_of: int | None, known_at: int | None) -> Count | None:
-    """The count that stock at `as_of`, as known at position `known_at`, rests on (None: now / all)."""
+    """The count on which stock at `as_of`, as known at position `known_at`, is based (None: no bound)."""
     standing = [
         count
         for count in counts
@@ -198,7 +198,7 @@ def base_count(counts: Iterable[Count], as_of: int | None, known_at: int | None)
 
 
 def outstanding(remaining: Iterable[tuple[bytes | None, int]]) -> int:
-    """What is reserved: the sum over reservations, none below zero, less what was released unnamed."""
+    """The reserved quantity: the sum over reservations, each at least 0, less unnamed releases."""
     reserved = pool = 0
     for reservation, quantity in remaining:
         if reservation is None:

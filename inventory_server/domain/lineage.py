@@ -1,4 +1,4 @@
-"""What holds a terminal's postings together: the chain of digests and the sequence of a lineage. Pure."""
+"""Lineages and chains: the sequence numbers of an outbox file and the digest chain of a terminal. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pos_client.protocol.messages import CHAIN_START, Range
 
 GAPS_MAX = 1_000
-"""Received ranges beyond the first gap that a lineage may have; past it the till starts a new lineage."""
+"""Ranges beyond the first gap that a lineage may hold; bounds its row. Past it the till starts a new lineage."""
 
 FIRST_HEAD = bytes.fromhex(CHAIN_START)
+"""The head of the chain of a terminal that has posted nothing."""
 
 
 def next_head(head: bytes, posting_id: bytes, digest: bytes) -> bytes:
@@ -20,7 +21,7 @@ def next_head(head: bytes, posting_id: bytes, digest: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """The control totals of a till's last goodbye; None for what it left out. `quantity` in 10⁻⁵."""
+    """The control totals of a till's last `bye`; None for those it omitted. `quantity` in 10⁻⁵."""
 
     at: int
     last_seq: int | None
@@ -30,7 +31,7 @@ class Said:
 
 @dataclass(slots=True)
 class Lineage:
-    """What HQ holds of one outbox file: all up to `acked_seq`, and the ranges beyond the first hole.
+    """What HQ has received from one outbox file: everything up to `acked_seq`, and ranges beyond the first hole.
 
     `count` and `quantity` (10⁻⁵, signed effect on stock) are the control totals that `bye` compares;
     `acked_at` is the instant of the last posting of the unbroken sequence.
@@ -45,12 +46,12 @@ class Lineage:
 
     @property
     def last_seq(self) -> int:
-        """The highest sequence number HQ has seen."""
+        """The highest sequence number received."""
         return self.beyond[-1][1] if self.beyond else self.acked_seq
 
     @property
     def holes(self) -> list[Range]:
-        """What is missing below `last_seq`."""
+        """The missing ranges below `last_seq`."""
         found, expected = [], self.acked_seq + 1
         for first, last in self.beyond:
             found.append((expected, first - 1))
@@ -58,15 +59,15 @@ class Lineage:
         return found
 
     def holds(self, seq: int) -> bool:
-        """True where `seq` has been received."""
+        """True if `seq` has been received."""
         return seq <= self.acked_seq or any(first <= seq <= last for first, last in self.beyond)
 
     def is_full(self, seq: int) -> bool:
-        """True where receiving `seq` would open one gap too many."""
+        """True if receiving `seq` would open one gap too many."""
         return len(self.beyond) >= GAPS_MAX and seq > self.last_seq + 1
 
     def receive(self, seq: int, occurred_at: int | None) -> None:
-        """Note that `seq`, not held so far, has been received; None where its instant could not be read."""
+        """Note that `seq` has been received for the first time; `occurred_at` is None if it could not be decoded."""
         if seq == self.acked_seq + 1:
             self.acked_seq = seq
             if occurred_at is not None:
@@ -84,7 +85,7 @@ class Lineage:
 
 
 def disagreements(held: Lineage, said: Said) -> list[str]:
-    """Where the till's control totals differ from HQ's, in words; empty where they balance."""
+    """The differences between the till's control totals and HQ's, in words; empty if they balance."""
     pairs = (
         ("last_seq", said.last_seq, held.last_seq),
         ("count", said.count, held.count),
@@ -96,7 +97,7 @@ def disagreements(held: Lineage, said: Said) -> list[str]:
 
 
 def missing(held: Lineage, last_seq: int) -> list[Range]:
-    """What HQ lacks of a lineage whose till says that it has sent up to `last_seq`."""
+    """The ranges that HQ has not received, according to a till that has sent up to `last_seq`."""
     found = [hole for hole in held.holes if hole[0] <= last_seq]
     if last_seq > held.last_seq:
         found.append((held.last_seq + 1, last_seq))

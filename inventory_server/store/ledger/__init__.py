@@ -1,1 +1,1 @@
-"""The ledger's tables and records, how SQL is rendered, and time travel: what the other rooms of the store stand on."""
+"""The ledger: tables, records, rendered SQL and time travel, on which the other parts of the store build."""

@@ -1,4 +1,4 @@
-"""What is kept of archived postings, followed one by one: it has a digest, and it moves the terminals' chains."""
+"""Archived postings: the columns that stay in the ledger, their digest, and each terminal's chain through them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import plain_rows
 
 KEPT = tuple(column.name for column in t.archived.columns)
-"""The columns of `posting` that are kept, in the order of `archived`."""
+"""The columns of `posting` that `archived` keeps, in its order."""
 _POSITION, _ID, _TERMINAL, _DIGEST = (KEPT.index(name) for name in ("position", "id", "terminal", "digest"))
 _encode = msgspec.msgpack.Encoder().encode
 
 
 class ArchivedDigest:
-    """Follows what is kept of one partition. `heads` are the chains so far, and go on."""
+    """Digests the archived rows of one partition and advances `heads`, the terminals' chains."""
 
     def __init__(self, heads: dict[str, bytes]) -> None:
         self.heads = heads
@@ -30,7 +30,7 @@ class ArchivedDigest:
         self._sha256 = hashlib.sha256()
 
     def add(self, rows: list[tuple[Any, ...]]) -> None:
-        """Follow `rows`, which are in the order of their positions."""
+        """Add `rows`, which are ordered by position."""
         for row in rows:
             name = row[_TERMINAL]
             self.heads[name] = next_head(self.heads.get(name, FIRST_HEAD), row[_ID], row[_DIGEST])
@@ -39,12 +39,12 @@ class ArchivedDigest:
         self._sha256.update(b"".join(map(_encode, rows)))
 
     def sha256(self) -> bytes:
-        """Of all rows so far."""
+        """The SHA-256 of all rows added so far."""
         return self._sha256.digest()
 
 
 def pages(connection: Connection, table: Any, first: int, last: int) -> Iterator[list[tuple[Any, ...]]]:
-    """What is kept, or what `table` says of the same columns, from position `first` to `last`, some at a time."""
+    """The archived columns of `table` from position `first` to `last`, in pages."""
     columns = [table.c[name] for name in KEPT]
     for begin in range(first, last + 1, ARCHIVE_ROWS):
         end = min(begin + ARCHIVE_ROWS - 1, last)
@@ -53,7 +53,7 @@ def pages(connection: Connection, table: Any, first: int, last: int) -> Iterator
 
 
 def heads_at(connection: Connection, position: int) -> dict[str, bytes]:
-    """Where each terminal's chain was at the end of the partition that ends at `position`."""
+    """The head of each terminal's chain at the end of the partition that ends at `position`."""
     h = t.archived_head.c
     last = select(h.terminal, func.max(h.position).label("position")).where(h.position <= position)
     latest = last.group_by(h.terminal).subquery()

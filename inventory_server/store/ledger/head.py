@@ -1,4 +1,4 @@
-"""Up to where a ledger is archived, and what that leaves without an answer."""
+"""The head of the ledger: its last position, the end of its archive, and the stamp that invalidates caches."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _head = Statement(select(t.ledger.c.position, t.ledger.c.archived_position, t.le
 
 
 class Head(NamedTuple):
-    """The last position of a ledger; the last one in the archive, and when that was recorded: both 0 where none is."""
+    """The last position of a ledger, and the last archived one with the instant it was recorded (0, 0: no archive)."""
 
     position: int
     archived_position: int
     archived_until: int
 
     def is_before(self, moment: int) -> bool:
-        """True where what had moved by `moment` is in the archive."""
+        """True if the movements up to `moment` are archived."""
         return self.archived_position > 0 and moment < self.archived_until
 
     @property
     def until(self) -> str:
-        """When the last archived posting was recorded, in words."""
+        """When the last archived posting was recorded, in ISO 8601."""
         return instant(self.archived_until).isoformat()
 
     @property
@@ -38,28 +38,29 @@ class Head(NamedTuple):
 
     @property
     def first_segment(self) -> int:
-        """The first segment that is not in the archive."""
+        """The first segment that is not archived."""
         return (self.archived_position + 1) >> t.SEGMENT_POSITIONS_LOG2
 
 
 def head_of(connection: Connection) -> Head:
-    """Where a ledger ends, and where it begins."""
+    """Read the head of the ledger."""
     [row] = _head(connection)
     return Head(*row)
 
 
 def out_of_reach(head: Head) -> RequestError:
-    """What is said to a question that would need what is in the archive."""
+    """The error for a question that would need archived postings."""
     return RequestError(
         ErrorCode.not_found,
-        f"What was recorded up to {head.until}, position {head.archived_position}, is in"
-        " the archive; ask for that moment or a later one, as known at that position or a later one.",
+        f"What was recorded up to {head.until}, position {head.archived_position}, is in the archive;"
+        " ask for that moment or a later one, as known at that position or a later one.",
     )
 
 
 STAMP_BITS = 63
+"""Of a signed 64-bit column; collisions are not a concern."""
 
 
 def new_stamp() -> int:
-    """What no writer has seen on any ledger."""
+    """A random stamp, which no writer has seen before."""
     return secrets.randbits(STAMP_BITS)

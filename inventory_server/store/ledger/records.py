@@ -1,4 +1,4 @@
-"""Rows of the store as the write path holds them, and the set-based statements that read and write them."""
+"""Records: rows of the ledger's tables as the write path holds them in memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pos_client.protocol.messages import PostingType, Range
 NEVER = 2**63 - 1
 """The `expires_at` of a reservation that does not expire."""
 UNSEEN = 0
-"""The `expires_at` of a reservation that was drawn on before HQ heard of it."""
+"""The `expires_at` of a reservation that was drawn on before its `reserve` arrived."""
 UNNAMED = b""
 """The reservation that unnamed releases draw on."""
 
@@ -20,7 +20,7 @@ _beyond_decoder = msgspec.json.Decoder(list[Range])
 
 
 class Posted(msgspec.Struct):
-    """A posting that the ledger holds."""
+    """What the ledger answers about a posting it holds."""
 
     digest: bytes
     position: int
@@ -29,11 +29,11 @@ class Posted(msgspec.Struct):
 
 
 POSTED = ("digest", "position", "recorded_at", "flags")
-"""The columns of `posting` that `Posted` is made of, in its order."""
+"""The columns of `posting` that make up `Posted`, in its order."""
 
 
 class Rejected(msgspec.Struct):
-    """A recorded refusal; a reopened one may be judged anew under the same id and sequence number."""
+    """A recorded rejection; a reopened one is judged again under the same id and sequence number."""
 
     digest: bytes
     code: str
@@ -44,7 +44,7 @@ class Rejected(msgspec.Struct):
 
 
 ANYWHERE = ""
-"""The location of a void that an operator sent without one."""
+"""The location of a void that an operator sent without naming one."""
 
 
 class Void(msgspec.Struct):
@@ -56,12 +56,12 @@ class Void(msgspec.Struct):
     occurred_at: int
 
     def works_at(self, location: str) -> bool:
-        """True where it voids what was posted at `location`."""
+        """True if it can void a posting of `location`."""
         return self.location in (ANYWHERE, location)
 
 
 class Place(msgspec.Struct):
-    """Where a posting is and what it is."""
+    """Position, type and location of a posting."""
 
     position: int
     type: PostingType

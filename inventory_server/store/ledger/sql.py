@@ -36,14 +36,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 SIZES = (256, 64, 16)
-"""Rows in a statement: as many as possible, and what is left over in one more."""
+"""Rows in a multi-row statement, largest first; the remainder goes into one more statement."""
 
 
 def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-    """Execute a rendered statement on the driver's own cursor and return its rows as plain tuples.
+    """Execute rendered SQL on the driver's own cursor and return its rows as plain tuples.
 
-    SQLAlchemy would describe the columns of every result anew, which costs more than most of these statements.
-    The driver's errors come out as SQLAlchemy's, like everybody else's.
+    SQLAlchemy would describe the columns of every result again, which costs more than most of these statements.
+    Driver errors are raised as SQLAlchemy's DBAPIError.
     """
     driver: Any = connection.connection
     try:
@@ -54,7 +54,7 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
 
 
 def plain_rows(connection: Connection, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
-    """The rows of a statement composed for one question, as the driver gives them."""
+    """The rows of a statement composed for one question, as plain tuples from the driver."""
     cursor: Any = connection.execute(statement, parameters).cursor
     return list(cursor.fetchall())
 
@@ -67,7 +67,7 @@ class Statement:
         self._rendered: dict[str, tuple[str, Sequence[str], dict[str, Any]]] = {}
 
     def __call__(self, connection: Connection, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Execute it and return its rows."""
+        """Execute the statement and return its rows."""
         text, names, constants = self._rendered.get(connection.dialect.name) or self._render(connection)
         given = constants | parameters if constants else parameters
         return run(connection, text, tuple([given[name] for name in names]))
@@ -89,7 +89,7 @@ def _takes_arrays(connection: Connection) -> bool:
 
 
 def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
-    """Cut `rows` into runs of the sizes for which statements are kept."""
+    """Split `rows` into runs of the sizes in `SIZES`, plus the remainder."""
     if len(rows) < SIZES[-1]:
         return [rows] if rows else []
     cut: list[Sequence[Any]] = []
@@ -105,7 +105,7 @@ def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
 
 
 class Insert:
-    """`INSERT` of many rows of `table`, given as tuples in the order of its columns, the key's columns first."""
+    """`INSERT` of many rows into `table`, given as tuples in column order; the key columns come first."""
 
     def __init__(self, table: Table, on_conflict: str = "fail") -> None:
         """`on_conflict` is `fail`, `ignore` or `replace` (every column but the key)."""
@@ -126,7 +126,7 @@ class Insert:
             run(connection, text, tuple(chain.from_iterable(chunk)))
 
     def _unique(self, rows: Sequence[Sequence[Any]]) -> Sequence[Sequence[Any]]:
-        """The last row of each key: PostgreSQL replaces a row only once in a statement."""
+        """The last row of each key: PostgreSQL replaces a row only once per statement."""
         if self._on_conflict != "replace":
             return rows
         key = len(self._table.primary_key.columns)
@@ -146,7 +146,7 @@ class Insert:
         return self._array_text
 
     def _resolved(self, statement: Any) -> Any:
-        """`statement` with what becomes of rows whose key is taken; both dialects say it in the same way."""
+        """`statement` with its ON CONFLICT clause; both dialects build it in the same way."""
         if self._on_conflict == "ignore":
             return statement.on_conflict_do_nothing()
         if self._on_conflict == "replace":
@@ -166,7 +166,7 @@ class Lookup:
         *columns: ColumnElement[Any],
         prunes: bool = False,
     ) -> None:
-        """What `prunes` has one key, which PostgreSQL sees before it plans: it looks into no other partitions."""
+        """With `prunes`, for a single key: PostgreSQL sees the key when it plans and skips all other partitions."""
         self._table = table
         self._prunes = prunes
         self._statement = select(*(columns or table.columns))
@@ -206,16 +206,16 @@ class Lookup:
 
 
 def among(connection: Connection, one: ColumnElement[Any], many: Sequence[Any]) -> ColumnElement[bool]:
-    """`one` is in `many`, however many these are: PostgreSQL takes at most 65,535 parameters."""
+    """`one IN many`, for any number of values: PostgreSQL allows at most 65,535 parameters."""
     if _takes_arrays(connection):
         return one == any_(bindparam(None, many, type_=ARRAY(_plain(one)), unique=True))
     return one.in_(many)
 
 
 def arrays_of(rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:
-    """`rows` by columns, as the parameters of `unnested`: PostgreSQL's own notation of an array.
+    """`rows` as one array literal for each column, the parameters of `unnested`.
 
-    The driver can write it, too, but takes most of a drained sale's processor time for that.
+    psycopg can write these, too, but that took most of the processor time of a drained sale.
     """
     return tuple("{" + ",".join(map(_element, column)) + "}" for column in zip(*rows, strict=True))
 
@@ -231,7 +231,7 @@ def _element(value: str | int | bytes | None) -> str:
 
 
 def unnested(columns: Sequence[ColumnElement[Any]]) -> FromClause:
-    """PostgreSQL's way to hand over many rows: an array for each column, whatever the number of rows."""
+    """`unnest` of one array for each column: many rows in PostgreSQL, whatever their number."""
     types = [_plain(each) for each in columns]
     arrays = [bindparam(each.name, type_=ARRAY(kind)) for each, kind in zip(columns, types, strict=True)]
     named = [column(each.name, kind) for each, kind in zip(columns, types, strict=True)]
@@ -239,5 +239,5 @@ def unnested(columns: Sequence[ColumnElement[Any]]) -> FromClause:
 
 
 def _plain(one: ColumnElement[Any]) -> TypeEngine[Any]:
-    """The type of a parameter that is compared with `one`: its collation is that of what it meets."""
+    """The type of a parameter compared with `one`, without a collation of its own."""
     return Text() if isinstance(one.type, Text) else one.type

@@ -1,8 +1,9 @@
-"""Stock at a moment, from the ledger alone: what every look back is made of.
+"""Time travel: stock at an instant, as known at a position, computed from the ledger alone.
 
-A look back starts from the last cut (`tables.closing`) that lies before its moment, by instant and by position. It adds
-what was recorded up to the next cut and what was recorded since the last one, segment by segment, and the stragglers:
-between any other two cuts only they can have occurred by then. Without a cut it adds up everything.
+A computation starts from the balances of the last closing (`tables.closing`) before the moment, by instant and by
+position. To these it adds, segment by segment, what was recorded up to the next closing and since the last one, and
+the stragglers: between any other two closings only they can have occurred by then. Without a closing it adds up all
+movements.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _standing = Statement(
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Stock at an instant, as known at a position: None stands for "for ever" and for "now"."""
+    """An instant, and the position up to which the ledger is considered; None: no bound."""
 
     as_of: int | None
     known_at: int | None
@@ -55,19 +56,19 @@ NOW = Moment(None, None)
 
 
 class Cut(NamedTuple):
-    """All up to `position` was recorded by `closed_at`."""
+    """A closing: everything up to `position` was recorded by `closed_at`."""
 
     position: int
     closed_at: int
 
     @property
     def segment(self) -> int:
-        """The segment that ends with it."""
+        """The segment that ends at it."""
         return self.position >> t.SEGMENT_POSITIONS_LOG2
 
 
 class Sum(NamedTuple):
-    """What moved on one account, and for one reservation where one was named; and when it last did."""
+    """The sum of movements on one account (for one reservation, if named), and the instant of the latest one."""
 
     account: int
     reservation: bytes
@@ -76,7 +77,7 @@ class Sum(NamedTuple):
 
 
 def cuts(connection: Connection) -> list[Cut]:
-    """The cuts to start from, in order."""
+    """All complete closings by position."""
     return [Cut(*row) for row in _cuts(connection)]
 
 
@@ -102,9 +103,10 @@ def position_at(connection: Connection, moment: int) -> int:
 
 
 class LedgerAt:
-    """The ledger at a moment, to be asked for one (location, sku) after the other within one snapshot.
+    """The ledger at a moment, for reading one (location, sku) after the other within one snapshot.
 
-    RequestError for a moment whose movements are in the archive. What was `counted` then may be known nevertheless.
+    RequestError if the movements before the moment are archived. With `counted` the moment is that of a count: for
+    these the archive keeps the sum of movements.
     """
 
     def __init__(
@@ -135,20 +137,20 @@ class LedgerAt:
         self._bounds = self._bounds_from(start, following)
 
     def of(self, location: str, sku: str) -> LevelAt:
-        """What is known of one (location, sku)."""
+        """The level of one (location, sku) at this moment."""
         return LevelAt(self, location, sku)
 
     def until(self, instant: int) -> LedgerAt:
-        """What had occurred by an earlier instant, as known at the same position."""
+        """The ledger at an earlier instant, as known at the same position."""
         return LedgerAt(self.connection, Moment(instant, self.at.known_at), self._cuts, counted=True)
 
     def sums(self, location: str, sku: str) -> list[Sum]:
-        """All that moved one (location, sku), by account and reservation, in one statement."""
+        """All movements of one (location, sku), summed by account and reservation, in one statement."""
         rows = self._sums_of(self.connection, location=location, sku=sku, **self._bounds)
         return [Sum(*row) for row in rows]
 
     def moved(self, location: str, sku: str) -> int:
-        """What stock had moved, in all."""
+        """The sum of all stock movements."""
         moved = sum(each.quantity for each in self.sums(location, sku) if each.account == Account.STOCK)
         if self._rests_on_archive:
             of = {"location": location, "sku": sku, "occurred_at": self.at.as_of}
@@ -178,7 +180,7 @@ def _named(name: str, cut: Cut) -> dict[str, int]:
 
 
 class _Bounds(NamedTuple):
-    """What bounds a look back; each combination makes another statement."""
+    """Which bounds a computation has; each combination is a different statement."""
 
     has_cuts: bool
     has_start: bool
@@ -206,13 +208,13 @@ def _moved(bounds: _Bounds) -> Select[Any]:
     visited = union_all(closed, select(bindparam("open_segment", type_=BigInteger))).cte("visited")
     statement = _columns(t.movement, m.occurred_at)
     statement = statement.select_from(visited.join(t.movement, m.segment == visited.c.segment))
-    # Said of the movements, too, so that partitions are left out before anything is joined.
+    # Repeated for the movements, so that partitions are pruned before the join.
     statement = statement.where(*_within(m.segment, bounds), m.segment <= bindparam("open_segment"))
     return _bounded(statement.where(m.account != int(Account.COUNT)), t.movement, bounds)
 
 
 def _within(segment: Any, bounds: _Bounds) -> list[Any]:
-    """Where a look back has to visit a segment, as far as its number tells."""
+    """The conditions on a segment's number under which it has to be visited."""
     within = [segment >= bindparam("first_segment")]
     if bounds.has_next:
         within.append(or_(segment <= bindparam("next_segment"), segment > bindparam("last_segment")))
@@ -222,7 +224,7 @@ def _within(segment: Any, bounds: _Bounds) -> list[Any]:
 
 
 def _stragglers(bounds: _Bounds) -> Select[Any]:
-    """Those that the balances leave out, and those from where no segment is visited."""
+    """Stragglers that the balances exclude, and those of segments that are not visited."""
     s = t.straggler.c
     statement = _bounded(_columns(t.straggler, s.occurred_at), t.straggler, bounds)
     elsewhere = and_(s.position > bindparam("next_position"), s.position <= bindparam("last_position"))
@@ -233,7 +235,7 @@ def _stragglers(bounds: _Bounds) -> Select[Any]:
 
 
 def _balances() -> Select[Any]:
-    """The last row of each account and reservation up to a cut."""
+    """The last balance of each account and reservation up to a closing."""
     b, last = t.balance.c, t.balance.alias("last")
     same = [last.c[name] == b[name] for name in ("location", "sku", "account", "reservation")]
     until = last.c.position <= bindparam("start_position")

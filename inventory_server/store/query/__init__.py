@@ -1,1 +1,1 @@
-"""Questions to a ledger, each answered from one snapshot."""
+"""Queries: each question is answered from one snapshot of the ledger."""

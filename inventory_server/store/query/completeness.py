@@ -1,4 +1,4 @@
-"""What HQ knows of the tills of some locations, read for the completeness of an answer."""
+"""Completeness of an answer: reads the state of the tills of its locations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _till, _held = t.terminal.c, t.lineage.c
 tills_and_lineages = t.terminal.outerjoin(
     t.lineage, and_(_held.terminal == _till.terminal, _held.lineage == _till.lineage)
 )
-"""Every terminal with what HQ holds of its outbox file."""
+"""Every terminal with the lineage of its outbox file."""
 TILL_COLUMNS = (
     _till.location,
     _till.role,
@@ -36,7 +36,7 @@ TILL_COLUMNS = (
     _held.beyond,
     _held.acked_at,
 )
-"""What `completeness_from` wants to know of each."""
+"""The columns that `completeness_from` needs."""
 _tills = Lookup(tills_and_lineages, [_till.location], *TILL_COLUMNS)
 
 

@@ -1,4 +1,4 @@
-"""The read side of the ledger itself: the movements of a sku, one posting. One snapshot, no writes."""
+"""Queries of the ledger itself: the movements of a SKU, and single postings."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 def history(connection: Connection, settings: Settings, question: History) -> HistoryResult:
-    """The movements of a sku in ledger order; reservations move no stock and are not among them."""
+    """The movements of a SKU in ledger order; without reservations, which move no stock."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     after = decode_cursor(params.cursor, tuple[Count, _Entry])
@@ -59,13 +59,13 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
 
 
 def _within(segments: list[int]) -> ColumnElement[bool]:
-    """The postings of `segments`, and those between them: said of each table, so that partitions can be left out."""
+    """The range of positions of `segments`, so that PostgreSQL can prune partitions of `posting`, too."""
     first, end = segments[0] << t.SEGMENT_POSITIONS_LOG2, (segments[-1] + 1) << t.SEGMENT_POSITIONS_LOG2
     return t.posting.c.position.between(first, end - 1)
 
 
 def _would_need_archive(connection: Connection, head: Head, question: History, after: tuple[int, int] | None) -> bool:
-    """True where there are archived movements from the first instant asked for on: what is kept of them tells."""
+    """True if archived movements belong to the answer, as balances, stragglers and counts in the archive tell."""
     params, archived = question.params, head.archived_position
     if not archived or (after is not None and after[0] > archived):
         return False
@@ -133,7 +133,7 @@ def _entry(row: Any) -> HistoryEntry:
 
 
 def find_posting(connection: Connection, question: FindPosting) -> StoredPosting:
-    """One posting, or the record of its rejection; RequestError `not_found` where HQ has neither."""
+    """One posting, or the record of its rejection; RequestError `not_found` if HQ has neither."""
     posting_id = question.params.id
     positions = _position_of(connection, id=posting_id.bytes)
     return _rejected(connection, posting_id) if not positions else _posted(connection, posting_id, positions[0][0])

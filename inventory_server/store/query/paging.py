@@ -20,7 +20,7 @@ def encode_cursor(*key: str | int) -> str:
 
 
 def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
-    """The key a cursor names, None for the first page; RequestError where it is none of ours."""
+    """The key in a cursor, None for the first page; RequestError for an invalid cursor."""
     if isinstance(cursor, UnsetType):
         return None
     try:
@@ -36,7 +36,7 @@ def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
 
 
 def page_size(limit: int | UnsetType, default: int, largest: int) -> int:
-    """The number of items on a page; RequestError past the limit."""
+    """The number of items on a page; RequestError above the limit."""
     if isinstance(limit, UnsetType):
         return default
     if limit > largest:

@@ -1,4 +1,4 @@
-"""The read side of stock: levels now, or at T as known at K, with their completeness. One snapshot, no writes."""
+"""The stock query: levels now, or at an instant as known at a position, with their completeness."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _locations = Lookup(t.location, [t.location.c.location])
 
 
 class _Named:
-    """The skus and locations that a question names outright, and those of them that HQ has never heard of."""
+    """The SKUs and locations that a question names, and which of them are unknown to HQ."""
 
     def __init__(self, connection: Connection, params: StockParams) -> None:
         self.unknown: list[UnknownItem] = []
@@ -86,7 +86,7 @@ class _Named:
         return sorted(known)
 
     def pairs(self) -> Iterator[Key] | None:
-        """Every (location, sku) asked for, in key order; None where not both were named."""
+        """Every (location, sku) in key order, if the question names both; else None."""
         return None if self.skus is None or self.locations is None else itertools.product(self.locations, self.skus)
 
 
@@ -106,7 +106,7 @@ def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
 
 
 def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
-    """Levels of what is asked for, in (location, sku) order, and how complete each location's figures are."""
+    """The levels asked for, in (location, sku) order, and the completeness of each location."""
     params = question.params
     named = _Named(connection, params)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)

@@ -1,4 +1,4 @@
-"""One line of a stock answer: what is reserved of it, from a row to the item, whether it was asked for."""
+"""Stock items: from a row to the item of an answer, and the filters `below` and `negative`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pos_client.protocol.units import Quantity, instant, unscaled
 
 
 def item_of(row: Any) -> StockItem:
-    """The item of a row: the columns of `level`, then reserved, reorder point and the listed sku."""
+    """The item for a row: the columns of `level`, then reserved, reorder point and the SKU in the catalogue."""
     location, sku, on_hand, _moved, in_transit, counted_at, _counted_position, last_at, reserved, reorder, listed = row
     quantity = unscaled(on_hand)
     return StockItem(
@@ -28,7 +28,7 @@ def item_of(row: Any) -> StockItem:
 
 
 def is_wanted(item: StockItem, question: Stock) -> bool:
-    """True where `item` passes the question's `below` and `negative`."""
+    """True if `item` passes the question's filters."""
     below: str | Quantity | None = question.below
     threshold = item.reorder_point if isinstance(below, str) else below
     if below is not None and (threshold is None or item.available >= threshold):

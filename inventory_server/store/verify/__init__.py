@@ -1,1 +1,1 @@
-"""The proof: everything that can be derived is derived again from the bytes of the postings."""
+"""Verification: everything derived is computed again from the bytes of the postings and compared."""

@@ -1,4 +1,4 @@
-"""The closing balances, worked out again from the movements one by one, and compared with those that are kept."""
+"""Verification of closings: balances and stragglers, computed again from the movements and compared."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _stragglers = Lookup(t.straggler, list(t.straggler.primary_key.columns))
 
 
 class ClosingCheck:
-    """Follows the ledger from cut to cut. Memory is bounded by the number of balances, and of stragglers of one cut."""
+    """Follows the ledger from closing to closing; memory grows with balances and the stragglers of one closing."""
 
     def __init__(self, connection: Connection, head: Head) -> None:
         self._connection = connection
@@ -73,7 +73,7 @@ class ClosingCheck:
                     self._add(movement)
 
     def wrong(self, segment: int, recorded_at: int) -> Iterator[str]:
-        """Compare, where the next cut is at the end of `segment`, whose last posting was recorded at `recorded_at`."""
+        """Compare, if the next closing is at the end of `segment`; its last posting was recorded at `recorded_at`."""
         if self.closed == len(self._cuts) or self._cuts[self.closed].segment != segment:
             return
         cut = self._cuts[self.closed]
@@ -88,7 +88,7 @@ class ClosingCheck:
         self.closed += 1
 
     def unexplained(self) -> Iterator[str]:
-        """What is kept and does not follow, once all cuts were passed."""
+        """Stored rows that nothing explains, once all closings have been passed."""
         if self.closed != len(self._cuts):
             yield f"closed at position {self._cuts[self.closed].position}, which the ledger does not reach"
         last = self._cuts[-1].position if self._cuts else 0
@@ -111,7 +111,7 @@ class ClosingCheck:
         for key in self._changed:
             expected = self._balances[key]
             if key[3] != UNNAMED and not expected[0] and key not in self._reservations:
-                del self._balances[key]  # made and used up between two cuts
+                del self._balances[key]  # made and used up between two closings
                 continue
             self._reservations |= {key} if key[3] != UNNAMED else set()
             self._rows[0] += 1

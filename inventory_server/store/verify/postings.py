@@ -1,4 +1,4 @@
-"""What a stored posting must have moved, worked out again from its body."""
+"""Verification of postings: their movements, computed again from the body."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _identities = Lookup(t.identity, [t.identity.c.id])
 
 
 class Moved(NamedTuple):
-    """A stored movement, its number within its posting, and the figure that it left behind."""
+    """A stored movement, its number within the posting, and the stock on hand after it."""
 
     movement: Movement
     entry: int
@@ -66,22 +66,22 @@ _place = Statement(select(t.identity.c.position).where(t.identity.c.id == bindpa
 
 
 def _bounds(segment: int) -> tuple[int, int]:
-    """The first and the last position that a segment may hold."""
+    """The first and the last position of a segment."""
     first = segment << t.SEGMENT_POSITIONS_LOG2
     return first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1
 
 
 def postings_of(connection: Connection, segment: int) -> list[Any]:
-    """The postings of a segment by position, each with the void that counts: `void_position`, `void_occurred_at`.
+    """The postings of a segment by position, each with its effective void: `void_position`, `void_occurred_at`.
 
-    A void of another location is of no effect, and so is any but the first.
+    Only the first void counts, and only if it fits the posting's location.
     """
     first, last = _bounds(segment)
     return list(connection.execute(_postings, {"first": first, "last": last}))
 
 
 def wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[str]:
-    """Each id leads to its posting, or it could be posted again."""
+    """Check that each id refers to its posting; otherwise it could be posted again."""
     found = dict(_identities(connection, [(row.id,) for row in postings]))
     for row in postings:
         if found.get(row.id) != row.position:
@@ -100,9 +100,9 @@ def movements_of(connection: Connection, segment: int, position: int | None = No
 
 
 def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) -> Iterator[str]:
-    """What is wrong with a posting, in words: its row and its movements must be those of its body.
+    """Findings, in words, where a posting's row or movements are not those of its body.
 
-    A void cancels another's movements; where it came first, the other's movements cancel themselves.
+    A void reverses the movements of its target; if the void came first, the target reverses its own.
     """
     try:
         body = wire.decode_body(row.body)
@@ -134,7 +134,7 @@ def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) ->
 
 
 def _cancelled(connection: Connection, row: Any, voids: UUID, at: int, stored: list[Movement]) -> list[Movement]:
-    """What a void must move: nothing where it came before what it voids, what it did where that is in the archive."""
+    """The expected movements of a void: none if it came before its target, unchecked if the target is archived."""
     places = _place(connection, id=voids.bytes)
     position = places[0][0] if places else row.position
     if position >= row.position:
@@ -148,7 +148,7 @@ def _cancelled(connection: Connection, row: Any, voids: UUID, at: int, stored: l
 def _of_lines(
     body: Body, row: Any, at: int, lines: list[Line], quantities: list[int], stored: list[Movement]
 ) -> list[Movement]:
-    """What a barcode meant when it was posted is kept by its movement alone."""
+    """The movements of a body; only the stored movement tells which SKU a barcode meant at the time."""
     drawn_on = body.reservation.bytes if isinstance(body.reservation, UUID) else None
     two_each = body.type in ("transfer_out", "transfer_in") or (body.type == "sale" and drawn_on is not None)
     first = [movement.sku for movement in stored[:: 2 if two_each else 1]]
@@ -162,7 +162,7 @@ def _of_lines(
 
 
 def _adds_up(lines: list[Line], quantities: list[int], counted: list[Movement]) -> bool:
-    """True where each figure is the sum of its lines; which figure a barcode added to, only the sum can tell."""
+    """True if the figures are the sums of their lines; lines with a barcode can only be checked in total."""
     rest = {movement.sku: movement.quantity for movement in counted}
     scanned: dict[str, int] = {}
     for line, quantity in zip(lines, quantities, strict=True):

@@ -1,1 +1,1 @@
-"""The write path: group commit, and how a posting is judged."""
+"""The write path: group commit and the judging of postings."""

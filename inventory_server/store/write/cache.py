@@ -1,4 +1,4 @@
-"""What a writer remembers of the database between commits, so that it need not ask again."""
+"""The writer's cache: rows that stay in memory between commits."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from inventory_server.store.ledger.records import Key, Terminal
 
 @dataclass(slots=True)
 class WriterCache:
-    """Rows as the last commit left them. They hold as long as the ledger bears the `stamp` of that commit.
+    """Rows as of the last commit, valid while the ledger still has the `stamp` of that commit.
 
-    Every commit draws a new stamp, and so does every administrator's change, whoever makes them.
+    Every commit and every administrator's change, by any server, sets a new random stamp.
     """
 
     stamp: int | None = None
@@ -25,7 +25,7 @@ class WriterCache:
     locations: set[str] = field(default_factory=set)
 
     def begin(self, stamp: int) -> None:
-        """Forget what does not hold for a ledger that bears `stamp`, or has become too much."""
+        """Drop everything if the ledger's stamp has changed, and the large tables once they exceed their limit."""
         if stamp != self.stamp:
             self.forget()
         if len(self.levels) > WRITER_CACHE_ROWS_MAX or len(self.lineages) > WRITER_CACHE_ROWS_MAX:
@@ -33,7 +33,7 @@ class WriterCache:
             self.lineages.clear()
 
     def forget(self) -> None:
-        """Forget everything: somebody else has committed, or what was learned has been rolled back."""
+        """Drop everything: another server has committed, or the transaction was rolled back."""
         self.stamp = None
         for rows in (self.terminals, self.lineages, self.levels, self.listed_skus, self.locations):
             rows.clear()

@@ -1,4 +1,4 @@
-"""The statements of the write path, each composed once."""
+"""The write path's SQL statements."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inventory_server.store.ledger.sql import Insert, Lookup, Statement
 
 
 class Statements:
-    """The set-based statements of the write path, rendered once and kept."""
+    """The set-based statements of the write path, each rendered once."""
 
     def __init__(self) -> None:
         self.head = Statement(select(t.ledger).with_for_update())
@@ -66,12 +66,12 @@ class Statements:
 
 
 def _moved_since() -> Select[Any]:
-    """The first closed segment in which anything moved after an instant."""
+    """The first closed segment with a movement after an instant."""
     return select(func.min(t.segment.c.segment)).where(t.segment.c.latest_at > bindparam("after"))
 
 
 def _moved_after() -> Select[Any]:
-    """What moved after an instant, from the `first` segment in which anything did to the `open` one."""
+    """The sum of movements after an instant, from the `first` segment with any to the `open` one."""
     m, s = t.movement.c, t.segment.c
     closed = select(s.segment).where(s.segment >= bindparam("first"), s.latest_at > bindparam("after"))
     visited = union_all(closed, select(bindparam("open", type_=BigInteger))).cte("visited")
@@ -84,7 +84,7 @@ def _moved_after() -> Select[Any]:
 
 
 def _archived_after() -> Select[Any]:
-    """What is archived and moved after an instant that is not: such movements are stragglers."""
+    """The sum of archived movements after an instant that is not archived: such movements are stragglers."""
     s = t.straggler.c
     of = [s[name] == bindparam(name) for name in ("location", "sku", "account")]
     after = s.occurred_at > bindparam("after")
