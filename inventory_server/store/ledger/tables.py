@@ -1,7 +1,7 @@
-"""The tables of the store. Times are integer microseconds since 1970 UTC, quantities integers of 10⁻⁵.
+"""Table definitions of the store. Times are integer microseconds since 1970 UTC, quantities integers of 10⁻⁵.
 
 `posting` and `movement` are the ledger: append-only. `level`, `reservation` and `lineage` are caches that
-the ledger can rebuild. No key depends on the size of the ledger: postings append in position order, and
+can be rebuilt from it. No key depends on the size of the ledger: postings append in position order, and
 movements are clustered by segment, so that inserts touch only the newest segment's pages.
 """
 
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 SEGMENT_POSITIONS_LOG2 = 10
-"""A segment holds 1,024 positions: few enough that a commit changes few pages, many enough to seek by."""
+"""A segment is 1,024 positions: few enough that a commit touches few pages, many enough that time travel visits few."""
 
 metadata = MetaData(
     naming_convention={
@@ -33,7 +33,7 @@ metadata = MetaData(
     }
 )
 
-# Compared and sorted byte by byte, on any database: skus that differ only in case are two.
+# Compared and sorted bytewise on every database: SKUs that differ only in case are different.
 TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 location = Table("location", metadata, Column("location", TEXT, primary_key=True), sqlite_with_rowid=False)
@@ -76,7 +76,7 @@ lineage = Table(
     Column("said_quantity", BigInteger),
     sqlite_with_rowid=False,
 )
-"""What HQ holds of each outbox file, and the control totals that the till last said goodbye with."""
+"""What HQ has received from each outbox file, and the control totals of the till's last `bye`."""
 
 ledger = Table(
     "ledger",
@@ -89,12 +89,12 @@ ledger = Table(
     Column("archived_position", BigInteger, nullable=False, server_default="0"),
     Column("archived_until", BigInteger, nullable=False, server_default="0"),
 )
-"""One row, bumped once per commit: the last position, its instant, the latest occurrence in its segment.
+"""A single row, updated by every commit: the last position, its instant, the latest occurrence in its segment.
 
-`stamp` is drawn anew by whoever changes anything: what a writer remembers holds while it finds its own there.
-Postings up to `archived_position` are archived; that one was recorded at `archived_until`. Both are 0 where none is."""
+Every change sets a new random `stamp`: a writer's cache is valid while the stamp is the one it set. Postings up to
+`archived_position`, recorded at `archived_until`, are archived; both are 0 if there is no archive."""
 
-# INTEGER rather than BIGINT on SQLite: only that makes `position` the key the rows are stored by.
+# INTEGER, not BIGINT, on SQLite: only then is `position` an alias of the rowid.
 _POSITION = BigInteger().with_variant(Integer, "sqlite")
 
 posting = Table(
@@ -124,7 +124,7 @@ identity = Table(
     Column("position", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Where each id was posted. That no id is posted twice is kept here, for ever and whatever becomes of its posting."""
+"""The position of each id, kept for ever, archived or not: no id is posted twice."""
 
 movement = Table(
     "movement",
@@ -149,7 +149,7 @@ segment = Table(
     Column("segment", _POSITION, primary_key=True, autoincrement=False),
     Column("latest_at", BigInteger, nullable=False),
 )
-"""Closed segments and the latest instant at which anything in them occurred."""
+"""Closed segments, each with the latest instant at which any of its movements occurred."""
 
 closing = Table(
     "closing",
@@ -158,9 +158,9 @@ closing = Table(
     Column("closed_at", BigInteger, nullable=False),
     Column("written_at", BigInteger),
 )
-"""Cuts through the ledger, each at the end of a segment: `position` and the instant at which that was recorded.
+"""Closings, each at the end of a segment: `position` and the instant at which it was recorded.
 
-One without `written_at` is still being written and of no use yet; there is at most one, and it is the last."""
+One without `written_at` is incomplete and not used yet; there is at most one, and it is the last."""
 
 balance = Table(
     "balance",
@@ -174,9 +174,9 @@ balance = Table(
     Column("latest_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What had moved up to a cut: the sum of all up to its `position` that had occurred by its `closed_at`.
+"""Balances at a closing: the sum of all movements up to its `position` that had occurred by its `closed_at`.
 
-A row holds until the next one of its key; what no reservation is named for has an empty one."""
+A row is valid until the next row of its key; `reservation` is empty for movements without one."""
 
 straggler = Table(
     "straggler",
@@ -191,7 +191,7 @@ straggler = Table(
     Column("reservation", LargeBinary),
     sqlite_with_rowid=False,
 )
-"""Movements that lie between two cuts by their position and not between them by their instant."""
+"""Movements that lie between two closings by position but not by instant."""
 
 archive = Table(
     "archive",
@@ -202,9 +202,9 @@ archive = Table(
     Column("archived_at", BigInteger, nullable=False),
     Column("sha256", LargeBinary, nullable=False),
 )
-"""Partitions in the archive, each up to a cut: `position`, recorded at `closed_at`; `sha256` is that of its rows below.
+"""Archived partitions, each up to a closing: `position`, recorded at `closed_at`; `sha256` of its rows in `archived`.
 
-What follows has rows that lie after the last of them, while a partition is being archived: these say nothing yet."""
+While a partition is being archived, the tables below hold rows beyond the last one; these are not used yet."""
 
 archived = Table(
     "archived",
@@ -218,7 +218,7 @@ archived = Table(
     Column("flags", SmallInteger, nullable=False),
     Column("digest", LargeBinary, nullable=False),
 )
-"""What is still known of each archived posting: enough to answer for its id for ever."""
+"""What is kept of each archived posting: enough to answer for its id for ever."""
 
 archived_head = Table(
     "archived_head",
@@ -228,7 +228,7 @@ archived_head = Table(
     Column("head", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Where the chain of a terminal was at the end of a partition in which it posted."""
+"""The head of a terminal's chain at the end of each archived partition in which it posted."""
 
 archived_count = Table(
     "archived_count",
@@ -240,9 +240,9 @@ archived_count = Table(
     Column("moved", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""What stock had moved by the instant of a count, as known at the end of an archived partition, at `position`.
+"""The sum of stock movements up to the instant of a count, as known at the end of an archived partition (`position`).
 
-Kept for the counts from before that end on which levels may still come to rest."""
+Kept for earlier counts on which a level may still be based."""
 
 level = Table(
     "level",
@@ -282,7 +282,7 @@ reservation = Table(
     Index(None, "location", "sku", "expires_at"),
     sqlite_with_rowid=False,
 )
-"""What is left of each reservation; an empty `reservation` is the pool of unnamed releases."""
+"""The remainder of each reservation; an empty `reservation` is the pool of unnamed releases."""
 
 void = Table(
     "void",
@@ -293,9 +293,9 @@ void = Table(
     Column("occurred_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Which posting is voided by which position; it may be here before the posting that it voids.
+"""Which position voids which posting; the void may arrive before its target.
 
-With an empty `location` (an operator named none) that may be of any. Of several the first counts that fits."""
+With an empty `location` (an operator named none) it fits any target. The first that fits counts."""
 
 rejection = Table(
     "rejection",
