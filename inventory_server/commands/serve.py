@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
@@ -24,7 +25,7 @@ from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
 from inventory_server.jsonserver.listener import ListenTarget, address_of, close_listener, listen_on_all
-from inventory_server.store import Store, open_store, shown, sqlite_path
+from inventory_server.store import Store, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from pos_client.commands import console
 from pos_client.protocol.messages import DEFAULT_PORT
@@ -89,6 +90,7 @@ def serve(
         return _serve_until_stopped(db, store, settings, places, dev, ready)
 
     if workers == 1:
+        make_missing(db, dev)
         return serve_here(addresses, lambda application: announce(application.addresses, shown(db), dev))
     if sqlite_path(db) is not None:
         raise console.CommandError(
@@ -137,6 +139,19 @@ def _serve_until_stopped(
             cut_off = application.stop()
     click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
     return console.OK
+
+
+def make_missing(db: str, dev: bool) -> None:
+    """Make a new SQLite ledger at the default path, or with `dev` at any, where there is none.
+
+    Elsewhere a path at which nothing is may be that of an unmounted disk: opening the store refuses it.
+    """
+    by_hand = click.get_current_context().get_parameter_source("db") is not ParameterSource.DEFAULT
+    path = sqlite_path(db)
+    if path is None or os.path.lexists(path) or (by_hand and not dev):
+        return
+    upgrade(db)
+    click.echo(f"inventory-server: made a new ledger, {shown(db)}.")
 
 
 def warn_of_growth(ledger: Reader) -> None:

@@ -165,7 +165,7 @@ def upgrade(url: str) -> None:
     """
     database = database_of(url)
     with database.explained(), database.writer(), ExitStack() as opened:
-        database.make()
+        database.make(lambda connection: schema.upgrade_schema(connection, database))
         writing = database.writing_engine()
         opened.callback(writing.dispose)
         with writing.begin() as connection:

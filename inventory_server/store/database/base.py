@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -85,8 +85,8 @@ class Database(TransactionBackend, Protocol):
     def assert_exists(self) -> None:
         """StoreError if the database does not exist."""
 
-    def make(self) -> None:
-        """Create the database if it is missing and this program can create it."""
+    def make(self, fill: Callable[[Connection], None]) -> None:
+        """Create the database if it is missing and this program can create it: with what `fill` writes, or not at all."""
 
     def explained(self) -> AbstractContextManager[None]:
         """Context manager that turns database errors into StoreErrors: one sentence with the next step."""

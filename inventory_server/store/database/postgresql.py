@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote_plus
@@ -91,7 +91,7 @@ class Postgresql:
     def assert_exists(self) -> None:
         """Nothing to check: connecting tells."""
 
-    def make(self) -> None:
+    def make(self, fill: Callable[[Connection], None]) -> None:
         """Nothing to do: a database is created by the administrator, who decides on owner, collation and tablespace."""
 
     @contextmanager

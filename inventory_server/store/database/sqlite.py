@@ -5,8 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 
 from inventory_server.config import SQLITE_BUSY_MS, SQLITE_CACHE_KIB, SQLITE_CHECKPOINT_PAGES, SQLITE_STATEMENTS_MAX
 from inventory_server.store.database.base import ErrorClass, StoreError, StoreInUse
+from inventory_server.store.database.new_file import make_file
 from inventory_server.store.ledger.sql import run
 
 PRAGMAS: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -67,10 +68,18 @@ class Sqlite:
         except OSError as error:
             raise StoreError(f"{self.path}: {error.strerror}; check the path and the access rights.") from error
 
-    def make(self) -> None:
-        """Create the file with mode 0600 if it is missing; SQLite gives its WAL the same mode."""
-        with suppress(OSError):  # it exists, or SQLite will report why it cannot be created
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    def make(self, fill: Callable[[Connection], None]) -> None:
+        """Make a file that is missing, whole or not at all; SQLite gives its log the same access rights."""
+
+        def write(path: Path) -> None:
+            engine = writing_engine(path, PRAGMAS | {"journal_mode": "delete"})  # so that all is in the one file
+            try:
+                with engine.begin() as connection:
+                    fill(connection)
+            finally:
+                engine.dispose()
+
+        make_file(self.path, write)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -188,7 +197,7 @@ def _code(error: Exception) -> int:
     return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF if isinstance(error, DBAPIError) else 0
 
 
-def writing_engine(path: Path) -> Engine:
+def writing_engine(path: Path, pragmas: Mapping[str, int | str] = PRAGMAS) -> Engine:
     """An engine of exactly one connection: the only one that writes or checkpoints.
 
     SQLite before 3.51.3 can corrupt a WAL database when two connections write or checkpoint at once.
@@ -204,7 +213,7 @@ def writing_engine(path: Path) -> Engine:
         connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
         connection.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {SQLITE_CHECKPOINT_PAGES}")
-        for name, wanted in PRAGMAS.items():
+        for name, wanted in pragmas.items():
             connection.execute(f"PRAGMA {name} = {wanted}")
 
     @event.listens_for(engine, "begin")
