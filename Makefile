@@ -14,13 +14,16 @@ FROM ?= 0
 JOBS ?= 2
 MINUTES ?= 5
 KILLS ?= 20
+PORT ?= 29876
+RUN_FOLDER ?= run-data
 
-.PHONY: help test test-ha demo bench bench-quick scale soak lint format schema clean simulate
+.PHONY: help test test-ha run demo bench bench-quick scale soak lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make test    run all tests, linters included (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
 	@echo "make simulate SEEDS=20000  run the production cores in so many simulated worlds (FROM=seed, JOBS=2)"
+	@echo "make run     serve for trying out, on a ledger of its own in $(RUN_FOLDER), and say how to sell into it (PORT=29876)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
 	@echo "make scale   measure service times and have a model compute what is past this machine: docs/scale.md"
@@ -29,13 +32,20 @@ help:
 	@echo "make lint    ruff and mypy"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make schema  write schema/*.json and schema/examples/ anew from the messages"
-	@echo "make clean   remove what builds, tests and the demo left behind (to start over, also: rm -r $(VENV))"
+	@echo "make clean   remove build and test output and the ledger of make run (to start over, also: rm -r $(VENV))"
 
 test: $(READY)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
 
 simulate: $(READY)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
+
+run: $(READY)
+	@mkdir -p '$(RUN_FOLDER)'
+	@echo "Once it serves, sell and ask in a second terminal, in this folder; Ctrl-C ends it, make clean removes its ledger:"
+	@echo "  $(BIN)/pos-client sell ESPRESSO-1KG=2 --server 127.0.0.1:$(PORT) --terminal north-1 --location north --outbox '$(RUN_FOLDER)/north-1.db' --wait 30"
+	@echo "  $(BIN)/stock-query ESPRESSO-1KG --server 127.0.0.1:$(PORT)"
+	@exec $(BIN)/inventory-server serve --dev --listen 127.0.0.1:$(PORT) --db 'sqlite:///$(RUN_FOLDER)/hq.db'
 
 demo: $(READY)
 	$(BIN)/inventory-server demo
@@ -70,7 +80,7 @@ schema: $(READY)
 	$(BIN)/python -m inventory_server.protocol.describe.openrpc schema/
 
 clean:
-	rm -rf build dist demo-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist run-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find pos_client inventory_server schema tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The virtual environment: made once, renewed when pyproject.toml changes. Python's own complaint about a
