@@ -16,8 +16,9 @@ MINUTES ?= 5
 KILLS ?= 20
 PORT ?= 29876
 RUN_FOLDER ?= run-data
+ROUNDS ?= 7
 
-.PHONY: help test test-ha run demo bench bench-quick scale soak lint format schema clean simulate
+.PHONY: help test test-ha run demo bench bench-quick bench-compare scale soak lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +27,7 @@ help:
 	@echo "make run     serve for trying out, on a ledger of its own in $(RUN_FOLDER), and say how to sell into it (PORT=29876)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
+	@echo "make bench-compare BASE=commit  is the checkout as fast as BASE? in turns, ROUNDS=7; 5 minutes (COMPARE= for options)"
 	@echo "make scale   measure service times and have a model compute what is past this machine: docs/scale.md"
 	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
 	@echo "make test-ha kill the primary of a PostgreSQL cluster KILLS=20 times under load, and compare (HA= for options)"
@@ -55,6 +57,9 @@ bench: $(BENCH_READY)
 
 bench-quick: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.measure --quick $(BENCH)
+
+bench-compare: $(BENCH_READY)
+	$(BENCH_VENV)/bin/python -m benchmarks.compare --base='$(BASE)' --rounds $(ROUNDS) $(COMPARE)
 
 scale: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.calibrate $(SCALE)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,17 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import ledgers, servers, trade
-from benchmarks.load import Answers, Group, drive
+from benchmarks.load import Answers, Group, drive, groups
+from benchmarks.load.groups import DRAIN_BATCH, DRAINING_TILLS, TILLS
 from benchmarks.peers import shop
 from benchmarks.servers import Server, python, script
 
 ROOT = Path(__file__).parents[1]
-TILLS = 64
-DRAINING_TILLS = 8
-DRAIN_BATCH = 250
-FRAMES_A_SECOND_MAX = 90_000
-"""More frames than any server here can answer: made beforehand, so that none runs out."""
-DRAINED_A_SECOND_MAX = 120_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +100,8 @@ class Bench:
         if self.tree is None:
             return ledgers.prepared(movements)
         script = f"from benchmarks import ledgers; print(ledgers.prepared({movements}))"
-        root = str(self.tree.resolve())
-        environment = {**os.environ, "PYTHONPATH": root, "TILLWIRE_BENCH_CACHE": str(ledgers.cache_folder() / "before")}
+        root = self.tree.resolve()
+        environment = {**servers.importing_from(root), "TILLWIRE_BENCH_CACHE": str(ledgers.cache_folder() / "before")}
         made = subprocess.run(
             [sys.executable, "-c", script], check=True, capture_output=True, text=True, cwd=root, env=environment
         )
@@ -130,30 +124,26 @@ class Bench:
         self, server: Server, tills: int = TILLS, shops: int = len(trade.LOCATIONS), skus: int = len(trade.SKUS)
     ) -> Answers:
         """`tills` tills in `shops` locations, each with one sale of 3 of `skus` skus in flight."""
-        frames = self._frames(FRAMES_A_SECOND_MAX // 2, tills)
-        return self._drive(server, Group("post", "live", tills, frames, shops=shops, skus=skus))
+        return self._drive(server, groups.live(self.seconds, tills, shops, skus))
 
     def drain(self, server: Server, batch: int = DRAIN_BATCH, tills: int = DRAINING_TILLS) -> Answers:
-        """`tills` tills draining their backlogs, `batch` sales a frame, one frame in flight."""
-        frames = self._frames(min(DRAINED_A_SECOND_MAX, FRAMES_A_SECOND_MAX * batch // 2) // batch, tills)
-        return self._drive(server, Group("post", "drain", tills, frames, batch=batch))
+        """`tills` tills that send what they have, `batch` sales a frame, one frame in flight."""
+        return self._drive(server, groups.drain(self.seconds, batch, tills))
 
     def echoed(self, server: Server, kind: str, tills: int = TILLS) -> Answers:
-        """The same frames as `live` or `stock`, echoed."""
-        frames = self._frames(2 * FRAMES_A_SECOND_MAX, tills)  # the till that is served first may use most of them
+        """The same frames as `live` or `stock`, sent back."""
+        most = 2 * groups.FRAMES_A_SECOND_MAX  # the till that is served first may use most of them
+        frames = groups.frames(most, self.seconds, tills)
         return self._drive(server, Group(kind, "echo", tills, frames, check=False))
 
     def asked(self, server: Server) -> Answers:
-        """64 clients asking for the stock of one SKU at one location."""
-        return self._drive(server, Group("stock", "ask", TILLS, self._frames(FRAMES_A_SECOND_MAX // 2, TILLS)))
+        """64 askers of the stock of one sku at one location."""
+        return self._drive(server, groups.asked(self.seconds))
 
     def peer_live(self, server: Server, peer: Peer) -> Answers:
-        """The same tills, speaking the peer's protocol."""
-        frames = self._frames(peer.answers_a_second_max, peer.tills)
+        """The same tills, in the language of the peer."""
+        frames = groups.frames(peer.answers_a_second_max, self.seconds, peer.tills)
         return self._drive(server, Group(peer.kind, "peer", peer.tills, frames))
-
-    def _frames(self, a_second: int, tills: int) -> int:
-        return int(a_second * self.seconds / tills) + 2
 
     def _drive(self, server: Server, group: Group) -> Answers:
         return drive(server.port, self.seconds, group).groups[group.name]

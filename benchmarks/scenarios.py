@@ -18,8 +18,9 @@ from typing import Any
 import msgspec
 
 from benchmarks import postgres
-from benchmarks.bench import DRAINING_TILLS, PEERS, TILLS, Bench
+from benchmarks.bench import PEERS, Bench
 from benchmarks.load import Answers, Group, LoadError, build, drive
+from benchmarks.load.groups import DRAINING_TILLS, TILLS
 from benchmarks.servers import Server, free_port, python, running, script
 
 Sample = dict[str, float]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -42,6 +43,15 @@ class Server:
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / _TICKS
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Let the process do nothing until the block ends."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """Stop the process; the kernel's accounting includes its finished threads."""
         if self._process.poll() is not None:
@@ -69,9 +79,7 @@ def running(command: Sequence[str], port: int, log: Path, tree: Path | None = No
     """Run `command` until the block ends; its output goes to `log`, its imports come from `tree`."""
     root = (tree or Path(__file__).parents[1]).resolve()
     with log.open("wb") as output:
-        process = subprocess.Popen(
-            command, stdout=output, stderr=subprocess.STDOUT, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}
-        )
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=root, env=importing_from(root))
     try:
         _await(process, port, log)
         server = Server(process, port)
@@ -90,6 +98,11 @@ def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
             return
         time.sleep(0.02)
     raise ServerError(f"{' '.join(process.args)} does not serve: {log.read_text()[-500:]}")  # type: ignore[arg-type]
+
+
+def importing_from(tree: Path) -> dict[str, str]:
+    """The environment in which Python imports from `tree` before anything installed."""
+    return {**os.environ, "PYTHONPATH": str(tree)}
 
 
 def python(module: str, *arguments: object) -> list[str]:

@@ -72,6 +72,15 @@ class Answers:
         inside = (self.at >= begin) & (self.at < self.seconds)
         return float(self.sales[inside].sum() / (self.seconds - begin))
 
+    def even_rate(self, since: float = 0.15) -> float:
+        """Like `rate`, from one answer to another: answers that come many at a time are not cut in the middle."""
+        begin = self.at[self.at < self.seconds * since].max(initial=0.0)
+        end = self.at[self.at < self.seconds].max(initial=0.0)
+        if end <= begin:  # slower than the window is long: all there is
+            return float(self.sales.sum() / self.at.max())
+        inside = (self.at > begin) & (self.at <= end)
+        return float(self.sales[inside].sum() / (end - begin))
+
     def percentile(self, percent: float, begin: float | None = None, end: float | None = None) -> float:
         """The `percent` percentile of the answer times between two instants."""
         first = self.seconds * 0.15 if begin is None else begin
@@ -89,12 +98,12 @@ class Run:
     load_cpu_seconds: float
 
 
-def build(name: str = "tillload") -> Path:
-    """The compiled program `name`, recompiled if its source has changed."""
+def build(name: str = "tillload", folder: Path = Path(__file__).parent) -> Path:
+    """The program `name` compiled from its source in `folder`, again when that has changed."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         raise LoadError("The load generator needs a C compiler; on Debian: apt-get install gcc libc6-dev")
-    source = Path(__file__).with_name(f"{name}.c")
+    source = folder / f"{name}.c"
     version = hashlib.sha256(source.read_bytes()).hexdigest()[:8]
     program = ledgers.cache_folder() / f"{name}-{version}"
     if not program.exists():
@@ -104,12 +113,17 @@ def build(name: str = "tillload") -> Path:
     return program
 
 
-def drive(port: int, seconds: float, *groups: Group, may_run_out: bool = False) -> Run:
-    """Run `groups` against 127.0.0.1:`port`; LoadError if an answer is wrong or the frames run out."""
+def drive(port: int, seconds: float, *groups: Group, may_run_out: bool = False, program: Path | None = None) -> Run:
+    """Have `groups` trade with 127.0.0.1:`port`; LoadError where an answer was wrong or the frames ran out.
+
+    `program` is a load generator of another checkout, in place of this one's.
+    """
     with tempfile.NamedTemporaryFile(prefix="tillload-") as records:
         seed = str(time.time_ns() // 1_000_000)
-        arguments = [str(build()), str(port), str(seconds), seed, records.name, *(each.argument() for each in groups)]
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds + 120, check=False)
+        arguments = [program or build(), port, seconds, seed, records.name, *(each.argument() for each in groups)]
+        done = subprocess.run(
+            [*map(str, arguments)], capture_output=True, text=True, timeout=seconds + 120, check=False
+        )
         if done.returncode:
             raise LoadError(f"The load generator ended with {done.returncode}: {done.stderr.strip()[:500]}")
         summary = json.loads(done.stdout)

@@ -86,7 +86,7 @@ class Database(TransactionBackend, Protocol):
         """StoreError if the database does not exist."""
 
     def make(self, fill: Callable[[Connection], None]) -> None:
-        """Create the database if it is missing and this program can create it: with what `fill` writes, or not at all."""
+        """Create a missing database, with what `fill` writes or not at all, where this program can."""
 
     def explained(self) -> AbstractContextManager[None]:
         """Context manager that turns database errors into StoreErrors: one sentence with the next step."""
