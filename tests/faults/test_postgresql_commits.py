@@ -147,7 +147,7 @@ def test_contention_that_lasts_is_no_database_that_is_out(ledger: str, caplog: p
 
 def test_tills_are_told_busy_before_they_give_up() -> None:
     """The last try begins within `commit_retry_seconds`, connects to one host and waits for another server."""
-    [limit] = [each for each in fields(Settings) if each.name == "commit_retry_seconds"]
+    limit = next(each for each in fields(Settings) if each.name == "commit_retry_seconds")
     assert limit.metadata["most"] + POSTGRESQL_CONNECT_SECONDS + COMMIT_LOCK_SECONDS < REPLY_SECONDS
     assert Settings().commit_retry_seconds > 3 * COMMIT_LOCK_SECONDS
 
@@ -155,9 +155,8 @@ def test_tills_are_told_busy_before_they_give_up() -> None:
 def test_a_connection_lost_before_the_commit_is_replaced(store: Store, error_classes: list[ErrorClass]) -> None:
     till = Till(store)
     first = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
-    administer(
-        store, once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
-    )
+    hang_up = once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
+    administer(store, hang_up)
     second = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
     assert ErrorClass.RETRY_NEW_CONNECTION in error_classes
     assert first != second
@@ -397,6 +396,5 @@ def test_service_resumes_by_itself_after_a_crash_of_the_database() -> None:
             posting, results = later(lambda: till.posts(SALE))
             cluster.start()
             posting.join()
-            assert results[0].status == "posted"
-            assert level(store).on_hand == -2
+            assert (results[0].status, level(store).on_hand) == ("posted", -2)
         assert proof_of(ledger).holds
