@@ -15,10 +15,11 @@ from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
-from inventory_server.jsonserver.listener import Address, ListenTarget
+from inventory_server.jsonserver.listener import ListenTarget
 from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.session import Finished, Session, advance, drive
 from inventory_server.resources import schema_path
+from pos_client.protocol.address import Address
 from pos_client.protocol.wire import is_batch
 
 

@@ -8,6 +8,7 @@ import sys
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
 from inventory_server.jsonserver.server import LineServer
+from pos_client.protocol.address import Address
 
 
 class Echo:
@@ -26,7 +27,7 @@ class Echo:
 
 def main(port: int) -> None:
     """Serve until SIGTERM."""
-    server = LineServer([("127.0.0.1", port)], Echo, Settings())
+    server = LineServer([Address("127.0.0.1", port)], Echo, Settings())
     server.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     server.stop(1)

@@ -22,6 +22,7 @@ from inventory_server.store import open_store
 from inventory_server.store.ledger import sql
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
+from pos_client.protocol.address import Address
 
 WATCHED = 8
 """Database calls are timed in one commit out of this many, since reading a thread's clock takes time itself."""
@@ -111,7 +112,7 @@ def main(port: int, url: str, file: Path) -> None:
     observer, settings = Observer(), Settings()
     with observer.watching():
         store = open_store(url, settings, now_microseconds)
-        application = Application(settings, store, [("127.0.0.1", port)], dev=True)
+        application = Application(settings, store, [Address("127.0.0.1", port)], dev=True)
         application.start()
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
         application.stop()

@@ -23,6 +23,7 @@ from inventory_server.jsonserver.handler import Answer, Peer
 from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store import StoreError, sqlite_path
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 SOCKET_PATH_BYTES_MAX = 100
@@ -42,7 +43,7 @@ class ControlServer:
         path = self._folder.enter_context(control_path(url))
         # A request, such as an import, has its own size whatever the tills' frames may have.
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
-        self._server = LineServer([path], self._handler, self._settings)
+        self._server = LineServer([Address.unix(path)], self._handler, self._settings)
 
     def start(self) -> None:
         """Listen; nobody but this user may connect."""

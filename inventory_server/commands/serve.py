@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -28,11 +27,8 @@ from inventory_server.jsonserver.listener import ListenTarget, address_of, close
 from inventory_server.store import Store, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from pos_client.commands import console
-from pos_client.protocol.messages import DEFAULT_PORT
+from pos_client.protocol.address import DEFAULT_PORT, Address
 
-Address = tuple[str, int] | str
-"""A host and port, or the path of a Unix socket."""
-_ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]{1,5}))?\Z")
 DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
 
 
@@ -80,8 +76,7 @@ def serve(
     logging.getLogger("alembic").setLevel(logging.WARNING)
     settings = load_settings(config)
     collect_rarely()
-    addresses: list[Address] = [parse_address(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
-    addresses += sockets
+    addresses = listen_addresses(listen, sockets)
 
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         store = open_store(db, settings, now_microseconds, end_at_once, read_db)
@@ -112,6 +107,15 @@ def serve(
         workers, lambda ready: serve_here(listening, lambda _: ready()), settings.drain_seconds, let_go_of_all
     )
     return supervisor.run(lambda: announce(where, shown(db), dev))
+
+
+def listen_addresses(listen: Sequence[str], sockets: Sequence[str]) -> list[Address]:
+    """Where to listen by the options `--listen` and `--unix`; CommandError where one is no address."""
+    try:
+        tcp = [Address.parse_listen(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
+    except ValueError as error:
+        raise console.CommandError(str(error)) from error
+    return tcp + [Address.unix(path) for path in sockets]
 
 
 def _serve_until_stopped(
@@ -172,7 +176,7 @@ def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
         click.echo(
             "inventory-server: DEVELOPMENT MODE: every program on this machine may post without a token.", err=True
         )
-    where = ", ".join(show_address(address) for address in addresses)
+    where = ", ".join(map(str, addresses))
     click.echo(f"inventory-server: serving on {where} from {db}")
     sys.stdout.flush()
 
@@ -198,20 +202,3 @@ def _end_without_the_database() -> None:
     said = "the database did not answer in time; stopped all the same, and the tills send again what had no answer."
     print(f"inventory-server: {said}", file=sys.stderr, flush=True)
     os._exit(console.FOUND_PROBLEMS)
-
-
-def parse_address(text: str) -> tuple[str, int]:
-    """`HOST:PORT`, `[v6]:PORT`, `HOST` or `:PORT` as host and port."""
-    found = _ADDRESS.match(text)
-    port = int(found["port"] or DEFAULT_PORT) if found else 0
-    if found is None or not text or port > 65_535:
-        raise console.CommandError(f"Cannot listen on {text!r}: expected HOST:PORT or [IPv6]:PORT, port 0 to 65535.")
-    return found["bracketed"] or found["host"] or "0.0.0.0", port  # noqa: S104 (`:PORT` says all interfaces)
-
-
-def show_address(address: Address) -> str:
-    """An address as it is given to clients."""
-    if isinstance(address, str):
-        return f"unix:{address}"
-    host, port = address[0], address[1]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

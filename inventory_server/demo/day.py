@@ -19,6 +19,7 @@ from inventory_server.domain.answers import Proof
 from inventory_server.domain.requests import Enrol, ImportProducts, Verify
 from inventory_server.imports.catalog_csv import read_catalog
 from inventory_server.store import Store, open_reader, open_store, upgrade
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.messages import HelloParams, StockParams, StockResult
 from pos_client.protocol.units import Quantity, scaled
@@ -60,10 +61,10 @@ class Demo:
     def __enter__(self) -> Self:
         upgrade(self.db)
         store = open_store(self.db, Settings(), now_microseconds)
-        self._application = Application(Settings(), store, [("127.0.0.1", 0)])
+        self._application = Application(Settings(), store, [Address("127.0.0.1", 0)])
         self._enrol(store)
         self._application.start()
-        self._address = ":".join(map(str, self._application.addresses[0]))
+        self._address = str(self._application.addresses[0])
         return self
 
     def __exit__(self, *_: object) -> None:

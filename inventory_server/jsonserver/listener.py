@@ -18,12 +18,11 @@ from typing import Any
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Peer
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
 
 log = logging.getLogger("tillwire.listener")
 
-Address = tuple[str, int] | str
-"""A TCP host and port (0: any free one), or the path of a Unix socket."""
 ListenTarget = Address | socket.socket
 """Where to serve: an address, or a socket that listens already and may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
@@ -49,8 +48,7 @@ class CannotListen(TillwireError):
 def listen_on(address: Address, settings: Settings) -> socket.socket:
     """A socket that listens on `address`; CannotListen where that is not possible."""
     try:
-        if isinstance(address, str):
-            _remove_stale_socket(address)
+        _remove_stale_socket(address)
         family, resolved = _resolve(address)
         with contextlib.ExitStack() as opened:
             listening = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
@@ -61,20 +59,20 @@ def listen_on(address: Address, settings: Settings) -> socket.socket:
         return listening
     except OSError as error:
         step = _NEXT_STEPS.get(error.errno or 0, str(error))
-        raise CannotListen(f"Cannot listen on {written(address)}: {step}.") from error
+        raise CannotListen(f"Cannot listen on {address}: {step}.") from error
 
 
 def address_of(listening: socket.socket) -> Address:
     """Where a socket listens, with the port that was chosen."""
     name = listening.getsockname()
-    return str(name) if listening.family == socket.AF_UNIX else (name[0], name[1])
+    return Address.unix(str(name)) if listening.family == socket.AF_UNIX else Address(name[0], name[1])
 
 
 def close_listener(listening: socket.socket) -> None:
     """Close a socket that listens, and remove the file of a Unix socket."""
     if listening.family == socket.AF_UNIX:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(str(address_of(listening)))
+            os.unlink(listening.getsockname())
     listening.close()
 
 
@@ -92,11 +90,10 @@ class Acceptor(socketserver.TCPServer):
         super().__init__(("", 0), socketserver.BaseRequestHandler, bind_and_activate=False)
         self.socket.close()  # the one that TCPServer has made
         self.socket = listening
-        self._unix = listening.family == socket.AF_UNIX
         # A connection may be gone between the poll and the accept, or in another process, which must not block then.
         self.socket.setblocking(False)
         self._wake, self._woken = socket.socketpair()
-        self._thread = threading.Thread(target=self.serve_forever, name=f"accept {written(self.address)}", daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, name=f"accept {self.address}", daemon=True)
 
     @property
     def address(self) -> Address:
@@ -138,25 +135,17 @@ class Acceptor(socketserver.TCPServer):
             return self.socket.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED and not self._stopping.is_set():
-                log.error("event=accept_exhausted address=%s error=%s", written(self.address), error)
+                log.error("event=accept_exhausted address=%s error=%s", self.address, error)
                 self._stopping.wait(EXHAUSTED_PAUSE_SECONDS)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Hand the accepted socket on."""
-        self._admit(request, _peer(self._unix, client_address, self.address))
+        self._admit(request, _peer(client_address, self.address))
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (socketserver's signature)
         """Log what went wrong with one accepted socket; accepting goes on."""
-        log.exception("event=accept_failed address=%s peer=%s", written(self.address), client_address)
-
-
-def written(address: Address) -> str:
-    """`address` as people write it."""
-    if isinstance(address, str):
-        return f"unix:{address}"
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.exception("event=accept_failed address=%s peer=%s", self.address, client_address)
 
 
 def listen_on_all(addresses: Sequence[Address], settings: Settings) -> list[socket.socket]:
@@ -175,14 +164,14 @@ def addresses_of(address: Address) -> list[Address]:
 
     `address` itself where it is no such name; listening there says what is wrong with it.
     """
-    if isinstance(address, str) or not address[0]:
+    if not address.host:
         return [address]
     try:
-        found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except OSError:
         return [address]
     hosts = {str(resolved[0]): family for family, *_, resolved in found}
-    here: list[Address] = [(host, address[1]) for host, family in hosts.items() if _is_here(host, family)]
+    here = [Address(host, address.port) for host, family in hosts.items() if _is_here(host, family)]
     return here if len(hosts) > 1 and here else [address]
 
 
@@ -196,37 +185,38 @@ def _is_here(host: str, family: socket.AddressFamily) -> bool:
 
 
 def _resolve(address: Address) -> tuple[socket.AddressFamily, Any]:
-    if isinstance(address, str):
-        return socket.AF_UNIX, address
-    host, port = address
-    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    if address.path is not None:
+        return socket.AF_UNIX, address.path
+    found = socket.getaddrinfo(address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, _, _, _, resolved = found[0]
     return family, resolved
 
 
-def _peer(unix: bool, client_address: Any, address: Address) -> Peer:
-    if unix:
-        return Peer(written(address), loopback=True)
+def _peer(client_address: Any, address: Address) -> Peer:
+    if address.path is not None:
+        return Peer(str(address), loopback=True)
     host, port = client_address[:2]
     ip = ipaddress.ip_address(host.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
         ip = ip.ipv4_mapped
-    return Peer(written((host, port)), ip.is_loopback)
+    return Peer(str(Address(host, port)), ip.is_loopback)
 
 
-def _remove_stale_socket(path: str) -> None:
+def _remove_stale_socket(address: Address) -> None:
     """Remove the socket file of a dead server; one that somebody still serves is left alone."""
+    if address.path is None:
+        return
     try:
-        mode = os.stat(path).st_mode
+        mode = os.stat(address.path).st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise CannotListen(f"Cannot listen on {written(path)}: it exists and is no socket: choose another path.")
+        raise CannotListen(f"Cannot listen on {address}: it exists and is no socket: choose another path.")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
-            probe.connect(path)
+            probe.connect(address.path)
         except ConnectionRefusedError:
-            os.unlink(path)
+            os.unlink(address.path)
             return
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from inventory_server.config import Settings
 from inventory_server.jsonserver.connection import Connection
 from inventory_server.jsonserver.handler import Handler, Peer
-from inventory_server.jsonserver.listener import Acceptor, Address, CannotListen, ListenTarget, addresses_of
+from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.wire import encode_error
 

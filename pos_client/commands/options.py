@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pos_client.transport.connection import Address
+from pos_client.protocol.address import Address
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -15,8 +15,9 @@ from pos_client.commands.options import server_option
 from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import SalesMapping, load_mapping
 from pos_client.files.sales_file import FileTill, SalesFiles
+from pos_client.protocol.address import Address
 from pos_client.replay.replay import Outcome, Pace, Replay
-from pos_client.transport.connection import Address, Connection
+from pos_client.transport.connection import Connection
 
 _LISTS = ("basket", "timestamp", "order")
 

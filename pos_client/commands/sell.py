@@ -12,13 +12,14 @@ import click
 from pos_client.commands import console
 from pos_client.commands.options import server_option, token_option
 from pos_client.commands.outbox import json_option, open_outbox, outbox_option
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost
 from pos_client.protocol.messages import Line, PingParams, PingResult
 from pos_client.protocol.units import instant
 from pos_client.till.basket_lines import exact_quantity
 from pos_client.till.client import PosClient
 from pos_client.till.posting import Posting
-from pos_client.transport.connection import Address, Connection
+from pos_client.transport.connection import Connection
 
 _POLL_SECONDS = 0.05
 _PING_SECONDS = 5.0

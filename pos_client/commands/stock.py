@@ -14,8 +14,9 @@ from msgspec import UNSET, Raw, UnsetType
 from pos_client.commands import console, stock_report
 from pos_client.commands.options import Moment, server_option, terminal_option, token_option
 from pos_client.files.cells import read_quantity
+from pos_client.protocol.address import Address
 from pos_client.protocol.messages import HelloParams, StockParams, StockResult
-from pos_client.transport.connection import Address, Connection
+from pos_client.transport.connection import Connection
 
 PROGRAM = "stock-query"
 TERMINAL = "stock-query"

@@ -15,7 +15,6 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
-DEFAULT_PORT = 29876
 CHAIN_START = "0" * 64
 """The head of a terminal's chain before its first posting."""
 

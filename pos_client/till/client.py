@@ -15,6 +15,7 @@ import msgspec
 from msgspec import UNSET, Raw, structs
 
 from pos_client.protocol import wire
+from pos_client.protocol.address import Address
 from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode
@@ -44,7 +45,7 @@ from pos_client.till.policy import Identity, RetryPolicy
 from pos_client.till.posting import Basket, PendingRegistry, Posting, Status
 from pos_client.till.sender import ENVELOPE_BYTES, Sender
 from pos_client.till.sender_thread import SenderThread
-from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
+from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Connection
 
 BODY_BYTES_MAX = wire.MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
 """Longest posting body that fits a frame of its own."""

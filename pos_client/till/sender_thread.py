@@ -10,11 +10,12 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Any, NamedTuple
 
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, OutboxInUse, RequestError
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.clock import monotonic
 from pos_client.till.sender import Sender
-from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Address, Connection
+from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Connection
 
 log = logging.getLogger("tillwire.till")
 

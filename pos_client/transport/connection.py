@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import socket
 import time
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.protocol import wire
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, RequestError
-from pos_client.protocol.messages import DEFAULT_PORT, METHODS, HelloParams, HelloResult, Message, Reply, Request
+from pos_client.protocol.messages import METHODS, HelloParams, HelloResult, Message, Reply, Request
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take to stand."""
@@ -28,34 +28,9 @@ REPLY_BYTES_MAX = 64 << 20
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 _TCP_OPTIONS = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
 _READ_BYTES = 1 << 16
-_ADDRESS = re.compile(r"(?:\[(?P<bracketed>[^\]]+)\]|(?P<host>[^:\[\]]+))(?::(?P<port>[0-9]{1,5}))?\Z")
 _NO_HELLO_NEEDED = ("hello", "ping", "bye", "rpc.discover")
 _SCRIPT_TERMINAL = "script"
 _exact_decoder = msgspec.json.Decoder(float_hook=Decimal)
-
-
-class Address(NamedTuple):
-    """Where HQ listens: a host and port, or the path of a Unix socket."""
-
-    host: str
-    port: int
-    path: str | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read `host`, `host:port`, `[::1]:port` or `unix:/path.sock`; ValueError for anything else."""
-        if text.startswith("unix:") and len(text) > 5:
-            return cls("", 0, text[5:])
-        found = _ADDRESS.match(text)
-        port = int(found["port"] or DEFAULT_PORT) if found else 0
-        if found is None or not 0 < port < 65_536:
-            raise ValueError(f"{text!r} is no address: give host, host:port, [::1]:port or unix:/path.sock")
-        return cls(found["bracketed"] or found["host"], port)
-
-    def __str__(self) -> str:
-        if self.path is not None:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 class Connection:

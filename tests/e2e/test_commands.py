@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pos_client.protocol.address import Address
 from tests.support.edge import LineClient
 from tests.support.postgres import Cluster
 from tests.support.processes import Server, environment, run
@@ -80,7 +81,7 @@ def test_a_server_that_is_told_to_end_ends_well(number: signal.Signals, dev_serv
 
 
 def test_a_server_says_its_version_at_hello(dev_server: Server) -> None:
-    with LineClient(("127.0.0.1", int(dev_server.address.rpartition(":")[2]))) as client:
+    with LineClient(Address.parse(dev_server.address)) as client:
         assert client.call("hello", terminal="T1")["result"]["server"] == f"tillwire {version('tillwire')}"
 
 

@@ -21,6 +21,7 @@ from inventory_server.config import Settings
 from inventory_server.store import open_store, upgrade
 from inventory_server.store.ledger import tables
 from pos_client import PosClient
+from pos_client.protocol.address import Address
 from tests.support.ledgers import proof_of
 from tests.support.maintenance import read_ledger
 from tests.support.postgres import Cluster, binaries
@@ -52,10 +53,10 @@ def lost() -> Iterator[Cluster]:
 def serving(url: str) -> Iterator[str]:
     """Headquarters on the ledger of `url`; its address."""
     store = open_store(url, Settings(), now_microseconds)
-    application = Application(Settings(), store, [("127.0.0.1", 0)], dev=True)
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     try:
-        yield ":".join(map(str, application.addresses[0]))
+        yield str(application.addresses[0])
     finally:
         application.stop()
 

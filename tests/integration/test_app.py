@@ -16,6 +16,7 @@ from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import OnOutcome, Progress, no_progress
 from inventory_server.domain.requests import Change, Post, StoreRequest
 from inventory_server.store.administration import Settled
+from pos_client.protocol.address import Address
 from pos_client.protocol.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import wait_until
@@ -33,7 +34,7 @@ def application(store: MemoryStore, tmp_path: Path) -> Iterator[Application]:
     application = Application(
         Settings(max_connections=50, linger_seconds=1),
         store,
-        [("127.0.0.1", 0), str(tmp_path / "hq.sock")],
+        [Address("127.0.0.1", 0), Address.unix(str(tmp_path / "hq.sock"))],
         dev=True,
         new_incident_id=lambda: "incident-1",
     )
@@ -67,7 +68,7 @@ def test_a_unix_socket_peer_needs_no_token_in_development(application: Applicati
 
 
 def test_without_development_mode_a_token_is_needed(store: MemoryStore) -> None:
-    application = Application(Settings(), store, [("127.0.0.1", 0)])
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)])
     application.start()
     with LineClient(application.addresses[0]) as client:
         assert client.call("hello", terminal="till-1")["error"]["code"] == -32001
@@ -153,7 +154,7 @@ def test_a_till_that_left_releases_the_slot_of_its_large_frame_once() -> None:
     """Its frame is committed later all the same."""
     store = HeldStore()
     limits = Settings(large_frames_max=1, half_closed_seconds=1, linger_seconds=1)
-    application = Application(limits, store, [("127.0.0.1", 0)], dev=True)
+    application = Application(limits, store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     large = json.dumps({"id": 2, "method": "post", "params": POST}).encode() + b" " * LARGE_FRAME_BYTES + b"\n"
     for leaves in (True, False):
@@ -175,7 +176,7 @@ def test_a_till_that_left_releases_the_slot_of_its_large_frame_once() -> None:
 def test_a_large_frame_that_never_gets_a_slot_holds_no_connection() -> None:
     store = HeldStore()
     limits = Settings(large_frames_max=1, frame_seconds=1, linger_seconds=1)
-    application = Application(limits, store, [("127.0.0.1", 0)], dev=True)
+    application = Application(limits, store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     ping = b'{"id":1,"method":"ping"}' + b" " * LARGE_FRAME_BYTES + b"\n"
     hello = b'{"id":1,"method":"hello","params":{"terminal":"till-1"}}' + ping[-LARGE_FRAME_BYTES:]
@@ -241,7 +242,7 @@ def test_any_bytes_get_answers_or_a_close_and_never_a_hang(fuzzed: Any, pieces: 
 
 @pytest.fixture(scope="module")
 def fuzzed() -> Iterator[Any]:
-    application = Application(Settings(linger_seconds=1), MemoryStore(), [("127.0.0.1", 0)], dev=True)
+    application = Application(Settings(linger_seconds=1), MemoryStore(), [Address("127.0.0.1", 0)], dev=True)
     application.start()
     yield application.addresses[0]
     assert application.stop() == 0

@@ -21,6 +21,7 @@ from inventory_server.domain.requests import (
 )
 from inventory_server.domain.roles import User
 from inventory_server.store import StoreError
+from pos_client.protocol.address import Address
 from tests.support.commands import Shell, headquarters
 from tests.support.edge import LineClient
 from tests.support.ledgers import DAY, NOON, Clock, opened, uid
@@ -118,7 +119,10 @@ def test_the_server_checks_the_role_on_the_control_socket(tmp_path: Path) -> Non
 
 
 def test_the_control_socket_speaks_json_rpc(tmp_path: Path) -> None:
-    with headquarters(tmp_path, dev=False, control=True), LineClient(str(tmp_path / "hq.db.control")) as client:
+    with (
+        headquarters(tmp_path, dev=False, control=True),
+        LineClient(Address.unix(str(tmp_path / "hq.db.control"))) as client,
+    ):
         enrolled = {"terminal": "T1", "role": "till", "location": "L1", "token": "x"}
         assert client.call("enrol", **enrolled)["result"] is None
         assert client.call("terminals")["result"][0]["terminal"] == "T1"

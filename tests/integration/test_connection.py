@@ -13,31 +13,9 @@ from uuid import UUID
 import pytest
 
 from pos_client import Connection, ConnectionLost, ErrorCode, RequestError, request_once
+from pos_client.protocol.address import Address
 from pos_client.protocol.messages import PingParams, PingResult
-from pos_client.transport.connection import Address
 from tests.support.scripted_hq import ScriptedHq
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("hq", ("hq", 29876, None)),
-        ("hq:5", ("hq", 5, None)),
-        ("10.0.0.1:65535", ("10.0.0.1", 65535, None)),
-        ("[::1]:5", ("::1", 5, None)),
-        ("[::1]", ("::1", 29876, None)),
-        ("unix:/run/hq.sock", ("", 0, "/run/hq.sock")),
-    ],
-)
-def test_the_forms_of_an_address(text: str, expected: tuple[str, int, str | None]) -> None:
-    assert tuple(Address.parse(text)) == expected
-    assert Address.parse(str(Address.parse(text))) == Address.parse(text)
-
-
-@pytest.mark.parametrize("text", ["", ":5", "hq:", "hq:0", "hq:65536", "hq:x", "::1", "unix:", "[::1", "a b:c:d"])
-def test_what_is_no_address_is_refused_with_the_forms(text: str) -> None:
-    with pytest.raises(ValueError, match="give host, host:port"):
-        Address.parse(text)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Enrol, ImportProducts, ListTerminals, RevokeTerminal, RotateToken
 from inventory_server.store import StoreError, open_store, upgrade
+from pos_client.protocol.address import Address
 from tests.support.commands import headquarters
 from tests.support.edge import LineClient
 from tests.support.maintenance import ask, change
@@ -71,7 +72,7 @@ def test_a_connection_opened_with_the_old_token_does_no_more_work(role: str, nam
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
         change(url, Enrol("T1", role, "HQ", "old"))
         host, port = address.split(":")
-        with LineClient((host, int(port))) as client:
+        with LineClient(Address(host, int(port))) as client:
             client.call("hello", terminal="T1", token="old")
             change(url, RotateToken("T1", "new"))
             sale = {"type": "sale", "occurred_at": "2026-01-01T00:00:00Z", "lines": [{"sku": "a", "quantity": 1}]}
@@ -87,7 +88,7 @@ def test_a_revoked_reader_gets_no_more_answers_on_its_open_connection(method: st
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
         change(url, Enrol("office", "reader", "HQ", "secret"))
         host, port = address.split(":")
-        with LineClient((host, int(port))) as client:
+        with LineClient(Address(host, int(port))) as client:
             client.call("hello", terminal="office", token="secret")
             assert client.call("stock")["result"]["items"] == []
             change(url, RevokeTerminal("office"))

@@ -13,6 +13,7 @@ import pytest
 
 from inventory_server.jsonserver.connection import Connection
 from inventory_server.jsonserver.handler import Answer, Peer
+from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
 from tests.support.lines import ANYWHERE, SETTINGS, Echo, Start, connect, start, wait_until
 
@@ -193,7 +194,7 @@ def test_peers_that_gave_up_hold_no_connection_while_nothing_is_answered(
 def test_who_has_stopped_sending_and_reads_on_is_answered_in_time(
     start: Start, elsewhere: type[Elsewhere], tmp_path: Path, family: str
 ) -> None:
-    server = start(ANYWHERE if family == "tcp" else str(tmp_path / "hq.sock"), factory=elsewhere)
+    server = start(ANYWHERE if family == "tcp" else Address.unix(str(tmp_path / "hq.sock")), factory=elsewhere)
     with connect(server) as client:
         client.send(b"wait\n")
         client.socket.shutdown(socket.SHUT_WR)

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from inventory_server.jsonserver.handler import Peer
-from inventory_server.jsonserver.listener import Acceptor, Address, CannotListen, address_of, listen_on
+from inventory_server.jsonserver.listener import Acceptor, CannotListen, address_of, listen_on
 from inventory_server.jsonserver.server import LineServer
+from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.lines import ANYWHERE, SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
 
@@ -110,8 +111,7 @@ def test_without_descriptors_accepting_rests_and_then_goes_on(start: Start, capl
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
     try:
         address = server.addresses[0]
-        assert not isinstance(address, str)
-        client.connect(address)
+        client.connect((address.host, address.port))
         wait_until(lambda: "event=accept_exhausted" in caplog.text)
         time.sleep(1)
         assert caplog.text.count("event=accept_exhausted") < 10, "accepting spins"
@@ -166,8 +166,8 @@ def test_a_failure_while_admitting_is_logged_and_accepting_goes_on(caplog: pytes
 def test_an_address_in_use_is_named_and_nothing_is_left_open(start: Start, tmp_path: Path) -> None:
     taken = start().addresses[0]
     path = str(tmp_path / "hq.sock")
-    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{taken[1]}: it is in use: stop the program"):
-        LineServer([path, taken], Echo, SETTINGS).start()
+    with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{taken.port}: it is in use: stop the program"):
+        LineServer([Address.unix(path), taken], Echo, SETTINGS).start()
     assert not os.path.exists(path)
 
 
@@ -184,25 +184,25 @@ def test_a_name_is_served_on_all_its_addresses_that_this_machine_has(
         return [entry for each in named.get(host, [host]) for entry in really(each, *rest, **more)]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    server = start(("shop.test", 0))
-    assert [address[0] for address in server.addresses] == ["127.0.0.1", "127.0.0.2"]
+    server = start(Address("shop.test", 0))
+    assert [address.host for address in server.addresses] == ["127.0.0.1", "127.0.0.2"]
     for address in server.addresses:
         with LineClient(address) as client:
             client.send(b"peer\n")
             assert json.loads(client.read_line())[1] is True
     with pytest.raises(CannotListen, match=r"^Cannot listen on away\.test:0: this machine has no such address"):
-        start(("away.test", 0))
+        start(Address("away.test", 0))
 
 
 @pytest.mark.parametrize(
     ("address", "message"),
     [
-        (("192.0.2.1", 0), r"192\.0\.2\.1:0: this machine has no such address"),
-        (("2001:db8::1", 0), r"\[2001:db8::1\]:0: "),
-        (("no.such.host.invalid", 0), r"no\.such\.host\.invalid:0: "),
-        ("/no/such/folder/hq.sock", r"unix:/no/such/folder/hq\.sock: the folder does not exist"),
-        ("/tmp/" + "x" * 200, r"unix:/tmp/x+: "),
-        ("/etc/passwd", r"unix:/etc/passwd: it exists and is no socket: choose another path"),
+        (Address("192.0.2.1", 0), r"192\.0\.2\.1:0: this machine has no such address"),
+        (Address("2001:db8::1", 0), r"\[2001:db8::1\]:0: "),
+        (Address("no.such.host.invalid", 0), r"no\.such\.host\.invalid:0: "),
+        (Address.unix("/no/such/folder/hq.sock"), r"unix:/no/such/folder/hq\.sock: the folder does not exist"),
+        (Address.unix("/tmp/" + "x" * 200), r"unix:/tmp/x+: "),
+        (Address.unix("/etc/passwd"), r"unix:/etc/passwd: it exists and is no socket: choose another path"),
     ],
 )
 def test_an_impossible_address_is_named_with_the_reason(address: Address, message: str) -> None:
@@ -212,8 +212,8 @@ def test_an_impossible_address_is_named_with_the_reason(address: Address, messag
 
 def test_tcp_and_unix_are_served_at_once_and_a_unix_peer_is_on_this_machine(start: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "hq.sock")
-    server = start(ANYWHERE, path)
-    assert server.addresses[1] == path
+    server = start(ANYWHERE, Address.unix(path))
+    assert server.addresses[1] == Address.unix(path)
     for address in server.addresses:
         with LineClient(address) as client:
             client.send(b"peer\n")
@@ -224,12 +224,12 @@ def test_tcp_and_unix_are_served_at_once_and_a_unix_peer_is_on_this_machine(star
 
 def test_ipv6_is_served_and_a_mapped_loopback_is_on_this_machine(start: Start) -> None:
     try:
-        server = start(("::", 0))
+        server = start(Address("::", 0))
     except CannotListen as error:
         pytest.skip(f"no IPv6 here: {error}")
-    port = server.addresses[0][1]
+    port = server.addresses[0].port
     for host in ("::1", "127.0.0.1"):
-        with LineClient((host, int(port))) as client:
+        with LineClient(Address(host, port)) as client:
             client.send(b"peer\n")
             assert json.loads(client.read_line())[1] is True
 
@@ -238,16 +238,16 @@ def test_the_socket_file_of_a_dead_server_is_replaced(start: Start, tmp_path: Pa
     path = str(tmp_path / "hq.sock")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
-    with LineClient(start(path).addresses[0]) as client:
+    with LineClient(start(Address.unix(path)).addresses[0]) as client:
         client.send(b"word\n")
         assert client.read_line() == b"word"
 
 
 def test_the_socket_file_of_a_living_server_is_left_alone(start: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "hq.sock")
-    server = start(path)
+    server = start(Address.unix(path))
     with pytest.raises(CannotListen, match="in use"):
-        start(path)
+        start(Address.unix(path))
     with connect(server) as client:
         client.send(b"word\n")
         assert client.read_line() == b"word"
@@ -255,7 +255,7 @@ def test_the_socket_file_of_a_living_server_is_left_alone(start: Start, tmp_path
 
 def test_a_socket_file_that_somebody_removed_does_not_disturb_stop(start: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "hq.sock")
-    server = start(path)
+    server = start(Address.unix(path))
     os.unlink(path)
     assert server.stop(5) == 0
 

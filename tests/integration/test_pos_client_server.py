@@ -13,6 +13,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import open_store
 from pos_client import ConnectionLost, PosClient, request_once
+from pos_client.protocol.address import Address
 from tests.support.tills import FAST, SOON, until
 
 
@@ -27,11 +28,9 @@ class Headquarters:
     def start(self) -> None:
         settings = Settings(accept_weak_durability=True)
         store = open_store(self._url, settings, now_microseconds)
-        self._application = Application(settings, store, [("127.0.0.1", self._port)], dev=True)
+        self._application = Application(settings, store, [Address("127.0.0.1", self._port)], dev=True)
         self._application.start()
-        address = self._application.addresses[0]
-        assert isinstance(address, tuple)
-        self._port = address[1]
+        self._port = self._application.addresses[0].port
 
     def stop(self) -> None:
         self._application.stop()

@@ -25,6 +25,7 @@ from inventory_server.store import open_store, upgrade
 from inventory_server.store.database import postgresql
 from inventory_server.store.verify.verify import prove
 from pos_client import PosClient
+from pos_client.protocol.address import Address
 from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import instant
 from pos_client.protocol.wire import encode_body
@@ -108,10 +109,12 @@ def _trade(url: str, folder: Path, sales: int) -> list[tuple[str, UUID, str]]:
 def _server(url: str) -> Iterator[str]:
     """A server on a ledger, in this process; yields its address."""
     settings = Settings(accept_weak_durability=True)
-    application = Application(settings, open_store(url, settings, now_microseconds), [("127.0.0.1", 0)], dev=True)
+    application = Application(
+        settings, open_store(url, settings, now_microseconds), [Address("127.0.0.1", 0)], dev=True
+    )
     application.start()
     try:
-        yield ":".join(map(str, application.addresses[0]))
+        yield str(application.addresses[0])
     finally:
         application.stop()
 

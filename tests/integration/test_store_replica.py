@@ -20,6 +20,7 @@ from inventory_server.store.database import postgresql
 from inventory_server.store.query import standby as standbys
 from pos_client import PosClient
 from pos_client.commands import console
+from pos_client.protocol.address import Address
 from tests.support.ledgers import Till, body, find, hello, item, post, stock, uid
 from tests.support.postgres import Cluster, binaries
 from tests.support.processes import Server, run, wait_until
@@ -67,9 +68,9 @@ def database(primary: Cluster) -> Iterator[str]:
 def till(url: str, read_url: str, folder: Path) -> Iterator[PosClient]:
     """A till at a server that writes at `url` and reads at `read_url`."""
     store = open_store(url, SETTINGS, now_microseconds, read_url=read_url)
-    application = Application(SETTINGS, store, [("127.0.0.1", 0)], dev=True)
+    application = Application(SETTINGS, store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
-    address = ":".join(map(str, application.addresses[0]))
+    address = str(application.addresses[0])
     try:
         with PosClient(address, terminal="t1", location="north", outbox=folder / "till.db") as client:
             yield client

@@ -18,6 +18,7 @@ from inventory_server.config import Settings
 from inventory_server.store import open_store, upgrade
 from pos_client import cli as till_cli
 from pos_client.commands import stock_query
+from pos_client.protocol.address import Address
 
 MAINS: dict[str, Callable[[], int]] = {
     "inventory-server": server_cli.main,
@@ -59,13 +60,13 @@ def headquarters(folder: Path, dev: bool = True, control: bool = False) -> Itera
     url = f"sqlite:///{folder / 'hq.db'}"
     upgrade(url)
     store = open_store(url, Settings(), now_microseconds)
-    application = Application(Settings(), store, [("127.0.0.1", 0)], dev=dev)
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=dev)
     door = ControlServer(url, store, Settings(), now_microseconds) if control else None
     application.start()
     if door:
         door.start()
     try:
-        yield ":".join(map(str, application.addresses[0])), url
+        yield str(application.addresses[0]), url
     finally:
         if door:
             door.stop(5)

@@ -12,9 +12,9 @@ from inventory_server.domain.door import OnOutcome, Outcome, Progress, Store, no
 from inventory_server.domain.requests import Bye, Change, Hello, Item, Ping, Post, Stock, StoreRequest, Welcome
 from inventory_server.domain.roles import Speaker
 from inventory_server.jsonserver.handler import Peer, Reply
-from inventory_server.jsonserver.listener import Address
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store.administration import Settled
+from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
 from pos_client.protocol.units import instant
@@ -139,12 +139,12 @@ class LineClient:
     """A socket that reads lines; every wait ends after half a minute."""
 
     def __init__(self, address: Address) -> None:
-        if isinstance(address, str):
+        if address.path is not None:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             self.socket.settimeout(30)
-            self.socket.connect(address)
+            self.socket.connect(address.path)
         else:
-            self.socket = socket.create_connection(address, timeout=30)
+            self.socket = socket.create_connection((address.host, address.port), timeout=30)
         self._rest = bytearray()
 
     def send(self, data: bytes) -> None:

@@ -9,11 +9,11 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Handler, Peer, Reply
-from inventory_server.jsonserver.listener import Address
 from inventory_server.jsonserver.server import LineServer
+from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
 
-ANYWHERE: Address = ("127.0.0.1", 0)
+ANYWHERE = Address("127.0.0.1", 0)
 SETTINGS = Settings(linger_seconds=1)
 Start = Callable[..., LineServer]
 

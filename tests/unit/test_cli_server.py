@@ -19,6 +19,7 @@ from inventory_server.commands.options import load_settings
 from inventory_server.config import Settings
 from inventory_server.store.ledger import tables
 from pos_client.commands.console import CommandError
+from pos_client.protocol.address import Address
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 
@@ -228,34 +229,20 @@ def test_what_is_no_database_url_is_refused(url: str, shell: Shell) -> None:
     assert "sqlite:///tillwire.db" in done.err
 
 
-ADDRESSES = [
-    ("127.0.0.1:29876", ("127.0.0.1", 29876)),
-    ("hq", ("hq", 29876)),
-    (":0", ("0.0.0.0", 0)),
-    ("[::1]:7", ("::1", 7)),
-    ("[::]", ("::", 29876)),
-]
-
-
-@pytest.mark.parametrize(("text", "address"), ADDRESSES)
-def test_an_address_to_listen_on(text: str, address: tuple[str, int]) -> None:
-    assert serve.parse_address(text) == address
-
-
-@pytest.mark.parametrize("text", ["hq:x", "hq:70000", "::1", "hq:-1", "hq:", "[::1:7"])
-def test_what_is_no_address_to_listen_on_is_refused(text: str) -> None:
-    with pytest.raises(CommandError, match="expected HOST:PORT"):
-        serve.parse_address(text)
-
-
-def test_addresses_are_shown_as_clients_give_them() -> None:
-    assert serve.show_address(("::1", 7)) == "[::1]:7"
-    assert serve.show_address(("hq", 7)) == "hq:7"
-    assert serve.show_address("/run/hq.sock") == "unix:/run/hq.sock"
+def test_listen_and_unix_options_name_where_to_listen() -> None:
+    assert serve.listen_addresses([], []) == [Address("127.0.0.1", 29876)]
+    assert serve.listen_addresses([], ["/run/hq.sock"]) == [Address.unix("/run/hq.sock")]
+    assert serve.listen_addresses(["hq", ":0"], ["/x"]) == [
+        Address("hq", 29876),
+        Address("0.0.0.0", 0),
+        Address.unix("/x"),
+    ]
+    with pytest.raises(CommandError, match="Cannot listen on 'hq:x': expected HOST:PORT"):
+        serve.listen_addresses(["hq:x"], [])
 
 
 def test_development_mode_is_announced_loudly(capsys: pytest.CaptureFixture[str]) -> None:
-    serve.announce([("127.0.0.1", 7)], "sqlite:///x.db", dev=True)
+    serve.announce([Address("127.0.0.1", 7)], "sqlite:///x.db", dev=True)
     said = capsys.readouterr()
     assert said.out == "inventory-server: serving on 127.0.0.1:7 from sqlite:///x.db\n"
     assert "DEVELOPMENT MODE" in said.err

@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from inventory_server.protocol.describe.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
+from pos_client.protocol.address import DEFAULT_PORT
 from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.messages import (
-    DEFAULT_PORT,
     METHODS,
     NOTIFICATIONS,
     PROTOCOL_VERSION,
