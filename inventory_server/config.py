@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pos_client.protocol.wire import MAX_FRAME_BYTES, MAX_LINES, MAX_POSTINGS
+from pos_client.protocol.framing import MAX_FRAME_BYTES
+from pos_client.protocol.wire import MAX_LINES, MAX_POSTINGS
 
 LARGE_FRAME_BYTES = 8_192
 """Larger frames are decoded a few at a time (`large_frames_max`): each holds the interpreter lock for long."""

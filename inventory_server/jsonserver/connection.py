@@ -13,8 +13,9 @@ from contextlib import contextmanager
 
 from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Handler, Peer, Reply
-from pos_client.protocol.errors import RequestError
-from pos_client.protocol.wire import LineFramer, encode_error
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.framing import FrameTooLong, LineFramer
+from pos_client.protocol.wire import encode_error
 
 log = logging.getLogger("tillwire.connection")
 
@@ -58,9 +59,9 @@ class Connection:
                 self._await_answer()
                 if self._parting:
                     self._linger()
-            except RequestError as error:
+            except FrameTooLong as error:
                 self._await_answer()
-                self._part(encode_error(None, error))
+                self._part(encode_error(None, _too_large(error.limit_bytes)))
 
     def turn_away(self, line: bytes) -> None:
         """Say `line` and end the connection."""
@@ -235,3 +236,8 @@ class Connection:
             log.info("event=timed_out peer=%s", self.peer.address)
         except OSError as error:
             log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
+
+
+def _too_large(limit_bytes: int) -> RequestError:
+    message = f"A line may have at most {limit_bytes} bytes; send fewer postings per frame."
+    return RequestError(ErrorCode.too_large, message, limit=limit_bytes)

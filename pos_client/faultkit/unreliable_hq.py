@@ -22,6 +22,7 @@ from msgspec import UnsetType
 
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.messages import (
     CHAIN_START,
     PROTOCOL_VERSION,
@@ -55,7 +56,7 @@ MISCHIEF = {
 """What can happen to a `post`, by name."""
 DELAY_SECONDS = 1.5
 HEARTBEAT_SECONDS = 5
-LIMITS = Limits(max_frame_bytes=wire.MAX_FRAME_BYTES, max_postings=50, max_lines=wire.MAX_LINES, max_connections=50)
+LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=wire.MAX_LINES, max_connections=50)
 
 
 class Held(NamedTuple):
@@ -284,7 +285,7 @@ class _Handler(socketserver.StreamRequestHandler):
         speaker: _Speaker | None = None
         hq = self.server.hq
         try:
-            while not hq.away.is_set() and (line := self.rfile.readline(wire.MAX_FRAME_BYTES)).strip():
+            while not hq.away.is_set() and (line := self.rfile.readline(MAX_FRAME_BYTES)).strip():
                 if hq.away.is_set():
                     return
                 reply, speaker = self._answer(hq, line, speaker)

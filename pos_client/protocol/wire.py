@@ -1,13 +1,9 @@
-"""Bytes to messages and back: framing, strict JSON, limits. No sockets.
-
-JSON lines: one UTF-8 JSON text per line, ended by LF (CRLF is tolerated).
-"""
+"""The codec of the protocol: frames to messages and back, decoded strictly."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,8 +14,6 @@ from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestE
 from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
 
-MAX_FRAME_BYTES = 1 << 20
-"""Longest line either side accepts, in bytes, the line end included."""
 MAX_POSTINGS = 500
 """Most postings in one `post`."""
 MAX_LINES = 1_000
@@ -58,44 +52,6 @@ class _Identified(msgspec.Struct):
 
 
 _identified_decoder = msgspec.json.Decoder(_Identified)
-
-
-class LineFramer:
-    """Splits a byte stream into lines without ever holding more than one frame and one read beyond it."""
-
-    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
-        self._max_frame_bytes = max_frame_bytes
-        self._buffer = bytearray()
-        self._searched = 0
-
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the complete lines, without their ends; RequestError `too_large` past the limit."""
-        if not self._buffer and 0 < data.find(b"\n") + 1 == len(data):
-            self._check(len(data))  # the everyday case: one read is one frame
-            yield data.rstrip(b"\r\n")
-            return
-        self._buffer += data
-        while (end := self._buffer.find(b"\n", self._searched)) >= 0:
-            self._check(end + 1)
-            line = bytes(self._buffer[:end]).rstrip(b"\r")
-            del self._buffer[: end + 1]
-            self._searched = 0
-            yield line
-        self._searched = len(self._buffer)
-        self._check(self._searched)
-
-    @property
-    def pending_bytes(self) -> int:
-        """How much of a frame not yet complete is held."""
-        return len(self._buffer)
-
-    def _check(self, size: int) -> None:
-        if size > self._max_frame_bytes:
-            raise RequestError(
-                ErrorCode.too_large,
-                f"A line may have at most {self._max_frame_bytes} bytes; send fewer postings per frame.",
-                limit=self._max_frame_bytes,
-            )
 
 
 def encode(message: Any) -> bytes:

@@ -19,6 +19,7 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode
+from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.messages import (
     Body,
     ByeResult,
@@ -47,7 +48,7 @@ from pos_client.till.sender import ENVELOPE_BYTES, Sender
 from pos_client.till.sender_thread import SenderThread
 from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Connection
 
-BODY_BYTES_MAX = wire.MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
+BODY_BYTES_MAX = MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
 """Longest posting body that fits a frame of its own."""
 LINGER_SECONDS = 5.0
 """How long leaving the `with` block waits for the last postings, while HQ answers."""

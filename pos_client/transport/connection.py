@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw, UnsetType
 from pos_client.protocol import wire
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, RequestError
+from pos_client.protocol.framing import FrameTooLong, LineFramer
 from pos_client.protocol.messages import METHODS, HelloParams, HelloResult, Message, Reply, Request
 
 CONNECT_SECONDS = 10.0
@@ -43,7 +44,7 @@ class Connection:
     def __init__(self, peer: socket.socket, address: Address) -> None:
         self.address = address
         self._socket = peer
-        self._framer = wire.LineFramer(REPLY_BYTES_MAX)
+        self._framer = LineFramer(REPLY_BYTES_MAX)
         self._lines: list[bytes] = []
         self._last_id = 0
 
@@ -90,7 +91,7 @@ class Connection:
             self._socket.settimeout(timeout_seconds)
             self._socket.sendall(frame)
             reply = self._reply(deadline)
-        except (OSError, RequestError) as error:  # a RequestError of our own reader: that was no answer
+        except (OSError, FrameTooLong, RequestError) as error:  # a RequestError of our own decoder: not HQ's reply
             raise self._lost(error) from error
         if not isinstance(reply.error, UnsetType):
             raise wire.from_error_object(reply.error)
@@ -138,7 +139,7 @@ class Connection:
 
     def _lost(self, error: Exception) -> ConnectionLost:
         self.close()
-        if isinstance(error, RequestError | msgspec.DecodeError):
+        if isinstance(error, RequestError | FrameTooLong | msgspec.DecodeError):
             return ConnectionLost(f"What answers at {self.address} does not speak the protocol: {error}")
         return ConnectionLost(f"The connection to HQ at {self.address} was lost: {error}.")
 

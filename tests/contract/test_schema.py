@@ -18,6 +18,7 @@ from inventory_server.protocol.describe.openrpc import document, example_lines, 
 from inventory_server.resources import schema_path
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PostingType, PostParams, Request
 
 SCHEMA = json.loads(schema_path("messages.schema.json").read_bytes())
@@ -242,7 +243,7 @@ def test_the_openrpc_document_describes_every_method_and_every_error() -> None:
 
 
 def test_the_openrpc_document_fits_in_one_frame() -> None:
-    assert len(wire.encode_result(1, document())) < wire.MAX_FRAME_BYTES // 2
+    assert len(wire.encode_result(1, document())) < MAX_FRAME_BYTES // 2
 
 
 def test_generating_removes_examples_of_messages_that_are_no_more(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from pos_client.protocol import wire
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.messages import (
     CHAIN_START,
     ByeParams,
@@ -63,7 +64,7 @@ class ScriptedHq:
     """One lock guards everything; `faults` are used up by posts, one each, before posts are answered properly."""
 
     def __init__(
-        self, *, unix: Path | None = None, max_postings: int = 500, max_frame_bytes: int = wire.MAX_FRAME_BYTES
+        self, *, unix: Path | None = None, max_postings: int = 500, max_frame_bytes: int = MAX_FRAME_BYTES
     ) -> None:
         self.limits = Limits(max_frame_bytes, max_postings, 1_000, 100)
         self.heartbeat_seconds = 30
