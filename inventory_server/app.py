@@ -17,6 +17,7 @@ from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
 from inventory_server.jsonserver.listener import ListenTarget
 from inventory_server.jsonserver.server import LineServer
+from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Finished, Session, advance, drive
 from inventory_server.resources import schema_path
 from pos_client.protocol.address import Address
@@ -60,7 +61,7 @@ class Application:
         self._draining = threading.Event()
         # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
-        self._json_server = LineServer(listeners, self._conversation, settings)
+        self._json_server = LineServer(listeners, self._conversation, settings, refusal_encoder(settings.busy_retry_ms))
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property

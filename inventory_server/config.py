@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pos_client.protocol.framing import MAX_FRAME_BYTES
+from inventory_server.jsonserver.limits import NetworkLimits, limit
 from pos_client.protocol.wire import MAX_LINES, MAX_POSTINGS
 
 LARGE_FRAME_BYTES = 8_192
@@ -81,59 +81,28 @@ SQLITE_STATEMENTS_MAX = 512
 """Statements that the writing connection keeps compiled: one for each size of about twenty multi-row statements."""
 
 
-def _limit(default: int, least: int, reason: str, most: int = 10**9) -> int:
-    """A setting: below `least` the server would be of no use, above `most` no kernel or machine has it."""
-    value: int = field(default=default, metadata={"least": least, "most": most, "reason": reason})
-    return value
-
-
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What an operator may set in the file given to `serve --config` (TOML, same names)."""
+class Settings(NetworkLimits):
+    """What an operator may set in the file given to `serve --config` (TOML, same names), the network's limits first."""
 
-    max_frame_bytes: int = _limit(
-        MAX_FRAME_BYTES, 1 << 16, "holds 500 ordinary baskets; bounds memory per connection", most=1 << 26
-    )
-    max_postings: int = _limit(MAX_POSTINGS, 1, "postings a frame: one frame is one unit of a commit")
-    max_lines: int = _limit(MAX_LINES, 100, "lines a posting; a till refuses to sell a longer basket in one")
-    max_batch_requests: int = _limit(100, 1, "requests in one JSON-RPC batch array")
-    batch_reply_bytes_max: int = _limit(
-        8 << 20, 1 << 16, "bytes of replies to one batch; the rest of it is `too_large`"
-    )
-    max_connections: int = _limit(1_024, 1, "lowered at start to what the limit of open files leaves")
-    commit_postings_max: int = _limit(2_000, 1, "postings a commit: past it a commit no longer gets cheaper per sale")
-    live_postings_max: int = _limit(16, 0, "postings in a frame of live sales; a frame with more is a backlog")
-    commit_backlog_max: int = _limit(250, 1, "postings of backlogs in a commit that also carries live sales")
-    large_frames_max: int = _limit(4, 1, "frames over 8 KiB decoded and committed at a time; the others wait")
-    queue_postings_max: int = _limit(20_000, 1, "postings waiting for the writer; past it the answer is `busy`")
-    busy_retry_ms: int = _limit(500, 10, "how long a till told `busy` or `draining` waits before it asks again")
-    heartbeat_seconds: int = _limit(30, 1, "how often an idle till pings; feeds completeness")
-    silent_after_seconds: int = _limit(90, 1, "three missed heartbeats make a till silent")
-    idle_seconds: int = _limit(300, 1, "a connection that says nothing for so long is closed")
-    drain_seconds: int = _limit(10, 0, "how long stop() waits for answers in flight")
-    frame_seconds: int = _limit(
-        30, 1, "a frame must arrive within this time; a frame over 8 KiB waits no longer than this to be decoded"
-    )
-    send_seconds: int = _limit(30, 1, "a reader that has not taken a reply within this time is dropped")
-    half_closed_seconds: int = _limit(
-        10, 1, "a peer that has stopped sending, and so may be gone, gets its answer within this time or never"
-    )
-    linger_seconds: int = _limit(2, 1, "how long a closing server waits for the peer to have read its last words")
-    keepalive_seconds: int = _limit(60, 4, "silence after which the peer's machine is probed", most=32_767)
-    unacknowledged_seconds: int = _limit(
-        60, 1, "sent bytes that stay unacknowledged for so long end the connection", most=2_000_000
-    )
-    surplus_connections: int = _limit(8, 0, "connections beyond the cap that are told `busy` at the same time")
-    reserved_files: int = _limit(64, 32, "open files kept back for the database, logs and listeners")
-    thread_stack_bytes: int = _limit(
-        2 << 20, 1 << 20, "a connection's address space; untouched it costs nothing", most=1 << 30
-    )
-    accept_backlog: int = _limit(1_024, 1, "connections the kernel holds until they are accepted")
-    clock_ahead_seconds: int = _limit(300, 0, "a posting later than HQ's clock by more is `clock_suspect`")
-    clock_behind_days: int = _limit(90, 1, "a posting older than this is `clock_suspect`")
-    stock_items_default: int = _limit(1_000, 1, "items a page of `stock`")
-    stock_items_max: int = _limit(10_000, 1, "most items a page of `stock`")
-    commit_retry_seconds: int = _limit(
+    max_postings: int = limit(MAX_POSTINGS, 1, "postings a frame: one frame is one unit of a commit")
+    max_lines: int = limit(MAX_LINES, 100, "lines a posting; a till refuses to sell a longer basket in one")
+    max_batch_requests: int = limit(100, 1, "requests in one JSON-RPC batch array")
+    batch_reply_bytes_max: int = limit(8 << 20, 1 << 16, "bytes of replies to one batch; the rest of it is `too_large`")
+    commit_postings_max: int = limit(2_000, 1, "postings a commit: past it a commit no longer gets cheaper per sale")
+    live_postings_max: int = limit(16, 0, "postings in a frame of live sales; a frame with more is a backlog")
+    commit_backlog_max: int = limit(250, 1, "postings of backlogs in a commit that also carries live sales")
+    large_frames_max: int = limit(4, 1, "frames over 8 KiB decoded and committed at a time; the others wait")
+    queue_postings_max: int = limit(20_000, 1, "postings waiting for the writer; past it the answer is `busy`")
+    busy_retry_ms: int = limit(500, 10, "how long a till told `busy` or `draining` waits before it asks again")
+    heartbeat_seconds: int = limit(30, 1, "how often an idle till pings; feeds completeness")
+    silent_after_seconds: int = limit(90, 1, "three missed heartbeats make a till silent")
+    drain_seconds: int = limit(10, 0, "how long stop() waits for answers in flight")
+    clock_ahead_seconds: int = limit(300, 0, "a posting later than HQ's clock by more is `clock_suspect`")
+    clock_behind_days: int = limit(90, 1, "a posting older than this is `clock_suspect`")
+    stock_items_default: int = limit(1_000, 1, "items a page of `stock`")
+    stock_items_max: int = limit(10_000, 1, "most items a page of `stock`")
+    commit_retry_seconds: int = limit(
         10, 0, "a commit is tried again while PostgreSQL restarts or fails over; past it the answer is `busy`", most=20
     )
     accept_weak_durability: bool = field(

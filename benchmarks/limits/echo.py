@@ -5,8 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 
-from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
 
@@ -27,7 +27,7 @@ class Echo:
 
 def main(port: int) -> None:
     """Serve until SIGTERM."""
-    server = LineServer([Address("127.0.0.1", port)], Echo, Settings())
+    server = LineServer([Address("127.0.0.1", port)], Echo, NetworkLimits())
     server.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     server.stop(1)

@@ -8,22 +8,14 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from inventory_server.config import Settings
-from inventory_server.jsonserver.handler import Handler, Peer, Reply
-from pos_client.protocol.errors import ErrorCode, RequestError
+from inventory_server.jsonserver.handler import Handler, Peer, Refusal, Reply
+from inventory_server.jsonserver.limits import BULK_READ_BYTES, KEEPALIVE_PROBES, READ_BYTES, NetworkLimits
 from pos_client.protocol.framing import FrameTooLong, LineFramer
-from pos_client.protocol.wire import encode_error
 
 log = logging.getLogger("tillwire.connection")
-
-READ_BYTES = 4_096
-"""Bytes asked for at a time; a blocked read holds a buffer of this size, so idle connections stay small."""
-BULK_READ_BYTES = 1 << 16
-"""Bytes asked for at a time while a peer sends more than the small buffer takes."""
-KEEPALIVE_PROBES = 4
 
 
 class Connection:
@@ -35,10 +27,13 @@ class Connection:
     of Python's would add a poll to every read and write.
     """
 
-    def __init__(self, sock: socket.socket, peer: Peer, settings: Settings) -> None:
+    def __init__(
+        self, sock: socket.socket, peer: Peer, limits: NetworkLimits, encode_refusal: Callable[[Refusal], bytes]
+    ) -> None:
         self.peer = peer
         self._socket = sock
-        self._settings = settings
+        self._limits = limits
+        self._encode_refusal = encode_refusal
         self._frame_deadline: float | None = None
         self._parting = False
         self._stopping = False
@@ -61,13 +56,13 @@ class Connection:
                     self._linger()
             except FrameTooLong as error:
                 self._await_answer()
-                self._part(encode_error(None, _too_large(error.limit_bytes)))
+                self._part(self._encode_refusal(error))
 
-    def turn_away(self, line: bytes) -> None:
-        """Say `line` and end the connection."""
+    def turn_away(self, refusal: Refusal) -> None:
+        """Send the line for `refusal` and end the connection."""
         with self._expecting_loss():
             self._configure()
-            self._part(line)
+            self._part(self._encode_refusal(refusal))
 
     def stop_reading(self) -> None:
         """Have the connection end once what has arrived is answered; called by another thread."""
@@ -87,7 +82,7 @@ class Connection:
 
     def _converse(self, handler: Handler) -> None:
         """Have frame after frame answered, until the peer or the handler wants to part."""
-        framer = LineFramer(self._settings.max_frame_bytes)
+        framer = LineFramer(self._limits.max_frame_bytes)
         receive, size = self._socket.recv, READ_BYTES
         while data := receive(size):
             size = BULK_READ_BYTES if len(data) == size else READ_BYTES
@@ -115,7 +110,7 @@ class Connection:
         A peer that has stopped sending may still be reading, or be gone for good: TCP tells no difference. One that is
         gone must not keep its thread and its descriptor for as long as a database stands still.
         """
-        while not self._answering.acquire(timeout=self._settings.half_closed_seconds):
+        while not self._answering.acquire(timeout=self._limits.half_closed_seconds):
             if self._has_hung_up() and not self._is_sending_rest:
                 raise TimeoutError
 
@@ -178,23 +173,23 @@ class Connection:
     def _await_rest_of_frame(self) -> None:
         now = time.monotonic()
         if self._frame_deadline is None:
-            self._frame_deadline = now + self._settings.frame_seconds
+            self._frame_deadline = now + self._limits.frame_seconds
         self._set_timeout(socket.SO_RCVTIMEO, self._frame_deadline - now)
 
     def _end_frame(self) -> None:
         self._frame_deadline = None
-        self._set_timeout(socket.SO_RCVTIMEO, self._settings.idle_seconds)
+        self._set_timeout(socket.SO_RCVTIMEO, self._limits.idle_seconds)
 
     def _send(self, data: bytes | memoryview) -> None:
         sent = self._socket.send(data) if data else 0
         if sent == len(data):
             return
-        deadline = time.monotonic() + self._settings.send_seconds
+        deadline = time.monotonic() + self._limits.send_seconds
         rest = memoryview(data)[sent:]
         while rest:
             self._set_timeout(socket.SO_SNDTIMEO, deadline - time.monotonic())
             rest = rest[self._socket.send(rest) :]
-        self._set_timeout(socket.SO_SNDTIMEO, self._settings.send_seconds)
+        self._set_timeout(socket.SO_SNDTIMEO, self._limits.send_seconds)
 
     def _part(self, line: bytes) -> None:
         self._send(line)
@@ -203,23 +198,23 @@ class Connection:
     def _linger(self) -> None:
         """Wait until the peer closes too: closing on unread bytes would reset away the last words."""
         self._socket.shutdown(socket.SHUT_WR)
-        deadline = time.monotonic() + self._settings.linger_seconds
-        self._set_timeout(socket.SO_RCVTIMEO, self._settings.linger_seconds)
+        deadline = time.monotonic() + self._limits.linger_seconds
+        self._set_timeout(socket.SO_RCVTIMEO, self._limits.linger_seconds)
         while self._socket.recv(BULK_READ_BYTES):
             self._set_timeout(socket.SO_RCVTIMEO, deadline - time.monotonic())
 
     def _configure(self) -> None:
         self._thread_id = threading.get_ident()
-        settings, sock = self._settings, self._socket
-        self._set_timeout(socket.SO_RCVTIMEO, settings.idle_seconds)
-        self._set_timeout(socket.SO_SNDTIMEO, settings.send_seconds)
+        limits, sock = self._limits, self._socket
+        self._set_timeout(socket.SO_RCVTIMEO, limits.idle_seconds)
+        self._set_timeout(socket.SO_SNDTIMEO, limits.send_seconds)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, settings.keepalive_seconds)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, settings.keepalive_seconds // KEEPALIVE_PROBES)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, limits.keepalive_seconds)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, limits.keepalive_seconds // KEEPALIVE_PROBES)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, settings.unacknowledged_seconds * 1_000)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.unacknowledged_seconds * 1_000)
 
     def _set_timeout(self, option: int, seconds: float) -> None:
         if seconds <= 0:
@@ -236,8 +231,3 @@ class Connection:
             log.info("event=timed_out peer=%s", self.peer.address)
         except OSError as error:
             log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
-
-
-def _too_large(limit_bytes: int) -> RequestError:
-    message = f"A line may have at most {limit_bytes} bytes; send fewer postings per frame."
-    return RequestError(ErrorCode.too_large, message, limit=limit_bytes)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.framing import FrameTooLong
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +39,16 @@ class Handler(Protocol):
 
     def close(self) -> None:
         """The connection is over."""
+
+
+class ConnectionLimitReached(TillwireError):
+    """The server has as many connections as it may have."""
+
+
+Refusal = FrameTooLong | ConnectionLimitReached
+"""Why the server itself, before or instead of a handler, ends a connection with a last line."""
+
+
+def encode_refusal(refusal: Refusal) -> bytes:
+    """The last line sent for `refusal` where the protocol above has no form of its own: an object with `error`."""
+    return json.dumps({"error": str(refusal)}).encode() + b"\n"

@@ -16,8 +16,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver.limits import EXHAUSTED_PAUSE_SECONDS, OTHERS_FIRST_SECONDS, NetworkLimits
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
 
@@ -26,11 +26,6 @@ log = logging.getLogger("tillwire.listener")
 ListenTarget = Address | socket.socket
 """Where to serve: an address, or a socket that listens already and may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
-
-OTHERS_FIRST_SECONDS = 0.05
-"""How long a process that has no room leaves a connection to those that share its socket, before it turns it away."""
-EXHAUSTED_PAUSE_SECONDS = 0.5
-"""How long accepting rests when the machine has no descriptor or memory to spare: retrying at once would spin."""
 
 _EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 _NEXT_STEPS = {
@@ -45,7 +40,7 @@ class CannotListen(TillwireError):
     """An address cannot be served; the message names it and says what to do."""
 
 
-def listen_on(address: Address, settings: Settings) -> socket.socket:
+def listen_on(address: Address, limits: NetworkLimits) -> socket.socket:
     """A socket that listens on `address`; CannotListen where that is not possible."""
     try:
         _remove_stale_socket(address)
@@ -54,7 +49,7 @@ def listen_on(address: Address, settings: Settings) -> socket.socket:
             listening = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(resolved)
-            listening.listen(settings.accept_backlog)
+            listening.listen(limits.accept_backlog)
             opened.pop_all()
         return listening
     except OSError as error:
@@ -80,13 +75,13 @@ class Acceptor(socketserver.TCPServer):
     """One bound address, TCP or Unix; `start` has its own thread accept and call `admit`."""
 
     def __init__(
-        self, place: ListenTarget, admit: Admit, settings: Settings, has_room: Callable[[], bool] = lambda: True
+        self, place: ListenTarget, admit: Admit, limits: NetworkLimits, has_room: Callable[[], bool] = lambda: True
     ) -> None:
         self._admit = admit
         self._has_room = has_room
         self._stopping = threading.Event()
         self._is_shared = isinstance(place, socket.socket)
-        listening = place if isinstance(place, socket.socket) else listen_on(place, settings)
+        listening = place if isinstance(place, socket.socket) else listen_on(place, limits)
         super().__init__(("", 0), socketserver.BaseRequestHandler, bind_and_activate=False)
         self.socket.close()  # the one that TCPServer has made
         self.socket = listening
@@ -148,12 +143,12 @@ class Acceptor(socketserver.TCPServer):
         log.exception("event=accept_failed address=%s peer=%s", self.address, client_address)
 
 
-def listen_on_all(addresses: Sequence[Address], settings: Settings) -> list[socket.socket]:
+def listen_on_all(addresses: Sequence[Address], limits: NetworkLimits) -> list[socket.socket]:
     """A listening socket for each of `addresses`; CannotListen where one is not to be had, and none is left open."""
     with contextlib.ExitStack() as opened:
         sockets = []
         for address in itertools.chain.from_iterable(map(addresses_of, addresses)):
-            sockets.append(listen_on(address, settings))
+            sockets.append(listen_on(address, limits))
             opened.callback(close_listener, sockets[-1])
         opened.pop_all()
     return sockets

@@ -12,37 +12,36 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
-from inventory_server.config import Settings
 from inventory_server.jsonserver.connection import Connection
-from inventory_server.jsonserver.handler import Handler, Peer
+from inventory_server.jsonserver.handler import ConnectionLimitReached, Handler, Peer, Refusal, encode_refusal
+from inventory_server.jsonserver.limits import CLOSE_SECONDS, NetworkLimits
 from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
 from pos_client.protocol.address import Address
-from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.wire import encode_error
 
 log = logging.getLogger("tillwire.jsonserver")
 
 Factory = Callable[[Peer], Handler]
-CUT_SECONDS = 1.0
-"""How long stop() waits for threads whose connections it has cut off."""
 
 # Guards the process-wide stack size while a thread with a smaller one is started.
 _stack_size_lock = threading.Lock()
 
 
 class LineServer:
-    """Serves `places`, each connection with a handler of its own made by `factory`."""
+    """Serves `targets`, each connection with a handler of its own made by `factory`."""
 
-    def __init__(self, places: Sequence[ListenTarget], factory: Factory, settings: Settings) -> None:
-        self._wanted = places
+    def __init__(
+        self,
+        targets: Sequence[ListenTarget],
+        factory: Factory,
+        limits: NetworkLimits,
+        encode_refusal: Callable[[Refusal], bytes] = encode_refusal,
+    ) -> None:
+        self._targets = targets
         self._factory = factory
-        self._settings = settings
+        self._limits = limits
         self._listeners: list[Acceptor] = []
-        busy = RequestError(
-            ErrorCode.busy, "All connections are taken; try again later.", retry_after_ms=settings.busy_retry_ms
-        )
-        self._busy_line = encode_error(None, busy)
-        self.max_connections = _connections_possible(settings)
+        self._encode_refusal = encode_refusal
+        self.max_connections = _connections_possible(limits)
         # Guards all below; a connection leaves its set before its socket is closed, so that nobody
         # shuts down a descriptor that has been given to somebody else.
         self._changed = threading.Condition()
@@ -65,9 +64,9 @@ class LineServer:
     def start(self) -> None:
         """Serve; CannotListen where that is not possible, and then nothing is left open."""
         try:
-            for place in self._wanted:
-                for one in [place] if isinstance(place, socket.socket) else addresses_of(place):
-                    self._listeners.append(Acceptor(one, self._admit, self._settings, self._has_room))
+            for target in self._targets:
+                for one in [target] if isinstance(target, socket.socket) else addresses_of(target):
+                    self._listeners.append(Acceptor(one, self._admit, self._limits, self._has_room))
         except CannotListen:
             self._stop_listening()
             raise
@@ -88,7 +87,7 @@ class LineServer:
             for connection in self._served | self._surplus:
                 log.warning("event=cut_off peer=%s", connection.peer.address)
                 connection.cut()
-            self._changed.wait_for(self._is_empty, CUT_SECONDS)
+            self._changed.wait_for(self._is_empty, CLOSE_SECONDS)
         return late
 
     def _stop_listening(self) -> None:
@@ -104,10 +103,10 @@ class LineServer:
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         """Give the accepted socket a thread. At the cap it is told `busy`, by a few threads at most: past these
         accepting rests."""
-        connection = Connection(sock, peer, self._settings)
+        connection = Connection(sock, peer, self._limits, self._encode_refusal)
         with self._changed:
             self._changed.wait_for(
-                lambda: self._stopping or self._has_room() or len(self._surplus) < self._settings.surplus_connections
+                lambda: self._stopping or self._has_room() or len(self._surplus) < self._limits.surplus_connections
             )
             if self._stopping:
                 connection.close()
@@ -128,7 +127,7 @@ class LineServer:
             target=target, args=(connection,), name=f"serve {connection.peer.address}", daemon=True
         )
         with _stack_size_lock:
-            usual = threading.stack_size(self._settings.thread_stack_bytes)
+            usual = threading.stack_size(self._limits.thread_stack_bytes)
             try:
                 thread.start()
             finally:
@@ -148,7 +147,7 @@ class LineServer:
 
     def _turn_away(self, connection: Connection) -> None:
         try:
-            connection.turn_away(self._busy_line)
+            connection.turn_away(ConnectionLimitReached("all connections are taken; try again later"))
         finally:
             self._leave(connection)
 
@@ -162,11 +161,11 @@ class LineServer:
             self._changed.notify_all()
 
 
-def _connections_possible(settings: Settings) -> int:
+def _connections_possible(limits: NetworkLimits) -> int:
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    possible = files - settings.reserved_files - settings.surplus_connections
+    possible = files - limits.reserved_files - limits.surplus_connections
     if possible < 1:
         raise CannotListen(f"The limit of open files, {files}, leaves none for connections: raise it with ulimit -n.")
-    if possible < settings.max_connections:
+    if possible < limits.max_connections:
         log.warning("event=cap_lowered connections=%d open_files=%d", possible, files)
-    return min(possible, settings.max_connections)
+    return min(possible, limits.max_connections)

@@ -37,9 +37,9 @@ ROOMS: dict[str, list[str]] = {
     "inventory_server": [],
     "inventory_server.clock": [],
     "inventory_server.resources": [],
-    "inventory_server.config": ["pos_client.protocol"],
+    "inventory_server.config": ["inventory_server.jsonserver", "pos_client.protocol"],
     "inventory_server.domain": ["pos_client.protocol", "msgspec"],
-    "inventory_server.jsonserver": ["inventory_server.config", "pos_client.protocol"],
+    "inventory_server.jsonserver": ["pos_client.protocol"],
     "inventory_server.protocol": [
         "inventory_server.domain",
         "inventory_server.jsonserver",
@@ -250,6 +250,17 @@ def test_every_door_leads_to_a_room_or_a_distribution() -> None:
 
 def test_rooms_form_no_circle() -> None:
     TopologicalSorter({room: set(targets) & set(ROOMS) - {room} for room, targets in ROOMS.items()}).prepare()
+
+
+def test_the_json_server_knows_no_inventory() -> None:
+    """It is a library: of all that it imports, directly or not, nothing speaks of tills or stock."""
+    reached, found = set(), {module for module in SOURCES if room_of(module) == "inventory_server.jsonserver"}
+    while found:
+        module = found.pop()
+        reached.add(module)
+        found |= set(imports(SOURCES[module])) & set(SOURCES) - reached
+    beside = {module for module in reached if room_of(module) != "inventory_server.jsonserver"}
+    assert beside == {f"pos_client.protocol.{name}" for name in ("address", "errors", "framing")}
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

@@ -83,6 +83,23 @@ def test_discovery_answers_with_the_document_on_one_line(client: LineClient) -> 
     assert document == json.loads(openrpc_document())
 
 
+def test_what_the_server_itself_refuses_is_a_json_rpc_error(store: MemoryStore) -> None:
+    limits = Settings(max_connections=1, max_frame_bytes=10_000, linger_seconds=1)
+    application = Application(limits, store, [Address("127.0.0.1", 0)])
+    application.start()
+    with LineClient(application.addresses[0]) as first:
+        first.call("ping")
+        with LineClient(application.addresses[0]) as second:
+            busy = json.loads(second.read_line())
+        assert (busy["id"], busy["error"]["code"]) == (None, -32005)
+        assert busy["error"]["data"] == {"name": "busy", "retryable": True, "retry_after_ms": 500}
+        first.send(b"x" * 10_001)
+        too_large = json.loads(first.read_line())
+        assert (too_large["id"], too_large["error"]["code"]) == (None, -32007)
+        assert too_large["error"]["data"] == {"name": "too_large", "retryable": False, "limit": 10_000}
+    application.stop()
+
+
 def test_the_clock_counts_microseconds() -> None:
     assert 1_700_000_000_000_000 < now_microseconds() < 10_000_000_000_000_000
 

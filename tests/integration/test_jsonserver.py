@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 
 from inventory_server.jsonserver.connection import Connection
-from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver.handler import Peer, encode_refusal
+from pos_client.protocol.framing import FrameTooLong
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
+from tests.support.lines import LIMITS, Echo, Gate, Start, connect, gate, start, wait_until
 
 __all__ = ["gate", "start"]
 
@@ -53,22 +54,20 @@ def test_a_large_frame_comes_back_whole(start: Start) -> None:
 
 
 def test_a_line_may_be_as_long_as_the_limit_and_no_longer(start: Start) -> None:
-    server = start(settings=replace(SETTINGS, max_frame_bytes=10_000))
+    server = start(limits=replace(LIMITS, max_frame_bytes=10_000))
     with connect(server) as client:
         client.send(b"x" * 9_999 + b"\n")
         assert client.read_line() == b"x" * 9_999
         client.send(b"x" * 10_000 + b"\n")
-        error = json.loads(client.read_line())
-        assert (error["id"], error["error"]["code"]) == (None, -32007)
-        assert error["error"]["data"] == {"name": "too_large", "retryable": False, "limit": 10_000}
+        assert json.loads(client.read_line()) == {"error": "a line exceeds 10000 bytes"}
         assert client.read_line() == b""
 
 
 def test_who_sends_without_end_reads_the_error_before_the_connection_ends(start: Start) -> None:
-    server = start(settings=replace(SETTINGS, max_frame_bytes=1_000))
+    server = start(limits=replace(LIMITS, max_frame_bytes=1_000))
     with connect(server) as client:
         client.send(b"x" * (3 << 20))
-        assert json.loads(client.read_line())["error"]["data"]["limit"] == 1_000
+        assert json.loads(client.read_line()) == {"error": "a line exceeds 1000 bytes"}
         assert client.read_line() == b""
 
 
@@ -112,13 +111,13 @@ def test_threads_carry_the_name_of_their_peer(start: Start) -> None:
 
 def test_a_silent_connection_is_closed(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tillwire.connection")
-    with connect(start(settings=replace(SETTINGS, idle_seconds=1))) as client:
+    with connect(start(limits=replace(LIMITS, idle_seconds=1))) as client:
         assert client.read_line() == b""
     assert "event=timed_out" in caplog.text
 
 
 def test_a_frame_begun_must_end_in_time_however_often_bytes_arrive(start: Start) -> None:
-    with connect(start(settings=replace(SETTINGS, frame_seconds=1))) as client:
+    with connect(start(limits=replace(LIMITS, frame_seconds=1))) as client:
         client.send(b"whole\n")
         assert client.read_line() == b"whole"
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
@@ -126,7 +125,7 @@ def test_a_frame_begun_must_end_in_time_however_often_bytes_arrive(start: Start)
 
 
 def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start) -> None:
-    with connect(start(settings=replace(SETTINGS, frame_seconds=1))) as client:
+    with connect(start(limits=replace(LIMITS, frame_seconds=1))) as client:
         client.send(b"pie")
         time.sleep(0.1)
         client.send(b"ces\n")
@@ -137,7 +136,7 @@ def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start) -> None:
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else_waits(start: Start) -> None:
-    server = start(settings=replace(SETTINGS, send_seconds=1))
+    server = start(limits=replace(LIMITS, send_seconds=1))
     with connect(server) as deaf, connect(server) as other:
         deaf.send(b"flood\n")
         other.send(b"word\n")
@@ -202,9 +201,14 @@ def test_a_factory_that_fails_loses_that_connection_only(start: Start, caplog: p
 
 def test_a_socket_that_is_gone_before_its_first_word_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "tillwire.connection")
-    for use in (lambda c: c.serve(Echo()), lambda c: c.turn_away(b"busy\n"), Connection.stop_reading, Connection.cut):
+    for use in (
+        lambda c: c.serve(Echo()),
+        lambda c: c.turn_away(FrameTooLong(1)),
+        Connection.stop_reading,
+        Connection.cut,
+    ):
         ours, theirs = socket.socketpair()
-        connection = Connection(ours, LOOPBACK, SETTINGS)
+        connection = Connection(ours, LOOPBACK, LIMITS, encode_refusal)
         connection.close()
         use(connection)
         theirs.close()

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from inventory_server.jsonserver.connection import Connection
-from inventory_server.jsonserver.handler import Answer, Peer
+from inventory_server.jsonserver.handler import Answer, Peer, encode_refusal
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
-from tests.support.lines import ANYWHERE, SETTINGS, Echo, Start, connect, start, wait_until
+from tests.support.lines import ANYWHERE, LIMITS, Echo, Start, connect, start, wait_until
 
 __all__ = ["start"]
 
@@ -64,7 +64,7 @@ def test_no_frame_is_handled_before_the_one_before_it_is_answered(start: Start, 
 
 
 def test_who_stops_sending_or_sends_too_much_is_answered_first(start: Start, elsewhere: type[Elsewhere]) -> None:
-    server = start(factory=elsewhere, settings=replace(SETTINGS, max_frame_bytes=1_000))
+    server = start(factory=elsewhere, limits=replace(LIMITS, max_frame_bytes=1_000))
     with connect(server) as leaving, connect(server) as endless:
         leaving.send(b"wait\n")
         leaving.socket.shutdown(socket.SHUT_WR)
@@ -72,7 +72,7 @@ def test_who_stops_sending_or_sends_too_much_is_answered_first(start: Start, els
         elsewhere.opened.set()
         assert [leaving.read_line(), leaving.read_line()] == [b"wait", b""]
         assert endless.read_line() == b"wait"
-        assert b"too_large" in endless.read_line()
+        assert b"exceeds 1000 bytes" in endless.read_line()
 
 
 def test_who_answers_does_not_wait_for_a_slow_reader(start: Start, elsewhere: type[Elsewhere]) -> None:
@@ -86,7 +86,7 @@ def test_who_answers_does_not_wait_for_a_slow_reader(start: Start, elsewhere: ty
 
 
 def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) -> None:
-    server = start(factory=elsewhere, settings=replace(SETTINGS, send_seconds=1))
+    server = start(factory=elsewhere, limits=replace(LIMITS, send_seconds=1))
     with connect(server) as deaf:
         deaf.send(b"flood\n")
         wait_until(lambda: server.connections == 1)
@@ -96,7 +96,7 @@ def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) ->
 def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere]) -> None:
     ours, theirs = socket.socketpair()
     theirs.settimeout(30)
-    connection = Connection(ours, LOOPBACK, SETTINGS)
+    connection = Connection(ours, LOOPBACK, LIMITS, encode_refusal)
     serving = threading.Thread(target=connection.serve, args=(elsewhere(LOOPBACK),))
     serving.start()
     theirs.sendall(b"wait\n")
@@ -168,7 +168,7 @@ def _no_thread(_: threading.Thread) -> None:
 
 # ---------------------------------------------------------------------------------- peers that left before their answer
 
-IMPATIENT = replace(SETTINGS, half_closed_seconds=1)
+IMPATIENT = replace(LIMITS, half_closed_seconds=1)
 
 
 @pytest.mark.parametrize("sent", [b"wait\n", b"wait\nnext\n", b"wait\n" + b"x" * 2_000])
@@ -176,7 +176,7 @@ def test_peers_that_gave_up_hold_no_connection_while_nothing_is_answered(
     start: Start, elsewhere: type[Elsewhere], caplog: pytest.LogCaptureFixture, sent: bytes
 ) -> None:
     caplog.set_level(logging.INFO, "tillwire.connection")
-    server = start(factory=elsewhere, settings=replace(IMPATIENT, max_frame_bytes=1_000))
+    server = start(factory=elsewhere, limits=replace(IMPATIENT, max_frame_bytes=1_000))
     for _ in range(3):
         with connect(server) as client:
             client.send(sent)
@@ -205,7 +205,7 @@ def test_who_has_stopped_sending_and_reads_on_is_answered_in_time(
 
 
 def test_who_keeps_sending_open_is_waited_for(start: Start, elsewhere: type[Elsewhere]) -> None:
-    server = start(factory=elsewhere, settings=IMPATIENT)
+    server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"wait\nnext\n")
         time.sleep(2.5)
@@ -216,7 +216,7 @@ def test_who_keeps_sending_open_is_waited_for(start: Start, elsewhere: type[Else
 def test_who_has_stopped_sending_and_reads_slowly_gets_all_of_an_answer(
     start: Start, elsewhere: type[Elsewhere]
 ) -> None:
-    server = start(factory=elsewhere, settings=IMPATIENT)
+    server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"flood\n")
         client.socket.shutdown(socket.SHUT_WR)
@@ -227,7 +227,7 @@ def test_who_has_stopped_sending_and_reads_slowly_gets_all_of_an_answer(
 def test_a_server_that_stops_waits_for_answers_and_takes_that_for_no_peers_leaving(
     start: Start, elsewhere: type[Elsewhere]
 ) -> None:
-    server = start(factory=elsewhere, settings=IMPATIENT)
+    server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"wait\n")
         wait_until(lambda: len(elsewhere.answered) == 1)

@@ -17,7 +17,7 @@ from inventory_server.jsonserver.listener import Acceptor, CannotListen, address
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import ANYWHERE, SETTINGS, Echo, Gate, Start, connect, gate, start, wait_until
+from tests.support.lines import ANYWHERE, LIMITS, Echo, Gate, Start, connect, gate, start, wait_until
 
 __all__ = ["gate", "start"]
 
@@ -26,19 +26,17 @@ __all__ = ["gate", "start"]
 
 
 def test_past_the_cap_a_connection_is_told_busy_and_closed(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    server = start(settings=replace(SETTINGS, max_connections=2))
+    server = start(limits=replace(LIMITS, max_connections=2))
     with connect(server) as first, connect(server) as second:
         for client in (first, second):
             client.send(b"word\n")
             assert client.read_line() == b"word"
         with connect(server) as third:
             third.send(b"word\n")
-            error = json.loads(third.read_line())
-            assert error["id"] is None
-            assert error["error"]["data"] == {"name": "busy", "retryable": True, "retry_after_ms": 500}
+            assert json.loads(third.read_line()) == {"error": "all connections are taken; try again later"}
             assert third.read_line() == b""
         with connect(server) as another:
-            assert b"busy" in another.read_line()
+            assert b"all connections are taken" in another.read_line()
         assert server.connections == 2
     assert caplog.text.count("event=cap_reached connections=2") == 1, "a crowd does not fill the log"
     wait_until(lambda: server.connections == 0)
@@ -48,14 +46,14 @@ def test_past_the_cap_a_connection_is_told_busy_and_closed(start: Start, caplog:
 
 
 def test_a_crowd_past_the_cap_is_turned_away_by_few_threads(start: Start) -> None:
-    server = start(settings=replace(SETTINGS, max_connections=1, surplus_connections=2))
+    server = start(limits=replace(LIMITS, max_connections=1, surplus_connections=2))
     with connect(server) as served:
         served.send(b"word\n")
         assert served.read_line() == b"word"
         crowd = [connect(server) for _ in range(8)]
         assert sum(thread.name.startswith("serve ") for thread in threading.enumerate()) <= 3
         for client in crowd:
-            assert b"busy" in client.read_line()
+            assert b"all connections are taken" in client.read_line()
             client.close()
         served.send(b"still\n")
         assert served.read_line() == b"still"
@@ -63,8 +61,8 @@ def test_a_crowd_past_the_cap_is_turned_away_by_few_threads(start: Start) -> Non
 
 def test_who_finds_one_of_several_processes_full_is_served_by_another() -> None:
     """They share a socket, and are servers of one process here."""
-    with listen_on(ANYWHERE, SETTINGS) as listening:
-        full, roomy = (LineServer([listening.dup()], Echo, replace(SETTINGS, max_connections=most)) for most in (1, 12))
+    with listen_on(ANYWHERE, LIMITS) as listening:
+        full, roomy = (LineServer([listening.dup()], Echo, replace(LIMITS, max_connections=most)) for most in (1, 12))
         clients = []
 
         def said() -> bytes:
@@ -77,14 +75,14 @@ def test_who_finds_one_of_several_processes_full_is_served_by_another() -> None:
         roomy.start()
         assert [said() for _ in range(12)] == [b"word"] * 12
         assert (full.connections, roomy.connections) == (1, 12)
-        assert b"busy" in said(), "all are full"
+        assert b"all connections are taken" in said(), "all are full"
         for client in clients:
             client.close()
         assert (full.stop(5), roomy.stop(5)) == (0, 0)
 
 
 def test_stop_does_not_wait_for_a_crowd(start: Start) -> None:
-    server = start(settings=replace(SETTINGS, max_connections=1, surplus_connections=1, linger_seconds=30))
+    server = start(limits=replace(LIMITS, max_connections=1, surplus_connections=1, linger_seconds=30))
     crowd = [connect(server) for _ in range(5)]
     wait_until(lambda: server.connections == 1)
     assert server.stop(20) == 0
@@ -94,11 +92,11 @@ def test_stop_does_not_wait_for_a_crowd(start: Start) -> None:
 
 def test_the_cap_stays_below_the_limit_of_open_files(caplog: pytest.LogCaptureFixture) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    settings = replace(SETTINGS, max_connections=10 * soft)
-    assert LineServer([ANYWHERE], Echo, settings).max_connections < soft
+    limits = replace(LIMITS, max_connections=10 * soft)
+    assert LineServer([ANYWHERE], Echo, limits).max_connections < soft
     assert "event=cap_lowered" in caplog.text
     with pytest.raises(CannotListen, match="ulimit -n"):
-        LineServer([ANYWHERE], Echo, replace(settings, reserved_files=soft))
+        LineServer([ANYWHERE], Echo, replace(limits, reserved_files=soft))
 
 
 def test_without_descriptors_accepting_rests_and_then_goes_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
@@ -150,7 +148,7 @@ def test_a_failure_while_admitting_is_logged_and_accepting_goes_on(caplog: pytes
         sock.sendall(b"word\n")
         sock.close()
 
-    listener = Acceptor(ANYWHERE, admit, SETTINGS)
+    listener = Acceptor(ANYWHERE, admit, LIMITS)
     listener.start()
     with LineClient(listener.address) as first:
         assert first.read_line() == b""
@@ -167,7 +165,7 @@ def test_an_address_in_use_is_named_and_nothing_is_left_open(start: Start, tmp_p
     taken = start().addresses[0]
     path = str(tmp_path / "hq.sock")
     with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{taken.port}: it is in use: stop the program"):
-        LineServer([Address.unix(path), taken], Echo, SETTINGS).start()
+        LineServer([Address.unix(path), taken], Echo, LIMITS).start()
     assert not os.path.exists(path)
 
 
@@ -207,7 +205,7 @@ def test_a_name_is_served_on_all_its_addresses_that_this_machine_has(
 )
 def test_an_impossible_address_is_named_with_the_reason(address: Address, message: str) -> None:
     with pytest.raises(CannotListen, match=f"^Cannot listen on {message}"):
-        LineServer([address], Echo, SETTINGS).start()
+        LineServer([address], Echo, LIMITS).start()
 
 
 def test_tcp_and_unix_are_served_at_once_and_a_unix_peer_is_on_this_machine(start: Start, tmp_path: Path) -> None:
@@ -301,7 +299,7 @@ def test_after_stop_nobody_is_let_in_and_a_second_stop_is_harmless(start: Start)
 
 
 def test_a_server_that_never_started_can_be_stopped() -> None:
-    assert LineServer([ANYWHERE], Echo, SETTINGS).stop(1) == 0
+    assert LineServer([ANYWHERE], Echo, LIMITS).stop(1) == 0
 
 
 def test_a_connection_accepted_while_stopping_is_closed(start: Start) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from inventory_server.config import Settings
 from inventory_server.jsonserver.handler import Answer, Handler, Peer, Reply
+from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
 
 ANYWHERE = Address("127.0.0.1", 0)
-SETTINGS = Settings(linger_seconds=1)
+LIMITS = NetworkLimits(linger_seconds=1)
 Start = Callable[..., LineServer]
 
 
@@ -61,9 +61,9 @@ def start() -> Iterator[Start]:
     servers = []
 
     def start(
-        *addresses: Address, factory: Callable[[Peer], Handler] = Echo, settings: Settings = SETTINGS
+        *addresses: Address, factory: Callable[[Peer], Handler] = Echo, limits: NetworkLimits = LIMITS
     ) -> LineServer:
-        server = LineServer(addresses or [ANYWHERE], factory, settings)
+        server = LineServer(addresses or [ANYWHERE], factory, limits)
         server.start()
         servers.append(server)
         return server

@@ -1,0 +1,27 @@
+"""The JSON-RPC error lines for what the JSON server refuses itself: an overlong frame, a connection too many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from inventory_server.jsonserver.handler import Refusal
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.framing import FrameTooLong
+from pos_client.protocol.wire import encode_error
+
+
+def refusal_encoder(busy_retry_ms: int) -> Callable[[Refusal], bytes]:
+    """Encodes refusals for tills; one that is told `busy` asks again after `busy_retry_ms`."""
+
+    def encode(refusal: Refusal) -> bytes:
+        return encode_error(None, _request_error(refusal, busy_retry_ms))
+
+    return encode
+
+
+def _request_error(refusal: Refusal, busy_retry_ms: int) -> RequestError:
+    if isinstance(refusal, FrameTooLong):
+        limit = refusal.limit_bytes
+        message = f"A line may have at most {limit} bytes; send fewer postings per frame."
+        return RequestError(ErrorCode.too_large, message, limit=limit)
+    return RequestError(ErrorCode.busy, "All connections are taken; try again later.", retry_after_ms=busy_retry_ms)
