@@ -14,7 +14,8 @@ from pos_client.till.client import PosClient
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import Parked
 from pos_client.till.posting import Basket, Posting, Status
-from pos_client.transport.connection import Connection, request_once
+from pos_client.transport.connection import Connection
+from pos_client.transport.request_once import request_once
 
 __all__ = [
     "Basket",

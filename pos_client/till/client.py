@@ -46,7 +46,8 @@ from pos_client.till.policy import Identity, RetryPolicy
 from pos_client.till.posting import Basket, PendingRegistry, Posting, Status
 from pos_client.till.sender import ENVELOPE_BYTES, Sender
 from pos_client.till.sender_thread import SenderThread
-from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Connection
+from pos_client.transport.connection import Connection
+from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
 BODY_BYTES_MAX = MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
 """Longest posting body that fits a frame of its own."""

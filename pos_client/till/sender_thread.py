@@ -15,7 +15,8 @@ from pos_client.protocol.errors import ConnectionLost, OutboxInUse, RequestError
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.clock import monotonic
 from pos_client.till.sender import Sender
-from pos_client.transport.connection import CONNECT_SECONDS, REPLY_SECONDS, Connection
+from pos_client.transport.connection import Connection
+from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
 log = logging.getLogger("tillwire.till")
 

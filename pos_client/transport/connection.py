@@ -1,11 +1,8 @@
-"""One connection to HQ over TCP or a Unix socket: requests in order, one at a time, each with a deadline."""
+"""One connection to a server, over TCP or a Unix socket: requests in order, one at a time, each with a deadline."""
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import time
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,21 +14,11 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, RequestError
 from pos_client.protocol.framing import FrameTooLong, LineFramer
 from pos_client.protocol.messages import METHODS, HelloParams, HelloResult, Message, Reply, Request
+from pos_client.transport.limits import CONNECT_SECONDS, REPLY_BYTES_MAX, REPLY_SECONDS
+from pos_client.transport.stream import ClientStream
 
-CONNECT_SECONDS = 10.0
-"""How long a connection may take to stand."""
-REPLY_SECONDS = 30.0
-"""How long an answer may take; past it nobody knows what happened to the request."""
-REPLY_BYTES_MAX = 64 << 20
-"""Longest answer that is read: far above any page of stock levels, far below a till's memory."""
-
-# Keepalive after 30 s of silence, then every 10 s; the third probe without an answer ends the connection.
-_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
-_TCP_OPTIONS = {getattr(socket, name): value for name, value in _KEEPALIVE.items() if hasattr(socket, name)}
-_READ_BYTES = 1 << 16
-_NO_HELLO_NEEDED = ("hello", "ping", "bye", "rpc.discover")
-_SCRIPT_TERMINAL = "script"
-_exact_decoder = msgspec.json.Decoder(float_hook=Decimal)
+exact_decoder = msgspec.json.Decoder(float_hook=Decimal)
+"""Decodes JSON whose fractions are exact."""
 
 
 class Connection:
@@ -41,9 +28,9 @@ class Connection:
     what was asked may or may not have happened. A RequestError is HQ's own answer.
     """
 
-    def __init__(self, peer: socket.socket, address: Address) -> None:
+    def __init__(self, stream: ClientStream, address: Address) -> None:
         self.address = address
-        self._socket = peer
+        self._stream = stream
         self._framer = LineFramer(REPLY_BYTES_MAX)
         self._lines: list[bytes] = []
         self._last_id = 0
@@ -55,7 +42,7 @@ class Connection:
         """Connect within `timeout_seconds`; bytes that HQ leaves unacknowledged for `reply_seconds` end it."""
         where = Address.parse(address) if isinstance(address, str) else address
         try:
-            return cls(_connect(where, timeout_seconds, reply_seconds), where)
+            return cls(ClientStream.connect(where, timeout_seconds, reply_seconds), where)
         except OSError as error:
             raise ConnectionLost(f"HQ at {where} cannot be reached: {error.strerror or error}.") from error
 
@@ -77,7 +64,7 @@ class Connection:
         try:
             if kind is not None:
                 return wire.decode_result(reply, kind)
-            return None if isinstance(reply.result, UnsetType) else _exact_decoder.decode(reply.result)
+            return None if isinstance(reply.result, UnsetType) else exact_decoder.decode(reply.result)
         except (RequestError, msgspec.DecodeError) as error:
             raise self._lost(error) from error
 
@@ -88,8 +75,7 @@ class Connection:
     def _exchange(self, frame: bytes, timeout_seconds: float) -> Reply:
         deadline = time.monotonic() + timeout_seconds
         try:
-            self._socket.settimeout(timeout_seconds)
-            self._socket.sendall(frame)
+            self._stream.write(frame, deadline)
             reply = self._reply(deadline)
         except (OSError, FrameTooLong, RequestError) as error:  # a RequestError of our own decoder: not HQ's reply
             raise self._lost(error) from error
@@ -98,23 +84,16 @@ class Connection:
         return reply
 
     def is_dropped(self) -> bool:
-        """True where HQ has closed while nothing was asked; it does not wait."""
-        try:
-            self._socket.setblocking(False)
-            return self._socket.recv(1, socket.MSG_PEEK) == b""
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
+        """True where the server has closed while nothing was asked; it does not wait."""
+        return self._stream.is_closed_by_server()
 
     def interrupt(self) -> None:
         """Make a request that waits in another thread fail now."""
-        with contextlib.suppress(OSError):  # it is closed already
-            self._socket.shutdown(socket.SHUT_RDWR)
+        self._stream.shutdown()
 
     def close(self) -> None:
-        """Close the socket."""
-        self._socket.close()
+        """Close the stream."""
+        self._stream.close()
 
     def _reply(self, deadline: float) -> Reply:
         while True:
@@ -127,11 +106,7 @@ class Connection:
 
     def _line(self, deadline: float) -> bytes:
         while not self._lines:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise TimeoutError("no answer within the deadline")
-            self._socket.settimeout(left)
-            data = self._socket.recv(_READ_BYTES)
+            data = self._stream.read(deadline)
             if not data:
                 raise ConnectionResetError("HQ closed the connection")
             self._lines.extend(self._framer.feed(data))
@@ -142,57 +117,3 @@ class Connection:
         if isinstance(error, RequestError | FrameTooLong | msgspec.DecodeError):
             return ConnectionLost(f"What answers at {self.address} does not speak the protocol: {error}")
         return ConnectionLost(f"The connection to HQ at {self.address} was lost: {error}.")
-
-
-def request_once(
-    address: str,
-    method: str,
-    params: Mapping[str, Any] | Message | None = None,
-    timeout: float = REPLY_SECONDS,
-    *,
-    terminal: str | None = None,
-    token: str | None = None,
-) -> Any:
-    """Connect, ask one thing, close, and return the result as plain Python data.
-
-    Quantities come as `int` or `Decimal`, exactly; instants and ids as the strings of the protocol. `params`
-    may hold Decimals, datetimes and UUIDs. Where the method needs a `hello`, or a `terminal` or `token` is
-    given, it is said first. Give scripts a terminal of their own with the role reader or operator: a hello
-    as a till fences the till that is trading under this name. Raises RequestError with HQ's refusal, and
-    ConnectionLost where nobody knows what happened; `timeout` (seconds) is for the whole of it.
-    """
-    deadline = time.monotonic() + timeout
-    connection = Connection.open(address, timeout)
-    try:
-        if terminal is not None or token is not None or method not in _NO_HELLO_NEEDED:
-            hello = HelloParams(terminal or _SCRIPT_TERMINAL, token or UNSET)
-            connection.hello(hello, max(0.0, deadline - time.monotonic()))
-        result = connection.ask(method, params, max(0.0, deadline - time.monotonic()))
-    finally:
-        connection.close()
-    return msgspec.to_builtins(result, builtin_types=(Decimal,), enc_hook=_body)
-
-
-def _body(value: Any) -> Any:
-    """The one thing in a result that is neither plain nor typed: a posting's body, as it was sent."""
-    return _exact_decoder.decode(value)
-
-
-def _connect(where: Address, timeout_seconds: float, reply_seconds: float) -> socket.socket:
-    if where.path is not None:
-        peer = socket.socket(socket.AF_UNIX)
-        try:
-            peer.settimeout(timeout_seconds)
-            peer.connect(where.path)
-        except OSError:
-            peer.close()
-            raise
-        return peer
-    peer = socket.create_connection((where.host, where.port), timeout_seconds)
-    peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _TCP_OPTIONS.items():
-        peer.setsockopt(socket.IPPROTO_TCP, option, value)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(reply_seconds * 1_000))
-    return peer

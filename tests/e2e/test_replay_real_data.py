@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from pos_client.transport.connection import request_once
+from pos_client.transport.request_once import request_once
 from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, argv, environment, run, wait_until
 

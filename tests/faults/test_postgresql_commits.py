@@ -18,7 +18,7 @@ from inventory_server.store import OutcomeUnknown, Store, StoreError
 from inventory_server.store.database.base import ErrorClass
 from inventory_server.store.database.postgresql import Postgresql
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.transport.connection import REPLY_SECONDS
+from pos_client.transport.limits import REPLY_SECONDS
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
 from tests.support.maintenance import administer
 from tests.support.postgres import Cluster

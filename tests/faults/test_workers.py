@@ -19,7 +19,7 @@ import pytest
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.verify.verify import prove
 from pos_client import ConnectionLost, PosClient
-from pos_client.transport.connection import request_once
+from pos_client.transport.request_once import request_once
 from tests.support.maintenance import read_ledger
 from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, run, wait_until

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -124,6 +125,17 @@ def test_a_script_asks_in_one_call_and_gets_plain_exact_data(tmp_path: Path) -> 
             assert [(hello.terminal, hello.token) for hello in hq.hellos] == [("office", "secret")]
             request_once(hq.address, "stock")
             assert len(hq.hellos) == 2
+
+
+def test_a_unix_socket_is_reached_however_long_its_path_is(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    descriptor = os.open(folder, os.O_RDONLY)
+    with ScriptedHq(unix=Path(f"/proc/self/fd/{descriptor}/hq.sock")):
+        assert request_once(f"unix:{folder}/hq.sock", "ping")["server_time"].endswith("Z")
+    os.close(descriptor)
+    with pytest.raises(ConnectionLost, match="No such file"):
+        Connection.open(f"unix:{tmp_path}/{'y' * 120}/hq.sock")
 
 
 def test_fractions_come_as_decimals_and_bodies_as_they_were_sent() -> None:

@@ -1,0 +1,52 @@
+"""One request on a connection of its own, for scripts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from pos_client.protocol.messages import HelloParams, Message
+from pos_client.transport.connection import Connection, exact_decoder
+from pos_client.transport.limits import REPLY_SECONDS
+
+_NO_HELLO_NEEDED = ("hello", "ping", "bye", "rpc.discover")
+_SCRIPT_TERMINAL = "script"
+
+
+def request_once(
+    address: str,
+    method: str,
+    params: Mapping[str, Any] | Message | None = None,
+    timeout: float = REPLY_SECONDS,
+    *,
+    terminal: str | None = None,
+    token: str | None = None,
+) -> Any:
+    """Connect, ask one thing, close, and return the result as plain Python data.
+
+    Quantities come as `int` or `Decimal`, exactly; instants and ids as the strings of the protocol. `params`
+    may hold Decimals, datetimes and UUIDs. Where the method needs a `hello`, or a `terminal` or `token` is
+    given, it is said first. Give scripts a terminal of their own with the role reader or operator: a hello
+    as a till fences the till that is trading under this name. Raises RequestError with HQ's refusal, and
+    ConnectionLost where nobody knows what happened; `timeout` (seconds) is for the whole of it.
+    """
+    deadline = time.monotonic() + timeout
+    connection = Connection.open(address, timeout)
+    try:
+        if terminal is not None or token is not None or method not in _NO_HELLO_NEEDED:
+            hello = HelloParams(terminal or _SCRIPT_TERMINAL, token or UNSET)
+            connection.hello(hello, max(0.0, deadline - time.monotonic()))
+        result = connection.ask(method, params, max(0.0, deadline - time.monotonic()))
+    finally:
+        connection.close()
+    return msgspec.to_builtins(result, builtin_types=(Decimal,), enc_hook=_body)
+
+
+def _body(value: Any) -> Any:
+    """The one thing in a result that is neither plain nor typed: a posting's body, as it was sent."""
+    return exact_decoder.decode(value)
