@@ -1,4 +1,4 @@
-"""A listening socket on socketserver: binds with clear errors and hands accepted sockets on. Knows no inventory."""
+"""Listening sockets: binding with clear errors, and a thread that accepts connections and hands them on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import logging
 import os
 import selectors
 import socket
-import socketserver
 import stat
 import threading
 from collections.abc import Callable, Sequence
@@ -71,45 +70,30 @@ def close_listener(listening: socket.socket) -> None:
     listening.close()
 
 
-class Acceptor(socketserver.TCPServer):
-    """One bound address, TCP or Unix; `start` has its own thread accept and call `admit`."""
+class Acceptor:
+    """One listening socket, TCP or Unix; `start` has its own thread accept and call `admit`."""
 
     def __init__(
-        self, place: ListenTarget, admit: Admit, limits: NetworkLimits, has_room: Callable[[], bool] = lambda: True
+        self, target: ListenTarget, admit: Admit, limits: NetworkLimits, has_room: Callable[[], bool] = lambda: True
     ) -> None:
         self._admit = admit
         self._has_room = has_room
         self._stopping = threading.Event()
-        self._is_shared = isinstance(place, socket.socket)
-        listening = place if isinstance(place, socket.socket) else listen_on(place, limits)
-        super().__init__(("", 0), socketserver.BaseRequestHandler, bind_and_activate=False)
-        self.socket.close()  # the one that TCPServer has made
-        self.socket = listening
+        self._is_shared = isinstance(target, socket.socket)
+        self._socket = target if isinstance(target, socket.socket) else listen_on(target, limits)
         # A connection may be gone between the poll and the accept, or in another process, which must not block then.
-        self.socket.setblocking(False)
+        self._socket.setblocking(False)
         self._wake, self._woken = socket.socketpair()
-        self._thread = threading.Thread(target=self.serve_forever, name=f"accept {self.address}", daemon=True)
+        self._thread = threading.Thread(target=self._accept_until_stopped, name=f"accept {self.address}", daemon=True)
 
     @property
     def address(self) -> Address:
         """Where this listens, with the port that was chosen."""
-        return address_of(self.socket)
+        return address_of(self._socket)
 
     def start(self) -> None:
         """Begin to accept."""
         self._thread.start()
-
-    def serve_forever(self, poll_interval: float | None = None) -> None:
-        """Accept until stopped; unlike socketserver's, it is woken at once, and leaves others' sockets alone."""
-        with selectors.PollSelector() as selector:  # which takes no descriptor: there may be none left
-            selector.register(self._woken, selectors.EVENT_READ)
-            selector.register(self.socket, selectors.EVENT_READ)
-            while not self._stopping.is_set():
-                ready = selector.select(poll_interval)
-                if any(key.fileobj is self.socket for key, _ in ready) and not self._stopping.is_set():
-                    if self._is_shared and not self._has_room() and self._stopping.wait(OTHERS_FIRST_SECONDS):
-                        return
-                    self._handle_request_noblock()  # type: ignore[attr-defined]
 
     def stop(self) -> None:
         """Accept no more and let go of the address."""
@@ -120,27 +104,36 @@ class Acceptor(socketserver.TCPServer):
         for end in (self._wake, self._woken):
             end.close()
         if self._is_shared:
-            self.socket.close()
+            self._socket.close()
         else:
-            close_listener(self.socket)
+            close_listener(self._socket)
 
-    def get_request(self) -> tuple[Any, Any]:
-        """Accept one connection; rest a while where descriptors or memory have run out."""
+    def _accept_until_stopped(self) -> None:
+        with selectors.PollSelector() as selector:  # which takes no descriptor: there may be none left
+            selector.register(self._woken, selectors.EVENT_READ)
+            selector.register(self._socket, selectors.EVENT_READ)
+            while True:
+                selector.select()
+                if not self._stopping.is_set() and self._is_shared and not self._has_room():
+                    self._stopping.wait(OTHERS_FIRST_SECONDS)
+                if self._stopping.is_set():
+                    return
+                self._accept()
+
+    def _accept(self) -> None:
+        """Admit one connection; pause where file descriptors or memory have run out."""
         try:
-            return self.socket.accept()
+            accepted, client = self._socket.accept()
         except OSError as error:
-            if error.errno in _EXHAUSTED and not self._stopping.is_set():
+            if error.errno in _EXHAUSTED:
                 log.error("event=accept_exhausted address=%s error=%s", self.address, error)
                 self._stopping.wait(EXHAUSTED_PAUSE_SECONDS)
-            raise
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Hand the accepted socket on."""
-        self._admit(request, _peer(client_address, self.address))
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002 (socketserver's signature)
-        """Log what went wrong with one accepted socket; accepting goes on."""
-        log.exception("event=accept_failed address=%s peer=%s", self.address, client_address)
+            return
+        try:
+            self._admit(accepted, _peer(client, self.address))
+        except Exception:
+            log.exception("event=accept_failed address=%s peer=%s", self.address, client)
+            accepted.close()
 
 
 def listen_on_all(addresses: Sequence[Address], limits: NetworkLimits) -> list[socket.socket]:

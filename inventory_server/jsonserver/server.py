@@ -1,7 +1,7 @@
-"""A threaded server of JSON lines on the standard library's socketserver. It knows no inventory.
+"""A threaded server of JSON lines: it accepts connections up to a limit, gives each a thread, and stops in time.
 
-One thread per connection reads frames, has a handler answer each, and sends the answers in order. Handlers
-come from a factory that is called with each peer. Every wait has a deadline, and every count a cap.
+The thread reads frames, has a handler answer each, and sends the replies in order. Handlers come from a factory that
+is called with each peer. Every wait has a deadline, and every count a limit.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
-from inventory_server.jsonserver.connection import Connection
+from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.handler import ConnectionLimitReached, Handler, Peer, Refusal, encode_refusal
 from inventory_server.jsonserver.limits import CLOSE_SECONDS, NetworkLimits
 from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
+from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 
 log = logging.getLogger("tillwire.jsonserver")
@@ -45,8 +46,8 @@ class LineServer:
         # Guards all below; a connection leaves its set before its socket is closed, so that nobody
         # shuts down a descriptor that has been given to somebody else.
         self._changed = threading.Condition()
-        self._served: set[Connection] = set()
-        self._surplus: set[Connection] = set()
+        self._served: set[ServerConnection] = set()
+        self._surplus: set[ServerConnection] = set()
         self._stopping = False
         self._crowded = False
 
@@ -103,7 +104,7 @@ class LineServer:
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
         """Give the accepted socket a thread. At the cap it is told `busy`, by a few threads at most: past these
         accepting rests."""
-        connection = Connection(sock, peer, self._limits, self._encode_refusal)
+        connection = ServerConnection(ServerStream(sock, self._limits), peer, self._limits, self._encode_refusal)
         with self._changed:
             self._changed.wait_for(
                 lambda: self._stopping or self._has_room() or len(self._surplus) < self._limits.surplus_connections
@@ -122,7 +123,7 @@ class LineServer:
             log.error("event=no_thread peer=%s error=%s", peer.address, error)
             self._leave(connection)
 
-    def _start_thread(self, connection: Connection, target: Callable[[Connection], None]) -> None:
+    def _start_thread(self, connection: ServerConnection, target: Callable[[ServerConnection], None]) -> None:
         thread = threading.Thread(
             target=target, args=(connection,), name=f"serve {connection.peer.address}", daemon=True
         )
@@ -133,7 +134,7 @@ class LineServer:
             finally:
                 threading.stack_size(usual)
 
-    def _serve(self, connection: Connection) -> None:
+    def _serve(self, connection: ServerConnection) -> None:
         try:
             handler = self._factory(connection.peer)
             try:
@@ -145,13 +146,13 @@ class LineServer:
         finally:
             self._leave(connection)
 
-    def _turn_away(self, connection: Connection) -> None:
+    def _turn_away(self, connection: ServerConnection) -> None:
         try:
             connection.turn_away(ConnectionLimitReached("all connections are taken; try again later"))
         finally:
             self._leave(connection)
 
-    def _leave(self, connection: Connection) -> None:
+    def _leave(self, connection: ServerConnection) -> None:
         with self._changed:
             self._served.discard(connection)
             self._surplus.discard(connection)

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 import pytest
 
-from inventory_server.jsonserver.connection import Connection
+from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.handler import Peer, encode_refusal
+from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.lines import LIMITS, Echo, Gate, Start, connect, gate, start, wait_until
@@ -204,12 +205,12 @@ def test_a_socket_that_is_gone_before_its_first_word_is_let_go(caplog: pytest.Lo
     for use in (
         lambda c: c.serve(Echo()),
         lambda c: c.turn_away(FrameTooLong(1)),
-        Connection.stop_reading,
-        Connection.cut,
+        ServerConnection.stop_reading,
+        ServerConnection.cut,
     ):
         ours, theirs = socket.socketpair()
-        connection = Connection(ours, LOOPBACK, LIMITS, encode_refusal)
+        connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
         connection.close()
         use(connection)
         theirs.close()
-    assert caplog.text.count("event=peer_gone") == 4
+    assert caplog.text.count("event=peer_gone") == 2

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.jsonserver.connection import Connection
+from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.handler import Answer, Peer, encode_refusal
+from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
 from tests.support.lines import ANYWHERE, LIMITS, Echo, Start, connect, start, wait_until
@@ -96,7 +97,7 @@ def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) ->
 def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere]) -> None:
     ours, theirs = socket.socketpair()
     theirs.settimeout(30)
-    connection = Connection(ours, LOOPBACK, LIMITS, encode_refusal)
+    connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
     serving = threading.Thread(target=connection.serve, args=(elsewhere(LOOPBACK),))
     serving.start()
     theirs.sendall(b"wait\n")

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from inventory_server.domain.requests import Post
 from inventory_server.jsonserver import server
-from inventory_server.jsonserver.connection import Connection as PeerConnection
+from inventory_server.jsonserver.stream import ServerStream
 from inventory_server.protocol import session
 from inventory_server.store.database import schema, sqlite
 from inventory_server.store.ledger import sql
@@ -218,12 +218,12 @@ def die_of_garbage(_: Options) -> None:
 
 def no_idle_limit(_: Options) -> None:
     """Whoever says nothing keeps the place of a connection for ever."""
-    put(PeerConnection, _set_timeout=lambda *_: None)
+    put(ServerStream, _set_timeout=lambda *_: None)
 
 
 def no_keepalive(_: Options) -> None:
     """The server never asks whether the other end is still there."""
-    put(PeerConnection, _configure=lambda _: None)
+    put(ServerStream, configure=lambda _: None)
 
 
 def no_cap(_: Options) -> None:
