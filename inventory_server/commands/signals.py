@@ -1,29 +1,29 @@
-"""SIGTERM and Ctrl-C, waited for so that none is missed."""
+"""Waits for SIGTERM or SIGINT (Ctrl-C) without missing one."""
 
 from __future__ import annotations
 
+import os
 import signal
-import socket
 from collections.abc import Callable
 
 
 def stop_signals() -> Callable[[], None]:
-    """From now on SIGTERM and SIGINT do nothing but end the wait, before or after they come, of what is returned.
+    """Return `wait()`, which blocks until SIGTERM or SIGINT, even one that arrives before it is called.
 
-    Called by the main thread. Python runs a handler between two of its instructions: of a signal that comes after the
-    last one before the main thread waits it hears only with the next one. The descriptor is written to at once.
+    Called by the main thread. Python runs a signal handler between two of its instructions, so the main thread could
+    miss a signal that arrives just before it blocks. The wake-up descriptor is written to at once instead.
     """
-    reading, writing = socket.socketpair()
-    writing.setblocking(False)
-    signal.set_wakeup_fd(writing.detach(), warn_on_full_buffer=False)  # open for as long as the process lives
+    reading, writing = os.pipe()  # both stay open for as long as the process lives
+    os.set_blocking(writing, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _noted)
+        signal.signal(number, _ignore)
 
     def wait() -> None:
-        reading.recv(1)
+        os.read(reading, 1)
 
     return wait
 
 
-def _noted(_number: int, _frame: object) -> None:
-    """What counts is that the descriptor was written to."""
+def _ignore(_number: int, _frame: object) -> None:
+    """Keeps the default action, which ends the process, from being taken; the descriptor tells of the signal."""

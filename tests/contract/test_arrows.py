@@ -150,6 +150,18 @@ CLOCKS_CHANCE_AND_IO = {
 }
 
 
+# Whatever connects, accepts, reads, writes, waits on or closes a socket is in these rooms alone.
+SOCKET_ROOMS = {
+    "inventory_server.jsonserver",
+    "pos_client.transport",
+    # Plays an unreliable server for integrators' tests: it cuts connections and replies where the protocol forbids it.
+    "pos_client.faultkit",
+}
+STILL_USES_SOCKETS = {"inventory_server.admin.control_socket"}
+"""Goes once its requests are JSON-RPC over `pos_client.transport`."""
+SOCKET_MODULES = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
+
+
 def module_name(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -195,7 +207,9 @@ def forbidden(module: str, source: str) -> list[str]:
             if room_of(imported) not in allowed:
                 wrong.append(imported)
         elif top in sys.stdlib_module_names:
-            if room in PURE and module not in MAY_LOCK and top in CLOCKS_CHANCE_AND_IO:
+            impure = room in PURE and module not in MAY_LOCK and top in CLOCKS_CHANCE_AND_IO
+            opens_sockets = top in SOCKET_MODULES and room not in SOCKET_ROOMS and module not in STILL_USES_SOCKETS
+            if impure or opens_sockets:
                 wrong.append(imported)
         elif top not in allowed:
             wrong.append(imported)
@@ -228,6 +242,10 @@ WRONG_ARROWS = [
     ("inventory_server.store.write.judge", "from inventory_server.store.query import stock"),
     ("inventory_server.store.ledger.head", "from inventory_server.store.database import base"),
     ("inventory_server.app", "import sqlalchemy"),
+    ("inventory_server.app", "import socket"),
+    ("inventory_server.commands.signals", "import socket"),
+    ("inventory_server.supervisor", "from select import poll"),
+    ("pos_client.till.sender_thread", "import socket"),
     ("pos_client.commands.stock_query", "from inventory_server import store"),
 ]
 
