@@ -15,6 +15,10 @@ ENDING_SECONDS = 5
 """How much longer than `drain_seconds` a process may take to end: then it no longer waits for its database."""
 CONTROL_REPLY_SECONDS = 600.0
 """How long a command waits for the running server: closing the books of a million postings is one request."""
+KILL_SECONDS = 2
+"""How much longer than a worker may take to end the supervisor waits before it sends SIGKILL."""
+RESTART_SECONDS = 1.0
+"""A worker that lived for less is replaced only after this pause: what ended it may end the next one, too."""
 PARTITION_POSITIONS = 1 << 24
 """Postings in a partition, if nothing else is asked for: about 17 GB on PostgreSQL, indexes included."""
 PARTITION_POSITIONS_MIN = 1 << 20

@@ -1,4 +1,4 @@
-"""A parent that keeps worker processes running: one that dies is replaced, SIGTERM is handed on, all end together."""
+"""The parent process of a server with several workers: it forks them, replaces those that die, and stops them all."""
 
 from __future__ import annotations
 
@@ -13,36 +13,32 @@ import traceback
 from collections.abc import Callable
 from types import FrameType
 
-from inventory_server.config import ENDING_SECONDS
+from inventory_server.config import ENDING_SECONDS, KILL_SECONDS, RESTART_SECONDS
 from pos_client.protocol.errors import TillwireError
 
 log = logging.getLogger("tillwire.supervisor")
 
-RESTART_SECONDS = 1.0
-"""A worker that lived for less is not replaced at once: what ended it would end the next one, too."""
-GRACE_SECONDS = 2
-"""How much longer than a worker may take to end the parent waits before it kills it."""
 _STOPPING = (signal.SIGTERM, signal.SIGINT)
 
 Work = Callable[[Callable[[], None]], int]
-"""What a worker does: it calls its argument once it serves, goes on until SIGTERM, and returns an exit code."""
+"""A worker's main function: calls its argument once it serves, runs until SIGTERM and returns an exit code."""
 
 
 class Supervisor:
     """Keeps `count` workers running, each a fork of this process, which must have no other threads.
 
-    `let_go` is called once when all is to end: whatever the parent holds for its workers, such as sockets.
+    `release` is called once, when the server stops, to free what the parent holds for its workers, such as sockets.
     """
 
-    def __init__(self, count: int, work: Work, drain_seconds: float, let_go: Callable[[], None]) -> None:
+    def __init__(self, count: int, work: Work, drain_seconds: float, release: Callable[[], None]) -> None:
         self._count = count
         self._work = work
         self._drain_seconds = drain_seconds
-        self._let_go = let_go
+        self._release = release
         self._born: dict[int, float] = {}
         self._stopping = False
         self._failed = False
-        # A worker reads from one end until the parent, which holds the other one, is gone, however it ends.
+        # Workers read from one end: they see its end when the parent, which holds the other, is gone for any reason.
         self._orphaned, self._alive = os.pipe()
 
     def run(self, announce: Callable[[], None]) -> int:
@@ -64,16 +60,16 @@ class Supervisor:
         return 1 if self._failed else 0
 
     def _start(self, ready: int | None) -> None:
-        """Fork a worker, unless all are to end; a signal meanwhile waits until it is known to whom it goes."""
+        """Fork a worker unless the server is stopping; stop signals are blocked until its pid is known."""
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         if not self._stopping:
             pid = os.fork()
             if pid == 0:
-                self._be_a_worker(ready)
+                self._run_worker(ready)
             self._born[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
 
-    def _be_a_worker(self, ready: int | None) -> None:
+    def _run_worker(self, ready: int | None) -> None:
         code = 1
         try:
             for number in (*_STOPPING, signal.SIGALRM):
@@ -81,10 +77,10 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             os.close(self._alive)
             threading.Thread(target=_end_with_parent, args=(self._orphaned,), daemon=True).start()
-            code = self._work(lambda: _say(ready))
+            code = self._work(lambda: _report_ready(ready))
         except TillwireError as error:
             print(f"inventory-server: {error}", file=sys.stderr)
-        except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's part of the program
+        except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's code
             traceback.print_exc()
         finally:
             sys.stdout.flush()
@@ -92,13 +88,13 @@ class Supervisor:
             os._exit(code)
 
     def _replace(self, pid: int, status: int) -> None:
-        """Note that a worker has ended and start another one, unless all are to end."""
+        """Replace a worker that has exited, unless the server is stopping."""
         lived = time.monotonic() - self._born.pop(pid)
         code = os.waitstatus_to_exitcode(status)
         if self._stopping:
-            self._failed = self._failed or code > 0  # below 0 somebody ended it, perhaps before all were to end
+            self._failed = self._failed or code > 0  # below 0 a signal ended it, perhaps before the server stopped
             return
-        log.error("event=worker_ended pid=%d exit_code=%d", pid, code)
+        log.error("event=worker_exited pid=%d exit_code=%d", pid, code)
         if lived < RESTART_SECONDS:
             time.sleep(RESTART_SECONDS)
         self._start(None)
@@ -107,8 +103,8 @@ class Supervisor:
         self._signal(signal.SIGTERM)
         if not self._stopping:
             self._stopping = True
-            self._let_go()
-            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds + ENDING_SECONDS + GRACE_SECONDS)
+            self._release()
+            signal.setitimer(signal.ITIMER_REAL, self._drain_seconds + ENDING_SECONDS + KILL_SECONDS)
 
     def _kill(self, _number: int, _frame: FrameType | None) -> None:
         self._failed = True
@@ -116,17 +112,17 @@ class Supervisor:
 
     def _signal(self, number: signal.Signals) -> None:
         for pid in self._born:
-            with contextlib.suppress(ProcessLookupError):  # waited for, and not yet struck off
+            with contextlib.suppress(ProcessLookupError):  # exited and reaped, but not yet removed from the table
                 os.kill(pid, number)
 
 
 def _read_all(reading: int) -> int:
-    """How many bytes come before the other end is closed by everybody."""
+    """How many bytes arrive before every process has closed the writing end."""
     with open(reading, "rb") as stream:
         return len(stream.read())
 
 
-def _say(ready: int | None) -> None:
+def _report_ready(ready: int | None) -> None:
     if ready is not None:
         os.write(ready, b".")
         os.close(ready)

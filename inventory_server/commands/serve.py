@@ -98,13 +98,13 @@ def serve(
     store.close()
     listening = listen_on_all(addresses, settings)
 
-    def let_go_of_all() -> None:
+    def close_listeners() -> None:
         for each in listening:
             close_listener(each)
 
     where = [address_of(each) for each in listening]
     supervisor = Supervisor(
-        workers, lambda ready: serve_here(listening, lambda _: ready()), settings.drain_seconds, let_go_of_all
+        workers, lambda ready: serve_here(listening, lambda _: ready()), settings.drain_seconds, close_listeners
     )
     return supervisor.run(lambda: announce(where, shown(db), dev))
 
