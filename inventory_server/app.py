@@ -14,7 +14,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
-from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.handler import Answer, EndReason, Peer, Reply
 from inventory_server.jsonserver.listener import ListenTarget
 from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.refusals import refusal_encoder
@@ -83,11 +83,11 @@ class Application:
         self._draining.set()
 
     def stop(self) -> int:
-        """Drain, close every connection and the store; return how many connections the deadline cut off."""
+        """Drain, close every connection and the store; return how many connections were closed by force."""
         self.drain()
-        cut_off = self._json_server.stop(self._settings.drain_seconds)
+        forced = self._json_server.stop(self._settings.drain_seconds)
         self._store.close()
-        return cut_off
+        return forced
 
     def _conversation(self, peer: Peer) -> FrameHandler:
         session = Session(
@@ -145,6 +145,6 @@ class FrameHandler:
         if had_slot:
             self._large_frames.release()
 
-    def close(self) -> None:
+    def close(self, _reason: EndReason) -> None:
         """Release the slot of a large frame that was not answered."""
         self._release_slot()

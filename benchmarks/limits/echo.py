@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from inventory_server.jsonserver.handler import Answer, Peer, Reply
+from inventory_server.jsonserver.handler import Answer, EndReason, Peer, Reply
 from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
@@ -21,7 +21,7 @@ class Echo:
         """Send the frame back."""
         answer(Reply(frame + b"\n", close=False))
 
-    def close(self) -> None:
+    def close(self, reason: EndReason) -> None:
         """Nothing to release."""
 
 

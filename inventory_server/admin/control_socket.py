@@ -82,7 +82,7 @@ class _Handler:
         steps = self._session.handle(frame)
         answer(drive(steps, self._perform, advance(steps)))
 
-    def close(self) -> None:
+    def close(self, _reason: handler.EndReason) -> None:
         """Nothing is held."""
 
     def _perform(self, request: StoreRequest) -> Outcome:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import sys
 import threading
@@ -18,6 +17,7 @@ from click.core import ParameterSource
 from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
+from inventory_server.commands.logs import log_to_stderr
 from inventory_server.commands.options import db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
@@ -68,12 +68,7 @@ def serve(
     verbose: bool,
 ) -> int:
     """Take postings and answer questions, until SIGTERM or Ctrl-C; then answer what is in flight and end."""
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    log_to_stderr(verbose)
     settings = load_settings(config)
     collect_rarely()
     addresses = listen_addresses(listen, sockets)
@@ -140,8 +135,9 @@ def _serve_until_stopped(
         if control is not None:
             control.stop(settings.drain_seconds)
         with _ended_after(settings.drain_seconds + ENDING_SECONDS):
-            cut_off = application.stop()
-    click.echo(f"inventory-server: stopped, {cut_off} connections cut off.")
+            forced = application.stop()
+    how = f"{forced} connections closed by force" if forced else "all connections closed cleanly"
+    click.echo(f"inventory-server: stopped; {how}.")
     return console.OK
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
-from inventory_server.jsonserver.handler import Handler, Peer, Refusal, Reply
+from inventory_server.jsonserver.handler import EndReason, Handler, Peer, Refusal, Reply
 from inventory_server.jsonserver.limits import BULK_READ_BYTES, READ_BYTES, NetworkLimits
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong, LineFramer
@@ -17,7 +16,7 @@ log = logging.getLogger("tillwire.connection")
 
 
 class ServerConnection:
-    """An accepted connection. All methods belong to its thread, but for `stop_reading` and `cut`.
+    """An accepted connection. All methods belong to its thread, but for `stop_reading` and `close_by_force`.
 
     A reply that another thread has is sent by that thread: waking the connection's own costs more than sending does.
     """
@@ -29,46 +28,79 @@ class ServerConnection:
         self._stream = stream
         self._limits = limits
         self._encode_refusal = encode_refusal
+        self._since = time.monotonic()
         self._frame_deadline: float | None = None
         self._parting = False
         self._stopping = False
+        # Why another thread has ended the connection.
+        self._broken_off: EndReason | None = None
         self._thread_id = 0
         # Held while a frame is being answered.
         self._answering = threading.Lock()
         self._is_sending_rest = False
 
-    def serve(self, handler: Handler) -> None:
-        """Answer frames until either side ends the connection or a deadline passes."""
+    def serve(self, handler: Handler) -> EndReason:
+        """Answer frames until either side ends the connection or a deadline passes; return why it ended."""
         self._thread_id = threading.get_ident()
-        with self._expecting_loss():
-            self._stream.configure()
-            try:
-                self._converse(handler)
-                self._await_answer()
-                if self._parting:
-                    self._stream.linger()
-            except FrameTooLong as error:
-                self._await_answer()
-                self._part(error)
+        log.debug("event=client_connected peer=%s", self.peer.address)
+        return self._run_to_end(lambda: self._serve(handler))
 
-    def turn_away(self, refusal: Refusal) -> None:
+    def turn_away(self, refusal: Refusal) -> EndReason:
         """Send the line for `refusal` and end the connection."""
-        with self._expecting_loss():
+
+        def refuse() -> EndReason:
             self._stream.configure()
-            self._part(refusal)
+            self._refuse(refusal)
+            return EndReason.connection_limit_reached
+
+        return self._run_to_end(refuse)
 
     def stop_reading(self) -> None:
         """Have the connection end once what has arrived is answered; called by another thread."""
         self._stopping = True
         self._stream.stop_reading()
 
-    def cut(self) -> None:
+    def close_by_force(self) -> None:
         """End the connection now; called by another thread."""
-        self._stream.shutdown()
+        self._break_off(EndReason.closed_by_force)
 
     def close(self) -> None:
         """Close the stream; a reply that is still to come is dropped."""
         self._stream.close()
+
+    def _run_to_end(self, talk: Callable[[], EndReason]) -> EndReason:
+        """Run `talk` and log how the connection ended; what the handler raises passes through."""
+        reason, cause = EndReason.handler_failed, "-"
+        try:
+            reason = talk()
+        except TimeoutError as error:
+            reason, cause = EndReason.timed_out, str(error)
+        except OSError as error:
+            reason, cause = EndReason.connection_lost, str(error)
+        finally:
+            reason = self._broken_off or reason
+            self._log_end(reason, cause)
+        return reason
+
+    def _log_end(self, reason: EndReason, cause: str) -> None:
+        level = logging.INFO if reason is EndReason.timed_out else logging.DEBUG
+        seconds = time.monotonic() - self._since
+        event = "event=client_disconnected peer=%s reason=%s seconds=%.1f error=%s"
+        log.log(level, event, self.peer.address, reason, seconds, cause)
+
+    def _serve(self, handler: Handler) -> EndReason:
+        self._stream.configure()
+        try:
+            self._converse(handler)
+            self._await_answer()
+        except FrameTooLong as error:
+            self._await_answer()
+            self._refuse(error)
+            return EndReason.frame_too_long
+        if self._parting:
+            self._stream.linger()
+            return EndReason.handler_closed
+        return EndReason.server_stopped if self._stopping else EndReason.client_closed
 
     def _converse(self, handler: Handler) -> None:
         """Have frame after frame answered, until the client or the handler ends the conversation."""
@@ -117,13 +149,12 @@ class ServerConnection:
     def _send_from_elsewhere(self, reply: Reply) -> memoryview | None:
         """Send without waiting, and return what a slow reader has no room for."""
         if reply.close:
-            self.cut()
+            self._stream.shutdown()
             return None
         try:
             sent = self._stream.try_write(reply.data)
-        except OSError as error:  # the thread that reads here will find out, too
-            log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)
-            return None
+        except OSError:
+            return None  # the thread that reads here finds out, too
         return memoryview(reply.data)[sent:]
 
     def _send_later(self, rest: memoryview) -> None:
@@ -134,20 +165,25 @@ class ServerConnection:
                 target=self._send_rest, args=(rest,), name=f"answer {self.peer.address}", daemon=True
             ).start()
         except RuntimeError as error:
-            log.error("event=no_thread peer=%s error=%s", self.peer.address, error)
-            self.cut()
+            log.error("event=thread_start_failed peer=%s error=%s", self.peer.address, error)
+            self._break_off(EndReason.thread_start_failed)
             self._answering.release()
 
     def _send_rest(self, rest: memoryview) -> None:
-        with self._expecting_loss():
-            try:
-                self._stream.write(rest)
-            except OSError:
-                self.cut()
-                raise
-            finally:
-                self._is_sending_rest = False
-                self._answering.release()
+        try:
+            self._stream.write(rest)
+        except TimeoutError:
+            self._break_off(EndReason.timed_out)
+        except OSError:
+            self._break_off(EndReason.connection_lost)
+        finally:
+            self._is_sending_rest = False
+            self._answering.release()
+
+    def _break_off(self, reason: EndReason) -> None:
+        """End the connection now, from another thread than its own."""
+        self._broken_off = self._broken_off or reason
+        self._stream.shutdown()
 
     def _await_rest_of_frame(self) -> None:
         now = time.monotonic()
@@ -159,15 +195,6 @@ class ServerConnection:
         self._frame_deadline = None
         self._stream.set_read_timeout(self._limits.idle_seconds)
 
-    def _part(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: Refusal) -> None:
         self._stream.write(self._encode_refusal(refusal))
         self._stream.linger()
-
-    @contextmanager
-    def _expecting_loss(self) -> Iterator[None]:
-        try:
-            yield
-        except TimeoutError:
-            log.info("event=timed_out peer=%s", self.peer.address)
-        except OSError as error:
-            log.debug("event=peer_gone peer=%s error=%s", self.peer.address, error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,6 +28,31 @@ class Reply:
     close: bool
 
 
+class EndReason(enum.StrEnum):
+    """Why a connection ended."""
+
+    client_closed = enum.auto()
+    """The client closed it."""
+    handler_closed = enum.auto()
+    """A reply of the handler ended it, as after a goodbye."""
+    server_stopped = enum.auto()
+    """The server stopped, and everything that had arrived was answered."""
+    closed_by_force = enum.auto()
+    """The server stopped, and its deadline passed before everything was answered."""
+    timed_out = enum.auto()
+    """The client sent nothing, took no reply or did not complete a frame in time."""
+    connection_lost = enum.auto()
+    """The network or the client's machine broke it."""
+    frame_too_long = enum.auto()
+    """The client sent a frame beyond the limit."""
+    connection_limit_reached = enum.auto()
+    """It was one connection too many, and refused."""
+    thread_start_failed = enum.auto()
+    """The machine had no thread for it."""
+    handler_failed = enum.auto()
+    """The handler raised an exception, which is logged."""
+
+
 Answer = Callable[[Reply | None], None]
 """Takes the reply to one frame, None where there is none. Called once, by whichever thread has it."""
 
@@ -37,8 +63,8 @@ class Handler(Protocol):
     def handle(self, frame: bytes, answer: Answer) -> None:
         """Call `answer` once with the reply to `frame`: at once, or later from another thread."""
 
-    def close(self) -> None:
-        """The connection is over."""
+    def close(self, reason: EndReason) -> None:
+        """The connection has ended; called once, on its thread."""
 
 
 class ConnectionLimitReached(TillwireError):

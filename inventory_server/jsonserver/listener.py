@@ -26,7 +26,12 @@ ListenTarget = Address | socket.socket
 """Where to serve: an address, or a socket that listens already and may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
 
-_EXHAUSTED = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+_EXHAUSTED = {
+    errno.EMFILE: "out_of_file_descriptors",
+    errno.ENFILE: "out_of_file_descriptors",
+    errno.ENOBUFS: "out_of_memory",
+    errno.ENOMEM: "out_of_memory",
+}
 _NEXT_STEPS = {
     errno.EADDRINUSE: "it is in use: stop the program that uses it or choose another",
     errno.EADDRNOTAVAIL: "this machine has no such address: choose one of its own, or 0.0.0.0 for all",
@@ -125,8 +130,8 @@ class Acceptor:
         try:
             accepted, client = self._socket.accept()
         except OSError as error:
-            if error.errno in _EXHAUSTED:
-                log.error("event=accept_exhausted address=%s error=%s", self.address, error)
+            if event := _EXHAUSTED.get(error.errno or 0):
+                log.error("event=%s address=%s error=%s", event, self.address, error)
                 self._stopping.wait(EXHAUSTED_PAUSE_SECONDS)
             return
         try:

@@ -13,7 +13,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import ConnectionLimitReached, Handler, Peer, Refusal, encode_refusal
+from inventory_server.jsonserver.handler import (
+    ConnectionLimitReached,
+    EndReason,
+    Handler,
+    Peer,
+    Refusal,
+    encode_refusal,
+)
 from inventory_server.jsonserver.limits import CLOSE_SECONDS, NetworkLimits
 from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
 from inventory_server.jsonserver.stream import ServerStream
@@ -75,7 +82,7 @@ class LineServer:
             listener.start()
 
     def stop(self, deadline_seconds: float) -> int:
-        """Accept no more, answer what has arrived, close; return how many connections the deadline cut off."""
+        """Accept no more, answer what has arrived, close; return how many connections were closed by force."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -86,8 +93,8 @@ class LineServer:
             self._changed.wait_for(self._is_empty, deadline_seconds)
             late = len(self._served)
             for connection in self._served | self._surplus:
-                log.warning("event=cut_off peer=%s", connection.peer.address)
-                connection.cut()
+                log.warning("event=connection_closed_by_force peer=%s", connection.peer.address)
+                connection.close_by_force()
             self._changed.wait_for(self._is_empty, CLOSE_SECONDS)
         return late
 
@@ -115,12 +122,12 @@ class LineServer:
             group = self._served if self._has_room() else self._surplus
             if group is self._surplus and not self._crowded:
                 self._crowded = True
-                log.warning("event=cap_reached connections=%d", self.max_connections)
+                log.warning("event=connection_limit_reached connections=%d", self.max_connections)
             group.add(connection)
         try:
             self._start_thread(connection, self._serve if group is self._served else self._turn_away)
         except RuntimeError as error:
-            log.error("event=no_thread peer=%s error=%s", peer.address, error)
+            log.error("event=thread_start_failed peer=%s error=%s", peer.address, error)
             self._leave(connection)
 
     def _start_thread(self, connection: ServerConnection, target: Callable[[ServerConnection], None]) -> None:
@@ -137,10 +144,11 @@ class LineServer:
     def _serve(self, connection: ServerConnection) -> None:
         try:
             handler = self._factory(connection.peer)
+            reason = EndReason.handler_failed
             try:
-                connection.serve(handler)
+                reason = connection.serve(handler)
             finally:
-                handler.close()
+                handler.close(reason)
         except Exception:
             log.exception("event=handler_failed peer=%s", connection.peer.address)
         finally:
@@ -168,5 +176,5 @@ def _connections_possible(limits: NetworkLimits) -> int:
     if possible < 1:
         raise CannotListen(f"The limit of open files, {files}, leaves none for connections: raise it with ulimit -n.")
     if possible < limits.max_connections:
-        log.warning("event=cap_lowered connections=%d open_files=%d", possible, files)
+        log.warning("event=connection_limit_lowered connections=%d open_files=%d", possible, files)
     return min(possible, limits.max_connections)

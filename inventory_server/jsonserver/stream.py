@@ -83,12 +83,16 @@ class ServerStream:
         self._shut_down(socket.SHUT_RDWR)
 
     def linger(self) -> None:
-        """Write no more, and wait until the other side closes: closing on unread bytes would discard the last reply."""
-        self._socket.shutdown(socket.SHUT_WR)
+        """Write no more, and wait until the other side closes: closing on unread bytes would discard the last reply.
+
+        It does not matter any more whether the other side does so in time.
+        """
         deadline = time.monotonic() + self._limits.linger_seconds
-        self.set_read_timeout(self._limits.linger_seconds)
-        while self.read(BULK_READ_BYTES):
-            self.set_read_timeout(deadline - time.monotonic())
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self.set_read_timeout(self._limits.linger_seconds)
+            while self.read(BULK_READ_BYTES):
+                self.set_read_timeout(deadline - time.monotonic())
 
     def close(self) -> None:
         """Close the socket."""

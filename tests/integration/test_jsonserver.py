@@ -6,12 +6,13 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import Peer, encode_refusal
+from inventory_server.jsonserver.handler import EndReason, Peer, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong
 from tests.support.edge import LOOPBACK, LineClient
@@ -114,7 +115,7 @@ def test_a_silent_connection_is_closed(start: Start, caplog: pytest.LogCaptureFi
     caplog.set_level(logging.INFO, "tillwire.connection")
     with connect(start(limits=replace(LIMITS, idle_seconds=1))) as client:
         assert client.read_line() == b""
-    assert "event=timed_out" in caplog.text
+    assert "reason=timed_out" in caplog.text
 
 
 def test_a_frame_begun_must_end_in_time_however_often_bytes_arrive(start: Start) -> None:
@@ -200,17 +201,56 @@ def test_a_factory_that_fails_loses_that_connection_only(start: Start, caplog: p
     assert "event=handler_failed" in caplog.text
 
 
-def test_a_socket_that_is_gone_before_its_first_word_is_let_go(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "tillwire.connection")
-    for use in (
+def test_a_socket_that_is_gone_before_its_first_word_is_let_go() -> None:
+    serve: list[Callable[[ServerConnection], object]] = [
         lambda c: c.serve(Echo()),
         lambda c: c.turn_away(FrameTooLong(1)),
-        ServerConnection.stop_reading,
-        ServerConnection.cut,
-    ):
+    ]
+    for use in (*serve, ServerConnection.stop_reading):
         ours, theirs = socket.socketpair()
         connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
         connection.close()
-        use(connection)
+        assert use(connection) in (EndReason.connection_lost, None)
         theirs.close()
-    assert caplog.text.count("event=peer_gone") == 2
+
+
+# ---------------------------------------------------------------------------------- why a connection ended
+
+
+def resets(client: LineClient) -> None:
+    client.send(b"word\n")
+    assert client.read_line() == b"word"
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (LineClient.close, "client_closed"),
+        (lambda client: client.send(b"close\n"), "handler_closed"),
+        (lambda client: client.send(b"x" * 2_000), "frame_too_long"),
+        (lambda client: client.send(b"half a frame"), "timed_out"),
+        (lambda client: client.send(b"fail\n"), "handler_failed"),
+        (resets, "connection_lost"),
+    ],
+)
+def test_the_handler_and_the_log_are_told_why_a_connection_ended(
+    start: Start, caplog: pytest.LogCaptureFixture, end: Callable[[LineClient], None], reason: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.connection")
+    handlers: list[Echo] = []
+
+    def factory(peer: Peer) -> Echo:
+        handlers.append(Echo(peer))
+        return handlers[-1]
+
+    server = start(factory=factory, limits=replace(LIMITS, max_frame_bytes=1_000, frame_seconds=1))
+    with connect(server) as client:
+        end(client)
+        wait_until(lambda: server.connections == 0 and len(handlers) == 1)
+    assert handlers[0].reason == reason
+    assert caplog.messages[0] == f"event=client_connected peer={handlers[0].peer.address}"
+    [ended] = [record for record in caplog.records if "event=client_disconnected" in record.message]
+    assert f"peer={handlers[0].peer.address} reason={reason} seconds=" in ended.message
+    assert ended.levelno == (logging.INFO if reason == "timed_out" else logging.DEBUG)

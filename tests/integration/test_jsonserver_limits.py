@@ -1,6 +1,7 @@
 """The line server's caps, its start and its stop, over real sockets."""
 
 import json
+import logging
 import os
 import resource
 import socket
@@ -38,7 +39,7 @@ def test_past_the_cap_a_connection_is_told_busy_and_closed(start: Start, caplog:
         with connect(server) as another:
             assert b"all connections are taken" in another.read_line()
         assert server.connections == 2
-    assert caplog.text.count("event=cap_reached connections=2") == 1, "a crowd does not fill the log"
+    assert caplog.text.count("event=connection_limit_reached connections=2") == 1, "a crowd does not fill the log"
     wait_until(lambda: server.connections == 0)
     with connect(server) as fourth:
         fourth.send(b"word\n")
@@ -94,7 +95,7 @@ def test_the_cap_stays_below_the_limit_of_open_files(caplog: pytest.LogCaptureFi
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = replace(LIMITS, max_connections=10 * soft)
     assert LineServer([ANYWHERE], Echo, limits).max_connections < soft
-    assert "event=cap_lowered" in caplog.text
+    assert "event=connection_limit_lowered" in caplog.text
     with pytest.raises(CannotListen, match="ulimit -n"):
         LineServer([ANYWHERE], Echo, replace(limits, reserved_files=soft))
 
@@ -110,9 +111,9 @@ def test_without_descriptors_accepting_rests_and_then_goes_on(start: Start, capl
     try:
         address = server.addresses[0]
         client.connect((address.host, address.port))
-        wait_until(lambda: "event=accept_exhausted" in caplog.text)
+        wait_until(lambda: "event=out_of_file_descriptors" in caplog.text)
         time.sleep(1)
-        assert caplog.text.count("event=accept_exhausted") < 10, "accepting spins"
+        assert caplog.text.count("event=out_of_file_descriptors") < 10, "accepting spins"
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     client.sendall(b"word\n")
@@ -132,7 +133,7 @@ def test_without_threads_a_connection_is_closed_and_the_next_is_served(
         patched.setattr(threading.Thread, "start", refuse)
         with connect(server) as client:
             assert client.read_line() == b""
-    assert "event=no_thread" in caplog.text
+    assert "event=thread_start_failed" in caplog.text
     with connect(server) as client:
         client.send(b"word\n")
         assert client.read_line() == b"word"
@@ -280,13 +281,21 @@ def test_stop_answers_what_is_in_flight_and_closes_idle_connections(start: Start
     busy.close()
 
 
-def test_stop_cuts_off_what_the_deadline_does_not_wait_for(start: Start, gate: type[Gate]) -> None:
+def test_stop_closes_by_force_what_the_deadline_does_not_wait_for(
+    start: Start, gate: type[Gate], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.connection")
     server = start(factory=gate)
-    with connect(server) as client:
+    with connect(server) as client, connect(server) as idle:
         client.send(b"wait\n")
         assert gate.entered.wait(30)
+        wait_until(lambda: server.connections == 2)
         assert server.stop(0.1) == 1
-        assert client.read_line() == b""
+        assert (client.read_line(), idle.read_line()) == (b"", b"")
+    assert caplog.text.count("event=connection_closed_by_force") == 1
+    gate.opened.set()
+    wait_until(lambda: "reason=closed_by_force" in caplog.text)
+    assert "reason=server_stopped" in caplog.text
 
 
 def test_after_stop_nobody_is_let_in_and_a_second_stop_is_harmless(start: Start) -> None:

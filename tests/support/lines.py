@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from inventory_server.jsonserver.handler import Answer, Handler, Peer, Reply
+from inventory_server.jsonserver.handler import Answer, EndReason, Handler, Peer, Reply
 from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
@@ -24,6 +24,7 @@ class Echo:
     def __init__(self, peer: Peer = LOOPBACK) -> None:
         self.peer = peer
         self.closed = threading.Event()
+        self.reason: EndReason | None = None
 
     def handle(self, frame: bytes, answer: Answer) -> None:
         answer(self.reply(frame))
@@ -39,7 +40,8 @@ class Echo:
             return Reply(b"x" * (64 << 20) + b"\n", close=False)
         return Reply(frame + b"\n", close=frame == b"close")
 
-    def close(self) -> None:
+    def close(self, reason: EndReason) -> None:
+        self.reason = reason
         self.closed.set()
 
 

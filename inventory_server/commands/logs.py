@@ -1,0 +1,22 @@
+"""The server's log: one event a line on standard error, its time in ISO 8601 with the offset from UTC."""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+
+
+class ZonedFormatter(logging.Formatter):
+    """Formats a record's time like 2026-01-31T18:04:05.123+01:00, in the time zone of this machine."""
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: ARG002, N802 (overrides)
+        """The time of `record`."""
+        return datetime.fromtimestamp(record.created, UTC).astimezone().isoformat(timespec="milliseconds")
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Log to standard error; `verbose` adds each request and each connection."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(ZonedFormatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler])
+    logging.getLogger("alembic").setLevel(logging.WARNING)
