@@ -1,1 +1,1 @@
-"""A threaded JSON server on the standard library; it knows no inventory."""
+"""A threaded server of JSON lines, as a library: it knows no inventory, and needs the standard library alone."""

@@ -16,9 +16,9 @@ log = logging.getLogger("tillwire.connection")
 
 
 class ServerConnection:
-    """An accepted connection. All methods belong to its thread, but for `stop_reading` and `close_by_force`.
+    """An accepted connection, used by its own thread alone, but for `stop_reading` and `close_by_force`.
 
-    A reply that another thread has is sent by that thread: waking the connection's own costs more than sending does.
+    A reply that another thread has ready is sent by that thread: waking this one would cost more than sending.
     """
 
     def __init__(
@@ -65,11 +65,11 @@ class ServerConnection:
         self._break_off(EndReason.closed_by_force)
 
     def close(self) -> None:
-        """Close the stream; a reply that is still to come is dropped."""
+        """Close the stream; a reply that comes later is dropped."""
         self._stream.close()
 
     def _run_to_end(self, talk: Callable[[], EndReason]) -> EndReason:
-        """Run `talk` and log how the connection ended; what the handler raises passes through."""
+        """Run `talk` and log how the connection ended; a handler's exception passes through."""
         reason, cause = EndReason.handler_failed, "-"
         try:
             reason = talk()
@@ -103,7 +103,7 @@ class ServerConnection:
         return EndReason.server_stopped if self._stopping else EndReason.client_closed
 
     def _converse(self, handler: Handler) -> None:
-        """Have frame after frame answered, until the client or the handler ends the conversation."""
+        """Pass frame after frame to the handler, until the client or a reply ends the conversation."""
         framer = LineFramer(self._limits.max_frame_bytes)
         read, size = self._stream.read, READ_BYTES
         while data := read(size):
@@ -120,17 +120,17 @@ class ServerConnection:
                 self._await_rest_of_frame()
 
     def _take_turn(self) -> bool:
-        """Wait until the frame before is answered; False where that answer has ended the conversation."""
+        """Wait until the previous frame is answered; False where that reply has ended the conversation."""
         self._await_answer()
         if self._parting:
             self._answering.release()
         return not self._parting
 
     def _await_answer(self) -> None:
-        """Hold `_answering` once the last frame is answered; TimeoutError where the client may be gone by now.
+        """Acquire `_answering` once the last frame is answered; TimeoutError where the client may be gone by then.
 
-        A client that has stopped sending may still be reading, or be gone for good: TCP does not tell which. One that
-        is gone must not keep its thread and its descriptor for as long as a database stands still.
+        A client that has stopped sending may still be reading, or be gone: TCP does not tell which. A client that is
+        gone must not hold a thread and a descriptor for as long as a database hangs.
         """
         while not self._answering.acquire(timeout=self._limits.half_closed_seconds):
             if not self._stopping and not self._is_sending_rest and self._stream.has_hung_up():
@@ -147,18 +147,18 @@ class ServerConnection:
         self._answering.release()
 
     def _send_from_elsewhere(self, reply: Reply) -> memoryview | None:
-        """Send without waiting, and return what a slow reader has no room for."""
+        """Send without waiting, and return what did not fit into the socket's buffer."""
         if reply.close:
             self._stream.shutdown()
             return None
         try:
             sent = self._stream.try_write(reply.data)
         except OSError:
-            return None  # the thread that reads here finds out, too
+            return None  # the connection's own thread notices when it reads
         return memoryview(reply.data)[sent:]
 
     def _send_later(self, rest: memoryview) -> None:
-        """Wait for a slow reader on a thread of its own: there is at most one for each connection."""
+        """Send the rest to a slow reader on a thread of its own; a connection has at most one."""
         self._is_sending_rest = True
         try:
             threading.Thread(

@@ -1,4 +1,4 @@
-"""What passes between the server and a handler of one connection, and what a handler is."""
+"""The interface between the server and the handler of a connection."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pos_client.protocol.framing import FrameTooLong
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """The other end of a connection: where it is, for the log, and whether it is on this machine."""
+    """The client's end of a connection: its address, for the log, and whether it is on this machine."""
 
     address: str
     loopback: bool
@@ -22,7 +22,7 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The bytes to send, line end included and empty where there is nothing to say; `close` ends the connection."""
+    """The bytes to send, line end included, possibly none; `close` ends the connection after them."""
 
     data: bytes
     close: bool
@@ -46,35 +46,35 @@ class EndReason(enum.StrEnum):
     frame_too_long = enum.auto()
     """The client sent a frame beyond the limit."""
     connection_limit_reached = enum.auto()
-    """It was one connection too many, and refused."""
+    """It was refused, as all connections were taken."""
     thread_start_failed = enum.auto()
-    """The machine had no thread for it."""
+    """The machine had no thread left for it."""
     handler_failed = enum.auto()
     """The handler raised an exception, which is logged."""
 
 
 Answer = Callable[[Reply | None], None]
-"""Takes the reply to one frame, None where there is none. Called once, by whichever thread has it."""
+"""Takes the reply to one frame, or None for no reply. It is called exactly once, from any thread."""
 
 
 class Handler(Protocol):
-    """Whoever answers the frames of one connection: one at a time, each given on that connection's thread."""
+    """Answers the frames of one connection, one at a time; each is passed in on the connection's thread."""
 
     def handle(self, frame: bytes, answer: Answer) -> None:
-        """Call `answer` once with the reply to `frame`: at once, or later from another thread."""
+        """Call `answer` exactly once with the reply to `frame`: before returning, or later from another thread."""
 
     def close(self, reason: EndReason) -> None:
         """The connection has ended; called once, on its thread."""
 
 
 class ConnectionLimitReached(TillwireError):
-    """The server has as many connections as it may have."""
+    """All connections are taken; the client may try again later."""
 
 
 Refusal = FrameTooLong | ConnectionLimitReached
-"""Why the server itself, before or instead of a handler, ends a connection with a last line."""
+"""Why the server ends a connection itself, with a last line that is not the handler's."""
 
 
 def encode_refusal(refusal: Refusal) -> bytes:
-    """The last line sent for `refusal` where the protocol above has no form of its own: an object with `error`."""
+    """The default last line for `refusal`: a JSON object with `error`."""
     return json.dumps({"error": str(refusal)}).encode() + b"\n"

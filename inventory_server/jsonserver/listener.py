@@ -23,8 +23,9 @@ from pos_client.protocol.errors import TillwireError
 log = logging.getLogger("tillwire.listener")
 
 ListenTarget = Address | socket.socket
-"""Where to serve: an address, or a socket that listens already and may be shared with other processes."""
+"""Where to listen: an address, or a listening socket, which may be shared with other processes."""
 Admit = Callable[[socket.socket, Peer], None]
+"""Takes over an accepted socket."""
 
 _EXHAUSTED = {
     errno.EMFILE: "out_of_file_descriptors",
@@ -41,11 +42,11 @@ _NEXT_STEPS = {
 
 
 class CannotListen(TillwireError):
-    """An address cannot be served; the message names it and says what to do."""
+    """Listening on an address failed; the message names it and says what to do."""
 
 
 def listen_on(address: Address, limits: NetworkLimits) -> socket.socket:
-    """A socket that listens on `address`; CannotListen where that is not possible."""
+    """A new socket that listens on `address`; CannotListen where that fails."""
     try:
         _remove_stale_socket(address)
         family, resolved = _resolve(address)
@@ -62,13 +63,13 @@ def listen_on(address: Address, limits: NetworkLimits) -> socket.socket:
 
 
 def address_of(listening: socket.socket) -> Address:
-    """Where a socket listens, with the port that was chosen."""
+    """The address that a socket listens on, with the port that the kernel chose."""
     name = listening.getsockname()
     return Address.unix(str(name)) if listening.family == socket.AF_UNIX else Address(name[0], name[1])
 
 
 def close_listener(listening: socket.socket) -> None:
-    """Close a socket that listens, and remove the file of a Unix socket."""
+    """Close a listening socket, and remove the file of a Unix socket."""
     if listening.family == socket.AF_UNIX:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(listening.getsockname())
@@ -76,7 +77,10 @@ def close_listener(listening: socket.socket) -> None:
 
 
 class Acceptor:
-    """One listening socket, TCP or Unix; `start` has its own thread accept and call `admit`."""
+    """A listening socket, TCP or Unix, and a thread that accepts its connections and passes each to `admit`.
+
+    While `has_room` is false, a shared socket's connections are left to other processes for a moment.
+    """
 
     def __init__(
         self, target: ListenTarget, admit: Admit, limits: NetworkLimits, has_room: Callable[[], bool] = lambda: True
@@ -86,22 +90,22 @@ class Acceptor:
         self._stopping = threading.Event()
         self._is_shared = isinstance(target, socket.socket)
         self._socket = target if isinstance(target, socket.socket) else listen_on(target, limits)
-        # A connection may be gone between the poll and the accept, or in another process, which must not block then.
+        # Between poll and accept a connection may vanish or go to another process: accept must not block then.
         self._socket.setblocking(False)
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._accept_until_stopped, name=f"accept {self.address}", daemon=True)
 
     @property
     def address(self) -> Address:
-        """Where this listens, with the port that was chosen."""
+        """The address listened on, with the port that the kernel chose."""
         return address_of(self._socket)
 
     def start(self) -> None:
-        """Begin to accept."""
+        """Start accepting."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Accept no more and let go of the address."""
+        """Stop accepting and release the address."""
         self._stopping.set()
         self._wake.send(b".")
         if self._thread.ident is not None:
@@ -114,7 +118,7 @@ class Acceptor:
             close_listener(self._socket)
 
     def _accept_until_stopped(self) -> None:
-        with selectors.PollSelector() as selector:  # which takes no descriptor: there may be none left
+        with selectors.PollSelector() as selector:  # needs no descriptor of its own: there may be none left
             selector.register(self._woken, selectors.EVENT_READ)
             selector.register(self._socket, selectors.EVENT_READ)
             while True:
@@ -142,7 +146,7 @@ class Acceptor:
 
 
 def listen_on_all(addresses: Sequence[Address], limits: NetworkLimits) -> list[socket.socket]:
-    """A listening socket for each of `addresses`; CannotListen where one is not to be had, and none is left open."""
+    """A listening socket for each of `addresses`; CannotListen where one fails, and then none is left open."""
     with contextlib.ExitStack() as opened:
         sockets = []
         for address in itertools.chain.from_iterable(map(addresses_of, addresses)):
@@ -153,9 +157,9 @@ def listen_on_all(addresses: Sequence[Address], limits: NetworkLimits) -> list[s
 
 
 def addresses_of(address: Address) -> list[Address]:
-    """Each address of this machine that the name in `address` stands for: 127.0.0.1 and ::1 for localhost.
+    """The addresses of this machine that a host name stands for: 127.0.0.1 and ::1 for localhost.
 
-    `address` itself where it is no such name; listening there says what is wrong with it.
+    Any other `address` is returned as it is; listening on it reports what is wrong with it.
     """
     if not address.host:
         return [address]
@@ -196,7 +200,7 @@ def _peer(client_address: Any, address: Address) -> Peer:
 
 
 def _remove_stale_socket(address: Address) -> None:
-    """Remove the socket file of a dead server; one that somebody still serves is left alone."""
+    """Remove the socket file of a dead server; OSError EADDRINUSE where a living one serves it."""
     if address.path is None:
         return
     try:

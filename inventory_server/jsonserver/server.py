@@ -35,7 +35,10 @@ _stack_size_lock = threading.Lock()
 
 
 class LineServer:
-    """Serves `targets`, each connection with a handler of its own made by `factory`."""
+    """Serves JSON lines on `targets`; `factory` makes a handler for each connection.
+
+    `encode_refusal` makes the last line of a connection that the server itself ends.
+    """
 
     def __init__(
         self,
@@ -47,11 +50,11 @@ class LineServer:
         self._targets = targets
         self._factory = factory
         self._limits = limits
-        self._listeners: list[Acceptor] = []
+        self._acceptors: list[Acceptor] = []
         self._encode_refusal = encode_refusal
         self.max_connections = _connections_possible(limits)
-        # Guards all below; a connection leaves its set before its socket is closed, so that nobody
-        # shuts down a descriptor that has been given to somebody else.
+        # Guards all below. A connection leaves its set before its socket is closed, so that `stop` never shuts down a
+        # descriptor that belongs to another connection by now.
         self._changed = threading.Condition()
         self._served: set[ServerConnection] = set()
         self._surplus: set[ServerConnection] = set()
@@ -60,29 +63,29 @@ class LineServer:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where the server listens, with the ports that were chosen."""
-        return [listener.address for listener in self._listeners]
+        """Where the server listens, with the ports that the kernel chose."""
+        return [acceptor.address for acceptor in self._acceptors]
 
     @property
     def connections(self) -> int:
-        """How many connections are served at this moment."""
+        """How many connections are being served."""
         with self._changed:
             return len(self._served)
 
     def start(self) -> None:
-        """Serve; CannotListen where that is not possible, and then nothing is left open."""
+        """Listen and serve in threads; CannotListen where a target cannot be served, and then nothing is left open."""
         try:
             for target in self._targets:
                 for one in [target] if isinstance(target, socket.socket) else addresses_of(target):
-                    self._listeners.append(Acceptor(one, self._admit, self._limits, self._has_room))
+                    self._acceptors.append(Acceptor(one, self._admit, self._limits, self._has_room))
         except CannotListen:
             self._stop_listening()
             raise
-        for listener in self._listeners:
-            listener.start()
+        for acceptor in self._acceptors:
+            acceptor.start()
 
     def stop(self, deadline_seconds: float) -> int:
-        """Accept no more, answer what has arrived, close; return how many connections were closed by force."""
+        """Stop accepting, answer what has arrived, close; return how many connections the deadline closed by force."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -99,8 +102,8 @@ class LineServer:
         return late
 
     def _stop_listening(self) -> None:
-        while self._listeners:
-            self._listeners.pop().stop()
+        while self._acceptors:
+            self._acceptors.pop().stop()
 
     def _is_empty(self) -> bool:
         return not self._served and not self._surplus
@@ -109,8 +112,8 @@ class LineServer:
         return len(self._served) < self.max_connections
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        """Give the accepted socket a thread. At the cap it is told `busy`, by a few threads at most: past these
-        accepting rests."""
+        """Start a thread for an accepted socket. Over the limit the thread refuses it; with `surplus_connections` of
+        them at work, accepting waits."""
         connection = ServerConnection(ServerStream(sock, self._limits), peer, self._limits, self._encode_refusal)
         with self._changed:
             self._changed.wait_for(
@@ -165,7 +168,7 @@ class LineServer:
             self._served.discard(connection)
             self._surplus.discard(connection)
             connection.close()
-            # One warning for each time of crowding, not for each connection that comes and goes meanwhile.
+            # One warning for each time the limit is reached, not for each connection that comes and goes meanwhile.
             self._crowded = self._crowded and len(self._served) > self.max_connections * 9 // 10
             self._changed.notify_all()
 

@@ -1,1 +1,1 @@
-"""Connections to headquarters."""
+"""Connections to a server: the byte stream, requests on it, and one request in one call."""

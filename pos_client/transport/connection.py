@@ -22,10 +22,10 @@ exact_decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class Connection:
-    """A connection that stands. It is used by one thread at a time.
+    """An open connection, used by one thread at a time, but for `interrupt`.
 
-    Every socket error, every deadline and every answer that is not one raises ConnectionLost and closes it:
-    what was asked may or may not have happened. A RequestError is HQ's own answer.
+    A socket error, a missed deadline or an invalid reply closes it and raises ConnectionLost: the outcome of the
+    request is unknown. A RequestError is an error reply of the server; the connection stays open.
     """
 
     def __init__(self, stream: ClientStream, address: Address) -> None:
@@ -39,7 +39,7 @@ class Connection:
     def open(
         cls, address: Address | str, timeout_seconds: float = CONNECT_SECONDS, reply_seconds: float = REPLY_SECONDS
     ) -> Connection:
-        """Connect within `timeout_seconds`; bytes that HQ leaves unacknowledged for `reply_seconds` end it."""
+        """Connect within `timeout_seconds`; sent bytes that stay unacknowledged for `reply_seconds` end it."""
         where = Address.parse(address) if isinstance(address, str) else address
         try:
             return cls(ClientStream.connect(where, timeout_seconds, reply_seconds), where)
@@ -47,17 +47,17 @@ class Connection:
             raise ConnectionLost(f"HQ at {where} cannot be reached: {error.strerror or error}.") from error
 
     def hello(self, params: HelloParams, timeout_seconds: float = REPLY_SECONDS) -> HelloResult:
-        """Say who speaks."""
+        """Identify the terminal."""
         result = self.request("hello", params, timeout_seconds)
         assert isinstance(result, HelloResult)
         return result
 
     def request(self, method: str, params: Message | None = None, timeout_seconds: float = REPLY_SECONDS) -> Any:
-        """The typed result of a method of the protocol's table; plain data where the table names no type."""
+        """The typed result of a method in the protocol's table; plain data where the table names no type."""
         return self.ask(method, params, timeout_seconds)
 
     def ask(self, method: str, params: Any, timeout_seconds: float) -> Any:
-        """As `request`, for params that may be plain data and methods that the table may not know."""
+        """As `request`, but params may be plain data, and the method need not be in the table."""
         raw: Raw | UnsetType = UNSET if params is None else Raw(msgspec.json.encode(params))
         reply = self._exchange(wire.encode(Request(method, raw, self._next_id(), "2.0")), timeout_seconds)
         kind = METHODS[method].result if method in METHODS else None
@@ -99,7 +99,7 @@ class Connection:
         while True:
             reply = wire.decode_reply(self._line(deadline))
             if not isinstance(reply.method, UnsetType):
-                continue  # a notification, which nobody here has asked for
+                continue  # a notification; none is subscribed to here
             if reply.id != self._last_id and not (reply.id is None and reply.error is not UNSET):
                 raise ConnectionResetError(f"HQ answered request {reply.id!r} instead of {self._last_id}")
             return reply

@@ -27,13 +27,13 @@ def request_once(
     terminal: str | None = None,
     token: str | None = None,
 ) -> Any:
-    """Connect, ask one thing, close, and return the result as plain Python data.
+    """Connect, send one request, close, and return the result as plain Python data.
 
-    Quantities come as `int` or `Decimal`, exactly; instants and ids as the strings of the protocol. `params`
-    may hold Decimals, datetimes and UUIDs. Where the method needs a `hello`, or a `terminal` or `token` is
-    given, it is said first. Give scripts a terminal of their own with the role reader or operator: a hello
-    as a till fences the till that is trading under this name. Raises RequestError with HQ's refusal, and
-    ConnectionLost where nobody knows what happened; `timeout` (seconds) is for the whole of it.
+    Quantities are exact, `int` or `Decimal`; instants and ids are strings as in the protocol. `params` may hold
+    Decimals, datetimes and UUIDs. `hello` is sent first where the method needs it, or a `terminal` or `token` is
+    given. Give scripts a terminal of their own with the role reader or operator: a hello as a till fences the till
+    that is trading under this name. Raises RequestError for the server's error reply, and ConnectionLost where the
+    outcome is unknown; `timeout` is in seconds, for all of it.
     """
     deadline = time.monotonic() + timeout
     connection = Connection.open(address, timeout)
@@ -48,5 +48,5 @@ def request_once(
 
 
 def _body(value: Any) -> Any:
-    """The one thing in a result that is neither plain nor typed: a posting's body, as it was sent."""
+    """A posting's body, the only raw JSON in a result, as plain data."""
     return exact_decoder.decode(value)
