@@ -19,7 +19,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, Store, perform
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import User
-from inventory_server.jsonserver.handler import Answer, Peer
+from inventory_server.jsonserver.handler import Answer, EndReason, Peer
 from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store import StoreError, sqlite_path
@@ -82,7 +82,7 @@ class _Handler:
         steps = self._session.handle(frame)
         answer(drive(steps, self._perform, advance(steps)))
 
-    def close(self, _reason: handler.EndReason) -> None:
+    def close(self, _reason: EndReason) -> None:
         """Nothing is held."""
 
     def _perform(self, request: StoreRequest) -> Outcome:
