@@ -1,4 +1,4 @@
-"""The writer's connection, and the transactions on it: repeated as a whole where the database asks for that."""
+"""Transactions on the writing connection: retried as a whole, and the connection replaced, where an error allows it."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from inventory_server.store.database.base import ErrorClass, TransactionBackend,
 
 log = logging.getLogger("tillwire.store")
 
-_REPEATED = {ErrorClass.RETRY, ErrorClass.RETRY_NEW_CONNECTION}
-_HANGS_UP = {ErrorClass.RETRY_NEW_CONNECTION, ErrorClass.COMMIT_UNKNOWN}
+_RETRIED = {ErrorClass.RETRY, ErrorClass.RETRY_NEW_CONNECTION}
+_DISCONNECTED = {ErrorClass.RETRY_NEW_CONNECTION, ErrorClass.COMMIT_UNKNOWN}
 
 
 class StoreFatal(Exception):
-    """Nobody can say what is on disk: the store must not go on."""
+    """The state on disk is unknown: the store must stop."""
 
 
 class Transactions:
-    """Runs one transaction after another, on one thread. `forget` is called whenever one did not happen."""
+    """Runs transactions one after the other, on one thread; `forget` is called after each rollback."""
 
     def __init__(
         self,
@@ -43,57 +43,57 @@ class Transactions:
         self._retry_seconds = retry_seconds
         self._timer = timer
         self._ending = threading.Event()
-        self._is_out = False
+        self._is_unavailable = False
         self._connection: Connection | None = engine.connect()
 
     @property
     def connection(self) -> Connection:
-        """The connection, made anew where the last one was hung up."""
+        """The connection; opened again if the last one was closed after an error."""
         if self._connection is None:
             self._connection = self._engine.connect()
         return self._connection
 
     def run(self, job: Callable[[Connection], Any]) -> Any:
-        """Run `job` in a transaction of its own and return what it returns, once that is durable.
+        """Run `job` in a transaction and return its result once it is durable.
 
-        A transaction that the database broke off is repeated for `retry_seconds`; while the database is known to be
-        out, it is tried once. Raises what the last try met, OutcomeUnknown where it may be committed, StoreFatal.
+        A transaction that can be retried is retried for `retry_seconds`, or tried once while the database is known to
+        be unavailable. Raises the last error, OutcomeUnknown if it may be committed, StoreFatal.
         """
-        until = self._timer() + (0 if self._is_out else self._retry_seconds)
+        until = self._timer() + (0 if self._is_unavailable else self._retry_seconds)
         pause = RETRY_FIRST_SECONDS
         while True:
             try:
                 outcome = self._try(job)
             except DBAPIError as error:
                 error_class = self._database.classify_error(error, committing=False)
-                if error_class not in _REPEATED:
+                if error_class not in _RETRIED:
                     raise
                 if self._timer() + pause > until or self._ending.wait(pause * random.uniform(0.5, 1)):
                     if error_class is ErrorClass.RETRY_NEW_CONNECTION:
-                        self._note_out(error)
+                        self._note_unavailable(error)
                     raise
                 pause = min(2 * pause, RETRY_MAX_SECONDS)
             else:
-                self._note_back()
+                self._note_available()
                 return outcome
 
     def end(self) -> None:
-        """Repeat nothing any more."""
+        """Stop retrying: the server is shutting down."""
         self._ending.set()
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
         if self._connection is not None:
             self._connection.close()
 
-    def _note_out(self, error: DBAPIError) -> None:
-        if not self._is_out:
-            self._is_out = True
+    def _note_unavailable(self, error: DBAPIError) -> None:
+        if not self._is_unavailable:
+            self._is_unavailable = True
             log.error("event=database_unavailable error=%s", said_by(error))
 
-    def _note_back(self) -> None:
-        if self._is_out:
-            self._is_out = False
+    def _note_available(self) -> None:
+        if self._is_unavailable:
+            self._is_unavailable = False
             log.warning("event=database_available")
 
     def _try(self, job: Callable[[Connection], Any]) -> Any:
@@ -117,8 +117,8 @@ class Transactions:
 
     def _undo(self, transaction: Transaction | None, error_class: ErrorClass) -> None:
         self._forget()
-        if error_class in _HANGS_UP:
-            self._hang_up()
+        if error_class in _DISCONNECTED:
+            self._disconnect()
             return
         try:
             if transaction is not None:
@@ -126,9 +126,9 @@ class Transactions:
         except DBAPIError as error:
             if self._database.classify_error(error, committing=True) is ErrorClass.FATAL:
                 raise StoreFatal(f"Cannot roll back: {error}") from error
-            self._hang_up()  # which undoes as well
+            self._disconnect()  # closing rolls back, too
 
-    def _hang_up(self) -> None:
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.invalidate()

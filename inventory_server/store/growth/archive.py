@@ -1,7 +1,7 @@
-"""Old partitions of a ledger on PostgreSQL: put into an archive, and taken back, while servers go on.
+"""Archiving: detaches old partitions of a PostgreSQL ledger, and takes them back, while servers run.
 
-What HQ must still know of their postings is copied first, page by page; it says nothing until the ledger says that it
-is archived up to there. That, and taking the partition out, is one short transaction.
+First, what HQ must still know about the postings is copied, page by page; the copy is not used before the ledger's row
+says that it is archived up to there. Setting that and detaching the partition is one short transaction.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Archiving:
         self._first = max(part.first, head.archived_position + 1)
 
     def carry_out(self, clock: Clock, progress: Progress) -> ArchivedPart:
-        """Copy what must be kept, then take the partition out."""
+        """Copy what must be kept, then detach the partition."""
         stubs = self._keep_postings(progress)
         self._keep_heads(stubs)
         self._aside(self._keep_counts)
@@ -121,7 +121,7 @@ class _Archiving:
             self._aside(partial(_put_heads, rows=rows[begin : begin + ARCHIVE_ROWS]))
 
     def _keep_counts(self, connection: Connection, since: int = 0) -> None:
-        """Keep what had moved by each count that a level may come to rest on; of those noted after `since`."""
+        """Keep the sum of movements at each count on which a level may be based; only counts added after `since`."""
         past, after = LedgerAt(connection, Moment(None, self._cut.position)), None
         while keys := _counted(connection, self._cut, since, after):
             moved = [past.until(occurred_at).moved(location, sku) for location, sku, occurred_at in keys]
@@ -151,7 +151,7 @@ def _say_archived(connection: Connection, position: int, until: int) -> None:
 
 
 def _kept(connection: Connection, first: int, last: int) -> list[tuple[Any, ...]]:
-    """Copy what must be kept of some postings, and read it back beside them and the table of ids."""
+    """Copy what must be kept of some postings, and read it back joined with them and their ids."""
     a, p, i = t.archived.c, t.posting.c, t.identity.c
     postings = select(*(p[name] for name in KEPT)).where(p.position.between(first, last))
     connection.execute(insert(t.archived).from_select(KEPT, postings).on_conflict_do_nothing())
@@ -170,9 +170,9 @@ def _kept(connection: Connection, first: int, last: int) -> list[tuple[Any, ...]
 def _counted(
     connection: Connection, cut: Cut, since: int, after: tuple[str, str, int] | None
 ) -> list[tuple[str, str, int]]:
-    """Some of the counts from before `cut` that a level may rest on at a later moment: (location, sku, occurred_at).
+    """A page of the counts before `cut` on which a level may still be based: (location, sku, occurred_at).
 
-    That is the last one that nobody can void any more, and all above it. Of keys that changed after position `since`.
+    These are the last count that can no longer be voided, and all later ones. Only keys changed after position `since`.
     """
     c, above = t.count.c, t.count.alias().c
     key = (c.location, c.sku, c.occurred_at)
@@ -195,7 +195,7 @@ def _counted(
 
 
 def _last(connection: Connection) -> ArchivedPart | None:
-    """What was archived last."""
+    """The partition that was archived last."""
     a = t.archive.c
     row = connection.execute(select(t.archive).order_by(a.position.desc()).limit(1)).first()
     if row is None:
@@ -227,7 +227,7 @@ def _assert_whole(connection: Connection, last: ArchivedPart) -> None:
 
 
 def _bind(connection: Connection, part: Partition) -> None:
-    """Have PostgreSQL read the tables once, while nobody waits for them, to know that they are what they should be."""
+    """Add CHECK constraints, so that PostgreSQL scans the tables now and not under the lock of ATTACH PARTITION."""
     for table, (first, end) in _bounds(part).items():
         name, column = f"{ARCHIVE_SCHEMA}.{part.name(table)}", partitions.CUT_BY[table]
         connection.execute(text(f"ALTER TABLE {name} DROP CONSTRAINT IF EXISTS {_BOUNDS}"))
@@ -259,7 +259,7 @@ def _put_back(connection: Connection, last: ArchivedPart, part: Partition) -> No
 
 
 def _forget(changes: MaintenanceTransactions) -> None:
-    """Remove what says nothing, page by page: it was kept for what is no longer, or not yet, in the archive."""
+    """Delete rows beyond the end of the archive, page by page: left from partitions taken back or never archived."""
     archived = changes.aside(head_of).archived_position
     for table in (t.archived, t.archived_head, t.archived_count):
         keys = list(table.primary_key.columns)

@@ -1,8 +1,7 @@
-"""Closing the books: a cut through the ledger, and all balances at it, from which a look back starts.
+"""Closing the books: writes all balances at a position of the ledger, from which time travel starts.
 
-Nothing that was posted is touched, and postings go on meanwhile: what is read has been written long ago, what is
-written is of no use before the cut is declared written. Whoever finds a cut that somebody began writes the same
-rows again.
+Postings are never changed and go on meanwhile: a closing reads segments that are complete, and is not used before it
+is marked as written. It is idempotent: an interrupted closing is resumed by rewriting the same rows.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, cuts
 
 SEGMENTS_MAX = PARTITION_POSITIONS_MIN >> t.SEGMENT_POSITIONS_LOG2
-"""Segments between two cuts: no look back visits more of them, however seldom the books are closed. No cut crosses a
-multiple of it, so that wherever a partition ends there can be one."""
+"""Segments between two closings: bounds the work of time travel, however rarely the books are closed. There is a closing
+at every multiple of it, and so at the end of every partition."""
 
 Balance = tuple[str, str, int, bytes, int, int, int]
 """A row of `balance`, in the order of its columns."""
@@ -63,9 +62,9 @@ def close(
 
 
 def begin(connection: Connection) -> int | None:
-    """Lay the next cut at the end of a closed segment, or find the one under way, and return its position.
+    """Begin the next closing at the end of a closed segment, or find the unfinished one; return its position.
 
-    None where there is nothing that could be closed.
+    None if there is nothing to close.
     """
     under_way = connection.execute(select(t.closing.c.position).where(t.closing.c.written_at.is_(None))).scalar()
     if under_way is not None:
@@ -83,14 +82,14 @@ def begin(connection: Connection) -> int | None:
 
 
 def finish(connection: Connection, position: int, now: int) -> None:
-    """Declare the cut at `position` written, with all its rows."""
+    """Mark the closing at `position` as written."""
     connection.execute(t.closing.update().where(t.closing.c.position == position).values(written_at=now))
 
 
 def balances(connection: Connection, position: int) -> Iterator[list[Balance]]:
-    """The balances that changed between the last cut and the one at `position`, some at a time.
+    """The balances that changed between the last closing and the one at `position`, in pages.
 
-    A reservation that was made and used up between the two leaves none.
+    A reservation that was made and used up between the two has none.
     """
     window = _Window(connection, position)
     for page in _pages(connection, _changed(window)):
@@ -110,7 +109,7 @@ def balances(connection: Connection, position: int) -> Iterator[list[Balance]]:
 
 
 def stragglers(connection: Connection, position: int) -> Iterator[list[Straggler]]:
-    """The movements between the last cut and the one at `position` that occurred before or after, some at a time."""
+    """The movements between the last closing and the one at `position` that occurred outside of them, in pages."""
     window, m = _Window(connection, position), t.movement.c
     outside = m.occurred_at > window.cut.closed_at
     if window.before is not None:
@@ -120,7 +119,7 @@ def stragglers(connection: Connection, position: int) -> Iterator[list[Straggler
 
 
 class _Window:
-    """What lies between a cut and the one before it."""
+    """The segments between a closing and the one before it."""
 
     def __init__(self, connection: Connection, position: int) -> None:
         c, m = t.closing.c, t.movement.c
@@ -139,7 +138,7 @@ def _pages(connection: Connection, statement: Select[Any]) -> Iterator[list[Any]
 
 
 def _changed(window: _Window) -> Select[Any]:
-    """Sums of what moved, by key and in its order, each beside the balance before."""
+    """Sums of movements by key and in key order, each with the balance before."""
     m, b = t.movement.c, t.balance.c
     parts = [_moves(t.movement).where(window.holds, m.occurred_at <= window.cut.closed_at)]
     if window.before is not None:
@@ -158,7 +157,7 @@ def _changed(window: _Window) -> Select[Any]:
 
 
 def _due(before: Cut, cut: Cut) -> Select[Any]:
-    """What the balance before had left out, for it was yet to occur."""
+    """Movements that the balance before excluded, as they had not occurred yet."""
     s = t.straggler.c
     had = (s.position <= before.position, s.occurred_at > before.closed_at)
     return _moves(t.straggler).where(*had, s.occurred_at <= cut.closed_at)

@@ -1,4 +1,4 @@
-"""Partitions of a ledger on PostgreSQL, shown and made, whether or not servers are running on it."""
+"""Listing and creating the partitions of a PostgreSQL ledger, while servers run on it."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def make(database: Database, ahead: int, positions: int) -> int:
 
 
 class MaintenanceTransactions:
-    """Transactions that change a ledger's partitions, one after the other, each repeated where it has to be."""
+    """Transactions that change a ledger's partitions; each is retried while the tables are locked."""
 
     def __init__(self, database: Database, transactions: Transactions) -> None:
         self._database = database
         self._transactions = transactions
 
     def alone(self, job: Callable[[Connection], Any]) -> Any:
-        """Have `job` done while nobody posts; return what it returns."""
+        """Run `job` with all postings blocked; return its result."""
 
         def held(connection: Connection) -> Any:
             self._database.hold(connection)
@@ -79,7 +79,7 @@ class MaintenanceTransactions:
         return self.aside(held)
 
     def aside(self, job: Callable[[Connection], Any]) -> Any:
-        """Have `job` done beside those who post; return what it returns."""
+        """Run `job` while postings go on; return its result."""
         try:
             return self._transactions.run(job)
         except OutcomeUnknown as error:
@@ -88,7 +88,7 @@ class MaintenanceTransactions:
 
 @contextmanager
 def changing(database: Database) -> Iterator[MaintenanceTransactions]:
-    """The way to change the partitions of a ledger; StoreError where it has none."""
+    """Open a ledger for changing its partitions; StoreError if it has none."""
     assert_partitioned(database)
     with database.explained(), ExitStack() as opened:
         writing = database.writing_engine()

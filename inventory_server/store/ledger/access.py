@@ -1,4 +1,4 @@
-"""Whether a connection may still ask: its terminal is not revoked, its token not replaced."""
+"""Access checks: whether the terminal of a connection may still ask (not revoked, token not replaced)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _standing = Statement(
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a terminal's token: it is random and long, so one round of SHA-256 is enough."""
+    """The stored form of a token: tokens are long and random, so a single SHA-256 is enough."""
     return hashlib.sha256(token.encode()).digest()
 
 

@@ -1,4 +1,4 @@
-"""Questions and their answers: from one database, each question in one snapshot of the ledger."""
+"""Query service: answers questions from one database, each from one snapshot of the ledger."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ class QueryService:
 
     @property
     def shown(self) -> str:
-        """How people are told of the database."""
+        """The database's name in messages."""
         return self._database.shown
 
     def close(self) -> None:
-        """Let go of the database, once every question has been answered."""
+        """Close all connections, once every question has been answered."""
         self._quick.close()
         self._readers.close()
         self._engine.dispose()
 
     def id_at(self, position: int) -> bytes | None:
-        """The id of the posting at `position`, None where there is none; StoreError where that cannot be read."""
+        """The id of the posting at `position`, None if there is none; StoreError if it cannot be read."""
         with self._database.explained(), self._readers.snapshot() as connection:
             ids = [select(table.c.id).where(table.c.position == position) for table in (t.posting, t.archived)]
             id_: bytes | None = connection.scalar(union_all(*ids))

@@ -1,4 +1,4 @@
-"""A standby answers questions while it is well and holds the ledger of its primary; else the primary does."""
+"""Fallback reader: questions go to a standby while it works and holds the primary's ledger, else to the primary."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class FallbackReader(QueryService):
         super().__init__(database, database.standby_engine(), settings, clock, primary.answers)
         self._primary = primary
         self._timer = timer
-        # Guards `_reason`, why nobody asks it, None while it is well, and `_next_look`; nothing slow happens under it.
+        # Guards `_reason` (why the standby is skipped, None while it works) and `_next_look`; never held while waiting.
         self._lock = threading.Lock()
         self._reason: str | None = None
         self._next_look = 0.0
 
     def start(self) -> None:
-        """Find out how it is: it may be away. OtherLedger where it holds another ledger than its primary."""
+        """Probe the standby, which may be down; OtherLedger if it holds a different ledger from the primary's."""
         error = self._look()
         if isinstance(error, OtherLedger):
             raise error
@@ -55,7 +55,7 @@ class FallbackReader(QueryService):
             try:
                 return self.ask(question, progress)
             except RequestError as error:
-                if error.code is not ErrorCode.forbidden:  # it may not know yet who was enrolled a moment ago
+                if error.code is not ErrorCode.forbidden:  # a terminal enrolled a moment ago may not be replicated yet
                     raise
             except StoreError as error:
                 self._leave_out(error)
@@ -70,11 +70,11 @@ class FallbackReader(QueryService):
                 return True
             if self._timer() < self._next_look:
                 return False
-            self._next_look = self._timer() + STANDBY_RETRY_SECONDS  # the others go on without it meanwhile
+            self._next_look = self._timer() + STANDBY_RETRY_SECONDS  # meanwhile the other threads skip it
         return self._look() is None
 
     def _look(self) -> StoreError | None:
-        """Connect, and note what comes of it."""
+        """Connect, and note the result."""
         try:
             self._proven_connection().close()
         except StoreError as error:
@@ -84,7 +84,7 @@ class FallbackReader(QueryService):
         return None
 
     def _leave_out(self, error: Exception) -> None:
-        if self._reason is None:  # else it is only the last to hear of it
+        if self._reason is None:  # else another thread has noted it
             self._note(error)
             self._renew()
 
@@ -99,12 +99,12 @@ class FallbackReader(QueryService):
             log.warning("event=standby_available standby=%s", self.shown)
 
     def _connect(self) -> Connection:
-        if self._reason is not None:  # it went out while somebody waited for a turn
+        if self._reason is not None:  # it failed while this thread waited for a connection
             raise StoreError(self._reason)
         return self._proven_connection()
 
     def _proven_connection(self) -> Connection:
-        """A new connection to the ledger of the primary; StoreError where it is none, or where nobody can say."""
+        """A new connection that is proven to hold the primary's ledger; StoreError if it does not or cannot tell."""
         self._database.assert_exists()
         with self._database.explained():
             connection = self._engine.connect()
@@ -126,11 +126,11 @@ class FallbackReader(QueryService):
         known = self._primary.id_at(last.position)
         if known is None:
             raise StoreError(
-                f"{self.shown} has an entry {last.position:,}, and {self._primary.shown} has none yet;"
+                f"{self.shown} has a posting at position {last.position:,}, and {self._primary.shown} has none yet;"
                 " if this persists, rebuild the standby from its primary."
             )
         if known != last.id:
             raise OtherLedger(
-                f"{self.shown} does not hold the ledger of {self._primary.shown}: its entry {last.position:,} is"
-                " another one; name a standby of that very database."
+                f"{self.shown} does not hold the ledger of {self._primary.shown}: its posting at position"
+                f" {last.position:,} is a different one; name a standby of that database."
             )

@@ -1,6 +1,6 @@
-"""The everyday question, one sku at one location now: a single statement, which is a snapshot of its own.
+"""The everyday stock query, one SKU at one location now: a single statement, which needs no transaction around it.
 
-It is what tills and people ask all day long, so nothing is opened or closed around it.
+It is by far the most frequent question.
 """
 
 from __future__ import annotations

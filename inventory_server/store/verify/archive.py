@@ -1,4 +1,4 @@
-"""The proof from where an archive ends: what is kept of its postings, and all sums that begin with its balances."""
+"""Verification of the archive: its kept rows, their digest, and the sums that start from its balances."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from inventory_server.store.verify.postings import wrong_identities
 
 
 def unfounded(connection: Connection) -> str | None:
-    """In words, why nothing can start from where the archive is said to end; None where it can."""
+    """In words, why verification cannot start at the end of the archive; None if it can."""
     head, a = head_of(connection), t.archive.c
     last = connection.execute(select(a.position, a.closed_at).order_by(a.position.desc()).limit(1)).first()
     said = (head.archived_position, head.archived_until)
@@ -29,7 +29,7 @@ def unfounded(connection: Connection) -> str | None:
 
 
 def prove(connection: Connection, head: Head, proof: Proof) -> dict[str, bytes]:
-    """Prove what is kept of archived postings; return where each terminal's chain goes on."""
+    """Verify the archived rows; return the head of each terminal's chain at the end of the archive."""
     stubs: dict[str, bytes] = {}
     for part in connection.execute(select(t.archive).order_by(t.archive.c.position)):
         proof.all_found(_wrong(connection, part, stubs, proof))
@@ -39,7 +39,7 @@ def prove(connection: Connection, head: Head, proof: Proof) -> dict[str, bytes]:
 
 
 def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proof: Proof) -> Iterator[str]:
-    """What is wrong with what is kept of one partition."""
+    """Findings about the archived rows of one partition."""
     kept = ArchivedDigest(heads)
     first = max(part.first_position, proof.archived + 1)
     for page in pages(connection, t.archived, first, part.position):
@@ -59,13 +59,13 @@ class _Stub:
 
 
 def moved(head: Head) -> Any:
-    """All that moved, as `location`, `sku`, `account`, `reservation`, `quantity`, `latest_at`; some of it in sums."""
+    """All movements (`location`, `sku`, `account`, `reservation`, `quantity`, `latest_at`), archived ones as sums."""
     live = _columns(t.movement, t.movement.c.occurred_at)
     return _of(live, *_archived(head)) if head.archived_position else _of(live)
 
 
 def archived(head: Head) -> Any:
-    """The same of what is in the archive."""
+    """The archived movements, as sums with the same columns."""
     return _of(*_archived(head))
 
 

@@ -1,4 +1,4 @@
-"""Everything that the ledger can rebuild, compared with what the ledger says. Yields findings in words."""
+"""Verification of derived data: levels, counts, reservations and transfers, compared with the ledger."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _expiry_decoder = msgspec.json.Decoder(_Expiry)
 
 
 class DerivedCheck:
-    """The figures that movements left behind: each follows from the one before, and the last is the level's."""
+    """Follows `on_hand_after` from movement to movement; the last one of each key must be that of its level."""
 
     def __init__(self, head: Head) -> None:
         self.head = head
@@ -43,13 +43,13 @@ class DerivedCheck:
         self.counts = 0
 
     def _before(self, connection: Connection, key: Key) -> int:
-        """What the movement before left behind; the first one after an archive follows from all that is in it."""
+        """The stock before the next movement of `key`; after an archive, computed from what it keeps."""
         if key not in self.on_hand and self.head.archived_position:
             self.on_hand[key] = _on_hand_at(connection, key, self.head.archived_position)
         return self.on_hand.get(key, 0)
 
     def wrong_figures(self, connection: Connection, row: Any, moved: list[Moved]) -> Iterator[str]:
-        """Follow one posting. What a late count or a voided one leaves behind is looked up in the ledger."""
+        """Check one posting. After a late or voided count, the expected figure is computed by time travel."""
         for movement, _, after in moved:
             key = (movement.location, movement.sku)
             before = self._before(connection, key)
@@ -65,7 +65,7 @@ class DerivedCheck:
                 yield f"{movement.sku!r} at {movement.location!r} went from {before} to {after}"
 
     def wrong_counts(self, connection: Connection, postings: list[Any], moved: dict[int, list[Moved]]) -> Iterator[str]:
-        """Compare the counts of one segment with the rows that time travel looks them up in."""
+        """Compare the counts of one segment with the rows of `count`."""
         expected: dict[tuple[Any, ...], tuple[int, int | None]] = {}
         for row in postings:
             if row.type == "count":
@@ -86,7 +86,7 @@ def _on_hand_at(connection: Connection, key: Key, position: int) -> int:
 
 
 def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Moved]]) -> Iterator[str]:
-    """Compare the latest instant in a segment with the one by which time travel leaves segments out."""
+    """Compare the latest instant in a segment with the stored one, by which time travel skips segments."""
     latest = max((each.movement.occurred_at for group in moved.values() for each in group), default=None)
     head = connection.execute(select(t.ledger)).one()
     if segment == head.position >> t.SEGMENT_POSITIONS_LOG2:
@@ -98,7 +98,7 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
 
 
 def wrong_levels(connection: Connection, proof: Proof, trail: DerivedCheck) -> Iterator[str]:
-    """Where nothing was counted the sums are compared in one pass; counted ones follow the rule one by one."""
+    """Compare levels: those without counts with sums in one pass, the others by time travel one by one."""
     moved, now, on_hand = _sums(connection, trail.head), LedgerAt(connection, NOW), trail.on_hand
     counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
     for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
@@ -120,7 +120,7 @@ def wrong_levels(connection: Connection, proof: Proof, trail: DerivedCheck) -> I
 
 
 def _sums(connection: Connection, head: Head) -> dict[Key, list[Any]]:
-    """Per (location, sku): the sum of its stock movements, the latest of them, what is in transit."""
+    """Per (location, sku): sum and latest instant of its stock movements, quantity in transit."""
     m = archive.moved(head)
     sums = (
         select(m.location, m.sku, m.account, func.sum(m.quantity), func.max(m.latest_at))
@@ -138,9 +138,9 @@ def _sums(connection: Connection, head: Head) -> dict[Key, list[Any]]:
 
 
 def wrong_reservations(connection: Connection, head: Head) -> Iterator[str]:
-    """What is left of each reservation = what was reserved less what was drawn on it.
+    """Compare each reservation's remainder with what was reserved less what was drawn.
 
-    One that was used up in the archive has left no balance there.
+    A reservation that was used up within the archive has no balance there.
     """
     m, r = archive.moved(head), t.reservation.c
     drawn = (
@@ -163,7 +163,7 @@ def wrong_reservations(connection: Connection, head: Head) -> Iterator[str]:
 
 
 def wrong_expiries(connection: Connection, postings: list[Any], moved: dict[int, list[Moved]]) -> Iterator[str]:
-    """Compare when the reservations made in a segment expire with what their bodies say."""
+    """Compare the expiry of the reservations made in a segment with their bodies."""
     expected: dict[tuple[Any, ...], int] = {}
     for row in postings:
         if row.type == "reserve":
@@ -179,7 +179,7 @@ def wrong_expiries(connection: Connection, postings: list[Any], moved: dict[int,
 
 
 def wrong_transfers(connection: Connection, proof: Proof, head: Head) -> Iterator[str]:
-    """Per sku: what left by transfer = what arrived by transfer + what is in transit."""
+    """Per SKU: what left by transfer = what arrived by transfer + what is in transit."""
     on_the_way = select(t.level.c.sku, func.sum(t.level.c.in_transit)).group_by(t.level.c.sku)
     in_transit = dict(connection.execute(on_the_way).all())
     moved = _transferred(connection, head)
@@ -190,9 +190,9 @@ def wrong_transfers(connection: Connection, proof: Proof, head: Head) -> Iterato
 
 
 def _transferred(connection: Connection, head: Head) -> dict[str, int]:
-    """Per sku, what transfers took off the shelves less what they put on them, voided ones cancelled.
+    """Per SKU: quantity sent by transfers less quantity received, without voided transfers.
 
-    Of those in the archive that is what was in transit in the end.
+    For archived transfers, that is the quantity in transit at the end of the archive.
     """
     m, p = t.movement.c, t.posting.c
     transfers = ("transfer_out", "transfer_in")

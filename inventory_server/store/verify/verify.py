@@ -1,4 +1,4 @@
-"""The proof: the ledger is whole, every level follows from it, and what left one place arrived at another.
+"""Verification of a ledger: it is complete, every level follows from it, and transfers add up.
 
 Reads everything, segment by segment, in one snapshot; memory is bounded by one segment and by the number
 of terminals, of (location, sku) pairs and of findings.
@@ -26,7 +26,7 @@ from inventory_server.store.verify.postings import Moved, movements_of, postings
 
 
 def prove(connection: Connection, progress: Progress = no_progress) -> Proof:
-    """Prove postings, chains, movements, levels and transfers; the result says what does not hold.
+    """Verify postings, chains, movements, levels and transfers; the result lists what is wrong.
 
     `progress` is told positions.
     """
@@ -51,7 +51,7 @@ def prove(connection: Connection, progress: Progress = no_progress) -> Proof:
 
 
 def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progress) -> int:
-    """Prove all up to the position `last`; return when that was recorded."""
+    """Verify everything up to the position `last`; return when that was recorded."""
     walk = _Walk(connection, proof)
     for segment in range(walk.head.first_segment, (last >> t.SEGMENT_POSITIONS_LOG2) + 1):
         walk.through(segment)
@@ -74,7 +74,7 @@ def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progre
 
 
 class _Walk:
-    """Goes through the ledger from its first posting to its last."""
+    """Walks through the ledger from its first posting to its last."""
 
     def __init__(self, connection: Connection, proof: Proof) -> None:
         self._connection = connection
@@ -89,7 +89,7 @@ class _Walk:
         self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 
     def through(self, segment: int) -> None:
-        """Prove one segment."""
+        """Verify one segment."""
         connection, proof = self._connection, self._proof
         postings = postings_of(connection, segment)
         movements = movements_of(connection, segment)
@@ -139,7 +139,7 @@ def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes])
 
 
 def _wrong_copies(connection: Connection) -> Iterator[str]:
-    """What was refused or put in quarantine is kept as it came."""
+    """Rejected and quarantined bodies must still have their digest."""
     for table in (t.rejection, t.quarantine):
         for row in connection.execute(select(table.c.id, table.c.digest, table.c.body)):
             if hashlib.sha256(row.body).digest() != row.digest:

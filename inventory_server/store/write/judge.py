@@ -1,4 +1,4 @@
-"""The write path: judges each piece of work against what the batch knows, in order, and says what became of it."""
+"""The commit judge: decides every piece of work of a commit in order, on the commit's working set."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from pos_client.protocol.units import instant
 
 
 class CommitJudge:
-    """Carries out batches of work inside a transaction that its caller opens and commits."""
+    """Carries out the work of one commit inside a transaction that the caller opens and commits."""
 
     def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = new_stamp) -> None:
         self._settings = settings
@@ -40,7 +40,7 @@ class CommitJudge:
         self._memory = WriterCache()
 
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
-        """Judge `works` in order and write what follows; the outcomes hold once the caller has committed."""
+        """Judge `works` in order and write the results; the outcomes are valid once the caller has committed."""
         batch = WorkingSet(connection, self._sql, self._memory, self._clock(), self._new_stamp())
         batch.read(works)
         outcomes: list[Outcome | RequestError] = []
@@ -53,12 +53,12 @@ class CommitJudge:
         return outcomes
 
     def change(self, connection: Connection, job: Callable[[Connection], Any]) -> Any:
-        """Carry out an administrator's `job`, which may change what writers remember; return what it returns."""
+        """Run an administrator's `job`, set a new stamp (it may change what writers cache) and return its result."""
         connection.execute(t.ledger.update().values(stamp=self._new_stamp()))
         return job(connection)
 
     def forget(self) -> None:
-        """The caller rolled back: what was learned inside the transaction may not be so."""
+        """Empty the cache: the transaction was rolled back."""
         self._memory.forget()
 
     def _carry_out_one(self, batch: WorkingSet, work: TerminalRequest) -> Outcome:
@@ -115,7 +115,7 @@ class CommitJudge:
 
 
 def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopened: bool) -> bool:
-    """Note in the lineage what became of `seq`; True where that is news."""
+    """Record `seq` and its result in the lineage; True if that changed it."""
     news = not held.holds(seq)
     if news:
         held.receive(seq, item.occurred_at)
@@ -155,11 +155,11 @@ def _is_new(before: Posted | Rejected | None) -> bool:
 
 
 def _again(batch: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
-    """What an id gets that HQ has judged already: the same answer, or `conflict` for another content."""
+    """The result for an id that HQ has judged before: the same one, or `conflict` if the content differs."""
     if before.digest != item.digest:
         batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
         judged = "posted" if isinstance(before, Posted) else "rejected"
-        reason = f"This id is already {judged} with another content; the new content is kept in quarantine."
+        reason = f"This id is already {judged} with different content; the new content is kept in quarantine."
         return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
     if isinstance(before, Rejected):
         return PostingResult(item.id, "rejected", code=before.code, reason=before.reason)

@@ -1,4 +1,4 @@
-"""One posting enters the ledger: its movements, its flags, its row."""
+"""Judging one posting: its movements, flags, counts, voids, and the row that enters the ledger."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _DAY = 86_400 * _SECOND
 
 
 class Refusal(Exception):
-    """A posting that can never be posted: a code for programs and a reason for people."""
+    """A posting that can never be accepted: a code for programs and a reason for people."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
@@ -29,7 +29,7 @@ class Refusal(Exception):
 
 
 class JudgedPosting(msgspec.Struct, frozen=True):
-    """One posting about to enter the ledger, with all that its rules need."""
+    """A posting with everything that its rules need."""
 
     item: Item
     body: Body
@@ -39,12 +39,12 @@ class JudgedPosting(msgspec.Struct, frozen=True):
 
     @property
     def is_till(self) -> bool:
-        """Tills speak for their own location only."""
+        """True if a till posted it: tills may post for their own location only."""
         return self.speaker.role == "till"
 
 
 def enter(batch: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
-    """Let one posting enter the ledger; Refusal where it can never be posted."""
+    """Enter one posting into the ledger; Refusal if it can never be accepted."""
     entry = _entry(speaker, item)
     if entry.body.type == "count":
         _assert_countable(batch, entry)
@@ -73,11 +73,11 @@ def enter(batch: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -
 
 
 def _voided(batch: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], int, str]:
-    """What a void moves, its flags and its location; a count that is voided stops counting here."""
+    """The movements, flags and location of a void; a voided count is removed from its level here."""
     assert not isinstance(entry.body.voids, UnsetType)
     voids = entry.body.voids
     if voids == entry.item.id:
-        raise Refusal("not_voidable", f"{voids} is the void itself; name the posting to reverse.")
+        raise Refusal("not_voidable", f"{voids} is the id of the void itself; name the posting to reverse.")
     target = batch.place_of(voids.bytes)
     if _first(batch.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
         raise Refusal("already_voided", f"{voids} is already voided; a posting can be voided once.")
@@ -91,8 +91,8 @@ def _voided(batch: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], in
     if batch.is_archived(target.position):
         raise Refusal(
             "not_voidable",
-            f"{voids} is in the archive, with all that was recorded up to {batch.began.until}; "
-            "post an adjustment of what it should not have moved.",
+            f"{voids} is in the archive, with everything recorded up to {batch.began.until}; "
+            "post an adjustment instead.",
         )
     moved = batch.movements_of(target.position)
     batch.read_levels({(movement.location, movement.sku) for movement in moved})
@@ -108,12 +108,12 @@ def _add_void(batch: WorkingSet, entry: JudgedPosting, position: int) -> None:
 
 
 def _reach(void: JudgedPosting) -> str:
-    """Where `void` works: where it was posted, or wherever its operator's posting turns out to be."""
+    """The location that a void applies to: its own, or any if an operator named none."""
     return ANYWHERE if not void.is_till and isinstance(void.body.location, UnsetType) else void.location
 
 
 def _first(voids: list[Void], location: str) -> Void | None:
-    """The one of `voids` that counts for a posting at `location`."""
+    """The void that takes effect for a posting at `location`: the first that fits."""
     return min((void for void in voids if void.works_at(location)), key=lambda void: void.position, default=None)
 
 
@@ -132,7 +132,7 @@ def _entry(speaker: Speaker, item: Item) -> JudgedPosting:
 
 
 def _assert_countable(batch: WorkingSet, entry: JudgedPosting) -> None:
-    """What moved before a count is known only from where the archive ends."""
+    """Refusal for a count from before the end of the archive: the movements before it are not available."""
     if batch.began.is_before(entry.occurred_at):
         raise Refusal(
             "invalid_body",
@@ -171,7 +171,7 @@ def _assert_available(batch: WorkingSet, entry: JudgedPosting) -> None:
 
 
 def _apply(batch: WorkingSet, entry: JudgedPosting, moved: list[Movement], position: int, voided_early: bool) -> int:
-    """Let every movement change its level; return the flags that the posting earns by it."""
+    """Apply every movement to its level; return the resulting flags."""
     flags = 0
     for at, movement in enumerate(moved):
         key = (movement.location, movement.sku)

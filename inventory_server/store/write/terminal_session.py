@@ -1,4 +1,4 @@
-"""Who speaks, and what tills say of themselves: hello, ping, bye."""
+"""Terminal sessions: hello (authentication, epoch, lineage), ping and bye."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, micros, scaled
 
 
 def hello(batch: WorkingSet, said: Hello) -> Welcome:
-    """Settle who speaks, and raise a till\'s epoch so that its older connections are fenced."""
+    """Authenticate a terminal and raise a till's epoch, which fences its older connections."""
     known = batch.terminals.get(said.terminal)
     if known is None and said.enrol is not None:
         known = _enrolled(said.terminal, said.enrol, batch.now)
@@ -40,7 +40,7 @@ def hello(batch: WorkingSet, said: Hello) -> Welcome:
 
 
 def ping(batch: WorkingSet, said: Ping) -> None:
-    """Note a sign of life; a fenced connection has none to give."""
+    """Note that the terminal is alive, unless the connection is fenced."""
     known = known_terminal(batch, said.actor)
     if known.epoch == said.actor.epoch:
         _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
@@ -70,7 +70,7 @@ def bye(batch: WorkingSet, goodbye: Bye) -> ByeResult:
 
 
 def _note_goodbye(batch: WorkingSet, known: Terminal, totals: ByeParams) -> None:
-    """A goodbye is a sign of life; what it says of the outbox holds from now on."""
+    """Note contact and the reported state of the outbox."""
     _note_contact(batch, known, None, None)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
@@ -86,7 +86,7 @@ def _said(totals: ByeParams, now: int) -> Said:
         except ValueError as error:
             raise RequestError(
                 ErrorCode.invalid_params,
-                "The control total is no sum of quantities.",
+                "The control total is not a sum of quantities.",
                 path="$.quantity",
                 expected=f"an exact number with at most {QUANTITY_PLACES} decimals",
                 came=str(totals.quantity)[:40],
@@ -100,7 +100,7 @@ def _said(totals: ByeParams, now: int) -> Said:
 
 
 def known_terminal(batch: WorkingSet, speaker: Speaker) -> Terminal:
-    """The terminal that speaks; RequestError where it has been revoked since its hello."""
+    """The terminal of a connection; RequestError if it has been revoked since its hello."""
     known = batch.terminals.get(speaker.terminal)
     if known is None or known.revoked_at is not None:
         raise _revoked(speaker)

@@ -1,4 +1,4 @@
-"""The working set of one commit: what it must know, read first, and what it will write, written last."""
+"""The working set of one commit: rows read beforehand, decisions in memory, rows written at the end."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ Row = tuple[object, ...]
 
 
 class WorkingSet:
-    """What one transaction knows and has decided so far; `flush` writes the decisions.
+    """What one transaction has read and decided so far; `flush` writes the decisions.
 
-    It works on what the writer remembers: whoever rolls the transaction back has that forgotten. `stamp` is new.
+    It changes the writer's cache directly: after a rollback the cache must be emptied. `stamp` is the new one.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class WorkingSet:
         self.read_lineages(wanted)
 
     def read_lineages(self, wanted: set[tuple[str, bytes]]) -> None:
-        """Have the lineages of `wanted` (terminal, lineage) at hand; new ones start empty."""
+        """Load the lineages of `wanted` (terminal, lineage); new ones start empty."""
         unknown = [key for key in wanted if key not in self.lineages]
         for key in unknown:
             self.lineages[key] = Lineage()
@@ -132,7 +132,7 @@ class WorkingSet:
             self.skus_by_gtin[row[0]] = row[1]
 
     def read_levels(self, keys: set[Key]) -> None:
-        """Have the levels of `keys` at hand, and know which of their skus are listed; new ones start at zero."""
+        """Load the levels of `keys` and which of their SKUs are in the catalogue; new levels start at zero."""
         levels, listed = self._levels, self._memory.listed_skus
         wanted = [key for key in keys if key not in levels]
         for key in wanted:
@@ -143,19 +143,19 @@ class WorkingSet:
         listed.update(row[0] for row in self._sql.products(self._connection, [(sku,) for sku in skus]))
 
     def level(self, key: Key) -> Level:
-        """The level of `key`, to look at; a change is told with `change_level`."""
+        """The level of `key`, loaded if necessary."""
         if key not in self._levels:
             self.read_levels({key})
         return self._levels[key]
 
     def is_listed(self, sku: str) -> bool:
-        """True where the catalogue names `sku`."""
+        """True if `sku` is in the catalogue."""
         return sku in self._memory.listed_skus
 
     # ------------------------------------------------------------------------------ deciding
 
     def next_position(self) -> tuple[int, int]:
-        """The place and the instant of the next posting: gap-free, strictly increasing."""
+        """The position and the instant of the next posting: without gaps, strictly increasing."""
         if (self.position + 1) >> t.SEGMENT_POSITIONS_LOG2 != self.position >> t.SEGMENT_POSITIONS_LOG2:
             if self._segment_latest_at is not None:
                 self._segments.append((self.position >> t.SEGMENT_POSITIONS_LOG2, self._segment_latest_at))
@@ -165,12 +165,12 @@ class WorkingSet:
         return self.position, self.recorded_at
 
     def add_posting(self, row: Row) -> None:
-        """A new entry of the ledger, in the order of the columns of `posting`."""
+        """Add a row of `posting`, in column order."""
         self._identities.append(row[1::-1])
         self._postings.append(row)
 
     def add_movement(self, movement: Movement, position: int, entry: int) -> None:
-        """A new movement; the level it belongs to has it already."""
+        """Add a movement that has been applied to its level."""
         key = (movement.location, movement.sku)
         self._changed_levels.add(key)
         latest_at = self._segment_latest_at
@@ -191,32 +191,32 @@ class WorkingSet:
         )
 
     def add_count(self, key: Key, count: Count) -> None:
-        """A counted figure, new or newly voided."""
+        """Add a count, or replace it by its voided version."""
         self._counts.append((*key, count.occurred_at, count.position, count.quantity, count.voided_position))
 
     def add_void(self, void: Void) -> None:
-        """Note that a posting is voided, perhaps before it arrives."""
+        """Add a void; its target may not have arrived yet."""
         self.waiting_voids.setdefault(void.voids, []).append(void)
         self._voids.append(msgspec.structs.astuple(void))
 
     def add_location(self, location: str) -> None:
-        """Have `location` known from now on."""
+        """Add `location` to the known ones."""
         if location not in self._memory.locations:
             self._memory.locations.add(location)
             self._locations.append((location,))
 
     def add_rejection(self, row: Row) -> None:
-        """A refusal to remember, in the order of the columns of `rejection`."""
+        """Add a row of `rejection`, in column order."""
         self._rejections.append(row)
 
     def add_quarantine(self, row: Row) -> None:
-        """A body that came under an id which is taken, in the order of the columns of `quarantine`."""
+        """Add a row of `quarantine`, in column order."""
         self._quarantine.append(row)
 
     def draw(self, movement: Movement, expires_at: int | None) -> bool:
-        """Raise or lower what is left of a reservation; False where HQ has not seen it yet.
+        """Change the remainder of a reservation; False if its `reserve` has not arrived yet.
 
-        `expires_at` is given by the reserve itself and is None for whatever draws on it.
+        `expires_at` is that of the `reserve` itself, and None for postings that draw on it.
         """
         key = (movement.reservation or UNNAMED, movement.location, movement.sku)
         if key not in self._reservations:
@@ -229,17 +229,17 @@ class WorkingSet:
         self._changed_reservations.add(key)
         return state[1] != UNSEEN
 
-    # ------------------------------------------------------------------------------ looking back
+    # ------------------------------------------------------------------------------ reading history
 
     def counts(self, key: Key) -> list[Count]:
-        """All counts of `key`, those of this transaction included."""
+        """All counts of `key`, including those of this transaction."""
         self.flush()
         return [Count(*row) for row in self._sql.counts(self._connection, [key])]
 
     def moved_after(self, key: Key, occurred_at: int) -> int:
-        """The sum of all stock movements of `key` after `occurred_at`, those of this transaction included.
+        """The sum of all stock movements of `key` after `occurred_at`, including those of this transaction.
 
-        Of what is in the archive only the instants of counts can be asked for.
+        For an instant within the archive, only the instants of counts are available.
         """
         self.flush()
         if self.began.is_before(occurred_at):
@@ -256,7 +256,7 @@ class WorkingSet:
         return (total or 0) + (archived or 0)
 
     def place_of(self, posting_id: bytes) -> Place | None:
-        """Where a posting is, those of this transaction included; None where there is none."""
+        """The place of a posting, including those of this transaction; None if there is none."""
         self.flush()
         for _, position in self._sql.identities(self._connection, [(posting_id,)]):
             places = self._sql.archived_places if self.is_archived(position) else self._sql.places
@@ -265,31 +265,31 @@ class WorkingSet:
         return None
 
     def is_archived(self, position: int) -> bool:
-        """True where what was posted at `position` is in the archive."""
+        """True if the posting at `position` is archived."""
         return position <= self.began.archived_position
 
     def movements_of(self, position: int) -> list[Movement]:
-        """What the posting at `position` moved."""
+        """The movements of the posting at `position`."""
         segment = position >> t.SEGMENT_POSITIONS_LOG2
         rows = self._sql.movements(self._connection, segment=segment, position=position)
         return [Movement(row[1], row[2], Account(row[3]), *row[4:]) for row in sorted(rows, key=itemgetter(0))]
 
     def voids_of(self, posting_id: bytes) -> list[Void]:
-        """The voids that name `posting_id`, those of this transaction included."""
+        """The voids that name `posting_id`, including those of this transaction."""
         self.flush()
         return [Void(*row) for row in self._sql.voids(self._connection, [(posting_id,)])]
 
     def reserved(self, key: Key) -> int:
-        """What is reserved of `key` now."""
+        """The quantity of `key` that is reserved now."""
         self.flush()
         return reserved_of(self._connection, *key, self.now)
 
     # ------------------------------------------------------------------------------ writing last
 
     def flush(self) -> None:
-        """Write what has been decided so far; the transaction stays open."""
+        """Write all decisions so far; the transaction stays open."""
         sql, connection = self._sql, self._connection
-        self._movements.sort(key=itemgetter(slice(5)))  # in the order in which they are stored
+        self._movements.sort(key=itemgetter(slice(5)))  # in primary key order, as they are stored
         for put, rows in (
             (sql.put_locations, self._locations),
             (sql.put_identities, self._identities),
@@ -314,7 +314,7 @@ class WorkingSet:
             if changed:
                 put(connection, [row_of(key) for key in sorted(changed)])
                 changed.clear()
-        # A look back visits the closed segments and that of the ledger, so it is kept up to date with every flush.
+        # Time travel within this transaction visits the open segment of the ledger's row: keep it up to date.
         sql.put_head(
             connection,
             position=self.position,

@@ -1,4 +1,4 @@
-"""The one writer thread: takes all that waits, has it carried out, commits once, then answers each waiter."""
+"""The writer thread: group commit of everything that waits in the queue, then the answers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Job = Callable[[Connection], Any]
 
 
 class Ticket:
-    """One waiter's place in the queue: its work, and later its outcome or error."""
+    """A queued piece of work, and later its outcome or error."""
 
     __slots__ = ("_done", "_then", "error", "outcome", "settled", "weight", "work")
 
@@ -40,14 +40,14 @@ class Ticket:
         self._done.acquire()
 
     def settle(self, outcome: Any, error: Exception | None = None) -> None:
-        """Tell the waiter an outcome or an error: call its `then`, or wake it."""
+        """Deliver the outcome or error: call `then`, or wake the waiting thread."""
         self.outcome, self.error, self.settled = outcome, error, True
         if self._then is None:
             self._done.release()
             return
         try:
             self._then(outcome, error)
-        except Exception:  # an answer that fails is lost, as on a connection that breaks: no other suffers for it
+        except Exception:  # a failed answer is lost, as if its connection had broken; the others go on
             log.exception("event=answer_failed")
 
     def wait(self) -> Any:
@@ -59,7 +59,7 @@ class Ticket:
 
 
 class Writer:
-    """Owns the writing connection. `on_fatal` is called once when the store can no longer be trusted."""
+    """Owns the writing connection. `on_fatal` is called once, when the store must stop."""
 
     def __init__(
         self,
@@ -82,23 +82,26 @@ class Writer:
         self._weight = 0
         self._closing = False
         self._failure: Exception | None = None
-        self._refusing = False  # of which the log tells once, not at every commit
+        self._refusing = False  # logged once, not at every commit
         self._taken: list[Ticket] = []
         self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
 
     def start(self) -> None:
-        """Carry out what waits on a thread of its own, until `close`."""
+        """Start the writer thread; it runs until `close`."""
         self._thread.start()
 
     def perform(self, work: TerminalRequest | Job) -> Any:
-        """Have `work` committed together with whatever else waits; return its outcome once that is durable.
+        """Queue `work` for the next commit and wait; return its outcome once it is durable.
 
-        Raises RequestError (`busy`, `draining`, or what the work itself earned) and `OutcomeUnknown`.
+        Raises RequestError (`busy`, `draining`, or an error of the work itself) and `OutcomeUnknown`.
         """
         return self.submit(work).wait()
 
     def submit(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> Ticket:
-        """Have `work` committed like `perform` does, without waiting for it; `then` must not wait for anything."""
+        """Queue `work` like `perform`, without waiting; `then` runs on the writer thread and must not block.
+
+        A frame of up to `live_postings_max` postings is live, a larger one a backlog's, which yields to live ones.
+        """
         ticket = Ticket(work, then)
         with self._lock:
             if self._failure is not None:
@@ -106,7 +109,7 @@ class Writer:
             if self._closing:
                 raise self._later(ErrorCode.draining, "The server is shutting down; send again to its successor.")
             full = self._weight and self._weight + ticket.weight > self._settings.queue_postings_max
-            if full and not callable(work):  # administrators are few, and each waits for one job at a time
+            if full and not callable(work):  # administrators' jobs are few: each waits for its own
                 raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
             is_live = ticket.weight <= self._settings.live_postings_max
             (self._live if is_live else self._backlog).append(ticket)
@@ -115,7 +118,7 @@ class Writer:
         return ticket
 
     def close(self) -> None:
-        """Carry out what waits, then stop; nothing new is taken."""
+        """Commit what is queued, then stop; new work is refused."""
         with self._lock:
             self._closing = True
             self._arrived.notify()
@@ -132,13 +135,13 @@ class Writer:
         try:
             while self.step():
                 pass
-        except Exception as error:  # noqa: BLE001 - were the thread to end without a word, all would wait for ever
+        except Exception as error:  # noqa: BLE001 - if the thread ended silently, every waiter would hang
             self._fail(error)
 
     def step(self) -> bool:
-        """Wait for work and carry out one commit of it; False once there is nothing more to do, or no trust left.
+        """Wait for work and commit it; False once the writer is closed and its queue empty, or has failed.
 
-        The writer's thread does nothing else; the simulator calls it on a virtual clock.
+        The writer thread only loops over this; the simulator calls it on a virtual clock.
         """
         self._taken = self._take()
         try:
@@ -149,10 +152,10 @@ class Writer:
         return bool(self._taken)
 
     def _take(self) -> list[Ticket]:
-        """All that waits, up to one commit's worth; an empty list when closing and nothing is left.
+        """The work of one commit; an empty list when closing and nothing is left.
 
-        While tills are selling, outboxes that drain share what little each commit has left for them: a sale
-        must not wait behind somebody's backlog. At least one frame of the backlog goes with every commit.
+        While live sales are queued, backlogs share `commit_backlog_max` postings of each commit, so that a sale does
+        not wait behind a draining outbox. At least one backlog frame is taken each time, so that backlogs progress.
         """
         settings = self._settings
         with self._lock:
@@ -173,7 +176,7 @@ class Writer:
             raise
         except OutcomeUnknown as error:
             outcomes = iter([error] * len(works))
-        except Exception as error:  # noqa: BLE001 - whatever spoils one frame must not end the writer
+        except Exception as error:  # noqa: BLE001 - an error in one frame must not end the writer
             self._isolate(tickets, error)
             return
         if self._refusing and any(isinstance(work, Post) for work in works):
@@ -186,7 +189,7 @@ class Writer:
                 _settle(ticket, next(outcomes))
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
-        """Nothing was committed. Where one piece of work spoils the others', find it by itself."""
+        """After a rollback: refuse all if the database is the cause, else commit one by one to find the faulty one."""
         if self._database.classify_error(error, committing=False) is not ErrorClass.WORK_FAILED:
             self._refuse(tickets, error)
         elif len(tickets) == 1:
@@ -197,7 +200,7 @@ class Writer:
                 self._commit([ticket])
 
     def _refuse(self, tickets: list[Ticket], error: Exception) -> None:
-        """Everybody's commit would fail alike: nothing was posted, and tills are to come back."""
+        """Every commit would fail alike: answer `busy`, so that tills retry."""
         if not self._refusing:
             self._refusing = True
             log.error("event=commits_refused error=%s", said_by(error))
@@ -210,7 +213,7 @@ class Writer:
             ticket.settle(self._transact(lambda connection: self._ledger.change(connection, job)))
         except StoreFatal:
             raise
-        except TillwireError as error:  # the job's own refusal, or nobody knows: for whoever asked
+        except TillwireError as error:  # the job's own refusal, or an unknown outcome: for the administrator
             ticket.settle(None, error)
         except Exception as error:
             log.error("event=job_failed", exc_info=error)
@@ -220,7 +223,7 @@ class Writer:
         return self._transactions.run(job)
 
     def _fail(self, reason: Exception) -> None:
-        """Without trust the store ends: its waiters hear nothing, nobody is served any more."""
+        """Stop for good: all queued work ends with OutcomeUnknown, so no waiter gets an answer."""
         log.critical("event=store_failed reason=%s", reason, exc_info=reason)
         error = OutcomeUnknown(str(reason))
         error.__cause__ = reason.__cause__
@@ -236,7 +239,7 @@ class Writer:
 
 
 def _draw(waiting: deque[Ticket], most: int) -> list[Ticket]:
-    """Take tickets worth at most `most` postings from the front, at least one if there is one."""
+    """Take tickets of at most `most` postings in total from the front, but at least one if there is any."""
     drawn: list[Ticket] = []
     weight = 0
     while waiting and (not drawn or weight + waiting[0].weight <= most):
