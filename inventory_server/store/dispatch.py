@@ -23,13 +23,12 @@ from inventory_server.store.admin.overview import overview
 from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.admin.review import reopen, waiting
 from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
-from inventory_server.store.database import partitions
 from inventory_server.store.database.base import Database
 from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import archive, closing, partition
 from inventory_server.store.query import history, stock
 from inventory_server.store.query.service import Answer
-from inventory_server.store.verify.verify import prove
+from inventory_server.store.verify.verify import verify
 
 ANSWERS: Mapping[type, Answer] = MappingProxyType(
     {
@@ -42,8 +41,8 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
         r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
         r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
-        r.AdviseOnGrowth: lambda at, _: partitions.warning(at.connection),
-        r.Verify: lambda at, _: prove(at.connection, at.progress),
+        r.AdviseOnGrowth: lambda at, _: at.database.growth_warning(at.connection),
+        r.Verify: lambda at, _: verify(at.database, at.connection, at.progress),
         r.Compare: lambda at, question: compare(at.database, at.connection, database_of(question.other), at.progress),
     }
 )

@@ -17,10 +17,9 @@ from pathlib import Path
 import pytest
 
 from inventory_server.store.admin.overview import overview
-from inventory_server.store.verify.verify import prove
 from pos_client import ConnectionLost, PosClient
 from pos_client.transport.request_once import request_once
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import read_ledger, verified
 from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, run, wait_until
 from tests.support.sites import PostgresSite
@@ -98,7 +97,7 @@ def assert_all_there(server: Server, sold: dict[str, int]) -> None:
     """The ledger holds each sale once, and every level follows from it."""
     total = sum(sold.values())
     assert read_ledger(server.db, overview).position == total
-    proof = read_ledger(server.db, prove)
+    proof = verified(server.db)
     assert proof.holds, proof.findings
     items = request_once(server.address, "stock", {"location": "L"}, terminal="office")["items"]
     found = {item["sku"]: item["on_hand"] for item in items}

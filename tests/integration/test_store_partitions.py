@@ -9,9 +9,8 @@ import pytest
 from sqlalchemy import Table, Transaction, select
 
 from inventory_server.domain.answers import Part
-from inventory_server.domain.requests import ListPartitions
+from inventory_server.domain.requests import AdviseOnGrowth, ListPartitions
 from inventory_server.store import StoreError, upgrade
-from inventory_server.store.database import partitions
 from inventory_server.store.database.partitions import Partition
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.growth import partition
@@ -47,7 +46,7 @@ def fill(ledger: str, count: int, terminal: str = "T1") -> None:
 
 
 def warning(ledger: str) -> str | None:
-    found: str | None = read_ledger(ledger, partitions.warning)
+    found: str | None = ask(ledger, AdviseOnGrowth())
     return found
 
 

@@ -23,7 +23,6 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.store import open_store, upgrade
 from inventory_server.store.database import postgresql
-from inventory_server.store.verify.verify import prove
 from pos_client import PosClient
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import Body, Line
@@ -31,7 +30,7 @@ from pos_client.protocol.units import instant
 from pos_client.protocol.wire import encode_body
 from tests.faults.harness import checker
 from tests.faults.harness.journal import Account
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import verified
 from tests.support.pgbouncer import PROGRAM, pooled
 from tests.support.postgres import Cluster, binaries
 
@@ -62,7 +61,7 @@ def test_tills_at_two_servers_are_answered_and_stored_exactly_once(
     with pooled(postgres, CONNECTIONS) as port:
         url = f"postgresql+psycopg://postgres@127.0.0.1:{port}/{database}"
         sold = _trade(url, tmp_path, SALES)
-        proof = read_ledger(url, prove)
+        proof = verified(url)
     for body, id_, status in sold:
         account.expect(id_, body)
         account.answers[id_] = status

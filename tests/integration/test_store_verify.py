@@ -15,10 +15,9 @@ from sqlalchemy import Table
 from inventory_server.domain.answers import FINDINGS_MAX, Proof
 from inventory_server.store import StoreError
 from inventory_server.store.ledger import tables
-from inventory_server.store.verify.verify import prove
 from tests.support import busyday
 from tests.support.ledgers import Till, body, opened, proof_of
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import verified
 from tests.support.sites import Site
 
 FLIPS = 80
@@ -145,7 +144,7 @@ def test_findings_are_all_counted_and_the_first_are_kept_in_words(site: Site, le
 
 def test_progress_is_told_segment_by_segment(whole: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[tuple[int, int]] = []
-    read_ledger(whole, lambda connection: prove(connection, lambda *done: told.append(done)))
+    verified(whole, lambda *done: told.append(done))
     assert told == [(17, 17)]
 
 

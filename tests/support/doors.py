@@ -8,9 +8,8 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.store import StoreError, open_store, upgrade
-from inventory_server.store.verify.verify import prove
 from tests.support.ledgers import Clock
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import verified
 
 Door = Callable[[str], None]
 
@@ -22,7 +21,7 @@ def open_(url: str) -> None:
 
 def verify(url: str) -> None:
     """Read the whole ledger."""
-    assert read_ledger(url, prove).holds
+    assert verified(url).holds
 
 
 DOORS: dict[str, Door] = {"open": open_, "read": verify, "upgrade": upgrade}

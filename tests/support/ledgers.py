@@ -23,7 +23,6 @@ from inventory_server.domain.requests import FindPosting, Hello, History, Item, 
 from inventory_server.domain.roles import Speaker
 from inventory_server.store import Store, open_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
-from inventory_server.store.verify.verify import prove
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import (
@@ -44,7 +43,7 @@ from pos_client.protocol.messages import (
     StoredPosting,
 )
 from pos_client.protocol.units import Quantity, instant
-from tests.support.maintenance import administer, read_ledger
+from tests.support.maintenance import administer, verified
 
 NOON = 1_700_000_000_000_000
 """An instant in microseconds since 1970 UTC, from which the tests count."""
@@ -181,7 +180,7 @@ def url_of(place: Path | str) -> str:
 
 def proof_of(place: Path | str) -> Proof:
     """Verify a ledger."""
-    proof = read_ledger(url_of(place), prove)
+    proof = verified(url_of(place))
     assert isinstance(proof, Proof)
     return proof
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from inventory_server.admin.office import open_office
 from inventory_server.clock import Clock, now_microseconds
 from inventory_server.config import Settings
-from inventory_server.domain.answers import ArchivedPart, ClosedBooks, Comparison
+from inventory_server.domain.answers import ArchivedPart, ClosedBooks, Comparison, Proof
 from inventory_server.domain.door import Outcome, Progress, no_progress
 from inventory_server.domain.requests import (
     Administrative,
@@ -26,6 +26,7 @@ from inventory_server.domain.roles import User
 from inventory_server.store import Store
 from inventory_server.store.database.snapshot import snapshot
 from inventory_server.store.database.url import database_of
+from inventory_server.store.verify.verify import verify
 
 ADMIN = User("kim", "admin", "test")
 
@@ -34,6 +35,12 @@ def read_ledger(url: str, question: Callable[[Connection], Any]) -> Any:
     """What `question` finds in one snapshot of a ledger, whether or not a server is running on it."""
     with snapshot(database_of(url)) as connection:
         return question(connection)
+
+
+def verified(url: str, progress: Progress = no_progress) -> Proof:
+    """What `verify` finds in a ledger, whether or not a server is running on it."""
+    proof: Proof = read_ledger(url, lambda connection: verify(database_of(url), connection, progress))
+    return proof
 
 
 def administer(store: Store, job: Callable[[Connection], Any]) -> Any:

@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks import ledgers, trade
 from benchmarks.goals import GOALS, judge
-from inventory_server.store.verify.verify import prove
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import verified
 
 
 def test_a_prepared_ledger_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,7 +14,7 @@ def test_a_prepared_ledger_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     prepared = ledgers.prepared(3 * 5_000)
     assert ledgers.prepared(3 * 5_000) == prepared
     ledger = ledgers.copy(prepared, tmp_path / "copy.db")
-    proof = read_ledger(f"sqlite:///{ledger}", prove)
+    proof = verified(f"sqlite:///{ledger}")
     assert (proof.mismatches, proof.findings) == (0, [])
     assert proof.movements == len(trade.LOCATIONS) * len(trade.SKUS) + 3 * 5_000
 

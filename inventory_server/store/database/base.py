@@ -115,6 +115,9 @@ class Database(TransactionBackend, Protocol):
     def check_files(self, connection: Connection) -> Iterator[str]:
         """Damage that the database finds in its own files, in words."""
 
+    def growth_warning(self, connection: Connection) -> str | None:
+        """In words, what the ledger's growth requires of the administrator; None while it requires nothing."""
+
     def assert_settings(self, connection: Connection) -> str | None:
         """Settings that could lose acknowledged postings, in words; None if they are safe.
 

@@ -220,6 +220,10 @@ class Postgresql:
         """Nothing: PostgreSQL reports damage where it reads, by its checksums and by errors."""
         return iter(())
 
+    def growth_warning(self, connection: Connection) -> str | None:
+        """In words, that partitions are running out."""
+        return partitions.warning(connection)
+
     def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLSTATE. Once COMMIT is sent, only a serialization failure proves that nothing was committed."""
         if isinstance(error, CommitInDoubt):

@@ -143,12 +143,14 @@ class Sqlite:
         trigger = connection.exec_driver_sql("SELECT name FROM sqlite_schema WHERE type = 'trigger'").scalar()
         return None if trigger is None else f"trigger {trigger}"
 
-    @staticmethod
-    def check_files(connection: Connection) -> Iterator[str]:
+    def check_files(self, connection: Connection) -> Iterator[str]:
         """What SQLite finds wrong with pages, rows and indexes."""
         for (what,) in connection.exec_driver_sql("PRAGMA integrity_check"):
             if what != "ok":
                 yield f"the file is damaged: {what}"
+
+    def growth_warning(self, connection: Connection) -> str | None:
+        """None: a file has no partitions to run out of."""
 
     def classify_error(self, error: Exception, committing: bool) -> ErrorClass:
         """By SQLite's primary result code; a COMMIT that failed otherwise leaves the state on disk unknown."""

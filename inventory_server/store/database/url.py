@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from inventory_server.store.database.base import Database, StoreError
@@ -52,8 +51,3 @@ def shown(url: str) -> str:
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite `url`, None for a database server; StoreError if it names neither."""
     return database_of(url).path
-
-
-def damage(connection: Connection) -> Iterator[str]:
-    """What the database itself finds wrong with its files."""
-    return Sqlite.check_files(connection) if connection.dialect.name == "sqlite" else iter(())

@@ -24,8 +24,8 @@ from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, cuts
 
 SEGMENTS_MAX = PARTITION_POSITIONS_MIN >> t.SEGMENT_POSITIONS_LOG2
-"""Segments between two closings: bounds the work of time travel, however rarely the books are closed. There is a closing
-at every multiple of it, and so at the end of every partition."""
+"""Segments between two closings: bounds the work of time travel, however rarely the books are closed. There is a
+closing at every multiple of it, and so at the end of every partition."""
 
 Balance = tuple[str, str, int, bytes, int, int, int]
 """A row of `balance`, in the order of its columns."""

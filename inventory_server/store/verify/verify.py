@@ -16,7 +16,7 @@ from sqlalchemy import Connection, func, select
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.door import Progress, no_progress
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
-from inventory_server.store.database.url import damage
+from inventory_server.store.database.base import Database
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import held_lineage
@@ -25,13 +25,19 @@ from inventory_server.store.verify.closings import ClosingCheck
 from inventory_server.store.verify.postings import Moved, movements_of, postings_of, wrong_identities, wrong_movements
 
 
+def verify(database: Database, connection: Connection, progress: Progress = no_progress) -> Proof:
+    """Check the database's own files, then, if they are sound, `prove` the ledger."""
+    files = Proof()
+    files.all_found(database.check_files(connection))
+    return prove(connection, progress) if files.holds else files
+
+
 def prove(connection: Connection, progress: Progress = no_progress) -> Proof:
     """Verify postings, chains, movements, levels and transfers; the result lists what is wrong.
 
     `progress` is told positions.
     """
     proof = Proof()
-    proof.all_found(damage(connection))
     if (unfounded := archive.unfounded(connection)) is not None:
         proof.found(unfounded)
     if not proof.holds:

@@ -20,8 +20,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from inventory_server.store.admin.reconcile import reconcile
-from inventory_server.store.database.sqlite import reading_engine
-from inventory_server.store.verify.verify import prove
+from inventory_server.store.database.sqlite import Sqlite, reading_engine
+from inventory_server.store.verify.verify import verify
 from tests.faults.harness.journal import Account
 
 Answer = TypeVar("Answer")
@@ -73,7 +73,9 @@ def judge(db: Path, account: Account, parked: Mapping[UUID, str] | None = None) 
     rows = ledger_rows(db)
     verdict = compare(rows, account, parked or {})
     verdict.unbalanced = len(unbalanced_levels(db, rows))
-    verdict.unbalanced = max(verdict.unbalanced, asked(db, prove).mismatches)
+    verdict.unbalanced = max(
+        verdict.unbalanced, asked(db, lambda connection: verify(Sqlite(db), connection)).mismatches
+    )
     open_ends = [found for found in asked(db, reconcile) if found.differences]
     verdict.others += [f"HQ and {found.terminal} disagree: {found.differences}" for found in open_ends]
     return verdict

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from inventory_server.store import StoreError
-from inventory_server.store.verify.verify import prove
 from tests.faults.harness.stage import Stage
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import verified
 
 FLIPS_A_STRIKE = 12
 # Not among them: `recorded_at` of a posting. Nothing else says when HQ learned of it, so only a flip that breaks the
@@ -59,7 +58,7 @@ def _silently_wrong(db: Path, truth: list[list[Any]], *, is_proven: bool) -> str
     """The figure that is wrong although nothing complains; None where something does, or nothing is wrong."""
     try:
         found = figures(db)
-        if is_proven and not read_ledger(f"sqlite:///{db}", prove).holds:
+        if is_proven and not verified(f"sqlite:///{db}").holds:
             return None
     except (sqlite3.Error, StoreError, UnicodeDecodeError):  # the last where SQLite quotes the damage itself
         return None

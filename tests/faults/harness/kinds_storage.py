@@ -13,12 +13,11 @@ from pathlib import Path
 from uuid import UUID
 
 from inventory_server.store import StoreError
-from inventory_server.store.verify.verify import prove
 from tests.faults.harness import checker, crash_states, facilities, flips, shim
 from tests.faults.harness.disk import Disk
 from tests.faults.harness.stage import Kind, Mutants, Stage, under_load
 from tests.faults.harness.world import Broken, Plan, World
-from tests.support.maintenance import read_ledger
+from tests.support.maintenance import verified
 
 LOCKED_SECONDS = 0.5
 """Longer than a server under test waits for a lock."""
@@ -188,7 +187,7 @@ def _judge_backup(world: World, copy: Path, answered: set[UUID]) -> None:
     try:
         world.verdict.lost += len(checker.missing(copy, answered))
         world.verdict.unbalanced += len(checker.unbalanced_levels(copy, checker.ledger_rows(copy)))
-        world.verdict.unbalanced += read_ledger(f"sqlite:///{copy}", prove).mismatches
+        world.verdict.unbalanced += verified(f"sqlite:///{copy}").mismatches
     except (sqlite3.Error, StoreError) as error:
         world.verdict.others.append(f"the backup cannot be used: {error}")
 
