@@ -100,10 +100,10 @@ class Staged:
         self._timed("answer", lambda: deque(map(_finish, steps, outcomes), maxlen=0))
 
     def _carry_out(self, connection: Any, works: list[TerminalRequest]) -> Any:
-        ledger = self._store._writer._ledger
+        judge = self._store._writer._judge
         if self._profiler:
             self._profiler.enable()
-        outcomes = self._timed("judge and write", lambda: ledger.carry_out(connection, works))
+        outcomes = self._timed("judge and write", lambda: judge.carry_out(connection, works))
         if self._profiler:
             self._profiler.disable()
         return outcomes

@@ -129,6 +129,6 @@ def test_past_the_limit_it_forgets_and_asks_anew(ledger: str, monkeypatch: pytes
         till = Till(store)
         for sku in "abcabcaab":
             till.posts(body("sale", (sku, 1)))
-        assert len(store._writer._ledger._memory.levels) <= 3
+        assert len(store._writer._judge._cache.levels) <= 3
         assert [level(store, sku).on_hand for sku in "abc"] == [-4, -3, -2]
     assert proof_of(ledger).findings == []

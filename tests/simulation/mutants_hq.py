@@ -136,7 +136,7 @@ def answered_before_the_commit() -> AbstractContextManager[Any]:
             transaction = connection.begin()
             works = [cast(Any, ticket.work) for ticket in tickets]
             try:
-                outcomes = writer._ledger.carry_out(connection, works)
+                outcomes = writer._judge.carry_out(connection, works)
             except Poisoned:
                 transaction.rollback()
                 original(writer, tickets)

@@ -90,10 +90,10 @@ class _Archiving:
 
     def carry_out(self, clock: Clock, progress: Progress) -> ArchivedPart:
         """Copy what must be kept, then detach the partition."""
-        stubs = self._keep_postings(progress)
-        self._keep_heads(stubs)
+        digest = self._keep_postings(progress)
+        self._keep_heads(digest)
         self._aside(self._keep_counts)
-        names = self._changes.alone(lambda connection: self._take_out(connection, stubs.sha256(), clock()))
+        names = self._changes.alone(lambda connection: self._take_out(connection, digest.sha256(), clock()))
         return ArchivedPart(self._first, *self._cut, names)
 
     def _aside(self, job: Callable[[Connection], Any]) -> Any:
@@ -108,15 +108,15 @@ class _Archiving:
             raise StoreError("Another command has changed the archive meanwhile; check its state and run this again.")
 
     def _keep_postings(self, progress: Progress) -> ArchivedDigest:
-        stubs = ArchivedDigest(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
+        digest = ArchivedDigest(self._aside(lambda connection: heads_at(connection, self._head.archived_position)))
         for begin in range(self._first, self._cut.position + 1, ARCHIVE_ROWS):
             last = min(begin + ARCHIVE_ROWS - 1, self._cut.position)
-            stubs.add(self._aside(partial(_kept, first=begin, last=last)))
+            digest.add(self._aside(partial(_kept, first=begin, last=last)))
             progress(last - self._first + 1, self._cut.position - self._first + 1)
-        return stubs
+        return digest
 
-    def _keep_heads(self, stubs: ArchivedDigest) -> None:
-        rows = [(name, self._cut.position, stubs.heads[name]) for name in sorted(stubs.terminals)]
+    def _keep_heads(self, digest: ArchivedDigest) -> None:
+        rows = [(name, self._cut.position, digest.heads[name]) for name in sorted(digest.terminals)]
         for begin in range(0, len(rows), ARCHIVE_ROWS):
             self._aside(partial(_put_heads, rows=rows[begin : begin + ARCHIVE_ROWS]))
 
@@ -217,12 +217,12 @@ def _assert_whole(connection: Connection, last: ArchivedPart) -> None:
             raise StoreError(f"There is no table {name}; restore it with pg_restore and run this again.")
     before = select(func.max(t.archive.c.position)).where(t.archive.c.position < last.last)
     position = connection.execute(before).scalar() or 0
-    stubs = ArchivedDigest(heads_at(connection, position))
+    digest = ArchivedDigest(heads_at(connection, position))
     table = t.posting.to_metadata(MetaData(), schema=ARCHIVE_SCHEMA, name=f"{t.posting.name}_{last.first}")
     for page in pages(connection, table, max(last.first, position + 1), last.last):
-        stubs.add(page)
+        digest.add(page)
     kept = connection.execute(select(t.archive.c.sha256).where(t.archive.c.position == last.last)).scalar_one()
-    if stubs.sha256() != kept:
+    if digest.sha256() != kept:
         raise StoreError(f"{last.tables[-1]} does not hold what was archived; restore the right one.")
 
 

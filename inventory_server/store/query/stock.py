@@ -175,8 +175,8 @@ def _item_of_key(connection: Connection, key: Key, past: LedgerAt | None, now: i
     if past is None:
         found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
     else:
-        figures = past.of(*key)
-        found, reserved = figures.level(), figures.reserved(now)
+        level_at = past.of(*key)
+        found, reserved = level_at.level(), level_at.reserved(now)
     products = _one_product(connection, sku=key[1])
     reorder, listed = products[0] if products else (None, None)
     level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)

@@ -30,12 +30,12 @@ def unfounded(connection: Connection) -> str | None:
 
 def prove(connection: Connection, head: Head, proof: Proof) -> dict[str, bytes]:
     """Verify the archived rows; return the head of each terminal's chain at the end of the archive."""
-    stubs: dict[str, bytes] = {}
+    heads: dict[str, bytes] = {}
     for part in connection.execute(select(t.archive).order_by(t.archive.c.position)):
-        proof.all_found(_wrong(connection, part, stubs, proof))
-    if stubs != heads_at(connection, head.archived_position):
+        proof.all_found(_wrong(connection, part, heads, proof))
+    if heads != heads_at(connection, head.archived_position):
         proof.found("where the chains of terminals leave the archive is not where its postings left them")
-    return stubs
+    return heads
 
 
 def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proof: Proof) -> Iterator[str]:
@@ -44,7 +44,7 @@ def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proo
     first = max(part.first_position, proof.archived + 1)
     for page in pages(connection, t.archived, first, part.position):
         kept.add(page)
-        yield from wrong_identities(connection, [_Stub(*row[:2]) for row in page])
+        yield from wrong_identities(connection, [_ArchivedId(*row[:2]) for row in page])
     proof.archived += kept.rows
     if kept.sha256() != part.sha256:
         yield f"archived up to position {part.position}: what is kept of its postings is not what was archived"
@@ -52,7 +52,7 @@ def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proo
         yield f"archived up to position {part.position}: {kept.rows} postings are kept"
 
 
-class _Stub:
+class _ArchivedId:
     def __init__(self, position: int, posting_id: bytes) -> None:
         self.position = position
         self.id = posting_id

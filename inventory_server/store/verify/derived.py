@@ -97,9 +97,9 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
         yield f"segment {segment}: the latest instant in it is {latest}, HQ goes by {noted}"
 
 
-def wrong_levels(connection: Connection, proof: Proof, trail: DerivedCheck) -> Iterator[str]:
+def wrong_levels(connection: Connection, proof: Proof, check: DerivedCheck) -> Iterator[str]:
     """Compare levels: those without counts with sums in one pass, the others by time travel one by one."""
-    moved, now, on_hand = _sums(connection, trail.head), LedgerAt(connection, NOW), trail.on_hand
+    moved, now, on_hand = _sums(connection, check.head), LedgerAt(connection, NOW), check.on_hand
     counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
     for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
         proof.levels += 1
@@ -112,7 +112,7 @@ def wrong_levels(connection: Connection, proof: Proof, trail: DerivedCheck) -> I
             expected += (level.counted_at, level.counted_position, level.last_movement_at)
         if tuple(row)[2:] != expected:
             yield f"{row.sku!r} at {row.location!r}: the level is {tuple(row)[2:]}, the ledger says {expected}"
-        untouched = row.on_hand if trail.head.archived_position else 0
+        untouched = row.on_hand if check.head.archived_position else 0
         if on_hand.pop(key, untouched) != row.on_hand:
             yield f"{row.sku!r} at {row.location!r}: the last movement did not leave {row.on_hand}"
     for location, sku in moved.keys() | on_hand.keys():

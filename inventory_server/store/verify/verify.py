@@ -66,14 +66,14 @@ def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progre
     proof.all_found(_wrong_copies(connection))
     since = t.count.c.position > walk.head.archived_position
     counts = connection.execute(select(func.count()).select_from(t.count).where(since)).scalar_one()
-    if counts != walk.trail.counts:
-        proof.found(f"the ledger says {walk.trail.counts} figures were counted, HQ goes by {counts}")
+    if counts != walk.derived.counts:
+        proof.found(f"the ledger says {walk.derived.counts} figures were counted, HQ goes by {counts}")
     identities = connection.execute(select(func.count()).select_from(t.identity)).scalar_one()
     if identities != walk.postings + proof.archived:
         proof.found(f"the ledger has {walk.postings + proof.archived} postings, HQ knows {identities} ids")
-    proof.all_found(walk.books.unexplained())
-    proof.closings = walk.books.closed
-    proof.all_found(derived.wrong_levels(connection, proof, walk.trail))
+    proof.all_found(walk.closings.unexplained())
+    proof.closings = walk.closings.closed
+    proof.all_found(derived.wrong_levels(connection, proof, walk.derived))
     proof.all_found(derived.wrong_reservations(connection, walk.head))
     proof.all_found(derived.wrong_transfers(connection, proof, walk.head))
     return walk.recorded_at
@@ -89,8 +89,8 @@ class _Walk:
         self.recorded_at = self.head.archived_until
         self.postings = 0
         self.heads = archive.prove(connection, self.head, proof)
-        self.trail = derived.DerivedCheck(self.head)
-        self.books = ClosingCheck(connection, self.head)
+        self.derived = derived.DerivedCheck(self.head)
+        self.closings = ClosingCheck(connection, self.head)
         lineages = connection.execute(select(t.lineage))
         self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 
@@ -100,16 +100,16 @@ class _Walk:
         postings = postings_of(connection, segment)
         movements = movements_of(connection, segment)
         proof.all_found(wrong_identities(connection, postings))
-        proof.all_found(self.trail.wrong_counts(connection, postings, movements))
+        proof.all_found(self.derived.wrong_counts(connection, postings, movements))
         proof.all_found(derived.wrong_expiries(connection, postings, movements))
         proof.all_found(derived.wrong_latest(connection, segment, movements))
-        self.books.follow(movements)
+        self.closings.follow(movements)
         for row in postings:
             moved = movements.pop(row.position, [])
             proof.movements += len(moved)
             proof.all_found(f"position {row.position}: {what}" for what in self._wrong(row, moved))
         proof.all_found(f"position {position}: movements without a posting" for position in movements)
-        proof.all_found(self.books.wrong(segment, self.recorded_at))
+        proof.all_found(self.closings.wrong(segment, self.recorded_at))
 
     def _wrong(self, row: Any, moved: list[Moved]) -> Iterator[str]:
         proof = self._proof
@@ -132,7 +132,7 @@ class _Walk:
         if [each.entry for each in moved] != list(range(len(moved))):
             yield "its movements are not numbered as they were made"
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
-        yield from self.trail.wrong_figures(self._connection, row, moved)
+        yield from self.derived.wrong_figures(self._connection, row, moved)
 
 
 def _wrong_chains(connection: Connection, proof: Proof, heads: dict[str, bytes]) -> Iterator[str]:

@@ -37,19 +37,19 @@ class CommitJudge:
         self._clock = clock
         self._new_stamp = new_stamp
         self._sql = Statements()
-        self._memory = WriterCache()
+        self._cache = WriterCache()
 
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write the results; the outcomes are valid once the caller has committed."""
-        batch = WorkingSet(connection, self._sql, self._memory, self._clock(), self._new_stamp())
-        batch.read(works)
+        working_set = WorkingSet(connection, self._sql, self._cache, self._clock(), self._new_stamp())
+        working_set.read(works)
         outcomes: list[Outcome | RequestError] = []
         for work in works:
             try:
-                outcomes.append(self._carry_out_one(batch, work))
+                outcomes.append(self._carry_out_one(working_set, work))
             except RequestError as error:
                 outcomes.append(error)
-        batch.flush()
+        working_set.flush()
         return outcomes
 
     def change(self, connection: Connection, job: Callable[[Connection], Any]) -> Any:
@@ -59,58 +59,58 @@ class CommitJudge:
 
     def forget(self) -> None:
         """Empty the cache: the transaction was rolled back."""
-        self._memory.forget()
+        self._cache.forget()
 
-    def _carry_out_one(self, batch: WorkingSet, work: TerminalRequest) -> Outcome:
+    def _carry_out_one(self, working_set: WorkingSet, work: TerminalRequest) -> Outcome:
         if isinstance(work, Post):
-            return self._post(batch, work)
+            return self._post(working_set, work)
         if isinstance(work, Hello):
-            return terminal_session.hello(batch, work)
+            return terminal_session.hello(working_set, work)
         if isinstance(work, Ping):
-            terminal_session.ping(batch, work)
+            terminal_session.ping(working_set, work)
             return None
-        return terminal_session.bye(batch, work)
+        return terminal_session.bye(working_set, work)
 
     # ------------------------------------------------------------------------------ one frame
 
-    def _post(self, batch: WorkingSet, post: Post) -> PostResult:
+    def _post(self, working_set: WorkingSet, post: Post) -> PostResult:
         speaker = post.actor
-        known = known_terminal(batch, speaker)
+        known = known_terminal(working_set, speaker)
         if known.epoch != speaker.epoch:
             raise RequestError(
                 ErrorCode.fenced,
                 "Another connection has said hello for this terminal since; say hello again after a pause.",
                 epoch=known.epoch,
             )
-        held = None if speaker.lineage_key is None else batch.lineages[speaker.terminal, speaker.lineage_key]
-        _assert_no_fork(batch, post, known, held)
-        results = [self._post_item(batch, speaker, known, held, item) for item in post.items]
-        batch.changed_terminals.add(known.terminal)
-        known.contact_at = batch.now
+        held = None if speaker.lineage_key is None else working_set.lineages[speaker.terminal, speaker.lineage_key]
+        _assert_no_fork(working_set, post, known, held)
+        results = [self._post_item(working_set, speaker, known, held, item) for item in post.items]
+        working_set.changed_terminals.add(known.terminal)
+        known.contact_at = working_set.now
         known.pending = max(0, known.pending - len(results))
-        return PostResult(results, known.head.hex(), batch.position, held.holes if held else [])
+        return PostResult(results, known.head.hex(), working_set.position, held.holes if held else [])
 
     def _post_item(
-        self, batch: WorkingSet, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
+        self, working_set: WorkingSet, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
     ) -> PostingResult:
-        before = batch.known.get(item.key)
+        before = working_set.known.get(item.key)
         if before is not None and not _is_new(before):
-            result = _again(batch, speaker, item, before)
+            result = _again(working_set, speaker, item, before)
         else:
-            result = self._judge(batch, speaker, known, item)
+            result = self._judge(working_set, speaker, known, item)
         if held is not None and speaker.lineage_key is not None and item.seq is not None:
             reopened = isinstance(before, Rejected) and before.reopened
             if _receive(held, item, item.seq, result, reopened):
-                batch.changed_lineages.add((speaker.terminal, speaker.lineage_key))
+                working_set.changed_lineages.add((speaker.terminal, speaker.lineage_key))
         return result
 
-    def _judge(self, batch: WorkingSet, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
+    def _judge(self, working_set: WorkingSet, speaker: Speaker, known: Terminal, item: Item) -> PostingResult:
         try:
-            posted = enter(batch, self._settings, speaker, item)
+            posted = enter(working_set, self._settings, speaker, item)
         except Refusal as refusal:
-            return _reject(batch, speaker, item, refusal)
+            return _reject(working_set, speaker, item, refusal)
         known.head = next_head(known.head, item.key, item.digest)
-        batch.known[item.key] = posted
+        working_set.known[item.key] = posted
         return _posted(item, "posted", posted)
 
 
@@ -126,8 +126,8 @@ def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopene
     return news
 
 
-def _assert_no_fork(batch: WorkingSet, post: Post, known: Terminal, held: Lineage | None) -> None:
-    new = [item for item in post.items if _is_new(batch.known.get(item.key))]
+def _assert_no_fork(working_set: WorkingSet, post: Post, known: Terminal, held: Lineage | None) -> None:
+    new = [item for item in post.items if _is_new(working_set.known.get(item.key))]
     if not new:
         return
     fork = post.parent is not None and post.parent != known.head.hex()
@@ -137,7 +137,7 @@ def _assert_no_fork(batch: WorkingSet, post: Post, known: Terminal, held: Lineag
         for item in new:
             if item.seq is None:
                 continue
-            before = batch.known.get(item.key)
+            before = working_set.known.get(item.key)
             own = isinstance(before, Rejected) and before.seq == item.seq and before.lineage == lineage
             taken = held.holds(item.seq) and not own
             fork |= taken or held.is_full(item.seq) or seqs.setdefault(item.seq, item.id) != item.id
@@ -154,10 +154,10 @@ def _is_new(before: Posted | Rejected | None) -> bool:
     return before is None or (isinstance(before, Rejected) and before.reopened)
 
 
-def _again(batch: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
+def _again(working_set: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
     """The result for an id that HQ has judged before: the same one, or `conflict` if the content differs."""
     if before.digest != item.digest:
-        batch.add_quarantine((item.key, item.digest, speaker.terminal, batch.now, item.raw))
+        working_set.add_quarantine((item.key, item.digest, speaker.terminal, working_set.now, item.raw))
         judged = "posted" if isinstance(before, Posted) else "rejected"
         reason = f"This id is already {judged} with different content; the new content is kept in quarantine."
         return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
@@ -171,16 +171,16 @@ def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
     return PostingResult(item.id, status, posted.position, instant(posted.recorded_at), flags)  # type: ignore[arg-type]
 
 
-def _reject(batch: WorkingSet, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
+def _reject(working_set: WorkingSet, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
     lineage = speaker.lineage_key
-    batch.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
-    batch.add_rejection(
+    working_set.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
+    working_set.add_rejection(
         (
             item.key,
             speaker.terminal,
             lineage,
             item.seq,
-            batch.now,
+            working_set.now,
             refusal.code,
             refusal.reason,
             item.digest,

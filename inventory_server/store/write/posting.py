@@ -43,19 +43,19 @@ class JudgedPosting(msgspec.Struct, frozen=True):
         return self.speaker.role == "till"
 
 
-def enter(batch: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
+def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
     """Enter one posting into the ledger; Refusal if it can never be accepted."""
     entry = _entry(speaker, item)
     if entry.body.type == "count":
-        _assert_countable(batch, entry)
+        _assert_countable(working_set, entry)
     if entry.body.type == "void":
-        moved, flags, location = _voided(batch, entry)
+        moved, flags, location = _voided(working_set, entry)
     else:
-        moved, flags, location = _movements(batch, entry), 0, entry.location
+        moved, flags, location = _movements(working_set, entry), 0, entry.location
         if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
-            _assert_available(batch, entry)
-    position, recorded_at = batch.next_position()
-    void = None if entry.body.type == "void" else _first(batch.waiting_voids.get(item.key, []), location)
+            _assert_available(working_set, entry)
+    position, recorded_at = working_set.next_position()
+    void = None if entry.body.type == "void" else _first(working_set.waiting_voids.get(item.key, []), location)
     if void is not None:
         moved += inventory.opposite(moved, void.occurred_at)
     flags |= inventory.clock_flag(
@@ -64,22 +64,22 @@ def enter(batch: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -
         settings.clock_ahead_seconds * _SECOND,
         settings.clock_behind_days * _DAY,
     )
-    flags |= _apply(batch, entry, moved, position, void is not None)
+    flags |= _apply(working_set, entry, moved, position, void is not None)
     if entry.body.type == "void":
-        _add_void(batch, entry, position)
-    batch.add_location(location)
-    batch.add_posting(_row(entry, location, position, recorded_at, flags))
+        _add_void(working_set, entry, position)
+    working_set.add_location(location)
+    working_set.add_posting(_row(entry, location, position, recorded_at, flags))
     return Posted(item.digest, position, recorded_at, flags)
 
 
-def _voided(batch: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], int, str]:
+def _voided(working_set: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], int, str]:
     """The movements, flags and location of a void; a voided count is removed from its level here."""
     assert not isinstance(entry.body.voids, UnsetType)
     voids = entry.body.voids
     if voids == entry.item.id:
         raise Refusal("not_voidable", f"{voids} is the id of the void itself; name the posting to reverse.")
-    target = batch.place_of(voids.bytes)
-    if _first(batch.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
+    target = working_set.place_of(voids.bytes)
+    if _first(working_set.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
         raise Refusal("already_voided", f"{voids} is already voided; a posting can be voided once.")
     if target is None:
         return [], inventory.ORPHAN, entry.location
@@ -88,23 +88,23 @@ def _voided(batch: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], in
     named = not isinstance(entry.body.location, UnsetType)
     if target.location != entry.location and (entry.is_till or named):
         raise Refusal("forbidden_location", f"{voids} was posted at {target.location!r}, not {entry.location!r}.")
-    if batch.is_archived(target.position):
+    if working_set.is_archived(target.position):
         raise Refusal(
             "not_voidable",
-            f"{voids} is in the archive, with everything recorded up to {batch.began.until}; "
+            f"{voids} is in the archive, with everything recorded up to {working_set.began.until}; "
             "post an adjustment instead.",
         )
-    moved = batch.movements_of(target.position)
-    batch.read_levels({(movement.location, movement.sku) for movement in moved})
+    moved = working_set.movements_of(target.position)
+    working_set.read_levels({(movement.location, movement.sku) for movement in moved})
     for movement in moved:
         if movement.account is Account.COUNT:
-            _void_count(batch, movement, target.position)
+            _void_count(working_set, movement, target.position)
     return inventory.opposite(moved, entry.occurred_at), 0, target.location
 
 
-def _add_void(batch: WorkingSet, entry: JudgedPosting, position: int) -> None:
+def _add_void(working_set: WorkingSet, entry: JudgedPosting, position: int) -> None:
     assert not isinstance(entry.body.voids, UnsetType)
-    batch.add_void(Void(entry.body.voids.bytes, _reach(entry), position, entry.occurred_at))
+    working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), position, entry.occurred_at))
 
 
 def _reach(void: JudgedPosting) -> str:
@@ -131,23 +131,23 @@ def _entry(speaker: Speaker, item: Item) -> JudgedPosting:
     return JudgedPosting(item, body, speaker, location, item.occurred_at)
 
 
-def _assert_countable(batch: WorkingSet, entry: JudgedPosting) -> None:
+def _assert_countable(working_set: WorkingSet, entry: JudgedPosting) -> None:
     """Refusal for a count from before the end of the archive: the movements before it are not available."""
-    if batch.began.is_before(entry.occurred_at):
+    if working_set.began.is_before(entry.occurred_at):
         raise Refusal(
             "invalid_body",
-            f"$.occurred_at: expected {batch.began.until} or later (what was before is in the "
+            f"$.occurred_at: expected {working_set.began.until} or later (what was before is in the "
             f"archive), got {instant(entry.occurred_at).isoformat()}; count again.",
         )
 
 
-def _movements(batch: WorkingSet, entry: JudgedPosting) -> list[Movement]:
+def _movements(working_set: WorkingSet, entry: JudgedPosting) -> list[Movement]:
     body = entry.body
     assert not isinstance(body.lines, UnsetType)
-    skus = [inventory.sku_of(line, batch.skus_by_gtin) for line in body.lines]
+    skus = [inventory.sku_of(line, working_set.skus_by_gtin) for line in body.lines]
     other = None if isinstance(body.other_location, UnsetType) else body.other_location
     if other is not None:
-        batch.add_location(other)
+        working_set.add_location(other)
     reservation = entry.item.key if body.type == "reserve" else None
     if not isinstance(body.reservation, UnsetType):
         reservation = body.reservation.bytes
@@ -155,14 +155,14 @@ def _movements(batch: WorkingSet, entry: JudgedPosting) -> list[Movement]:
     return inventory.movements(body.type, entry.location, other, entry.occurred_at, lines, reservation)
 
 
-def _assert_available(batch: WorkingSet, entry: JudgedPosting) -> None:
+def _assert_available(working_set: WorkingSet, entry: JudgedPosting) -> None:
     wanted: dict[str, int] = {}
-    for movement in _movements(batch, entry):
+    for movement in _movements(working_set, entry):
         if movement.account in (Account.STOCK, Account.RESERVED):
             wanted[movement.sku] = wanted.get(movement.sku, 0) + abs(movement.quantity)
     for sku, quantity in wanted.items():
         key = (entry.location, sku)
-        available = batch.level(key).on_hand - batch.reserved(key)
+        available = working_set.level(key).on_hand - working_set.reserved(key)
         if available < quantity:
             raise Refusal(
                 "not_available",
@@ -170,22 +170,24 @@ def _assert_available(batch: WorkingSet, entry: JudgedPosting) -> None:
             )
 
 
-def _apply(batch: WorkingSet, entry: JudgedPosting, moved: list[Movement], position: int, voided_early: bool) -> int:
+def _apply(
+    working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], position: int, voided_early: bool
+) -> int:
     """Apply every movement to its level; return the resulting flags."""
     flags = 0
     for at, movement in enumerate(moved):
         key = (movement.location, movement.sku)
-        level = batch.level(key)
+        level = working_set.level(key)
         if movement.account is Account.RESERVED:
             expires_at = _expiry(entry) if entry.body.type == "reserve" and movement.quantity >= 0 else None
-            flags |= 0 if batch.draw(movement, expires_at) else inventory.ORPHAN
+            flags |= 0 if working_set.draw(movement, expires_at) else inventory.ORPHAN
         elif movement.account is Account.COUNT:
-            flags |= _count(batch, movement, position, voided_early)
+            flags |= _count(working_set, movement, position, voided_early)
         else:
             flags |= inventory.move(level, movement)
-        if not batch.is_listed(movement.sku):
+        if not working_set.is_listed(movement.sku):
             flags |= inventory.UNLISTED
-        batch.add_movement(movement, position, at)
+        working_set.add_movement(movement, position, at)
     return flags
 
 
@@ -193,29 +195,31 @@ def _expiry(entry: JudgedPosting) -> int:
     return NEVER if isinstance(entry.body.expires_at, UnsetType) else micros(entry.body.expires_at)
 
 
-def _count(batch: WorkingSet, movement: Movement, position: int, voided_early: bool) -> int:
+def _count(working_set: WorkingSet, movement: Movement, position: int, voided_early: bool) -> int:
     key, at = (movement.location, movement.sku), movement.occurred_at
-    level = batch.level(key)
+    level = working_set.level(key)
     counted = Count(at, position, movement.quantity, position if voided_early else None)
     if voided_early:
-        batch.add_count(key, counted)
+        working_set.add_count(key, counted)
         return 0
     since = 0
     if not inventory.is_overtaken(level, at) and inventory.needs_later_movements(level, at):
-        since = batch.moved_after(key, at)
-    batch.add_count(key, counted)
+        since = working_set.moved_after(key, at)
+    working_set.add_count(key, counted)
     return inventory.count(level, movement.quantity, at, position, since)
 
 
-def _void_count(batch: WorkingSet, movement: Movement, position: int) -> None:
+def _void_count(working_set: WorkingSet, movement: Movement, position: int) -> None:
     key = (movement.location, movement.sku)
-    level = batch.level(key)
-    counts = batch.counts(key)
-    voided = next(count for count in counts if count.position == position)._replace(voided_position=batch.position + 1)
-    batch.add_count(key, voided)
+    level = working_set.level(key)
+    counts = working_set.counts(key)
+    voided = next(count for count in counts if count.position == position)._replace(
+        voided_position=working_set.position + 1
+    )
+    working_set.add_count(key, voided)
     if level.counted_position == position:
         base = inventory.base_count([count for count in counts if count.position != position], None, None)
-        inventory.rest_on(level, base, batch.moved_after(key, base.occurred_at) if base else level.moved)
+        inventory.rest_on(level, base, working_set.moved_after(key, base.occurred_at) if base else level.moved)
 
 
 def _row(entry: JudgedPosting, location: str, position: int, recorded_at: int, flags: int) -> tuple[object, ...]:

@@ -17,61 +17,61 @@ from pos_client.protocol.messages import ByeParams, ByeResult, OutboxReport, Tot
 from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
 
 
-def hello(batch: WorkingSet, said: Hello) -> Welcome:
+def hello(working_set: WorkingSet, said: Hello) -> Welcome:
     """Authenticate a terminal and raise a till's epoch, which fences its older connections."""
-    known = batch.terminals.get(said.terminal)
+    known = working_set.terminals.get(said.terminal)
     if known is None and said.enrol is not None:
-        known = _enrolled(said.terminal, said.enrol, batch.now)
+        known = _enrolled(said.terminal, said.enrol, working_set.now)
     _authenticate(known, said)
     assert known is not None
-    if said.terminal not in batch.terminals:
-        batch.terminals[said.terminal] = known
-        batch.add_location(known.location)
+    if said.terminal not in working_set.terminals:
+        working_set.terminals[said.terminal] = known
+        working_set.add_location(known.location)
     if known.role == "till":
         known.epoch += 1
         known.closed_at = None
     lineage = Lineage()
     if said.lineage is not None:
         known.lineage = said.lineage.bytes
-        lineage = batch.lineages[said.terminal, known.lineage]
-    _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
+        lineage = working_set.lineages[said.terminal, known.lineage]
+    _note_contact(working_set, known, said.outbox, None if said.now is None else micros(said.now))
     speaker = Speaker(known.terminal, known.role, known.location, known.epoch, said.lineage, said.source)  # type: ignore[arg-type]
     return Welcome(speaker, known.head.hex(), lineage.acked_seq)
 
 
-def ping(batch: WorkingSet, said: Ping) -> None:
+def ping(working_set: WorkingSet, said: Ping) -> None:
     """Note that the terminal is alive, unless the connection is fenced."""
-    known = known_terminal(batch, said.actor)
+    known = known_terminal(working_set, said.actor)
     if known.epoch == said.actor.epoch:
-        _note_contact(batch, known, said.outbox, None if said.now is None else micros(said.now))
+        _note_contact(working_set, known, said.outbox, None if said.now is None else micros(said.now))
 
 
-def bye(batch: WorkingSet, goodbye: Bye) -> ByeResult:
+def bye(working_set: WorkingSet, goodbye: Bye) -> ByeResult:
     """Compare the control totals of a lineage; close a till's day when they balance."""
-    known, totals = known_terminal(batch, goodbye.actor), goodbye.totals
+    known, totals = known_terminal(working_set, goodbye.actor), goodbye.totals
     lineage_id = goodbye.actor.lineage if isinstance(totals.lineage, UnsetType) else totals.lineage
-    said = _said(totals, batch.now)
+    said = _said(totals, working_set.now)
     is_current = known.epoch == goodbye.actor.epoch
     if is_current:
-        _note_goodbye(batch, known, totals)
+        _note_goodbye(working_set, known, totals)
     if lineage_id is None or (said.last_seq, said.count, said.quantity) == (None, None, None):
         return ByeResult("closed", [])
     key = (known.terminal, lineage_id.bytes)
-    batch.read_lineages({key})
-    held = batch.lineages[key]
+    working_set.read_lineages({key})
+    held = working_set.lineages[key]
     held.said = said
     lacking = missing(held, held.last_seq if said.last_seq is None else said.last_seq)
     balanced = not lacking and not disagreements(held, said)
     if balanced and is_current and not known.pending:
-        known.closed_at = batch.now
-    batch.changed_lineages.add(key)
+        known.closed_at = working_set.now
+    working_set.changed_lineages.add(key)
     expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
     return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
 
 
-def _note_goodbye(batch: WorkingSet, known: Terminal, totals: ByeParams) -> None:
+def _note_goodbye(working_set: WorkingSet, known: Terminal, totals: ByeParams) -> None:
     """Note contact and the reported state of the outbox."""
-    _note_contact(batch, known, None, None)
+    _note_contact(working_set, known, None, None)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
     if not isinstance(totals.dead, UnsetType):
@@ -99,9 +99,9 @@ def _said(totals: ByeParams, now: int) -> Said:
     )
 
 
-def known_terminal(batch: WorkingSet, speaker: Speaker) -> Terminal:
+def known_terminal(working_set: WorkingSet, speaker: Speaker) -> Terminal:
     """The terminal of a connection; RequestError if it has been revoked since its hello."""
-    known = batch.terminals.get(speaker.terminal)
+    known = working_set.terminals.get(speaker.terminal)
     if known is None or known.revoked_at is not None:
         raise _revoked(speaker)
     return known
@@ -123,11 +123,11 @@ def _authenticate(known: Terminal | None, hello: Hello) -> None:
     )
 
 
-def _note_contact(batch: WorkingSet, known: Terminal, outbox: OutboxReport | None, now: int | None) -> None:
-    known.contact_at = batch.now
-    known.told_at = batch.now if now is None else min(now, batch.now)
+def _note_contact(working_set: WorkingSet, known: Terminal, outbox: OutboxReport | None, now: int | None) -> None:
+    known.contact_at = working_set.now
+    known.told_at = working_set.now if now is None else min(now, working_set.now)
     if outbox is not None:
         oldest = outbox.oldest_occurred_at
         known.pending, known.dead = outbox.pending, outbox.dead
         known.oldest_pending_at = None if oldest is None else micros(oldest)
-    batch.changed_terminals.add(known.terminal)
+    working_set.changed_terminals.add(known.terminal)

@@ -45,20 +45,20 @@ class WorkingSet:
     """
 
     def __init__(
-        self, connection: Connection, statements: Statements, memory: WriterCache, now: int, stamp: int
+        self, connection: Connection, statements: Statements, cache: WriterCache, now: int, stamp: int
     ) -> None:
         self._connection = connection
         self._sql = statements
-        self._memory = memory
+        self._cache = cache
         self.now = now
         self._stamp = stamp
         [head] = statements.head(connection)
         _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until = head
         self.began = Head(self.position, archived, until)
-        memory.begin(before)
-        self.terminals = memory.terminals
-        self.lineages = memory.lineages
-        self._levels = memory.levels
+        cache.begin(before)
+        self.terminals = cache.terminals
+        self.lineages = cache.lineages
+        self._levels = cache.levels
         self.known: dict[bytes, Posted | Rejected] = {}
         self.waiting_voids: dict[bytes, list[Void]] = {}
         self.skus_by_gtin: dict[str, str] = {}
@@ -133,7 +133,7 @@ class WorkingSet:
 
     def read_levels(self, keys: set[Key]) -> None:
         """Load the levels of `keys` and which of their SKUs are in the catalogue; new levels start at zero."""
-        levels, listed = self._levels, self._memory.listed_skus
+        levels, listed = self._levels, self._cache.listed_skus
         wanted = [key for key in keys if key not in levels]
         for key in wanted:
             levels[key] = Level()
@@ -150,7 +150,7 @@ class WorkingSet:
 
     def is_listed(self, sku: str) -> bool:
         """True if `sku` is in the catalogue."""
-        return sku in self._memory.listed_skus
+        return sku in self._cache.listed_skus
 
     # ------------------------------------------------------------------------------ deciding
 
@@ -201,8 +201,8 @@ class WorkingSet:
 
     def add_location(self, location: str) -> None:
         """Add `location` to the known ones."""
-        if location not in self._memory.locations:
-            self._memory.locations.add(location)
+        if location not in self._cache.locations:
+            self._cache.locations.add(location)
             self._locations.append((location,))
 
     def add_rejection(self, row: Row) -> None:
@@ -322,7 +322,7 @@ class WorkingSet:
             segment_latest_at=self._segment_latest_at,
             stamp=self._stamp,
         )
-        self._memory.stamp = self._stamp
+        self._cache.stamp = self._stamp
 
     def _reservation_row(self, key: tuple[bytes, str, str]) -> Row:
         return (*key, *self._reservations[key])

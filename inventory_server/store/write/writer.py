@@ -65,15 +65,15 @@ class Writer:
         self,
         engine: Engine,
         database: TransactionBackend,
-        ledger: CommitJudge,
+        judge: CommitJudge,
         settings: Settings,
         on_fatal: Callable[[Exception], None] | None,
     ) -> None:
         self._database = database
-        self._ledger = ledger
+        self._judge = judge
         self._settings = settings
         self._on_fatal = on_fatal
-        self._transactions = Transactions(engine, database, ledger.forget, settings.commit_retry_seconds)
+        self._transactions = Transactions(engine, database, judge.forget, settings.commit_retry_seconds)
         # Guards `_live`, `_backlog`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
@@ -170,7 +170,7 @@ class Writer:
         works = [ticket.work for ticket in tickets if not callable(ticket.work)]
         try:
             outcomes = iter(
-                self._transact(lambda connection: self._ledger.carry_out(connection, works)) if works else ()
+                self._transact(lambda connection: self._judge.carry_out(connection, works)) if works else ()
             )
         except StoreFatal:
             raise
@@ -210,7 +210,7 @@ class Writer:
 
     def _run_job(self, ticket: Ticket, job: Job) -> None:
         try:
-            ticket.settle(self._transact(lambda connection: self._ledger.change(connection, job)))
+            ticket.settle(self._transact(lambda connection: self._judge.change(connection, job)))
         except StoreFatal:
             raise
         except TillwireError as error:  # the job's own refusal, or an unknown outcome: for the administrator

@@ -41,7 +41,7 @@ def answer_early(_: Options) -> None:
         works: list[Any] = [ticket.work for ticket in tickets]
         connection = self._transactions.connection
         transaction = connection.begin()
-        outcomes = self._ledger.carry_out(connection, works)
+        outcomes = self._judge.carry_out(connection, works)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             writer._settle(ticket, outcome)
         time.sleep(EARLY_SECONDS)
