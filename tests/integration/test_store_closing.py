@@ -232,8 +232,8 @@ WRONG = {
     "straggler": ("UPDATE straggler SET quantity = 1", "occurred on the other side of the closing at 19"),
     "straggler gone": ("DELETE FROM straggler", "occurred on the other side of the closing at 19"),
     "straggler more": ("INSERT INTO straggler VALUES ('L9', 'a', 7, 0, 0, 1, 1, NULL)", "rows in straggler, there are"),
-    "instant": ("UPDATE closing SET closed_at = closed_at + 1", "which is no end of a segment"),
-    "cut within": ("UPDATE closing SET position = 14", "which is no end of a segment"),
+    "instant": ("UPDATE closing SET closed_at = closed_at + 1", "which is not the end of a segment"),
+    "cut within": ("UPDATE closing SET position = 14", "which is not the end of a segment"),
     "cut too late": ("UPDATE closing SET position = 4095", "position 4095, which the ledger does not reach"),
 }
 

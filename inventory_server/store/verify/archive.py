@@ -34,7 +34,7 @@ def prove(connection: Connection, head: Head, proof: Proof) -> dict[str, bytes]:
     for part in connection.execute(select(t.archive).order_by(t.archive.c.position)):
         proof.all_found(_wrong(connection, part, heads, proof))
     if heads != heads_at(connection, head.archived_position):
-        proof.found("where the chains of terminals leave the archive is not where its postings left them")
+        proof.found("the terminals' chains at the end of the archive do not follow from its postings")
     return heads
 
 
@@ -47,7 +47,7 @@ def _wrong(connection: Connection, part: Row[Any], heads: dict[str, bytes], proo
         yield from wrong_identities(connection, [_ArchivedId(*row[:2]) for row in page])
     proof.archived += kept.rows
     if kept.sha256() != part.sha256:
-        yield f"archived up to position {part.position}: what is kept of its postings is not what was archived"
+        yield f"archived up to position {part.position}: the kept rows are not those that were archived"
     if proof.archived != part.position:
         yield f"archived up to position {part.position}: {kept.rows} postings are kept"
 

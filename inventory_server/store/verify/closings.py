@@ -78,7 +78,7 @@ class ClosingCheck:
             return
         cut = self._cuts[self.closed]
         if cut.closed_at != recorded_at or (cut.position + 1) >> t.SEGMENT_POSITIONS_LOG2 == segment:
-            yield f"closed at position {cut.position} as of {cut.closed_at}, which is no end of a segment"
+            yield f"closed at position {cut.position} as of {cut.closed_at}, which is not the end of a segment"
         due = [movement for movement in self._yet_to_occur if movement.occurred_at <= cut.closed_at]
         self._yet_to_occur = [each for each in self._yet_to_occur if each.occurred_at > cut.closed_at]
         for movement in due:

@@ -94,7 +94,7 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
     else:
         noted = connection.execute(select(t.segment.c.latest_at).where(t.segment.c.segment == segment)).scalar()
     if noted != latest:
-        yield f"segment {segment}: the latest instant in it is {latest}, HQ goes by {noted}"
+        yield f"segment {segment}: the latest instant in it is {latest}, stored is {noted}"
 
 
 def wrong_levels(connection: Connection, proof: Proof, check: DerivedCheck) -> Iterator[str]:
@@ -154,7 +154,7 @@ def wrong_reservations(connection: Connection, head: Head) -> Iterator[str]:
     differs = or_(r.remaining.is_(None), r.remaining != d.remaining)
     lacking = select(d.location, d.sku, r.remaining, d.remaining).select_from(drawn.outerjoin(t.reservation, same))
     for location, sku, found, expected in connection.execute(lacking.where(differs)):
-        yield f"{sku!r} at {location!r}: {found} is left of a reservation, the ledger says {expected}"
+        yield f"{sku!r} at {location!r}: {found} remains of a reservation, the ledger says {expected}"
     surplus = select(r.location, r.sku).select_from(t.reservation.outerjoin(drawn, same)).where(d.sku.is_(None))
     if head.archived_position:
         surplus = surplus.where(r.remaining != 0)

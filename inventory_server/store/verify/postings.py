@@ -85,7 +85,7 @@ def wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[st
     found = dict(_identities(connection, [(row.id,) for row in postings]))
     for row in postings:
         if found.get(row.id) != row.position:
-            yield f"position {row.position}: its id leads to {found.get(row.id)}"
+            yield f"position {row.position}: its id refers to {found.get(row.id)}"
 
 
 def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:

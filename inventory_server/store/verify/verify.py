@@ -50,9 +50,9 @@ def prove(connection: Connection, progress: Progress = no_progress) -> Proof:
     try:
         recorded_at = _prove_all(connection, proof, min(last, head.position), progress)
         if recorded_at != head.recorded_at:
-            proof.found(f"the ledger was last recorded in at {head.recorded_at}, its last posting at {recorded_at}")
+            proof.found(f"the ledger's last instant is {head.recorded_at}, that of its last posting {recorded_at}")
     except (TypeError, ValueError, AttributeError, msgspec.DecodeError) as error:
-        proof.found(f"something is not what its column should hold: {error}")
+        proof.found(f"a column holds an unexpected value: {error}")
     return proof
 
 
@@ -120,17 +120,17 @@ class _Walk:
             yield f"expected {expected}, the ledger has a gap"
             proof.postings = row.position - self.head.archived_position
         if row.recorded_at <= self.recorded_at:
-            yield "recorded before the posting in front of it"
+            yield "recorded before the posting that it follows"
         self.recorded_at = row.recorded_at
         if hashlib.sha256(row.body).digest() != row.digest:
             yield "the body does not have its digest"
         if row.lineage is not None:
             held = self._lineages.get((row.terminal, row.lineage))
             if held is None or (row.seq is not None and not held.holds(row.seq)):
-                yield "its outbox file is not one that HQ holds up to here"
+                yield "its lineage is unknown or does not include its sequence number"
         self.heads[row.terminal] = next_head(self.heads.get(row.terminal, FIRST_HEAD), row.id, row.digest)
         if [each.entry for each in moved] != list(range(len(moved))):
-            yield "its movements are not numbered as they were made"
+            yield "its movements are not numbered consecutively"
         yield from wrong_movements(self._connection, row, [each.movement for each in moved])
         yield from self.derived.wrong_figures(self._connection, row, moved)
 
