@@ -76,11 +76,11 @@ class Database(TransactionBackend, Protocol):
 
     @property
     def path(self) -> Path | None:
-        """The file that holds the ledger, which one process at a time may serve; None where a database server does."""
+        """The file that holds the ledger, which one process at a time may serve; None if a database server does."""
 
     @property
     def has_partitions(self) -> bool:
-        """True where the ledger's tables are partitioned by position."""
+        """True if the ledger's tables are partitioned by position."""
 
     def assert_exists(self) -> None:
         """StoreError if the database does not exist."""

@@ -1,4 +1,4 @@
-"""The schema of a ledger: made and brought up to date by Alembic, and checked before anything relies on it."""
+"""Schema: created and migrated by Alembic, and compared with the required one before the ledger is used."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _VERSION = table("alembic_version", column("first_schema"))
 
 
 def upgrade_schema(connection: Connection, database: Database) -> None:
-    """Make the tables, or bring them to what this program needs; StoreError where they are in use, or not ours."""
+    """Create or migrate the tables; StoreError if they are in use or belong to another program."""
     current = _revision(connection, database)
     if current is not None:
         _assert_known(connection, current, database)
@@ -40,7 +40,7 @@ def upgrade_schema(connection: Connection, database: Database) -> None:
 
 
 def assert_schema(connection: Connection, database: Database) -> None:
-    """Refuse a schema that is older, newer or altered."""
+    """StoreError if the schema is older, newer or altered."""
     current, head = _revision(connection, database), _scripts().get_current_head()
     if current is None:
         raise StoreError(f"{database.shown} holds no ledger yet; run: inventory-server db upgrade --db {database.url}")
@@ -55,7 +55,7 @@ def assert_schema(connection: Connection, database: Database) -> None:
 
 
 def assert_writable(connection: Connection) -> None:
-    """Have the database refuse now what it would refuse at the first posting; the caller rolls back."""
+    """Write to `ledger`, so that missing privileges show now and not at the first posting; the caller rolls back."""
     connection.execute(t.ledger.update().values(position=t.ledger.c.position))
 
 

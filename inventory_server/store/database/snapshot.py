@@ -1,4 +1,4 @@
-"""One state of a ledger, read in one transaction."""
+"""Snapshot: a single transaction that reads one state of a ledger."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from inventory_server.store.database.base import Database
 
 @contextmanager
 def snapshot(database: Database) -> Iterator[Connection]:
-    """One state of a ledger, whether or not a server is running on it; StoreError where it cannot be read."""
+    """Open a ledger for one reading transaction, while servers may run on it; StoreError if it cannot be read."""
     database.assert_exists()
     with database.explained(), ExitStack() as opened:
         reading = database.reading_engine()

@@ -1,4 +1,4 @@
-"""Transactions on the writing connection: retried as a whole, and the connection replaced, where an error allows it."""
+"""Transactions on the writing connection: retried as a whole, on a new connection if necessary."""
 
 from __future__ import annotations
 

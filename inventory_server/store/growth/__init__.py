@@ -1,1 +1,1 @@
-"""How a ledger stays fast as it grows: closings, partitions, the archive."""
+"""Growth: closings, partitions and the archive, which keep a growing ledger fast."""

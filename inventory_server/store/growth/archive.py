@@ -36,7 +36,7 @@ _put_counts = Insert(t.archived_count, "replace")
 def archive(database: Database, before: int, clock: Clock, progress: Progress = no_progress) -> list[ArchivedPart]:
     """Archive the partitions whose postings were all recorded before an instant; return them, the oldest first.
 
-    StoreError where the books are not closed up to the end of one of them, or somebody reads the ledger for too long.
+    StoreError if the books are not closed up to the end of one of them, or the exclusive lock is not available in time.
     `progress` is told postings.
     """
     done: list[ArchivedPart] = []
@@ -47,9 +47,9 @@ def archive(database: Database, before: int, clock: Clock, progress: Progress = 
 
 
 def bring_back(database: Database) -> ArchivedPart | None:
-    """Take back what was archived last, so that all is as before; None where nothing is archived.
+    """Reattach the partition that was archived last; None if nothing is archived.
 
-    StoreError where its tables are not in the archive's schema, or hold something else than was archived.
+    StoreError if its tables are not in the archive's schema, or do not hold what was archived.
     """
     with changing(database) as changes:
         last: ArchivedPart | None = changes.aside(_last)
@@ -60,7 +60,7 @@ def bring_back(database: Database) -> ArchivedPart | None:
 
 
 def _next(connection: Connection, before: int) -> tuple[Head, Partition, Cut] | None:
-    """The oldest partition, where it can be archived, and the cut at its end."""
+    """The oldest partition and the closing at its end, if it can be archived."""
     head = head_of(connection)
     parts = partitions.partitions(connection)
     part = next(each for each in parts if each.end is None or each.end - 1 > head.archived_position)

@@ -41,7 +41,7 @@ def close(
     run: Callable[[Callable[[Connection], Any]], Any],
     clock: Clock,
 ) -> ClosedBooks | None:
-    """Close the next cut; None where there is nothing to close.
+    """Close the books once; None if there is nothing to close.
 
     Rows are read in one `snapshot` and written in transactions that `run` carries out. Idempotent: a closing that was
     interrupted is resumed by writing the same rows again.

@@ -25,7 +25,7 @@ _SIZES = """
 
 
 def parts(database: Database, connection: Connection) -> list[Part]:
-    """All partitions in the order of their positions; StoreError where ledgers have none."""
+    """All partitions by position; StoreError if the ledger has none."""
     assert_partitioned(database)
     found, head = partitions.partitions(connection), head_of(connection)
     names = [each.name(table.name) for each in found for table in partitions.PARTITIONED]
@@ -56,7 +56,7 @@ def _recorded_at(connection: Connection, position: int) -> int:
 def make(database: Database, ahead: int, positions: int) -> int:
     """Have `ahead` empty partitions of `positions` each in front of the ledger; return how many were made.
 
-    StoreError where the ledger has no partitions, or somebody reads it for too long to let go of it.
+    StoreError if the ledger has no partitions, or the exclusive lock is not available in time.
     """
     with changing(database) as changes:
         return len(changes.alone(lambda connection: partitions.extend(connection, ahead, positions)))
@@ -101,7 +101,7 @@ def changing(database: Database) -> Iterator[MaintenanceTransactions]:
 
 
 def assert_partitioned(database: Database) -> None:
-    """StoreError where ledgers in such a database have no partitions."""
+    """StoreError if the database does not support partitions."""
     if not database.has_partitions:
         raise StoreError(
             "A ledger in an SQLite file has no partitions; if it grows too large for one file, move it to PostgreSQL"

@@ -22,13 +22,13 @@ def token_hash(token: str) -> bytes:
 
 
 def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:
-    """RequestError where a terminal that asks has been revoked since its hello, or a reader's token changed."""
+    """RequestError if the terminal was revoked after its hello, or a reader's token replaced."""
     rows = _standing(connection, terminal=speaker.terminal)
     assert_standing(speaker, *(rows[0] if rows else (None, None)))
 
 
 def assert_standing(speaker: Speaker, revoked_at: int | None, epoch: int | None) -> None:
-    """RequestError where these, of its terminal, say that `speaker` may not ask any more; no epoch: no terminal."""
+    """RequestError if `revoked_at` and `epoch` of its terminal deny `speaker` access; no epoch: no such terminal."""
     if revoked_at is not None or epoch is None or (speaker.role != "till" and epoch != speaker.epoch):
         raise _revoked(speaker)
 

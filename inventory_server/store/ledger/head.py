@@ -52,7 +52,7 @@ def out_of_reach(head: Head) -> RequestError:
     """The error for a question that would need archived postings."""
     return RequestError(
         ErrorCode.not_found,
-        f"What was recorded up to {head.until}, position {head.archived_position}, is in the archive;"
+        f"Everything recorded up to {head.until}, position {head.archived_position}, is in the archive;"
         " ask for that moment or a later one, as known at that position or a later one.",
     )
 

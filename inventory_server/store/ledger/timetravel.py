@@ -284,7 +284,7 @@ class LevelAt:
         )
 
     def reserved(self, now: int) -> int:
-        """What was reserved."""
+        """The reserved quantity."""
         remaining = [(each.reservation or None, each.quantity) for each in self._on(Account.RESERVED)]
         if not remaining:
             return 0

@@ -78,7 +78,7 @@ class QueryService:
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
-        """A connection of its own, which sees one state of the ledger until the block ends, however long that takes."""
+        """A connection outside the pool that reads one snapshot of the ledger, for long questions."""
         with self._connect() as connection, connection.begin():
             yield connection
 

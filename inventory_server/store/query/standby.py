@@ -25,7 +25,7 @@ _NOT_ITS_FAULT = {ErrorClass.RETRY, ErrorClass.WORK_FAILED}
 
 
 class FallbackReader(QueryService):
-    """Answers from the standby `database`, and from `primary` where that is of no use. `timer` tells seconds."""
+    """Answers from the standby `database`, or from `primary` while the standby fails. `timer` returns seconds."""
 
     def __init__(
         self,

@@ -35,7 +35,7 @@ _TILL = len(_FIRST) + len(_ITEM)
 
 
 def is_everyday(question: Stock) -> bool:
-    """True where `ask` may know the answer."""
+    """True if `ask` can answer the question."""
     params = question.params
     return (
         isinstance(params.sku, str)
@@ -49,9 +49,9 @@ def is_everyday(question: Stock) -> bool:
 
 
 def ask(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult | None:
-    """Answer an everyday question; None where there is no such level. RequestError where the asker may not ask.
+    """Answer an everyday question; None if there is no such level. RequestError if the terminal may not ask.
 
-    `connection` is in no transaction, `now` HQ's clock in microseconds.
+    `connection` has no open transaction; `now` is HQ's clock in microseconds.
     """
     location = question.params.location
     speaker = question.actor if isinstance(question.actor, Speaker) else None

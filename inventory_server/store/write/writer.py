@@ -51,7 +51,7 @@ class Ticket:
             log.exception("event=answer_failed")
 
     def wait(self) -> Any:
-        """Wait for the outcome; raise the error where there is one."""
+        """Wait for the outcome; raise the error, if any."""
         self._done.acquire()
         if self.error is not None:
             raise self.error
