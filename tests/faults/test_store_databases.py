@@ -78,7 +78,7 @@ def test_upgrade_makes_no_folders(tmp_path: Path) -> None:
         ("sqlite:///:memory:", "expected something like sqlite:///tillwire.db or"),
         ("sqlite:///a\0b.db", "expected something like sqlite:///tillwire.db or"),
         ("sqlite:///a.db?mode=ro", "'sqlite:///a.db?mode=ro' has options after the ?"),
-        ("sqlite:///what?.db", "write %3F for a ? in a name."),
+        ("sqlite:///what?.db", "write %3F for a ? in its name."),
         ("mysql://me:secret@hq/stock", "Cannot keep a ledger in 'mysql://me:***@hq/stock'"),
         ("postgresql+psycopg2://me:secret@hq/stock", "Cannot keep a ledger in 'postgresql+psycopg2://me:***@hq/"),
         ("postgresql//me:secret@hq/stock", "'postgresql//me…' is not a database URL"),
