@@ -100,15 +100,6 @@ def test_every_program_has_help_and_a_version(program: str, shell: Shell) -> Non
     assert done.out.startswith(program)
 
 
-@pytest.mark.parametrize("kind", ["bash", "zsh", "fish"])
-@pytest.mark.parametrize("program", ["inventory-server", "pos-client"])
-def test_the_completion_script_of_a_shell_is_printed(program: str, kind: str, shell: Shell) -> None:
-    done = shell(program, "completion", kind)
-    assert done.code == 0
-    completed = ["inventory-server", "stock-query"] if program == "inventory-server" else [program]
-    assert all(f"_{name.replace('-', '_').upper()}_COMPLETE" in done.out for name in completed)
-
-
 @pytest.mark.parametrize("program", MAINS)
 def test_an_option_that_does_not_exist_is_a_usage_error(program: str, shell: Shell) -> None:
     done = shell(program, "--nonsense")
