@@ -18,11 +18,12 @@ PORT ?= 29876
 RUN_FOLDER ?= run-data
 ROUNDS ?= 7
 
-.PHONY: help test test-ha run demo bench bench-quick bench-compare scale soak lint format schema clean simulate
+.PHONY: help test test-long coverage test-ha run demo bench bench-quick bench-compare scale soak lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make test    run all tests, linters included (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
+	@echo "make test    run the test suite, linters included; 5 minutes (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
+	@echo "make test-long  run the tests that make test leaves out: more databases, faults and seeds; 30 minutes"
 	@echo "make simulate SEEDS=20000  run the production cores in so many simulated worlds (FROM=seed, JOBS=2)"
 	@echo "make run     serve for trying out, on a ledger of its own in $(RUN_FOLDER), and say how to sell into it (PORT=29876)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
@@ -37,7 +38,10 @@ help:
 	@echo "make clean   remove build and test output and the ledger of make run (to start over, also: rm -r $(VENV))"
 
 test: $(READY)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not long" $(TESTS)
+
+test-long: $(READY)
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m long $(TESTS)
 
 simulate: $(READY)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Cluster, binaries
-from tests.support.sites import SERIALIZABLE, PostgresSite, Site, SqliteSite
+from tests.support.schemas import compare_once
+from tests.support.sites import EVERY_KIND, SERIALIZABLE, PostgresSite, Site, SqliteSite
 
 # A slow machine must not fail a property: nothing here is about durations.
 settings.register_profile("tillwire", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
@@ -18,6 +19,14 @@ settings.load_profile("tillwire")
 def root() -> Path:
     """The checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _schemas_compared_once() -> Iterator[None]:
+    """Opening a ledger does not compare again what has been compared."""
+    with pytest.MonkeyPatch.context() as patch:
+        compare_once(patch)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -39,7 +48,7 @@ def _cluster(version: int, **settings: str) -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql", "serializable"])
+@pytest.fixture(scope="session", params=EVERY_KIND)
 def _all_sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
     if request.param == "sqlite":
         return SqliteSite(tmp_path_factory.mktemp("site"))
@@ -48,7 +57,7 @@ def _all_sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def site(_all_sites: Site) -> Iterator[Site]:
-    """Where to keep ledgers: the test runs on every kind of database."""
+    """Where to keep ledgers: the test runs on every kind."""
     yield _all_sites
     _all_sites.clear()
 

@@ -174,7 +174,6 @@ def test_the_lint_finds_what_it_is_for() -> None:
 REFUSED = {"0A000": "a unique key lacks the column", "42703": "there is no such column"}
 
 
-@pytest.mark.slow
 def test_postgresql_partitions_what_is_said_to_be_spread_and_nothing_else(postgres: Cluster) -> None:
     """Its rule for the unique keys of a table in hash partitions is that of Citus."""
     engine = engine_of(postgres.url(postgres.database()))

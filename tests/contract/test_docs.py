@@ -15,9 +15,12 @@ PAGES = RUN | {name: ROOT / name for name in ("CONTRIBUTING.md", "CHANGELOG.md")
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:|#)(?P<path>[^)#\s]+)[^)]*\)")
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("page", RUN)
+IN_TURN = [
+    pytest.param(name, marks=[pytest.mark.long] if POSTGRES in path.read_text() else []) for name, path in RUN.items()
+]
+
+
+@pytest.mark.parametrize("page", IN_TURN)
 def test_the_code_of_a_page_does_what_the_page_says(page: str, tmp_path: Path) -> None:
     text = RUN[page].read_text()
     if POSTGRES in text and binaries() is None:

@@ -11,7 +11,7 @@ import pytest
 from tests.contract.test_arrows import SOURCES, room_of
 
 # One group: the wheel is built and installed once.
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("wheel")]
 
 LIBRARY = sorted(
     name

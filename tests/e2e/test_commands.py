@@ -18,8 +18,6 @@ from tests.support.edge import LineClient
 from tests.support.postgres import Cluster
 from tests.support.processes import Server, environment, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
@@ -29,7 +27,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
     started.stop()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 def any_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
     """On SQLite, or two processes on PostgreSQL behind a URL with a password."""
     if request.param == "sqlite":

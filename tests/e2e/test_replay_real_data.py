@@ -32,8 +32,8 @@ Key = tuple[str, str]
 Net = dict[Key, Decimal]
 
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(600),
+    pytest.mark.long,
+    pytest.mark.timeout(900),
     pytest.mark.skipif(not DATA.is_dir(), reason=f"needs the sales data in {DATA} (or TILLWIRE_SHARED_DATA)"),
 ]
 

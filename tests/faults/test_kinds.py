@@ -1,4 +1,7 @@
-"""A short round of every kind of fault that this machine can play, and of the controls that are quick."""
+"""A short round of every kind of fault that this machine can play, and of the controls that are quick.
+
+`make test` plays one or two kinds of each family, `make test-long` the others.
+"""
 
 import random
 import zlib
@@ -29,8 +32,16 @@ SLOW_CONTROLS = {
 """They take seconds each, most of them to find out that nothing moves any more; `make soak` plays them first."""
 
 
-SLOW_KINDS = {"half_open"}
-"""Kernels take their time to find out that nobody is there."""
+OFTEN = {
+    *("server_kill", "till_kill", "cut_mid_frame", "cut_before_answer", "duplicate", "same_id_other_body"),
+    *("restored_outbox", "old_backup_restored", "disk_full", "flush_eio", "power_cut", "write_orders_of_server"),
+}
+"""What `make test` plays."""
+
+
+def in_turn(names: set[str], often: set[str]) -> list[object]:
+    """Parameters of a test: `names`, of which those that are not in `often` are left to `make test-long`."""
+    return [pytest.param(name, marks=[] if name in often else [pytest.mark.long]) for name in sorted(names)]
 
 
 @pytest.fixture(scope="module")
@@ -50,17 +61,17 @@ def play(kind: Kind, farm: Farm, folder: Path, mutants: Mutants, number: int = 0
     return stage.verdict.is_clean
 
 
-@pytest.mark.parametrize("name", sorted(KINDS.keys() - SLOW_KINDS))
+@pytest.mark.parametrize("name", in_turn(set(KINDS), OFTEN))
 def test_nothing_is_lost_doubled_or_unbalanced(name: str, farm: Farm, tmp_path: Path) -> None:
     assert play(KINDS[name], farm, tmp_path, SOUND)
 
 
-@pytest.mark.parametrize("name", sorted(KINDS.keys() - SLOW_CONTROLS))
+@pytest.mark.parametrize("name", in_turn(set(KINDS) - SLOW_CONTROLS, {"cut_before_answer"}))
 def test_a_variant_that_breaks_its_promise_is_caught(name: str, farm: Farm, tmp_path: Path) -> None:
     kind = KINDS[name]
     tries = range(CONTROL_TRIES)
     assert not all(play(kind, farm, tmp_path, kind.control, number) for number in tries), f"{kind.control} was missed"
 
 
-def test_slow_controls_are_of_known_kinds() -> None:
-    assert KINDS.keys() >= SLOW_CONTROLS | SLOW_KINDS
+def test_the_lists_name_known_kinds() -> None:
+    assert KINDS.keys() >= SLOW_CONTROLS | OFTEN

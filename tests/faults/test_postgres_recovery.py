@@ -32,8 +32,7 @@ AT_LEAST = 20
 """Postings before the backup, between it and the instant, and after that."""
 
 pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
+    pytest.mark.long,
     pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here; see tests/support/postgres.py"),
 ]
 

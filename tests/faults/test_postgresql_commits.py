@@ -362,7 +362,7 @@ def test_an_administrator_hears_that_nobody_knows(store: Store, monkeypatch: pyt
     assert Till(store).posts(SALE).status == "posted"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_commit_that_lacks_its_standby_is_not_answered() -> None:
     """A COMMIT that is cancelled while it waits for a standby succeeds, with nothing but a warning."""
     settings = {"synchronous_commit": "on", "synchronous_standby_names": ""}
@@ -385,7 +385,7 @@ def test_a_commit_that_lacks_its_standby_is_not_answered() -> None:
             assert level(store).on_hand == -1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_service_resumes_by_itself_after_a_crash_of_the_database() -> None:
     with Cluster(durable=True) as cluster:
         ledger = PostgresSite(cluster).new()

@@ -263,7 +263,7 @@ def test_settings_that_could_lose_an_answered_posting_are_refused(ledger: str) -
     assert said.endswith("set that right, or set accept_weak_durability where nothing is at stake.")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_database_that_keeps_its_word_is_served_and_a_weaker_word_is_noticed(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

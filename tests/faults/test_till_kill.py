@@ -102,7 +102,7 @@ def test_a_till_killed_between_sale_and_delivery_delivers_after_its_restart(hq: 
     assert_each_once(hq, sold)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_till_killed_at_random_moments_loses_and_doubles_nothing(hq: ScriptedHq, tmp_path: Path) -> None:
     rng = random.Random(os.urandom(8))
     outbox = tmp_path / "till.db"

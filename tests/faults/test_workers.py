@@ -27,8 +27,6 @@ from tests.support.tills import FAST, SOON
 
 WORKERS, TILLS, SALES, KILLS = 3, 4, 150, 12
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
 
 @pytest.fixture(scope="module")
 def databases(postgres: Cluster) -> PostgresSite:
@@ -53,6 +51,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_workers_killed_at_any_time_under_load_lose_and_double_nothing(server: Server, tmp_path: Path) -> None:
     sold: dict[str, int] = {}
     selling = threading.Event()
@@ -130,6 +129,7 @@ def test_a_server_that_is_told_to_stop_drains_its_workers(server: Server, number
         pass
 
 
+@pytest.mark.long
 def test_a_worker_that_does_not_drain_is_killed_after_the_deadline(databases: PostgresSite, tmp_path: Path) -> None:
     config = tmp_path / "hq.toml"
     config.write_text("accept_weak_durability = true\ndrain_seconds = 0\n")
@@ -167,6 +167,7 @@ def silent_database(postgres: Cluster, server: Server) -> Iterator[None]:
         server.kill()
 
 
+@pytest.mark.long
 def test_a_server_that_is_told_to_stop_does_not_wait_for_a_silent_database_for_ever(
     databases: PostgresSite, postgres: Cluster, tmp_path: Path
 ) -> None:
@@ -179,6 +180,7 @@ def test_a_server_that_is_told_to_stop_does_not_wait_for_a_silent_database_for_e
     databases.clear()
 
 
+@pytest.mark.long
 def test_workers_whose_parent_is_killed_do_not_wait_for_a_silent_database_for_ever(
     databases: PostgresSite, postgres: Cluster, tmp_path: Path
 ) -> None:
@@ -192,6 +194,7 @@ def test_workers_whose_parent_is_killed_do_not_wait_for_a_silent_database_for_ev
     databases.clear()
 
 
+@pytest.mark.long
 def test_workers_that_cannot_serve_end_the_server(databases: PostgresSite, tmp_path: Path) -> None:
     """As the limit of open files leaves them none for connections, which only they find out."""
     done = run(

@@ -25,7 +25,7 @@ def test_databases_are_copies_and_apart(postgres: Cluster) -> None:
         postgres.drop(name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("version", [15, 18])
 def test_a_server_that_is_killed_starts_again_with_what_was_committed(version: int) -> None:
     with Cluster(version, durable=True, tcp=True) as cluster:
@@ -38,7 +38,7 @@ def test_a_server_that_is_killed_starts_again_with_what_was_committed(version: i
     assert not cluster.folder.exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_it_ends_with_the_process_that_brought_it_up() -> None:
     script = "import time; from tests.support.postgres import Cluster\n"
     script += "with Cluster() as cluster: print(cluster.folder, flush=True); time.sleep(60)"

@@ -43,8 +43,6 @@ from tests.support.postgres import Cluster, binaries
 from tests.support.sites import PostgresSite
 from tests.support.twins import Sent, Twins, send
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(autouse=True)
 def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,10 +13,10 @@ from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, body, find, opened, proof_of, stock, uid
 from tests.support.maintenance import archive, bring_back, close_books
 from tests.support.partitions import partitions_of
-from tests.support.sites import Site
+from tests.support.sites import Site, on_postgresql
 from tests.support.twins import LOCATIONS, SKUS, Sent, Twins, send
 
-pytestmark = pytest.mark.slow
+pytestmark = on_postgresql  # a ledger in a file has no partitions
 
 
 @pytest.fixture(autouse=True)
@@ -25,14 +25,7 @@ def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)
 
 
-@pytest.fixture
-def site(site: Site) -> Site:
-    if site.kind == "sqlite":
-        pytest.skip("a ledger in a file has no partitions")
-    return site
-
-
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.long)])
 def twins(site: Site, request: pytest.FixtureRequest) -> Twins:
     return Twins.of(site, request.param)
 

@@ -17,7 +17,7 @@ from pos_client.protocol.messages import StockItem
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, level, opened, proof_of, stock, uid
 from tests.support.maintenance import administer, close_books, read_ledger
-from tests.support.sites import Site
+from tests.support.sites import Site, on_postgresql, on_sqlite_first
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +89,7 @@ def answers(ledger: str, clock: Clock, seen: list[dict[str, Any]]) -> list[list[
         return [stock(store, **view).items for view in seen]
 
 
+@on_sqlite_first
 def test_no_answer_changes_however_often_the_books_are_closed(ledger: str, clock: Clock) -> None:
     for hours in (3, 1, 4):
         trade(ledger, clock, hours)
@@ -101,6 +102,7 @@ def test_no_answer_changes_however_often_the_books_are_closed(ledger: str, clock
     assert proof_of(ledger).closings == len(cuts_of(ledger)) == 3
 
 
+@on_sqlite_first
 def test_a_look_back_after_a_closing_visits_nothing_before_it(site: Site, ledger: str, clock: Clock) -> None:
     """Shown by taking that away: only a look back to before the closing notices."""
     trade(ledger, clock, 6)
@@ -116,6 +118,7 @@ def test_a_look_back_after_a_closing_visits_nothing_before_it(site: Site, ledger
     assert answers(ledger, clock, earlier) != missed
 
 
+@on_sqlite_first
 def test_a_look_back_between_two_closings_visits_what_is_between_them(site: Site, ledger: str, clock: Clock) -> None:
     for hours in (4, 4, 4):
         trade(ledger, clock, hours)
@@ -150,6 +153,7 @@ def test_a_reservation_that_is_used_up_leaves_no_balance(ledger: str, clock: Clo
     assert proof_of(ledger).findings == []
 
 
+@on_sqlite_first
 def test_a_closing_that_broke_off_is_of_no_use_and_is_finished_by_the_next(
     ledger: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +179,7 @@ def test_a_closing_that_broke_off_is_of_no_use_and_is_finished_by_the_next(
     assert proof_of(ledger).findings == []
 
 
+@on_sqlite_first
 def test_a_ledger_that_was_not_closed_for_years_is_closed_in_parts(
     ledger: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,6 +195,7 @@ def test_a_ledger_that_was_not_closed_for_years_is_closed_in_parts(
     assert proof_of(ledger).findings == []
 
 
+@on_postgresql  # where several processes write
 def test_two_that_close_at_once_close_the_same(ledger: str, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     trade(ledger, clock, 6)
     others: list[Closed | None] = []
@@ -203,8 +209,6 @@ def test_two_that_close_at_once_close_the_same(ledger: str, clock: Clock, monkey
             trade(ledger, clock, 2)
             others[0] = close_now(ledger)
 
-    if ledger.startswith("sqlite"):
-        pytest.skip("one process writes at a time")
     monkeypatch.setattr(closing, "stragglers", late_stragglers)
     closed = close_now(ledger)
     assert closed is not None
@@ -238,11 +242,14 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
-def test_what_was_changed_in_the_balances_is_found(
-    site: Site, ledger: str, clock: Clock, statement: str, expected: str
-) -> None:
-    trade(ledger, clock, 5)
+def trade_and_close(ledger: str) -> None:
+    trade(ledger, Clock(NOON), 5)
     close_now(ledger)
-    site.execute(ledger, statement)
-    assert expected in "\n".join(proof_of(ledger).findings)
+
+
+@on_sqlite_first
+@pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
+def test_what_was_changed_in_the_balances_is_found(site: Site, statement: str, expected: str) -> None:
+    closed = site.filled(trade_and_close)
+    site.execute(closed, statement)
+    assert expected in "\n".join(proof_of(closed).findings)

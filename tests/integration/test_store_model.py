@@ -25,7 +25,7 @@ from pos_client.protocol.units import Quantity, instant, scaled
 from tests.support import ledgers
 from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
 from tests.support.maintenance import administer
-from tests.support.sites import Site
+from tests.support.sites import Site, on_postgresql, on_sqlite
 from tests.support.stockmodel import StockModel, View
 
 SKUS = ["a", "b"]
@@ -207,7 +207,12 @@ def shown(found: StockItem) -> dict[str, object]:
     return {name: getattr(found, name) for name in names}
 
 
-@pytest.fixture(autouse=True, scope="module", params=[1, 12], ids=["segments of 2", "segments of 4096"])
+@pytest.fixture(
+    autouse=True,
+    scope="module",
+    params=[1, pytest.param(12, marks=pytest.mark.long)],
+    ids=["segments of 2", "segments of 4096"],
+)
 def short_segments(request: pytest.FixtureRequest) -> Iterator[None]:
     """Segments are made so short that every story crosses some."""
     with pytest.MonkeyPatch.context() as patch:
@@ -231,8 +236,6 @@ modest = settings(
 
 few = settings(modest, max_examples=6)
 """Where each example takes a second."""
-on_sqlite = pytest.mark.parametrize("_all_sites", ["sqlite"], indirect=True)
-on_postgresql = pytest.mark.parametrize("_all_sites", ["postgresql", "serializable"], indirect=True)
 
 
 @on_sqlite

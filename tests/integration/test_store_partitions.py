@@ -10,7 +10,7 @@ from sqlalchemy import Table, Transaction, select
 
 from inventory_server.domain.answers import Part
 from inventory_server.domain.requests import AdviseOnGrowth, ListPartitions
-from inventory_server.store import StoreError, upgrade
+from inventory_server.store import StoreError
 from inventory_server.store.database.partitions import Partition
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.growth import partition
@@ -19,18 +19,12 @@ from pos_client.protocol.units import instant
 from tests.support.ledgers import NOON, Till, body, find, level, opened, outcome_of, pages_of_history, proof_of, uid
 from tests.support.maintenance import ask, copy, make_partitions, read_ledger
 from tests.support.partitions import POSITIONS, partitions_of, small
-from tests.support.sites import PostgresSite, Site
+from tests.support.sites import PostgresSite, Site, on_postgresql
 
+pytestmark = on_postgresql  # a ledger in a file has no partitions
 FRAME = 256
 MILLION = 1 << 20
 NEW = [Partition(part << 24, (part + 1) << 24) for part in range(5)] + [Partition(5 << 24, None)]
-
-
-@pytest.fixture
-def site(site: Site) -> Site:
-    if site.kind == "sqlite":
-        pytest.skip("a ledger in a file has no partitions")
-    return site
 
 
 @pytest.fixture
@@ -205,13 +199,3 @@ def test_a_copy_has_partitions_for_all_of_it(site: Site, ledger: str) -> None:
     assert warning(target) is None
     assert partitions_of(target)[1:3] == [Partition(1_024, 2_048), Partition(2_048, 2_048 + (1 << 24))]
     assert proof_of(target).findings == []
-
-
-def test_a_file_has_none(tmp_path: Any) -> None:
-    path = f"sqlite:///{tmp_path / 'ledger.db'}"
-    upgrade(path)
-    assert warning(path) is None
-    with pytest.raises(
-        StoreError, match="has no partitions; if it grows too large for one file, move it to PostgreSQL"
-    ):
-        make_partitions(path, 1, MILLION)

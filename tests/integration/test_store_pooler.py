@@ -53,7 +53,7 @@ def database(postgres: Cluster) -> Iterator[str]:
     postgres.drop(name)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_tills_at_two_servers_are_answered_and_stored_exactly_once(
     postgres: Cluster, database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -75,7 +75,7 @@ def test_tills_at_two_servers_are_answered_and_stored_exactly_once(
     assert _errors(caplog) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_server_that_prepared_its_statements_would_be_noticed(
     postgres: Cluster, database: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

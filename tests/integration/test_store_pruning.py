@@ -16,32 +16,39 @@ from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, find, history, level, opened, uid
 from tests.support.maintenance import close_books
 from tests.support.partitions import POSITIONS, small
-from tests.support.sites import Site
+from tests.support.sites import Site, on_postgresql
 
+pytestmark = on_postgresql  # a ledger in a file has no partitions
 FRAME = 256
 Statement = tuple[str, tuple[Any, ...]]
 
 
 @pytest.fixture
 def clock() -> Clock:
-    return Clock(NOON + 100 * HOUR)
+    return Clock(NOON + 105 * HOUR)
 
 
-@pytest.fixture
-def ledger(site: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(scope="module")
+def filled(_all_sites: Site) -> str:
     """Closed books in five partitions, of which the last is being filled; five more lie ahead."""
-    monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)
-    if site.kind == "sqlite":
-        pytest.skip("a ledger in a file has no partitions")
-    ledger = small(site, 10)
+    clock = Clock(NOON + 100 * HOUR)
+    ledger = small(_all_sites, 10)
+    _all_sites.keep(ledger)
     with opened(ledger, clock) as store:
         till = Till(store)
         for part in range(5):
             clock.now += HOUR
             for _ in range(POSITIONS // FRAME - (part == 4)):
                 till.post(*(body("sale", ("a", 1), at=clock.now - each) for each in range(FRAME)))
-    close_books(ledger, clock)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closing, "SEGMENTS_MAX", 1)
+        close_books(ledger, clock)
     return ledger
+
+
+@pytest.fixture
+def ledger(site: Site, filled: str) -> str:
+    return site.copy(filled)
 
 
 @pytest.fixture

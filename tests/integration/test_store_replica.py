@@ -28,7 +28,7 @@ from tests.support.standby import Standby
 
 pytestmark = [
     pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here"),
-    pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.xdist_group("standby"),  # one pair of servers for all
 ]
 

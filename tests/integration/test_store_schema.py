@@ -15,11 +15,11 @@ from sqlalchemy import Table, UniqueConstraint
 
 from inventory_server.resources import schema_path
 from inventory_server.store import StoreError, upgrade
-from inventory_server.store.database import schema, sqlite
+from inventory_server.store.database import partitions, schema, sqlite
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.ledger import tables
 from tests.support.ledgers import Till, body, level, opened, proof_of, url_of
-from tests.support.maintenance import compare, read_ledger
+from tests.support.maintenance import compare, make_partitions, read_ledger
 from tests.support.sites import Site
 
 TABLES = tables.metadata.sorted_tables
@@ -159,3 +159,11 @@ def test_a_reading_connection_cannot_write(path: Path) -> None:
     with reading.begin() as connection, pytest.raises(Exception, match="readonly database"):
         connection.exec_driver_sql("DELETE FROM posting")
     reading.dispose()
+
+
+def test_a_ledger_in_a_file_has_no_partitions(path: Path) -> None:
+    assert read_ledger(url_of(path), partitions.warning) is None
+    with pytest.raises(
+        StoreError, match="has no partitions; if it grows too large for one file, move it to PostgreSQL"
+    ):
+        make_partitions(url_of(path), 1, 1 << 20)

@@ -13,10 +13,11 @@ from inventory_server.store.admin.terminals import revoke_terminal
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, find, hello, history, level, opened, post, proof_of, stock, uid
 from tests.support.maintenance import administer
+from tests.support.sites import on_postgresql
 
 SALE = body("sale", ("a", 1))
 SERVERS, TILLS, SALES = 3, 6, 25
-pytestmark = pytest.mark.parametrize("_all_sites", ["postgresql", "serializable"], indirect=True)
+pytestmark = on_postgresql
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_every_server_sees_every_till_of_a_location(servers: list[Store]) -> Non
         assert stock(server, location="L1").completeness["L1"].tills == SERVERS + 1
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_positions_have_no_gap_and_follow_the_order_of_commits(servers: list[Store]) -> None:
     """All sell the same sku at the same locations, so that whatever could be overwritten would be."""
     seen: list[int] = []

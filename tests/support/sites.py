@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import psycopg
+import pytest
 from sqlalchemy import make_url
 
 from inventory_server.store import upgrade
@@ -19,6 +20,15 @@ from inventory_server.store.ledger import tables
 from tests.support.postgres import Cluster
 
 SERIALIZABLE = {"default_transaction_isolation": "serializable"}
+_SERIALIZABLE_LATER = pytest.param("serializable", marks=pytest.mark.long)
+EVERY_KIND = ("sqlite", "postgresql", _SERIALIZABLE_LATER)
+"""What a test runs on that takes a ledger: `make test` leaves the third to `make test-long`."""
+on_sqlite = pytest.mark.parametrize("_all_sites", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("_all_sites", ["postgresql", _SERIALIZABLE_LATER], indirect=True)
+on_sqlite_first = pytest.mark.parametrize(
+    "_all_sites", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long), _SERIALIZABLE_LATER], indirect=True
+)
+"""For what takes seconds and is much the same on every database."""
 
 
 class Site(ABC):
