@@ -20,6 +20,7 @@ from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PostingType, PostParams, Request
+from tests.support.waiting import HANG_SECONDS
 
 SCHEMA = json.loads(schema_path("messages.schema.json").read_bytes())
 EXAMPLES = {path.name.removesuffix(".json"): path.read_bytes() for path in schema_path("examples").glob("*.json")}
@@ -250,7 +251,9 @@ def test_generating_removes_examples_of_messages_that_are_no_more(tmp_path: Path
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "gone.request.json").write_bytes(b"{}\n")
     subprocess.run(
-        [sys.executable, "-m", "inventory_server.protocol.describe.openrpc", str(tmp_path)], check=True, timeout=60
+        [sys.executable, "-m", "inventory_server.protocol.describe.openrpc", str(tmp_path)],
+        check=True,
+        timeout=HANG_SECONDS,
     )
     assert {path.name for path in (tmp_path / "examples").iterdir()} == set(example_lines())
     assert (tmp_path / "openrpc.json").read_bytes() == schema_path("openrpc.json").read_bytes(), STALE

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.test_arrows import SOURCES, room_of
+from tests.support.waiting import HANG_SECONDS
 
 # One group: the wheel is built and installed once.
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("wheel")]
@@ -31,7 +32,7 @@ print(json.dumps(sorted(installed - {{"pos_client"}})))
 
 
 def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
 
 
 def succeed(*command: str | Path, cwd: Path) -> str:

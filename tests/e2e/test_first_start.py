@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.ledgers import proof_of, url_of
-from tests.support.processes import START_SECONDS, argv, environment, run, wait_until
+from tests.support.processes import argv, environment, run
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -47,7 +48,7 @@ class Started:
     def end(self) -> tuple[int, str]:
         """End it; its exit code, and what it said on stderr."""
         self._process.send_signal(signal.SIGINT)
-        _, said = self._process.communicate(timeout=START_SECONDS)
+        _, said = self._process.communicate(timeout=HANG_SECONDS)
         return self._process.returncode, said
 
 
@@ -175,7 +176,7 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """A folder in which a first start was killed."""
     command = [sys.executable, "-c", KILLED, *map(str, request.param), "serve", *ANYWHERE]
     done = subprocess.run(
-        command, env=environment(), cwd=tmp_path, capture_output=True, timeout=START_SECONDS, check=False
+        command, env=environment(), cwd=tmp_path, capture_output=True, timeout=HANG_SECONDS, check=False
     )
     assert done.returncode == -signal.SIGKILL, done.stderr
     return tmp_path

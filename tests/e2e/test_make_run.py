@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.postgres import free_port
-from tests.support.processes import COMMAND_SECONDS, START_SECONDS, environment
+from tests.support.processes import environment
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -43,7 +44,7 @@ class MakeRun:
 
     def end(self) -> tuple[int, str, str]:
         """Its exit code once it has ended by itself, and what it said last on both streams."""
-        out, err = self._process.communicate(timeout=START_SECONDS)
+        out, err = self._process.communicate(timeout=HANG_SECONDS)
         return self._process.returncode, out, err
 
     def ctrl_c(self) -> tuple[int, str, str]:
@@ -78,7 +79,7 @@ def test_what_it_prints_sells_and_asks_and_ctrl_c_ends_it(running: MakeRun, root
             env=_without_make(),
             capture_output=True,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=HANG_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stderr

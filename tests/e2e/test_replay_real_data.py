@@ -23,7 +23,8 @@ import pytest
 
 from pos_client.transport.request_once import request_once
 from tests.support.postgres import Cluster
-from tests.support.processes import ROOT, Server, argv, environment, run, wait_until
+from tests.support.processes import ROOT, Server, argv, environment, run
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 DATA = Path(os.environ.get("TILLWIRE_SHARED_DATA", ROOT.parent / "shared" / "data"))
 WEEKS = sorted((DATA / "dunnhumby_lgsr_2006").glob("lines_*.csv.gz"))
@@ -227,7 +228,7 @@ def test_a_server_killed_three_times_under_a_replay_loses_and_doubles_nothing(sl
         wait_for_position(slow_server, wanted, running)
         slow_server.kill()
         slow_server.start()
-    output, _ = running.communicate(timeout=300)
+    output, _ = running.communicate(timeout=HANG_SECONDS)
     assert running.returncode == 0
     assert json.loads(output)["postings"] == 39_271
     assert_sold(slow_server, net)
@@ -243,7 +244,7 @@ def test_a_replay_killed_in_the_middle_is_run_again_and_doubles_nothing(slow_ser
         if with_server:
             slow_server.kill()
             slow_server.start()
-        running.communicate(timeout=300)
+        running.communicate(timeout=HANG_SECONDS)
     assert replay(slow_server, "ibm_coffee", path)["duplicate"] >= 12_000
     assert_sold(slow_server, net)
     assert_proven(slow_server)

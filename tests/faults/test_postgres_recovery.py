@@ -25,7 +25,8 @@ from pos_client.protocol.address import Address
 from tests.support.ledgers import proof_of
 from tests.support.maintenance import read_ledger
 from tests.support.postgres import Cluster, binaries
-from tests.support.tills import FAST, SOON, until
+from tests.support.tills import FAST
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 TILLS = 3
 AT_LEAST = 20
@@ -70,8 +71,8 @@ def selling(address: str, folder: Path) -> Iterator[None]:
         with open_till(address, folder, number) as till:
             while not over.is_set():
                 last = till.sell([(f"s{number}", 1), ("everybody's", 2)])
-                last.wait(SOON)
-            delivered.append(last.wait(SOON).status)
+                last.wait(HANG_SECONDS)
+            delivered.append(last.wait(HANG_SECONDS).status)
 
     threads = [threading.Thread(target=sell, args=(number,)) for number in range(TILLS)]
     for thread in threads:
@@ -108,13 +109,13 @@ def levels_in(url: str) -> dict[tuple[str, str], int]:
 def sell_more(url: str) -> None:
     """Wait until the ledger has grown."""
     enough = len(postings_in(url)) + AT_LEAST
-    until(lambda: len(postings_in(url)) >= enough)
+    wait_until(lambda: len(postings_in(url)) >= enough)
 
 
 def is_archived(cluster: Cluster) -> bool:
     """True once the log is archived up to now: to there the recovery can go."""
     [(name,)] = cluster.execute("SELECT pg_walfile_name(pg_switch_wal())")
-    until(lambda: (cluster.folder / "archive" / name).exists())
+    wait_until(lambda: (cluster.folder / "archive" / name).exists())
     return True
 
 
@@ -145,7 +146,7 @@ def test_a_recovery_to_an_instant_is_a_whole_ledger_and_tills_bring_the_rest(los
         with serving(url) as address:
             for number in range(TILLS):
                 tills.enter_context(open_till(address, tmp_path, number))
-            until(lambda: len(postings_in(url)) == len(before))
+            wait_until(lambda: len(postings_in(url)) == len(before))
         tills.close()
         after = postings_in(url)
         assert {(row[1], row[-1]) for row in after} == {(row[1], row[-1]) for row in before}

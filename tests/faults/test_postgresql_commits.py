@@ -22,9 +22,8 @@ from pos_client.transport.limits import REPLY_SECONDS
 from tests.support.ledgers import NOON, Till, body, level, opened, outcome_of, proof_of, stock, uid
 from tests.support.maintenance import administer
 from tests.support.postgres import Cluster
-from tests.support.processes import wait_until
 from tests.support.sites import PostgresSite
-from tests.support.tills import SOON
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 SALE = body("sale", ("a", 1))
 
@@ -285,12 +284,12 @@ def test_a_server_that_stands_still_in_a_commit_holds_up_the_others_only_for_a_w
 
     def fall_asleep(connection: Connection) -> None:
         asleep.set()
-        awake.wait(SOON)
+        awake.wait(HANG_SECONDS)
         connection.execute(text("SELECT 1"))
 
     with opened(ledger) as still, opened(ledger) as other:
         standing, results = later(lambda: administer(still, once(fall_asleep)))
-        asleep.wait(SOON)
+        asleep.wait(HANG_SECONDS)
         assert Till(other).posts(SALE).status == "posted"
         awake.set()
         standing.join()

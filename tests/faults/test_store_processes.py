@@ -17,6 +17,7 @@ import pytest
 
 from inventory_server.store import upgrade
 from tests.support.ledgers import proof_of, url_of
+from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 8
@@ -35,7 +36,9 @@ def command(path: Path, *arguments: str) -> list[str]:
 
 
 def run(command: list[str], before: Callable[[], None] | None = None) -> Said:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, cwd=ROOT, preexec_fn=before)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=HANG_SECONDS, cwd=ROOT, preexec_fn=before
+    )
     assert done.returncode == 0, done.stderr
     return [line.split() for line in done.stdout.splitlines()]
 

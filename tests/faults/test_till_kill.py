@@ -22,9 +22,9 @@ import pytest
 from pos_client import Outbox, OutboxError
 from tests.support.outboxes import posting
 from tests.support.scripted_hq import ScriptedHq
+from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-SOON = 60.0
 KILLS = 12
 
 
@@ -48,7 +48,7 @@ class Program:
 
     def has_sold(self, count: int) -> None:
         """Return when `count` sales have been written down."""
-        deadline = time.monotonic() + SOON
+        deadline = time.monotonic() + HANG_SECONDS
         while len(self.sold) < count:
             left = deadline - time.monotonic()
             assert left > 0, "the till program sells nothing"
@@ -72,7 +72,7 @@ class Program:
         return self._ended(0)
 
     def _ended(self, expected: int) -> tuple[list[UUID], str]:
-        written, complaints = self.process.communicate(timeout=SOON)
+        written, complaints = self.process.communicate(timeout=HANG_SECONDS)
         self._written += written
         assert self.process.returncode == expected, complaints.decode()
         return self.sold, complaints.decode()

@@ -21,9 +21,10 @@ from pos_client import ConnectionLost, PosClient
 from pos_client.transport.request_once import request_once
 from tests.support.maintenance import read_ledger, verified
 from tests.support.postgres import Cluster
-from tests.support.processes import ROOT, Server, run, wait_until
+from tests.support.processes import ROOT, Server, run
 from tests.support.sites import PostgresSite
-from tests.support.tills import FAST, SOON
+from tests.support.tills import FAST
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 WORKERS, TILLS, SALES, KILLS = 3, 4, 150, 12
 
@@ -62,7 +63,7 @@ def test_workers_killed_at_any_time_under_load_lose_and_double_nothing(server: S
         with PosClient(server.address, terminal=name, location="L", outbox=tmp_path / f"{name}.db", pace=FAST) as till:
             while selling.is_set() or len(statuses) < SALES:
                 posting = till.sell([("hot", 1), (f"own-{name}", 2)])
-                statuses.append(posting.wait(SOON).status if len(statuses) % 5 == 0 else "")
+                statuses.append(posting.wait(HANG_SECONDS).status if len(statuses) % 5 == 0 else "")
             wait_until(lambda: till.pending == 0, f"{name} to deliver")
             wait_until(lambda: says_goodbye(till), f"{name} to balance")
         assert set(statuses) <= {"", "posted", "duplicate"}
@@ -87,7 +88,7 @@ def test_workers_killed_at_any_time_under_load_lose_and_double_nothing(server: S
 def says_goodbye(till: PosClient) -> bool:
     """True once control totals balance; the worker that was asked may just have been killed."""
     try:
-        return till.bye(timeout=SOON).status == "balanced"
+        return till.bye(timeout=HANG_SECONDS).status == "balanced"
     except ConnectionLost:
         return False
 

@@ -19,7 +19,7 @@ from inventory_server.store.administration import Settled
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
-from tests.support.lines import wait_until
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 POST = {"postings": [{"id": ID, "body": SALE}]}
 
@@ -127,14 +127,14 @@ def test_draining_turns_new_posts_away_and_answers_those_in_flight(
     def wait(work: StoreRequest) -> None:
         if isinstance(work, Post):
             entered.set()
-            assert opened.wait(60)
+            assert opened.wait(HANG_SECONDS)
 
     store.before = wait
     with LineClient(application.addresses[0]) as early, LineClient(application.addresses[0]) as late:
         for client in (early, late):
             client.call("hello", terminal="till-1")
         early.send(json.dumps({"id": 5, "method": "post", "params": POST}).encode() + b"\n")
-        assert entered.wait(30)
+        assert entered.wait(HANG_SECONDS)
         application.drain()
         error = late.call("post", **POST)["error"]
         assert error["data"] == {"name": "draining", "retryable": True, "retry_after_ms": 500}
@@ -146,7 +146,7 @@ def test_draining_turns_new_posts_away_and_answers_those_in_flight(
         opened.set()
         assert json.loads(early.read_line())["result"]["results"][0]["status"] == "posted"
         assert early.read_line() == b""
-        stopping.join(30)
+        stopping.join(HANG_SECONDS)
         assert stopped == [0]
     assert store.closed
 
@@ -223,7 +223,7 @@ def test_many_tills_post_at_once_and_each_id_once(application: Application, stor
     for till in tills:
         till.start()
     for till in tills:
-        till.join(60)
+        till.join(HANG_SECONDS)
     assert statuses == ["posted"] * 160
     assert len(store.posted) == 20
 

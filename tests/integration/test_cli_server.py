@@ -25,6 +25,7 @@ from pos_client.commands.console import CommandError
 from pos_client.protocol.address import Address
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
+from tests.support.waiting import HANG_SECONDS
 
 
 class Server:
@@ -141,14 +142,14 @@ def test_a_refused_posting_waits_and_is_reopened(shell: Shell, tmp_path: Path) -
         server = Server(shell, url, address)
         with PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till:
             posting = till.sell([("x", 1)], id=uuid4())
-            posting.wait(30)
+            posting.wait(HANG_SECONDS)
             refused = till.void(uuid4())  # an orphan is taken; a second void of the same posting is not
-            refused.wait(30)
+            refused.wait(HANG_SECONDS)
             again = till.void(posting)
-            assert again.wait(30).status == "posted"
+            assert again.wait(HANG_SECONDS).status == "posted"
             twice = till.void(posting)
-            assert twice.wait(30).status == "rejected"
-            till.bye(timeout=30)  # tells HQ what the till has parked
+            assert twice.wait(HANG_SECONDS).status == "rejected"
+            till.bye(timeout=HANG_SECONDS)  # tells HQ what the till has parked
         waiting = server("postings", "waiting", "--json")
         assert waiting.code == 1
         [one] = json.loads(waiting.out)
@@ -180,8 +181,8 @@ def test_instants_are_told_to_programs_in_rfc_3339_with_offset(shell: Shell, tmp
     ):
         posting = till.sell([("x", 1)])
         till.void(posting)
-        assert till.void(posting).wait(30).status == "rejected"
-        till.bye(timeout=30)
+        assert till.void(posting).wait(HANG_SECONDS).status == "rejected"
+        till.bye(timeout=HANG_SECONDS)
         for command, names in JSON_INSTANTS.items():
             told = json.loads(shell("inventory-server", *command, "--json", "--db", url).out)
             [row] = told if isinstance(told, list) else [told]
@@ -195,7 +196,7 @@ def test_a_proof_that_fails_is_exit_code_1_with_the_findings(shell: Shell, tmp_p
         headquarters(tmp_path) as (address, url),
         PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till,
     ):
-        till.sell([("x", 1)]).wait(30)
+        till.sell([("x", 1)]).wait(HANG_SECONDS)
     with sqlite3.connect(tmp_path / "hq.db") as altered:
         altered.execute("UPDATE level SET on_hand = on_hand + 1")
     altered.close()
@@ -323,7 +324,7 @@ def test_a_ledger_is_copied_and_compared(shell: Shell, tmp_path: Path) -> None:
         headquarters(tmp_path) as (address, url),
         PosClient(address, terminal="T1", location="A", outbox=tmp_path / "t.db") as till,
     ):
-        till.sell([("x", 1)]).wait(30)
+        till.sell([("x", 1)]).wait(HANG_SECONDS)
     new = f"sqlite:///{tmp_path / 'new.db'}"
     missing = shell("inventory-server", "db", "copy", "--from", url, "--to", new)
     assert (missing.code, missing.out) == (2, "")
@@ -375,10 +376,10 @@ def test_the_books_are_closed_beside_a_running_server(
         assert shell(*close).out == "Nothing to close.\n"
         assert shell(*close, "--json").out == "null\n"
         for _ in range(3):
-            till.sell([("x", 1)]).wait(30)
+            till.sell([("x", 1)]).wait(HANG_SECONDS)
         said = "Closed up to position 1 in 1 parts: 1 balances changed, 0 movements occurred before or after.\n"
         assert shell(*close).out == said
-        till.sell([("x", 1)]).wait(30)
+        till.sell([("x", 1)]).wait(HANG_SECONDS)
         assert json.loads(shell(*close, "--json").out) == {"position": 3, "cuts": 1, "balances": 1, "stragglers": 0}
         assert json.loads(shell("inventory-server", "verify", "--db", url, "--json").out)["closings"] == 2
 

@@ -18,6 +18,7 @@ from pos_client.protocol.messages import Completeness, Hole, SilentTill, StockIt
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 from tests.support.maintenance import change
+from tests.support.waiting import HANG_SECONDS
 
 NOW = datetime(2026, 3, 1, 15, tzinfo=UTC)
 AT = datetime(2026, 3, 1, 14, 3, tzinfo=UTC)
@@ -67,10 +68,10 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         change(url, ImportProducts(listed))
         with PosClient(address, terminal="A-1", location="A", outbox=folder / "a.db") as till:
             till.receive([("apple", "3.5"), ("pear", 10)])
-            till.sell([("pear", 12), ("plum", 1)]).wait(30)
+            till.sell([("pear", 12), ("plum", 1)]).wait(HANG_SECONDS)
         with PosClient(address, terminal="B-1", location="B", outbox=folder / "b.db") as till:
             till.receive([(f"sku{n:04}", n) for n in range(900)])
-            till.receive([(f"sku{n:04}", n) for n in range(900, 1500)]).wait(30)
+            till.receive([(f"sku{n:04}", n) for n in range(900, 1500)]).wait(HANG_SECONDS)
         yield address
 
 
@@ -203,7 +204,7 @@ def test_in_development_mode_who_only_asks_holds_back_no_shop(
         if before:
             shell("inventory-server", *ADD_READER, "--db", url)
         with PosClient(address, terminal="A-1", location="A", outbox=tmp_path / "a.db") as till:
-            till.sell([("plum", 1)]).wait(30)
+            till.sell([("plum", 1)]).wait(HANG_SECONDS)
         done = shell("stock-query", "--server", address, "--format", "json")
         assert list(json.loads(done.out)["completeness"]) == ["A"]
         listed = json.loads(shell("inventory-server", "terminal", "list", "--json", "--db", url).out)

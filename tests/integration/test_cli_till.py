@@ -13,6 +13,7 @@ from inventory_server.domain.requests import Enrol
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 from tests.support.maintenance import change
+from tests.support.waiting import HANG_SECONDS
 
 T = "2026-03-01T10:00:00Z"
 SALES = f"store,ticket,sku,qty,time\nA,1,x,2,{T}\nA,1,y,1,{T}\nB,1,x,-1,{T}\n"
@@ -108,7 +109,7 @@ def test_what_hq_refuses_is_listed_exported_and_driven_again(till: Till, tmp_pat
     with PosClient(till.address, terminal="T1", location="A", outbox=tmp_path / "till.db") as client:
         sale = client.sell([("x", 1)])
         client.void(sale)
-        client.void(sale).wait(30)
+        client.void(sale).wait(HANG_SECONDS)
     parked = till("outbox", "parked")
     assert parked.code == 1
     assert "can be voided once" in parked.out

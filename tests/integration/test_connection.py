@@ -17,6 +17,7 @@ from pos_client import Connection, ConnectionLost, ErrorCode, RequestError, requ
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import PingParams, PingResult
 from tests.support.scripted_hq import ScriptedHq
+from tests.support.waiting import HANG_SECONDS
 
 
 @contextmanager
@@ -35,7 +36,7 @@ def peer(talk: Callable[[socket.socket], None]) -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:
         listener.close()
-        thread.join(10)
+        thread.join(HANG_SECONDS)
 
 
 def says(*lines: bytes) -> Callable[[socket.socket], None]:

@@ -16,7 +16,8 @@ from inventory_server.jsonserver.handler import EndReason, Peer, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import LIMITS, Echo, Gate, Start, connect, gate, start, wait_until
+from tests.support.lines import LIMITS, Echo, Gate, Start, connect, gate, start
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["gate", "start"]
 
@@ -93,7 +94,7 @@ def test_clients_are_served_side_by_side(start: Start, gate: type[Gate]) -> None
     server = start(factory=gate)
     with connect(server) as slow, connect(server) as quick:
         slow.send(b"wait\n")
-        assert gate.entered.wait(30)
+        assert gate.entered.wait(HANG_SECONDS)
         quick.send(b"now\n")
         assert quick.read_line() == b"now"
         gate.opened.set()
@@ -181,7 +182,7 @@ def test_a_handler_that_fails_loses_its_connection_only(start: Start, caplog: py
         other.send(b"word\n")
         assert other.read_line() == b"word"
     assert "event=handler_failed" in caplog.text
-    assert handlers[0].closed.wait(30)
+    assert handlers[0].closed.wait(HANG_SECONDS)
 
 
 def test_a_factory_that_fails_loses_that_connection_only(start: Start, caplog: pytest.LogCaptureFixture) -> None:

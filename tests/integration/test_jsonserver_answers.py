@@ -16,7 +16,8 @@ from inventory_server.jsonserver.handler import Answer, Peer, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
-from tests.support.lines import ANYWHERE, LIMITS, Echo, Start, connect, start, wait_until
+from tests.support.lines import ANYWHERE, LIMITS, Echo, Start, connect, start
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["start"]
 
@@ -35,7 +36,7 @@ class Elsewhere(Echo):
             self.answered.append(self.answerer.submit(self._answer, frame, answer))
 
     def _answer(self, frame: bytes, answer: Answer) -> None:
-        assert frame != b"wait" or self.opened.wait(60)
+        assert frame != b"wait" or self.opened.wait(HANG_SECONDS)
         answer(self.reply(frame))
 
 
@@ -96,7 +97,7 @@ def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) ->
 
 def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere]) -> None:
     ours, theirs = socket.socketpair()
-    theirs.settimeout(30)
+    theirs.settimeout(HANG_SECONDS)
     connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
     serving = threading.Thread(target=connection.serve, args=(elsewhere(LOOPBACK),))
     serving.start()
@@ -109,7 +110,7 @@ def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere
         received += theirs.recv(1 << 20)
     assert len(received) == filled + len(b"wait\n")
     theirs.close()
-    serving.join(30)
+    serving.join(HANG_SECONDS)
     assert not serving.is_alive()
     connection.close()
 

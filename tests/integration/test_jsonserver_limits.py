@@ -18,7 +18,8 @@ from inventory_server.jsonserver.listener import Acceptor, CannotListen, address
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import ANYWHERE, LIMITS, Echo, Gate, Start, connect, gate, start, wait_until
+from tests.support.lines import ANYWHERE, LIMITS, Echo, Gate, Start, connect, gate, start
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["gate", "start"]
 
@@ -103,7 +104,7 @@ def test_the_cap_stays_below_the_limit_of_open_files(caplog: pytest.LogCaptureFi
 def test_without_descriptors_accepting_rests_and_then_goes_on(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     server = start()
     client = socket.socket()
-    client.settimeout(30)
+    client.settimeout(HANG_SECONDS)
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = os.dup(0)
     os.close(free)
@@ -266,7 +267,7 @@ def test_stop_answers_what_is_in_flight_and_closes_idle_connections(start: Start
     server = start(factory=gate)
     idle, busy = connect(server), connect(server)
     busy.send(b"wait\nalready sent\n")
-    assert gate.entered.wait(30)
+    assert gate.entered.wait(HANG_SECONDS)
     wait_until(lambda: server.connections == 2)
     cut_off: list[int] = []
     stopping = threading.Thread(target=lambda: cut_off.append(server.stop(30)))
@@ -274,7 +275,7 @@ def test_stop_answers_what_is_in_flight_and_closes_idle_connections(start: Start
     assert idle.read_line() == b""
     gate.opened.set()
     assert [busy.read_line(), busy.read_line(), busy.read_line()] == [b"wait", b"already sent", b""]
-    stopping.join(30)
+    stopping.join(HANG_SECONDS)
     assert cut_off == [0]
     assert server.connections == 0
     idle.close()
@@ -288,7 +289,7 @@ def test_stop_closes_by_force_what_the_deadline_does_not_wait_for(
     server = start(factory=gate)
     with connect(server) as client, connect(server) as idle:
         client.send(b"wait\n")
-        assert gate.entered.wait(30)
+        assert gate.entered.wait(HANG_SECONDS)
         wait_until(lambda: server.connections == 2)
         assert server.stop(0.1) == 1
         assert (client.read_line(), idle.read_line()) == (b"", b"")

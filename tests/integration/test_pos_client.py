@@ -23,7 +23,8 @@ from pos_client import (
 from pos_client.protocol.messages import Limits
 from pos_client.till import sender_thread as driver_module
 from tests.support.scripted_hq import ScriptedHq
-from tests.support.tills import SOON, assert_each_once, sell, until
+from tests.support.tills import assert_each_once, sell
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 # ---------------------------------------------------------------------------------- the good days
 
@@ -38,9 +39,9 @@ def test_a_sale_is_durable_at_once_and_answered_soon(hq: ScriptedHq, open_till: 
         ext={"loyalty": 7},
         on_result=called.append,
     )
-    result = posting.wait(SOON)
+    result = posting.wait(HANG_SECONDS)
     assert (result.id, result.status, posting.state, posting.reference) == (posting.id, "posted", "done", "R-1")
-    until(lambda: called == heard == [result])
+    wait_until(lambda: called == heard == [result])
     body = hq.posted[posting.id][2]
     assert b'"lines":[{"quantity":2,"sku":"4006381333931"},{"quantity":"0.35","gtin":"4006381333931"}]' in body
     assert body.endswith(b'"reference":"R-1","ext":{"loyalty":7}}')
@@ -86,8 +87,8 @@ def test_a_basket_has_its_id_before_it_is_sold_and_counts_once(
     basket.add("ham", "0.25")
     first = basket.sell(reference="R-1")
     assert first.id == basket.id
-    first.wait(SOON)
-    assert basket.sell(reference="R-1").wait(SOON).status == "posted"
+    first.wait(HANG_SECONDS)
+    assert basket.sell(reference="R-1").wait(HANG_SECONDS).status == "posted"
     assert len(hq.frames) == 1
     with pytest.raises(OutboxError, match="make a new id"):
         basket.sell(reference="R-2")
@@ -95,8 +96,8 @@ def test_a_basket_has_its_id_before_it_is_sold_and_counts_once(
 
 def test_a_till_knows_how_it_stands(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
     till = open_till()
-    sell(till)[0].wait(SOON)
-    until(lambda: till.status().pending == 0)
+    sell(till)[0].wait(HANG_SECONDS)
+    wait_until(lambda: till.status().pending == 0)
     status = till.status()
     assert (status.terminal, status.location, status.epoch, status.connected) == ("T1", "S1", 1, True)
     assert (status.sending, status.parked, status.last_error, status.oldest_pending_at) == (True, 0, None, None)
@@ -119,11 +120,11 @@ def test_goodbye_delivers_first_and_stays_away_until_the_next_sale(
 ) -> None:
     till = open_till()
     postings = sell(till, 20)
-    assert till.bye(timeout=SOON).status == "balanced"
+    assert till.bye(timeout=HANG_SECONDS).status == "balanced"
     assert_each_once(hq, postings)
     assert not till.status().connected
     assert till.status().last_error is None
-    sell(till)[0].wait(SOON)
+    sell(till)[0].wait(HANG_SECONDS)
     assert len(hq.hellos) == 2
 
 
@@ -179,7 +180,7 @@ def test_what_hqs_last_hello_does_not_allow_is_refused_before_it_is_stored(
     hq.limits = Limits(max_frame_bytes=100_000, max_postings=500, max_lines=3, max_connections=100)
     till = open_till()
     sell(till, 1)
-    until(lambda: till.pending == 0)
+    wait_until(lambda: till.pending == 0)
     hq.stop()  # what it said last holds while it is away
     with pytest.raises(BodyError, match=says):
         till.sell(lines, **details)
@@ -209,7 +210,7 @@ def test_a_callback_that_fails_is_logged_and_stops_nothing(
     till = open_till(on_result=lambda _: 1 / 0)
     with caplog.at_level(logging.ERROR, "tillwire.till"):
         assert_each_once(hq, sell(till, 2))
-        until(lambda: len(caplog.records) == 2)
+        wait_until(lambda: len(caplog.records) == 2)
     assert "callback_failed" in caplog.text
 
 
@@ -232,4 +233,4 @@ def test_an_accident_in_the_sender_is_logged_and_it_goes_on(
     with caplog.at_level(logging.ERROR, "tillwire.till"):
         monkeypatch.setattr(till._sender, "next_action", stumble)
         assert_each_once(hq, sell(till, 2))
-        until(lambda: "sender_mishap" in caplog.text)
+        wait_until(lambda: "sender_mishap" in caplog.text)

@@ -14,7 +14,8 @@ from inventory_server.config import Settings
 from inventory_server.store import open_store
 from pos_client import ConnectionLost, PosClient, request_once
 from pos_client.protocol.address import Address
-from tests.support.tills import FAST, SOON, until
+from tests.support.tills import FAST
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 
 class Headquarters:
@@ -65,13 +66,13 @@ def test_a_day_of_every_kind_of_posting_balances_at_the_goodbye(headquarters: He
         till.sell([("milk", 4)], reservation=kept.id)
         till.count([("ham", 2)])
         last = till.sell([("ham", "0.5")])
-        assert last.wait(SOON).status == "posted"
+        assert last.wait(HANG_SECONDS).status == "posted"
         levels = {item.sku: item for item in till.stock(["milk", "ham"], locations=["S1"]).items}
         assert (levels["milk"].on_hand, levels["milk"].reserved) == (86, 0)
         assert str(levels["ham"].on_hand) == "1.5"
         assert [entry.reference for entry in till.history("ham").entries].count("R-1") == 1
         assert till.posting(sale.id).status == "posted"
-        goodbye = till.bye(timeout=SOON)
+        goodbye = till.bye(timeout=HANG_SECONDS)
         assert (goodbye.status, goodbye.missing) == ("balanced", [])
     asked = request_once(headquarters.address, "stock", {"sku": "milk", "location": "S1"}, terminal="office")
     assert asked["items"][0]["on_hand"] == 86
@@ -87,7 +88,7 @@ def test_a_server_that_is_restarted_in_the_middle_of_the_day_misses_nothing(
             if part % 2:
                 headquarters.stop()
                 headquarters.start()
-        assert till.bye(timeout=SOON).status == "balanced"
+        assert till.bye(timeout=HANG_SECONDS).status == "balanced"
         assert till.stock(["milk"], locations=["S1"]).items[0].on_hand == -160
 
 
@@ -97,11 +98,11 @@ def test_one_id_with_two_contents_is_parked_and_reported(headquarters: Headquart
         open_till(headquarters, tmp_path / "a.db", "A") as first,
         open_till(headquarters, tmp_path / "b.db", "B") as other,
     ):
-        assert first.sell([("milk", 1)], id=shared).wait(SOON).status == "posted"
-        result = other.sell([("milk", 2)], id=shared).wait(SOON)
+        assert first.sell([("milk", 1)], id=shared).wait(HANG_SECONDS).status == "posted"
+        result = other.sell([("milk", 2)], id=shared).wait(HANG_SECONDS)
         assert result.status == "conflict"
         assert [parked.id for parked in other.outbox.parked()] == [shared]
-        assert other.bye(timeout=SOON).status == "balanced"
+        assert other.bye(timeout=HANG_SECONDS).status == "balanced"
 
 
 def test_the_image_of_a_till_restored_on_new_hardware_sends_the_same_ids_in_a_new_lineage(
@@ -109,19 +110,19 @@ def test_the_image_of_a_till_restored_on_new_hardware_sends_the_same_ids_in_a_ne
 ) -> None:
     image = tmp_path / "image.db"
     with open_till(headquarters, image) as till:
-        till.sell([("milk", 1)]).wait(SOON)
+        till.sell([("milk", 1)]).wait(HANG_SECONDS)
     saved = image.read_bytes()
     with open_till(headquarters, image) as till:
-        till.sell([("milk", 1)]).wait(SOON)
+        till.sell([("milk", 1)]).wait(HANG_SECONDS)
         lineage = till.outbox.lineage
     for suffix in ("", "-wal", "-shm"):
         image.with_name(image.name + suffix).unlink(missing_ok=True)
     image.write_bytes(saved)
     with open_till(headquarters, image) as till:
-        assert till.sell([("milk", 1)]).wait(SOON).status == "posted"
+        assert till.sell([("milk", 1)]).wait(HANG_SECONDS).status == "posted"
         assert till.outbox.lineage != lineage
         assert till.stock(["milk"], locations=["S1"]).items[0].on_hand == -3
-        assert till.bye(timeout=SOON).status == "balanced"
+        assert till.bye(timeout=HANG_SECONDS).status == "balanced"
 
 
 def test_while_the_server_is_stopped_asking_says_so_and_selling_goes_on(
@@ -133,5 +134,5 @@ def test_while_the_server_is_stopped_asking_says_so_and_selling_goes_on(
             till.stock(["milk"], timeout=0.3)
         sold = till.sell([("milk", 1)])
         headquarters.start()
-        assert sold.wait(SOON).status == "posted"
-        until(lambda: till.status().connected)
+        assert sold.wait(HANG_SECONDS).status == "posted"
+        wait_until(lambda: till.status().connected)

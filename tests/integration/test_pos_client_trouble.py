@@ -19,7 +19,8 @@ from pos_client import (
     RequestError,
 )
 from tests.support.scripted_hq import Fault, ScriptedHq
-from tests.support.tills import FAST, SOON, assert_each_once, sell, until
+from tests.support.tills import FAST, assert_each_once, sell
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 # ---------------------------------------------------------------------------------- bad days
 
@@ -36,7 +37,7 @@ def test_while_hq_is_away_sales_go_on_and_are_delivered_when_it_is_back(
         till.stock(timeout=0.2)
     with pytest.raises(ConnectionLost):
         till.bye(timeout=0.2)
-    until(lambda: till.status().last_error is not None)
+    wait_until(lambda: till.status().last_error is not None)
     status = till.status()
     assert (till.pending, status.pending, status.connected) == (30, 30, False)
     assert status.oldest_pending_at is not None
@@ -76,7 +77,7 @@ def test_a_lost_answer_comes_as_a_duplicate_the_next_time(hq: ScriptedHq, open_t
     hq.faults.append("lose_answer")
     till = open_till()
     posting = till.sell([("milk", 1)])
-    assert (posting.wait(SOON).status, posting.state) == ("duplicate", "done")
+    assert (posting.wait(HANG_SECONDS).status, posting.state) == ("duplicate", "done")
 
 
 def test_another_device_with_the_same_name_fences_it_and_nothing_is_lost(
@@ -91,7 +92,7 @@ def test_a_wrong_token_is_shown_and_heals_without_restart(hq: ScriptedHq, open_t
     hq.token = "right"
     till = open_till(token="wrong")
     posting = sell(till)[0]
-    until(lambda: "unauthenticated" in str(till.status().last_error))
+    wait_until(lambda: "unauthenticated" in str(till.status().last_error))
     assert (till.pending, till.status().parked) == (1, 0)
     hq.token = "wrong"
     assert_each_once(hq, [posting])
@@ -105,12 +106,12 @@ def test_a_refused_sale_is_parked_with_its_reason_and_driven_again(
     basket.add("milk")
     hq.refused[basket.id] = "no such location"
     posting = basket.sell()
-    assert (posting.wait(SOON).reason, posting.state) == ("no such location", "parked")
+    assert (posting.wait(HANG_SECONDS).reason, posting.state) == ("no such location", "parked")
     assert [(parked.id, parked.reason) for parked in till.outbox.parked()] == [(posting.id, "no such location")]
-    until(lambda: hq.reports[-1].dead == 1)
+    wait_until(lambda: hq.reports[-1].dead == 1)
     hq.refused.clear()
     till.outbox.redrive(posting.id)
-    until(lambda: till.status().parked == till.pending == 0)
+    wait_until(lambda: till.status().parked == till.pending == 0)
     assert list(hq.posted) == [posting.id]
 
 
@@ -124,7 +125,7 @@ def test_a_posting_that_kills_hq_is_isolated_and_the_others_get_through(
     hq.poison.add(bad.id)
     hq.start()
     assert_each_once(hq, postings)
-    assert (bad.wait(SOON).code, bad.state) == ("isolated", "parked")
+    assert (bad.wait(HANG_SECONDS).code, bad.state) == ("isolated", "parked")
 
 
 # ---------------------------------------------------------------------------------- copies of an outbox
@@ -147,7 +148,7 @@ def test_a_cloned_till_begins_a_new_lineage_and_each_sale_counts_once(
     clone = open_till(outbox=tmp_path / "clone.db")
     for till in (first, clone, first, clone):
         postings += sell(till, 2)
-        postings[-1].wait(SOON)
+        postings[-1].wait(HANG_SECONDS)
     assert_each_once(hq, postings)
     assert first.outbox.lineage != clone.outbox.lineage
     assert first.status().parked == clone.status().parked == 0
@@ -166,7 +167,7 @@ def test_a_restored_image_begins_a_new_lineage_and_sends_the_same_ids(
     lineage = till.outbox.lineage
     till.close()
     restored = open_till(outbox=tmp_path / "image.db")
-    until(lambda: restored.pending == 0)
+    wait_until(lambda: restored.pending == 0)
     assert restored.outbox.lineage != lineage
     assert [result.status for result in hq.answered[-3:]] == ["duplicate"] * 3
     assert_each_once(hq, early + late)
@@ -179,17 +180,17 @@ def test_two_clients_on_one_outbox_sell_and_one_of_them_sends(
     hq: ScriptedHq, open_till: Callable[..., PosClient]
 ) -> None:
     first = open_till()
-    until(lambda: first.status().sending)
+    wait_until(lambda: first.status().sending)
     second = open_till()
     called: list[PostingResult] = []
     postings = [*sell(first, 3), *sell(second, 3), second.sell([("tea", 1)], on_result=called.append)]
     assert_each_once(hq, postings)
-    until(lambda: len(called) == 1)
+    wait_until(lambda: len(called) == 1)
     assert (first.status().sending, second.status().sending, len(hq.hellos)) == (True, False, 1)
     with pytest.raises(OutboxInUse, match="Another process"):
-        second.stock(timeout=SOON)
+        second.stock(timeout=HANG_SECONDS)
     first.close()
-    until(lambda: second.status().sending)
+    wait_until(lambda: second.status().sending)
     assert_each_once(hq, postings + sell(second, 1))
 
 
@@ -202,7 +203,7 @@ def test_many_threads_sell_at_once_and_every_sale_arrives_in_sequence(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(SOON)
+        thread.join(HANG_SECONDS)
     assert_each_once(hq, postings)
     seqs = hq.terminals["T1"].lineages[till.outbox.lineage]
     assert sorted(seqs) == list(range(1, 81))

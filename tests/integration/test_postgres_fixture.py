@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from tests.support.postgres import Cluster, binaries
-from tests.support.processes import ROOT, environment, wait_until
+from tests.support.processes import ROOT, environment
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here")
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tests.support.waiting import HANG_SECONDS
+
 ROUNDS = 120
 BUSY = f"""
 import os, random, signal, threading, time
@@ -30,5 +32,7 @@ os._exit(0)
 
 def test_no_signal_is_missed_between_two_instructions() -> None:
     """With an Event that a handler sets, the main thread slept on after 18 rounds; with a queue after 134."""
-    told = subprocess.run([sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=60, check=False)
+    told = subprocess.run(
+        [sys.executable, "-c", BUSY], capture_output=True, text=True, timeout=HANG_SECONDS, check=False
+    )
     assert (told.stdout, told.stderr) == ("heard\n", "")

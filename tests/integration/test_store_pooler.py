@@ -33,6 +33,7 @@ from tests.faults.harness.journal import Account
 from tests.support.maintenance import verified
 from tests.support.pgbouncer import PROGRAM, pooled
 from tests.support.postgres import Cluster, binaries
+from tests.support.waiting import HANG_SECONDS
 
 pytestmark = [
     pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here"),
@@ -42,7 +43,6 @@ pytestmark = [
 CONNECTIONS = 3
 """Fewer than the servers have, so that each is lent to many."""
 SERVERS, TILLS, SALES = 2, 16, 15
-DELIVERY_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def _sell(number: int, address: str, folder: Path, sales: int) -> list[tuple[str
             lines = [Line(quantity=1, sku="milk"), Line(quantity=2, sku=f"sku-{sale % 4}")]
             body = Body("sale", instant(now_microseconds()), lines, reference=f"{number}-{sale}")
             posting = till.post(body)
-            status = posting.wait(timeout=DELIVERY_SECONDS).status
+            status = posting.wait(timeout=HANG_SECONDS).status
             assert till.stock(["milk"]).items
             sold.append((encode_body(body).decode(), posting.id, status))
     return sold

@@ -13,6 +13,7 @@ from inventory_server.store import upgrade
 from inventory_server.store.database import sqlite
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger.sql import run
+from tests.support.waiting import HANG_SECONDS
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_more_askers_than_connections_take_turns(readers: ConnectionPool) -> Non
     for asker in askers:
         asker.start()
     for asker in askers:
-        asker.join(timeout=60)
+        asker.join(timeout=HANG_SECONDS)
     assert answers == [0] * len(askers)
     readers.close()
 

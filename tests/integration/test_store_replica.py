@@ -23,8 +23,9 @@ from pos_client.commands import console
 from pos_client.protocol.address import Address
 from tests.support.ledgers import Till, body, find, hello, item, post, stock, uid
 from tests.support.postgres import Cluster, binaries
-from tests.support.processes import Server, run, wait_until
+from tests.support.processes import Server, run
 from tests.support.standby import Standby
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 pytestmark = [
     pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here"),
@@ -33,7 +34,6 @@ pytestmark = [
 ]
 
 SETTINGS = Settings(accept_weak_durability=True, busy_retry_ms=10)
-DELIVERY_SECONDS = 60.0
 FOR_EVER = 10**9
 SALE = body("sale", ("milk", 1))
 
@@ -80,7 +80,7 @@ def till(url: str, read_url: str, folder: Path) -> Iterator[PosClient]:
 
 def sell(client: PosClient, times: int) -> int:
     """Sell one pint of milk so many times; the position of the last one."""
-    results = [client.sell([("milk", 1)]).wait(timeout=DELIVERY_SECONDS) for _ in range(times)]
+    results = [client.sell([("milk", 1)]).wait(timeout=HANG_SECONDS) for _ in range(times)]
     assert {result.status for result in results} == {"posted"}
     return int(results[-1].position or 0)
 

@@ -18,6 +18,7 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
 from pos_client.protocol.units import instant
+from tests.support.waiting import HANG_SECONDS
 
 NOON = 1_700_000_000_000_000
 LOOPBACK = Peer("127.0.0.1:1", loopback=True)
@@ -136,15 +137,15 @@ class Talker:
 
 
 class LineClient:
-    """A socket that reads lines; every wait ends after half a minute."""
+    """A socket that reads lines; no wait is for ever."""
 
     def __init__(self, address: Address) -> None:
         if address.path is not None:
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-            self.socket.settimeout(30)
+            self.socket.settimeout(HANG_SECONDS)
             self.socket.connect(address.path)
         else:
-            self.socket = socket.create_connection((address.host, address.port), timeout=30)
+            self.socket = socket.create_connection((address.host, address.port), timeout=HANG_SECONDS)
         self._rest = bytearray()
 
     def send(self, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +11,7 @@ from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
+from tests.support.waiting import HANG_SECONDS
 
 ANYWHERE = Address("127.0.0.1", 0)
 LIMITS = NetworkLimits(linger_seconds=1)
@@ -54,7 +54,7 @@ class Gate(Echo):
     def reply(self, frame: bytes) -> Reply | None:
         if frame == b"wait":
             self.entered.set()
-            assert self.opened.wait(60)
+            assert self.opened.wait(HANG_SECONDS)
         return super().reply(frame)
 
 
@@ -84,10 +84,3 @@ def gate() -> Iterator[type[Gate]]:
 
 def connect(server: LineServer) -> LineClient:
     return LineClient(server.addresses[0])
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline, "waited for half a minute"
-        time.sleep(0.01)

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.postgres import Cluster, free_port, user_for_servers
+from tests.support.waiting import HANG_SECONDS
 
 PROGRAM = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
-START_SECONDS = 30.0
 _SETTINGS = """
 [databases]
 * = host={folder} port={server_port} user=postgres
@@ -50,7 +50,7 @@ def pooled(cluster: Cluster, connections: int) -> Iterator[int]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + START_SECONDS
+    until = time.monotonic() + HANG_SECONDS
     while process.poll() is None and time.monotonic() < until:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:

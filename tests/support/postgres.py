@@ -25,8 +25,9 @@ from typing import Any, Self
 
 import psycopg
 
+from tests.support.waiting import HANG_SECONDS
+
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
-START_SECONDS = 60.0
 _FOLDER = "/tmp"  # short, since the path of a socket has 107 bytes, and open to the user that PostgreSQL runs as
 _PR_SET_PDEATHSIG = 1
 _IN_NO_HURRY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -114,7 +115,7 @@ class Cluster:
                 preexec_fn=_die_with_parent(),
                 **self._as_user(),
             )
-        until = time.monotonic() + START_SECONDS
+        until = time.monotonic() + HANG_SECONDS
         while not self._is_ready():
             assert self._process.poll() is None, f"PostgreSQL did not start: {self.log()[-2000:]}"
             assert time.monotonic() < until, f"PostgreSQL is not ready: {self.log()[-2000:]}"
@@ -124,7 +125,7 @@ class Cluster:
         """End it: SIGINT hangs up on everybody, SIGQUIT leaves the log to be replayed."""
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(START_SECONDS)
+            self._process.wait(HANG_SECONDS)
             self._process = None
 
     def kill(self) -> None:

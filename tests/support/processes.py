@@ -7,13 +7,12 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60.0
-COMMAND_SECONDS = 300.0
 _SERVING = re.compile(r"serving on 127\.0\.0\.1:([0-9]+) ")
 _MODULES = {
     "inventory-server": "inventory_server.cli",
@@ -43,7 +42,7 @@ def run(
         cwd=cwd,
         capture_output=True,
         text=True,
-        timeout=COMMAND_SECONDS,
+        timeout=HANG_SECONDS,
         check=False,
     )
 
@@ -107,16 +106,7 @@ class Server:
         if self._process is None:
             return 0
         self._process.send_signal(number)
-        self._process.communicate(timeout=START_SECONDS)
+        self._process.communicate(timeout=HANG_SECONDS)
         code = self._process.returncode
         self._process = None
         return code
-
-
-def wait_until(condition: object, what: str, seconds: float = START_SECONDS) -> None:
-    """Wait until the callable `condition` holds; fail with `what` was expected after `seconds`."""
-    assert callable(condition)
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, f"waited {seconds} s for {what}"
-        time.sleep(0.02)

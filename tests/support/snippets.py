@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.postgres import Cluster, binaries
+from tests.support.waiting import HANG_SECONDS
 
 BIN = Path(sys.executable).parent
 SHELLS = ("sh", "bash", "shell", "console")
@@ -273,7 +274,7 @@ def _server(port: str, folder: Path, environment: dict[str, str]) -> Iterator[No
     program = str(BIN / "inventory-server")
     database = "sqlite:///hq.db"
     subprocess.run(
-        [program, "db", "upgrade", "--db", database], cwd=folder, check=True, capture_output=True, timeout=60
+        [program, "db", "upgrade", "--db", database], cwd=folder, check=True, capture_output=True, timeout=HANG_SECONDS
     )
     command = [program, "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--db", database]
     log = folder / ".server.log"

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 import pos_client
 from pos_client import (
     PosClient,
 )
 from pos_client.till.policy import RetryPolicy
 from tests.support.scripted_hq import ScriptedHq
+from tests.support.waiting import HANG_SECONDS
 
-SOON = 60.0
-"""Seconds after which a test gives up; nothing here takes that long."""
 FAST = RetryPolicy(0.01, 0.05, (0.01, 0.05), (0.01, 0.05), 0.2)
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SOON
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def sell(till: PosClient, count: int = 1) -> list[pos_client.Posting]:
@@ -30,5 +19,5 @@ def sell(till: PosClient, count: int = 1) -> list[pos_client.Posting]:
 
 def assert_each_once(hq: ScriptedHq, postings: list[pos_client.Posting]) -> None:
     for posting in postings:
-        assert posting.wait(SOON).status in ("posted", "duplicate")
+        assert posting.wait(HANG_SECONDS).status in ("posted", "duplicate")
     assert sorted(hq.posted) == sorted(posting.id for posting in postings)

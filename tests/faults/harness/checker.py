@@ -23,6 +23,7 @@ from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.database.sqlite import Sqlite, reading_engine
 from inventory_server.store.verify.verify import verify
 from tests.faults.harness.journal import Account
+from tests.support.waiting import HANG_SECONDS
 
 Answer = TypeVar("Answer")
 Row = tuple[UUID, bytes, str, int]
@@ -58,7 +59,7 @@ class Verdict:
 
 def ledger_rows(db: Path) -> list[Row]:
     """Every posting, in ledger order."""
-    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=5.0)) as connection:
+    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=HANG_SECONDS)) as connection:
         rows = connection.execute("SELECT id, body, location, position FROM posting ORDER BY position").fetchall()
     return [(UUID(bytes=row[0]), *row[1:]) for row in rows]
 
@@ -108,7 +109,7 @@ def asked(db: Path, question: Callable[[Connection], Answer]) -> Answer:
 
 def unbalanced_levels(db: Path, rows: list[Row]) -> list[str]:
     """The levels that do not follow from the bodies of `rows`."""
-    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=5.0)) as connection:
+    with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=HANG_SECONDS)) as connection:
         levels = {(row[0], row[1]): row[2] for row in connection.execute("SELECT location, sku, on_hand FROM level")}
     return differences(levels, expected_levels(rows))
 

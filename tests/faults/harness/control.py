@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ASK_SECONDS = 30.0
+from tests.support.waiting import HANG_SECONDS
 
 
 def serve(path: str, answer: Callable[[dict[str, Any]], Any]) -> None:
@@ -32,7 +32,7 @@ def _serve(listener: socket.socket, answer: Callable[[dict[str, Any]], Any]) -> 
 def ask(path: str | Path, request: dict[str, Any]) -> Any:
     """The answer of the process at `path`; OSError where it is gone, or has not come yet."""
     with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(ASK_SECONDS)
+        peer.settimeout(HANG_SECONDS)
         peer.connect(str(path))
         peer.sendall(json.dumps(request).encode() + b"\n")
         with peer.makefile("rb") as lines:

@@ -34,6 +34,7 @@ from pos_client.till.outbox_records import NewPosting
 from tests.faults.harness import checker, server_mutants, shim, till_mutants
 from tests.faults.harness.shim import Operation
 from tests.faults.harness.stage import Stage
+from tests.support.waiting import HANG_SECONDS
 
 MODULE = "tests.faults.harness.crash_states"
 POSTINGS = 90
@@ -62,7 +63,7 @@ def _play(stage: Stage, what: str, mutants: Sequence[str], judge: Judge) -> None
         shutil.copy(stage.farm.empty_ledger(), base)
     options = {"what": what, "folder": str(stage.folder), "seed": stage.rng.getrandbits(32), "mutants": list(mutants)}
     process = stage.farm.start(MODULE, options, stage.folder / "recorder.log")
-    if process.wait(60.0) != 0:
+    if process.wait(HANG_SECONDS) != 0:
         raise RuntimeError(f"the recording failed, see {stage.folder / 'recorder.log'}")
     steps = list(shim.recorded(stage.folder / "recording"))
     ids = [UUID(line) for line in (stage.folder / "ids").read_text().split()]

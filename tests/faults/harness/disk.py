@@ -10,11 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from tests.support.waiting import HANG_SECONDS
+
 _FS_IOC_SHUTDOWN = (2 << 30) | (4 << 16) | (ord("X") << 8) | 125
 _WITHOUT_FLUSH = 2
 MEGABYTES = 24
 ALL_EXT4 = Path("/sys/fs/ext4")
-_UNMOUNT_SECONDS = 30.0
 
 
 class Disk:
@@ -85,7 +86,7 @@ class Disk:
 
     def _unmount(self) -> None:
         """Unmount it, and wait until it is gone: another mount namespace may hold on to it for a moment."""
-        deadline = time.monotonic() + _UNMOUNT_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while subprocess.run(["umount", str(self.path)], check=False, capture_output=True).returncode:
             if time.monotonic() > deadline:
                 _run("umount", "--lazy", str(self.path))

@@ -23,6 +23,7 @@ from typing import Any, NoReturn
 
 from inventory_server.store import upgrade
 from tests.faults.harness import shim
+from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[3]
 WARM = ("inventory_server.commands.main", "tests.faults.harness.server_process", "tests.faults.harness.till_process")
@@ -42,7 +43,7 @@ class Process:
     def kill(self) -> None:
         """kill -9, and wait until it is gone."""
         self.signal(signal.SIGKILL)
-        self.wait(30.0)
+        self.wait(HANG_SECONDS)
 
     def signal(self, number: int) -> None:
         """Send a signal; nothing happens where the process has ended."""

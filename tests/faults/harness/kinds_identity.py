@@ -165,9 +165,7 @@ def wipe_outbox(world: World) -> int:
 def _exchange(world: World, change: Any) -> None:
     """Change the outbox of till-0 after it has delivered everything: what is lost with a disk is nobody's fault."""
     world.tell_till("till-0", selling=False)
-    time.sleep(0.05)
     world.wait(lambda: world.tell_till("till-0")["pending"] == 0, "till-0 to deliver")
-    time.sleep(0.05)
     world.tills["till-0"].kill()
     change(world.folder / "till-0.db")
     world.start_till("till-0")

@@ -16,7 +16,11 @@ DAYS_40 = 40 * 86_400
 _FRAMES_A_STRIKE = 4
 _CONNECTIONS = 16
 _FILES = 84
-HALF_OPEN_SECONDS = 15.0
+HALF_OPEN_SECONDS = 60.0
+"""Ten times what the settings of `_vanish` give a connection to nobody."""
+_PACKETS_A_STRIKE = 40
+_RAW_SECONDS = 5.0
+"""How long a peer waits that may never be let in."""
 _GARBAGE = (
     b"\x00\xff\xfe garbage \x80\n",
     b'{"method":"post","id":1,"params":{"postings":NaN}}\n',
@@ -39,7 +43,7 @@ def _mischief(name: str, control: Mutants, chance: float = 0.25, delay_seconds: 
             world.start()
             world.proxy.chances = {name: chance}
             wanted = stage.strikes * _FRAMES_A_STRIKE
-            world.wait(lambda: world.proxy.done[name] >= wanted, f"{wanted} × {name}", 60.0)
+            world.wait(lambda: world.proxy.done[name] >= wanted, f"{wanted} × {name}")
             stage.injected += world.proxy.done[name]
 
     return Kind(name, play, control)
@@ -77,7 +81,7 @@ def hold_connections(world: World, count: int = 2 * _CONNECTIONS) -> int:
     peers = []
     for _ in range(count):
         with contextlib.suppress(OSError):
-            peers.append(RawPeer(world.address))
+            peers.append(RawPeer(world.address, _RAW_SECONDS))
     world.proxy.cut_all()
     try:
         before = world.acknowledged()
@@ -96,15 +100,13 @@ def use_up_files(world: World) -> int:
 ENROLLED = Plan(token="a-token-of-the-harness")
 
 
-IMPATIENT = Plan(token=ENROLLED.token, till={"reply_seconds": 0.3})
-
-
 def _lose_packets(stage: Stage) -> None:
-    with stage.link(IMPATIENT) as (link, plan), stage.world(plan) as world:
+    with stage.link(ENROLLED) as (link, plan), stage.world(plan) as world:
         world.start()
         for _ in range(stage.strikes):
-            link.loss = world.rng.uniform(0.01, 0.30)
-            time.sleep(1.5)
+            enough = link.lost + _PACKETS_A_STRIKE
+            link.loss = world.rng.uniform(0.05, 0.40)
+            world.wait(lambda enough=enough: link.lost >= enough, "packets to get lost")  # type: ignore[misc]
             link.loss = 0.0
             stage.injected += 1
             world.wait_for_answers(3)

@@ -18,6 +18,7 @@ from tests.faults.harness.disk import Disk
 from tests.faults.harness.stage import Kind, Mutants, Stage, under_load
 from tests.faults.harness.world import Broken, Plan, World
 from tests.support.maintenance import verified
+from tests.support.waiting import HANG_SECONDS
 
 LOCKED_SECONDS = 0.5
 """Longer than a server under test waits for a lock."""
@@ -72,7 +73,7 @@ def fail_once(world: World, operation: int) -> int:
     assert world.server is not None
     world.tell_server(fail=[operation, errno.EIO, 1])
     try:
-        world.wait(lambda: not world.server.is_running(), "the server to end", 3.0)  # type: ignore[union-attr]
+        world.wait(lambda: not world.server.is_running(), "the server to end")  # type: ignore[union-attr]
     except Broken:
         if world.tell_server()["failures"]:
             world.verdict.others.append("the server went on after its disk had failed")
@@ -95,7 +96,7 @@ def fail_write(world: World) -> int:
 def lock_ledger(world: World) -> int:
     """Another program holds the database for longer than the server waits."""
     refused = _log(world).count("event=commits_refused")
-    with closing(sqlite3.connect(world.db, isolation_level=None, timeout=5.0)) as connection:
+    with closing(sqlite3.connect(world.db, isolation_level=None, timeout=HANG_SECONDS)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         injected = _until_refused(world, refused)
         time.sleep(world.rng.uniform(0, LOCKED_SECONDS))
@@ -175,7 +176,7 @@ def _take_backup(world: World, copy: Path, *, by_vacuum: bool, broken: bool) -> 
     if broken:
         shutil.copy(world.db, copy)  # without its write-ahead log, and while it is written
         return
-    with closing(sqlite3.connect(f"file:{world.db}?mode=ro", uri=True, timeout=5.0)) as source:
+    with closing(sqlite3.connect(f"file:{world.db}?mode=ro", uri=True, timeout=HANG_SECONDS)) as source:
         if by_vacuum:
             source.execute("VACUUM INTO ?", (str(copy),))
             return
@@ -195,7 +196,7 @@ def _judge_backup(world: World, copy: Path, answered: set[UUID]) -> None:
 def restore_backup(world: World) -> int:
     """HQ is given an old backup: the tills know more than it does, and it gets all of it again."""
     backup = world.folder / "old.db"
-    with closing(sqlite3.connect(f"file:{world.db}?mode=ro", uri=True, timeout=5.0)) as source:
+    with closing(sqlite3.connect(f"file:{world.db}?mode=ro", uri=True, timeout=HANG_SECONDS)) as source:
         source.execute("VACUUM INTO ?", (str(backup),))
     world.wait_for_answers(40)
     world.kill_server()

@@ -10,13 +10,13 @@ from typing import Any, Self
 import msgspec
 from msgspec import Raw
 
-RAW_SECONDS = 5.0
+from tests.support.waiting import HANG_SECONDS
 
 
 class RawPeer:
     """A connection that sends what it is given. Answers are plain JSON values."""
 
-    def __init__(self, address: tuple[str, int], timeout_seconds: float = RAW_SECONDS) -> None:
+    def __init__(self, address: tuple[str, int], timeout_seconds: float = HANG_SECONDS) -> None:
         self.socket = socket.create_connection(address, timeout_seconds)
         self._lines = self.socket.makefile("rb")
 

@@ -28,6 +28,7 @@ from pos_client.till.client import PosClient
 from pos_client.till.policy import RetryPolicy
 from tests.faults.harness import control, journal
 from tests.faults.harness.till_mutants import MUTANTS
+from tests.support.waiting import HANG_SECONDS
 
 PACE = RetryPolicy(
     backoff_first_seconds=0.02,
@@ -37,7 +38,6 @@ PACE = RetryPolicy(
     alone_seconds=20.0,
 )
 SKUS = 12
-BYE_SECONDS = 10.0
 _KINDS = ("sale",) * 16 + ("return", "receipt", "adjustment", "count")
 
 
@@ -55,6 +55,7 @@ class Till:
         self._extended = options.get("extended", False)
         self._kill_before_receipt = 0
         self._selling = threading.Event()
+        self._basket = threading.Lock()  # held while a basket is rung up
         if options.get("selling", True):
             self._selling.set()
         path = Path(options["journal"])
@@ -85,16 +86,18 @@ class Till:
 
     def run(self) -> None:
         """Sell until killed."""
-        self._resume()
         while True:
             self._selling.wait()
             if self._client.pending >= self._pending_max:
                 time.sleep(0.01)
                 continue
-            self._open_and_sell()
+            with self._basket:
+                if self._selling.is_set():
+                    self._open_and_sell()
             time.sleep(self._pause_seconds * self._random.uniform(0.2, 1.8))
 
-    def _resume(self) -> None:
+    def resume(self) -> None:
+        """Sell what was rung up before the program was killed and has no receipt."""
         for body, posting_id in list(self._account.baskets.items()):
             if posting_id in self._account.sold:
                 continue
@@ -139,7 +142,8 @@ class Till:
     def answer(self, request: Mapping[str, Any]) -> Any:
         """Carry out one request of the harness."""
         if "selling" in request:
-            (self._selling.set if request["selling"] else self._selling.clear)()
+            with self._basket:  # so that none is on its way into the outbox when this has been answered
+                (self._selling.set if request["selling"] else self._selling.clear)()
         if "clock_offset_seconds" in request:
             self._offset_micros = int(request["clock_offset_seconds"] * 1_000_000)
         if "kill_before_receipt" in request:
@@ -153,7 +157,7 @@ class Till:
 
     def _say_bye(self) -> str:
         try:
-            return self._client.bye(timeout=BYE_SECONDS).status
+            return self._client.bye(timeout=HANG_SECONDS).status
         except (ConnectionLost, RequestError) as error:
             return str(error)
 
@@ -163,6 +167,7 @@ def run(options: Mapping[str, Any]) -> int:
     for name in options.get("mutants", ()):
         MUTANTS[name](options)
     till = Till(options)
+    till.resume()
     control.serve(options["control"], till.answer)
     till.run()
     return 0

@@ -21,10 +21,10 @@ from tests.faults.harness.farm import Farm, Process
 from tests.faults.harness.journal import Account
 from tests.support.maintenance import change
 from tests.support.proxy import Proxy
+from tests.support.waiting import HANG_SECONDS
 
 SERVER = "tests.faults.harness.server_process"
 TILL = "tests.faults.harness.till_process"
-PATIENCE_SECONDS = 30.0
 _ESTABLISHED = "01"
 SETTINGS = {"busy_retry_ms": 60, "drain_seconds": 3, "idle_seconds": 20, "linger_seconds": 1, "frame_seconds": 5}
 
@@ -57,7 +57,7 @@ class Plan:
     """Where the ledger is kept, if not in the world's folder."""
     till_data: Path | None = None
     delay_seconds: float = 0.3
-    patience_seconds: float = PATIENCE_SECONDS
+    patience_seconds: float = HANG_SECONDS
     token: str | None = None
     """What the tills are enrolled with, where they are not on the server's machine."""
 
@@ -261,13 +261,8 @@ class World:
                 self.verdict.others.append(f"{name} said goodbye, and HQ answered {said!r}")
 
     def _drain(self) -> None:
-        stable = 0
-
         def is_empty() -> bool:
-            nonlocal stable
-            empty = all(self.tell_till(name)["pending"] == 0 for name in self.tills)
-            stable = stable + 1 if empty else 0
-            return stable >= 3  # a basket may just be on its way into the outbox
+            return all(self.tell_till(name)["pending"] == 0 for name in self.tills)
 
         try:
             self.wait(is_empty, "the tills to deliver")
