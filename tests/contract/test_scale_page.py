@@ -12,12 +12,14 @@ from benchmarks.model import simulate
 RESULT = json.loads(scale.RESULTS.read_text())
 
 
+@pytest.mark.long
 def test_the_measured_curve_is_reproduced() -> None:
     points = scale.reproduced(RESULT)
     assert [point["tills"] for point in points] == [1, 4, 16, 64, 256, 1_000]
     assert [point for point in points if abs(point["off"]) > scale.DEVIATION_MAX] == []
 
 
+@pytest.mark.long
 def test_what_was_computed_from_the_measurements_is_what_the_model_still_computes() -> None:
     assert scale.reproduced(RESULT) == [pytest.approx(point) for point in RESULT["reproduced"]]
     stored = {case["title"]: case for case in RESULT["extrapolated"]}
@@ -57,6 +59,7 @@ def test_nothing_is_extrapolated_from_a_model_that_is_off(tmp_path: Path, capsys
     assert not page.exists()
 
 
+@pytest.mark.long
 def test_a_page_is_filled_from_measurements_that_the_model_reproduces() -> None:
     result = measurements(1)
     result["reproduced"], result["beside"] = scale.reproduced(result), scale.workers_beside(result)
@@ -75,6 +78,7 @@ def test_the_tables_of_the_page_are_those_that_the_measurements_give() -> None:
     assert scale.filled(page, scale.tables(RESULT)) == page
 
 
+@pytest.mark.long
 def test_a_sale_and_a_level_take_as_many_bytes_as_the_page_says(tmp_path: Path) -> None:
     measured = chain.bytes_of_sqlite(tmp_path)
     assert measured == pytest.approx(RESULT["bytes"]["sqlite"], rel=0.02)

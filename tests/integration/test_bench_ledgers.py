@@ -9,6 +9,7 @@ from benchmarks.goals import GOALS, judge
 from tests.support.maintenance import verified
 
 
+@pytest.mark.long
 def test_a_prepared_ledger_proves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TILLWIRE_BENCH_CACHE", str(tmp_path))
     prepared = ledgers.prepared(3 * 5_000)

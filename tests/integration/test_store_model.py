@@ -21,12 +21,13 @@ from inventory_server.store import Store
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables
 from pos_client.protocol.messages import PostingType, PostResult, StockItem
-from pos_client.protocol.units import Quantity, instant, scaled
+from pos_client.protocol.units import Quantity, instant, scaled, unscaled
 from tests.support import ledgers
+from tests.support.answermodel import AnswerModel
 from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
 from tests.support.maintenance import administer
 from tests.support.sites import Site, on_postgresql, on_sqlite
-from tests.support.stockmodel import StockModel, View
+from tests.support.stockmodel import View
 
 SKUS = ["a", "b"]
 GTINS = {"40000001": "a"}
@@ -118,7 +119,8 @@ class Headquarters:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self.model = StockModel(GTINS)
+        self._answers = AnswerModel(GTINS)
+        self.model = self._answers.stock
         enrol(store, "O", "operator", "L1")
         products = [Product("a", reorder_point=scaled(4), barcodes=tuple(GTINS))]
         administer(store, lambda connection: catalog.import_products(connection, products))
@@ -146,22 +148,22 @@ class Headquarters:
         works = [Post(speaker, [item(raw, id_) for id_, raw in sent], None) for speaker, sent in frames]
         for (speaker, sent), outcome in zip(frames, ledgers.together(self.store, *works), strict=True):
             assert isinstance(outcome, PostResult), outcome
-            expected = [self.model.post(*posting, speaker.location, speaker.role == "till") for posting in sent]
+            expected = [self._answers.post(*posting, speaker.location, speaker.role == "till") for posting in sent]
             assert [result.status for result in outcome.results] == expected
 
     # ------------------------------------------------------------------------------ comparing
 
     def expected(self, key: Key, view: View) -> dict[str, object]:
-        now = instant(self.clock.now)
-        on_hand, reserved = self.model.on_hand(key, view), self.model.reserved(key, now, view)
+        level = self.model.level(key, view)
+        on_hand, reserved = unscaled(level.on_hand), unscaled(self.model.reserved(key, self.clock.now, view))
         return {
             "location": key[0],
             "sku": key[1],
             "on_hand": on_hand,
             "reserved": reserved,
             "available": on_hand - reserved,
-            "in_transit": self.model.in_transit(key, view),
-            "counted_at": self.model.counted_at(key, view),
+            "in_transit": unscaled(level.in_transit),
+            "counted_at": None if level.counted_at is None else instant(level.counted_at),
         }
 
     def compare_levels(self, view: View, **params: Any) -> None:
@@ -199,7 +201,7 @@ class Headquarters:
             after = {entry.position: entry.on_hand_after for entry in entries}
             assert [entry.position for entry in entries] == sorted(entry.position for entry in entries)
             for position, on_hand in after.items():
-                assert on_hand == self.model.on_hand((location, sku), View(None, position))
+                assert on_hand == unscaled(self.model.level((location, sku), View(None, position)).on_hand)
 
 
 def shown(found: StockItem) -> dict[str, object]:
@@ -274,9 +276,9 @@ def close(store: Store) -> None:
 
 def compare_looking_back(hq: Headquarters, data: st.DataObject) -> None:
     for _ in range(3):
-        as_of = data.draw(st.none() | hours.map(instant), "as_of")
+        as_of = data.draw(st.none() | hours, "as_of")
         known_at = data.draw(st.none() | st.integers(0, len(hq.model.known) + 1), "known_at")
-        params: dict[str, Any] = {} if as_of is None else {"as_of": as_of}
+        params: dict[str, Any] = {} if as_of is None else {"as_of": instant(as_of)}
         if known_at is not None:
             params["known_at"] = known_at
             if data.draw(st.booleans(), "by instant") and 0 < known_at <= len(hq.model.known):

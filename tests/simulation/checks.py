@@ -11,14 +11,15 @@ from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
+from msgspec import UnsetType
 
 from pos_client.protocol.messages import CHAIN_START, PostingResult
 from pos_client.protocol.units import micros
 from pos_client.till.outbox_records import ISOLATED
 from tests.simulation.book import Book, Created
 from tests.simulation.disk import Disk
-from tests.simulation.model import Model
 from tests.simulation.world import Violation
+from tests.support.stockmodel import Known, StockModel
 
 _DONE = ("posted", "duplicate")
 
@@ -35,7 +36,7 @@ class Row(NamedTuple):
     recorded_at: int
 
 
-def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], orderly: bool) -> Model:
+def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], orderly: bool) -> StockModel:
     """Raise Violation where a promise is broken; otherwise return what the ledger means.
 
     In an `orderly` run no disk was copied or lost, no clock set and no frame doubled: HQ knows how far it is complete.
@@ -160,9 +161,9 @@ def _chains(database: sqlite3.Connection, rows: list[Row]) -> None:
             raise Violation("P3", f"the chain of {terminal} does not verify")
 
 
-def _replay(rows: list[Row], book: Book) -> Model:
+def _replay(rows: list[Row], book: Book) -> StockModel:
     """P3 as of every position that a reader was told about, and the model of the whole ledger."""
-    model = Model()
+    model = StockModel()
     seen: dict[int, list[dict[tuple[str, str], tuple[int, int]]]] = {}
     for told in book.seen:
         seen.setdefault(told.position, []).append(told.levels)
@@ -170,13 +171,22 @@ def _replay(rows: list[Row], book: Book) -> Model:
         if row is not None:
             made = book.find(row.id, row.digest)
             assert made is not None
-            model.post(made, row.position)
+            model.enter(_known(made))
         for levels in seen.get(position, ()):
             for key, told_level in levels.items():
                 figure = model.level(key)
                 if told_level != (figure.on_hand, figure.in_transit):
                     raise Violation("P3", f"{key} was shown as {told_level} at {position}; the ledger says {figure}")
     return model
+
+
+def _known(made: Created) -> Known:
+    body = made.body
+    assert body is not None
+    anywhere = made.role == "operator" and not made.location_named
+    voids = None if isinstance(body.voids, UnsetType) else body.voids
+    other = None if isinstance(body.other_location, UnsetType) else body.other_location
+    return Known(made.id, body.type, made.location, made.occurred_at, tuple(made.lines), anywhere, voids, other)
 
 
 def _complete(rows: list[Row], book: Book) -> None:
@@ -195,7 +205,7 @@ def _complete(rows: list[Row], book: Book) -> None:
                 )
 
 
-def _movements(database: sqlite3.Connection, model: Model) -> None:
+def _movements(database: sqlite3.Connection, model: StockModel) -> None:
     """P2: a posting's movements are its body's."""
     query = "SELECT position, location, sku, account, quantity, occurred_at FROM movement"
     stored = Counter(database.execute(query))
@@ -208,7 +218,7 @@ def _movements(database: sqlite3.Connection, model: Model) -> None:
         raise Violation("P2", f"movements: stored but not due {stored - wanted}, due but not stored {wanted - stored}")
 
 
-def _levels(database: sqlite3.Connection, model: Model) -> None:
+def _levels(database: sqlite3.Connection, model: StockModel) -> None:
     """P3: every level is what the rules make of the ledger."""
     query = "SELECT location, sku, on_hand, in_transit, counted_at FROM level"
     stored = {(row[0], row[1]): tuple(row[2:]) for row in database.execute(query)}

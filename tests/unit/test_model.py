@@ -18,6 +18,7 @@ COSTS = Costs(
 )
 HERE = Site(processors=2)
 APART = Site(clients_apart=True)
+SOME_TILLS = [1, 64, pytest.param(7, marks=pytest.mark.long), pytest.param(500, marks=pytest.mark.long)]
 
 
 def test_a_lone_till_takes_the_sum_of_what_its_sale_takes() -> None:
@@ -26,7 +27,7 @@ def test_a_lone_till_takes_the_sum_of_what_its_sale_takes() -> None:
     assert result.sales_a_commit == 1
 
 
-@pytest.mark.parametrize("tills", [1, 7, 64, 500])
+@pytest.mark.parametrize("tills", SOME_TILLS)
 @pytest.mark.parametrize("site", [HERE, APART, Site(servers=4, clients_apart=True)])
 def test_littles_law_holds(tills: int, site: Site) -> None:
     """How many are in the system = how many pass a second × how long each is in it."""
@@ -36,7 +37,7 @@ def test_littles_law_holds(tills: int, site: Site) -> None:
     assert result.answer_mean <= result.answer_p99
 
 
-@pytest.mark.parametrize("tills", [1, 7, 64, 500])
+@pytest.mark.parametrize("tills", SOME_TILLS)
 def test_no_more_passes_than_the_narrowest_place_lets_through(tills: int) -> None:
     least = 1 - SPREAD
     result = simulate(COSTS, HERE, tills)

@@ -1,20 +1,17 @@
 """The check after every fault: what tills claim against what the ledger holds. It shares no code with either.
 
-The levels are worked out anew from the stored bodies by the rule of two times; the program's own proof runs beside it.
+The levels are those of a model that is given the stored bodies; the program's own proof runs beside it.
 """
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -23,14 +20,12 @@ from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.database.sqlite import Sqlite, reading_engine
 from inventory_server.store.verify.verify import verify
 from tests.faults.harness.journal import Account
+from tests.support.stockmodel import StockModel, known
 from tests.support.waiting import HANG_SECONDS
 
 Answer = TypeVar("Answer")
 Row = tuple[UUID, bytes, str, int]
 """(id, body, location, position) of a posting."""
-UNITS = 100_000
-_SIGN = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1}
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 
 
 @dataclass
@@ -125,29 +120,8 @@ def differences(levels: Mapping[tuple[str, str], int], expected: Mapping[tuple[s
 
 
 def expected_levels(rows: list[Row]) -> dict[tuple[str, str], int]:
-    """`on_hand` per (location, sku): the last count and all that happened after it, or else everything."""
-    moves: dict[tuple[str, str], list[tuple[int, int]]] = {}
-    counts: dict[tuple[str, str], tuple[int, int, int]] = {}
-    for _, raw, location, position in rows:
-        body: dict[str, Any] = json.loads(raw, parse_float=Decimal)
-        at = _micros(body["occurred_at"])
-        quantities: Counter[str] = Counter()
-        for line in body["lines"]:
-            quantities[line["sku"]] += int(Decimal(line["quantity"]) * UNITS)
-        for sku, quantity in quantities.items():
-            key = (location, sku)
-            moves.setdefault(key, [])
-            if body["type"] == "count":
-                counts[key] = max(counts.get(key, (at, position, quantity)), (at, position, quantity))
-            else:
-                moves[key].append((at, _SIGN[body["type"]] * quantity))
-    levels = {}
-    for key, moved in moves.items():
-        counted_at, _, counted = counts.get(key, (None, 0, 0))
-        levels[key] = counted + sum(quantity for at, quantity in moved if counted_at is None or at > counted_at)
-    return levels
-
-
-def _micros(text: str) -> int:
-    delta = datetime.fromisoformat(text) - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    """`on_hand` per (location, sku), as the model has it."""
+    model = StockModel()
+    for id_, raw, location, _ in rows:
+        model.enter(known(id_, raw, location))
+    return {key: model.level(key).on_hand for key in model.touched()}

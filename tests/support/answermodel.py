@@ -1,0 +1,34 @@
+"""What HQ must answer to each posting, by the rules alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from tests.support.stockmodel import StockModel, known
+
+
+class AnswerModel:
+    """Remembers every id with its content; what it calls `posted` is in `stock`."""
+
+    def __init__(self, skus_by_gtin: Mapping[str, str]) -> None:
+        self.stock = StockModel()
+        self._skus_by_gtin = skus_by_gtin
+        self._posted: dict[UUID, bytes] = {}
+        self._rejected: dict[UUID, bytes] = {}
+
+    def post(self, id_: UUID, raw: bytes, own_location: str, by_till: bool) -> str:
+        """The status that one posting must get; a posted one is held from now on."""
+        if id_ in self._rejected:
+            return "rejected" if self._rejected[id_] == raw else "conflict"
+        if id_ in self._posted:
+            return "duplicate" if self._posted[id_] == raw else "conflict"
+        posting = known(id_, raw, own_location, by_till, self._skus_by_gtin)
+        is_wrong = posting.voids is not None and (posting.voids == id_ or not self.stock.may_void(posting))
+        is_elsewhere = by_till and posting.location != own_location
+        if is_wrong or is_elsewhere or posting.other_location == posting.location:
+            self._rejected[id_] = raw
+            return "rejected"
+        self._posted[id_] = raw
+        self.stock.enter(posting)
+        return "posted"
