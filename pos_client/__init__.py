@@ -10,10 +10,12 @@ from pos_client.protocol.errors import (
     TillwireError,
 )
 from pos_client.protocol.messages import Line, PostingResult
+from pos_client.till.basket import Basket
 from pos_client.till.client import PosClient
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import Parked
-from pos_client.till.posting import Basket, Posting, Status
+from pos_client.till.posting import Posting
+from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.request_once import request_once
 

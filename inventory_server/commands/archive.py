@@ -12,13 +12,13 @@ from inventory_server.config import ARCHIVE_SCHEMA
 from inventory_server.domain.answers import ArchivedPart
 from inventory_server.domain.requests import ArchivePartitions, ReturnPartition
 from pos_client.commands import console
-from pos_client.commands.options import Moment
+from pos_client.commands.options import InstantParam
 from pos_client.protocol.units import instant, micros
 
 
 @click.command("archive")
 @db_option
-@click.option("--before", type=Moment(), help="Archive the partitions that were filled before this instant.")
+@click.option("--before", type=InstantParam(), help="Archive the partitions that were filled before this instant.")
 @click.option("--return", "returns", is_flag=True, help="Take back the partition that was archived last.")
 @json_option
 def archive_command(db: str, before: datetime | None, returns: bool, as_json: bool) -> int:

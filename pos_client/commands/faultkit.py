@@ -11,8 +11,9 @@ from pathlib import Path
 import click
 
 from pos_client.commands import console
-from pos_client.commands.outbox import json_option
-from pos_client.faultkit.harness import CASES, Tally, run_case
+from pos_client.commands.options import json_option
+from pos_client.faultkit.cases import CASES
+from pos_client.faultkit.harness import Tally, run_case
 
 _NAMES = [case.name for case in CASES]
 

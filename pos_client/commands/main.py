@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from pos_client.commands import console
+from pos_client.commands.deliver import deliver
 from pos_client.commands.faultkit import faultkit
 from pos_client.commands.outbox import outbox
 from pos_client.commands.replay import replay
-from pos_client.commands.sell import deliver, sell, status
+from pos_client.commands.sell import sell
+from pos_client.commands.status import status
 
 PROGRAM = "pos-client"
 

@@ -1,16 +1,14 @@
-"""Where HQ is and who asks: the options of every command that talks to a server."""
+"""Options that several commands share: the server, who asks, the till, its outbox, JSON output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import click
 
 from pos_client.protocol.address import Address
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class ServerAddress(click.ParamType[Address]):
@@ -26,20 +24,8 @@ class ServerAddress(click.ParamType[Address]):
             return self.fail(str(error), param, ctx)
 
 
-server_option = click.option(
-    "--server",
-    envvar="TILLWIRE_SERVER",
-    type=ServerAddress(),
-    default="127.0.0.1",
-    show_default=True,
-    help="HQ's address: HOST[:PORT] or unix:PATH.",
-)
-terminal_option = click.option("--terminal", envvar="TILLWIRE_TERMINAL", help="The terminal that asks.")
-token_option = click.option("--token", envvar="TILLWIRE_TOKEN", help="Its token (better in TILLWIRE_TOKEN).")
-
-
-class Moment(click.ParamType[datetime]):
-    """An instant; without an offset it is in the time zone of this machine."""
+class InstantParam(click.ParamType[datetime]):
+    """An instant; without a UTC offset it is in this machine's time zone."""
 
     name = "instant"
 
@@ -49,3 +35,30 @@ class Moment(click.ParamType[datetime]):
             return datetime.fromisoformat(str(value)).astimezone()
         except (ValueError, OverflowError):
             return self.fail(f"expected an instant like 2026-03-01T14:00+01:00, got {value!r}", param, ctx)
+
+
+server_option = click.option(
+    "--server",
+    envvar="TILLWIRE_SERVER",
+    type=ServerAddress(),
+    default="127.0.0.1",
+    show_default=True,
+    help="HQ's address: HOST[:PORT] or unix:PATH.",
+)
+terminal_option = click.option("--terminal", envvar="TILLWIRE_TERMINAL", help="The terminal to ask as.")
+till_option = click.option(
+    "--terminal", envvar="TILLWIRE_TERMINAL", required=True, help="The till's terminal name at HQ."
+)
+token_option = click.option("--token", envvar="TILLWIRE_TOKEN", help="The terminal's token (safer in TILLWIRE_TOKEN).")
+location_option = click.option(
+    "--location", help="The till's location, for a development server, which enrols unknown tills."
+)
+outbox_option = click.option(
+    "--outbox",
+    envvar="TILLWIRE_OUTBOX",
+    default="till.db",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The till's outbox file.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")

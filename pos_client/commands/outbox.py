@@ -12,30 +12,14 @@ import click
 import msgspec
 
 from pos_client.commands import console
+from pos_client.commands.open_till import open_outbox
+from pos_client.commands.options import json_option, outbox_option
 from pos_client.protocol.messages import Body
-from pos_client.till.outbox import Outbox
 
 _SHOWN = 100
 _SHOWN_BYTES = 1 << 24
 _PARKED = {"id": False, "reference": False, "occurred at": False, "parked at": False, "code": False, "reason": False}
 _PENDING = {"seq": True, "id": False, "type": False, "occurred at": False, "lines": True, "reference": False}
-
-outbox_option = click.option(
-    "--outbox",
-    envvar="TILLWIRE_OUTBOX",
-    default="till.db",
-    show_default=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The till's outbox file.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
-
-
-def open_outbox(path: Path) -> Outbox:
-    """The outbox at `path`, which must be there: looking at one must not make one."""
-    if not path.exists():
-        raise console.CommandError(f"There is no outbox {path}: check the path, or sell something first.")
-    return Outbox(path)
 
 
 @click.group("outbox")

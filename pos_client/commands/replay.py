@@ -16,7 +16,7 @@ from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import SalesMapping, load_mapping
 from pos_client.files.sales_file import FileTill, SalesFiles
 from pos_client.protocol.address import Address
-from pos_client.replay.replay import Outcome, Pace, Replay
+from pos_client.replay.replay import Outcome, Replay, ReplaySpeed
 from pos_client.transport.connection import Connection
 
 _LISTS = ("basket", "timestamp", "order")
@@ -114,9 +114,9 @@ def _report(problem: Problem) -> None:
 
 
 def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> Outcome:
-    pace = Pace(options["speed"], options["workers"], options["patience"])
+    speed = ReplaySpeed(options["speed"], options["workers"], options["patience"])
     work = Replay(
-        tills, lambda: Connection.open(server), pace, _tokens(options["token_file"]), time.monotonic, random.Random()
+        tills, lambda: Connection.open(server), speed, _tokens(options["token_file"]), time.monotonic, random.Random()
     )
     with console.progress_bar("posting, sales", sum(len(till.postings) for till in tills)) as progress:
         return work.run(progress)

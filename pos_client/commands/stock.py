@@ -12,18 +12,18 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.commands import console, stock_report
-from pos_client.commands.options import Moment, server_option, terminal_option, token_option
+from pos_client.commands.options import InstantParam, server_option, terminal_option, token_option
 from pos_client.files.cells import read_quantity
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import HelloParams, StockParams, StockResult
 from pos_client.transport.connection import Connection
 
 PROGRAM = "stock-query"
-TERMINAL = "stock-query"
+DEFAULT_TERMINAL = "stock-query"
 """Who asks where no terminal is named; a server in development mode enrols it."""
 
 
-class KnownAt(Moment):
+class KnownAt(InstantParam):
     """An instant, or a position of the ledger."""
 
     name = "instant|position"
@@ -55,7 +55,7 @@ class Below(click.ParamType[Raw]):
 @click.option("--barcode", help="The sku with this barcode.")
 @click.option("--below", type=Below(), help="Only what is available below its reorder point, or below a quantity.")
 @click.option("--negative", is_flag=True, help="Only what is below zero on hand.")
-@click.option("--as-of", type=Moment(), help="The stock at an instant of the past.")
+@click.option("--as-of", type=InstantParam(), help="The stock at an instant of the past.")
 @click.option("--known-at", type=KnownAt(), help="... as HQ knew it at an instant or position.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @server_option
@@ -82,7 +82,7 @@ def stock_query(
     )
     connection = Connection.open(server)
     try:
-        connection.hello(HelloParams(terminal=terminal or TERMINAL, token=token or UNSET, app=PROGRAM))
+        connection.hello(HelloParams(terminal=terminal or DEFAULT_TERMINAL, token=token or UNSET, app=PROGRAM))
         answer = whole_answer(connection, question)
         connection.request("bye")
     finally:

@@ -1,16 +1,12 @@
-"""Puts a till program of any make through trouble, and compares what it claims to have sold with what HQ got.
+"""Runs a till program of any make under faults, and compares the sales it claims with those HQ received.
 
-The program is run against an unreliable HQ, killed with -9 and started again. It says what it has sold on its standard
-output, one line for each sale that it has stored: `SOLD <id> <reference>`.
+The program runs against an unreliable HQ, is killed with -9 and restarted. For each sale that it has stored it prints
+one line to standard output: `SOLD <id> <reference>`.
 """
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -19,46 +15,14 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from pos_client.faultkit.cases import Case
+from pos_client.faultkit.program import Program
 from pos_client.faultkit.unreliable_hq import UnreliableHq
-from pos_client.protocol.errors import TillwireError
 
 TERMINAL = "faultkit-1"
 RESTART_SECONDS = 0.2
 """How long a program that has ended, or was killed, stays down."""
 POLL_SECONDS = 0.02
-
-
-class Case(Struct, frozen=True):
-    """One kind of trouble: how likely each mischief is for a post, and what is done to the program and to HQ."""
-
-    name: str
-    what: str
-    chances: Mapping[str, float] = {}
-    kill_every_seconds: float | None = None
-    away_every_seconds: float | None = None
-
-
-CASES = [
-    Case("calm", "nothing goes wrong, but for one kill -9 at the end"),
-    Case("drop_request", "the connection is cut before a post is executed", {"drop_request": 0.3}),
-    Case("drop_answer", "a post is executed, its answer is lost", {"drop_answer": 0.3}),
-    Case("cut_answer", "half of the answer arrives", {"cut_answer": 0.3}),
-    Case("delay", "answers come late", {"delay": 0.3}),
-    Case("duplicate", "posts arrive twice", {"duplicate": 0.3}),
-    Case("busy", "HQ is busy or shuts down", {"busy": 0.4}),
-    Case("away", "HQ cannot be reached for a while, again and again", away_every_seconds=1.0),
-    Case("fenced", "another device speaks as this till", {"fenced": 0.05}),
-    Case("kill", "the program is killed at random", kill_every_seconds=0.7),
-    Case("kill_unanswered", "the program is killed while its post is answered", {"kill": 0.15}),
-    Case(
-        "everything",
-        "all of it together",
-        dict.fromkeys(("drop_request", "drop_answer", "cut_answer", "delay", "duplicate", "busy", "kill"), 0.05),
-        kill_every_seconds=2.0,
-        away_every_seconds=2.5,
-    ),
-]
-"""All the kinds of trouble, the mildest first."""
 
 
 class Tally(Struct):
@@ -82,94 +46,6 @@ class Tally(Struct):
     def is_good(self) -> bool:
         """True where every sale arrived once."""
         return bool(self.sold) and not (self.lost or self.doubled or self.refused or self.notes)
-
-
-class CannotRun(TillwireError):
-    """The till program cannot be started."""
-
-
-class Program:
-    """The till program under test, in a session of its own; its claims are read by a thread."""
-
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
-        self.kills = 0
-        self._command = command
-        self._folder = folder
-        self._environment = {**os.environ, **environment}
-        self._readers: list[threading.Thread] = []
-        self._running = threading.Lock()  # guards the process: HQ's threads may kill it, too
-        self._process: subprocess.Popen[bytes] | None = None
-        self._reading = threading.Lock()  # guards the two below
-        self._claims: dict[UUID, str | None] = {}
-        self._strange: list[str] = []
-
-    def start(self) -> None:
-        """Start it, unless it runs."""
-        with self._running:
-            if self._process is None or self._process.poll() is not None:
-                self._process = self._started()
-                reader = threading.Thread(target=self._read, args=(self._process,), daemon=True, name="faultkit claims")
-                reader.start()
-                self._readers.append(reader)
-
-    def _started(self) -> subprocess.Popen[bytes]:
-        with (self._folder / "program.log").open("ab") as log:
-            try:
-                return subprocess.Popen(  # noqa: S603 (running the command that was given is the purpose)
-                    self._command,
-                    env=self._environment,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise CannotRun(f"{self._command[0]!r} cannot be started: {error.strerror}.") from error
-
-    def is_running(self) -> bool:
-        """True until it has ended."""
-        with self._running:
-            return self._process is not None and self._process.poll() is None
-
-    def kill(self) -> None:
-        """kill -9 of the program and of all that it has started."""
-        with self._running:
-            if self._process is not None and self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
-                self._process.wait()
-                self.kills += 1
-
-    def close(self) -> None:
-        """End it and read its last words."""
-        self.kill()
-        for reader in self._readers:
-            reader.join()
-
-    def claims(self) -> dict[UUID, str | None]:
-        """The ids it has claimed to have sold, with their references."""
-        with self._reading:
-            return dict(self._claims)
-
-    def strange_lines(self) -> list[str]:
-        """Lines that begin like a claim and are none."""
-        with self._reading:
-            return list(self._strange)
-
-    def _read(self, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdout is not None
-        with process.stdout as lines, (self._folder / "program.log").open("ab") as log:
-            for line in lines:
-                log.write(line)
-                if line.startswith(b"SOLD ") and line.endswith(b"\n"):
-                    self._note(line.decode(errors="replace").strip())
-
-    def _note(self, line: str) -> None:
-        _, text, *rest = line.split(maxsplit=2)
-        with self._reading:
-            try:
-                self._claims[UUID(text)] = rest[0] if rest else None
-            except ValueError:
-                self._strange.append(line[:80])
 
 
 def run_case(

@@ -90,7 +90,7 @@ class _Speaker:
     lineage: UUID | None
 
 
-class Cut(Exception):
+class ConnectionCut(Exception):
     """The connection is to be cut, after some last bytes."""
 
     def __init__(self, last_words: bytes = b"") -> None:
@@ -133,8 +133,8 @@ class UnreliableHq:
         self._server.server_close()
 
     def answer(self, request: Request, speaker: _Speaker | None) -> tuple[Message, _Speaker | None]:
-        """The result of a request and who speaks from now on; RequestError, or Cut where the connection ends."""
-        params = wire.decode_params(request) if request.method in _METHODS else None
+        """The result of a request, and the speaker from now on; RequestError, or ConnectionCut to end the connection."""
+        params = wire.decode_params(request) if request.method in _ANSWERED_METHODS else None
         if isinstance(params, HelloParams):
             return self._hello(params)
         if isinstance(params, PingParams):
@@ -182,7 +182,7 @@ class UnreliableHq:
     def _post(self, params: PostParams, speaker: _Speaker) -> PostResult:
         mischief = self._choose()
         if mischief == "drop_request":
-            raise Cut
+            raise ConnectionCut
         if mischief == "busy":
             code = self._random.choice((ErrorCode.busy, ErrorCode.draining))
             raise RequestError(code, "Not now.", retry_after_ms=self._random.randint(20, 300))
@@ -197,12 +197,12 @@ class UnreliableHq:
     def _deliver(self, result: PostResult, mischief: str | None) -> PostResult:
         if mischief == "kill":
             self._kill()
-            raise Cut
+            raise ConnectionCut
         if mischief == "drop_answer":
-            raise Cut
+            raise ConnectionCut
         if mischief == "cut_answer":
             line = wire.encode_result(None, result)
-            raise Cut(line[: len(line) // 2])
+            raise ConnectionCut(line[: len(line) // 2])
         if mischief == "delay":
             time.sleep(self._random.uniform(0, DELAY_SECONDS))
         return result
@@ -261,7 +261,7 @@ class UnreliableHq:
         return PostingResult(item.id, "posted", held.position, held.recorded_at)
 
 
-_METHODS = ("hello", "ping", "post", "bye", "stock")
+_ANSWERED_METHODS = ("hello", "ping", "post", "bye", "stock")
 
 
 def _now() -> datetime:
@@ -290,7 +290,7 @@ class _Handler(socketserver.StreamRequestHandler):
                     return
                 reply, speaker = self._answer(hq, line, speaker)
                 self.wfile.write(reply)
-        except Cut as cut:
+        except ConnectionCut as cut:
             self.wfile.write(cut.last_words)
         except OSError:
             return  # the till program has left, or was killed

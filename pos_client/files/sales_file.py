@@ -18,9 +18,10 @@ from uuid import UUID
 
 from msgspec import UNSET
 
+from pos_client.files.cells import CellError
 from pos_client.files.csv_reader import Problem, numbered, open_text
 from pos_client.files.mapping import MappingError, SalesMapping
-from pos_client.files.sales_row import CellError, Row, RowMapper
+from pos_client.files.sales_row import Row, RowMapper
 from pos_client.protocol.messages import Body, Line, PostingType
 from pos_client.protocol.units import instant, scaled
 from pos_client.protocol.uuid7 import uuid7

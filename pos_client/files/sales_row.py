@@ -1,31 +1,27 @@
-"""One row of a sales file becomes a `Row`, or a `CellError` that says what was expected and what came."""
+"""One row of a sales file, and the mapper that reads it from cells."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
-import msgspec
-
-from pos_client.files.cells import _NUMBER, read_quantity
+from pos_client.files.cells import (
+    CellError,
+    cell_reader,
+    is_unicode,
+    moment_reader,
+    read_currency,
+    read_lane,
+    read_location,
+    read_quantity,
+    read_sku,
+    type_reader,
+)
 from pos_client.files.csv_reader import no_column
-from pos_client.files.mapping import MappingError, SalesMapping, Time, names, zone_of
-from pos_client.protocol.errors import TillwireError
-from pos_client.protocol.messages import Currency, Location, PostingType, Sku
-from pos_client.protocol.units import Quantity, micros, utc_offset_minutes
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_UNITS = {"epoch": 1_000_000, "epoch_ms": 1_000}
-
-
-class CellError(TillwireError):
-    """One cell that does not map: what was expected, what came."""
-
-    def __init__(self, column: str, expected: str, came: str) -> None:
-        super().__init__(f"{column}: expected {expected}, got {came[:60]!r}")
+from pos_client.files.mapping import MappingError, SalesMapping, names
+from pos_client.protocol.messages import PostingType
+from pos_client.protocol.units import Quantity
 
 
 @dataclass(slots=True)
@@ -58,7 +54,7 @@ class RowMapper:
             raise MappingError(no_column(file, name, header))
 
         def reader(name: str | None, read: Callable[[str], Any], constant: Any) -> Callable[[Sequence[str]], Any]:
-            return (lambda _: constant) if name is None else _cell_reader(at(name), name, read)
+            return (lambda _: constant) if name is None else cell_reader(at(name), name, read)
 
         self._width = len(header)
         self._basket = [at(name) for name in names(columns.basket)]
@@ -68,20 +64,20 @@ class RowMapper:
         self._timestamp_names = "+".join(names(columns.timestamp))
         self._moments: dict[str, tuple[int, int]] = {}
         self._read_moment = moment_reader(mapping.time)
-        self._location = reader(columns.location, _location, mapping.constants.location)
-        self._lane = reader(columns.lane, _lane, mapping.constants.lane)
-        self._type = reader(columns.type, _type_reader(mapping.types), mapping.constants.type)
-        self._sku = reader(columns.sku, _sku, None)
+        self._location = reader(columns.location, read_location, mapping.constants.location)
+        self._lane = reader(columns.lane, read_lane, mapping.constants.lane)
+        self._type = reader(columns.type, type_reader(mapping.types), mapping.constants.type)
+        self._sku = reader(columns.sku, read_sku, None)
         self._quantity = reader(columns.quantity, read_quantity, None)
         self._unit_price = reader(columns.unit_price, read_quantity, None)
-        self._currency = reader(columns.currency, _currency, mapping.constants.currency)
+        self._currency = reader(columns.currency, read_currency, mapping.constants.currency)
 
     def basket_of(self, cells: Sequence[str]) -> tuple[str, ...] | None:
         """The natural key of a row even where nothing else of it maps; None where it has none."""
         if len(cells) != self._width:
             return None
         key = tuple([cells[at] for at in self._basket])
-        return key if all(key) and _is_unicode(*key) else None
+        return key if all(key) and is_unicode(*key) else None
 
     def row(self, cells: Sequence[str]) -> Row:
         """The row of `cells`; CellError where it does not map."""
@@ -114,81 +110,3 @@ class RowMapper:
             except ValueError as error:
                 raise CellError(self._timestamp_names, str(error), text) from error
         return known
-
-
-def _cell_reader(at: int, name: str, read: Callable[[str], Any]) -> Callable[[Sequence[str]], Any]:
-    known: dict[str, Any] = {}
-
-    def value(cells: Sequence[str]) -> Any:
-        text = cells[at]
-        if text not in known:
-            try:
-                known[text] = read(text)
-            except ValueError as error:
-                raise CellError(name, str(error), text) from error
-        return known[text]
-
-    return value
-
-
-def moment_reader(time: Time) -> Callable[[str], tuple[int, int]]:
-    """A function from a timestamp's text to (microseconds since 1970, offset in minutes)."""
-    zone = zone_of(time.zone)
-    expected = f"a timestamp like {' or '.join(time.formats)}"
-
-    def read(text: str) -> tuple[int, int]:
-        for form in time.formats:
-            try:
-                moment = _parse(text, form)
-            except (ValueError, OverflowError):
-                continue
-            if moment.tzinfo is None and zone is None:
-                raise ValueError("a timestamp with an offset (or set time.zone in the mapping)")
-            aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
-            return micros(aware), utc_offset_minutes(aware)
-        raise ValueError(expected)
-
-    return read
-
-
-def _parse(text: str, form: str) -> datetime:
-    if form == "iso":
-        return datetime.fromisoformat(text)
-    if form not in _EPOCH_UNITS:
-        return datetime.strptime(text, form)  # noqa: DTZ007 - moment_reader adds the zone
-    if not _NUMBER.match(text):
-        raise ValueError(form)
-    return _EPOCH + int(Decimal(text) * _EPOCH_UNITS[form]) * timedelta(microseconds=1)
-
-
-def _type_reader(types: Mapping[str, PostingType]) -> Callable[[str], PostingType]:
-    def read(text: str) -> PostingType:
-        if text not in types:
-            raise ValueError(f"one of {', '.join(types)} (the [types] of the mapping)")
-        return types[text]
-
-    return read
-
-
-def _checked(kind: Any, expected: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        try:
-            return str(msgspec.convert(text, kind)) if _is_unicode(text) else _refuse(expected)
-        except msgspec.ValidationError as error:
-            raise ValueError(expected) from error
-
-    return read
-
-
-def _refuse(expected: str) -> str:
-    raise ValueError(expected)
-
-
-def _is_unicode(*texts: str) -> bool:
-    return all(text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text) for text in texts)
-
-
-_sku = _checked(Sku, "a sku of 1 to 64 characters, UTF-8, without control characters")
-_location = _checked(Location, "a location of 1 to 64 characters, UTF-8, without control characters")
-_currency = _checked(Currency, "an ISO 4217 currency like EUR")
-_lane = _checked(Location, "a lane of 1 to 64 characters, UTF-8, without control characters")

@@ -49,7 +49,7 @@ PostingType = Literal[
     "void",
 ]
 Role = Literal["till", "reader", "operator"]
-Status = Literal["posted", "duplicate", "conflict", "rejected"]
+PostingStatus = Literal["posted", "duplicate", "conflict", "rejected"]
 Flag = Literal["unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan"]
 
 
@@ -57,14 +57,14 @@ class Message(Struct, frozen=True, omit_defaults=True):
     """Base of all messages: absent fields stay absent. What a newer server adds, an older till passes over."""
 
 
-class Told(Message, frozen=True, forbid_unknown_fields=True):
+class StrictMessage(Message, frozen=True, forbid_unknown_fields=True):
     """Base of what a client says: unknown fields are refused by name, a typo must not become a silent default."""
 
 
 # ---------------------------------------------------------------------------------- envelope
 
 
-class Request(Told, frozen=True):
+class Request(StrictMessage, frozen=True):
     """A JSON-RPC 2.0 request; without `id` it is a notification. `params` is decoded per method."""
 
     method: str
@@ -95,7 +95,7 @@ class Reply(Message, frozen=True):
 # ---------------------------------------------------------------------------------- hello, ping, bye
 
 
-class OutboxReport(Told, frozen=True):
+class OutboxReport(StrictMessage, frozen=True):
     """What a till says of its outbox; `oldest_occurred_at` is that of the oldest pending posting."""
 
     pending: Count
@@ -103,7 +103,7 @@ class OutboxReport(Told, frozen=True):
     oldest_occurred_at: Instant | None = None
 
 
-class HelloParams(Told, frozen=True):
+class HelloParams(StrictMessage, frozen=True):
     """Who speaks: the terminal, its outbox file (`lineage`) and what it holds."""
 
     terminal: TerminalName
@@ -141,7 +141,7 @@ class HelloResult(Message, frozen=True):
     limits: Limits
 
 
-class PingParams(Told, frozen=True):
+class PingParams(StrictMessage, frozen=True):
     """A heartbeat; `outbox` and `now` feed completeness."""
 
     outbox: OutboxReport | UnsetType = UNSET
@@ -154,7 +154,7 @@ class PingResult(Message, frozen=True):
     server_time: Instant
 
 
-class ByeParams(Told, frozen=True):
+class ByeParams(StrictMessage, frozen=True):
     """A goodbye with control totals of the lineage: last seq, number of postings, signed quantity."""
 
     lineage: UUID | UnsetType = UNSET
@@ -184,7 +184,7 @@ class ByeResult(Message, frozen=True):
 # ---------------------------------------------------------------------------------- posting
 
 
-class Line(Told, frozen=True):
+class Line(StrictMessage, frozen=True):
     """One line of a posting; `gtin` may stand for `sku`."""
 
     quantity: Quantity
@@ -195,7 +195,7 @@ class Line(Told, frozen=True):
     reason: Text | UnsetType = UNSET
 
 
-class Body(Told, frozen=True):
+class Body(StrictMessage, frozen=True):
     """A posting itself. Its digest is SHA-256 over the exact bytes of this JSON value as sent."""
 
     type: PostingType
@@ -210,7 +210,7 @@ class Body(Told, frozen=True):
     ext: Raw | UnsetType = UNSET
 
 
-class PostItem(Told, frozen=True):
+class PostItem(StrictMessage, frozen=True):
     """A posting on its way: `id` alone decides exactly-once, `seq` finds holes, `body` is digested as sent."""
 
     id: UUID
@@ -218,7 +218,7 @@ class PostItem(Told, frozen=True):
     seq: Sequence | UnsetType = UNSET
 
 
-class PostParams(Told, frozen=True):
+class PostParams(StrictMessage, frozen=True):
     """One frame of postings: one commit, one result each. `parent` is the chain head last heard."""
 
     postings: list[PostItem]
@@ -229,7 +229,7 @@ class PostingResult(Message, frozen=True):
     """What became of one posting."""
 
     id: UUID
-    status: Status
+    status: PostingStatus
     position: int | None = None
     recorded_at: Instant | None = None
     flags: tuple[Flag, ...] = ()
@@ -249,7 +249,7 @@ class PostResult(Message, frozen=True):
 # ---------------------------------------------------------------------------------- asking
 
 
-class StockParams(Told, frozen=True):
+class StockParams(StrictMessage, frozen=True):
     """Which levels to show; `below` is `"reorder_point"` or a quantity, `known_at` an instant or a position."""
 
     skus: list[Sku] | UnsetType = UNSET
@@ -323,7 +323,7 @@ class StockResult(Message, frozen=True):
     cursor: str | None = None
 
 
-class HistoryParams(Told, frozen=True, rename={"from_": "from"}):
+class HistoryParams(StrictMessage, frozen=True, rename={"from_": "from"}):
     """The movements of one sku, in ledger order; `from` ≤ occurred_at < `to`."""
 
     sku: Sku
@@ -358,7 +358,7 @@ class HistoryResult(Message, frozen=True):
     cursor: str | None = None
 
 
-class PostingParams(Told, frozen=True):
+class PostingParams(StrictMessage, frozen=True):
     """Which posting to show."""
 
     id: UUID
@@ -381,7 +381,7 @@ class StoredPosting(Message, frozen=True):
     reason: str | None = None
 
 
-class WatchParams(Told, frozen=True, rename={"from_": "from"}):
+class WatchParams(StrictMessage, frozen=True, rename={"from_": "from"}):
     """From which position on to report changes, and of what."""
 
     from_: Count | UnsetType = UNSET
@@ -419,7 +419,7 @@ class LaggingParams(Message, frozen=True):
     resume_from: int
 
 
-class NoParams(Told, frozen=True):
+class NoParams(StrictMessage, frozen=True):
     """A method without parameters."""
 
 

@@ -24,10 +24,10 @@ from pos_client.replay.simulated_till import Link, Patience, SimulatedTill, term
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast and how stubbornly: `speed` times real time (None: as fast as HQ takes them)."""
+class ReplaySpeed:
+    """How fast and how stubbornly: `factor` times real time (None: as fast as HQ takes them)."""
 
-    speed: float | None = None
+    factor: float | None = None
     workers: int = 4
     patience_seconds: float = 60.0
     heartbeat_seconds: float = 30.0
@@ -49,18 +49,18 @@ class Replay:
         self,
         tills: Sequence[FileTill],
         connect: Callable[[], Link],
-        pace: Pace,
+        speed: ReplaySpeed,
         tokens: Mapping[str, str],
         clock: Callable[[], float],
         rng: random.Random,
     ) -> None:
-        self._pace = pace
+        self._speed = speed
         self._clock = clock
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         """Guards `_outcome`; nothing slow happens under it."""
         self._outcome = Outcome()
-        patience = Patience(pace.patience_seconds, clock, rng, self._stopping)
+        patience = Patience(speed.patience_seconds, clock, rng, self._stopping)
         self._tills = [
             SimulatedTill(till, tokens.get(terminal_name(till)), connect, patience, self._note) for till in tills
         ]
@@ -73,7 +73,7 @@ class Replay:
         Raises ReplayError, RequestError or ConnectionLost where HQ cannot be reached or refuses a till.
         """
         self._began = self._clock()
-        count = min(self._pace.workers, len(self._tills)) or 1
+        count = min(self._speed.workers, len(self._tills)) or 1
         with ThreadPoolExecutor(count, "replay") as pool:
             working = {pool.submit(self._work, self._tills[at::count]) for at in range(count)}
             try:
@@ -106,20 +106,20 @@ class Replay:
 
     def _now(self) -> int | None:
         """The replayed instant, in microseconds since 1970; None where everything is due."""
-        if self._pace.speed is None:
+        if self._speed.factor is None:
             return None
-        return self._first + int((self._clock() - self._began) * self._pace.speed * 1_000_000)
+        return self._first + int((self._clock() - self._began) * self._speed.factor * 1_000_000)
 
     def _wait_until(self, occurred_at: int, tills: Sequence[SimulatedTill]) -> bool:
         """Wait until the replayed day reaches `occurred_at`, keeping the tills' connections alive; False to stop."""
         while not self._stopping.is_set():
             now = self._now()
-            if now is None or self._pace.speed is None or now >= occurred_at:
+            if now is None or self._speed.factor is None or now >= occurred_at:
                 return True
-            left_seconds = (occurred_at - now) / 1_000_000 / self._pace.speed
-            if not self._stopping.wait(min(left_seconds, self._pace.heartbeat_seconds)):
+            left_seconds = (occurred_at - now) / 1_000_000 / self._speed.factor
+            if not self._stopping.wait(min(left_seconds, self._speed.heartbeat_seconds)):
                 for till in tills:
-                    till.ping_if_idle(self._pace.heartbeat_seconds)
+                    till.ping_if_idle(self._speed.heartbeat_seconds)
         return False
 
     def _note(self, postings: Sequence[FilePosting], results: Sequence[PostingResult]) -> None:

@@ -38,14 +38,16 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.units import Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.basket import Basket
 from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import monotonic, wall_clock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
 from pos_client.till.policy import Identity, RetryPolicy
-from pos_client.till.posting import Basket, PendingRegistry, Posting, Status
+from pos_client.till.posting import PendingRegistry, Posting
 from pos_client.till.sender import ENVELOPE_BYTES, Sender
 from pos_client.till.sender_thread import SenderThread
+from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
@@ -94,7 +96,7 @@ class PosClient:
         on_result: Callable[[PostingResult], None] | None = None,
         clock: Callable[[], int] = wall_clock,
         rng: random.Random | None = None,
-        pace: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
@@ -113,17 +115,17 @@ class PosClient:
             clock=clock,
             timer=monotonic,
             rng=rng,
-            pace=pace,
+            retry_policy=retry_policy,
             on_result=self._postings.resolve,
         )
-        self._driver = SenderThread(
+        self._sender_thread = SenderThread(
             self._sender,
             where,
             on_standby=lambda: self._postings.refresh(self.outbox.find),
             connect_seconds=connect_seconds,
             reply_seconds=reply_seconds,
         )
-        self._driver.start()
+        self._sender_thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -142,9 +144,9 @@ class PosClient:
             return
         self._closed = True
         deadline = time.monotonic() + linger_seconds
-        while self._driver.is_hopeful and self.pending and (left := deadline - time.monotonic()) > 0:
+        while self._sender_thread.is_hopeful and self.pending and (left := deadline - time.monotonic()) > 0:
             self._postings.pause(min(0.05, left))
-        self._driver.stop()
+        self._sender_thread.stop()
         self.outbox.close()
 
     # ------------------------------------------------------------------ posting
@@ -229,7 +231,7 @@ class PosClient:
             raise
         if id is not None and (found := self.outbox.find(id)) is not None and found.result is not None:
             self._postings.resolve(found.result)  # it was sold before, and delivered
-        self._driver.wake()
+        self._sender_thread.wake()
         return posting
 
     # ------------------------------------------------------------------ looking
@@ -246,7 +248,7 @@ class PosClient:
         return Status(
             terminal=self.terminal,
             lineage=self.outbox.lineage,
-            sending=self._driver.is_sending,
+            sending=self._sender_thread.is_sending,
             connected=hello is not None,
             location=hello.location if hello else None,
             epoch=hello.epoch if hello else None,
@@ -316,10 +318,10 @@ class PosClient:
             self._sender.on_bye()
             return result
 
-        return self._driver.ask(say_bye, max(0.1, deadline - time.monotonic()))  # type: ignore[no-any-return]
+        return self._sender_thread.ask(say_bye, max(0.1, deadline - time.monotonic()))  # type: ignore[no-any-return]
 
     def _ask(self, method: str, params: Message, timeout: float) -> Any:
-        return self._driver.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
+        return self._sender_thread.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
 
 
 def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:

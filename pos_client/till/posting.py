@@ -1,4 +1,4 @@
-"""What a till program holds in its hand: postings on their way, an open basket, the client's status."""
+"""`Posting`, the handle of a stored posting, and the registry that tells handles their results."""
 
 from __future__ import annotations
 
@@ -6,39 +6,14 @@ import logging
 import threading
 import weakref
 from collections.abc import Callable
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
-
-from pos_client.protocol.messages import Line, PostingResult
-from pos_client.till.basket_lines import QuantityLike, exact_quantity
+from pos_client.protocol.messages import PostingResult
 from pos_client.till.outbox_records import Found, State
 
 log = logging.getLogger("tillwire.till")
 
 OnResult = Callable[[PostingResult], None]
-
-
-class Status(Struct, frozen=True):
-    """How a till stands.
-
-    `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's
-    clock was ahead of the till's when HQ last spoke; `last_error` is None while all is well.
-    """
-
-    terminal: str
-    lineage: UUID
-    sending: bool
-    connected: bool
-    location: str | None
-    epoch: int | None
-    pending: int
-    parked: int
-    oldest_pending_at: datetime | None
-    hq_ahead_seconds: float | None
-    last_error: str | None
 
 
 class Posting:
@@ -64,27 +39,6 @@ class Posting:
 
     def __repr__(self) -> str:
         return f"Posting({self.id}, {self.reference!r}, {self.state})"
-
-
-class Basket:
-    """What a customer buys, while it is being scanned. Its id exists before the sale does."""
-
-    def __init__(self, basket_id: UUID, sell: Callable[..., Posting], now: Callable[[], datetime]) -> None:
-        self.id = basket_id
-        self.lines: list[Line] = []
-        self._sell = sell
-        self._now = now
-        self._sold_at: datetime | None = None
-
-    def add(self, sku: str, quantity: QuantityLike = 1) -> None:
-        """Add a line; append to `lines` for prices and barcodes."""
-        self.lines.append(Line(quantity=exact_quantity(quantity), sku=sku))
-
-    def sell(self, **details: Any) -> Posting:
-        """Sell it, as `PosClient.sell`. Doing so again, after an error or by mistake, counts once."""
-        if self._sold_at is None:
-            self._sold_at = self._now()
-        return self._sell(self.lines, **{"id": self.id, "occurred_at": self._sold_at, **details})
 
 
 class PendingRegistry:

@@ -59,7 +59,7 @@ class Sender:
         clock: Callable[[], int],
         rng: random.Random,
         timer: Callable[[], int] | None = None,
-        pace: RetryPolicy | None = None,
+        retry_policy: RetryPolicy | None = None,
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> None:
         self.outbox = outbox
@@ -71,9 +71,9 @@ class Sender:
         self._clock = clock
         self._timer = timer or clock
         self._random = rng
-        self._pace = pace or RetryPolicy()
+        self._retry = retry_policy or RetryPolicy()
         self._on_result = on_result or _ignore
-        self._isolation = PoisonSearch(self._pace.alone_seconds)
+        self._poison = PoisonSearch(self._retry.alone_seconds)
         self._connected = False
         self._asked: Action | None = None
         self._batch: list[PendingEntry] = []
@@ -147,12 +147,12 @@ class Sender:
         )
 
     def _next_batch(self, hello: HelloResult) -> list[PendingEntry]:
-        window = self._isolation.window()
+        window = self._poison.window()
         most = max(1, hello.limits.max_postings)
         max_bytes = hello.limits.max_frame_bytes - ENVELOPE_BYTES
         batch = self.outbox.next_batch(min(window.most or most, most), max_bytes, skip=window.skip)
         if window.skip and not batch:
-            self._isolation.no_witness()
+            self._poison.no_witness()
             return self.outbox.next_batch(1, max_bytes)
         return batch
 
@@ -212,7 +212,7 @@ class Sender:
         except OutboxError as error:
             self._back_off(str(error))  # still pending: the same ids are sent again, and answered as duplicates
             return
-        self._isolation.passed(self._ids(), self.hello.limits.max_postings if self.hello else 1)
+        self._poison.passed(self._ids(), self.hello.limits.max_postings if self.hello else 1)
         self._failures = self._forks = 0
         self.last_error = None
         for each in result.results:
@@ -247,7 +247,7 @@ class Sender:
             self._wait_as_told(error, asked)
         else:
             self._disconnect()
-            seconds = self._pace.fenced_seconds if meaning is Meaning.fenced else self._pace.refused_seconds
+            seconds = self._retry.fenced_seconds if meaning is Meaning.fenced else self._retry.refused_seconds
             self._hold(self._random.uniform(*seconds))
 
     def on_lost(self, reason: str = "The connection was lost.") -> None:
@@ -296,7 +296,7 @@ class Sender:
     def _told(self, report: OutboxReport | UnsetType) -> None:
         self._told_pending = 0 if isinstance(report, UnsetType) else report.pending
         self._parked_untold = False
-        if not self._isolation.is_troubled:
+        if not self._poison.is_troubled:
             self._failures, self.last_error = 0, None
 
     def _hold(self, seconds: float) -> None:
@@ -305,7 +305,10 @@ class Sender:
 
     def _back_off(self, reason: str) -> None:
         self.last_error = reason
-        ceiling = min(self._pace.backoff_max_seconds, self._pace.backoff_first_seconds * 2 ** min(self._failures, 30))
+        ceiling = min(
+            self._retry.backoff_max_seconds,
+            self._retry.backoff_first_seconds * 2 ** min(self._failures, 30),
+        )
         self._failures += 1
         self._hold(self._random.uniform(0, ceiling))
         self._may_hurry = True
@@ -319,12 +322,12 @@ class Sender:
 
     def _died(self, reason: str) -> None:
         """A frame went out and no answer came back: unknown, so the same postings go out again."""
-        culprit = self._isolation.died(self._ids(), self._timer())
+        culprit = self._poison.died(self._ids(), self._timer())
         self._back_off(reason)
         self._park(culprit, ISOLATED, f"HQ never answered when this posting was sent alone; last: {reason}")
 
     def _refused(self, error: RequestError) -> None:
-        culprit = self._isolation.refused(self._ids())
+        culprit = self._poison.refused(self._ids())
         if error.code is ErrorCode.too_large:
             self._disconnect()  # the server closes after this answer
         self._park(culprit, error.code.name, error.message)

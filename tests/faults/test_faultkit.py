@@ -15,7 +15,9 @@ import pytest
 from pos_client.cli import main
 from pos_client.commands import faultkit
 from pos_client.faultkit import harness
-from pos_client.faultkit.harness import CASES, CannotRun, Program, Tally, run_case
+from pos_client.faultkit.cases import CASES
+from pos_client.faultkit.harness import Tally, run_case
+from pos_client.faultkit.program import CannotRun, Program
 
 CASE = {case.name: case for case in CASES}
 VENDOR = [sys.executable, str(Path(__file__).parents[1] / "support" / "vendor_till.py")]

@@ -88,7 +88,7 @@ def selling(address: str, folder: Path) -> Iterator[None]:
 
 def open_till(address: str, folder: Path, number: int) -> PosClient:
     outbox = folder / f"till{number}.db"
-    return PosClient(address, terminal=f"T{number}", location=f"L{number % 2}", outbox=outbox, pace=FAST)
+    return PosClient(address, terminal=f"T{number}", location=f"L{number % 2}", outbox=outbox, retry_policy=FAST)
 
 
 def postings_in(url: str) -> list[tuple[Any, ...]]:

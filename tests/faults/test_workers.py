@@ -60,7 +60,9 @@ def test_workers_killed_at_any_time_under_load_lose_and_double_nothing(server: S
 
     def trade(name: str) -> None:
         statuses: list[str] = []
-        with PosClient(server.address, terminal=name, location="L", outbox=tmp_path / f"{name}.db", pace=FAST) as till:
+        with PosClient(
+            server.address, terminal=name, location="L", outbox=tmp_path / f"{name}.db", retry_policy=FAST
+        ) as till:
             while selling.is_set() or len(statuses) < SALES:
                 posting = till.sell([("hot", 1), (f"own-{name}", 2)])
                 statuses.append(posting.wait(HANG_SECONDS).status if len(statuses) % 5 == 0 else "")

@@ -13,7 +13,7 @@ from uuid import UUID
 import pytest
 
 from pos_client.protocol.errors import OutboxError
-from pos_client.protocol.messages import CHAIN_START, PostingResult, Status
+from pos_client.protocol.messages import CHAIN_START, PostingResult, PostingStatus
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.outbox import PRUNE_STEP, Outbox
@@ -42,7 +42,7 @@ def fill(outbox: Outbox, count: int) -> list[NewPosting]:
     return postings
 
 
-def answer(number: int, status: Status = "posted", reason: str | None = None) -> PostingResult:
+def answer(number: int, status: PostingStatus = "posted", reason: str | None = None) -> PostingResult:
     return PostingResult(posting_id(number), status, reason=reason)
 
 
@@ -118,7 +118,7 @@ def test_a_batch_keeps_to_its_limits(
     ("status", "state"),
     [("posted", "done"), ("duplicate", "done"), ("conflict", "parked"), ("rejected", "parked")],
 )
-def test_only_a_definite_answer_settles(outbox: Outbox, status: Status, state: str) -> None:
+def test_only_a_definite_answer_settles(outbox: Outbox, status: PostingStatus, state: str) -> None:
     fill(outbox, 2)
     outbox.settle([answer(1, status, "why")], HEADS[1])
     found = outbox.find(posting_id(1))
@@ -241,7 +241,7 @@ def test_a_new_lineage_numbers_what_goes_out_from_1_and_keeps_ids_and_bytes(outb
     assert (totals.last_seq, totals.count, totals.quantity) == (5, 0, 0)
 
 
-def entry(number: int, position: int, status: Status = "posted") -> PostingResult:
+def entry(number: int, position: int, status: PostingStatus = "posted") -> PostingResult:
     """An answer as HQ gives it: with the posting's place in the ledger."""
     return PostingResult(posting_id(number), status, position, instant(posting(position).occurred_at))
 

@@ -21,7 +21,7 @@ from pos_client import (
     RequestError,
 )
 from pos_client.protocol.messages import Limits
-from pos_client.till import sender_thread as driver_module
+from pos_client.till import sender_thread
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.tills import assert_each_once, sell
 from tests.support.waiting import HANG_SECONDS, wait_until
@@ -220,7 +220,7 @@ def test_an_accident_in_the_sender_is_logged_and_it_goes_on(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(driver_module, "MISHAP_SECONDS", 0.01)
+    monkeypatch.setattr(sender_thread, "MISHAP_SECONDS", 0.01)
     mishaps = iter([True])
     till = open_till()
     proceed = till._sender.next_action

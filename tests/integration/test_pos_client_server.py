@@ -49,7 +49,7 @@ def headquarters(ledger: str) -> Iterator[Headquarters]:
 
 
 def open_till(headquarters: Headquarters, outbox: Path, terminal: str = "T1") -> PosClient:
-    return PosClient(headquarters.address, terminal=terminal, outbox=outbox, location="S1", pace=FAST)
+    return PosClient(headquarters.address, terminal=terminal, outbox=outbox, location="S1", retry_policy=FAST)
 
 
 def test_a_day_of_every_kind_of_posting_balances_at_the_goodbye(headquarters: Headquarters, tmp_path: Path) -> None:

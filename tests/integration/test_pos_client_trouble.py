@@ -119,7 +119,7 @@ def test_a_posting_that_kills_hq_is_isolated_and_the_others_get_through(
     hq: ScriptedHq, open_till: Callable[..., PosClient]
 ) -> None:
     hq.stop()
-    till = open_till(pace=FAST._replace(alone_seconds=0.0))
+    till = open_till(retry_policy=FAST._replace(alone_seconds=0.0))
     postings = sell(till, 12)
     bad = postings.pop(7)
     hq.poison.add(bad.id)

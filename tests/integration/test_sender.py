@@ -17,10 +17,10 @@ from pos_client.protocol.messages import (
     Limits,
     PingResult,
     PostingResult,
+    PostingStatus,
     PostParams,
     PostResult,
     Request,
-    Status,
 )
 from pos_client.protocol.units import instant
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
@@ -104,7 +104,7 @@ def test_a_sale_in_steady_state_is_one_message(desk: Desk) -> None:
     ("status", "state"),
     [("posted", "done"), ("duplicate", "done"), ("conflict", "parked"), ("rejected", "parked")],
 )
-def test_a_definite_answer_settles(desk: Desk, status: Status, state: str) -> None:
+def test_a_definite_answer_settles(desk: Desk, status: PostingStatus, state: str) -> None:
     desk.sell(1)
     desk.connect()
     desk.answer(desk.post(), status)

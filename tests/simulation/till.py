@@ -99,7 +99,7 @@ class Device:
             clock=self.clock,
             timer=self._world.clock,
             rng=self._world.random,
-            pace=RetryPolicy(backoff_max_seconds=20.0),
+            retry_policy=RetryPolicy(backoff_max_seconds=20.0),
             on_result=self._on_result,
         )
         if self.careless:

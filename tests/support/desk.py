@@ -14,9 +14,9 @@ from pos_client.protocol.messages import (
     HelloResult,
     Limits,
     PostingResult,
+    PostingStatus,
     PostItem,
     PostResult,
-    Status,
 )
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
@@ -109,14 +109,14 @@ class Desk:
             link = bytes.fromhex(self.head) + item.id.bytes + hashlib.sha256(bytes(item.body)).digest()
             self.head = hashlib.sha256(link).hexdigest()
 
-    def answer(self, items: list[PostItem], status: Status = "posted") -> None:
+    def answer(self, items: list[PostItem], status: PostingStatus = "posted") -> None:
         if status == "posted":
             self.take(items)
         self.sender.on_post(PostResult([self._result(item, status) for item in items], self.head, 1, []))
 
-    def answer_truly(self, items: list[PostItem]) -> list[Status]:
+    def answer_truly(self, items: list[PostItem]) -> list[PostingStatus]:
         """`posted` for what is new to HQ, `duplicate` for the rest; what was said."""
-        said: list[Status] = []
+        said: list[PostingStatus] = []
         for item in items:
             said.append("duplicate" if item.id in self.positions else "posted")
             if said[-1] == "posted":
@@ -127,7 +127,7 @@ class Desk:
         self.sender.on_post(PostResult(results, self.head, len(self.positions), []))
         return said
 
-    def _result(self, item: PostItem, status: Status) -> PostingResult:
+    def _result(self, item: PostItem, status: PostingStatus) -> PostingResult:
         position = self.positions.get(item.id)
         recorded_at = None if position is None else instant(NOON + position)
         return PostingResult(item.id, status, position, recorded_at, reason="why")

@@ -29,7 +29,7 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
 )
-from pos_client.replay.replay import Outcome, Pace, Replay
+from pos_client.replay.replay import Outcome, Replay, ReplaySpeed
 from pos_client.replay.simulated_till import ReplayError, lineage_of, terminal_name
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -115,9 +115,9 @@ def till(location: str, count: int, lane: str = "1", every_seconds: int = 60, si
 
 
 def replay(
-    hq: FakeHq, tills: list[FileTill], pace: Pace | None = None, tokens: dict[str, str] | None = None
+    hq: FakeHq, tills: list[FileTill], speed: ReplaySpeed | None = None, tokens: dict[str, str] | None = None
 ) -> Outcome:
-    used = pace or Pace(workers=3, patience_seconds=30)
+    used = speed or ReplaySpeed(workers=3, patience_seconds=30)
     return Replay(tills, hq.connect, used, tokens or {}, time.monotonic, random.Random(1)).run()
 
 
@@ -211,7 +211,7 @@ def test_patience_ends_with_the_advice_to_run_it_again() -> None:
 
     hq.before = away
     with pytest.raises(ReplayError, match=r"did not answer for 0 s \(Connection refused.\).*nothing is counted twice"):
-        replay(hq, [till("A", 5)], Pace(patience_seconds=0))
+        replay(hq, [till("A", 5)], ReplaySpeed(patience_seconds=0))
 
 
 def test_a_worker_that_waits_for_hq_is_woken_when_another_gives_up() -> None:
@@ -224,7 +224,7 @@ def test_a_worker_that_waits_for_hq_is_woken_when_another_gives_up() -> None:
 
     hq.before = lambda method: None if method == "connect" else one_refused_one_away(method)
     with pytest.raises((RequestError, ReplayError)):
-        replay(hq, [till("A", 5), till("B", 5)], Pace(workers=2, patience_seconds=3600))
+        replay(hq, [till("A", 5), till("B", 5)], ReplaySpeed(workers=2, patience_seconds=3600))
 
 
 def test_refused_postings_are_listed_and_do_not_stop_the_others() -> None:
@@ -240,8 +240,8 @@ def test_refused_postings_are_listed_and_do_not_stop_the_others() -> None:
 def test_at_a_speed_sales_arrive_in_the_order_of_time_across_tills_and_idle_tills_ping() -> None:
     hq = FakeHq()
     tills = [till("A", 4, every_seconds=100), till("B", 3, every_seconds=150)]
-    pace = Pace(speed=2000, workers=1, heartbeat_seconds=0.01)
-    assert replay(hq, tills, pace).statuses == {"posted": 7}
+    speed = ReplaySpeed(factor=2000, workers=1, heartbeat_seconds=0.01)
+    assert replay(hq, tills, speed).statuses == {"posted": 7}
     times = {posting.id: posting.occurred_at for one in tills for posting in one.postings}
     arrived = [times[found] for _, found in hq.arrivals]
     assert arrived == sorted(arrived)
@@ -272,6 +272,6 @@ def test_the_same_postings_are_the_same_lineage_and_others_are_not() -> None:
 def test_progress_is_told_and_no_tills_are_no_work() -> None:
     told: list[int] = []
     hq = FakeHq()
-    Replay([till("A", 4)], hq.connect, Pace(), {}, time.monotonic, random.Random(1)).run(told.append)
+    Replay([till("A", 4)], hq.connect, ReplaySpeed(), {}, time.monotonic, random.Random(1)).run(told.append)
     assert told[-1] == 4
     assert replay(hq, []).statuses.total() == 0

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from pos_client.files.cells import moment_reader
 from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import MappingError, SalesMapping, load_mapping, zone_of
 from pos_client.files.sales_file import FilePosting, FileTill, SalesFiles, posting_id
-from pos_client.files.sales_row import moment_reader
 from pos_client.protocol import wire
 from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import scaled
@@ -128,7 +128,7 @@ BAD_ROWS = [
     ("A,1,x,1,1", "row: expected 6 cells as in the header, got '5'"),
     ("A,1,x,1,1,{T},7", "row: expected 6 cells"),
     ("A,,x,1,1,{T}", "store+ticket: expected the key of a basket"),
-    ("A,1,,1,1,{T}", "sku: expected a sku of 1 to 64 characters"),
+    ("A,1,,1,1,{T}", "sku: expected a SKU of 1 to 64 characters"),
     ("A,1,a\tb,1,1,{T}", "sku: expected a sku"),
     (",1,x,1,1,{T}", "store+ticket: expected the key"),
     ("A,1,x,,1,{T}", "qty: expected an exact number"),
@@ -140,7 +140,7 @@ BAD_ROWS = [
     ('A,1,x,"1,5",1,{T}', "qty: expected an exact number"),
     ("A,1,x,1,cheap,{T}", "price: expected an exact number"),
     ("A,1,x,1,1,yesterday", "time: expected a timestamp like iso, got 'yesterday'"),
-    ("A,1,x,1,1,2026-03-01T10:00:00", "time: expected a timestamp with an offset (or set time.zone"),
+    ("A,1,x,1,1,2026-03-01T10:00:00", "time: expected a timestamp with a UTC offset (or set time.zone"),
 ]
 
 
@@ -203,7 +203,7 @@ def test_the_type_column_is_translated_by_the_types_table(tmp_path: Path) -> Non
     text = f"{HEADER}\nA,1,x,1,S,{T}\nA,2,x,1,R,{T}\nA,3,x,1,Q,{T}\n"
     tills, problems, _ = read(tmp_path / "s.csv", text, used)
     assert {posting.basket: body(posting).type for posting in postings(tills)} == {"A/1": "sale", "A/2": "return"}
-    assert "price: expected one of S, R (the [types] of the mapping), got 'Q'" in str(problems[0])
+    assert "price: expected one of S, R (the [types] table of the mapping), got 'Q'" in str(problems[0])
 
 
 CURRENCIES = [("EUR", True), ("eur", False), ("", False)]

@@ -72,7 +72,7 @@ class Till:
             token=options.get("token"),
             on_result=self._on_result,
             clock=self._clock,
-            pace=PACE,
+            retry_policy=PACE,
             connect_seconds=options.get("reply_seconds", 0.7),
             reply_seconds=options.get("reply_seconds", 0.7),
         )

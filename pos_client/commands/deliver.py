@@ -1,0 +1,43 @@
+"""`pos-client deliver`: sends what is pending in the outbox."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from pos_client.commands import console
+from pos_client.commands.open_till import open_outbox, open_till
+from pos_client.commands.options import location_option, outbox_option, server_option, till_option, token_option
+
+_POLL_SECONDS = 0.05  # how often the progress is shown
+
+
+@click.command("deliver")
+@click.option(
+    "--wait", "wait_seconds", type=click.FloatRange(0), default=60, show_default=True, help="Seconds to keep trying."
+)
+@server_option
+@till_option
+@token_option
+@location_option
+@outbox_option
+def deliver(wait_seconds: float, **till: Any) -> int:
+    """Send the outbox's pending postings to HQ.
+
+    Exit code 2 if some are still pending after --wait seconds, 1 if some are parked because HQ rejected them.
+    """
+    open_outbox(till["outbox"]).close()
+    until = time.monotonic() + wait_seconds
+    with open_till(**till) as client:
+        pending = client.pending
+        with console.progress_bar("delivering, postings", pending) as progress:
+            while (left := client.pending) and time.monotonic() < until:
+                progress(pending - left)
+                time.sleep(_POLL_SECONDS)
+        status = client.status()
+    click.echo(f"{pending - status.pending:,} delivered, {status.pending:,} pending, {status.parked:,} parked.")
+    if status.pending and status.last_error:
+        click.echo(status.last_error, err=True)
+    return console.CANNOT if status.pending else console.FOUND_PROBLEMS if status.parked else console.OK

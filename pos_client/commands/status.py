@@ -1,0 +1,59 @@
+"""`pos-client status`: what the outbox holds, and whether HQ answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pos_client.commands import console
+from pos_client.commands.open_till import open_outbox
+from pos_client.commands.options import json_option, outbox_option, server_option
+from pos_client.protocol.address import Address
+from pos_client.protocol.errors import ConnectionLost
+from pos_client.protocol.messages import PingParams, PingResult
+from pos_client.protocol.units import instant
+from pos_client.transport.connection import Connection
+
+_PING_SECONDS = 5.0  # a person is waiting: shorter than the library's time-outs
+
+
+@click.command("status")
+@server_option
+@outbox_option
+@json_option
+def status(server: Address, outbox: Path, as_json: bool) -> int:
+    """Show what the outbox holds and whether HQ answers; exit code 1 if postings are parked."""
+    box = open_outbox(outbox)
+    try:
+        counts, totals = box.counts(), box.totals()
+    finally:
+        box.close()
+    shown = {
+        "outbox": str(outbox),
+        "lineage": totals.lineage,
+        "last_seq": totals.last_seq,
+        "pending": counts.pending,
+        "oldest_pending_at": None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
+        "parked": counts.parked,
+        "hq": _hq(server),
+    }
+    if as_json:
+        click.echo(console.to_json(shown))
+    else:
+        rows = [[name.replace("_", " "), "" if value is None else str(value)] for name, value in shown.items()]
+        console.print_table({"till": False, "": False}, rows)
+    return console.FOUND_PROBLEMS if counts.parked else console.OK
+
+
+def _hq(server: Address) -> str:
+    """Whether HQ answers, in words."""
+    try:
+        connection = Connection.open(server, _PING_SECONDS)
+        try:
+            answer: PingResult = connection.request("ping", PingParams(), _PING_SECONDS)
+        finally:
+            connection.close()
+    except ConnectionLost as error:
+        return str(error)
+    return f"answers at {server}; its clock shows {answer.server_time:%Y-%m-%d %H:%M:%S%z}"

@@ -1,0 +1,101 @@
+"""The till program under test: starts, kills and restarts it, and reads the sales that it claims."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from uuid import UUID
+
+from pos_client.protocol.errors import TillwireError
+
+
+class CannotRun(TillwireError):
+    """The till program cannot be started."""
+
+
+class Program:
+    """The till program under test, in a session of its own; its claims are read by a thread."""
+
+    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
+        self.kills = 0
+        self._command = command
+        self._folder = folder
+        self._environment = {**os.environ, **environment}
+        self._readers: list[threading.Thread] = []
+        self._running = threading.Lock()  # guards the process: HQ's threads may kill it, too
+        self._process: subprocess.Popen[bytes] | None = None
+        self._reading = threading.Lock()  # guards the two below
+        self._claims: dict[UUID, str | None] = {}
+        self._strange: list[str] = []
+
+    def start(self) -> None:
+        """Start it, unless it runs."""
+        with self._running:
+            if self._process is None or self._process.poll() is not None:
+                self._process = self._started()
+                reader = threading.Thread(target=self._read, args=(self._process,), daemon=True, name="faultkit claims")
+                reader.start()
+                self._readers.append(reader)
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        with (self._folder / "program.log").open("ab") as log:
+            try:
+                return subprocess.Popen(  # noqa: S603 (running the command that was given is the purpose)
+                    self._command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise CannotRun(f"{self._command[0]!r} cannot be started: {error.strerror}.") from error
+
+    def is_running(self) -> bool:
+        """True until it has ended."""
+        with self._running:
+            return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """kill -9 of the program and of all that it has started."""
+        with self._running:
+            if self._process is not None and self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+                self.kills += 1
+
+    def close(self) -> None:
+        """End it and read its last words."""
+        self.kill()
+        for reader in self._readers:
+            reader.join()
+
+    def claims(self) -> dict[UUID, str | None]:
+        """The ids it has claimed to have sold, with their references."""
+        with self._reading:
+            return dict(self._claims)
+
+    def strange_lines(self) -> list[str]:
+        """Lines that begin like a claim and are none."""
+        with self._reading:
+            return list(self._strange)
+
+    def _read(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdout is not None
+        with process.stdout as lines, (self._folder / "program.log").open("ab") as log:
+            for line in lines:
+                log.write(line)
+                if line.startswith(b"SOLD ") and line.endswith(b"\n"):
+                    self._note(line.decode(errors="replace").strip())
+
+    def _note(self, line: str) -> None:
+        _, text, *rest = line.split(maxsplit=2)
+        with self._reading:
+            try:
+                self._claims[UUID(text)] = rest[0] if rest else None
+            except ValueError:
+                self._strange.append(line[:80])

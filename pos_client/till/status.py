@@ -1,0 +1,28 @@
+"""`Status`: a snapshot of a till, for its display and for support."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class Status(Struct, frozen=True):
+    """How a till stands.
+
+    `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's
+    clock was ahead of the till's when HQ last spoke; `last_error` is None while all is well.
+    """
+
+    terminal: str
+    lineage: UUID
+    sending: bool
+    connected: bool
+    location: str | None
+    epoch: int | None
+    pending: int
+    parked: int
+    oldest_pending_at: datetime | None
+    hq_ahead_seconds: float | None
+    last_error: str | None
