@@ -133,7 +133,7 @@ class UnreliableHq:
         self._server.server_close()
 
     def answer(self, request: Request, speaker: _Speaker | None) -> tuple[Message, _Speaker | None]:
-        """The result of a request, and the speaker from now on; RequestError, or ConnectionCut to end the connection."""
+        """The result of a request and the speaker from now on; RequestError, or ConnectionCut to end the connection."""
         params = wire.decode_params(request) if request.method in _ANSWERED_METHODS else None
         if isinstance(params, HelloParams):
             return self._hello(params)
