@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inventory_server.jsonserver.limits import NetworkLimits, limit
-from pos_client.protocol.wire import MAX_LINES, MAX_POSTINGS
+from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 
 LARGE_FRAME_BYTES = 8_192
 """Larger frames are decoded a few at a time (`large_frames_max`): each holds the interpreter lock for long."""

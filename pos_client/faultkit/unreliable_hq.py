@@ -23,6 +23,7 @@ from msgspec import UnsetType
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
+from pos_client.protocol.limits import MAX_LINES
 from pos_client.protocol.messages import (
     CHAIN_START,
     PROTOCOL_VERSION,
@@ -56,7 +57,7 @@ MISCHIEF = {
 """What can happen to a `post`, by name."""
 DELAY_SECONDS = 1.5
 HEARTBEAT_SECONDS = 5
-LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=wire.MAX_LINES, max_connections=50)
+LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=MAX_LINES, max_connections=50)
 
 
 class Held(NamedTuple):

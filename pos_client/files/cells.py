@@ -12,6 +12,7 @@ import msgspec
 
 from pos_client.files.mapping import Time, zone_of
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.limits import NAME_LENGTH_MAX
 from pos_client.protocol.messages import Currency, Location, PostingType, Sku
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, micros, scaled, unscaled, utc_offset_minutes
 
@@ -109,7 +110,9 @@ def _checked(kind: Any, expected: str) -> Callable[[str], str]:
     return read
 
 
-read_sku = _checked(Sku, "a SKU of 1 to 64 characters, UTF-8, without control characters")
-read_location = _checked(Location, "a location of 1 to 64 characters, UTF-8, without control characters")
-read_lane = _checked(Location, "a lane of 1 to 64 characters, UTF-8, without control characters")
+read_sku = _checked(Sku, f"a SKU of 1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters")
+read_location = _checked(
+    Location, f"a location of 1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
+)
+read_lane = _checked(Location, f"a lane of 1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters")
 read_currency = _checked(Currency, "an ISO 4217 currency code such as EUR")

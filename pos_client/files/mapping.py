@@ -18,8 +18,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.limits import MAX_LINES
 from pos_client.protocol.messages import Currency, Location, PostingType
-from pos_client.protocol.wire import MAX_LINES
 
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})\Z")
 

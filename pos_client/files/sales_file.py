@@ -22,12 +22,12 @@ from pos_client.files.cells import CellError
 from pos_client.files.csv_reader import Problem, numbered, open_text
 from pos_client.files.mapping import MappingError, SalesMapping
 from pos_client.files.sales_row import Row, RowMapper
+from pos_client.protocol.limits import TEXT_LENGTH_MAX
 from pos_client.protocol.messages import Body, Line, PostingType
 from pos_client.protocol.units import instant, scaled
 from pos_client.protocol.uuid7 import uuid7
 from pos_client.protocol.wire import encode_body
 
-_REFERENCE_MAX = 256
 OrderKey = tuple[tuple[int, int, str], ...]
 
 
@@ -178,7 +178,7 @@ class SalesFiles:
                 type=basket.type,
                 occurred_at=instant(basket.occurred_at, basket.offset_minutes),
                 lines=chosen,
-                reference=_name(basket.key)[:_REFERENCE_MAX],
+                reference=_name(basket.key)[:TEXT_LENGTH_MAX],
             )
             yield FilePosting(
                 id=posting_id(self._mapping.source, basket.key, basket.occurred_at, part),

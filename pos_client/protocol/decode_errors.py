@@ -9,19 +9,17 @@ from typing import Any, get_args
 import msgspec
 
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.limits import MAX_DEPTH, NAME_LENGTH_MAX
 from pos_client.protocol.messages import Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
 from pos_client.protocol.units import QUANTITY_EXPECTED
-
-MAX_DEPTH = 32
-"""Deepest nesting of arrays and objects in one frame."""
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
 _IN_WORDS = {
     repr(get_args(kind)[1].pattern): words
     for kind, words in (
-        (TerminalName, "1 to 64 characters of A-Z a-z 0-9 . _ -"),
-        (Sku, "1 to 64 characters, no control characters"),
+        (TerminalName, f"1 to {NAME_LENGTH_MAX} characters of A-Z a-z 0-9 . _ -"),
+        (Sku, f"1 to {NAME_LENGTH_MAX} characters, no control characters"),
         (Gtin, "8 to 14 digits"),
         (Currency, "an ISO 4217 code such as EUR"),
         (Digest, "64 lower-case hex digits"),

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
+from pos_client.protocol.limits import NAME_LENGTH_MAX, REQUEST_ID_LENGTH_MAX, TEXT_LENGTH_MAX
 from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
@@ -20,17 +21,17 @@ CHAIN_START = "0" * 64
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
 # `$` alone would let a final line feed pass in Python; the look-ahead is valid in ECMA patterns too.
-TerminalName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$(?!\n)")]
-_CODE = r"^[^\x00-\x1f\x7f-\x9f]{1,64}$(?!\n)"
+TerminalName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH_MAX}}}$(?!\n)")]
+_CODE = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{NAME_LENGTH_MAX}}}$(?!\n)"
 Sku = Annotated[str, Meta(pattern=_CODE, description="byte-exact: no case folding, no trimming")]
 Location = Annotated[str, Meta(pattern=_CODE)]
 Gtin = Annotated[str, Meta(pattern=r"^[0-9]{8,14}$(?!\n)")]
 Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217")]
-Text = Annotated[str, Meta(max_length=256)]
+Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-RequestText = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00]*$(?!\n)")]
+RequestText = Annotated[str, Meta(max_length=REQUEST_ID_LENGTH_MAX, pattern=r"^[^\x00]*$(?!\n)")]
 RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText
 """What a caller may call its request; it comes back with the reply."""
 Range = tuple[int, int]

@@ -9,17 +9,12 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from pos_client.protocol.decode_errors import MAX_DEPTH, request_error
+from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
+from pos_client.protocol.limits import BODY_DEPTH, MAX_LINES
 from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
 
-MAX_POSTINGS = 500
-"""Most postings in one `post`."""
-MAX_LINES = 1_000
-"""Most lines in one posting."""
-
-_BODY_DEPTH = 4  # request, params, postings and item stand around a body
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -228,8 +223,8 @@ def _check_strictly(raw: bytes) -> None:
             deepest = max(deepest, depth)
         elif byte in b"]}":
             depth -= 1
-    if deepest > MAX_DEPTH - _BODY_DEPTH:
-        raise BodyError("$", f"depth ≤ {MAX_DEPTH - _BODY_DEPTH} in a body", str(deepest))
+    if deepest > BODY_DEPTH:
+        raise BodyError("$", f"depth ≤ {BODY_DEPTH} in a body", str(deepest))
     value = json.loads(raw, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
     for at, line in enumerate(value.get("lines", ())):
         for field in ("quantity", "unit_price"):

@@ -15,6 +15,7 @@ from msgspec import UNSET, Raw
 
 from pos_client.files.sales_file import FilePosting, FileTill
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
+from pos_client.protocol.limits import ENVELOPE_BYTES, ITEM_OVERHEAD_BYTES, NAME_LENGTH_MAX
 from pos_client.protocol.messages import (
     ByeParams,
     HelloParams,
@@ -29,11 +30,7 @@ from pos_client.protocol.messages import (
 
 T = TypeVar("T")
 Note = Callable[[Sequence[FilePosting], Sequence[PostingResult]], None]
-_ITEM_BYTES = 128
-"""More than what stands around a body in a frame, in bytes."""
-_ENVELOPE_BYTES = 1024
-_BACKOFF_SECONDS = (0.1, 5.0)
-_NAME_MAX = 64
+_BACKOFF_SECONDS = (0.1, 5.0)  # first and longest: a person is watching, and HQ is rarely away for long
 
 
 class ReplayError(TillwireError):
@@ -92,10 +89,10 @@ def terminal_name(till: FileTill) -> str:
     """The terminal name of a simulated till; a hash tells apart those that would read the same."""
     plain = f"{till.location}-{till.lane}"
     name = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
-    if name == plain and len(name) <= _NAME_MAX and "-" not in till.lane:
+    if name == plain and len(name) <= NAME_LENGTH_MAX and "-" not in till.lane:
         return name
     mark = hashlib.sha256(repr((till.location, till.lane)).encode()).hexdigest()[:10]
-    return f"{name[: _NAME_MAX - 11]}-{mark}"
+    return f"{name[: NAME_LENGTH_MAX - 11]}-{mark}"
 
 
 def lineage_of(postings: Sequence[FilePosting]) -> UUID:
@@ -167,9 +164,9 @@ class SimulatedTill:
         chosen: list[FilePosting] = []
         size = 0
         for posting in self._till.postings[self._sent : self._sent + limits.max_postings]:
-            size += len(posting.body) + _ITEM_BYTES
+            size += len(posting.body) + ITEM_OVERHEAD_BYTES
             if chosen and (
-                size > limits.max_frame_bytes - _ENVELOPE_BYTES or (until is not None and posting.occurred_at > until)
+                size > limits.max_frame_bytes - ENVELOPE_BYTES or (until is not None and posting.occurred_at > until)
             ):
                 break
             chosen.append(posting)

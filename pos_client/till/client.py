@@ -19,7 +19,7 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode
-from pos_client.protocol.framing import MAX_FRAME_BYTES
+from pos_client.protocol.limits import ENVELOPE_BYTES, MAX_LINES
 from pos_client.protocol.messages import (
     Body,
     ByeResult,
@@ -43,18 +43,20 @@ from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import monotonic, wall_clock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
-from pos_client.till.policy import Identity, RetryPolicy
+from pos_client.till.policy import (
+    BODY_BYTES_MAX,
+    BYE_SECONDS_MIN,
+    LINGER_SECONDS,
+    SETTLE_POLL_SECONDS,
+    Identity,
+    RetryPolicy,
+)
 from pos_client.till.posting import PendingRegistry, Posting
-from pos_client.till.sender import ENVELOPE_BYTES, Sender
+from pos_client.till.sender import Sender
 from pos_client.till.sender_thread import SenderThread
 from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
-
-BODY_BYTES_MAX = MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
-"""Longest posting body that fits a frame of its own."""
-LINGER_SECONDS = 5.0
-"""How long leaving the `with` block waits for the last postings, while HQ answers."""
 
 
 class Details(TypedDict, total=False):
@@ -145,7 +147,7 @@ class PosClient:
         self._closed = True
         deadline = time.monotonic() + linger_seconds
         while self._sender_thread.is_hopeful and self.pending and (left := deadline - time.monotonic()) > 0:
-            self._postings.pause(min(0.05, left))
+            self._postings.pause(min(SETTLE_POLL_SECONDS, left))
         self._sender_thread.stop()
         self.outbox.close()
 
@@ -311,14 +313,14 @@ class PosClient:
         """
         deadline = time.monotonic() + timeout
         while self.pending and (left := deadline - time.monotonic()) > 0:
-            self._postings.pause(min(0.05, left))
+            self._postings.pause(min(SETTLE_POLL_SECONDS, left))
 
         def say_bye(connection: Connection, seconds: float) -> ByeResult:
             result: ByeResult = connection.request("bye", self._sender.bye_params(), seconds)
             self._sender.on_bye()
             return result
 
-        return self._sender_thread.ask(say_bye, max(0.1, deadline - time.monotonic()))  # type: ignore[no-any-return]
+        return self._sender_thread.ask(say_bye, max(BYE_SECONDS_MIN, deadline - time.monotonic()))  # type: ignore[no-any-return]
 
     def _ask(self, method: str, params: Message, timeout: float) -> Any:
         return self._sender_thread.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
@@ -333,7 +335,7 @@ def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:
     most = BODY_BYTES_MAX if limits is None else min(BODY_BYTES_MAX, limits.max_frame_bytes - 2 * ENVELOPE_BYTES)
     if len(raw) > most:
         raise BodyError("$", f"at most {most:,} bytes", f"{len(raw):,}")
-    max_lines = wire.MAX_LINES if limits is None else limits.max_lines
+    max_lines = MAX_LINES if limits is None else limits.max_lines
     return raw, stock_effect(body.type, wire.check_body(wire.decode_body(raw), max_lines))
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 import msgspec
 
 from pos_client.protocol.errors import OutboxError
+from pos_client.protocol.limits import ITEM_OVERHEAD_BYTES
 from pos_client.protocol.messages import OutboxReport, PostingResult
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
@@ -32,14 +33,7 @@ from pos_client.till.outbox_records import (
     is_repeated,
     is_word_of_hq,
 )
-
-KEEP_DONE = 10_000
-"""Done rows kept for support, and to be sent again to an HQ that was restored from a backup."""
-PRUNE_STEP = 1_000
-"""Most done rows deleted in one transaction, and how many are settled between two prunings."""
-ITEM_OVERHEAD_BYTES = 96
-"""What a frame holds beside the body of each posting: id, seq, keys and punctuation."""
-_RECOGNISE_BYTES = 1 << 24  # far more than any frame holds
+from pos_client.till.policy import KEEP_DONE, OUTBOX_BUSY_SECONDS, PRUNE_STEP, RECOGNISE_BYTES_MAX
 
 _INSERT = """
 INSERT INTO posting (id, lineage, seq, occurred_at, quantity, reference, body)
@@ -100,7 +94,7 @@ class Outbox:
         *,
         clock: Callable[[], int] = wall_clock,
         ids: Callable[[], UUID] | None = None,
-        busy_seconds: float = 5.0,
+        busy_seconds: float = OUTBOX_BUSY_SECONDS,
         keep_done: int = KEEP_DONE,
         open_file: Callable[[str | Path, float], OutboxFile] = open_outbox_file,
     ) -> None:
@@ -256,7 +250,7 @@ class Outbox:
         wanted, start = bytes.fromhex(head), bytes.fromhex(known)
         links = [
             entry.id.bytes + hashlib.sha256(entry.body).digest()
-            for entry in self.next_batch(max_postings, _RECOGNISE_BYTES)
+            for entry in self.next_batch(max_postings, RECOGNISE_BYTES_MAX)
         ]
         asking = bool(self._file.rows(_WITNESS))
         for first in range(asking, len(links)):

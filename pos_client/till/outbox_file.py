@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pos_client.protocol.errors import OutboxError
+from pos_client.till.policy import LOCK_POLL_SECONDS
 
 SCHEMA_VERSION = 1
 
@@ -174,7 +175,7 @@ class OutboxFile:
         while not self._writing.try_acquire():
             if self._timer() >= deadline:
                 raise OutboxError(f"The outbox {self.path} is held by another program: close or continue that one.")
-            self._sleep(0.001)
+            self._sleep(LOCK_POLL_SECONDS)
 
     @contextmanager
     def _exclusive(self) -> Iterator[None]:

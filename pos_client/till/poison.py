@@ -11,12 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-DEATHS_BEFORE_HALVING = 3
-"""How often a frame must kill the connection before it is halved: fewer is everyday network trouble."""
-DEATHS_BEFORE_PARKING = 6
-"""How often a posting must kill the connection alone before it is parked; from half of that on, a witness is called."""
-ALONE_SECONDS = 600
-"""How long a posting must have been trouble when it has no neighbours: nobody waits behind it."""
+from pos_client.till.policy import ALONE_SECONDS, DEATHS_BEFORE_HALVING, DEATHS_BEFORE_PARKING
 
 
 class Window(NamedTuple):

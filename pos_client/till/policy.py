@@ -1,4 +1,7 @@
-"""Who the till is, how long the sender waits between attempts, and what each error asks of it."""
+"""The till's policy: every limit and delay of outbox and sender, and what each error asks of the sender.
+
+The time-outs of a connection are in `transport/connection.py`, the limits shared with HQ in `protocol/limits.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,70 @@ import enum
 from typing import NamedTuple
 
 from pos_client.protocol.errors import ErrorCode
-from pos_client.till.poison import ALONE_SECONDS
+from pos_client.protocol.framing import MAX_FRAME_BYTES
+from pos_client.protocol.limits import ENVELOPE_BYTES
+
+# ---------------------------------------------------------------------------------- the outbox
+
+BODY_BYTES_MAX = MAX_FRAME_BYTES - 2 * ENVELOPE_BYTES
+"""Longest posting body accepted, in bytes: it must fit into a frame of its own."""
+OUTBOX_BUSY_SECONDS = 5.0
+"""How long a sale waits for another process to finish its write before it fails: longer, and the queue notices."""
+LOCK_POLL_SECONDS = 0.001
+"""How often the write lock is tried meanwhile: a write takes a few milliseconds."""
+KEEP_DONE = 10_000
+"""Delivered postings kept for support, and to be sent again to an HQ that was restored from a backup."""
+PRUNE_STEP = 1_000
+"""Most delivered postings deleted in one transaction, and how many are settled between two prunings."""
+RECOGNISE_BYTES_MAX = 1 << 24
+"""Most bytes of pending postings read to recognise HQ's chain head: far above any frame."""
+
+# ---------------------------------------------------------------------------------- the sender thread
+
+POLL_SECONDS = 0.5
+"""How soon an idle sender notices another process's sale, or that it may take over sending."""
+ERROR_PAUSE_SECONDS = 5.0
+"""Pause after an unexpected error, so that a defect does not fill the log."""
+STOP_SECONDS = 2.0
+"""How long closing waits for the sender thread; a thread that is still connecting is left behind."""
+LINGER_SECONDS = 5.0
+"""How long leaving a client's `with` block waits for the last postings while HQ answers."""
+SETTLE_POLL_SECONDS = 0.05
+"""How often `bye` and `close` look whether the outbox is empty."""
+BYE_SECONDS_MIN = 0.1
+"""What `bye` leaves for its own request if delivery has used up the time-out."""
+
+# ---------------------------------------------------------------------------------- retries
+
+RESTING_SECONDS = 60
+"""How long a sender sleeps after a goodbye with nothing to send; a new sale wakes it."""
+RETRY_AFTER_MS = 1_000
+"""Wait after `busy` or `draining` if HQ does not say how long."""
+DEATHS_BEFORE_HALVING = 3
+"""How often the connection must die on a frame before the frame is halved: fewer is everyday network trouble."""
+DEATHS_BEFORE_PARKING = 6
+"""How often the connection must die on a lone posting before it is parked; from half of that on, a witness is sent."""
+ALONE_SECONDS = 600
+"""How long a lone posting must have failed before it is parked without a witness: nothing waits behind it."""
+
+
+class RetryPolicy(NamedTuple):
+    """How long the sender waits before it tries again, in seconds; a wait is drawn evenly from a range."""
+
+    backoff_first_seconds: float = 0.5
+    """Upper end of the first back-off; doubled with each failure. Short, as most outages are."""
+    backoff_max_seconds: float = 60.0
+    """Upper end of the longest back-off: a thousand tills must not overrun an HQ that comes back."""
+    fenced_seconds: tuple[float, float] = (30.0, 120.0)
+    """After `fenced`: two devices with one terminal name should not fence each other all the time."""
+    refused_seconds: tuple[float, float] = (30.0, 120.0)
+    """After an error that only a person can fix, such as a revoked token."""
+    alone_seconds: float = ALONE_SECONDS
+    """See `ALONE_SECONDS`."""
 
 
 class Identity(NamedTuple):
-    """Who the till is; `location` is only heard by a server in development mode."""
+    """Who the till is at HQ; only a development server reads `location`."""
 
     terminal: str
     token: str | None = None
@@ -18,25 +80,15 @@ class Identity(NamedTuple):
     app: str | None = None
 
 
-class RetryPolicy(NamedTuple):
-    """How patient the sender is. All in seconds; ranges are drawn from evenly."""
-
-    backoff_first_seconds: float = 0.5
-    backoff_max_seconds: float = 60.0
-    fenced_seconds: tuple[float, float] = (30.0, 120.0)
-    refused_seconds: tuple[float, float] = (30.0, 120.0)
-    alone_seconds: float = ALONE_SECONDS
-
-
 class Meaning(enum.Enum):
-    """What an error of the protocol asks of the sender."""
+    """What a protocol error asks of the sender."""
 
-    wait = "the server is busy: ask again when it says"
-    again = "the server had an accident: back off, the postings may be to blame"
-    fenced = "another device speaks as this till: leave it time"
-    fork = "the outbox is a copy: a new lineage"
-    frame = "the frame can never be taken: find the posting that is to blame"
-    person = "a person has to change something: keep trying, slowly; nothing is lost or parked"
+    wait = "the server is busy: retry when it says"
+    again = "the server failed: back off; the postings may be the cause"
+    fenced = "another device is connected as this till: stay away for a while"
+    fork = "the outbox is a copy: begin a new lineage"
+    frame = "the server can never accept this frame: find the posting that causes it"
+    person = "someone has to change something: keep trying, slowly; nothing is lost or parked"
 
 
 MEANINGS = {

@@ -16,6 +16,7 @@ from uuid import UUID
 from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.protocol.limits import ENVELOPE_BYTES
 from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
     ByeParams,
@@ -35,10 +36,8 @@ from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, 
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, PendingEntry
 from pos_client.till.poison import PoisonSearch
-from pos_client.till.policy import MEANINGS, Identity, Meaning, RetryPolicy
+from pos_client.till.policy import MEANINGS, RESTING_SECONDS, RETRY_AFTER_MS, Identity, Meaning, RetryPolicy
 
-ENVELOPE_BYTES = 512
-"""What a frame holds beside its postings, generously: method, parent, id, braces."""
 _SECOND = 1_000_000
 
 A = TypeVar("A", SendHello, SendPost, SendPing)
@@ -122,7 +121,7 @@ class Sender:
     def _decide(self, now: int) -> Action:
         if self.hello is None:
             if self._resting and not self.outbox.next_batch(1, 1):
-                return Idle(now + 60 * _SECOND)
+                return Idle(now + RESTING_SECONDS * _SECOND)
             self._resting = False
             return SendHello(self._hello_params()) if self._connected else Connect()
         self._batch = self._next_batch(self.hello)
@@ -317,7 +316,7 @@ class Sender:
         if not isinstance(asked, SendPost):
             self._disconnect()
         told = error.data.get("retry_after_ms")
-        milliseconds = told if isinstance(told, int) and told > 0 else 1_000
+        milliseconds = told if isinstance(told, int) and told > 0 else RETRY_AFTER_MS
         self._hold(milliseconds / 1_000 * self._random.uniform(1, 2))
 
     def _died(self, reason: str) -> None:

@@ -14,18 +14,12 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, OutboxInUse, RequestError
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.clock import monotonic
+from pos_client.till.policy import ERROR_PAUSE_SECONDS, POLL_SECONDS, STOP_SECONDS
 from pos_client.till.sender import Sender
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
 log = logging.getLogger("tillwire.till")
-
-POLL_SECONDS = 0.5
-"""How soon an idle sender notices what another process has sold, or that it may send itself."""
-MISHAP_SECONDS = 5.0
-"""How long the thread rests after something that should not happen."""
-STOP_SECONDS = 2.0
-"""How long stopping waits for the thread."""
 
 Job = Callable[[Connection, float], Any]
 """Something to do on the till's connection, within so many seconds."""
@@ -115,7 +109,7 @@ class SenderThread:
         except Exception:
             log.exception("event=sender_mishap address=%s", self._address)
             self._lose("The sender had an accident; the log tells more.")
-            return MISHAP_SECONDS
+            return ERROR_PAUSE_SECONDS
 
     def _step(self) -> float:
         if not self._may_send():

@@ -16,8 +16,9 @@ from pos_client.protocol.errors import OutboxError
 from pos_client.protocol.messages import CHAIN_START, PostingResult, PostingStatus
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.till.outbox import PRUNE_STEP, Outbox
+from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, NewPosting
+from pos_client.till.policy import PRUNE_STEP
 from tests.support.outboxes import posting, posting_id
 
 HEADS = ["0" * 64, "1" * 64, "2" * 64]

@@ -220,7 +220,7 @@ def test_an_accident_in_the_sender_is_logged_and_it_goes_on(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sender_thread, "MISHAP_SECONDS", 0.01)
+    monkeypatch.setattr(sender_thread, "ERROR_PAUSE_SECONDS", 0.01)
     mishaps = iter([True])
     till = open_till()
     proceed = till._sender.next_action

@@ -26,8 +26,7 @@ from pos_client.protocol.wire import decode_reply, decode_result, encode, from_e
 from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, NewPosting, Parked
-from pos_client.till.poison import DEATHS_BEFORE_PARKING
-from pos_client.till.policy import Identity, RetryPolicy
+from pos_client.till.policy import DEATHS_BEFORE_PARKING, Identity, RetryPolicy
 from pos_client.till.sender import Sender
 from tests.simulation.book import Book, Created
 from tests.simulation.database import TOKEN

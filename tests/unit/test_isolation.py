@@ -7,7 +7,8 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.till.poison import ALONE_SECONDS, DEATHS_BEFORE_PARKING, PoisonSearch
+from pos_client.till.poison import PoisonSearch
+from pos_client.till.policy import ALONE_SECONDS, DEATHS_BEFORE_PARKING
 from tests.support.outboxes import posting_id
 
 MOST = 64

@@ -14,6 +14,7 @@ from msgspec import Raw
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
+from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -52,7 +53,7 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.units import Quantity, micros
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.protocol.wire import MAX_LINES, MAX_POSTINGS, encode_body, error_object
+from pos_client.protocol.wire import encode_body, error_object
 
 _ZONE = timezone(timedelta(hours=1))
 _TILL, _STORE, _BRANCH = "north-gate-1", "north-gate", "harbour"

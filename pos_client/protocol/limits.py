@@ -1,0 +1,26 @@
+"""The limits of the protocol that tills and HQ share, each with its unit and reason.
+
+A server may be configured to accept more or less; `hello` tells the till (`Limits`). Number ranges are in `units.py`,
+the longest line is in `framing.py`.
+"""
+
+from __future__ import annotations
+
+MAX_POSTINGS = 500
+"""Most postings in one `post`: a frame is never split between commits."""
+MAX_LINES = 1_000
+"""Most lines in one posting: far more than a customer can carry, and one posting cannot stall a commit."""
+MAX_DEPTH = 32
+"""Deepest nesting of arrays and objects in a frame, so that no JSON reader runs out of stack."""
+BODY_DEPTH = MAX_DEPTH - 4
+"""Deepest nesting in a posting body: request, params, postings and item surround it."""
+NAME_LENGTH_MAX = 64
+"""Longest terminal name, location or SKU, in characters: fits a column, a label and a log line."""
+TEXT_LENGTH_MAX = 256
+"""Longest reference, reason or application name, in characters."""
+REQUEST_ID_LENGTH_MAX = 128
+"""Longest request id, in characters: the server holds it until it has answered."""
+ENVELOPE_BYTES = 512
+"""What a `post` frame holds besides its postings, rounded up: method, parent, id, punctuation."""
+ITEM_OVERHEAD_BYTES = 96
+"""What a frame holds for each posting besides its body, rounded up: id, seq, keys, punctuation."""
