@@ -129,7 +129,7 @@ BAD_ROWS = [
     ("A,1,x,1,1,{T},7", "row: expected 6 cells"),
     ("A,,x,1,1,{T}", "store+ticket: expected the key of a basket"),
     ("A,1,,1,1,{T}", "sku: expected a SKU of 1 to 64 characters"),
-    ("A,1,a\tb,1,1,{T}", "sku: expected a sku"),
+    ("A,1,a\tb,1,1,{T}", "sku: expected a SKU"),
     (",1,x,1,1,{T}", "store+ticket: expected the key"),
     ("A,1,x,,1,{T}", "qty: expected an exact number"),
     ("A,1,x,NaN,1,{T}", "qty: expected an exact number"),
