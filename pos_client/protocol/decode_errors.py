@@ -1,4 +1,4 @@
-"""A decoder's complaint in the words of the protocol: where, what was expected, what came."""
+"""Errors of the JSON decoder, translated into the protocol's: path, what was expected, the value that came."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ import msgspec
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.limits import MAX_DEPTH, NAME_LENGTH_MAX
 from pos_client.protocol.messages import Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
+from pos_client.protocol.printable import VALUE_LENGTH_MAX, printable
 from pos_client.protocol.units import QUANTITY_EXPECTED
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
-_IN_WORDS = {
+_STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>[0-9]+)\]")
+_BYTES_SHOWN_MAX = 4 * VALUE_LENGTH_MAX  # a character has at most 4 bytes in UTF-8
+_SECRET = "$.token"  # noqa: S105 (the path of one; its value never goes into a message)
+_PATTERNS = {
     repr(get_args(kind)[1].pattern): words
     for kind, words in (
         (TerminalName, f"1 to {NAME_LENGTH_MAX} characters of A-Z a-z 0-9 . _ -"),
@@ -27,64 +31,94 @@ _IN_WORDS = {
     )
 }
 _CHOICES = {"$.jsonrpc": '"2.0"', "$.type": "one of " + ", ".join(get_args(PostingType))}
-_PLAIN = {
-    "Invalid UUID": ("a UUID", "other text"),
-    "Invalid RFC3339 encoded datetime": ("RFC 3339 with offset", "other text"),
-    "Expected datetime with a timezone component": ("RFC 3339 with offset", "a time without offset"),
-    "Invalid decimal string": (QUANTITY_EXPECTED, "other text"),
-    "Integer value out of range": (QUANTITY_EXPECTED, "an integer beyond any range"),
+_KINDS = {
+    "array": "an array",
+    "bool": "true or false",
+    "datetime": "RFC 3339 with offset",
+    "decimal": "a number",
+    "int": "an integer",
+    "null": "null",
+    "object": "an object",
+    "str": "text",
+}
+_INVALID = {
+    "Invalid UUID": "a UUID",
+    "Invalid RFC3339 encoded datetime": "RFC 3339 with offset",
+    "Expected datetime with a timezone component": "RFC 3339 with offset",
+    "Invalid decimal string": QUANTITY_EXPECTED,
+    "Integer value out of range": QUANTITY_EXPECTED,
 }
 
-# What a complaint looks like, and its path, what was expected and what came.
-_SHAPES: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], tuple[str, str, str]]], ...] = (
-    (re.compile(r"Expected (.*), got (.*)\Z", re.DOTALL), lambda path, match: (path, match[1], match[2])),
-    (
-        re.compile(r"Object missing required field (.*)\Z", re.DOTALL),
-        lambda path, match: (f"{path}.{match[1]}", "this field", "nothing"),
-    ),
-    (
-        re.compile(r"Object contains unknown field (.*)\Z", re.DOTALL),
-        lambda path, match: (f"{path}.{match[1][:64]}", "only the fields of the protocol", "an unknown field"),
-    ),
-    (
-        re.compile(r"Invalid enum value (.*)\Z", re.DOTALL),
-        lambda path, match: (path, _CHOICES.get(path, "a value the protocol names"), match[1][:64]),
-    ),
+# What the decoder says of a value; what was expected, given its path.
+_EXPECTED: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], str]], ...] = (
     (
         re.compile(r"Expected str matching regex (.*)\Z", re.DOTALL),
-        lambda path, match: (path, _IN_WORDS.get(match[1], f"text matching {match[1]}"), "other text"),
+        lambda _, match: _PATTERNS.get(match[1], "text of another form"),
     ),
-    (re.compile(r"Expected (.*)\Z", re.DOTALL), lambda path, match: (path, match[1], "a value outside of that")),
+    (re.compile(r"Expected str of length <= (\d+)\Z"), lambda _, match: f"text of at most {match[1]} characters"),
+    (re.compile(r"Expected array of length (\d+)"), lambda _, match: f"an array of {match[1]} values"),
+    (re.compile(r"Expected int ([<>])= (-?\d+)\Z"), lambda _, m: f"an integer {'≥' if m[1] == '>' else '≤'} {m[2]}"),
+    (re.compile(r"Expected ([a-z |]+), got [a-z]+\Z"), lambda _, match: _kinds(match[1])),
+    (re.compile(r"Invalid enum value "), lambda path, _: _CHOICES.get(path, "a value of the protocol")),
 )
 
 
-def request_error(error: Exception, code: ErrorCode, size: int) -> RequestError:
-    """Turn what a decoder complains of in `size` bytes into the protocol's error.
+def request_error(error: Exception, code: ErrorCode, raw: bytes | bytearray | msgspec.Raw) -> RequestError:
+    """The protocol's error for what a decoder said of `raw`.
 
-    `code` is for a JSON text of the wrong shape; what is no strict JSON text is always `parse_error`.
+    `code` is for valid JSON of the wrong shape; invalid JSON is always `parse_error`.
     """
     if isinstance(error, msgspec.ValidationError):
-        path, expected, came = _read(str(error))
+        path, expected, came = _read(str(error), bytes(raw))
         return RequestError(code, f"{path}: expected {expected}, got {came}.", path=path, expected=expected, came=came)
     if isinstance(error, RecursionError):
-        expected = f"depth ≤ {MAX_DEPTH}"
-        return RequestError(ErrorCode.parse_error, f"Nested deeper than {MAX_DEPTH}.", at=0, expected=expected)
+        message = f"Nested more than {MAX_DEPTH} levels deep."
+        return RequestError(ErrorCode.parse_error, message, at=0, expected=f"depth ≤ {MAX_DEPTH}")
     if isinstance(error, UnicodeDecodeError):
         at: Any = error.start
         return RequestError(ErrorCode.parse_error, f"Byte {at} is not UTF-8.", at=at, expected="UTF-8 text")
     byte = _BYTE.search(str(error))
-    at = int(byte[1]) if byte else size
-    message = f"Not a JSON text: stopped at byte {at}."
-    return RequestError(ErrorCode.parse_error, message, at=at, expected="one strict JSON text")
+    at = int(byte[1]) if byte else len(bytes(raw))
+    return RequestError(ErrorCode.parse_error, f"Not valid JSON at byte {at}.", at=at, expected="one strict JSON text")
 
 
-def _read(complaint: str) -> tuple[str, str, str]:
+def _read(complaint: str, raw: bytes) -> tuple[str, str, str]:
+    """Path, what was expected, what came."""
     place = _PLACE.match(complaint)
     what, path = (place["what"], place["path"] or "$") if place else (complaint, "$")
     what = what.replace("`", "")
-    if what in _PLAIN:
-        return path, *_PLAIN[what]
-    for shape, read in _SHAPES:
+    if what.startswith("Object missing required field "):
+        return f"{path}.{what.removeprefix('Object missing required field ')}", "a value", "nothing"
+    if what.startswith("Object contains unknown field "):
+        name = printable(what.removeprefix("Object contains unknown field "))
+        return f"{path}.{name}", "only fields of the protocol", "an unknown field"
+    return path, _expected(what, path), _value_at(path, raw)
+
+
+def _expected(what: str, path: str) -> str:
+    if what in _INVALID:
+        return _INVALID[what]
+    for shape, expected in _EXPECTED:
         if match := shape.match(what):
-            return read(path, match)
-    return path, "a value of the protocol", what
+            return expected(path, match)
+    return "a value of the protocol"
+
+
+def _kinds(names: str) -> str:
+    """`int | decimal` as "an integer or a number"."""
+    return " or ".join(_KINDS.get(name, name) for name in names.split(" | "))
+
+
+def _value_at(path: str, raw: bytes) -> str:
+    """The JSON text of the value at `path`, shortened and printable."""
+    if path == _SECRET:
+        return "another value"
+    try:
+        for step in _STEP.finditer(path):
+            if step["key"] is None:
+                raw = bytes(msgspec.json.decode(raw, type=list[msgspec.Raw])[int(step["index"])])
+            else:
+                raw = bytes(msgspec.json.decode(raw, type=dict[str, msgspec.Raw])[step["key"]])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, LookupError):
+        return "another value"  # the rest of the frame is malformed, or a key is there twice
+    return printable(raw[:_BYTES_SHOWN_MAX].decode(errors="replace").strip())

@@ -13,6 +13,7 @@ from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
 from pos_client.protocol.limits import BODY_DEPTH, MAX_LINES
 from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
+from pos_client.protocol.printable import printable
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
@@ -55,27 +56,27 @@ def encode(message: Any) -> bytes:
 
 
 def encode_result(request_id: RequestId | None, result: Any) -> bytes:
-    """The reply to request `request_id` as one JSON line."""
+    """The reply to request `request_id`, as one JSON line."""
     return _encoder.encode(_ResultLine(id=request_id, result=result)) + b"\n"
 
 
 def encode_error(request_id: RequestId | None, error: RequestError) -> bytes:
-    """The error reply to request `request_id`, null where it cannot be known, as one JSON line."""
+    """The error reply to request `request_id` (None if unknown), as one JSON line."""
     return _encoder.encode(_ErrorLine(id=request_id, error=error_object(error))) + b"\n"
 
 
 def encode_body(body: Body) -> bytes:
-    """The canonical bytes of a posting body: these are stored, digested and resent."""
+    """The canonical bytes of a posting body; these are stored, hashed and resent."""
     return _encoder.encode(body)
 
 
 def is_batch(frame: bytes) -> bool:
-    """True where `frame` can only be a JSON-RPC batch."""
+    """True if `frame` can only be a JSON-RPC batch."""
     return frame.lstrip().startswith(b"[")
 
 
 def decode_frame(frame: bytes) -> Request | list[bytes]:
-    """One frame as a request, or as the raw members of a batch; RequestError where it is neither."""
+    """One frame as a request, or as the raw members of a batch; RequestError if it is neither."""
     try:
         if not frame.isascii():
             frame.decode()
@@ -83,7 +84,7 @@ def decode_frame(frame: bytes) -> Request | list[bytes]:
             return [bytes(member) for member in _batch_decoder.decode(frame)]
         return _request_decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise request_error(error, ErrorCode.invalid_request, len(frame)) from error
+        raise request_error(error, ErrorCode.invalid_request, frame) from error
 
 
 def decode_member(member: bytes) -> Request:
@@ -91,11 +92,11 @@ def decode_member(member: bytes) -> Request:
     try:
         return _request_decoder.decode(member)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise request_error(error, ErrorCode.invalid_request, len(member)) from error
+        raise request_error(error, ErrorCode.invalid_request, member) from error
 
 
 def known_id(frame: bytes) -> RequestId | None:
-    """The id of a `frame` that is no valid request, so that its sender can tell which one failed; else None."""
+    """The id of an invalid request, so that its sender can tell which one failed; None if it cannot be read."""
     try:
         return _identified_decoder.decode(frame).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -110,33 +111,33 @@ def decode_params(request: Request) -> Message:
 def decode_params_with(decoder: msgspec.json.Decoder[T], request: Request) -> T:
     """The params of `request` as `decoder` reads them; RequestError `invalid_params` where it cannot."""
     raw = b"{}" if isinstance(request.params, UnsetType) else request.params
-    if request.method != "post" and _NUL.search(raw):  # in a posting body it concerns that posting alone
+    if request.method != "post" and _NUL.search(raw):  # in a posting body, only that posting is rejected
         expected, came = "text without NUL", "NUL"
         message = f"$: expected {expected}, got {came}."
         raise RequestError(ErrorCode.invalid_params, message, path="$", expected=expected, came=came)
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise request_error(error, ErrorCode.invalid_params, len(bytes(raw))) from error
+        raise request_error(error, ErrorCode.invalid_params, raw) from error
 
 
 def decode_reply(frame: bytes) -> Reply:
-    """One reply or server notification; RequestError `parse_error` where the peer speaks something else."""
+    """One reply or server notification; RequestError `parse_error` for anything else."""
     try:
         return _reply_decoder.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise request_error(error, ErrorCode.parse_error, len(frame)) from error
+        raise request_error(error, ErrorCode.parse_error, frame) from error
 
 
 def decode_result(reply: Reply, kind: type[M]) -> M:
-    """The typed result of `reply`; the server's error raised as RequestError where it is one."""
+    """The typed result of `reply`; raises RequestError if `reply` is an error."""
     if not isinstance(reply.error, UnsetType):
         raise from_error_object(reply.error)
     raw = b"null" if isinstance(reply.result, UnsetType) else reply.result
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
-        raise request_error(error, ErrorCode.parse_error, len(bytes(raw))) from error
+        raise request_error(error, ErrorCode.parse_error, raw) from error
 
 
 def error_object(error: RequestError) -> ErrorObject:
@@ -152,15 +153,15 @@ def from_error_object(error: ErrorObject) -> RequestError:
 
 
 def decode_body(raw: bytes) -> Body:
-    """A posting body, strictly: BodyError for whatever JSON readers disagree about.
+    """A posting body, decoded strictly: BodyError for anything that JSON parsers interpret differently.
 
-    Bytes that the canonical encoder reproduces, and that hold no escape, hold no trap either: no key twice,
-    no odd number, no NUL. Everything else is read again by a strict and slower reader.
+    Bytes that the canonical encoder reproduces, and that contain no escape, are unambiguous: no duplicate key,
+    no non-canonical number, no NUL. Everything else goes through a strict, slower parser as well.
     """
     try:
         body = _body_decoder.decode(raw)
     except (msgspec.DecodeError, RecursionError) as error:
-        refused = request_error(error, ErrorCode.invalid_params, len(raw))
+        refused = request_error(error, ErrorCode.invalid_params, raw)
         raise BodyError(
             refused.data.get("path", "$"),
             refused.data.get("expected", "a posting body"),
@@ -172,25 +173,25 @@ def decode_body(raw: bytes) -> Body:
 
 
 def check_body(body: Body, max_lines: int = MAX_LINES) -> list[int]:
-    """Check what a single field cannot say; return the lines' quantities in units of 10⁻⁵."""
+    """Check the rules that span fields; return the lines' quantities in units of 10⁻⁵."""
     if body.type == "void":
         if body.voids is UNSET:
             raise BodyError("$.voids", "the id of the posting to reverse", "nothing")
         if body.lines is not UNSET:
-            raise BodyError("$.lines", "no lines on a void", "lines")
+            raise BodyError("$.lines", "no lines on a void", f"{len(body.lines)} lines")
     elif body.voids is not UNSET:
-        raise BodyError("$.voids", "only on a void", f"a {body.type}")
+        raise BodyError("$.voids", "this field only on a void", f"it on type {body.type}")
     transfer = body.type in ("transfer_out", "transfer_in")
     if transfer and body.other_location is UNSET:
-        raise BodyError("$.other_location", "the other end of the transfer", "nothing")
+        raise BodyError("$.other_location", "the other location of the transfer", "nothing")
     if not transfer and body.other_location is not UNSET:
-        raise BodyError("$.other_location", "only on a transfer", f"a {body.type}")
+        raise BodyError("$.other_location", "this field only on a transfer", f"it on type {body.type}")
     if body.reservation is not UNSET and body.type not in ("sale", "release"):
-        raise BodyError("$.reservation", "only on a sale or a release", f"a {body.type}")
+        raise BodyError("$.reservation", "this field only on a sale or a release", f"it on type {body.type}")
     if body.expires_at is not UNSET and body.type != "reserve":
-        raise BodyError("$.expires_at", "only on a reserve", f"a {body.type}")
+        raise BodyError("$.expires_at", "this field only on a reserve", f"it on type {body.type}")
     if not isinstance(body.ext, UnsetType) and bytes(body.ext).lstrip()[:1] != b"{":
-        raise BodyError("$.ext", "a JSON object", "another JSON value")
+        raise BodyError("$.ext", "a JSON object", printable(bytes(body.ext).decode()))
     return [] if body.type == "void" else _line_quantities(body, max_lines)
 
 
@@ -201,7 +202,7 @@ def _line_quantities(body: Body, max_lines: int) -> list[int]:
     quantities = []
     for at, line in enumerate(lines):
         if (line.sku is UNSET) == (line.gtin is UNSET):
-            raise BodyError(f"$.lines[{at}]", "a sku or a gtin, not both", "both" if line.sku is not UNSET else "none")
+            raise BodyError(f"$.lines[{at}]", "either a sku or a gtin", "both" if line.sku is not UNSET else "neither")
         quantities.append(_exact(line.quantity, f"$.lines[{at}].quantity"))
         if not isinstance(line.unit_price, UnsetType):
             _exact(line.unit_price, f"$.lines[{at}].unit_price")
@@ -212,7 +213,7 @@ def _exact(value: Quantity, path: str) -> int:
     try:
         return scaled(value)
     except ValueError as error:
-        raise BodyError(path, QUANTITY_EXPECTED, str(value)[:40]) from error
+        raise BodyError(path, QUANTITY_EXPECTED, printable(str(value))) from error
 
 
 def _check_strictly(raw: bytes) -> None:
@@ -230,7 +231,7 @@ def _check_strictly(raw: bytes) -> None:
         for field in ("quantity", "unit_price"):
             text = line.get(field)
             if isinstance(text, str) and not _NUMBER.match(text):
-                raise BodyError(f"$.lines[{at}].{field}", QUANTITY_EXPECTED, repr(text[:40]))
+                raise BodyError(f"$.lines[{at}].{field}", QUANTITY_EXPECTED, f'"{printable(text)}"')
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -238,7 +239,7 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise BodyError("$", "every key once", f"{twice[:40]!r} twice")
+        raise BodyError("$", "every key once", f'"{printable(twice)}" twice')
     for text in (*found, *found.values()):
         _check_texts(text)
     return found
@@ -249,7 +250,7 @@ def _check_texts(value: object) -> None:
         for member in value:
             _check_texts(member)
     elif isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-        raise BodyError("$", "text without NUL and lone surrogates", ascii(value[:40]))
+        raise BodyError("$", "text without NUL or lone surrogates", f'"{printable(value)}"')
 
 
 def _constant(name: str) -> None:
@@ -258,5 +259,5 @@ def _constant(name: str) -> None:
 
 def _integer(digits: str) -> int:
     if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
-        raise BodyError("$", "an integer within signed 64 bit", digits[:40])
+        raise BodyError("$", "a signed 64-bit integer", printable(digits))
     return int(digits)

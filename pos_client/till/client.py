@@ -344,7 +344,7 @@ def _check_identity(terminal: str, location: str | None) -> None:
     try:
         msgspec.convert(given, HelloParams)
     except msgspec.ValidationError as error:
-        told = request_error(error, ErrorCode.invalid_params, 0).data
+        told = request_error(error, ErrorCode.invalid_params, msgspec.json.encode(given)).data
         field = told["path"].removeprefix("$.")
         raise ValueError(f"the {field} {given[field]!r} cannot be used: expected {told['expected']}") from error
 

@@ -65,7 +65,7 @@ def test_a_reply_in_another_language_is_a_parse_error(frame: bytes) -> None:
 
 
 def test_a_result_of_another_shape_is_not_taken() -> None:
-    with pytest.raises(RequestError, match="expected this field, got nothing"):
+    with pytest.raises(RequestError, match="expected a value, got nothing"):
         decode_result(decode_reply(encode_result(1, {})), StockResult)
     with pytest.raises(RequestError):
         decode_result(Reply(id=1), StockResult)
