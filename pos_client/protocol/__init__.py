@@ -1,1 +1,1 @@
-"""The inventory protocol: its messages, its errors, strict JSON and exact numbers; no sockets, no files."""
+"""The inventory protocol: messages, errors, strict JSON and exact numbers. No sockets, no files."""

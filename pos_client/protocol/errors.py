@@ -1,7 +1,7 @@
-"""Every outcome that is not a success, by name: one table, used in both directions.
+"""The exceptions of the package, and the protocol's error table, used in both directions.
 
-The server turns a `RequestError` into the JSON-RPC error object of the protocol; the client turns that
-object back into the same exception. Whether a request may be sent again is said here and nowhere else.
+The server encodes a `RequestError` as a JSON-RPC error object; the client decodes that object into the same
+exception. This table alone says whether a request may be retried.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 class ErrorCode(enum.Enum):
-    """The error table of the protocol: JSON-RPC code and whether sending again can help."""
+    """The protocol's error codes: JSON-RPC number, and whether a retry can succeed."""
 
     parse_error = (-32700, False)
     invalid_request = (-32600, False)
@@ -36,7 +36,7 @@ class ErrorCode(enum.Enum):
 
     @property
     def retryable(self) -> bool:
-        """True where the same request may succeed later."""
+        """True if the same request may succeed later."""
         return self.value[1]
 
 
@@ -44,13 +44,13 @@ BY_NUMBER: Mapping[int, ErrorCode] = {code.number: code for code in ErrorCode}
 
 
 class TillwireError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base class of the errors this package raises."""
 
 
 class RequestError(TillwireError):
-    """A request was answered with an error of the protocol.
+    """HQ answered a request with a protocol error.
 
-    `data` holds what the protocol's table lists for the code (`path`, `expected`, `retry_after_ms`, …).
+    `data` holds the fields that the error table lists for the code (`path`, `expected`, `retry_after_ms`, …).
     """
 
     def __init__(self, code: ErrorCode, message: str, /, **data: Any) -> None:
@@ -61,12 +61,12 @@ class RequestError(TillwireError):
 
     @property
     def retryable(self) -> bool:
-        """True where the same request may succeed later."""
+        """True if the same request may succeed later."""
         return self.code.retryable
 
 
 class BodyError(TillwireError):
-    """A posting body that can never be posted: where, what was expected, what came."""
+    """A posting body that can never be posted: the path, what was expected, what came."""
 
     def __init__(self, path: str, expected: str, came: str) -> None:
         super().__init__(f"{path}: expected {expected}, got {came}")
@@ -76,11 +76,11 @@ class BodyError(TillwireError):
 
 
 class ConnectionLost(TillwireError):
-    """The connection ended or a deadline passed: what was asked may or may not have happened."""
+    """The connection was lost or timed out: the request may or may not have been executed."""
 
 
 class OutboxError(TillwireError):
-    """The till's outbox cannot take or give a posting; the message says what to do."""
+    """The till's outbox cannot be read or written; the message says what to do."""
 
 
 class OutboxInUse(OutboxError):

@@ -1,6 +1,6 @@
-"""Every message of the inventory protocol, version 1, as a typed struct: the one definition both sides use.
+"""Every message of the inventory protocol, version 1, as a typed struct: the single definition for both sides.
 
-Quantities are exact (`int` or `Decimal`, see `exact.py`), instants are aware datetimes, ids are UUIDs.
+Quantities are exact (`int` or `Decimal`, see `units.py`), instants are aware datetimes, ids are UUIDs.
 The JSON Schema, the OpenRPC document and the examples in `schema/` are generated from this file.
 """
 
@@ -17,10 +17,10 @@ from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
 CHAIN_START = "0" * 64
-"""The head of a terminal's chain before its first posting."""
+"""The chain head of a terminal before its first posting."""
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
-# `$` alone would let a final line feed pass in Python; the look-ahead is valid in ECMA patterns too.
+# In Python, `$` alone would accept a trailing line feed; the look-ahead is valid in ECMA patterns too.
 TerminalName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH_MAX}}}$(?!\n)")]
 _CODE = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{NAME_LENGTH_MAX}}}$(?!\n)"
 Sku = Annotated[str, Meta(pattern=_CODE, description="byte-exact: no case folding, no trimming")]
@@ -33,7 +33,7 @@ Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 RequestText = Annotated[str, Meta(max_length=REQUEST_ID_LENGTH_MAX, pattern=r"^[^\x00]*$(?!\n)")]
 RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText
-"""What a caller may call its request; it comes back with the reply."""
+"""The client's id of a request, repeated in the reply."""
 Range = tuple[int, int]
 """A closed range of sequence numbers, `[from, to]`."""
 
@@ -55,11 +55,11 @@ Flag = Literal["unlisted_product", "negative_stock", "clock_suspect", "before_co
 
 
 class Message(Struct, frozen=True, omit_defaults=True):
-    """Base of all messages: absent fields stay absent. What a newer server adds, an older till passes over."""
+    """Base of all messages: absent fields are omitted; an older till ignores fields that a newer server adds."""
 
 
 class StrictMessage(Message, frozen=True, forbid_unknown_fields=True):
-    """Base of what a client says: unknown fields are refused by name, a typo must not become a silent default."""
+    """Base of what a client sends: unknown fields are errors, so that a typo never becomes a silent default."""
 
 
 # ---------------------------------------------------------------------------------- envelope
@@ -97,7 +97,7 @@ class Reply(Message, frozen=True):
 
 
 class OutboxReport(StrictMessage, frozen=True):
-    """What a till says of its outbox; `oldest_occurred_at` is that of the oldest pending posting."""
+    """The state of a till's outbox; `oldest_occurred_at` belongs to the oldest pending posting."""
 
     pending: Count
     dead: Count = 0
@@ -105,7 +105,7 @@ class OutboxReport(StrictMessage, frozen=True):
 
 
 class HelloParams(StrictMessage, frozen=True):
-    """Who speaks: the terminal, its outbox file (`lineage`) and what it holds."""
+    """Identifies the terminal, its outbox file (`lineage`) and what the outbox holds."""
 
     terminal: TerminalName
     token: str | UnsetType = UNSET
@@ -118,7 +118,7 @@ class HelloParams(StrictMessage, frozen=True):
 
 
 class Limits(Message, frozen=True):
-    """What the server accepts: bytes a frame, postings a frame, lines a posting, connections."""
+    """What the server accepts: bytes per frame, postings per frame, lines per posting, connections."""
 
     max_frame_bytes: int
     max_postings: int
@@ -127,7 +127,7 @@ class Limits(Message, frozen=True):
 
 
 class HelloResult(Message, frozen=True):
-    """Whom the server takes the peer for, and where its ledger stands for it."""
+    """Who the server takes the client for, and the state of that terminal in the ledger."""
 
     server: str
     protocol: int
@@ -143,7 +143,7 @@ class HelloResult(Message, frozen=True):
 
 
 class PingParams(StrictMessage, frozen=True):
-    """A heartbeat; `outbox` and `now` feed completeness."""
+    """A heartbeat; `outbox` and `now` are the inputs of completeness."""
 
     outbox: OutboxReport | UnsetType = UNSET
     now: Instant | UnsetType = UNSET
@@ -156,7 +156,7 @@ class PingResult(Message, frozen=True):
 
 
 class ByeParams(StrictMessage, frozen=True):
-    """A goodbye with control totals of the lineage: last seq, number of postings, signed quantity."""
+    """Ends a session with the lineage's control totals: last seq, number of postings, signed quantity."""
 
     lineage: UUID | UnsetType = UNSET
     last_seq: Count | UnsetType = UNSET
@@ -167,7 +167,7 @@ class ByeParams(StrictMessage, frozen=True):
 
 
 class Totals(Message, frozen=True):
-    """HQ's control totals of one lineage, to compare with the till's."""
+    """HQ's control totals of one lineage, for comparison with the till's."""
 
     last_seq: int
     count: int
@@ -175,7 +175,7 @@ class Totals(Message, frozen=True):
 
 
 class ByeResult(Message, frozen=True):
-    """`balanced`, `mismatch` or, without totals, `closed`; `missing` lists what HQ never got."""
+    """`balanced`, `mismatch` or, without totals, `closed`; `missing` lists the postings HQ never received."""
 
     status: Literal["balanced", "mismatch", "closed"]
     missing: list[Range]
@@ -186,7 +186,7 @@ class ByeResult(Message, frozen=True):
 
 
 class Line(StrictMessage, frozen=True):
-    """One line of a posting; `gtin` may stand for `sku`."""
+    """One line of a posting; it names the product by `sku` or by `gtin`."""
 
     quantity: Quantity
     sku: Sku | UnsetType = UNSET
@@ -197,7 +197,7 @@ class Line(StrictMessage, frozen=True):
 
 
 class Body(StrictMessage, frozen=True):
-    """A posting itself. Its digest is SHA-256 over the exact bytes of this JSON value as sent."""
+    """The content of a posting. Its digest is SHA-256 over the exact bytes of this JSON value as sent."""
 
     type: PostingType
     occurred_at: Instant
@@ -212,7 +212,7 @@ class Body(StrictMessage, frozen=True):
 
 
 class PostItem(StrictMessage, frozen=True):
-    """A posting on its way: `id` alone decides exactly-once, `seq` finds holes, `body` is digested as sent."""
+    """A posting in a frame: `id` makes it idempotent, `seq` reveals holes, `body` is hashed as sent."""
 
     id: UUID
     body: Raw
@@ -220,14 +220,14 @@ class PostItem(StrictMessage, frozen=True):
 
 
 class PostParams(StrictMessage, frozen=True):
-    """One frame of postings: one commit, one result each. `parent` is the chain head last heard."""
+    """One frame of postings: one commit, one result each. `parent` is the last chain head received."""
 
     postings: list[PostItem]
     parent: Digest | UnsetType = UNSET
 
 
 class PostingResult(Message, frozen=True):
-    """What became of one posting."""
+    """The outcome of one posting."""
 
     id: UUID
     status: PostingStatus
@@ -239,7 +239,7 @@ class PostingResult(Message, frozen=True):
 
 
 class PostResult(Message, frozen=True):
-    """The results in the order of the frame, the new chain head, HQ's position, the lineage's holes."""
+    """Results in the order of the frame, the new chain head, the ledger's position, the lineage's holes."""
 
     results: list[PostingResult]
     parent: Digest
@@ -247,11 +247,11 @@ class PostResult(Message, frozen=True):
     holes: list[Range]
 
 
-# ---------------------------------------------------------------------------------- asking
+# ---------------------------------------------------------------------------------- queries
 
 
 class StockParams(StrictMessage, frozen=True):
-    """Which levels to show; `below` is `"reorder_point"` or a quantity, `known_at` an instant or a position."""
+    """Which stock levels to show; `below`: `"reorder_point"` or a quantity, `known_at`: an instant or a position."""
 
     skus: list[Sku] | UnsetType = UNSET
     sku: Sku | UnsetType = UNSET
@@ -267,7 +267,7 @@ class StockParams(StrictMessage, frozen=True):
 
 
 class StockItem(Message, frozen=True):
-    """The level of one (location, sku): `available` = `on_hand` − `reserved`."""
+    """The stock level of one (location, sku): `available` = `on_hand` − `reserved`."""
 
     sku: str
     location: str
@@ -282,7 +282,7 @@ class StockItem(Message, frozen=True):
 
 
 class UnknownItem(Message, frozen=True):
-    """A sku, gtin or location that was named outright and that HQ has never heard of."""
+    """A sku, gtin or location of the question that HQ does not know."""
 
     sku: str | None = None
     gtin: str | None = None
@@ -290,14 +290,14 @@ class UnknownItem(Message, frozen=True):
 
 
 class SilentTill(Message, frozen=True):
-    """A till that HQ has not heard of for longer than it should; `since` is null if it never spoke."""
+    """A till that is overdue; `since` is its last contact, null if it has never connected."""
 
     terminal: str
     since: Instant | None
 
 
 class Hole(Message, frozen=True, rename={"from_": "from"}):
-    """Sequence numbers of a till that HQ knows to exist and has not got."""
+    """Sequence numbers that a till has used and HQ has not received."""
 
     terminal: str
     from_: int
@@ -305,7 +305,7 @@ class Hole(Message, frozen=True, rename={"from_": "from"}):
 
 
 class Completeness(Message, frozen=True):
-    """How far a location's figures can be trusted: every till has told everything up to `complete_to`."""
+    """How complete a location's figures are: every till has delivered everything up to `complete_to`."""
 
     complete_to: Instant | None
     tills: int
@@ -315,7 +315,7 @@ class Completeness(Message, frozen=True):
 
 
 class StockResult(Message, frozen=True):
-    """Levels as of `position`, with the completeness of each location in the answer."""
+    """Stock levels as of `position`, with the completeness of each location in the answer."""
 
     items: list[StockItem]
     position: int
@@ -325,7 +325,7 @@ class StockResult(Message, frozen=True):
 
 
 class HistoryParams(StrictMessage, frozen=True, rename={"from_": "from"}):
-    """The movements of one sku, in ledger order; `from` ≤ occurred_at < `to`."""
+    """The movements of one sku in ledger order; `from` ≤ occurred_at < `to`."""
 
     sku: Sku
     location: Location | UnsetType = UNSET
@@ -336,7 +336,7 @@ class HistoryParams(StrictMessage, frozen=True, rename={"from_": "from"}):
 
 
 class HistoryEntry(Message, frozen=True):
-    """One movement; `quantity` is signed, for a count it is the counted figure."""
+    """One movement; `quantity` is signed, and for a count it is the counted quantity."""
 
     position: int
     id: UUID
@@ -353,7 +353,7 @@ class HistoryEntry(Message, frozen=True):
 
 
 class HistoryResult(Message, frozen=True):
-    """A page of movements; `cursor` asks for the next."""
+    """A page of movements; `cursor` requests the next."""
 
     entries: list[HistoryEntry]
     cursor: str | None = None
@@ -366,7 +366,7 @@ class PostingParams(StrictMessage, frozen=True):
 
 
 class StoredPosting(Message, frozen=True):
-    """A posting as HQ holds it, or the record of its rejection; `body` is what was sent, byte for byte."""
+    """A posting in the ledger, or the record of its rejection; `body` is what was sent, byte for byte."""
 
     id: UUID
     status: Literal["posted", "rejected"]
@@ -383,7 +383,7 @@ class StoredPosting(Message, frozen=True):
 
 
 class WatchParams(StrictMessage, frozen=True, rename={"from_": "from"}):
-    """From which position on to report changes, and of what."""
+    """The position after which to report changes, and of what."""
 
     from_: Count | UnsetType = UNSET
     locations: list[Location] | UnsetType = UNSET
@@ -391,13 +391,13 @@ class WatchParams(StrictMessage, frozen=True, rename={"from_": "from"}):
 
 
 class WatchResult(Message, frozen=True):
-    """The position after which changes will be reported."""
+    """The position after which changes are reported."""
 
     position: int
 
 
 class Change(Message, frozen=True):
-    """What one movement did to one level."""
+    """The effect of one movement on one stock level."""
 
     location: str
     sku: str
@@ -408,14 +408,14 @@ class Change(Message, frozen=True):
 
 
 class ChangedParams(Message, frozen=True):
-    """Notification `changed`: every position once, in order, without gaps."""
+    """Notification `changed`: each position once, in order, without gaps."""
 
     position: int
     items: list[Change]
 
 
 class LaggingParams(Message, frozen=True):
-    """Notification `lagging`: the reader was too slow; it may resume from this position."""
+    """Notification `lagging`: the client is too slow; it can resume from this position."""
 
     resume_from: int
 
@@ -425,7 +425,7 @@ class NoParams(StrictMessage, frozen=True):
 
 
 class Method(Struct, frozen=True):
-    """One row of the method table: the structs of its params and result, and what it does."""
+    """One row of the method table: the types of its params and result, and a summary."""
 
     params: type[Message]
     result: type[Message] | None
@@ -433,15 +433,15 @@ class Method(Struct, frozen=True):
 
 
 METHODS: dict[str, Method] = {
-    "hello": Method(HelloParams, HelloResult, "Say who is speaking; raises a till's epoch."),
+    "hello": Method(HelloParams, HelloResult, "Identify the terminal; raises a till's epoch."),
     "post": Method(PostParams, PostResult, "Post inventory transactions: one commit, one result each."),
     "stock": Method(StockParams, StockResult, "Stock levels, now or at T as known at K, with completeness."),
     "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),
     "posting": Method(PostingParams, StoredPosting, "One stored posting."),
-    "watch": Method(WatchParams, WatchResult, "Report every change from a position on, without gaps."),
+    "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
-    "ping": Method(PingParams, PingResult, "A heartbeat that feeds completeness."),
-    "bye": Method(ByeParams, ByeResult, "Say goodbye with control totals; the server then closes."),
+    "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness."),
+    "bye": Method(ByeParams, ByeResult, "End the session with control totals; the server then closes the connection."),
     "rpc.discover": Method(NoParams, None, "The OpenRPC document of this protocol."),
 }
 NOTIFICATIONS: dict[str, type[Message]] = {"changed": ChangedParams, "lagging": LaggingParams}

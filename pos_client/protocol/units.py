@@ -1,4 +1,4 @@
-"""Exact numbers and instants: quantities as integers of 10⁻⁵, times as integer microseconds since 1970 UTC."""
+"""Exact quantities and instants: integers of 10⁻⁵, and integer microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 Quantity = int | Decimal
-"""A quantity on the wire: whole numbers as `int`, others as `Decimal` with at most 5 places."""
+"""A quantity in a message: an `int` if whole, else a `Decimal` with at most 5 decimals."""
 
 QUANTITY_PLACES = 5
+"""Decimals of a quantity: grams and millilitres priced by the kilo and litre, and some to spare."""
 QUANTITY_UNIT: int = 10**QUANTITY_PLACES
 QUANTITY_MAX = 10**9
+"""The largest quantity of a line; a thousand such lines still fit a 64-bit integer of 10⁻⁵."""
 TOTAL_MAX = 2**63 // QUANTITY_UNIT - 1
 """The largest sum of quantities that a 64-bit integer of 10⁻⁵ holds."""
 QUANTITY_EXPECTED = f"an exact number with at most {QUANTITY_PLACES} decimals and |quantity| ≤ 10⁹"
@@ -25,12 +27,12 @@ _LAST = (datetime.max - _EPOCH_NAIVE) // _MICROSECOND
 
 
 def scaled(quantity: Quantity, maximum: int = QUANTITY_MAX) -> int:
-    """Return `quantity` in units of 10⁻⁵; ValueError where it is not exact or beyond `maximum`."""
+    """Return `quantity` in units of 10⁻⁵; ValueError if it is not exact or exceeds `maximum`."""
     if type(quantity) is int:
         if -maximum <= quantity <= maximum:
             return quantity * QUANTITY_UNIT
         raise ValueError(QUANTITY_EXPECTED)
-    # The size is checked before any arithmetic: 1e999999999 would fill the memory, and even abs() overflows on it.
+    # Check the size before any arithmetic: 1e999999999 would exhaust memory, and even abs() overflows on it.
     if not isinstance(quantity, Decimal) or not quantity.is_finite() or quantity.copy_abs() > maximum:
         raise ValueError(QUANTITY_EXPECTED)
     if quantity == 0:
@@ -54,15 +56,15 @@ def micros(moment: datetime) -> int:
 
 
 def utc_offset_minutes(moment: datetime) -> int:
-    """The offset `moment` was written with, in minutes east of UTC."""
+    """The UTC offset of `moment`, in minutes east."""
     offset = moment.utcoffset()
     return offset // _MINUTE if offset else 0
 
 
 def instant(microseconds: int, offset_minutes: int = 0) -> datetime:
-    """The aware datetime of `microseconds` since 1970, shown at `offset_minutes`.
+    """The aware datetime of `microseconds` since 1970, with that UTC offset.
 
-    Instants outside the years 1–9999 are clamped to that range, which is all RFC 3339 can write.
+    Instants outside the years 1–9999 are clamped to that range, the limit of RFC 3339.
     """
     if not offset_minutes and _FIRST <= microseconds <= _LAST:
         return _EPOCH + timedelta(microseconds=microseconds)

@@ -193,7 +193,7 @@ def test_what_hqs_last_hello_does_not_allow_is_refused_before_it_is_stored(
     [
         ({"terminal": "T 1"}, "^the terminal 'T 1' cannot be used: expected 1 to 64 characters of A-Z a-z 0-9"),
         ({"location": ""}, "^the location '' cannot be used: expected 1 to 64 characters, no control characters$"),
-        ({"terminal": 7}, "^the terminal 7 cannot be used: expected str$"),
+        ({"terminal": 7}, "^the terminal 7 cannot be used: expected text$"),
         ({"address": "hq:x"}, "no address"),
     ],
 )
