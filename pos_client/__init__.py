@@ -1,4 +1,4 @@
-"""Tillwire's store side: sell now, deliver exactly once. Needs nothing but msgspec."""
+"""Tillwire's client library for tills: record sales offline, deliver each exactly once. Requires only msgspec."""
 
 from pos_client.protocol.errors import (
     BodyError,

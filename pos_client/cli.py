@@ -1,4 +1,4 @@
-"""The entry point of `pos-client`: works with msgspec alone as far as to say what is missing."""
+"""The entry point of `pos-client`; without the `cli` extra it prints which package is missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; one sentence where the cli extra is not installed."""
+    """Run the command line and return its exit code."""
     try:
         from pos_client.commands.main import main as run
     except ModuleNotFoundError as error:

@@ -80,7 +80,7 @@ def _evening(chain: Demo) -> None:
 
 
 def _show(answer: StockResult) -> None:
-    words = stock_report.Words(datetime.now(UTC), None)
+    words = stock_report.StockReport(datetime.now(UTC), None)
     console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items[:SHOWN]])
     if len(answer.items) > SHOWN:
         click.echo(f"… and {len(answer.items) - SHOWN:,} more.")

@@ -1,6 +1,6 @@
-"""What the three commands share: exit codes, one-sentence errors, tables, progress bars, shell completion.
+"""The console layer of all commands: exit codes, error messages, tables, progress bars, shell completion.
 
-Only command modules import this one: it needs the `cli` extra (click and rich).
+Only command modules import it: it needs the `cli` extra (click and rich).
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from pos_client.protocol.errors import TillwireError
 
 OK = 0
 FOUND_PROBLEMS = 1
-"""The job was done and found something wrong: rows that do not map, a proof that fails."""
+"""The command completed and found problems: rows that do not map, a failed proof."""
 CANNOT = 2
-"""The job could not be done: wrong usage, no database, no server."""
+"""The command could not complete: wrong usage, no database, no server."""
 _INTERRUPTED = 130
 _NO_TERMINAL_WIDTH = 2_000
-"""Piped into a file or another program: nothing to fit into, so that a row stays on its line."""
+"""Width of a table in a file or pipe, in characters: a row stays on one line."""
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
 class CommandError(TillwireError):
-    """A job that cannot be done; the message is one sentence and the next step."""
+    """A command that cannot complete; the message is one sentence and says the next step."""
 
 
 def run(command: click.Command, program: str) -> int:
-    """Run `command` as `program` and return its exit code: errors are one line on stderr, never a traceback."""
+    """Run `command` as `program` and return its exit code; an expected error is one line on stderr."""
     _tolerate_narrow_encodings()
     try:
         code = command.main(prog_name=program, standalone_mode=False)
@@ -46,36 +46,36 @@ def run(command: click.Command, program: str) -> int:
         error.show()
         return CANNOT
     except (click.Abort, KeyboardInterrupt):
-        print(f"{program}: stopped.", file=sys.stderr)
+        print(f"{program}: interrupted.", file=sys.stderr)
         return _INTERRUPTED
     except TillwireError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return CANNOT
     except BrokenPipeError:
-        # The reader (`| head`) has left. Without this, Python complains again when it flushes at exit.
+        # The reader (`| head`) has exited. Without this, Python would report it again when it flushes at exit.
         sys.stdout = io.StringIO()
         return OK
     except OSError as error:
         sys.stdout = io.StringIO()
-        print(f"{program}: cannot go on: {error.strerror or error}.", file=sys.stderr)
+        print(f"{program}: cannot continue: {error.strerror or error}.", file=sys.stderr)
         return CANNOT
     return code if isinstance(code, int) else OK
 
 
 def _tolerate_narrow_encodings() -> None:
-    """A terminal that cannot show a product's name shows question marks instead."""
+    """Show question marks for characters that the terminal's encoding lacks, instead of failing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
 
 
 def to_json(value: Any) -> str:
-    """`value` as indented JSON; quantities are numbers, written exactly."""
+    """`value` as indented JSON; quantities are exact numbers."""
     return msgspec.json.format(_encoder.encode(value), indent=2).decode()
 
 
 def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """`rows` as CSV under a header row, ready to be printed."""
+    """`rows` as CSV with a header row, without the final line end."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(names)
@@ -84,7 +84,7 @@ def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Print `rows` as a table; `names` says of every column whether it is a number (set to the right)."""
+    """Print `rows` as a table; `names` maps each column to whether it is numeric (right-aligned)."""
     table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
     for name, is_number in names.items():
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
@@ -98,7 +98,7 @@ def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title:
 
 @contextmanager
 def progress_bar(label: str, total: int, shown: bool = True) -> Iterator[ProgressBar]:
-    """A progress bar on stderr, where that is a terminal and `shown`."""
+    """A progress bar on stderr, if that is a terminal and `shown` is true."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as progress:
@@ -106,19 +106,19 @@ def progress_bar(label: str, total: int, shown: bool = True) -> Iterator[Progres
 
 
 class ProgressBar:
-    """One bar: call it with what is done so far."""
+    """A progress bar; call it with the amount done so far."""
 
     def __init__(self, progress: Progress, label: str, total: int) -> None:
         self._progress = progress
         self._task = progress.add_task(label, total=total)
 
     def __call__(self, done: int, total: int | None = None) -> None:
-        """Show that `done` of the total is done, where `total` corrects what was expected."""
+        """Show `done`; `total` replaces the expected total."""
         self._progress.update(self._task, completed=done, total=total)
 
 
 def pairs(context: click.Context, option: click.Parameter, values: tuple[str, ...]) -> list[tuple[str, str]]:
-    """A callback for repeatable options of the form FIELD=VALUE."""
+    """A click callback for repeatable options of the form FIELD=VALUE."""
     del context, option
     pairs = [value.partition("=") for value in values]
     for field, equals, _ in pairs:
@@ -128,7 +128,7 @@ def pairs(context: click.Context, option: click.Parameter, values: tuple[str, ..
 
 
 def completion_command(*programs: str) -> click.Command:
-    """The command `completion SHELL`, which prints the script that completes `programs` in that shell."""
+    """The command `completion SHELL`, which prints the completion script of `programs` for that shell."""
 
     @click.command("completion")
     @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))

@@ -1,4 +1,4 @@
-"""`pos-client faultkit`: is a till program as careful as it should be?"""
+"""`pos-client faultkit`: tests how a till program survives faults."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ _NAMES = [case.name for case in CASES]
 
 @click.command("faultkit", context_settings={"ignore_unknown_options": True})
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--case", "chosen", multiple=True, type=click.Choice(_NAMES), help="Only this case; repeatable.")
-@click.option("--minutes", type=click.FloatRange(0), help="Go through the cases again and again for so long.")
+@click.option("--case", "chosen", multiple=True, type=click.Choice(_NAMES), help="Run only this case; repeatable.")
+@click.option("--minutes", type=click.FloatRange(0), help="Repeat the cases for this many minutes.")
 @click.option(
     "--seconds",
     type=click.FloatRange(0.1),
     default=5.0,
     show_default=True,
-    help="How long the trouble of a case lasts.",
+    help="How long the faults of a case last.",
 )
 @click.option(
     "--patience",
     type=click.FloatRange(0.1),
     default=60.0,
     show_default=True,
-    help="How many seconds the program has to deliver once all is calm.",
+    help="Seconds the program has to deliver once HQ is reliable again.",
 )
-@click.option("--seed", type=int, help="Makes the same choices again.")
+@click.option("--seed", type=int, help="Random seed, to repeat a run.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where to keep the program's files and log; default: a temporary folder, kept where something was wrong.",
+    help="Folder for the program's files and log; default: a new temporary folder.",
 )
 @json_option
 def faultkit(
@@ -53,12 +53,12 @@ def faultkit(
     folder: Path | None,
     as_json: bool,
 ) -> int:
-    """Run a till program, COMMAND, against an unreliable HQ; report what it lost or doubled.
+    """Run a till program, COMMAND, against an unreliable HQ, and report lost and doubled sales.
 
-    HQ drops, delays and doubles, and the program is killed with -9 and started again. It finds HQ in
-    TILLWIRE_SERVER (or {hq} in COMMAND), its name in TILLWIRE_TERMINAL, a place for its files in TILLWIRE_FOLDER
-    ({folder}), and prints SOLD <id> <reference> for each sale once it is stored. Exit code 1 where a sale was lost,
-    doubled or refused. Put -- in front of COMMAND.
+    HQ drops, delays and duplicates messages; the program is killed with -9 and restarted. The program reads HQ's
+    address from TILLWIRE_SERVER (or {hq} in COMMAND), its name from TILLWIRE_TERMINAL and the folder for its files from
+    TILLWIRE_FOLDER ({folder}). It prints SOLD <id> <reference> for each sale once it is stored. Exit code 1 if a sale
+    was lost, doubled or refused. Use `--` before COMMAND.
     """
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     rng = random.Random(seed)
@@ -88,6 +88,6 @@ def _show(tallies: Sequence[Tally], seed: int, folder: Path) -> None:
         for note in tally.notes:
             click.echo(f"{tally.case}: {note}")
     if all(tally.is_good for tally in tallies):
-        click.echo("Every sale arrived, once.")
+        click.echo("Every sale arrived exactly once.")
     else:
-        click.echo(f"Not every sale arrived once. Seed {seed}; the program's files and log are in {folder}.")
+        click.echo(f"Sales were lost, doubled or refused. Seed {seed}; the program's files and log are in {folder}.")

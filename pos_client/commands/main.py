@@ -1,4 +1,4 @@
-"""The command `pos-client`, put together."""
+"""The command group `pos-client`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROGRAM = "pos-client"
 @click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tillwire", prog_name=PROGRAM)
 def pos_client() -> None:
-    """The till's side of Tillwire: sell, look into the outbox, replay sales files."""
+    """Tillwire for tills: record sales, inspect the outbox, replay sales files, test a till program."""
 
 
 for _command in (sell, deliver, status, outbox, replay, faultkit, console.completion_command(PROGRAM)):

@@ -1,4 +1,4 @@
-"""`pos-client outbox`: what the till holds, what was refused for good, and how to send that again."""
+"""`pos-client outbox`: lists pending and parked postings, exports parked ones, and sends them again."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from pos_client.commands.open_till import open_outbox
 from pos_client.commands.options import json_option, outbox_option
 from pos_client.protocol.messages import Body
 
-_SHOWN = 100
-_SHOWN_BYTES = 1 << 24
+_SHOWN = 100  # postings listed: what a person reads
+_SHOWN_BYTES = 1 << 24  # of their bodies: far more than 100 baskets hold
 _PARKED = {"id": False, "reference": False, "occurred at": False, "parked at": False, "code": False, "reason": False}
 _PENDING = {"seq": True, "id": False, "type": False, "occurred at": False, "lines": True, "reference": False}
 
 
 @click.group("outbox")
 def outbox() -> None:
-    """Look into the till's outbox and mend it."""
+    """Inspect and repair the till's outbox."""
 
 
 @outbox.command("list")
 @outbox_option
 @json_option
 def pending(outbox: Path, as_json: bool) -> int:
-    """Show what waits for HQ."""
+    """List the postings that HQ has not answered yet."""
     box = open_outbox(outbox)
     try:
         counts, entries = box.counts(), box.next_batch(_SHOWN, _SHOWN_BYTES)
@@ -62,7 +62,7 @@ def pending(outbox: Path, as_json: bool) -> int:
 @outbox_option
 @json_option
 def parked(outbox: Path, as_json: bool) -> int:
-    """Show what HQ has refused for good; exit code 1 where there is any."""
+    """List the postings that HQ rejected; exit code 1 if there are any."""
     box = open_outbox(outbox)
     try:
         found = list(box.parked())
@@ -83,7 +83,7 @@ def parked(outbox: Path, as_json: bool) -> int:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False, allow_dash=True))
 @outbox_option
 def export(file: Path, outbox: Path) -> int:
-    """Write the parked postings to FILE (`-`: standard output), one JSON object a line."""
+    """Write the parked postings to FILE (`-`: standard output), one JSON object per line."""
     box = open_outbox(outbox)
     try:
         if str(file) == "-":
@@ -92,24 +92,26 @@ def export(file: Path, outbox: Path) -> int:
             with file.open("x", encoding="utf-8") as target:
                 written = box.export_parked(target)
     except OSError as error:
-        raise console.CommandError(f"{file} cannot be written: {error.strerror}. Name a new file.") from error
+        raise console.CommandError(
+            f"{file} cannot be written: {error.strerror}. Give the name of a new file."
+        ) from error
     finally:
         box.close()
-    click.echo(f"{written:,} parked postings written.", err=True)
+    click.echo(f"Wrote {written:,} parked posting{'' if written == 1 else 's'}.", err=True)
     return console.OK
 
 
 @outbox.command("redrive")
 @click.argument("ids", nargs=-1, type=click.UUID)
-@click.option("--all", "everything", is_flag=True, help="Send all parked postings again.")
+@click.option("--all", "everything", is_flag=True, help="All parked postings.")
 @outbox_option
 def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
     """Make parked postings pending again, with the same ids and bytes.
 
-    HQ gives the same answer as before until an operator there has reopened the id.
+    HQ gives the same answer as before unless an operator has reopened the id there.
     """
     if bool(ids) == everything:
-        raise click.UsageError("Name the ids of parked postings, or give --all.")
+        raise click.UsageError("Give the ids of parked postings, or --all.")
     box = open_outbox(outbox)
     try:
         chosen = [one.id for one in box.parked()] if everything else ids
@@ -117,10 +119,10 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
             box.redrive(posting_id)
     finally:
         box.close()
-    click.echo(f"{len(chosen):,} postings are pending again.")
+    click.echo(f"{len(chosen):,} posting{' is' if len(chosen) == 1 else 's are'} pending again.")
     return console.OK
 
 
 def _short(instant: str) -> str:
-    """An RFC 3339 instant in the time zone of this machine, to the second."""
+    """An RFC 3339 instant in this machine's time zone, to the second."""
     return f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M:%S}"

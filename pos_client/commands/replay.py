@@ -1,4 +1,4 @@
-"""`pos-client replay`: options in, progress and a summary out."""
+"""`pos-client replay`: posts sales files and prints a summary."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from pos_client.replay.replay import Outcome, Replay, ReplaySpeed
 from pos_client.transport.connection import Connection
 
 _LISTS = ("basket", "timestamp", "order")
+_SPEED = ReplaySpeed()
 
 
 class Speed(click.ParamType[float | None]):
-    """`max`, or how many times faster than the clock: `60x`."""
+    """`max`, or a multiple of real time: `60x`."""
 
     name = "max|60x"
 
@@ -41,30 +42,36 @@ class Speed(click.ParamType[float | None]):
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @server_option
 @click.option("--mapping", "mapping_file", type=click.Path(path_type=Path), help="TOML file that maps the columns.")
-@click.option("--source", help="A lasting name for where the sales come from; part of every id.")
+@click.option("--source", help="A permanent name for where the sales come from; part of every id.")
 @click.option(
     "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
     help="location, lane, basket, sku, quantity, unit_price, currency, timestamp, order or type; "
-    "repeat basket, timestamp and order for several columns.",
+    "repeatable for basket, timestamp and order.",
 )  # fmt: skip
 @click.option(
     "--constant", "constants", multiple=True, callback=console.pairs, metavar="FIELD=VALUE",
-    help="location, lane, currency or type, where the file does not say.",
+    help="location, lane, currency or type, if the file has no column for it.",
 )  # fmt: skip
 @click.option("--time-format", "formats", multiple=True, help="iso, epoch, epoch_ms or a strptime format; repeatable.")
-@click.option("--zone", help="Time zone of timestamps without an offset: Europe/London or +01:00.")
-@click.option("--delimiter", help="What separates the columns; a comma if not given.")
-@click.option("--tills", type=click.IntRange(1, 1000), help="Deal each location's sales out over so many tills.")
-@click.option("--speed", type=Speed(), default="max", help="max (the default), or times real time: 60x.")
-@click.option("--workers", type=click.IntRange(1, 64), default=4, show_default=True, help="Threads driving the tills.")
-@click.option("--token-file", type=click.Path(path_type=Path), help="Lines of: terminal, blank, token.")
-@click.option("--patience", type=click.FloatRange(0), default=60, show_default=True, help="Seconds HQ may be away.")
+@click.option("--zone", help="Time zone of timestamps without a UTC offset: Europe/London or +01:00.")
+@click.option("--delimiter", help="Column delimiter; default: a comma.")
+@click.option("--tills", type=click.IntRange(1, 1000), help="Distribute each location's sales over this many tills.")
+@click.option("--speed", type=Speed(), default="max", help="max (the default), or a multiple of real time: 60x.")
+@click.option("--workers", type=click.IntRange(1, 64), default=_SPEED.workers, show_default=True, help="Threads.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="Lines of a terminal name, a space and its token.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(0),
+    default=_SPEED.patience_seconds,
+    show_default=True,
+    help="Seconds HQ may be unreachable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
-    """Post the sales in CSV FILES (also .csv.gz) to HQ through simulated tills.
+    """Post the sales of CSV FILES (also .csv.gz) to HQ through simulated tills.
 
-    Every location and lane becomes a till. Running it again counts nothing twice. A row that does not map is
-    reported with file and line, and its basket is held back; everything else is posted, and the exit code is 1.
+    Each location and lane becomes a till. A second run counts nothing twice. A row that does not map is reported with
+    its file and line, and its basket is held back; everything else is posted, and the exit code is 1.
     """
     started = time.monotonic()
     mapping = load_mapping(options["mapping_file"], _changes(options))
@@ -85,7 +92,7 @@ def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
 
 
 def _changes(options: dict[str, Any]) -> dict[str, Any]:
-    """The options as a mapping file would say it."""
+    """The options, in the form of a mapping file."""
     columns: dict[str, Any] = {}
     for field, name in options["columns"]:
         columns[field] = [*columns.get(field, []), name] if field in _LISTS else name
@@ -132,7 +139,7 @@ def _tokens(path: Path | None) -> dict[str, str]:
     for number, entry in enumerate(entries, start=1):
         if len(entry) != 2:
             raise console.CommandError(
-                f"{path}: entry {number}: expected a terminal and its token, got {len(entry)} words."
+                f"{path}: entry {number}: expected a terminal name and its token, got {len(entry)} words."
             )
     return {entry[0]: entry[1] for entry in entries}
 

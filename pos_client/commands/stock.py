@@ -1,4 +1,4 @@
-"""The command `stock-query`: a client of the protocol, it never touches the store."""
+"""The command `stock-query`: asks HQ for stock levels over the protocol."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pos_client.transport.connection import Connection
 
 PROGRAM = "stock-query"
 DEFAULT_TERMINAL = "stock-query"
-"""Who asks where no terminal is named; a server in development mode enrols it."""
+"""The terminal to ask as by default; a development server enrols it."""
 
 
 class KnownAt(InstantParam):
-    """An instant, or a position of the ledger."""
+    """An instant, or a ledger position."""
 
     name = "instant|position"
 
@@ -52,11 +52,13 @@ class Below(click.ParamType[Raw]):
 @click.command(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("skus", nargs=-1, metavar="[SKU]...")
 @click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable.")
-@click.option("--barcode", help="The sku with this barcode.")
-@click.option("--below", type=Below(), help="Only what is available below its reorder point, or below a quantity.")
-@click.option("--negative", is_flag=True, help="Only what is below zero on hand.")
-@click.option("--as-of", type=InstantParam(), help="The stock at an instant of the past.")
-@click.option("--known-at", type=KnownAt(), help="... as HQ knew it at an instant or position.")
+@click.option("--barcode", help="Only the product with this barcode.")
+@click.option(
+    "--below", type=Below(), help="Only products whose available stock is below their reorder point, or below N."
+)
+@click.option("--negative", is_flag=True, help="Only products with less than zero on hand.")
+@click.option("--as-of", type=InstantParam(), help="Stock at a past instant.")
+@click.option("--known-at", type=KnownAt(), help="Stock as HQ knew it at an instant or ledger position.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @server_option
 @terminal_option
@@ -66,10 +68,10 @@ def stock_query(
     skus: Sequence[str], locations: Sequence[str], form: str, server: Address, terminal: str | None, token: str | None,
     **filters: Any,
 ) -> int:  # fmt: skip
-    """Show the stock of SKU..., of everything if none is named, and how complete the figures are.
+    """Show the stock of each SKU, or of all products, and how complete the figures are.
 
-    What HQ has never heard of is named on stderr; the exit code is 1 where that is all that was asked for.
-    Ask with a terminal of the role reader or operator: asking as a till would interrupt that till.
+    Unknown SKUs, barcodes and locations are listed on stderr; the exit code is 1 if HQ knows none of those named.
+    Use a terminal with the role reader or operator: connecting as a till would disconnect that till.
     """
     question = StockParams(
         skus=list(skus) or UNSET,
@@ -96,7 +98,7 @@ def _given(value: Any) -> Any:
 
 
 def whole_answer(connection: Connection, question: StockParams) -> StockResult:
-    """All pages of the answer as one; `position` is that of the first page."""
+    """All pages of the answer in one; `position` is that of the first page."""
     pages = list(_pages(connection, question))
     return msgspec.structs.replace(
         pages[0],
@@ -116,24 +118,24 @@ def _pages(connection: Connection, question: StockParams) -> Iterator[StockResul
 
 
 def show(answer: StockResult, form: str) -> None:
-    """Print `answer` as a table, JSON or CSV; only JSON carries the completeness on stdout as well."""
+    """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
     for named in stock_report.unknown(answer.unknown):
-        click.echo(f"{PROGRAM}: HQ has never heard of {named}.", err=True)
+        click.echo(f"{PROGRAM}: HQ does not know {named}.", err=True)
     if form == "json":
         click.echo(console.to_json(answer))
         return
-    words = stock_report.Words(datetime.now(UTC), None)
-    told = [words.completeness(place, answer.completeness[place]) for place in sorted(answer.completeness)]
+    report = stock_report.StockReport(datetime.now(UTC), None)
+    told = [report.completeness(place, answer.completeness[place]) for place in sorted(answer.completeness)]
     if form == "csv":
         click.echo(console.to_csv(stock_report.FIELDS, [stock_report.fields(item) for item in answer.items]))
     else:
-        console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items])
+        console.print_table(stock_report.COLUMNS, [report.row(item) for item in answer.items])
     for sentence in told:
         click.echo(sentence, err=form == "csv")
 
 
 def _nothing_known(question: StockParams, answer: StockResult) -> bool:
-    """True where all skus, or all locations, that were named are unknown."""
+    """True if all products, or all locations, that were named are unknown."""
     skus = [] if isinstance(question.skus, UnsetType) else question.skus
     locations = [] if isinstance(question.locations, UnsetType) else question.locations
     barcodes = [] if isinstance(question.gtin, UnsetType) else [question.gtin]

@@ -1,4 +1,4 @@
-"""The entry point of `stock-query`: what is where, as HQ knows it."""
+"""The entry point of `stock-query`; without the `cli` extra it prints which package is missing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; one sentence where the cli extra is not installed."""
+    """Run the command line and return its exit code."""
     try:
         from pos_client.commands.stock import main as run
     except ModuleNotFoundError as error:

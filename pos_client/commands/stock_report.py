@@ -1,4 +1,4 @@
-"""A stock answer for people and programs: rows, and completeness in plain words. Pure."""
+"""The stock report: an answer of `stock` as table rows, CSV cells and sentences. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from pos_client.protocol.messages import Completeness, StockItem, UnknownItem
+from pos_client.protocol.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
 from pos_client.protocol.units import Quantity
 
 COLUMNS: Mapping[str, bool] = {
@@ -22,27 +22,27 @@ COLUMNS: Mapping[str, bool] = {
     "counted at": False,
     "last movement": False,
 }
-"""The columns of the table, and which of them hold numbers."""
+"""The columns of the table, and whether they are numeric."""
 
 FIELDS = tuple(field for field in StockItem.__struct_fields__ if field != "unlisted")
 
 
-class Words:
-    """Instants as a person reads them: in `zone`, the day left out where it is today's."""
+class StockReport:
+    """Formats stock for people: instants are in `zone`, and show the date unless it is today."""
 
     def __init__(self, now: datetime, zone: tzinfo | None) -> None:
         self._zone = zone
         self._today = now.astimezone(zone).date()
 
     def instant(self, moment: datetime | None) -> str:
-        """`moment` in words, empty for None."""
+        """`moment` as text, empty for None."""
         if moment is None:
             return ""
         local = moment.astimezone(self._zone)
         return f"{local:%H:%M}" if local.date() == self._today else f"{local:%Y-%m-%d %H:%M}"
 
     def row(self, item: StockItem) -> list[str]:
-        """One level as the cells of `COLUMNS`."""
+        """One stock level as the cells of `COLUMNS`."""
         return [
             f"{item.sku} (unlisted)" if item.unlisted else item.sku,
             item.location,
@@ -56,40 +56,47 @@ class Words:
         ]
 
     def completeness(self, location: str, told: Completeness) -> str:
-        """How far the figures of `location` can be trusted, as one sentence."""
-        parts = [self._complete_to(told)]
-        for till in told.silent:
-            since = "never heard of" if till.since is None else f"silent since {self.instant(till.since)}"
-            parts.append(f"{till.terminal} {since}")
+        """How complete the figures of `location` are, as one sentence without a full stop."""
+        gaps = [self._silence(till) for till in told.silent]
         if told.pending:
-            parts.append(f"{told.pending} {'sale' if told.pending == 1 else 'sales'} pending")
-        for hole in told.holes:
-            numbers = str(hole.from_) if hole.from_ == hole.to else f"{hole.from_}–{hole.to}"
-            parts.append(f"hole {numbers} of {hole.terminal}")
-        return f"{location}: {'; '.join(parts)}"
+            gaps.append(f"{told.pending} {'posting' if told.pending == 1 else 'postings'} pending at the tills")
+        gaps += [_missing(hole) for hole in told.holes]
+        separator = ": " if told.tills and told.complete_to is None else "; "
+        return f"{location}: {separator.join(filter(None, (self._complete_to(told), '; '.join(gaps))))}"
 
     def _complete_to(self, told: Completeness) -> str:
         if not told.tills:
             return "no tills"
         tills = f"{told.tills} {'till' if told.tills == 1 else 'tills'}"
         if told.complete_to is None:
-            return f"completeness unknown, not all of {tills} have told everything"
+            return f"figures may be incomplete ({tills})"
         return f"complete to {self.instant(told.complete_to)} ({tills})"
+
+    def _silence(self, till: SilentTill) -> str:
+        if till.since is None:
+            return f"{till.terminal} has never connected (not in use? revoke it)"
+        return f"{till.terminal} silent since {self.instant(till.since)}"
+
+
+def _missing(hole: Hole) -> str:
+    if hole.from_ == hole.to:
+        return f"posting {hole.from_} of {hole.terminal} missing"
+    return f"postings {hole.from_}–{hole.to} of {hole.terminal} missing"
 
 
 def quantity(value: Quantity) -> str:
-    """An exact quantity without exponent."""
+    """An exact quantity as text, without an exponent."""
     return f"{value:f}" if not isinstance(value, int) else str(value)
 
 
 def fields(item: StockItem) -> list[Any]:
-    """One level as the cells of `FIELDS`, for CSV: instants in RFC 3339, absent values empty."""
+    """One stock level as the cells of `FIELDS`, for CSV: instants in RFC 3339, absent values empty."""
     plain = msgspec.to_builtins(item)
     return [plain.get(field, "") for field in FIELDS]
 
 
 def unknown(items: Sequence[UnknownItem]) -> list[str]:
-    """What was named and HQ has never heard of, as words."""
+    """What the question named and HQ does not know, as text."""
     named = []
     for item in items:
         parts = [("sku", item.sku), ("barcode", item.gtin), ("location", item.location)]

@@ -1,1 +1,1 @@
-"""The fault kit: puts a till program through the trouble that real shops have."""
+"""The fault kit: runs a till program against an unreliable HQ and checks that no sale is lost or doubled."""

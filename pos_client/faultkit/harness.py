@@ -1,4 +1,4 @@
-"""Runs a till program of any make under faults, and compares the sales it claims with those HQ received.
+"""The test harness: runs a till program under faults, and compares the sales it claims with those HQ received.
 
 The program runs against an unreliable HQ, is killed with -9 and restarted. For each sale that it has stored it prints
 one line to standard output: `SOLD <id> <reference>`.
@@ -20,16 +20,20 @@ from pos_client.faultkit.program import Program
 from pos_client.faultkit.unreliable_hq import UnreliableHq
 
 TERMINAL = "faultkit-1"
+"""The terminal name given to the till program."""
 RESTART_SECONDS = 0.2
-"""How long a program that has ended, or was killed, stays down."""
+"""How long a program stays down after it ended or was killed, so that a crash loop leaves time to look."""
 POLL_SECONDS = 0.02
+"""How often the harness checks the program and HQ."""
+REASONS_SHOWN = 3
+"""Most examples of one kind in the notes of a case."""
 
 
 class Tally(Struct):
-    """What one case did, and what became of the sales.
+    """The result of one case.
 
-    `sold` is what the program claimed; of these, `lost` never arrived and `refused` were refused for good. `doubled`
-    arrived more often than they were sold: under several ids, or without having been claimed at all.
+    `sold` counts the sales that the program claimed; of these, `lost` never arrived and `refused` were rejected.
+    `doubled` arrived more often than they were sold: under several ids, or without ever being claimed.
     """
 
     case: str
@@ -44,7 +48,7 @@ class Tally(Struct):
 
     @property
     def is_good(self) -> bool:
-        """True where every sale arrived once."""
+        """True if every sale arrived exactly once."""
         return bool(self.sold) and not (self.lost or self.doubled or self.refused or self.notes)
 
 
@@ -59,7 +63,7 @@ def run_case(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Tally:
-    """Let the program sell amid trouble, then give it a calm HQ and see whether everything arrives, once."""
+    """Let the program sell under faults, then give it a reliable HQ, and check that every sale arrives once."""
     folder.mkdir(parents=True)
     hq = UnreliableHq(rng, lambda: program.kill())
     names = {"hq": hq.address, "folder": str(folder), "outbox": str(folder / "till.db"), "terminal": TERMINAL}
@@ -76,7 +80,7 @@ def run_case(
         _trouble(case, program, hq, rng, clock() + trouble_seconds, clock, sleep)
         hq.chances = {}
         hq.away.clear()
-        program.kill()  # what it has not delivered by now must be on its disk
+        program.kill()  # what it has not delivered must be on its disk
         claimed = program.claims()
         deadline = clock() + patience_seconds
         while clock() < deadline and not claimed.keys() <= hq.ledger.keys() | hq.refused.keys():
@@ -102,7 +106,7 @@ def _trouble(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
-    """Keep the program running, kill it and take HQ away as the case says, until the time is over."""
+    """Until the time is over, keep the program running, and kill it and take HQ down as the case says."""
     kill_at = _next(case.kill_every_seconds, rng, clock())
     turn_at = _next(case.away_every_seconds, rng, clock())
     while (now := clock()) < until:
@@ -134,11 +138,14 @@ def _judge(case: Case, program: Program, hq: UnreliableHq, claimed: Mapping[UUID
     tally.lost = len(claimed.keys() - hq.ledger.keys() - hq.refused.keys())
     references = Counter(held.reference for held in hq.ledger.values() if held.reference is not None)
     doubled = references.total() - len(references)
-    # A sale may have been stored, and not been claimed yet, whenever the program was killed: one each time.
+    # Each kill may hit a sale that is stored but not claimed yet.
     unclaimed = len(hq.ledger.keys() - program.claims().keys()) - program.kills
     tally.doubled = max(doubled, unclaimed, 0)
     if not claimed:
-        tally.notes.append("it never said SOLD: print one line for each sale once it is stored, and flush it")
-    tally.notes += [f"{line!r} is no claim: expected SOLD <uuid> <reference>" for line in program.strange_lines()[:3]]
-    tally.notes += [f"refused: {reason}" for reason in sorted(set(hq.refused.values()))[:3]]
+        tally.notes.append("the program never printed SOLD: print one line per sale once it is stored, and flush it")
+    tally.notes += [
+        f"{line!r} is not a claim: expected SOLD <uuid> <reference>"
+        for line in program.malformed_lines()[:REASONS_SHOWN]
+    ]
+    tally.notes += [f"refused: {reason}" for reason in sorted(set(hq.refused.values()))[:REASONS_SHOWN]]
     return tally

@@ -1,4 +1,4 @@
-"""The till program under test: starts, kills and restarts it, and reads the sales that it claims."""
+"""`Program`: the till program under test, which is started and killed, and whose claims are read."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from uuid import UUID
 
 from pos_client.protocol.errors import TillwireError
 
+LINE_LENGTH_MAX = 80
+"""Longest malformed line kept, in characters."""
+
 
 class CannotRun(TillwireError):
     """The till program cannot be started."""
 
 
 class Program:
-    """The till program under test, in a session of its own; its claims are read by a thread."""
+    """The till program under test, in its own session; a thread reads its claims."""
 
     def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> None:
         self.kills = 0
@@ -26,14 +29,14 @@ class Program:
         self._folder = folder
         self._environment = {**os.environ, **environment}
         self._readers: list[threading.Thread] = []
-        self._running = threading.Lock()  # guards the process: HQ's threads may kill it, too
+        self._running = threading.Lock()  # guards the process: HQ's threads may kill it too
         self._process: subprocess.Popen[bytes] | None = None
         self._reading = threading.Lock()  # guards the two below
         self._claims: dict[UUID, str | None] = {}
-        self._strange: list[str] = []
+        self._malformed: list[str] = []
 
     def start(self) -> None:
-        """Start it, unless it runs."""
+        """Start it, unless it is running."""
         with self._running:
             if self._process is None or self._process.poll() is not None:
                 self._process = self._started()
@@ -44,7 +47,7 @@ class Program:
     def _started(self) -> subprocess.Popen[bytes]:
         with (self._folder / "program.log").open("ab") as log:
             try:
-                return subprocess.Popen(  # noqa: S603 (running the command that was given is the purpose)
+                return subprocess.Popen(  # noqa: S603 (running the given command is the purpose)
                     self._command,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
@@ -56,12 +59,12 @@ class Program:
                 raise CannotRun(f"{self._command[0]!r} cannot be started: {error.strerror}.") from error
 
     def is_running(self) -> bool:
-        """True until it has ended."""
+        """True while it is running."""
         with self._running:
             return self._process is not None and self._process.poll() is None
 
     def kill(self) -> None:
-        """kill -9 of the program and of all that it has started."""
+        """kill -9 the program and every process it has started."""
         with self._running:
             if self._process is not None and self._process.poll() is None:
                 os.killpg(self._process.pid, signal.SIGKILL)
@@ -69,20 +72,20 @@ class Program:
                 self.kills += 1
 
     def close(self) -> None:
-        """End it and read its last words."""
+        """Kill it and read the rest of its output."""
         self.kill()
         for reader in self._readers:
             reader.join()
 
     def claims(self) -> dict[UUID, str | None]:
-        """The ids it has claimed to have sold, with their references."""
+        """The ids of the sales it has claimed, with their references."""
         with self._reading:
             return dict(self._claims)
 
-    def strange_lines(self) -> list[str]:
-        """Lines that begin like a claim and are none."""
+    def malformed_lines(self) -> list[str]:
+        """Lines that begin like a claim but are malformed."""
         with self._reading:
-            return list(self._strange)
+            return list(self._malformed)
 
     def _read(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdout is not None
@@ -98,4 +101,4 @@ class Program:
             try:
                 self._claims[UUID(text)] = rest[0] if rest else None
             except ValueError:
-                self._strange.append(line[:80])
+                self._malformed.append(line[:LINE_LENGTH_MAX])

@@ -1,7 +1,7 @@
-"""The headquarters of the fault kit: it speaks the protocol truthfully, and is as unreliable as a network can be.
+"""The fault kit's HQ: it implements the protocol correctly, and is as unreliable as a network can be.
 
-It holds in memory what a server holds on disk. What it answers is always so; what goes wrong is that requests are
-dropped, answers come late or never, and posts are turned away for a moment.
+Its ledger is in memory. Its answers are always true; the faults are dropped requests, late or lost answers, and posts
+that are refused for a moment.
 """
 
 from __future__ import annotations
@@ -44,20 +44,25 @@ from pos_client.protocol.messages import (
     Totals,
 )
 
-MISCHIEF = {
+FAULTS = {
     "drop_request": "the connection is cut before the post is executed",
     "drop_answer": "the post is executed, its answer never arrives",
     "cut_answer": "the post is executed, half of its answer arrives",
     "delay": "the answer comes late",
     "duplicate": "the post arrives twice, as after a lost packet",
-    "busy": "the post is turned away for a moment, with `busy` or `draining`",
-    "fenced": "another device has said hello as this till",
-    "kill": "the till program is killed while its post is answered",
+    "busy": "the post is refused for a moment, with `busy` or `draining`",
+    "fenced": "another device connects as this till",
+    "kill": "the till program is killed before its post is answered",
 }
 """What can happen to a `post`, by name."""
 DELAY_SECONDS = 1.5
+"""Longest delay of an answer: longer than a hasty program's time-out."""
 HEARTBEAT_SECONDS = 5
+"""What `hello` asks for: an idle program shows up within one case."""
+RETRY_AFTER_MS = (20, 300)
+"""The range of waits that `busy` and `draining` ask for."""
 LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=MAX_LINES, max_connections=50)
+"""Fewer postings per frame than usual, to catch a program that ignores the limits of `hello`."""
 
 
 class Held(NamedTuple):
@@ -92,7 +97,7 @@ class _Speaker:
 
 
 class ConnectionCut(Exception):
-    """The connection is to be cut, after some last bytes."""
+    """Cut the connection, after some last bytes."""
 
     def __init__(self, last_words: bytes = b"") -> None:
         super().__init__("cut")
@@ -100,9 +105,9 @@ class ConnectionCut(Exception):
 
 
 class UnreliableHq:
-    """Listens on a free port of this machine until `close`. `chances` says how likely each mischief is for a post.
+    """Listens on a free port of this machine until `close`. `chances` is the probability of each fault per post.
 
-    While `away` is set, connections are refused. `kill` is called to kill the till program. Any thread may look at
+    While `away` is set, connections are closed at once. `kill` is called to kill the till program. Any thread may read
     `ledger`, `refused` and `done`, which only ever grow.
     """
 
@@ -115,7 +120,7 @@ class UnreliableHq:
         self._random = rng
         self._kill = kill
         self._terminals: dict[str, _Terminal] = {}
-        self._lock = threading.Lock()  # guards all of the above; nobody sleeps or sends under it
+        self._lock = threading.Lock()  # guards all of the above; slow work happens outside it
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.hq = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True, name="faultkit")
@@ -128,7 +133,7 @@ class UnreliableHq:
         return f"{host!s}:{port}"
 
     def close(self) -> None:
-        """Listen no more; connections that stand end with their peers."""
+        """Stop listening; open connections end with their peers."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
@@ -143,7 +148,7 @@ class UnreliableHq:
         if params is None:
             raise RequestError(ErrorCode.method_not_found, f"The fault kit does not know {request.method[:64]!r}.")
         if speaker is None:
-            raise RequestError(ErrorCode.unauthenticated, f"Say hello before {request.method}.")
+            raise RequestError(ErrorCode.unauthenticated, f"Send hello before {request.method}.")
         if isinstance(params, PostParams):
             return self._post(params, speaker), speaker
         if isinstance(params, ByeParams):
@@ -181,30 +186,30 @@ class UnreliableHq:
     # ------------------------------------------------------------------------------ posts
 
     def _post(self, params: PostParams, speaker: _Speaker) -> PostResult:
-        mischief = self._choose()
-        if mischief == "drop_request":
+        fault = self._choose()
+        if fault == "drop_request":
             raise ConnectionCut
-        if mischief == "busy":
+        if fault == "busy":
             code = self._random.choice((ErrorCode.busy, ErrorCode.draining))
-            raise RequestError(code, "Not now.", retry_after_ms=self._random.randint(20, 300))
+            raise RequestError(code, "Not now.", retry_after_ms=self._random.randint(*RETRY_AFTER_MS))
         with self._lock:
-            if mischief == "fenced":
+            if fault == "fenced":
                 speaker.terminal.epoch += 1
             result = self._execute(params, speaker)
-            if mischief == "duplicate":
+            if fault == "duplicate":
                 result = self._execute(params, speaker)
-        return self._deliver(result, mischief)
+        return self._deliver(result, fault)
 
-    def _deliver(self, result: PostResult, mischief: str | None) -> PostResult:
-        if mischief == "kill":
+    def _deliver(self, result: PostResult, fault: str | None) -> PostResult:
+        if fault == "kill":
             self._kill()
             raise ConnectionCut
-        if mischief == "drop_answer":
+        if fault == "drop_answer":
             raise ConnectionCut
-        if mischief == "cut_answer":
+        if fault == "cut_answer":
             line = wire.encode_result(None, result)
             raise ConnectionCut(line[: len(line) // 2])
-        if mischief == "delay":
+        if fault == "delay":
             time.sleep(self._random.uniform(0, DELAY_SECONDS))
         return result
 
@@ -219,11 +224,11 @@ class UnreliableHq:
     def _execute(self, params: PostParams, speaker: _Speaker) -> PostResult:
         terminal = speaker.terminal
         if terminal.epoch != speaker.epoch:
-            raise RequestError(ErrorCode.fenced, "Another connection has said hello since.", epoch=terminal.epoch)
+            raise RequestError(ErrorCode.fenced, "Another connection has sent hello since.", epoch=terminal.epoch)
         if not 1 <= len(params.postings) <= LIMITS.max_postings:
             raise RequestError(
                 ErrorCode.invalid_params,
-                f"$.postings: expected 1 to {LIMITS.max_postings} postings, as `hello` said.",
+                f"$.postings: expected 1 to {LIMITS.max_postings} postings, the limit given by `hello`.",
                 path="$.postings",
             )
         self._assert_no_fork(params, speaker)
@@ -237,7 +242,12 @@ class UnreliableHq:
         parted = not isinstance(params.parent, UnsetType) and params.parent != terminal.head.hex()
         if new and (parted or any(item.seq in taken for item in new)):
             acked = terminal.acked_seq(speaker.lineage)
-            raise RequestError(ErrorCode.fork, "This outbox has parted.", parent=terminal.head.hex(), seq=acked)
+            raise RequestError(
+                ErrorCode.fork,
+                "The ledger's chain is not the one this outbox left behind.",
+                parent=terminal.head.hex(),
+                seq=acked,
+            )
 
     def _enter(self, item: PostItem, speaker: _Speaker) -> PostingResult:
         raw = bytes(item.body)
@@ -246,7 +256,7 @@ class UnreliableHq:
             speaker.terminal.seqs.setdefault(speaker.lineage, {}).setdefault(item.seq, item.id)
         held = self.ledger.get(item.id)
         if held is not None and held.digest != digest:
-            self.refused[item.id] = "the same id came with another content"
+            self.refused[item.id] = "the same id was sent with different content"
             return PostingResult(item.id, "conflict", code="id_taken", reason=self.refused[item.id])
         if held is not None:
             return PostingResult(item.id, "duplicate", held.position, held.recorded_at)
@@ -294,14 +304,14 @@ class _Handler(socketserver.StreamRequestHandler):
         except ConnectionCut as cut:
             self.wfile.write(cut.last_words)
         except OSError:
-            return  # the till program has left, or was killed
+            return  # the till program closed the connection, or was killed
 
     def _answer(self, hq: UnreliableHq, line: bytes, speaker: _Speaker | None) -> tuple[bytes, _Speaker | None]:
         request: Any = None
         try:
             request = wire.decode_frame(line.strip())
             if not isinstance(request, Request):
-                raise RequestError(ErrorCode.invalid_request, "The fault kit takes one request at a time.")
+                raise RequestError(ErrorCode.invalid_request, "The fault kit accepts one request per frame.")
             result, speaker = hq.answer(request, speaker)
         except RequestError as error:
             return wire.encode_error(_id(request), error), speaker

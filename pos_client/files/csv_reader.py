@@ -1,4 +1,4 @@
-"""Reads the rows of a CSV file, each with the line it begins on; complaints about files."""
+"""Reads the rows of a CSV file, each with its line number, and describes what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A row, or a whole basket, that is not posted: where it stands and what is wrong with it."""
+    """A row, or a whole basket, that is not posted: its file and line, and the reason."""
 
     file: str
     line: int
@@ -26,9 +26,9 @@ class Problem:
 
 @contextmanager
 def open_text(path: Path) -> Iterator[tuple[IO[str], Callable[[], int]]]:
-    """A CSV file (`.gz`: compressed) as text, and a function that tells how many bytes of it have been read.
+    """A CSV file (`.gz`: compressed) as text, and a function that returns how many of its bytes have been read.
 
-    Bad UTF-8 must not end the reading: it becomes surrogates, which no cell that is used may hold.
+    Invalid UTF-8 does not stop the reader: it becomes surrogates, which are rejected in every cell that is used.
     """
     with path.open("rb") as raw:
         unpacked = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
@@ -37,7 +37,7 @@ def open_text(path: Path) -> Iterator[tuple[IO[str], Callable[[], int]]]:
 
 
 def numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv.Error]]:
-    """The rows with the number of the line each begins on; a row that is no CSV as the error it is."""
+    """The rows, each with the number of its first line; a row that is not valid CSV is given as the error."""
     while True:
         line = reader.line_num + 1  # type: ignore[attr-defined]
         try:
@@ -48,14 +48,14 @@ def numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str] | csv
             yield line, error
 
 
-_OTHER_DELIMITERS = {";": "';'", "\t": "$'\\t'", "|": "'|'"}  # as a shell takes them
+_OTHER_DELIMITERS = {";": "';'", "\t": "$'\\t'", "|": "'|'"}  # as a shell needs them quoted
 
 
 def no_column(file: object, name: str, header: Sequence[str]) -> str:
-    """The complaint that `file` has no column `name`, with the advice that fits its `header`."""
-    complaint = f"{file} has no column {name!r}; it has {', '.join(header)}."
+    """The error that `file` has no column `name`, with a hint if its `header` suggests another delimiter."""
+    message = f"{file} has no column {name!r}; its columns are {', '.join(header)}."
     if len(header) == 1:
         for delimiter, typed in _OTHER_DELIMITERS.items():
             if delimiter in header[0]:
-                return f"{complaint} That looks like several: --delimiter {typed}"
-    return complaint
+                return f"{message} Another delimiter? Try --delimiter {typed}"
+    return message

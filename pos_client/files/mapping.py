@@ -1,7 +1,7 @@
-"""How the columns of a sales file become postings: the TOML mapping file, checked and compiled.
+"""The mapping of a sales file: a TOML file that says which column holds what, validated.
 
-A mapping settles the identity of what it reads: `source`, the basket columns and the time settings go into
-every posting's id. Keep them as they are once something was posted through them.
+A mapping determines the ids of postings: `source`, the basket columns and the time settings are part of each id. Do
+not change them once postings have been sent.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta, Struct
 
-from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.decode_errors import request_error
+from pos_client.protocol.errors import ErrorCode, TillwireError
 from pos_client.protocol.limits import MAX_LINES
 from pos_client.protocol.messages import Currency, Location, PostingType
 
@@ -25,11 +26,11 @@ _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})\Z")
 
 
 class MappingError(TillwireError):
-    """A mapping that cannot be used, or a file that does not have its columns."""
+    """A mapping that cannot be used, or a file that lacks its columns."""
 
 
 class Columns(Struct, frozen=True, forbid_unknown_fields=True):
-    """Which column holds what; `basket`, `timestamp` and `order` may name several."""
+    """The column of each field; `basket`, `timestamp` and `order` may name several."""
 
     basket: str | list[str]
     sku: str
@@ -44,7 +45,7 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Constants(Struct, frozen=True, forbid_unknown_fields=True):
-    """What the file does not say because it is the same everywhere."""
+    """Values that are the same for the whole file and have no column."""
 
     location: Location | None = None
     lane: str = "1"
@@ -53,9 +54,9 @@ class Constants(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Time(Struct, frozen=True, forbid_unknown_fields=True):
-    """How timestamps are written: `iso`, `epoch`, `epoch_ms` or strptime formats, tried in turn.
+    """The formats of timestamps: `iso`, `epoch`, `epoch_ms` or strptime formats, tried in order.
 
-    `zone` (an IANA name or an offset) is for timestamps that carry no offset of their own.
+    `zone` (an IANA name or an offset) applies to timestamps without a UTC offset.
     """
 
     formats: Annotated[tuple[str, ...], Meta(min_length=1)] = ("iso",)
@@ -63,7 +64,7 @@ class Time(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SalesMapping(Struct, frozen=True, forbid_unknown_fields=True):
-    """A mapping file. `types` translates the values of the type column to posting types."""
+    """A mapping file. `types` translates the values of the type column into posting types."""
 
     source: Annotated[str, Meta(min_length=1)]
     columns: Columns
@@ -75,44 +76,50 @@ class SalesMapping(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def load_mapping(path: Path | None, changes: Mapping[str, Any]) -> SalesMapping:
-    """The mapping in the TOML file `path`, with `changes` (`{"columns": {...}, ...}`) laid over it."""
+    """The mapping in the TOML file `path`, overridden by `changes` (`{"columns": {...}, ...}`)."""
     try:
         read = {} if path is None else tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise MappingError(f"The mapping file {path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise MappingError(f"The mapping file {path} is not TOML: {error}.") from error
+        raise MappingError(f"The mapping file {path} is not valid TOML: {error}.") from error
     merged = dict(read)
     for key, value in changes.items():
         merged[key] = {**merged.get(key, {}), **value} if isinstance(value, dict) else value
     if "source" not in merged:
         raise MappingError(
-            "The mapping has no source: name where the sales come from; it goes into every id, so keep that name."
+            "The mapping has no source: give a permanent name for where the sales come from; it is part of every id."
         )
     try:
         mapping = msgspec.convert(merged, SalesMapping)
     except msgspec.ValidationError as error:
-        raise MappingError(f"The mapping {path or 'given by options'} is not usable: {error}.") from error
+        told = request_error(error, ErrorCode.invalid_params, msgspec.json.encode(merged)).data
+        raise MappingError(
+            f"The mapping {path or 'given by options'} is invalid: {told['path'].removeprefix('$.')}: "
+            f"expected {told['expected']}, got {told['came']}."
+        ) from error
     _check(mapping)
     return mapping
 
 
 def _check(mapping: SalesMapping) -> None:
     if mapping.columns.location is None and mapping.constants.location is None:
-        raise MappingError("The mapping names no location: give columns.location or constants.location.")
+        raise MappingError("The mapping has no location: set columns.location or constants.location.")
     for name in ("basket", "timestamp"):
         if not names(getattr(mapping.columns, name)):
-            raise MappingError(f"The mapping names no column for {name}: give columns.{name}.")
+            raise MappingError(f"The mapping has no column for {name}: set columns.{name}.")
     if mapping.columns.type is not None and not mapping.types:
-        raise MappingError("The mapping has a type column but no [types] table: say which value means which type.")
+        raise MappingError("The mapping has a type column but no [types] table: list the posting type of each value.")
     for kind in (mapping.constants.type, *mapping.types.values()):
         if kind in ("void", "transfer_out", "transfer_in", "reserve", "release"):
-            raise MappingError(f"A sales file cannot hold a {kind}: use sale, return, receipt, adjustment or count.")
+            raise MappingError(
+                f"A sales file cannot contain the type {kind}: use sale, return, receipt, adjustment or count."
+            )
     zone_of(mapping.time.zone)
 
 
 def zone_of(name: str | None) -> tzinfo | None:
-    """The time zone of an IANA name, an offset like `+02:00`, or None; MappingError where there is none such."""
+    """The time zone of an IANA name or an offset like `+02:00`; MappingError if it is unknown."""
     if name is None:
         return None
     if found := _OFFSET.match(name):
@@ -125,10 +132,10 @@ def zone_of(name: str | None) -> tzinfo | None:
         return ZoneInfo(name)
     except (ValueError, OSError, LookupError) as error:
         raise MappingError(
-            f"The time zone {name!r} is not known: give a name like Europe/London or an offset like +01:00."
+            f"Unknown time zone {name!r}: give a name like Europe/London or an offset like +01:00."
         ) from error
 
 
 def names(columns: str | list[str]) -> list[str]:
-    """The column names of a setting that may hold one or several."""
+    """The column names of a setting that may be one name or several."""
     return [columns] if isinstance(columns, str) else columns

@@ -1,8 +1,8 @@
-"""Sales files become baskets, and baskets become postings with ids that are the same in every run.
+"""Reads sales files into baskets, and baskets into postings whose ids are the same in every run.
 
-The files of one run are read as one: rows with the same natural key are one basket wherever they stand. All
-baskets are held in memory until the last row was read: about 500 bytes a row, so a million rows take half a
-gigabyte; files larger than that are replayed in parts that do not cut a basket.
+The files of one run are read as one: rows with the same natural key form one basket, wherever they are. All baskets
+stay in memory until the last row is read, about 500 bytes per row: a million rows take half a gigabyte. Replay larger
+files in parts that do not split a basket.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ OrderKey = tuple[tuple[int, int, str], ...]
 
 @dataclass(slots=True)
 class FileBasket:
-    """The rows of one natural key. It is `held` when a row of it does not map: half a basket is a wrong basket."""
+    """The rows of one natural key. It is `held` back if one of its rows does not map: half a basket is wrong."""
 
     key: tuple[str, ...]
     file: str
@@ -49,7 +49,7 @@ class FileBasket:
 
 @dataclass(frozen=True, slots=True)
 class FilePosting:
-    """One posting, ready to be sent. `occurred_at` is in microseconds since 1970."""
+    """One posting, ready to send. `occurred_at` is in microseconds since 1970."""
 
     id: UUID
     occurred_at: int
@@ -60,7 +60,7 @@ class FilePosting:
 
 @dataclass(slots=True)
 class FileTill:
-    """A simulated till: one (location, lane) and its postings in the order they happened."""
+    """The postings of one (location, lane), in the order they occurred; a simulated till sends them."""
 
     location: str
     lane: str
@@ -68,7 +68,7 @@ class FileTill:
 
 
 class SalesFiles:
-    """Reads sales files into tills. `report` is told every problem, `progress` the compressed bytes read so far."""
+    """Reads sales files into tills. `report` receives every problem, `progress` the compressed bytes read so far."""
 
     def __init__(
         self,
@@ -85,14 +85,14 @@ class SalesFiles:
         self.rows_held = 0
 
     def read(self, path: Path) -> None:
-        """Add the rows of one CSV file (`.gz`: compressed); MappingError where it cannot be read or lacks a column."""
+        """Add the rows of one CSV file (`.gz`: compressed); MappingError if it cannot be read or lacks a column."""
         try:
             with open_text(path) as (text, read_bytes):
                 self._read_rows(path, csv.reader(text, delimiter=self._mapping.delimiter), read_bytes)
         except OSError as error:
             raise MappingError(f"{path} cannot be read: {error.strerror or error}.") from error
         except (EOFError, zlib.error) as error:
-            raise MappingError(f"{path} is cut short or damaged: {error}.") from error
+            raise MappingError(f"{path} is truncated or corrupt: {error}.") from error
 
     def _read_rows(self, path: Path, reader: Iterator[list[str]], read_bytes: Callable[[], int]) -> None:
         header = next(reader, None)
@@ -101,7 +101,7 @@ class SalesFiles:
         mapper = RowMapper(self._mapping, header, str(path))
         for line, cells in numbered(reader):
             if isinstance(cells, csv.Error):
-                self._refuse(path, line, f"row: expected CSV, got {cells}")
+                self._refuse(path, line, f"row: not valid CSV: {cells}")
             elif cells:
                 self._add(path, line, cells, mapper)
             if self.rows % 4096 == 0:
@@ -143,9 +143,9 @@ class SalesFiles:
         self._report(Problem(str(path), line, reason))
 
     def tills(self, lanes: int | None = None) -> list[FileTill]:
-        """All that was read, by till; `lanes` deals the baskets of a location out over so many tills instead.
+        """All postings, by till; with `lanes`, each location's baskets are distributed over that many tills.
 
-        What was read is handed over: the baskets are gone afterwards.
+        The baskets are handed over: this object holds none afterwards.
         """
         tills: dict[tuple[str, str], FileTill] = {}
         while self._baskets:
@@ -164,12 +164,12 @@ class SalesFiles:
     def _report_held(self, basket: FileBasket) -> None:
         if basket.lines:
             self.rows_held += len(basket.lines)
-            reason = f"basket {_name(basket.key)} is held back whole ({len(basket.lines)} rows that do map)"
+            reason = f"basket {_name(basket.key)} is held back: {len(basket.lines)} of its rows map, not all of them"
             self._report(Problem(basket.file, basket.line, reason))
 
     def _postings(self, basket: FileBasket) -> Iterator[FilePosting]:
-        """One posting, or several with ids of their own where the basket has more than `max_lines`."""
-        # Sorted, so that the same sales exported again in another order are the same bytes.
+        """One posting, or several with their own ids if the basket has more than `max_lines` lines."""
+        # Sorted, so that the same sales exported in another order give the same bytes.
         basket.lines.sort(key=lambda entry: (entry[0], entry[1].sku, scaled(entry[1].quantity), _price(entry[1])))
         lines = [line for _, line in basket.lines]
         for part, first in enumerate(range(0, len(lines), self._mapping.max_lines)):
@@ -190,10 +190,10 @@ class SalesFiles:
 
 
 def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0) -> UUID:
-    """The version 7 UUID of a basket (or of a part of one), with a hash of its name in place of the randomness.
+    """The UUID of a basket or of a part of one: the milliseconds as in version 7, then a hash of its natural key.
 
-    HQ's index gets such ids nearly in order. What is in the basket plays no role: two baskets with the same
-    goods are two sales, and one basket read twice is one.
+    Such ids reach HQ's index nearly in order. The content of a basket is not part of its id: two baskets with the same
+    goods are two sales, and a basket read twice is one.
     """
     name = json.dumps([source, *key, part] if part else [source, *key], ensure_ascii=False).encode()
     digest = hashlib.sha256(name).digest()
@@ -215,7 +215,7 @@ def _price(line: Line) -> int:
 
 
 def _order(text: str) -> tuple[int, int, str]:
-    """Numbers sort as numbers, before text."""
+    """A sort key: numbers by value, before text."""
     return (0, int(text), "") if text.isascii() and text.isdigit() else (1, 0, text)
 
 

@@ -26,7 +26,7 @@ from pos_client.protocol.units import Quantity
 
 @dataclass(slots=True)
 class Row:
-    """One line of a sales file, mapped. `occurred_at` is in microseconds since 1970, shown at `offset_minutes`."""
+    """One mapped row of a sales file. `occurred_at` is in µs since 1970, `offset_minutes` its UTC offset."""
 
     basket: tuple[str, ...]
     order: tuple[str, ...]
@@ -42,7 +42,7 @@ class Row:
 
 
 class RowMapper:
-    """Maps the rows of files with one header. Every distinct cell text is read once: columns repeat themselves."""
+    """Maps the rows of files with one header. Each distinct cell text is parsed once, as columns repeat values."""
 
     def __init__(self, mapping: SalesMapping, header: Sequence[str], file: str) -> None:
         columns = mapping.columns
@@ -73,14 +73,14 @@ class RowMapper:
         self._currency = reader(columns.currency, read_currency, mapping.constants.currency)
 
     def basket_of(self, cells: Sequence[str]) -> tuple[str, ...] | None:
-        """The natural key of a row even where nothing else of it maps; None where it has none."""
+        """The natural key of a row, even if nothing else of it maps; None if it has none."""
         if len(cells) != self._width:
             return None
         key = tuple([cells[at] for at in self._basket])
         return key if all(key) and is_unicode(*key) else None
 
     def row(self, cells: Sequence[str]) -> Row:
-        """The row of `cells`; CellError where it does not map."""
+        """The mapped row of `cells`; CellError if it does not map."""
         if len(cells) != self._width:
             raise CellError("row", f"{self._width} cells as in the header", str(len(cells)))
         basket = self.basket_of(cells)

@@ -53,9 +53,10 @@ _INVALID = {
 _EXPECTED: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], str]], ...] = (
     (
         re.compile(r"Expected str matching regex (.*)\Z", re.DOTALL),
-        lambda _, match: _PATTERNS.get(match[1], "text of another form"),
+        lambda _, match: _PATTERNS.get(match[1], f"text matching {match[1]}"),
     ),
     (re.compile(r"Expected str of length <= (\d+)\Z"), lambda _, match: f"text of at most {match[1]} characters"),
+    (re.compile(r"Expected (?:str|array) of length >= 1\Z"), lambda _, _match: "at least one"),
     (re.compile(r"Expected array of length (\d+)"), lambda _, match: f"an array of {match[1]} values"),
     (re.compile(r"Expected int ([<>])= (-?\d+)\Z"), lambda _, m: f"an integer {'≥' if m[1] == '>' else '≤'} {m[2]}"),
     (re.compile(r"Expected ([a-z |]+), got [a-z]+\Z"), lambda _, match: _kinds(match[1])),
@@ -91,7 +92,7 @@ def _read(complaint: str, raw: bytes) -> tuple[str, str, str]:
         return f"{path}.{what.removeprefix('Object missing required field ')}", "a value", "nothing"
     if what.startswith("Object contains unknown field "):
         name = printable(what.removeprefix("Object contains unknown field "))
-        return f"{path}.{name}", "only fields of the protocol", "an unknown field"
+        return f"{path}.{name}", "a known field", "an unknown field"
     return path, _expected(what, path), _value_at(path, raw)
 
 

@@ -1,1 +1,1 @@
-"""Replays sales files through simulated tills."""
+"""The replay: posts sales files through simulated tills."""

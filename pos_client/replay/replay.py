@@ -1,11 +1,11 @@
-"""Replays sales files through simulated tills: `pos-client replay`.
+"""`Replay`: posts the sales of files through simulated tills, for `pos-client replay`.
 
-Every (location, lane) is a till of its own: its own terminal name, connection, lineage and sequence. A few
-worker threads drive them, each till by one worker and in the order its sales happened.
+Every (location, lane) is a till with its own terminal name, connection, lineage and sequence. A few worker threads
+drive them; each till is driven by one worker, in the order its sales occurred.
 
-There is no outbox. A till at a counter must store a sale before it says so; here the file already is the
-durable source, and ids that follow from the file's natural keys make a second run harmless. So frames go out
-straight from memory, without an fsync per sale; after a crash one simply replays the file again.
+There is no outbox. A till at a counter must store a sale before it confirms it; here the file is the durable source,
+and ids derived from its natural keys make a second run idempotent. Frames are sent straight from memory, without an
+fsync per sale; after a crash, replay the file again.
 """
 
 from __future__ import annotations
@@ -22,20 +22,26 @@ from pos_client.files.sales_file import FilePosting, FileTill
 from pos_client.protocol.messages import PostingResult
 from pos_client.replay.simulated_till import Link, Patience, SimulatedTill, terminal_name
 
+_PROGRESS_SECONDS = 0.1  # how often the progress is reported
+
 
 @dataclass(frozen=True, slots=True)
 class ReplaySpeed:
-    """How fast and how stubbornly: `factor` times real time (None: as fast as HQ takes them)."""
+    """How fast to replay, and how long to keep trying."""
 
     factor: float | None = None
+    """Times real time; None: as fast as HQ accepts the postings."""
     workers: int = 4
+    """Threads that drive the tills: HQ commits the frames of several tills together."""
     patience_seconds: float = 60.0
+    """How long HQ may be unreachable: a restart takes less, and nothing is lost by giving up."""
     heartbeat_seconds: float = 30.0
+    """How often an idle till pings: well below the server's idle time-out."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the postings so far. `refused` holds those that HQ will never post, and why."""
+    """The results so far. `refused` holds the postings that HQ will never post, and why."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     lines: int = 0
@@ -43,7 +49,7 @@ class Outcome:
 
 
 class Replay:
-    """Posts what `tills` hold. `connect` opens a link; `clock` is in seconds, monotonic, as `stopping.wait` sleeps."""
+    """Posts everything in `tills`. `connect` opens a connection; `clock` is monotonic, in seconds."""
 
     def __init__(
         self,
@@ -58,7 +64,7 @@ class Replay:
         self._clock = clock
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        """Guards `_outcome`; nothing slow happens under it."""
+        """Guards `_outcome`; slow work happens outside it."""
         self._outcome = Outcome()
         patience = Patience(speed.patience_seconds, clock, rng, self._stopping)
         self._tills = [
@@ -68,9 +74,9 @@ class Replay:
         self._first = min((till.postings[0].occurred_at for till in tills), default=0)
 
     def run(self, progress: Callable[[int], None] = lambda _: None) -> Outcome:
-        """Post everything and say goodbye as every till; `progress` is told the postings answered so far.
+        """Post everything and end each till's session; `progress` receives the number of postings answered so far.
 
-        Raises ReplayError, RequestError or ConnectionLost where HQ cannot be reached or refuses a till.
+        Raises ReplayError, RequestError or ConnectionLost if HQ is unreachable or refuses a till.
         """
         self._began = self._clock()
         count = min(self._speed.workers, len(self._tills)) or 1
@@ -78,7 +84,7 @@ class Replay:
             working = {pool.submit(self._work, self._tills[at::count]) for at in range(count)}
             try:
                 while working:
-                    done, working = wait(working, timeout=0.1, return_when=FIRST_EXCEPTION)
+                    done, working = wait(working, timeout=_PROGRESS_SECONDS, return_when=FIRST_EXCEPTION)
                     progress(self._answered())
                     for worker in done:
                         worker.result()
@@ -91,7 +97,7 @@ class Replay:
             return self._outcome.statuses.total()
 
     def _work(self, tills: Sequence[SimulatedTill]) -> None:
-        """Drive `tills`, always the one whose next sale comes first, until all is sent or the replay stops."""
+        """Drive `tills`, always the one whose next sale is the earliest, until all is sent or the replay stops."""
         try:
             agenda = [(till.next_at, at) for at, till in enumerate(tills)]
             heapq.heapify(agenda)
@@ -105,13 +111,13 @@ class Replay:
                 till.close()
 
     def _now(self) -> int | None:
-        """The replayed instant, in microseconds since 1970; None where everything is due."""
+        """The replayed instant, in microseconds since 1970; None if everything is due."""
         if self._speed.factor is None:
             return None
         return self._first + int((self._clock() - self._began) * self._speed.factor * 1_000_000)
 
     def _wait_until(self, occurred_at: int, tills: Sequence[SimulatedTill]) -> bool:
-        """Wait until the replayed day reaches `occurred_at`, keeping the tills' connections alive; False to stop."""
+        """Wait until the replayed day reaches `occurred_at`, keeping the connections alive; False to stop."""
         while not self._stopping.is_set():
             now = self._now()
             if now is None or self._speed.factor is None or now >= occurred_at:
@@ -123,7 +129,7 @@ class Replay:
         return False
 
     def _note(self, postings: Sequence[FilePosting], results: Sequence[PostingResult]) -> None:
-        """Count what HQ answered for one frame."""
+        """Count the results of one frame."""
         with self._lock:
             for posting, result in zip(postings, results, strict=True):
                 self._outcome.statuses[result.status] += 1

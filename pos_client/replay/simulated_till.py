@@ -1,4 +1,4 @@
-"""One simulated till of a replay: its name, lineage, connection and way through its postings."""
+"""A simulated till of a replay: its name, lineage and connection, and its progress through its postings."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from pos_client.protocol.messages import (
 
 T = TypeVar("T")
 Note = Callable[[Sequence[FilePosting], Sequence[PostingResult]], None]
-_BACKOFF_SECONDS = (0.1, 5.0)  # first and longest: a person is watching, and HQ is rarely away for long
+_BACKOFF_SECONDS = (0.1, 5.0)  # first and longest: someone is watching, and most outages are short
 
 
 class ReplayError(TillwireError):
-    """The replay cannot go on; running it again later continues it."""
+    """The replay cannot continue; run it again later to resume it."""
 
 
 class Link(Protocol):
@@ -44,12 +44,12 @@ class Link(Protocol):
         """Send one request and wait for its typed result."""
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long HQ may be away. `clock` is in monotonic seconds; `stopping` is set to end all waiting."""
+    """How long HQ may be unreachable. `clock` is monotonic, in seconds; setting `stopping` ends all waits."""
 
     seconds: float
     clock: Callable[[], float]
@@ -57,9 +57,9 @@ class Patience:
     stopping: threading.Event
 
     def insist(self, step: Callable[[], T], hang_up: Callable[[], None]) -> T:
-        """Do `step` until HQ answers it, hanging up and backing off with jitter before each new try.
+        """Retry `step` until HQ answers, closing the connection and backing off with jitter in between.
 
-        Raises what HQ said where trying again cannot help, ReplayError when patience ends.
+        Raises HQ's error if a retry cannot help, ReplayError when patience runs out.
         """
         until = self.clock() + self.seconds
         pause, longest = _BACKOFF_SECONDS
@@ -68,11 +68,11 @@ class Patience:
                 return step()
             except (RequestError, ConnectionLost) as error:
                 hang_up()
-                if isinstance(error, RequestError) and not _passes(error):
+                if isinstance(error, RequestError) and not _may_retry(error):
                     raise
                 if self.clock() > until:
                     raise ReplayError(
-                        f"HQ did not answer for {self.seconds:.0f} s ({error}): "
+                        f"No answer from HQ for {self.seconds:.0f} s ({error}): "
                         "check the server, then run the same command again; nothing is counted twice."
                     ) from error
                 if self.stopping.wait(pause * (0.5 + self.rng.random())):
@@ -80,13 +80,13 @@ class Patience:
                 pause = min(pause * 2, longest)
 
 
-def _passes(error: RequestError) -> bool:
-    """True where trying again can help: a fork or a fence means that somebody else speaks as this till."""
+def _may_retry(error: RequestError) -> bool:
+    """True if a retry can help: `fork` and `fenced` mean that another device uses this till's name."""
     return error.retryable and error.code not in (ErrorCode.fork, ErrorCode.fenced)
 
 
 def terminal_name(till: FileTill) -> str:
-    """The terminal name of a simulated till; a hash tells apart those that would read the same."""
+    """The terminal name of a simulated till; a hash distinguishes names that would otherwise be the same."""
     plain = f"{till.location}-{till.lane}"
     name = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
     if name == plain and len(name) <= NAME_LENGTH_MAX and "-" not in till.lane:
@@ -96,12 +96,12 @@ def terminal_name(till: FileTill) -> str:
 
 
 def lineage_of(postings: Sequence[FilePosting]) -> UUID:
-    """The same postings in the same order are the same lineage, so a second run continues the first one's sequence."""
+    """The lineage of these postings in this order: the same in every run, so a second run resumes the sequence."""
     return UUID(bytes=hashlib.sha256(b"".join([posting.id.bytes for posting in postings])).digest()[:16], version=5)
 
 
 class SimulatedTill:
-    """One till on its way through its postings; used by one thread only. `note` is told every answered frame."""
+    """Sends the postings of one till; used by one thread only. `note` receives every answered frame."""
 
     def __init__(
         self, till: FileTill, token: str | None, connect: Callable[[], Link], patience: Patience, note: Note
@@ -116,7 +116,7 @@ class SimulatedTill:
         self._link: Link | None = None
         self._hello: HelloResult | None = None
         self._parent = ""
-        self._spoke_at = 0.0
+        self._asked_at = 0.0
         self.is_done = False
 
     @property
@@ -125,7 +125,7 @@ class SimulatedTill:
         return self._till.postings[min(self._sent, len(self._till.postings) - 1)].occurred_at
 
     def send(self, until: int | None) -> None:
-        """Send all that occurred up to `until` (None: everything), and goodbye after the last posting."""
+        """Send every posting that occurred up to `until` (None: all), and `bye` after the last."""
         postings = self._till.postings
         while self._sent < len(postings) and (until is None or self.next_at <= until):
             self._patience.insist(lambda: self._post(until), self.close)
@@ -135,12 +135,12 @@ class SimulatedTill:
             self.is_done = True
 
     def ping_if_idle(self, idle_seconds: float) -> None:
-        """Say a word on an open connection that said none for `idle_seconds`."""
-        if self._link is not None and self._patience.clock() - self._spoke_at >= idle_seconds:
+        """Ping if the connection has been idle for `idle_seconds`."""
+        if self._link is not None and self._patience.clock() - self._asked_at >= idle_seconds:
             self._patience.insist(lambda: self._ask("ping", PingParams()), self.close)
 
     def close(self) -> None:
-        """Hang up; the next request connects anew."""
+        """Close the connection; the next request opens a new one."""
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -158,7 +158,7 @@ class SimulatedTill:
         self._note(chosen, result.results)
 
     def _frame(self, until: int | None) -> Sequence[FilePosting]:
-        """The next postings that fit HQ's limits for one frame, at least one."""
+        """The next postings that fit into one frame under HQ's limits, at least one."""
         assert self._hello is not None
         limits = self._hello.limits
         chosen: list[FilePosting] = []
@@ -177,7 +177,7 @@ class SimulatedTill:
 
     def _ask(self, method: str, params: Message) -> Any:
         answer = self._connected().request(method, params)
-        self._spoke_at = self._patience.clock()
+        self._asked_at = self._patience.clock()
         return answer
 
     def _connected(self) -> Link:

@@ -1,1 +1,1 @@
-"""The till: outbox, sender, and PosClient on top."""
+"""The till: the outbox, its sender, and `PosClient`, which combines them."""

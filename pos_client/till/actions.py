@@ -1,4 +1,4 @@
-"""What the sender asks of the thread that drives it."""
+"""Actions: what the sender asks the thread that drives it to do next."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from pos_client.protocol.messages import HelloParams, PingParams, PostParams
 
 
 class Connect(NamedTuple):
-    """Open a new connection, giving up the one there is; then `on_connected` or `on_lost`."""
+    """Close the connection, if any, and open a new one; then call `on_connected` or `on_lost`."""
 
 
 class SendHello(NamedTuple):
-    """Say hello; then `on_hello`, `on_error` or `on_lost`."""
+    """Send `hello`; then call `on_hello`, `on_error` or `on_lost`."""
 
     params: HelloParams
 
 
 class SendPost(NamedTuple):
-    """Post a frame; then `on_post`, `on_error` or `on_lost`."""
+    """Send `post`; then call `on_post`, `on_error` or `on_lost`."""
 
     params: PostParams
 
 
 class SendPing(NamedTuple):
-    """Send a heartbeat; then `on_pong`, `on_error` or `on_lost`."""
+    """Send `ping`; then call `on_pong`, `on_error` or `on_lost`."""
 
     params: PingParams
 
 
 class Idle(NamedTuple):
-    """Nothing to do until the timer shows `until`, or something was added to the outbox."""
+    """Nothing to do before the timer reaches `until`, unless something is added to the outbox."""
 
     until: int
 

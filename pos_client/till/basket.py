@@ -13,7 +13,7 @@ from pos_client.till.posting import Posting
 
 
 class Basket:
-    """What a customer buys, while it is being scanned. Its id exists before the sale does."""
+    """A sale while it is being scanned. Its id is made when it is opened, so selling it twice counts once."""
 
     def __init__(self, basket_id: UUID, sell: Callable[..., Posting], now: Callable[[], datetime]) -> None:
         self.id = basket_id
@@ -23,11 +23,11 @@ class Basket:
         self._sold_at: datetime | None = None
 
     def add(self, sku: str, quantity: QuantityLike = 1) -> None:
-        """Add a line; append to `lines` for prices and barcodes."""
+        """Add a line; append a `Line` to `lines` to give a price or a barcode."""
         self.lines.append(Line(quantity=exact_quantity(quantity), sku=sku))
 
     def sell(self, **details: Any) -> Posting:
-        """Sell it, as `PosClient.sell`. Doing so again, after an error or by mistake, counts once."""
+        """Record the sale, as `PosClient.sell` does. Calling it again, after an error or by mistake, counts once."""
         if self._sold_at is None:
             self._sold_at = self._now()
         return self._sell(self.lines, **{"id": self.id, "occurred_at": self._sold_at, **details})

@@ -1,4 +1,4 @@
-"""What a till program hands over as lines, made exact: tuples, texts and Decimals to `Line`s, floats refused."""
+"""Converts the lines that a till program passes (tuples, texts, Decimals) to exact `Line`s; rejects floats."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from decimal import Decimal
 from msgspec import UnsetType, structs
 
 from pos_client.protocol.messages import Line
+from pos_client.protocol.printable import printable
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity
 
 QuantityLike = int | str | Decimal
-"""A quantity as a till program may write it: 2, "0.35" or Decimal("0.35"), never a float."""
+"""A quantity as a till program may pass it: 2, "0.35" or Decimal("0.35"), never a float."""
 LineLike = Line | tuple[str, QuantityLike]
-"""A line as a till program may write it: (sku, quantity) or a `Line`."""
+"""A line as a till program may pass it: (sku, quantity) or a `Line`."""
 
 _NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?\Z")
 
 
 def exact_quantity(value: object) -> Quantity:
-    """`value` as the protocol writes it; TypeError for a float, ValueError for text that is no number."""
+    """`value` as the protocol's `Quantity`; TypeError for a float, ValueError for text that is not a number."""
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
         why = " (a float has no exact decimal value: 0.1 is not one tenth)" if isinstance(value, float) else ""
         raise TypeError(
@@ -28,7 +29,7 @@ def exact_quantity(value: object) -> Quantity:
         )
     if isinstance(value, str):
         if not _NUMBER.match(value):
-            raise ValueError(f"A quantity is {QUANTITY_EXPECTED}, not {value[:40]!r}.")
+            raise ValueError(f"A quantity is {QUANTITY_EXPECTED}, not '{printable(value)}'.")
         return Decimal(value) if "." in value else int(value)
     return value
 

@@ -1,4 +1,4 @@
-"""`PosClient`: sell now, deliver exactly once. What a till program uses."""
+"""`PosClient`: the API of a till program. Postings are stored at once and delivered exactly once."""
 
 from __future__ import annotations
 
@@ -60,11 +60,11 @@ from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
 
 class Details(TypedDict, total=False):
-    """What every kind of posting may carry.
+    """Optional arguments of every kind of posting.
 
-    `reference` is the receipt's or document's number; `id` was made when the basket was opened (default: now);
-    `occurred_at` is when it happened (default: now, with the local offset); `ext` is any JSON object, kept
-    untouched; `on_result` is called once HQ has answered, in the sender's thread.
+    `reference`: the number of the receipt or document. `id`: a UUID made when the basket was opened (default: a new
+    one). `occurred_at`: when it happened (default: now, with the local UTC offset). `ext`: any JSON object, stored
+    unchanged. `on_result`: called with HQ's answer, in the sender's thread.
     """
 
     reference: str
@@ -75,16 +75,16 @@ class Details(TypedDict, total=False):
 
 
 class PosClient:
-    """A till. What it sells is durable in `outbox` when the call returns, and reaches HQ exactly once.
+    """A till. A posting is durable in `outbox` when the call returns, and is delivered to HQ exactly once.
 
-    `address` is `host`, `host:port`, `[::1]:port` or `unix:/path.sock`. Nothing that posts ever waits for HQ:
-    a thread delivers in the background, now or in three weeks. Any thread may use a client; several processes
-    may sell through one outbox, one of them delivers. `on_result` hears of every posting that this process
-    has delivered. `location` is heard only by a server in development mode.
+    `address` is `host`, `host:port`, `[::1]:port` or `unix:/path.sock`. No posting waits for HQ: a thread delivers in
+    the background, now or in three weeks. A client is thread-safe; several processes may sell through one outbox, one
+    of them delivers. `on_result` is called for every posting that this process delivers. Only a development server
+    reads `location`.
 
-    Posting raises OutboxError where the sale could not be stored (it says what to do), BodyError where it can
-    never be posted, TypeError for a float. Asking raises ConnectionLost while HQ is away, RequestError where
-    it refuses.
+    Posting raises OutboxError if the posting could not be stored (the message says what to do), BodyError if it can
+    never be posted, TypeError for a float. Queries raise ConnectionLost while HQ is unreachable, RequestError if HQ
+    refuses.
     """
 
     def __init__(
@@ -138,9 +138,9 @@ class PosClient:
         self.close(LINGER_SECONDS if kind is None else 0)
 
     def close(self, linger_seconds: float = 0) -> None:
-        """Stop delivering and close the outbox; what is pending is delivered next time.
+        """Stop delivering and close the outbox; pending postings are delivered next time.
 
-        While HQ answers, it waits up to `linger_seconds` for the last postings. Closing twice is fine.
+        While HQ answers, this waits up to `linger_seconds` for the last postings. Closing twice is allowed.
         """
         if self._closed:
             return
@@ -156,51 +156,51 @@ class PosClient:
     def sell(
         self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
     ) -> Posting:
-        """Goods left the shop; a negative quantity is goods coming back in the same basket."""
+        """Record a sale; a negative quantity is goods returned in the same basket."""
         return self._post("sale", lines, details, reservation=_given(reservation))
 
     def return_(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
-        """Goods came back."""
+        """Record a return."""
         return self._post("return", lines, details)
 
     def receive(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
-        """Goods came in from outside."""
+        """Record a delivery from outside."""
         return self._post("receipt", lines, details)
 
     def adjust(self, lines: Iterable[LineLike], *, reason: str | None = None, **details: Unpack[Details]) -> Posting:
-        """Stock changed for another reason (broken, stolen, found): signed quantities."""
+        """Correct stock for another reason (broken, stolen, found), with signed quantities."""
         return self._post("adjustment", _with_reason(lines, reason), details)
 
     def count(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
-        """Stock was counted: so much was there at `occurred_at`."""
+        """Record a stock count: the quantities on hand at `occurred_at`."""
         return self._post("count", lines, details)
 
     def transfer_out(self, lines: Iterable[LineLike], *, to: str, **details: Unpack[Details]) -> Posting:
-        """Goods left for another location."""
+        """Record goods sent to another location."""
         return self._post("transfer_out", lines, details, other_location=to)
 
     def transfer_in(self, lines: Iterable[LineLike], *, from_: str, **details: Unpack[Details]) -> Posting:
-        """Goods arrived from another location."""
+        """Record goods received from another location."""
         return self._post("transfer_in", lines, details, other_location=from_)
 
     def reserve(
         self, lines: Iterable[LineLike], *, expires_at: datetime | None = None, **details: Unpack[Details]
     ) -> Posting:
-        """Goods are set aside; the posting's id names the reservation."""
+        """Reserve goods; the posting's id is the id of the reservation."""
         return self._post("reserve", lines, details, expires_at=_given(expires_at))
 
     def release(
         self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
     ) -> Posting:
-        """Goods are no longer set aside."""
+        """Release reserved goods."""
         return self._post("release", lines, details, reservation=_given(reservation))
 
     def void(self, posting: UUID | Posting, **details: Unpack[Details]) -> Posting:
-        """A posting is reversed as a whole."""
+        """Reverse a whole posting."""
         return self._post("void", None, details, voids=posting.id if isinstance(posting, Posting) else posting)
 
     def open_basket(self) -> Basket:
-        """A basket whose id is made now, so that selling it twice by mistake counts once."""
+        """Open a basket; it gets its id now, so that selling it twice by mistake counts once."""
         return Basket(self._new_id(), self.sell, lambda: _local(self._clock()))
 
     def _post(self, kind: PostingType, lines: Iterable[LineLike] | None, details: Details, **fields: Any) -> Posting:
@@ -222,7 +222,7 @@ class PosClient:
         id: UUID | None = None,  # noqa: A002 (the protocol's own name)
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> Posting:
-        """Store a posting of any kind, checked as HQ will check it. All the other methods end here."""
+        """Store a posting of any type, validated as HQ will validate it. All other posting methods use this one."""
         raw, effect = _checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         posting = self._postings.expect(id or self._new_id(), reference, on_result)
@@ -232,19 +232,19 @@ class PosClient:
             self._postings.forget(posting)
             raise
         if id is not None and (found := self.outbox.find(id)) is not None and found.result is not None:
-            self._postings.resolve(found.result)  # it was sold before, and delivered
+            self._postings.resolve(found.result)  # it was sold and delivered before
         self._sender_thread.wake()
         return posting
 
-    # ------------------------------------------------------------------ looking
+    # ------------------------------------------------------------------ queries
 
     @property
     def pending(self) -> int:
-        """How many postings HQ has not answered yet."""
+        """The number of postings that HQ has not answered yet."""
         return self.outbox.pending
 
     def status(self) -> Status:
-        """How the till stands."""
+        """A snapshot of the till's state."""
         counts, sender = self.outbox.counts(), self._sender
         hello, ahead = sender.hello, sender.hq_ahead_micros
         return Status(
@@ -274,7 +274,7 @@ class PosClient:
         cursor: str | None = None,
         timeout: float = REPLY_SECONDS,
     ) -> StockResult:
-        """Stock levels as HQ knows them; `below` is "reorder_point" or a quantity."""
+        """Stock levels at HQ; `below` is "reorder_point" or a quantity."""
         params = StockParams(
             skus=_given(None if skus is None else list(skus)),
             locations=_given(None if locations is None else list(locations)),
@@ -298,18 +298,18 @@ class PosClient:
         cursor: str | None = None,
         timeout: float = REPLY_SECONDS,
     ) -> HistoryResult:
-        """The movements of one sku in ledger order, with since ≤ occurred_at < until."""
+        """The movements of one SKU in ledger order, with since ≤ occurred_at < until."""
         params = HistoryParams(sku, _given(location), _given(since), _given(until), _given(limit), _given(cursor))
         return self._ask("history", params, timeout)  # type: ignore[no-any-return]
 
     def posting(self, posting_id: UUID, *, timeout: float = REPLY_SECONDS) -> StoredPosting:
-        """One posting as HQ holds it."""
+        """One posting, as stored at HQ."""
         return self._ask("posting", PostingParams(posting_id), timeout)  # type: ignore[no-any-return]
 
     def bye(self, *, timeout: float = REPLY_SECONDS) -> ByeResult:
-        """Close the day: deliver what is pending (within `timeout`), then compare control totals with HQ.
+        """Close the day: deliver what is pending (within `timeout` seconds), then compare control totals with HQ.
 
-        Selling goes on afterwards if it must: the next posting says hello again.
+        Selling may continue afterwards: the next posting connects again.
         """
         deadline = time.monotonic() + timeout
         while self.pending and (left := deadline - time.monotonic()) > 0:
@@ -327,9 +327,9 @@ class PosClient:
 
 
 def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:
-    """The bytes of a body as they are stored, and its effect on stock; BodyError where HQ would refuse it.
+    """The bytes of a body as they are stored, and its effect on stock; BodyError if HQ would reject it.
 
-    `limits` are those of HQ's last hello, None before the first.
+    `limits` are those of HQ's last answer to `hello`, None before the first.
     """
     raw = wire.encode_body(body)
     most = BODY_BYTES_MAX if limits is None else min(BODY_BYTES_MAX, limits.max_frame_bytes - 2 * ENVELOPE_BYTES)
@@ -354,7 +354,7 @@ def _given(value: Any) -> Any:
 
 
 def _local(microseconds: int) -> datetime:
-    """That instant with the offset of the till's time zone."""
+    """That instant, with the UTC offset of the till's time zone."""
     return instant(microseconds, time.localtime(microseconds // 1_000_000).tm_gmtoff // 60)
 
 

@@ -1,4 +1,4 @@
-"""The clocks of a till: one that people set, one that nobody can."""
+"""The till's clocks: the wall clock and the monotonic clock, in microseconds."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import time
 
 
 def wall_clock() -> int:
-    """The machine's clock in microseconds since 1970 UTC."""
+    """The machine's wall clock, in microseconds since 1970 UTC."""
     return time.time_ns() // 1_000
 
 
 def monotonic() -> int:
-    """A clock that is never set, in microseconds."""
+    """The monotonic clock, in microseconds."""
     return time.monotonic_ns() // 1_000

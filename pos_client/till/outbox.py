@@ -1,7 +1,7 @@
-"""The till's durable outbox: what was sold is on disk here before anybody is told, and until HQ has it.
+"""The till's durable outbox: every posting is on disk here before `add` returns, and until HQ has it.
 
-A row is `pending` until HQ has given a definite answer about it, then `done` or `parked`. Ids never change;
-sequence numbers belong to a lineage, which is replaced when this file turns out to be a copy.
+A row is `pending` until HQ gives a definite answer about it, then `done` or `parked`. Ids never change; sequence
+numbers belong to a lineage, which is replaced when this file turns out to be a copy.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occu
 FROM posting WHERE state = 'pending'
 """
 _REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
-# The witness is pending, and keeps the answer that HQ is to give again; it is number 1 of its lineage.
+# The witness is pending but keeps its stored answer, which HQ must give again; it is number 1 of its lineage.
 _ASK_AGAIN = """
 UPDATE posting SET state = 'pending', settled_at = NULL WHERE place = (
     SELECT place FROM posting WHERE state = 'done'
@@ -81,11 +81,11 @@ DELETE FROM posting WHERE place IN (
 
 
 class Outbox:
-    """The outbox in the file at `path`, made where it is missing. Any thread may use it.
+    """The outbox in the file at `path`, created if it does not exist. Thread-safe.
 
-    Any number of processes may `add`; the one that `acquire_sending` let in may also send and settle.
-    Every method raises OutboxError, saying what to do, where the file cannot be used. `clock` and `ids`
-    make times and lineages, `open_file` what is under it.
+    Any number of processes may `add`; only the one that holds the sending lock (`acquire_sending`) may also send and
+    settle. Every method raises OutboxError, which says what to do, if the file cannot be used. `clock` gives the time
+    in µs since 1970, `ids` new lineages, `open_file` the file itself.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Outbox:
     ) -> None:
         self._clock = clock
         self._ids = ids or Uuid7(clock, random.SystemRandom())
-        self._keep_done = max(1, keep_done)  # the newest row stays: places are never used twice
+        self._keep_done = max(1, keep_done)  # keep the newest row: places are never reused
         self._settled_since_pruning = PRUNE_STEP
         self._file = open_file(path, busy_seconds)
         self.path = self._file.path
@@ -115,7 +115,7 @@ class Outbox:
         self._file.close()
 
     def acquire_sending(self) -> bool:
-        """Become the one process that sends from this file; False while another one is."""
+        """Become the process that sends from this file; False while another process is."""
         return self._file.sending.try_acquire()
 
     # ------------------------------------------------------------------ selling
@@ -123,7 +123,7 @@ class Outbox:
     def add(self, *postings: NewPosting) -> None:
         """Store `postings` in one commit; they are durable when this returns.
 
-        Adding the same id with the same bytes again changes nothing; with other bytes it is an error.
+        Adding the same id with the same bytes again changes nothing; with different bytes it raises OutboxError.
         """
         if len(postings) == 1:
             if not self._file.write_once(_INSERT, _row(postings[0])):
@@ -136,7 +136,7 @@ class Outbox:
                     _assert_same(db, posting)
 
     def find(self, posting_id: UUID) -> Found | None:
-        """What became of a posting; None where it was never added, or was pruned after it was done."""
+        """The state of a posting; None if it was never added, or was pruned after delivery."""
         rows = self._file.rows("SELECT state, attempts, result FROM posting WHERE id = ?", (posting_id.bytes,))
         if not rows:
             return None
@@ -146,9 +146,9 @@ class Outbox:
     # ------------------------------------------------------------------ sending
 
     def next_batch(self, max_postings: int, max_bytes: int, *, skip: int = 0) -> list[PendingEntry]:
-        """The next pending postings by seq, at least one if there is one, leaving out the first `skip`.
+        """The next pending postings by seq, at least one if there is one, without the first `skip`.
 
-        `max_bytes` bounds what they take in a frame, all but its envelope.
+        `max_bytes` limits the bytes they take in a frame, its envelope excluded.
         """
         batch: list[PendingEntry] = []
         left = max_bytes
@@ -166,10 +166,10 @@ class Outbox:
         return batch
 
     def settle(self, results: Iterable[PostingResult], head: str | None = None) -> bool:
-        """Note HQ's definite answers and the chain head it gave with them, in one commit.
+        """Store HQ's definite answers and the chain head that came with them, in one commit.
 
-        True where HQ has forgotten what it had acknowledged: it was restored from a backup. Then a new lineage
-        has begun in which all that is kept is pending again.
+        True if HQ has lost what it had acknowledged, because it was restored from a backup. A new lineage has then
+        begun, in which every delivered posting that is still kept is pending again.
         """
         now, done, quantity, forgotten = self._clock(), 0, 0, False
         with self._file.write() as db:
@@ -194,44 +194,43 @@ class Outbox:
         return forgotten
 
     def note_attempt(self, ids: Iterable[UUID]) -> None:
-        """Count a frame that was sent and not answered against the postings it carried."""
+        """Count one unanswered attempt for each posting of a frame."""
         with self._file.write() as db:
             db.executemany("UPDATE posting SET attempts = attempts + 1 WHERE id = ?", [(each.bytes,) for each in ids])
 
     def park(self, posting_id: UUID, code: str, reason: str) -> PostingResult:
-        """Put a pending posting aside that cannot be delivered; it blocks nobody and is not forgotten."""
+        """Set aside a pending posting that cannot be delivered, so that it does not block the others."""
         result = PostingResult(posting_id, "rejected", code=code, reason=reason)
         self.settle([result])
         return result
 
-    # ------------------------------------------------------------------ who this file is
+    # ------------------------------------------------------------------ identity
 
     @property
     def lineage(self) -> UUID:
-        """What HQ knows this file by; it changes when the file turns out to be a copy."""
+        """The id of this file at HQ; it changes when the file turns out to be a copy."""
         [(key,)] = self._file.rows("SELECT uuid FROM lineage ORDER BY number DESC LIMIT 1")
         return UUID(bytes=key)
 
     @property
     def head(self) -> str | None:
-        """The chain head that HQ gave with its last answer; None before the first word of this lineage."""
+        """The chain head of HQ's last answer; None before the first answer in this lineage."""
         head: str | None
         [(head,)] = self._file.rows("SELECT head FROM lineage ORDER BY number DESC LIMIT 1")
         return head
 
     def adopt_head(self, head: str) -> None:
-        """Remember the chain head that HQ gave."""
+        """Store the chain head that HQ gave."""
         with self._file.write() as db:
             db.execute(_ACKNOWLEDGE, (0, 0, head))
 
     def recognises(self, head: str, acked_seq: int, max_postings: int) -> bool:
-        """True where HQ is as this file left it.
+        """True if HQ's state is the one this file left behind.
 
-        It holds of the lineage what it has acknowledged (`acked_seq` is how far it holds it), and `head` is what
-        this file would have made of its chain: the remembered head, or what the unanswered frame gives, any run of
-        the first `max_postings` pending postings, for those before it may have been answered under an earlier
-        lineage. It is worked out afresh instead of being stored with each frame, which would cost a commit per frame.
-        A run with the witness in it means that HQ had forgotten that one.
+        HQ must hold everything it acknowledged in this lineage (it holds all up to `acked_seq`), and `head` must be
+        the stored head, or follow from it by one unanswered frame: by any run of the first `max_postings` pending
+        postings, as those before it may have been answered in an earlier lineage. The run is searched for instead of
+        stored, which would cost a commit per frame. It cannot contain the witness, unless HQ had lost that one.
         """
         return not self._was_acknowledged(acked_seq + 1) and self._explains(head, max_postings)
 
@@ -239,7 +238,7 @@ class Outbox:
         [(number, last_seq)] = self._file.rows(_LAST_SEQ)
         rows = self._file.rows("SELECT state, result FROM posting WHERE lineage = ? AND seq = ?", (number, seq))
         if not rows:
-            return bool(seq <= last_seq)  # what is not there any more was done
+            return bool(seq <= last_seq)  # a pruned posting was done
         [(state, result)] = rows
         return state == "done" or (state == "parked" and is_word_of_hq(result))
 
@@ -262,13 +261,13 @@ class Outbox:
         return False
 
     def new_lineage(self, *, head: str | None = None) -> UUID:
-        """Begin a new lineage: the pending postings keep ids and bytes and are numbered from 1 again.
+        """Begin a new lineage: pending postings keep their ids and bytes and are numbered from 1 again.
 
-        `head` is that of HQ's chain, from which the lineage goes on: an HQ that comes back with another one has
-        lost its disk meanwhile. Number 1 is the newest posting that HQ has acknowledged: its answer must be the
-        same again, or HQ has forgotten it, and perhaps more (`settle`). HQ only ever forgets its latest postings,
-        so this one speaks for all that was acknowledged before, under whichever terminal or lineage. Where the
-        lineage before has asked and not heard, all that is kept is sent: HQ may hold what it was asked for by now.
+        `head` is HQ's chain head, from which the lineage continues; if HQ returns with another one, it has lost
+        data in between. Number 1, the witness, is the newest posting that HQ has acknowledged: HQ must give the same
+        answer again, or it has lost that posting and perhaps more (see `settle`). A restore only ever loses the
+        latest postings, so the witness vouches for everything acknowledged before it, in any terminal or lineage. If
+        the previous lineage's witness was never answered, every posting that is kept is sent again.
         """
         with self._file.write() as db:
             return self._begin_lineage(db, head)
@@ -286,17 +285,17 @@ class Outbox:
         db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
         return lineage
 
-    # ------------------------------------------------------------------ looking and mending
+    # ------------------------------------------------------------------ inspection and repair
 
     @property
     def pending(self) -> int:
-        """How many postings wait for HQ's answer."""
+        """The number of postings that HQ has not answered yet."""
         count: int
         [(count,)] = self._file.rows("SELECT count(*) FROM posting WHERE state = 'pending'")
         return count
 
     def counts(self) -> Counts:
-        """How many rows are in which state."""
+        """The number of postings in each state."""
         with self._file.read() as db:
             pending, oldest = db.execute(
                 "SELECT count(*), min(occurred_at) FROM posting WHERE state = 'pending'"
@@ -306,7 +305,7 @@ class Outbox:
         return Counts(pending, parked, done, oldest)
 
     def report(self) -> OutboxReport:
-        """What HQ is told of this outbox."""
+        """The outbox's state, as it is reported to HQ."""
         [(pending, parked, oldest)] = self._file.rows(_REPORT)
         return OutboxReport(pending, parked, None if oldest is None else instant(oldest))
 
@@ -328,7 +327,7 @@ class Outbox:
             place = rows[-1][0]
 
     def export_parked(self, target: IO[str]) -> int:
-        """Write the parked postings to `target`, one JSON object a line; return how many."""
+        """Write the parked postings to `target`, one JSON object per line; return how many."""
         written = 0
         for parked in self.parked():
             target.write(msgspec.json.encode(parked).decode() + "\n")
@@ -338,15 +337,15 @@ class Outbox:
     def redrive(self, posting_id: UUID) -> None:
         """Make a parked posting pending again, with the same id and bytes.
 
-        HQ answers the same as before until an operator there has reopened the id.
+        HQ gives the same answer as before unless an operator has reopened the id there.
         """
         with self._file.write() as db:
             row = db.execute("SELECT state, lineage FROM posting WHERE id = ?", (posting_id.bytes,)).fetchone()
             if row is None or row[0] != "parked":
-                raise OutboxError(f"{posting_id} is not parked: list the parked postings for their ids.")
+                raise OutboxError(f"{posting_id} is not parked: list the parked postings to see their ids.")
             db.execute(_REOPEN + "id = ?", (posting_id.bytes,))
             number, last_seq = db.execute(_LAST_SEQ).fetchone()
-            if row[1] != number:  # a number of an old lineage means nothing in the current one
+            if row[1] != number:  # a sequence number of an old lineage is meaningless in the current one
                 db.execute("UPDATE lineage SET base = base - 1 WHERE number = ?", (number,))
                 db.execute(
                     "UPDATE posting SET lineage = ?, seq = ? WHERE id = ?", (number, last_seq + 1, posting_id.bytes)
@@ -360,7 +359,9 @@ def _row(posting: NewPosting) -> tuple[object, ...]:
 def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
     stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
     if stored is not None and stored[0] != posting.body:
-        raise OutboxError(f"The outbox already holds another posting with the id {posting.id}: make a new id.")
+        raise OutboxError(
+            f"The outbox already holds a different posting with the id {posting.id}: use a new id for a new posting."
+        )
 
 
 def _parked(row: list[Any]) -> Parked:

@@ -1,4 +1,4 @@
-"""The file under an outbox: opening it, its tables, its locks, and SQLite's complaints in our words."""
+"""The SQLite file of an outbox: its schema, its locks between processes, and its errors as OutboxError."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pos_client.till.policy import LOCK_POLL_SECONDS
 
 SCHEMA_VERSION = 1
 
-# A new row's seq is its place less its lineage's base, so that selling does not have to write a counter, too.
+# A new row's seq is its place minus its lineage's base, so that a sale does not have to update a counter as well.
 _SCHEMA = """
 CREATE TABLE lineage (
     number INTEGER PRIMARY KEY,
@@ -47,38 +47,38 @@ CREATE INDEX posting_done ON posting (place) WHERE state = 'done';
 """
 
 _ADVICE = {
-    sqlite3.SQLITE_FULL: "has no room left on its disk: free some space; nothing was stored, and it goes on by itself",
+    sqlite3.SQLITE_FULL: "is on a full disk: free some space and try again; nothing was stored",
     sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
-    sqlite3.SQLITE_CORRUPT: "is damaged: keep a copy for support, move it away and start with a new one",
+    sqlite3.SQLITE_CORRUPT: "is corrupt: keep a copy for support, move it away and start with a new one",
     sqlite3.SQLITE_NOTADB: "is not an outbox file: check the path",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its folder exists and may be written",
-    sqlite3.SQLITE_BUSY: "is held by another program for too long: close what has it open",
-    sqlite3.SQLITE_LOCKED: "is held by another program for too long: close what has it open",
-    sqlite3.SQLITE_IOERR: "cannot be written or read: check the disk, its free space and its limits",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its folder exists and is writable",
+    sqlite3.SQLITE_BUSY: "is locked by another program: close the program that has it open",
+    sqlite3.SQLITE_LOCKED: "is locked by another program: close the program that has it open",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: check the disk, its free space and its quota",
 }
 
 
-def refused(path: Path, error: sqlite3.Error) -> OutboxError:
-    """SQLite's complaint as one sentence that says what to do."""
+def outbox_error(path: Path, error: sqlite3.Error) -> OutboxError:
+    """SQLite's error as one sentence that says what to do."""
     code = getattr(error, "sqlite_errorcode", None)
     advice = _ADVICE.get(code & 0xFF) if code is not None else None
     return OutboxError(f"The outbox {path} {advice or 'failed'} ({error}).")
 
 
 class FileLock:
-    """An exclusive lock between processes on a file of its own; the system frees it when its holder dies."""
+    """An exclusive lock between processes, on a file of its own; the kernel releases it when its holder dies."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._descriptor = -1
 
     def try_acquire(self) -> bool:
-        """Take the lock if it is free."""
+        """Take the lock if it is free; OutboxError if its file cannot be opened."""
         if self._descriptor < 0:
             try:
                 self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             except OSError as error:
-                advice = "check that its folder exists and may be written"
+                advice = "check that its folder exists and is writable"
                 raise OutboxError(f"{self._path} cannot be opened: {advice} ({error.strerror}).") from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,23 +87,23 @@ class FileLock:
         return True
 
     def release(self) -> None:
-        """Let the next one have it."""
+        """Release the lock and keep its file open."""
         if self._descriptor >= 0:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def close(self) -> None:
-        """Release the lock and its file."""
+        """Release the lock and close its file."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
 
 class OutboxFile:
-    """One SQLite connection, used by one thread at a time, writing while no other process writes.
+    """One SQLite connection, used by one thread at a time; its writes exclude those of other processes.
 
-    SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the same moment,
-    so every write (checkpoints happen inside commits), opening and closing holds a lock between processes.
-    Another one, `sending`, is held by the one process that sends from the file.
+    SQLite before 3.51.3 can corrupt a WAL file when two connections write or checkpoint at the same time, so every
+    write (checkpoints happen inside commits), opening and closing hold a lock between processes. A second lock,
+    `sending`, is held by the one process that sends from the file.
     """
 
     def __init__(
@@ -126,7 +126,7 @@ class OutboxFile:
                 self._connection = self._open()
         except sqlite3.Error as error:
             self._writing.close()
-            raise refused(path, error) from error
+            raise outbox_error(path, error) from error
         except BaseException:
             self._writing.close()
             raise
@@ -152,10 +152,10 @@ class OutboxFile:
         version = _pragma(connection, "user_version")
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if version == 0 and tables:
-            raise OutboxError(f"{self.path} is a database, but not an outbox: check the path.")
+            raise OutboxError(f"{self.path} is a database but not an outbox: check the path.")
         if version not in (0, SCHEMA_VERSION):
             raise OutboxError(
-                f"The outbox {self.path} was made by a newer version (format {version}, this program knows "
+                f"The outbox {self.path} was created by a newer version (format {version}, this program supports "
                 f"{SCHEMA_VERSION}): update this program."
             )
 
@@ -164,8 +164,8 @@ class OutboxFile:
             connection.execute(f"PRAGMA {name} = {value}")
             if (found := _pragma(connection, name)) != value:
                 raise OutboxError(
-                    f"The outbox {self.path} must run with {name}={value}, but its file system allows only "
-                    f"{found}: put it on a local disk."
+                    f"The outbox {self.path} needs {name}={value}, but its file system only allows "
+                    f"{found}: move it to a local disk."
                 )
 
     def _acquire(self) -> None:
@@ -174,7 +174,9 @@ class OutboxFile:
         deadline = self._timer() + self._busy_seconds
         while not self._writing.try_acquire():
             if self._timer() >= deadline:
-                raise OutboxError(f"The outbox {self.path} is held by another program: close or continue that one.")
+                raise OutboxError(
+                    f"The outbox {self.path} is locked by another process of this till: close or resume it."
+                )
             self._sleep(LOCK_POLL_SECONDS)
 
     @contextmanager
@@ -192,19 +194,19 @@ class OutboxFile:
             try:
                 yield self._connection
             except sqlite3.Error as error:
-                raise refused(self.path, error) from error
+                raise outbox_error(self.path, error) from error
 
     def rows(self, statement: str, parameters: tuple[object, ...] = ()) -> list[Any]:
-        """All rows that a question gives, for those that give few."""
+        """All rows of a query that returns few."""
         with self._lock:
             try:
                 return self._connection.execute(statement, parameters).fetchall()
             except sqlite3.Error as error:
-                raise refused(self.path, error) from error
+                raise outbox_error(self.path, error) from error
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: durable when the block ends, undone where it raises."""
+        """A transaction: durable when the block ends, rolled back if it raises."""
         with self._lock, self._exclusive():
             connection = self._connection
             try:
@@ -212,24 +214,24 @@ class OutboxFile:
                 yield connection
                 connection.execute("COMMIT")
             except sqlite3.Error as error:
-                raise refused(self.path, error) from error
+                raise outbox_error(self.path, error) from error
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
 
     def write_once(self, statement: str, row: tuple[object, ...]) -> int:
-        """One statement as a transaction of its own: the short way of a sale. Returns how many rows it changed."""
+        """One statement in its own transaction: the fast path of a sale. Returns the number of rows changed."""
         with self._lock:
             self._acquire()
             try:
                 return self._connection.execute(statement, row).rowcount
             except sqlite3.Error as error:
-                raise refused(self.path, error) from error
+                raise outbox_error(self.path, error) from error
             finally:
                 self._writing.release()
 
     def close(self) -> None:
-        """Close the file and let another process send; what was stored stays."""
+        """Close the file and let another process send."""
         self.sending.close()
         with self._lock, self._exclusive():
             self._connection.close()
@@ -237,18 +239,18 @@ class OutboxFile:
 
 
 def open_outbox_file(path: str | Path, busy_seconds: float) -> OutboxFile:
-    """The file at `path`, whatever it is called there: its locks lie beside the file itself."""
+    """The file at `path`, symbolic links resolved: its locks must lie beside the file itself."""
     return OutboxFile(Path(path).resolve(), busy_seconds)
 
 
 def _make_private(path: Path) -> None:
-    """Make a new file that only its owner may read; SQLite gives its log the same mode, and says what is wrong."""
-    with suppress(OSError):  # never opened where it is there already: closing it would free SQLite's own locks
+    """Create a new file that only its owner may read; SQLite gives the WAL the same mode, and reports what is wrong."""
+    with suppress(OSError):  # an existing file is not opened: closing it would release SQLite's own locks
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
 
 
 def _sync_folder(path: Path) -> None:
-    """Make the names of the file and of its log durable: SQLite syncs only what is in them."""
+    """Make the directory entries of the file and its WAL durable: SQLite only syncs their contents."""
     try:
         folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -256,7 +258,9 @@ def _sync_folder(path: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise OutboxError(f"The folder of the outbox {path} cannot be synced: check the disk ({error}).") from error
+        raise OutboxError(
+            f"The folder of the outbox {path} cannot be synced to disk: check the disk ({error})."
+        ) from error
 
 
 def _pragma(connection: sqlite3.Connection, name: str) -> object:

@@ -1,4 +1,4 @@
-"""What goes into an outbox and what comes out of it. Plain data; times in µs since 1970, quantities in 10⁻⁵."""
+"""The records that go into an outbox and come out of it. Times are µs since 1970, quantities units of 10⁻⁵."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.messages import PostingResult
 
 State = Literal["pending", "done", "parked"]
-"""`pending` until HQ gave a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""
+"""`pending` until HQ gives a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""
 
 
 ISOLATED = "isolated"
-"""The code of a posting that was parked because the connection died on it again and again."""
+"""The code of a posting that was parked because the connection died on it repeatedly."""
 
 
 class NewPosting(NamedTuple):
-    """A posting to be stored: its exact `body` bytes, when it occurred, its effect on stock."""
+    """A posting to store: its exact `body` bytes, when it occurred, its effect on stock."""
 
     id: UUID
     body: bytes
@@ -30,7 +30,7 @@ class NewPosting(NamedTuple):
 
 
 class PendingEntry(NamedTuple):
-    """A pending posting, as it goes on the wire."""
+    """A pending posting, as it is sent."""
 
     id: UUID
     seq: int
@@ -38,7 +38,7 @@ class PendingEntry(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the outbox knows of one posting; `attempts` counts the frames that carried it."""
+    """The state of one posting in the outbox; `attempts` counts the frames that carried it."""
 
     state: State
     attempts: int
@@ -46,7 +46,7 @@ class Found(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many rows are in which state, and when the oldest pending posting occurred."""
+    """The number of postings in each state, and when the oldest pending one occurred."""
 
     pending: int
     parked: int
@@ -55,7 +55,7 @@ class Counts(NamedTuple):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A posting that was refused for good, with the reason: a person has to look at it. Times are RFC 3339."""
+    """A posting that was rejected, with the reason; it needs a person's attention. Times are RFC 3339."""
 
     id: UUID
     lineage: UUID
@@ -70,9 +70,9 @@ class Parked(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ControlTotals:
-    """What `bye` compares: all that HQ acknowledged (`posted` or `duplicate`) in this lineage, each seq once.
+    """What `bye` compares: everything HQ acknowledged (`posted` or `duplicate`) in this lineage, each seq once.
 
-    `last_seq` is the highest sequence number given out, `count` the number of acknowledged postings and
+    `last_seq` is the highest sequence number assigned, `count` the number of acknowledged postings and
     `quantity` the sum of their signed effects on `on_hand` at their own location, over all lines:
     sale −q, return +q, receipt +q, adjustment +q, transfer_out −q, transfer_in +q; count, reserve, release
     and void contribute 0.
@@ -85,13 +85,13 @@ class ControlTotals:
 
 
 def is_word_of_hq(stored: bytes) -> bool:
-    """True where HQ gave this stored answer about the posting itself, False where the till parked it on its own."""
+    """True if HQ gave this stored answer about the posting itself, False if the till parked the posting on its own."""
     code = msgspec.json.decode(stored, type=PostingResult).code
     return code != ISOLATED and code not in ErrorCode.__members__
 
 
 def is_repeated(stored: bytes, result: PostingResult) -> bool:
-    """True where HQ still has in its place what it acknowledged with the `stored` answer."""
+    """True if HQ still holds, at the same position, what it acknowledged with the `stored` answer."""
     before = msgspec.json.decode(stored, type=PostingResult)
     entry = (before.position, before.recorded_at)
     return result.status == "duplicate" and (result.position, result.recorded_at) == entry

@@ -1,8 +1,8 @@
-"""Finding the one posting that a server cannot take, among hundreds that it can. Pure.
+"""The search for a poison message: the one posting, among hundreds, that the server cannot take. Pure.
 
-A frame that is refused, or that kills the connection three times, is halved until one posting is left. A
-refusal is definite, so that posting is parked. A connection that died is not: the server may be ill, so a
-posting is only blamed after a neighbour got through while it did not. The neighbour is the witness.
+A frame that is refused, or on which the connection dies three times, is halved until one posting is left. A refusal
+is definite, so that posting is parked. A dead connection proves nothing, as the server itself may be failing: a
+posting is parked only after a neighbour, the witness, got through and it still did not.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ from pos_client.till.policy import ALONE_SECONDS, DEATHS_BEFORE_HALVING, DEATHS_
 
 
 class Window(NamedTuple):
-    """Which pending postings the next frame may hold: at most `most` (None: any number) after the first `skip`."""
+    """Which pending postings the next frame may hold: at most `most` (None: no limit), after the first `skip`."""
 
     most: int | None
     skip: int = 0
 
 
 class PoisonSearch:
-    """Who is suspected, and what the next frame may hold. Instants are µs of the sender's timer."""
+    """Which postings are suspects, and what the next frame may hold. Instants are µs of the sender's timer."""
 
     def __init__(self, alone_seconds: float = ALONE_SECONDS) -> None:
         self._alone_micros = int(alone_seconds * 1_000_000)
         self._cap: int | None = None
-        self._suspects = 0  # so many of the next postings are under suspicion
-        self._first: UUID | None = None  # the first posting of the frame that died last
-        self._deaths = 0  # of frames that began with it, since the last halving
+        self._suspects = 0  # how many of the next postings are suspects
+        self._first: UUID | None = None  # the first posting of the last frame on which the connection died
+        self._deaths = 0  # on frames that began with it, since the last halving
         self._died_first_at = 0
         self._accused: UUID | None = None
         self._witnessed = False
         self._calling_witness = False
         self._witnesses_dead = 0
-        self._is_alone = True  # no posting waits behind the accused
+        self._is_alone = True  # no posting is queued behind the accused
 
     @property
     def is_troubled(self) -> bool:
-        """True while a frame has died or somebody is suspected."""
+        """True while a connection has died on a frame or a posting is suspected."""
         return self._first is not None or self._suspects > 0 or self._accused is not None
 
     def window(self) -> Window:
@@ -49,13 +49,13 @@ class PoisonSearch:
         return Window(max(1, self._suspects // 2)) if self._suspects else Window(self._cap)
 
     def no_witness(self) -> None:
-        """There is no posting in the window that was asked for: the accused has to be tried again."""
+        """The window held no witness: try the accused again."""
         self._calling_witness = False
         self._is_alone = self._witnesses_dead == 0
         self._witnesses_dead = 0
 
     def passed(self, ids: Sequence[UUID], most: int) -> None:
-        """A frame was answered; `most` is what the server takes at once. Frames grow again by and by."""
+        """A frame was answered; `most` is the server's limit per frame. The frame size doubles up to it."""
         if self._accused is not None and self._accused not in ids:
             self._witnessed, self._calling_witness = True, False
             return
@@ -64,7 +64,7 @@ class PoisonSearch:
             self._cap = self._cap * 2 if self._cap * 2 < most else None
 
     def refused(self, ids: Sequence[UUID]) -> UUID | None:
-        """A frame was refused for what it holds; return the posting to park, once it is alone."""
+        """A frame was refused for its content; return the posting to park, once it is alone."""
         if len(ids) == 1:
             self._clear(1)
             return ids[0]
@@ -72,7 +72,7 @@ class PoisonSearch:
         return None
 
     def died(self, ids: Sequence[UUID], now: int) -> UUID | None:
-        """The connection died on a frame; return the posting to park, once its guilt is clear."""
+        """The connection died on a frame; return the posting to park, once it is known to be the cause."""
         if self._accused is not None and self._accused not in ids:
             self._witnesses_dead += 1
             self._calling_witness = self._is_alone = False

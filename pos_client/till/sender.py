@@ -1,8 +1,7 @@
-"""Drains the outbox: what to do next, and what an answer means. A pure state machine on a clock.
+"""The sender: a state machine that drains the outbox. No threads, sockets or sleep.
 
-A driver asks `next_action()`, carries it out and tells the outcome with one of the `on_…` methods; then it
-asks again. There are no threads, sockets or sleeps in here: `client.py` drives it over a real connection,
-a simulator drives it on a virtual clock.
+Its driver calls `next_action()`, executes the action, reports the outcome with one of the `on_…` methods, and repeats.
+`sender_thread.py` drives it over a real connection, a simulator on a virtual clock.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ A = TypeVar("A", SendHello, SendPost, SendPing)
 
 
 class Sender:
-    """Decides what is sent next and what becomes of each posting. One at a time may use it.
+    """Decides what is sent next and what an answer means for each posting. Not thread-safe.
 
-    `clock` is the till's wall clock, `timer` a clock that is never set (default: `clock`), both in µs; all
-    instants of actions are the timer's. `on_result` hears of every posting that is settled or parked.
+    `clock` is the till's wall clock, `timer` a monotonic clock (default: `clock`), both in µs; the instants of actions
+    are the timer's. `on_result` is called for every posting that is settled or parked.
     """
 
     def __init__(
@@ -62,10 +61,10 @@ class Sender:
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> None:
         self.outbox = outbox
-        self.hello: HelloResult | None = None  # HQ's last hello while the connection lives
-        self.limits: Limits | None = None  # what HQ said last that it accepts, kept while it is away
+        self.hello: HelloResult | None = None  # HQ's answer to `hello`, while connected
+        self.limits: Limits | None = None  # HQ's latest limits, kept while disconnected
         self.last_error: str | None = None
-        self.hq_ahead_micros: int | None = None  # HQ's clock less the till's, when HQ last spoke
+        self.hq_ahead_micros: int | None = None  # HQ's clock minus the till's, at HQ's last answer
         self._identity = identity
         self._clock = clock
         self._timer = timer or clock
@@ -80,33 +79,33 @@ class Sender:
         self._failures = 0
         self._forks = 0
         self._not_before = 0
-        self._may_hurry = True  # the wait until `_not_before` is our own choice
+        self._may_hurry = True  # False while HQ has asked for the wait until `_not_before`
         self._next_ping_at = 0
-        self._told_pending = 0  # what HQ believes to be pending here
+        self._told_pending = 0  # the pending count HQ was last told
         self._parked_untold = False
         self._resting = False
 
     @property
     def is_connected(self) -> bool:
-        """True while the connection that was opened last is wanted."""
+        """True while the connection that was opened last is to be kept."""
         return self._connected
 
     @property
     def is_resting(self) -> bool:
-        """True between a goodbye and the next posting."""
+        """True between `bye` and the next posting."""
         return self._resting
 
     @property
     def awaits_work(self) -> bool:
-        """True where something added to the outbox can be sent at once. Any thread may ask."""
+        """True if a posting added to the outbox can be sent at once. Thread-safe."""
         return self.hello is not None or self._resting
 
-    # ------------------------------------------------------------------ what to do
+    # ------------------------------------------------------------------ the next action
 
     def next_action(self) -> Action:
-        """What to do now. Its outcome must be told before the next call; Idle has none."""
+        """What to do now. Its outcome must be reported before the next call; Idle has none."""
         if self._asked is not None:
-            raise RuntimeError(f"The outcome of {type(self._asked).__name__} has not been told.")
+            raise RuntimeError(f"The outcome of {type(self._asked).__name__} has not been reported.")
         now = self._timer()
         if now < self._not_before:
             return Idle(self._not_before)
@@ -168,27 +167,27 @@ class Sender:
         )
 
     def hurry(self) -> None:
-        """Connect, and cut a back-off short: somebody is waiting. Waits that HQ asked for are kept."""
+        """Connect now, cutting a back-off short, because a caller is waiting. Waits that HQ asked for are kept."""
         self._resting = False
         if self._may_hurry:
             self._not_before = min(self._not_before, self._timer())
 
-    # ------------------------------------------------------------------ what came of it
+    # ------------------------------------------------------------------ outcomes
 
     def on_connected(self) -> None:
-        """The connection stands."""
+        """The connection is open."""
         if not isinstance(self._asked, Connect):
-            raise RuntimeError("Nobody asked for a connection.")
+            raise RuntimeError("No connection was asked for.")
         self._asked, self._connected = None, True
 
     def on_hello(self, result: HelloResult) -> None:
-        """HQ knows who speaks. Where its chain is not what this outbox made of it, a new lineage begins."""
+        """HQ accepted `hello`. If its chain is not the one this outbox left behind, a new lineage begins."""
         told = self._take(SendHello).params.outbox
         self.limits = result.limits
         self._compare_clocks(result.server_time)
         try:
             if not self._is_ours(result):
-                self._begin_lineage("The outbox or HQ was restored from a copy.", result.parent)
+                self._begin_lineage("The outbox or HQ was restored from a backup or a copy.", result.parent)
                 return
         except OutboxError as error:
             self._disconnect()
@@ -202,14 +201,14 @@ class Sender:
         """HQ gave one definite answer for each posting of the frame."""
         self._take(SendPost)
         if [each.id for each in result.results] != [entry.id for entry in self._batch]:
-            self._died("HQ answered other postings than were sent.")
+            self._died("HQ answered for other postings than were sent.")
             self._disconnect()
             return
         self._parent = result.parent
         try:
             hq_forgot = self.outbox.settle(result.results, result.parent)
         except OutboxError as error:
-            self._back_off(str(error))  # still pending: the same ids are sent again, and answered as duplicates
+            self._back_off(str(error))  # still pending: they are sent again and answered as duplicates
             return
         self._poison.passed(self._ids(), self.hello.limits.max_postings if self.hello else 1)
         self._failures = self._forks = 0
@@ -221,7 +220,7 @@ class Sender:
             self._start_over("HQ was restored from a backup.")
 
     def on_pong(self, result: PingResult) -> None:
-        """HQ is there."""
+        """HQ answered a heartbeat."""
         told = self._take(SendPing).params.outbox
         self._compare_clocks(result.server_time)
         if self.hello is not None:
@@ -229,7 +228,7 @@ class Sender:
         self._told(told)
 
     def on_error(self, error: RequestError) -> None:
-        """HQ refused what was asked, as a whole: nothing was executed."""
+        """HQ refused the whole request: nothing was executed."""
         asked, self._asked = self._asked, None
         self.last_error = f"{error.code.name}: {error.message}"
         meaning = MEANINGS[error.code]
@@ -250,25 +249,25 @@ class Sender:
             self._hold(self._random.uniform(*seconds))
 
     def on_lost(self, reason: str = "The connection was lost.") -> None:
-        """The connection ended or a deadline passed: whatever was asked may or may not have happened."""
+        """The connection was lost or timed out: the request may or may not have been executed."""
         posting = isinstance(self._asked, SendPost)
         self._asked = None
         self._disconnect()
         if posting:
             self._died(reason)
-        elif self._may_hurry or self._timer() >= self._not_before:  # a wait that HQ asked for is not cut short
+        elif self._may_hurry or self._timer() >= self._not_before:  # a wait that HQ asked for is kept
             self._back_off(reason)
 
     def on_bye(self) -> None:
-        """HQ was told goodbye and has closed: stay away until there is something to send."""
+        """`bye` was answered and HQ closed the connection: stay disconnected until there is something to send."""
         self._disconnect()
         self._resting = True
 
-    # ------------------------------------------------------------------ how
+    # ------------------------------------------------------------------ helpers
 
     def _is_ours(self, hello: HelloResult) -> bool:
-        """False where HQ has heard from another copy of this outbox, or has lost what this one posted."""
-        if self.outbox.head is None:  # nothing was ever posted in this lineage from here
+        """False if HQ has heard from another copy of this outbox, or has lost postings of this one."""
+        if self.outbox.head is None:  # this file has never posted in this lineage
             if hello.acked_seq == 0:
                 self.outbox.adopt_head(hello.parent)
             return hello.acked_seq == 0
@@ -277,7 +276,9 @@ class Sender:
     def _take(self, kind: type[A]) -> A:
         asked, self._asked = self._asked, None
         if not isinstance(asked, kind):
-            raise RuntimeError(f"The outcome of {kind.__name__} was told, but {type(asked).__name__} was asked.")
+            raise RuntimeError(
+                f"The outcome of {kind.__name__} was reported, but {type(asked).__name__} was asked for."
+            )
         return asked
 
     def _ids(self) -> list[UUID]:
@@ -320,15 +321,15 @@ class Sender:
         self._hold(milliseconds / 1_000 * self._random.uniform(1, 2))
 
     def _died(self, reason: str) -> None:
-        """A frame went out and no answer came back: unknown, so the same postings go out again."""
+        """A frame was sent and not answered: its outcome is unknown, so the same postings are sent again."""
         culprit = self._poison.died(self._ids(), self._timer())
         self._back_off(reason)
-        self._park(culprit, ISOLATED, f"HQ never answered when this posting was sent alone; last: {reason}")
+        self._park(culprit, ISOLATED, f"HQ never answered when this posting was sent alone; last error: {reason}")
 
     def _refused(self, error: RequestError) -> None:
         culprit = self._poison.refused(self._ids())
         if error.code is ErrorCode.too_large:
-            self._disconnect()  # the server closes after this answer
+            self._disconnect()  # the server closes the connection after this answer
         self._park(culprit, error.code.name, error.message)
 
     def _park(self, culprit: UUID | None, code: str, reason: str) -> None:
@@ -351,17 +352,17 @@ class Sender:
         self._start_over(reason)
 
     def _start_over(self, reason: str) -> None:
-        """A new lineage has begun: it takes another hello."""
+        """A new lineage has begun: it needs a new `hello`."""
         self._disconnect()
         self._forks += 1
-        if self._forks > 1:  # another device with this identity, most likely: no race with it
+        if self._forks > 1:  # most likely another device uses this identity: do not race it
             self._back_off(reason)
 
 
 def _blames_postings(error: RequestError) -> bool:
-    """False where the complaint names a field of the frame that is not a posting's: no posting is to blame then."""
+    """False if the error names a field of the frame outside its postings: then no posting is the cause."""
     return "postings" in str(error.data.get("path", "postings"))
 
 
 def _ignore(result: PostingResult) -> None:
-    """Nobody wants to hear of results."""
+    """The default `on_result`."""

@@ -1,4 +1,4 @@
-"""The thread that drives a `Sender` over a real connection, and asks HQ what other threads want to know."""
+"""The thread that drives a `Sender` over a real connection, and makes other threads' requests to HQ."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 log = logging.getLogger("tillwire.till")
 
 Job = Callable[[Connection, float], Any]
-"""Something to do on the till's connection, within so many seconds."""
+"""A request to make on the till's connection, within so many seconds."""
 
 
 class _Call(NamedTuple):
@@ -32,9 +32,9 @@ class _Call(NamedTuple):
 
 
 class SenderThread:
-    """Runs a `Sender` in a thread of its own, as the only user of its connection.
+    """Runs a `Sender` in its own thread, the only user of the connection.
 
-    `on_standby` is called now and then while another process sends, and once when this one takes over.
+    `on_standby` is called repeatedly while another process sends, and once when this process takes over.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class SenderThread:
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
         self.sender = sender
-        self.is_sending = False  # this process holds the outbox's sending lock
+        self.is_sending = False  # True while this process holds the outbox's sending lock
         self._address = address
         self._on_standby = on_standby
         self._connect_seconds = connect_seconds
         self._reply_seconds = reply_seconds
         self._connection: Connection | None = None
-        self._calls: deque[_Call] = deque()  # appended to by any thread, taken from by the driver's
+        self._calls: deque[_Call] = deque()  # any thread appends, only this one removes
         self._hurried_for: _Call | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -61,28 +61,28 @@ class SenderThread:
 
     @property
     def is_hopeful(self) -> bool:
-        """True while this process delivers and HQ has not failed to answer."""
+        """True while this process sends and the last attempt did not fail."""
         return self.is_sending and self.sender.last_error is None
 
     def start(self) -> None:
-        """Begin to deliver."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop at once; what is in flight is unknown and is sent again next time."""
+        """Stop at once; a frame in flight is sent again next time."""
         self._stopping.set()
         self._wake.set()
         if (connection := self._connection) is not None:
             connection.interrupt()
-        self._thread.join(STOP_SECONDS)  # past it the thread only waits for a connection that it will not use
+        self._thread.join(STOP_SECONDS)  # a thread left behind is only waiting to connect
 
     def wake(self) -> None:
-        """There is something new in the outbox."""
-        if self.sender.awaits_work:  # while it backs off, waking it would only slow down the sale
+        """Tell the thread that the outbox has a new posting."""
+        if self.sender.awaits_work:  # during a back-off, waking the thread would only slow down the sale
             self._wake.set()
 
     def ask(self, job: Job, timeout_seconds: float) -> Any:
-        """Have `job` done on the till's connection; ConnectionLost where it is not done within the timeout."""
+        """Run `job` on the till's connection and return its result; ConnectionLost if the timeout passes first."""
         call = _Call(job, time.monotonic() + timeout_seconds, Future())
         self._calls.append(call)
         self._wake.set()
@@ -90,25 +90,25 @@ class SenderThread:
             return call.outcome.result(timeout_seconds)
         except (TimeoutError, CancelledError) as error:
             call.outcome.cancel()
-            raise ConnectionLost(f"HQ did not answer: {self.sender.last_error or 'it took too long'}") from error
+            raise ConnectionLost(f"No answer from HQ: {self.sender.last_error or 'the request timed out'}") from error
 
     # ------------------------------------------------------------------ in the thread
 
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._wake.wait(self._careful_step())
+                self._wake.wait(self._step_logging_errors())
                 self._wake.clear()
         finally:
             self._hang_up()
             self._refuse_calls(ConnectionLost("The client was closed."))
 
-    def _careful_step(self) -> float:
+    def _step_logging_errors(self) -> float:
         try:
             return self._step()
-        except Exception:
-            log.exception("event=sender_mishap address=%s", self._address)
-            self._lose("The sender had an accident; the log tells more.")
+        except Exception:  # a defect: without this thread nothing would be delivered any more
+            log.exception("event=sender_error address=%s", self._address)
+            self._lose("Unexpected error in the sender; see the log.")
             return ERROR_PAUSE_SECONDS
 
     def _step(self) -> float:
@@ -135,8 +135,8 @@ class SenderThread:
         if not self.is_sending:
             self._refuse_calls(
                 OutboxInUse(
-                    "Another process sends from this outbox and holds the till's connection: ask there, or with a "
-                    "reader's token through request_once()."
+                    "Another process sends from this outbox and owns the till's connection: make the request there, "
+                    "or use request_once() with a reader's token."
                 )
             )
         return self.is_sending
@@ -149,11 +149,11 @@ class SenderThread:
                 self._connection = Connection.open(self._address, self._connect_seconds, self._reply_seconds)
                 sender.on_connected()
             elif isinstance(action, SendHello):
-                sender.on_hello(self._standing.hello(action.params, self._reply_seconds))
+                sender.on_hello(self._open_connection.hello(action.params, self._reply_seconds))
             elif isinstance(action, SendPost):
-                sender.on_post(self._standing.request("post", action.params, self._reply_seconds))
+                sender.on_post(self._open_connection.request("post", action.params, self._reply_seconds))
             else:
-                sender.on_pong(self._standing.request("ping", action.params, self._reply_seconds))
+                sender.on_pong(self._open_connection.request("ping", action.params, self._reply_seconds))
         except RequestError as error:
             sender.on_error(error)
         except ConnectionLost as error:
@@ -173,7 +173,7 @@ class SenderThread:
                 self._lose(str(error))
 
     def _hurry_for_calls(self) -> None:
-        """Somebody waits for a connection: once for each call, or HQ would be hammered while it is away."""
+        """Connect for a waiting call, once per call: more often would flood an HQ that is unreachable."""
         while self._calls and self._calls[0].outcome.cancelled():
             self._calls.popleft()
         if self._calls and (self.sender.is_resting or self._calls[-1] is not self._hurried_for):
@@ -187,7 +187,7 @@ class SenderThread:
                 call.outcome.set_exception(error)
 
     @property
-    def _standing(self) -> Connection:
+    def _open_connection(self) -> Connection:
         if self._connection is None:
             raise ConnectionLost("There is no connection.")
         return self._connection

@@ -9,10 +9,10 @@ from msgspec import Struct
 
 
 class Status(Struct, frozen=True):
-    """How a till stands.
+    """A snapshot of a till.
 
-    `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's
-    clock was ahead of the till's when HQ last spoke; `last_error` is None while all is well.
+    `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's clock
+    was ahead of the till's at HQ's last answer; `last_error` is None while there is no problem.
     """
 
     terminal: str

@@ -1,4 +1,4 @@
-"""`stock-query` shows what HQ knows, how complete it is, and what HQ has never heard of."""
+"""`stock-query` shows what HQ knows, how complete it is, and what HQ does not know."""
 
 from __future__ import annotations
 
@@ -27,31 +27,38 @@ DAYS_AGO = AT - timedelta(days=3)
 SENTENCES = [
     (Completeness(AT, 2, [], [], 0), "A: complete to 14:03 (2 tills)"),
     (Completeness(DAYS_AGO, 1, [], [], 0), "A: complete to 2026-02-26 14:03 (1 till)"),
-    (Completeness(None, 3, [], [], 0), "A: completeness unknown, not all of 3 tills have told everything"),
+    (Completeness(None, 3, [], [], 0), "A: figures may be incomplete (3 tills)"),
+    (
+        Completeness(None, 3, [SilentTill("T8", None)], [], 1),
+        (
+            "A: figures may be incomplete (3 tills): T8 has never connected (not in use? revoke it); "
+            "1 posting pending at the tills"
+        ),
+    ),
     (Completeness(AT, 0, [], [], 0), "A: no tills"),
     (
         Completeness(AT, 9, [SilentTill("T7", AT), SilentTill("T8", None)], [Hole("T3", 17, 19), Hole("T4", 2, 2)], 2),
         (
-            "A: complete to 14:03 (9 tills); T7 silent since 14:03; T8 never heard of; 2 sales pending; "
-            "hole 17–19 of T3; hole 2 of T4"
+            "A: complete to 14:03 (9 tills); T7 silent since 14:03; T8 has never connected (not in use? revoke it); "
+            "2 postings pending at the tills; postings 17–19 of T3 missing; posting 2 of T4 missing"
         ),
     ),
-    (Completeness(AT, 1, [], [], 1), "A: complete to 14:03 (1 till); 1 sale pending"),
+    (Completeness(AT, 1, [], [], 1), "A: complete to 14:03 (1 till); 1 posting pending at the tills"),
 ]
 
 
 @pytest.mark.parametrize(("told", "sentence"), SENTENCES)
 def test_completeness_in_plain_words(told: Completeness, sentence: str) -> None:
-    assert stock_report.Words(NOW, UTC).completeness("A", told) == sentence
+    assert stock_report.StockReport(NOW, UTC).completeness("A", told) == sentence
 
 
 def test_a_level_as_a_row_of_the_table_and_of_csv() -> None:
     item = StockItem("x", "A", Decimal("1.5"), 0, Decimal("1E+2"), 24, 8, DAYS_AGO, AT, unlisted=True)
-    row = stock_report.Words(NOW, UTC).row(item)
+    row = stock_report.StockReport(NOW, UTC).row(item)
     assert row == ["x (unlisted)", "A", "1.5", "0", "100", "24", "8", "2026-02-26 14:03", "14:03"]
     assert len(row) == len(stock_report.COLUMNS)
     bare = StockItem("x", "A", 1, 0, 1, 0)
-    assert stock_report.Words(NOW, UTC).row(bare)[6:] == ["", "", ""]
+    assert stock_report.StockReport(NOW, UTC).row(bare)[6:] == ["", "", ""]
     assert stock_report.fields(bare) == ["x", "A", 1, 0, 1, 0, "", "", ""]
 
 
@@ -152,11 +159,11 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("arguments", "code", "named"), UNKNOWN)
-def test_what_hq_never_heard_of_is_named(arguments: list[str], code: int, named: list[str], query: Query) -> None:
+def test_what_hq_does_not_know_is_named(arguments: list[str], code: int, named: list[str], query: Query) -> None:
     done = query(*arguments)
     assert done.code == code
-    assert [line for line in done.err.splitlines() if "never heard of" in line and line.startswith("stock-query")] == [
-        f"stock-query: HQ has never heard of {one}." for one in named
+    assert [line for line in done.err.splitlines() if "does not know" in line and line.startswith("stock-query")] == [
+        f"stock-query: HQ does not know {one}." for one in named
     ]
 
 

@@ -84,9 +84,9 @@ def test_the_same_posting_added_twice_is_one_and_leaves_no_gap(outbox: Outbox) -
 def test_the_same_id_with_another_body_is_refused_and_nothing_of_its_commit_stays(outbox: Outbox) -> None:
     outbox.add(posting(1))
     other = posting(1)._replace(body=b'{"other":1}')
-    with pytest.raises(OutboxError, match="make a new id"):
+    with pytest.raises(OutboxError, match="already holds a different posting"):
         outbox.add(other)
-    with pytest.raises(OutboxError, match="make a new id"):
+    with pytest.raises(OutboxError, match="already holds a different posting"):
         outbox.add(posting(2), other)
     assert pending(outbox) == numbered(1)
 

@@ -113,7 +113,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_the_file_must_allow_write_ahead_logging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A memory database keeps no log, as some network file systems: it must not pass for durable."""
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutboxError, match="put it on a local disk"):
+    with pytest.raises(OutboxError, match="move it to a local disk"):
         OutboxFile(Path(":memory:"), 1.0)
 
 
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_synced_is_named(tmp_path: Path, monkeypatch: py
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(OutboxError, match="cannot be synced: check the disk"):
+    with pytest.raises(OutboxError, match="cannot be synced to disk: check the disk"):
         Outbox(tmp_path / "till.db")
 
 
@@ -140,7 +140,7 @@ def test_a_program_that_holds_the_file_is_named_as_the_cause(tmp_path: Path) -> 
     outbox = Outbox(tmp_path / "till.db", busy_seconds=0.05)
     holder = sqlite3.connect(tmp_path / "till.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(OutboxError, match="held by another program"):
+    with pytest.raises(OutboxError, match="locked by another"):
         outbox.add(posting(1))
     holder.execute("ROLLBACK")
     holder.close()
@@ -154,7 +154,7 @@ def test_two_processes_never_write_at_the_same_moment(tmp_path: Path) -> None:
     other = FileLock(tmp_path / "till.db.write-lock")
     assert other.try_acquire()
     for write in (lambda: outbox.add(posting(1)), lambda: outbox.add(posting(1), posting(2)), outbox.new_lineage):
-        with pytest.raises(OutboxError, match="held by another program"):
+        with pytest.raises(OutboxError, match="locked by another"):
             write()
     other.close()
     outbox.add(posting(1))

@@ -290,10 +290,10 @@ def test_after_goodbye_it_stays_away_until_there_is_something_to_send(desk: Desk
 
 
 def test_an_outcome_must_be_told_and_must_be_that_of_what_was_asked(desk: Desk) -> None:
-    with pytest.raises(RuntimeError, match="Nobody asked"):
+    with pytest.raises(RuntimeError, match="No connection was asked for"):
         desk.sender.on_connected()
     assert isinstance(desk.next(), Connect)
-    with pytest.raises(RuntimeError, match="has not been told"):
+    with pytest.raises(RuntimeError, match="has not been reported"):
         desk.next()
     desk.sender.on_connected()
     assert isinstance(desk.next(), SendHello)

@@ -82,12 +82,16 @@ def test_something_else_than_a_comma_may_separate_the_columns(tmp_path: Path) ->
 
 
 BAD_FILES = [
-    ("c.csv", b"sku;name\nA1;Apples\n", "no column 'sku'; it has sku;name. That looks like several: --delimiter ';'$"),
+    (
+        "c.csv",
+        b"sku;name\nA1;Apples\n",
+        "no column 'sku'; its columns are sku;name. Another delimiter\\? Try --delimiter ';'$",
+    ),
     ("c.csv", b"", "is empty: expected a header row with the columns sku, name"),
     (
         "c.csv",
         b"product_id,name\n",
-        "no column 'sku'; it has product_id, name. Say which it is: --column sku=product_id",
+        "no column 'sku'; its columns are product_id, name. Say which it is: --column sku=product_id",
     ),
     ("c.csv.gz", b"plain", "cannot be read: Not a gzipped file"),
     ("c.csv.gz", gzip.compress(HEADER.encode() * 99, mtime=0)[:30], "is cut short or damaged"),
@@ -104,7 +108,7 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(CatalogError, match="has no column 'id'; it has sku"):
+    with pytest.raises(CatalogError, match="has no column 'id'; its columns are sku"):
         read(tmp_path / "c.csv", "sku\n", {"sku": "id"})
 
 

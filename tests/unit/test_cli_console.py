@@ -42,8 +42,8 @@ OUTCOMES = [
     (raising(console.CommandError("There is none: make one.")), 2, "job: There is none: make one.\n"),
     (raising(RequestError(ErrorCode.forbidden, "No.")), 2, "job: No.\n"),
     (raising(click.ClickException("Odd.")), 2, "Error: Odd.\n"),
-    (raising(KeyboardInterrupt()), 130, "job: stopped.\n"),
-    (raising(OSError(28, "No space left on device")), 2, "job: cannot go on: No space left on device.\n"),
+    (raising(KeyboardInterrupt()), 130, "job: interrupted.\n"),
+    (raising(OSError(28, "No space left on device")), 2, "job: cannot continue: No space left on device.\n"),
 ]
 
 

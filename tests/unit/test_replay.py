@@ -210,7 +210,9 @@ def test_patience_ends_with_the_advice_to_run_it_again() -> None:
         raise ConnectionLost("Connection refused.")
 
     hq.before = away
-    with pytest.raises(ReplayError, match=r"did not answer for 0 s \(Connection refused.\).*nothing is counted twice"):
+    with pytest.raises(
+        ReplayError, match=r"No answer from HQ for 0 s \(Connection refused.\).*nothing is counted twice"
+    ):
         replay(hq, [till("A", 5)], ReplaySpeed(patience_seconds=0))
 
 
