@@ -81,7 +81,7 @@ def load_mapping(path: Path | None, changes: Mapping[str, Any]) -> SalesMapping:
         read = {} if path is None else tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise MappingError(f"The mapping file {path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise MappingError(f"The mapping file {path} is not valid TOML: {error}.") from error
     merged = dict(read)
     for key, value in changes.items():

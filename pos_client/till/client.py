@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -226,11 +227,10 @@ class PosClient:
         raw, effect = _checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         posting = self._postings.expect(id or self._new_id(), reference, on_result)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self._postings.forget, posting)
             self.outbox.add(NewPosting(posting.id, raw, micros(body.occurred_at), effect, reference))
-        except BaseException:
-            self._postings.forget(posting)
-            raise
+            undo.pop_all()
         if id is not None and (found := self.outbox.find(id)) is not None and found.result is not None:
             self._postings.resolve(found.result)  # it was sold and delivered before
         self._sender_thread.wake()

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,31 +121,29 @@ class OutboxFile:
         self._lock = threading.Lock()
         self._writing = FileLock(path.with_name(path.name + ".write-lock"))
         self.sending = FileLock(path.with_name(path.name + ".lock"))
-        try:
-            with self._exclusive():
-                self._connection = self._open()
-        except sqlite3.Error as error:
-            self._writing.close()
-            raise outbox_error(path, error) from error
-        except BaseException:
-            self._writing.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(self._writing.close)
+            try:
+                with self._exclusive():
+                    self._connection = self._open()
+            except sqlite3.Error as error:
+                raise outbox_error(path, error) from error
+            undo.pop_all()
 
     def _open(self) -> sqlite3.Connection:
         _make_private(self.path)
         connection = sqlite3.connect(
             self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
-        try:
+        with ExitStack() as undo:
+            undo.callback(connection.close)
             self._check_version(connection)
             self._set_pragmas(connection)
             if _pragma(connection, "user_version") == 0:
                 script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
                 connection.executescript(script)
             _sync_folder(self.path)
-        except BaseException:
-            connection.close()
-            raise
+            undo.pop_all()
         return connection
 
     def _check_version(self, connection: sqlite3.Connection) -> None:

@@ -171,6 +171,9 @@ class SenderThread:
             except ConnectionLost as error:
                 call.outcome.set_exception(error)
                 self._lose(str(error))
+            except Exception as error:  # a defect in the job: without this, its caller would wait for the timeout
+                call.outcome.set_exception(error)
+                raise
 
     def _hurry_for_calls(self) -> None:
         """Connect for a waiting call, once per call: more often would flood an HQ that is unreachable."""

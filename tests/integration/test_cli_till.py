@@ -124,7 +124,7 @@ def test_what_hq_refuses_is_listed_exported_and_driven_again(till: Till, tmp_pat
         f"pos-client: {tmp_path}/parked.jsonl cannot be written: File exists. Give the name of a new file.\n",
     )
     assert till("status").code == 1
-    assert till("outbox", "redrive", one["id"]).out == "1 postings are pending again.\n"
+    assert till("outbox", "redrive", one["id"]).out == "1 posting is pending again.\n"
     refused = till("deliver")
     assert (refused.code, refused.out) == (1, "1 delivered, 0 pending, 1 parked.\n")
     assert till("outbox", "redrive", "--all").code == 0

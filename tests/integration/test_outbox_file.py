@@ -166,3 +166,5 @@ def test_a_closed_outbox_says_so(tmp_path: Path) -> None:
     outbox.close()
     with pytest.raises(OutboxError, match="closed"):
         outbox.counts()
+    with pytest.raises(OutboxError, match="closed"):
+        outbox.report()

@@ -18,6 +18,7 @@ from pos_client import (
     PostingResult,
     RequestError,
 )
+from pos_client.till import sender_thread
 from tests.support.scripted_hq import Fault, ScriptedHq
 from tests.support.tills import FAST, assert_each_once, sell
 from tests.support.waiting import HANG_SECONDS, wait_until
@@ -86,6 +87,26 @@ def test_another_device_with_the_same_name_fences_it_and_nothing_is_lost(
     first, second = open_till(), open_till(outbox=tmp_path / "other.db")
     postings = [posting for _ in range(5) for till in (first, second) for posting in sell(till)]
     assert_each_once(hq, postings)
+
+
+def test_a_query_whose_connection_is_lost_says_so_and_the_till_goes_on(
+    hq: ScriptedHq, open_till: Callable[..., PosClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ScriptedHq._METHODS, "stock", lambda *_: None)  # HQ closes the connection
+    till = open_till()
+    with pytest.raises(ConnectionLost, match="was lost"):
+        till.stock(timeout=SOON)
+    assert_each_once(hq, sell(till))
+
+
+def test_an_error_in_a_query_reaches_its_caller_and_the_till_goes_on(
+    hq: ScriptedHq, open_till: Callable[..., PosClient], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_thread, "ERROR_PAUSE_SECONDS", 0.01)
+    till = open_till()
+    with pytest.raises(ZeroDivisionError):
+        till._sender_thread.ask(lambda _connection, _seconds: 1 // 0, SOON)
+    assert_each_once(hq, sell(till))
 
 
 def test_a_wrong_token_is_shown_and_heals_without_restart(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:

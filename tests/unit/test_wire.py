@@ -3,10 +3,12 @@
 import contextlib
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.messages import ErrorObject, PingResult, Reply, Request, StockResult
 from pos_client.protocol.wire import (
@@ -69,6 +71,11 @@ def test_a_result_of_another_shape_is_not_taken() -> None:
         decode_result(decode_reply(encode_result(1, {})), StockResult)
     with pytest.raises(RequestError):
         decode_result(Reply(id=1), StockResult)
+
+
+def test_an_error_of_the_decoder_in_unknown_words_still_has_a_path_and_the_value() -> None:
+    error = request_error(msgspec.ValidationError("Odd - at `$.a[1]`"), ErrorCode.invalid_params, b'{"a":[1,2]}')
+    assert error.data == {"path": "$.a[1]", "expected": "a value of the protocol", "came": "2"}
 
 
 @pytest.mark.parametrize(
