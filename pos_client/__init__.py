@@ -1,6 +1,7 @@
 """Tillwire's client library for tills: record sales offline, deliver each exactly once. Requires only msgspec."""
 
 from pos_client.protocol.errors import (
+    BasketSold,
     BodyError,
     ConnectionLost,
     ErrorCode,
@@ -21,6 +22,7 @@ from pos_client.transport.request_once import request_once
 
 __all__ = [
     "Basket",
+    "BasketSold",
     "BodyError",
     "Connection",
     "ConnectionLost",

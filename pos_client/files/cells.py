@@ -14,6 +14,7 @@ from pos_client.files.mapping import Time, zone_of
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.limits import NAME_LENGTH_MAX
 from pos_client.protocol.messages import Currency, Location, PostingType, Sku
+from pos_client.protocol.printable import is_unicode
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, micros, scaled, unscaled, utc_offset_minutes
 
 _DECIMAL_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?\Z")
@@ -91,11 +92,6 @@ def type_reader(types: Mapping[str, PostingType]) -> Callable[[str], PostingType
         return types[text]
 
     return read
-
-
-def is_unicode(*texts: str) -> bool:
-    """True unless a text holds a surrogate, which stands for a byte that is not UTF-8."""
-    return all(text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text) for text in texts)
 
 
 def _checked(kind: Any, expected: str) -> Callable[[str], str]:

@@ -9,7 +9,6 @@ from typing import Any
 from pos_client.files.cells import (
     CellError,
     cell_reader,
-    is_unicode,
     moment_reader,
     read_currency,
     read_lane,
@@ -21,6 +20,7 @@ from pos_client.files.cells import (
 from pos_client.files.csv_reader import no_column
 from pos_client.files.mapping import MappingError, SalesMapping, names
 from pos_client.protocol.messages import PostingType
+from pos_client.protocol.printable import is_unicode
 from pos_client.protocol.units import Quantity
 
 

@@ -75,6 +75,10 @@ class BodyError(TillwireError):
         self.came = came
 
 
+class BasketSold(TillwireError):
+    """A basket was changed after it was sold; the earlier sale counts."""
+
+
 class ConnectionLost(TillwireError):
     """The connection was lost or timed out: the request may or may not have been executed."""
 

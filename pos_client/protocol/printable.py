@@ -1,4 +1,4 @@
-"""Text from outside made safe to show: shortened, with everything that could control a terminal escaped."""
+"""Text from outside: whether it is valid Unicode, and how to show it safely in messages and terminals."""
 
 from __future__ import annotations
 
@@ -14,3 +14,8 @@ def printable(text: str, length_max: int = VALUE_LENGTH_MAX) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode() for char in shown
     )
+
+
+def is_unicode(*texts: str) -> bool:
+    """True unless a text holds a lone surrogate, which UTF-8 cannot encode."""
+    return all(text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text) for text in texts)

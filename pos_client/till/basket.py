@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Unpack
 from uuid import UUID
 
+from pos_client.protocol.errors import BasketSold
 from pos_client.protocol.messages import Line
 from pos_client.till.basket_lines import QuantityLike, exact_quantity
 from pos_client.till.posting import Posting
+from pos_client.till.posting_details import BasketDetails, check_names
 
 
 class Basket:
@@ -21,13 +23,28 @@ class Basket:
         self._sell = sell
         self._now = now
         self._sold_at: datetime | None = None
+        self._sold_lines: list[Line] | None = None  # None until it is stored
 
     def add(self, sku: str, quantity: QuantityLike = 1) -> None:
-        """Add a line; append a `Line` to `lines` to give a price or a barcode."""
+        """Add a line; append a `Line` to `lines` to give a price or a barcode. BasketSold once it is sold."""
+        if self._sold_lines is not None:
+            raise self._is_sold()
         self.lines.append(Line(quantity=exact_quantity(quantity), sku=sku))
 
-    def sell(self, **details: Any) -> Posting:
-        """Record the sale, as `PosClient.sell` does. Calling it again, after an error or by mistake, counts once."""
+    def sell(self, *, reservation: UUID | None = None, **details: Unpack[BasketDetails]) -> Posting:
+        """Record the sale, as `PosClient.sell` does. Calling it again, after an error or by mistake, counts once.
+
+        BasketSold if lines were added or changed after it was sold.
+        """
+        check_names("Basket.sell", details, BasketDetails.__annotations__)
+        if self._sold_lines is not None and self._sold_lines != self.lines:
+            raise self._is_sold()
         if self._sold_at is None:
             self._sold_at = self._now()
-        return self._sell(self.lines, **{"id": self.id, "occurred_at": self._sold_at, **details})
+        arguments = {"occurred_at": self._sold_at, **details}
+        posting = self._sell(self.lines, id=self.id, reservation=reservation, **arguments)
+        self._sold_lines = list(self.lines)
+        return posting
+
+    def _is_sold(self) -> BasketSold:
+        return BasketSold(f"The basket {self.id} is sold already: open a new basket for further goods.")

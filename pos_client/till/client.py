@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Raw, structs
+from msgspec import UNSET, Raw, UnsetType, structs
 
 from pos_client.protocol import wire
 from pos_client.protocol.address import Address
@@ -37,6 +37,7 @@ from pos_client.protocol.messages import (
     StockResult,
     StoredPosting,
 )
+from pos_client.protocol.printable import is_unicode, printable
 from pos_client.protocol.units import Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.basket import Basket
@@ -53,26 +54,15 @@ from pos_client.till.policy import (
     RetryPolicy,
 )
 from pos_client.till.posting import PendingRegistry, Posting
+from pos_client.till.posting_details import Details, check_names
 from pos_client.till.sender import Sender
 from pos_client.till.sender_thread import SenderThread
 from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
-
-class Details(TypedDict, total=False):
-    """Optional arguments of every kind of posting.
-
-    `reference`: the number of the receipt or document. `id`: a UUID made when the basket was opened (default: a new
-    one). `occurred_at`: when it happened (default: now, with the local UTC offset). `ext`: any JSON object, stored
-    unchanged. `on_result`: called with HQ's answer, in the sender's thread.
-    """
-
-    reference: str
-    id: UUID
-    occurred_at: datetime
-    ext: dict[str, Any]
-    on_result: Callable[[PostingResult], None]
+_METHOD_NAMES = {"return": "return_", "receipt": "receive", "adjustment": "adjust", "sale": "sell"}
+"""The methods that are not named after the type that they post."""
 
 
 class PosClient:
@@ -104,7 +94,7 @@ class PosClient:
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
         where = Address.parse(address)
-        _check_identity(terminal, location)
+        _check_identity(terminal, token, location)
         rng = rng or random.SystemRandom()
         self.terminal = terminal
         self._closed = False
@@ -205,13 +195,15 @@ class PosClient:
         return Basket(self._new_id(), self.sell, lambda: _local(self._clock()))
 
     def _post(self, kind: PostingType, lines: Iterable[LineLike] | None, details: Details, **fields: Any) -> Posting:
+        check_names(_METHOD_NAMES.get(kind, kind), details, Details.__annotations__)
         ext = details.get("ext")
         body = Body(
             type=kind,
             occurred_at=details.get("occurred_at") or _local(self._clock()),
             lines=UNSET if lines is None else as_lines(lines),
+            location=details.get("location", UNSET),
             reference=details.get("reference", UNSET),
-            ext=UNSET if ext is None else Raw(msgspec.json.encode(ext)),
+            ext=UNSET if ext is None else Raw(_encoded("$.ext", ext)),
             **fields,
         )
         return self.post(body, id=details.get("id"), on_result=details.get("on_result"))
@@ -224,6 +216,8 @@ class PosClient:
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> Posting:
         """Store a posting of any type, validated as HQ will validate it. All other posting methods use this one."""
+        if id is not None and not isinstance(id, UUID):
+            raise BodyError("$.id", "a uuid.UUID", f"{type(id).__name__} {printable(repr(id))}")
         raw, effect = _checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         posting = self._postings.expect(id or self._new_id(), reference, on_result)
@@ -276,8 +270,8 @@ class PosClient:
     ) -> StockResult:
         """Stock levels at HQ; `below` is "reorder_point" or a quantity."""
         params = StockParams(
-            skus=_given(None if skus is None else list(skus)),
-            locations=_given(None if locations is None else list(locations)),
+            skus=_listed("skus", skus),
+            locations=_listed("locations", locations),
             below=UNSET if below is None else Raw(msgspec.json.encode(below)),
             negative=_given(negative),
             as_of=_given(as_of),
@@ -323,6 +317,7 @@ class PosClient:
         return self._sender_thread.ask(say_bye, max(BYE_SECONDS_MIN, deadline - time.monotonic()))  # type: ignore[no-any-return]
 
     def _ask(self, method: str, params: Message, timeout: float) -> Any:
+        msgspec.json.encode(params)  # what cannot be encoded raises here, in the caller's thread
         return self._sender_thread.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
 
 
@@ -331,7 +326,7 @@ def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:
 
     `limits` are those of HQ's last answer to `hello`, None before the first.
     """
-    raw = wire.encode_body(body)
+    raw = _encoded("$", body)
     most = BODY_BYTES_MAX if limits is None else min(BODY_BYTES_MAX, limits.max_frame_bytes - 2 * ENVELOPE_BYTES)
     if len(raw) > most:
         raise BodyError("$", f"at most {most:,} bytes", f"{len(raw):,}")
@@ -339,18 +334,38 @@ def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:
     return raw, stock_effect(body.type, wire.check_body(wire.decode_body(raw), max_lines))
 
 
-def _check_identity(terminal: str, location: str | None) -> None:
-    given = {"terminal": terminal} | ({} if location is None else {"location": location})
+def _encoded(path: str, value: Any) -> bytes:
+    """`value` as JSON; BodyError if a text in it is not valid Unicode."""
     try:
-        msgspec.convert(given, HelloParams)
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError as error:
+        raise BodyError(path, "text without lone surrogates", f'"{printable(error.object)}"') from error
+
+
+def _check_identity(terminal: str, token: str | None, location: str | None) -> None:
+    given = {"terminal": terminal, "token": token, "location": location}
+    for field, value in given.items():
+        if isinstance(value, str) and not is_unicode(value):
+            raise ValueError(f"the {field} cannot be used: expected text without lone surrogates")
+    raw = msgspec.json.encode({field: value for field, value in given.items() if value is not None})
+    try:
+        msgspec.json.decode(raw, type=HelloParams)
     except msgspec.ValidationError as error:
-        told = request_error(error, ErrorCode.invalid_params, msgspec.json.encode(given)).data
+        told = request_error(error, ErrorCode.invalid_params, raw).data
         field = told["path"].removeprefix("$.")
-        raise ValueError(f"the {field} {given[field]!r} cannot be used: expected {told['expected']}") from error
+        shown = "the token" if field == "token" else f"the {field} {told['came']}"
+        raise ValueError(f"{shown} cannot be used: expected {told['expected']}") from error
 
 
 def _given(value: Any) -> Any:
     return UNSET if value is None else value
+
+
+def _listed(name: str, values: Sequence[str] | None) -> list[str] | UnsetType:
+    """`values` as a list; TypeError for a single text, which is a sequence of its letters."""
+    if isinstance(values, str | bytes):
+        raise TypeError(f"{name} is a sequence of texts, not one: pass [{values!r}]")
+    return UNSET if values is None else list(values)
 
 
 def _local(microseconds: int) -> datetime:

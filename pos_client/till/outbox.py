@@ -360,7 +360,7 @@ def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
     stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
     if stored is not None and stored[0] != posting.body:
         raise OutboxError(
-            f"The outbox already holds a different posting with the id {posting.id}: use a new id for a new posting."
+            f"The outbox already holds a different posting with the id {posting.id}: void that one if it is wrong."
         )
 
 

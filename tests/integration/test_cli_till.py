@@ -146,7 +146,7 @@ WRONG_SALES = [
     (["sell", "x=NaN"], "A quantity is an exact number"),
     (["sell", "x=1.0000001"], "at most 5 decimals"),
     (["sell", "=1"], "sku"),
-    (["sell", "x", "--terminal", "a b"], "terminal 'a b'"),
+    (["sell", "x", "--terminal", "a b"], 'terminal "a b"'),
     (["sell", "x", "--server", "a:b:c"], "is no address"),
     (["outbox", "redrive"], "Give the ids of parked postings, or --all."),
     (["outbox", "redrive", "--all", str(uuid4())], "Give the ids of parked postings, or --all."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from pos_client import (
+    BasketSold,
     BodyError,
     Line,
     OutboxError,
@@ -20,7 +21,7 @@ from pos_client import (
     PostingResult,
     RequestError,
 )
-from pos_client.protocol.messages import Limits
+from pos_client.protocol.messages import Body, Limits
 from pos_client.till import sender_thread
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.tills import assert_each_once, sell
@@ -58,7 +59,7 @@ def test_every_kind_of_posting_goes_out_as_the_protocol_names_it(
     posted = {
         "sale": till.sell(milk, reservation=kept.id, occurred_at=at),
         "return": till.return_(milk),
-        "receipt": till.receive(milk),
+        "receipt": till.receive(milk, location="S1"),
         "adjustment": till.adjust([("milk", -1), Line(quantity=1, sku="tea", reason="found")], reason="broken"),
         "count": till.count(milk),
         "transfer_out": till.transfer_out(milk, to="S2"),
@@ -74,6 +75,7 @@ def test_every_kind_of_posting_goes_out_as_the_protocol_names_it(
     assert '"occurred_at":"2026-03-01T10:00:00+01:00"' in bodies["sale"]
     assert f'"reservation":"{kept.id}"' in bodies["sale"]
     assert bodies["adjustment"].count('"reason":"broken"') == 1
+    assert '"location":"S1"' in bodies["receipt"]
     assert '"other_location":"S2"' in bodies["transfer_out"]
     assert f'"voids":"{posted["sale"].id}"' in bodies["void"]
 
@@ -150,6 +152,14 @@ MISUSE: list[tuple[Callable[[PosClient], object], type[Exception], str]] = [
     (lambda till: till.sell([("milk", 1)], reference="x" * 1_000), BodyError, "reference"),
     (lambda till: till.sell([("milk", 1)], ext={"blob": "x" * (1 << 20)}), BodyError, "at most"),
     (lambda till: till.sell([Line(quantity=1, sku="a", gtin="12345678")]), BodyError, "got both"),
+    (lambda till: till.sell([("milk", 1)], id="abc"), BodyError, r"\$.id: expected a uuid.UUID, got str 'abc'"),  # type: ignore[arg-type]
+    (lambda till: till.void("abc"), BodyError, 'voids: expected a UUID, got "abc"'),  # type: ignore[arg-type]
+    (lambda till: till.sell([("mi\ud800lk", 1)]), BodyError, r'surrogates, got "mi\\ud800lk"'),
+    (lambda till: till.sell([("milk", 1)], ext={"a": "\udfff"}), BodyError, r"^\$.ext: expected text without lone"),
+    (lambda till: till.sell([("milk", 1)], reference="\udfff"), BodyError, r"^\$: expected text without lone"),
+    (lambda till: till.stock("ABC"), TypeError, r"skus is a sequence of texts, not one: pass \['ABC'\]"),
+    (lambda till: till.stock(locations="north"), TypeError, r"pass \['north'\]"),
+    (lambda till: till.stock(["\ud800"]), UnicodeEncodeError, "surrogates"),
 ]
 
 
@@ -161,6 +171,60 @@ def test_what_can_never_be_posted_is_refused_before_it_is_stored(
     with pytest.raises(error, match=says):
         call(till)
     assert till.outbox.totals().last_seq == 0
+
+
+MISSPELT: dict[str, Callable[[PosClient, Any], object]] = {
+    "sell": lambda till, wrong: till.sell([("milk", 1)], **wrong),
+    "return_": lambda till, wrong: till.return_([("milk", 1)], **wrong),
+    "receive": lambda till, wrong: till.receive([("milk", 1)], **wrong),
+    "adjust": lambda till, wrong: till.adjust([("milk", 1)], **wrong),
+    "count": lambda till, wrong: till.count([("milk", 1)], **wrong),
+    "transfer_out": lambda till, wrong: till.transfer_out([("milk", 1)], to="S2", **wrong),
+    "transfer_in": lambda till, wrong: till.transfer_in([("milk", 1)], from_="S2", **wrong),
+    "reserve": lambda till, wrong: till.reserve([("milk", 1)], **wrong),
+    "release": lambda till, wrong: till.release([("milk", 1)], **wrong),
+    "void": lambda till, wrong: till.void(UUID(int=1), **wrong),
+    "Basket.sell": lambda till, wrong: till.open_basket().sell(**wrong),
+    "PosClient.post": lambda till, wrong: till.post(Body("sale", datetime.now(UTC)), **wrong),
+    "PosClient.stock": lambda till, wrong: till.stock(**wrong),
+    "PosClient.history": lambda till, wrong: till.history("milk", **wrong),
+    "PosClient.posting": lambda till, wrong: till.posting(UUID(int=1), **wrong),
+    "PosClient.bye": lambda till, wrong: till.bye(**wrong),
+}
+
+
+@pytest.mark.parametrize("method", MISSPELT)
+def test_an_unknown_argument_is_an_error_and_nothing_is_stored(
+    open_till: Callable[..., PosClient], method: str
+) -> None:
+    till = open_till()
+    with pytest.raises(TypeError, match=rf"{method}\(\) got an unexpected keyword argument 'occured_at'"):
+        MISSPELT[method](till, {"occured_at": datetime.now(UTC)})
+    assert till.outbox.totals().last_seq == 0
+
+
+def test_a_misspelt_argument_is_answered_with_the_nearest_and_a_strange_one_with_all(
+    open_till: Callable[..., PosClient],
+) -> None:
+    till = open_till()
+    with pytest.raises(TypeError, match="did you mean 'occurred_at'"):
+        till.receive([("milk", 1)], occured_at=datetime.now(UTC))  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"it takes ext, location, occurred_at, on_result, reference$"):
+        till.open_basket().sell(id=UUID(int=1))  # type: ignore[call-arg]
+
+
+def test_a_sold_basket_takes_no_more_lines(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
+    basket = open_till().open_basket()
+    basket.add("milk")
+    sale = basket.sell()
+    with pytest.raises(BasketSold, match="is sold already: open a new basket"):
+        basket.add("ham")
+    basket.lines.append(Line(quantity=1, sku="ham"))
+    with pytest.raises(BasketSold, match="is sold already"):
+        basket.sell()
+    basket.lines.pop()
+    assert basket.sell().id == sale.id
+    assert_each_once(hq, [sale])
 
 
 TOO_MUCH: list[tuple[list[tuple[str, int]], dict[str, Any], str]] = [
@@ -191,9 +255,11 @@ def test_what_hqs_last_hello_does_not_allow_is_refused_before_it_is_stored(
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"terminal": "T 1"}, "^the terminal 'T 1' cannot be used: expected 1 to 64 characters of A-Z a-z 0-9"),
-        ({"location": ""}, "^the location '' cannot be used: expected 1 to 64 characters, no control characters$"),
+        ({"terminal": "T 1"}, '^the terminal "T 1" cannot be used: expected 1 to 64 characters of A-Z a-z 0-9'),
+        ({"location": ""}, '^the location "" cannot be used: expected 1 to 64 characters, no control characters$'),
         ({"terminal": 7}, "^the terminal 7 cannot be used: expected text$"),
+        ({"location": "\ud800"}, "^the location cannot be used: expected text without lone surrogates$"),
+        ({"token": 7}, "^the token cannot be used: expected text$"),
         ({"address": "hq:x"}, "no address"),
     ],
 )

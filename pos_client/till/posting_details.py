@@ -1,0 +1,42 @@
+"""`Details`: the optional arguments that every posting method takes, and the check that there are no others."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, TypedDict
+from uuid import UUID
+
+from pos_client.protocol.messages import PostingResult
+
+
+class BasketDetails(TypedDict, total=False):
+    """Optional arguments of a sale whose id is known.
+
+    `reference`: the number of the receipt or document. `occurred_at`: when it happened (default: now, with the local
+    UTC offset). `location`: for a terminal with the role operator, the location to post for (default: the terminal's
+    own). `ext`: any JSON object, stored unchanged. `on_result`: called with HQ's answer, in the sender's thread.
+    """
+
+    reference: str
+    occurred_at: datetime
+    location: str
+    ext: dict[str, Any]
+    on_result: Callable[[PostingResult], None]
+
+
+class Details(BasketDetails, total=False):
+    """Optional arguments of every posting; `id` is a UUID made when the basket was opened (default: a new one)."""
+
+    id: UUID
+
+
+def check_names(method: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raise TypeError for the first name of `given` that is not `known`: a misspelt argument must not be dropped."""
+    names = sorted(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(names)}"
+            raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
