@@ -1,4 +1,4 @@
-"""Control totals: what a posting does to stock, summed up alike by a till and by HQ and compared at `bye`."""
+"""Control totals: the stock effect of postings, summed in the same way by till and HQ and compared at `bye`."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ STOCK_SIGN: dict[PostingType, int] = {
 
 
 def stock_effect(kind: PostingType, quantities: Sequence[int]) -> int:
-    """What a posting does to `on_hand` at its location, summed over its lines (10⁻⁵); 0 for types without a sign."""
+    """The change of `on_hand` at the posting's location, over all lines (10⁻⁵); 0 for types without a sign."""
     return STOCK_SIGN.get(kind, 0) * sum(quantities)

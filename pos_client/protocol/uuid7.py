@@ -1,4 +1,4 @@
-"""UUID version 7 (RFC 9562): ids that sort by the time they were made, strictly rising within one maker."""
+"""UUID version 7 (RFC 9562): ids that sort by creation time and rise strictly within one generator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable
 from uuid import UUID
 
 RANDOM_BITS = 74
-"""Bits of a version 7 UUID that are neither time, version nor variant: 12 in front of the variant, 62 behind it."""
-_STEP_BITS = 32
+"""Bits of a version 7 UUID that are neither time, version nor variant: 12 before the variant, 62 after it."""
+_STEP_BITS = 32  # large enough that the next id cannot be guessed, small enough for 2**42 ids a millisecond
 _TIME_MASK = (1 << 48) - 1
 _VERSION = 0x7 << 76
 _VARIANT = 0b10 << 62
@@ -23,10 +23,10 @@ def uuid7(milliseconds: int, tail: int) -> UUID:
 
 
 class Uuid7:
-    """Makes UUIDs from a clock (microseconds since 1970) and a source of randomness.
+    """Generates UUIDs from a clock (microseconds since 1970) and a source of randomness.
 
-    Two ids of the same millisecond, or of a clock that was set back, still rise: the random part is
-    counted up by a random step, as RFC 9562 §6.2 describes it (method 2).
+    Ids still rise within one millisecond and after the clock was set back: the random part is then
+    incremented by a random step (RFC 9562 §6.2, method 2).
     """
 
     def __init__(self, clock: Callable[[], int], rng: random.Random) -> None:
