@@ -48,7 +48,7 @@ class Watched(Program):
 
 def sales_clock() -> float:
     """Seconds as the till program's sales tell them, so that a slow machine changes nothing."""
-    return (len(Watched.last.claims()) + len(Watched.last.strange_lines())) / SALES_A_SECOND
+    return (len(Watched.last.claims()) + len(Watched.last.malformed_lines())) / SALES_A_SECOND
 
 
 @pytest.fixture(autouse=True)

@@ -95,7 +95,7 @@ def test_a_query_whose_connection_is_lost_says_so_and_the_till_goes_on(
     monkeypatch.setitem(ScriptedHq._METHODS, "stock", lambda *_: None)  # HQ closes the connection
     till = open_till()
     with pytest.raises(ConnectionLost, match="was lost"):
-        till.stock(timeout=SOON)
+        till.stock(timeout=HANG_SECONDS)
     assert_each_once(hq, sell(till))
 
 
@@ -105,7 +105,7 @@ def test_an_error_in_a_query_reaches_its_caller_and_the_till_goes_on(
     monkeypatch.setattr(sender_thread, "ERROR_PAUSE_SECONDS", 0.01)
     till = open_till()
     with pytest.raises(ZeroDivisionError):
-        till._sender_thread.ask(lambda _connection, _seconds: 1 // 0, SOON)
+        till._sender_thread.ask(lambda _connection, _seconds: 1 // 0, HANG_SECONDS)
     assert_each_once(hq, sell(till))
 
 
