@@ -378,6 +378,6 @@ def test_each_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -
     talker = Talker().hello("till-1")
     talker.error("new\nline")
     assert [record.getMessage() for record in caplog.records] == [
-        "event=request method=hello terminal=till-1 peer=127.0.0.1:1 outcome=ok",
-        "event=request method=new\\nline terminal=till-1 peer=127.0.0.1:1 outcome=method_not_found",
+        "event=request method=hello actor=till-1 peer=127.0.0.1:1 outcome=ok",
+        "event=request method=new\\nline actor=till-1 peer=127.0.0.1:1 outcome=method_not_found",
     ]
