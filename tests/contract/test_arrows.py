@@ -157,8 +157,6 @@ SOCKET_ROOMS = {
     # Plays an unreliable server for integrators' tests: it cuts connections and replies where the protocol forbids it.
     "pos_client.faultkit",
 }
-STILL_USES_SOCKETS = {"inventory_server.admin.control_socket"}
-"""Goes once its requests are JSON-RPC over `pos_client.transport`."""
 SOCKET_MODULES = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 
 
@@ -208,7 +206,7 @@ def forbidden(module: str, source: str) -> list[str]:
                 wrong.append(imported)
         elif top in sys.stdlib_module_names:
             impure = room in PURE and module not in MAY_LOCK and top in CLOCKS_CHANCE_AND_IO
-            opens_sockets = top in SOCKET_MODULES and room not in SOCKET_ROOMS and module not in STILL_USES_SOCKETS
+            opens_sockets = top in SOCKET_MODULES and room not in SOCKET_ROOMS
             if impure or opens_sockets:
                 wrong.append(imported)
         elif top not in allowed:
@@ -245,6 +243,7 @@ WRONG_ARROWS = [
     ("inventory_server.app", "import socket"),
     ("inventory_server.commands.signals", "import socket"),
     ("inventory_server.supervisor", "from select import poll"),
+    ("inventory_server.admin.control_socket", "import socket"),
     ("pos_client.till.sender_thread", "import socket"),
     ("pos_client.commands.stock_query", "from inventory_server import store"),
 ]
