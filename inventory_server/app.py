@@ -145,6 +145,7 @@ class FrameHandler:
         if had_slot:
             self._large_frames.release()
 
-    def close(self, _reason: EndReason) -> None:
-        """Release the slot of a large frame that was not answered."""
+    def close(self, reason: EndReason) -> None:
+        """Release the slot of a large frame that was not answered, and log the end of a terminal's connection."""
         self._release_slot()
+        self._session.ended(reason)

@@ -19,6 +19,7 @@ from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import Actor
 from inventory_server.jsonserver.handler import Peer, Reply
+from inventory_server.protocol import events
 from inventory_server.protocol.methods import TILL_METHODS, Method, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Request, RequestId
@@ -93,6 +94,10 @@ class Session:
         """Who speaks, once `hello` has settled it."""
         return self._talk.actor
 
+    def ended(self, reason: str) -> None:
+        """The connection has ended: log why, where a terminal spoke on it."""
+        events.note_end(self._talk.actor, self._peer.address, reason)
+
     def handle(self, frame: bytes) -> Steps[Reply | None]:
         """Answer one frame, its line end removed; None where nothing is to be said, as for a notification."""
         text = frame.strip()
@@ -141,19 +146,20 @@ class Session:
 
     def _answer(self, request: Request) -> Steps[bytes | None]:
         request_id: RequestId | None = None if isinstance(request.id, UnsetType) else request.id
+        peer = self._peer.address
         try:
             line = encode_result(request_id, (yield from self._perform(request)))
-            self._note(request, "ok")
+            events.note_request(request, self._talk.actor, peer, "ok")
         except RequestError as error:
-            self._note(request, error.code.name)
+            events.note_request(request, self._talk.actor, peer, error.code.name)
             line = encode_error(request_id, error)
         except OutcomeUnknown:
-            log.exception("event=outcome_unknown method=%s peer=%s", request.method, self._peer.address)
+            log.exception("event=outcome_unknown method=%s peer=%s", request.method, peer)
             self._talk.closing = True
             return None
         except Exception:
             incident = self._new_incident_id()
-            log.exception("event=incident incident=%s method=%s peer=%s", incident, request.method, self._peer.address)
+            log.exception("event=incident incident=%s method=%s peer=%s", incident, request.method, peer)
             line = encode_error(request_id, _internal(incident))
         return None if request.id is UNSET else line
 
@@ -172,21 +178,15 @@ class Session:
             raise RequestError(
                 ErrorCode.forbidden, f"The role {actor.role} may not call {request.method}.", role=actor.role
             )
-        asked = method.ask(self._talk, method.decode(request))
-        if isinstance(asked, Ready):
-            return asked.result
-        return method.tell(self._talk, (yield asked))
-
-    def _note(self, request: Request, outcome: str) -> None:
-        if log.isEnabledFor(logging.DEBUG):
-            actor = self._talk.actor
-            log.debug(
-                "event=request method=%s actor=%s peer=%s outcome=%s",
-                request.method[:64].encode("unicode_escape").decode(),
-                actor.name if actor else "-",
-                self._peer.address,
-                outcome,
-            )
+        params = method.decode(request)
+        try:
+            asked = method.ask(self._talk, params)
+            result = asked.result if isinstance(asked, Ready) else method.tell(self._talk, (yield asked))
+        except RequestError as error:
+            events.note_refusal(actor, params, error, self._peer.address)
+            raise
+        events.note_success(self._talk.actor, params, result, self._peer.address)
+        return result
 
 
 def _internal(incident: str) -> RequestError:
