@@ -16,8 +16,6 @@ from tests.support.ledgers import proof_of, url_of
 from tests.support.processes import argv, environment, run
 from tests.support.waiting import HANG_SECONDS, wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
 ANYWHERE = ("--listen", "127.0.0.1:0")
 MADE = "inventory-server: made a new ledger, "
 

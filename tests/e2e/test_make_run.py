@@ -15,8 +15,6 @@ from tests.support.postgres import free_port
 from tests.support.processes import environment
 from tests.support.waiting import HANG_SECONDS
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-
 
 class MakeRun:
     """`make run` in a terminal of its own, which Ctrl-C is typed into."""
