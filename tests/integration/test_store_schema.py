@@ -15,7 +15,7 @@ from sqlalchemy import Table, UniqueConstraint
 
 from inventory_server.resources import schema_path
 from inventory_server.store import StoreError, upgrade
-from inventory_server.store.database import partitions, schema, sqlite
+from inventory_server.store.database import schema, sqlite
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.ledger import tables
 from tests.support.ledgers import Till, body, level, opened, proof_of, url_of
@@ -162,7 +162,7 @@ def test_a_reading_connection_cannot_write(path: Path) -> None:
 
 
 def test_a_ledger_in_a_file_has_no_partitions(path: Path) -> None:
-    assert read_ledger(url_of(path), partitions.warning) is None
+    assert read_ledger(url_of(path), Sqlite(path).growth_warning) is None
     with pytest.raises(
         StoreError, match="has no partitions; if it grows too large for one file, move it to PostgreSQL"
     ):
