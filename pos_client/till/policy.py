@@ -1,6 +1,6 @@
 """The till's policy: every limit and delay of outbox and sender, and what each error asks of the sender.
 
-The time-outs of a connection are in `transport/connection.py`, the limits shared with HQ in `protocol/limits.py`.
+The time-outs of a connection are in `transport/limits.py`, the limits shared with HQ in `protocol/limits.py`.
 """
 
 from __future__ import annotations
