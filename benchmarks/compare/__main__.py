@@ -80,7 +80,7 @@ def show(verdicts: Sequence[Verdict], named: dict[str, str], load_before: float,
     """Print the table, or JSON."""
     if not chosen.json:
         print(f"\nbase: {named[BASE]}\nhead: {named[HEAD]}\n\n{table.as_text(verdicts)}")
-        print(f"The machine's load before: {load_before:.2f} (more than a little makes the ratios scatter).")
+        print(f"Load average before the first round: {load_before:.2f}.")
         return
     found = {
         "commits": named,

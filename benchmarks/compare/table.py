@@ -19,7 +19,13 @@ def as_text(verdicts: Sequence[Verdict]) -> str:
     rows = [row for verdict in verdicts for row in _rows(verdict)]
     widths = [max(len(row[column]) for row in (_HEADINGS, *rows)) for column in range(len(_HEADINGS))]
     note = _NOTE.format(rounds=len(verdicts[0].first.ratios), least=RATIO_MIN)
-    return "\n".join([*(_line(row, widths) for row in (_HEADINGS, *rows)), "", note])
+    return "\n".join([*(_line(row, widths) for row in (_HEADINGS, *rows)), "", note, *_warning(verdicts)])
+
+
+def _warning(verdicts: Sequence[Verdict]) -> Iterable[str]:
+    noisy = [verdict.first.measure.name for verdict in verdicts if verdict.last.is_noisy]
+    if noisy:
+        yield f"Too noisy to tell a loss from chance: {', '.join(noisy)}. Stop other work here, or raise ROUNDS."
 
 
 def _rows(verdict: Verdict) -> Iterable[tuple[str, ...]]:
@@ -63,6 +69,7 @@ def _series(series: Series) -> dict[str, Any]:
         "head": series.median(HEAD),
         "ratio": series.ratio,
         "quartiles": series.quartiles,
+        "is_noisy": series.is_noisy,
         "ratios": series.ratios,
         "values": series.values,
     }

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 BASE, HEAD = "base", "head"
 RATIO_MIN = 0.95
 """Head passes with at least this median ratio."""
+QUARTILES_APART_MAX = 2 * (1 - RATIO_MIN)
+"""Where the quartiles are further apart, the median of a few rounds says little about a difference of 5 %."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,12 @@ class Series:
         lower, _, upper = statistics.quantiles(found, n=4, method="inclusive")
         return lower, upper
 
+    @property
+    def is_noisy(self) -> bool:
+        """True where the ratios scatter too much to tell a loss from chance."""
+        lower, upper = self.quartiles
+        return upper - lower > QUARTILES_APART_MAX
+
     def median(self, side: str) -> float:
         """The median of the values of one side."""
         return statistics.median(self.values[side])
@@ -75,6 +83,11 @@ class Verdict:
 
     first: Series
     again: Series | None = None
+
+    @property
+    def last(self) -> Series:
+        """The rounds that decided."""
+        return self.again or self.first
 
     @property
     def is_loss(self) -> bool:

@@ -128,6 +128,22 @@ def test_the_table_shows_a_repetition_below_its_workload() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("first", "again", "is_told"),
+    [
+        (series(0.96, 1.0, 1.04), None, False),
+        (series(0.8, 1.0, 1.2), None, True),
+        (series(0.5, 0.9, 1.3), series(1.0, 1.0, 1.0), False),
+        (series(0.9, 0.9, 0.9), series(0.5, 1.0, 1.5), True),
+    ],
+)
+def test_ratios_that_scatter_are_told_of_the_rounds_that_decided(
+    first: Series, again: Series | None, is_told: bool
+) -> None:
+    text = table.as_text([Verdict(first, again)])
+    assert ("Too noisy to tell a loss from chance: live." in text) is is_told
+
+
 def test_json_holds_every_value_and_the_repetition_as_the_second_pass() -> None:
     (told,) = table.as_json([Verdict(series(0.5, 0.7), series(0.9, 0.9))])
     assert (told["workload"], told["unit"], told["is_loss"]) == ("live", "sales/s", True)
