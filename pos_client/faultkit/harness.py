@@ -23,6 +23,8 @@ TERMINAL = "faultkit-1"
 """The terminal name given to the till program."""
 RESTART_SECONDS = 0.2
 """How long a program stays down after it ended or was killed, so that a crash loop leaves time to look."""
+START_SECONDS = 10.0
+"""Time a program has for its first sale; then the trouble begins all the same."""
 POLL_SECONDS = 0.02
 """How often the harness checks the program and HQ."""
 REASONS_SHOWN = 3
@@ -63,7 +65,10 @@ def run_case(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Tally:
-    """Let the program sell under faults, then give it a reliable HQ, and check that every sale arrives once."""
+    """Let the program sell under faults, then give it a reliable HQ, and check that every sale arrives once.
+
+    The faults begin with its first sale, and it is killed only once it has sold: a program may start slowly.
+    """
     folder.mkdir(parents=True)
     hq = UnreliableHq(rng, lambda: program.kill())
     names = {"hq": hq.address, "folder": str(folder), "outbox": str(folder / "till.db"), "terminal": TERMINAL}
@@ -76,6 +81,9 @@ def run_case(
     program = Program([_filled_in(word, names) for word in command], folder, environment)
     try:
         program.start()
+        start_by = clock() + START_SECONDS
+        while not program.has_sold() and clock() < start_by:
+            _keep_running(program, sleep)
         hq.chances = case.chances
         _trouble(case, program, hq, rng, clock() + trouble_seconds, clock, sleep)
         hq.chances = {}
@@ -110,7 +118,7 @@ def _trouble(
     kill_at = _next(case.kill_every_seconds, rng, clock())
     turn_at = _next(case.away_every_seconds, rng, clock())
     while (now := clock()) < until:
-        if now >= kill_at:
+        if now >= kill_at and program.has_sold():
             program.kill()
             kill_at = _next(case.kill_every_seconds, rng, now)
         if now >= turn_at:

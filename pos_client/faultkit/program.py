@@ -31,14 +31,17 @@ class Program:
         self._readers: list[threading.Thread] = []
         self._running = threading.Lock()  # guards the process: HQ's threads may kill it too
         self._process: subprocess.Popen[bytes] | None = None
-        self._reading = threading.Lock()  # guards the two below
+        self._reading = threading.Lock()  # guards the three below
         self._claims: dict[UUID, str | None] = {}
         self._malformed: list[str] = []
+        self._has_sold = False  # since its last start
 
     def start(self) -> None:
         """Start it, unless it is running."""
         with self._running:
             if self._process is None or self._process.poll() is not None:
+                with self._reading:
+                    self._has_sold = False
                 self._process = self._started()
                 reader = threading.Thread(target=self._read, args=(self._process,), daemon=True, name="faultkit claims")
                 reader.start()
@@ -82,6 +85,11 @@ class Program:
         with self._reading:
             return dict(self._claims)
 
+    def has_sold(self) -> bool:
+        """True once it has claimed a sale since its last start."""
+        with self._reading:
+            return self._has_sold
+
     def malformed_lines(self) -> list[str]:
         """Lines that begin like a claim but are malformed."""
         with self._reading:
@@ -100,5 +108,6 @@ class Program:
         with self._reading:
             try:
                 self._claims[UUID(text)] = rest[0] if rest else None
+                self._has_sold = True
             except ValueError:
                 self._malformed.append(line[:LINE_LENGTH_MAX])

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from pos_client.protocol.address import Address
+from tests.support.commands import Done, Shell
 from tests.support.edge import LineClient
 from tests.support.postgres import Cluster
 from tests.support.processes import Server, environment, run
+from tests.support.waiting import HANG_SECONDS
 
 
 @pytest.fixture
@@ -51,6 +53,11 @@ def dev_server(tmp_path: Path) -> Iterator[Server]:
     started.stop()
 
 
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
 def administer(server: Server, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
     done = run("inventory-server", *arguments, "--db", server.db)
     assert "secret" not in done.stdout + done.stderr
@@ -83,13 +90,22 @@ def test_a_server_says_its_version_at_hello(dev_server: Server) -> None:
         assert client.call("hello", terminal="T1")["result"]["server"] == f"tillwire {version('tillwire')}"
 
 
-def test_a_shop_is_run_from_the_command_line_while_the_server_serves(any_server: Server, tmp_path: Path) -> None:
+def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
+    any_server: Server, tmp_path: Path, shell: Shell
+) -> None:
+    """In processes of their own where that matters, the rest in this one."""
     server = any_server
+
+    def told(*arguments: str) -> Done:
+        done = shell("inventory-server", *arguments, "--db", server.db)
+        assert "secret" not in done.out + done.err
+        return done
+
     till, office = enrol(server, "A-1", "A", "till"), enrol(server, "office", "HQ", "reader")
     catalogue = tmp_path / "products.csv"
     catalogue.write_text("sku,name,unit,barcode,reorder_point\napple,Apples,kg,20000001,5\n")
     assert administer(server, "catalog", "import", catalogue).returncode == 0
-    sold = run("pos-client", "sell", "apple=0.42", "--wait", "60", env=till, cwd=tmp_path)
+    sold = run("pos-client", "sell", "apple=0.42", "--wait", str(HANG_SECONDS), env=till, cwd=tmp_path)
     assert (sold.returncode, sold.stdout.split()[1:]) == (0, ["posted", "negative_stock"])
     assert [item["on_hand"] for item in stock(office, "--below", "reorder")["items"]] == [-0.42]
     assert administer(server, "terminal", "revoke", "A-1").returncode == 0
@@ -99,14 +115,14 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(any_server:
     refused = run("stock-query", env=till)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert administer(server, "verify").returncode == 0
-    assert administer(server, "status").returncode == 0
-    assert administer(server, "status", "--json").returncode == 0
-    assert administer(server, "reconcile").returncode == 0
-    assert administer(server, "postings", "waiting").stdout == "Nothing waits.\n"
-    assert administer(server, "terminal", "list").stdout.count("office") == 1
-    again = administer(server, "terminal", "add", "office", "--location", "HQ")
-    assert (again.returncode, again.stderr.count("exists already")) == (2, 1)
-    assert administer(server, "db", "upgrade").returncode == (2 if server.db.startswith("sqlite") else 0)
+    assert told("status").code == 0
+    assert told("status", "--json").code == 0
+    assert told("reconcile").code == 0
+    assert told("postings", "waiting").out == "Nothing waits.\n"
+    assert told("terminal", "list").out.count("office") == 1
+    again = told("terminal", "add", "office", "--location", "HQ")
+    assert (again.code, again.err.count("exists already")) == (2, 1)
+    assert told("db", "upgrade").code == (2 if server.db.startswith("sqlite") else 0)
 
 
 def test_a_second_server_and_a_taken_port_are_refused_in_one_sentence(server: Server, tmp_path: Path) -> None:

@@ -118,6 +118,7 @@ def test_no_folder_is_made_and_no_link_is_followed_to_nothing(tmp_path: Path, na
     assert os.listdir(tmp_path) == ["link.db"]
 
 
+@pytest.mark.long
 def test_of_several_first_starts_at_once_one_serves(start: Start, tmp_path: Path) -> None:
     started = [start(tmp_path) for _ in range(4)]
     wait_until(lambda: sum(each.code is not None for each in started) == 3, "three of them to be refused")
@@ -180,7 +181,13 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("killed", MOMENTS.values(), ids=MOMENTS, indirect=True)
+IN_TURN = [
+    pytest.param(moment, id=name, marks=[] if name == "half way" else [pytest.mark.long])
+    for name, moment in MOMENTS.items()
+]
+
+
+@pytest.mark.parametrize("killed", IN_TURN, indirect=True)
 def test_a_first_start_that_is_killed_leaves_no_half_made_ledger(start: Start, killed: Path) -> None:
     if (killed / "tillwire.db").exists():
         assert proof_of(killed / "tillwire.db").holds

@@ -89,6 +89,7 @@ def test_what_it_prints_sells_and_asks_and_ctrl_c_ends_it(running: MakeRun, root
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix == ".db") == ["hq.db", "north-1.db"]
 
 
+@pytest.mark.long
 def test_a_port_that_is_taken_is_said_in_one_sentence(root: Path, tmp_path: Path) -> None:
     if not (root / ".venv" / ".ready").exists():
         pytest.skip("the checkout has no .venv that make made")
@@ -103,6 +104,12 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(root: Path, tmp_path: Path
 def test_what_it_leaves_behind_is_ignored_and_cleaned_away(root: Path) -> None:
     assert "/run-data/" in (root / ".gitignore").read_text().splitlines()
     printed = subprocess.run(
-        ["make", "-n", "clean"], cwd=root, env=_without_make(), capture_output=True, text=True, timeout=60, check=True
+        ["make", "-n", "clean"],
+        cwd=root,
+        env=_without_make(),
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=True,
     )
     assert "run-data" in printed.stdout

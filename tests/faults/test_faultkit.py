@@ -100,7 +100,8 @@ def test_a_careless_till_is_found_out(mode: str, case: str, what: str, tmp_path:
     assert getattr(found, what) > 0, found
 
 
-def test_a_till_that_claims_nothing_is_told_how_to(tmp_path: Path) -> None:
+def test_a_till_that_claims_nothing_is_told_how_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "START_SECONDS", 0.1)
     command = [*VENDOR, "mute"]
     found = run_case(
         CASE["calm"], command, tmp_path / "calm", random.Random(7), trouble_seconds=0.1, patience_seconds=1
@@ -110,7 +111,8 @@ def test_a_till_that_claims_nothing_is_told_how_to(tmp_path: Path) -> None:
     assert found.notes[0].startswith("the program never printed SOLD")
 
 
-def test_a_till_whose_claims_are_no_claims_is_told_so(tmp_path: Path) -> None:
+def test_a_till_whose_claims_are_no_claims_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(harness, "START_SECONDS", 0.1)
     found = tally("calm", [*VENDOR, "nonsense"], tmp_path, trouble_seconds=0.5)
     assert not found.is_good
     assert any(line.startswith("'SOLD seventeen' is not a claim") for line in found.notes)

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Engine
 
 from inventory_server import store
 from inventory_server.commands.main import inventory_server
-from inventory_server.domain.door import OnOutcome, Outcome
+from inventory_server.domain.door import OnOutcome, Outcome, Pending, Progress, no_progress
 from inventory_server.domain.requests import Change, Post
 from inventory_server.store.database import sqlite
 from inventory_server.store.ledger import sql
@@ -77,13 +77,16 @@ class Switches:
                 self._reached("after_commit")
             return outcome
 
-        def submit_(opened: store.Store, work: Change, then: OnOutcome) -> None:
+        def submit_(
+            opened: store.Store, work: Change, then: OnOutcome | None = None, progress: Progress = no_progress
+        ) -> Pending:
             def then_(outcome: Outcome, error: Exception | None) -> None:
                 if error is None and isinstance(work, Post):
                     self._reached("before_answer")
+                assert then is not None
                 then(outcome, error)
 
-            submit(opened, work, then_)
+            return submit(opened, work, then and then_, progress)
 
         put(Writer, _transact=transact_)
         put(store.Store, submit=submit_)

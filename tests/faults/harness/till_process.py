@@ -157,7 +157,7 @@ class Till:
 
     def _say_bye(self) -> str:
         try:
-            return self._client.bye(timeout=HANG_SECONDS).status
+            return self._client.bye(timeout=HANG_SECONDS / 2).status
         except (ConnectionLost, RequestError) as error:
             return str(error)
 
