@@ -82,10 +82,13 @@ class Application:
         """Turn new posts away with `draining` from now on; those in flight are answered."""
         self._draining.set()
 
-    def stop(self) -> int:
-        """Drain, close every connection and the store; return how many connections were closed by force."""
+    def stop(self, deadline_seconds: float | None = None) -> int:
+        """Drain, close every connection and the store; return how many connections were closed by force.
+
+        `deadline_seconds` is what is left for answers in flight: `drain_seconds` unless given.
+        """
         self.drain()
-        forced = self._json_server.stop(self._settings.drain_seconds)
+        forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
         self._store.close()
         return forced
 

@@ -13,8 +13,10 @@ WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
 ENDING_SECONDS = 5
 """How much longer than `drain_seconds` a process may take to end: then it no longer waits for its database."""
-CONTROL_REPLY_SECONDS = 600.0
-"""How long a command waits for the running server: closing the books of a million postings is one request."""
+CONTROL_REPLY_SECONDS = 60.0
+"""How long a command waits for the running server: an import of some thousand products is one commit."""
+CONTROL_LONG_REPLY_SECONDS = 600.0
+"""The same for a change of many transactions: closing the books of a million postings is one request."""
 KILL_SECONDS = 2
 """How much longer than a worker may take to end the supervisor waits before it sends SIGKILL."""
 RESTART_SECONDS = 1.0

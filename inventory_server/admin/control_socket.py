@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
@@ -21,6 +21,7 @@ from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import User
 from inventory_server.jsonserver.handler import Answer, EndReason, Peer
 from inventory_server.jsonserver.server import LineServer
+from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store import StoreError, sqlite_path
 from pos_client.protocol.address import Address
@@ -31,19 +32,17 @@ SOCKET_PATH_BYTES_MAX = 100
 
 
 class ControlServer:
-    """Serves the control socket of the ledger of `url` from `store`; `describe` tells the OpenRPC document."""
+    """Serves the control socket of the ledger of `url` from `store`."""
 
-    def __init__(
-        self, url: str, store: Store, settings: Settings, clock: Clock, describe: Callable[[], bytes] = lambda: b"{}"
-    ) -> None:
+    def __init__(self, url: str, store: Store, settings: Settings, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._describe = describe
         self._folder = ExitStack()
         path = self._folder.enter_context(control_path(url))
         # A request, such as an import, has its own size whatever the tills' frames may have.
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
-        self._server = LineServer([Address.unix(path)], self._handler, self._settings)
+        refuse = refusal_encoder(settings.busy_retry_ms)
+        self._server = LineServer([Address.unix(path)], self._handler, self._settings, refuse)
 
     def start(self) -> None:
         """Listen; nobody but this user may connect."""
@@ -64,7 +63,7 @@ class ControlServer:
             peer,
             self._clock,
             lambda: secrets.token_hex(6),
-            self._describe,
+            lambda: b"{}",
             methods=CONTROL_METHODS,
             actor=this_user(SOURCE),
         )

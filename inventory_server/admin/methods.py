@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from inventory_server.domain import requests
 from inventory_server.domain.requests import REQUESTS
@@ -21,6 +22,8 @@ from pos_client.protocol.wire import decode_params_with
 
 SOURCE = "control socket"
 ACT_AS = "act_as"
+_NAME = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,64}$"
+"""A person's name: no control characters, none that turns the direction of writing."""
 OFFERED = (
     requests.ShowOverview,
     requests.Reconcile,
@@ -41,7 +44,7 @@ OFFERED = (
 class ActAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Params of `act_as`: for whom the caller acts from now on, and in which role."""
 
-    actor: str
+    actor: Annotated[str, Meta(pattern=_NAME)]
     role: ActorRole = "admin"
 
 

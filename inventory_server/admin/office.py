@@ -16,9 +16,9 @@ import msgspec
 from inventory_server.admin.control_socket import control_path
 from inventory_server.admin.methods import ACT_AS, OFFERED, ActAs, fields_of
 from inventory_server.clock import Clock
-from inventory_server.config import CONTROL_REPLY_SECONDS, Settings
+from inventory_server.config import CONTROL_LONG_REPLY_SECONDS, CONTROL_REPLY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown, Progress, no_progress, perform
-from inventory_server.domain.requests import REQUESTS, Administrative, Question
+from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question
 from inventory_server.domain.roles import User
 from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store
 from pos_client.protocol.errors import ConnectionLost, RequestError
@@ -81,16 +81,25 @@ def _connected(path: str, actor: User) -> Connection:
     """A connection to the server that writes the ledger, by its control socket."""
     try:
         connection = Connection.open(f"unix:{path}")
-        connection.ask(ACT_AS, ActAs(actor.name, actor.role), CONTROL_REPLY_SECONDS)
     except ConnectionLost as error:
-        raise StoreError(f"The program that uses this database did not answer at {path}: {error}") from error
+        raise _no_answer(path, error) from error
+    try:
+        connection.ask(ACT_AS, ActAs(actor.name, actor.role), CONTROL_REPLY_SECONDS)
+    except (ConnectionLost, RequestError) as error:
+        connection.close()
+        raise _no_answer(path, error) from error
     return connection
+
+
+def _no_answer(path: str, error: Exception) -> StoreError:
+    return StoreError(f"The program that uses this database did not answer at {path}: {error}")
 
 
 def _ask_server(connection: Connection, change: Administrative) -> Outcome:
     kind = REQUESTS[type(change)]
     params = {name: getattr(change, name) for name in fields_of(type(change))}
-    return msgspec.convert(connection.ask(kind.name, params, CONTROL_REPLY_SECONDS), kind.outcome)
+    seconds = CONTROL_LONG_REPLY_SECONDS if kind.cost is Cost.LONG else CONTROL_REPLY_SECONDS
+    return msgspec.convert(connection.ask(kind.name, params, seconds), kind.outcome)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import gc
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.jsonserver.listener import ListenTarget, address_of, close_listener, listen_on_all
 from inventory_server.store import Store, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
@@ -132,13 +134,24 @@ def _serve_until_stopped(
         ready(application)
         wait_for_stop()
     finally:
-        if control is not None:
-            control.stop(settings.drain_seconds)
+        application.drain()
         with _ended_after(settings.drain_seconds + ENDING_SECONDS):
-            forced = application.stop()
+            forced = _stop(application, control, settings.drain_seconds)
     how = f"{forced} connections closed by force" if forced else "all connections closed cleanly"
     click.echo(f"inventory-server: stopped; {how}.")
     return console.OK
+
+
+def _stop(application: Application, control: ControlServer | None, seconds: float) -> int:
+    """Stop both servers within one deadline; return how many connections were closed by force."""
+    deadline = time.monotonic() + seconds
+    forced = 0
+    try:
+        if control is not None:
+            forced = control.stop(seconds)
+    finally:
+        forced += application.stop(max(0.0, deadline - time.monotonic()))
+    return forced
 
 
 def make_missing(db: str, dev: bool) -> None:
@@ -156,7 +169,7 @@ def make_missing(db: str, dev: bool) -> None:
 
 def warn_of_growth(ledger: Reader) -> None:
     """Say in time that a ledger in partitions needs new ones."""
-    if warning := ledger.ask(AdviseOnGrowth()):
+    if warning := ledger.ask(AdviseOnGrowth(actor=HEADQUARTERS)):
         click.echo(f"inventory-server: {warning}", err=True)
 
 

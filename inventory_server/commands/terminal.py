@@ -10,7 +10,7 @@ from inventory_server.commands.options import checked, db_option, json_option, o
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.requests import Enrol, ListTerminals, RevokeTerminal, RotateToken
 from pos_client.commands import console
-from pos_client.protocol.messages import Location, TerminalName
+from pos_client.protocol.messages import Location, Role, TerminalName
 
 TOKEN_BYTES = 32
 _COLUMNS = {
@@ -36,7 +36,7 @@ def terminal() -> None:
 @click.option("--role", type=click.Choice(["till", "reader", "operator"]), default="till", show_default=True)
 @db_option
 @json_option
-def add(name: str, location: str, role: str, db: str, as_json: bool) -> int:
+def add(name: str, location: str, role: Role, db: str, as_json: bool) -> int:
     """Enrol terminal NAME and show its token, once: HQ keeps only a hash of it."""
     checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
     checked(location, Location, "a location of 1 to 64 characters without control characters")

@@ -17,11 +17,12 @@ from inventory_server.config import Settings
 from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.requests import Enrol, ImportProducts, Verify
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.imports.catalog_csv import read_catalog
 from inventory_server.store import Store, open_reader, open_store, upgrade
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
-from pos_client.protocol.messages import HelloParams, StockParams, StockResult
+from pos_client.protocol.messages import HelloParams, Role, StockParams, StockResult
 from pos_client.protocol.units import Quantity, scaled
 from pos_client.till.client import PosClient
 from pos_client.till.posting import Posting
@@ -71,10 +72,11 @@ class Demo:
         self._application.stop()
 
     def _enrol(self, store: Store) -> None:
-        store.submit(ImportProducts(self.products)).wait()
+        store.submit(ImportProducts(self.products, actor=HEADQUARTERS)).wait()
         for name, token in self._tokens.items():
-            role, place = ("reader", WAREHOUSE) if name == OFFICE else ("till", name.rpartition("-")[0])
-            store.submit(Enrol(name, role, place, token)).wait()
+            role: Role = "reader" if name == OFFICE else "till"
+            place = WAREHOUSE if name == OFFICE else name.rpartition("-")[0]
+            store.submit(Enrol(name, role, place, token, actor=HEADQUARTERS)).wait()
 
     def trade(self, progress: Callable[[int], None]) -> None:
         """Live the day at every till; the offline one stores what it sells and delivers nothing."""
@@ -136,7 +138,7 @@ class Demo:
     def prove(self) -> Proof:
         """Prove the whole ledger, while the server runs."""
         with open_reader(self.db, Settings(), now_microseconds) as reader:
-            proof: Proof = reader.ask(Verify())
+            proof: Proof = reader.ask(Verify(actor=HEADQUARTERS))
         return proof
 
 

@@ -12,35 +12,44 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
+from msgspec import Meta
 
 from inventory_server.domain import answers
 from inventory_server.domain.product import Product
-from inventory_server.domain.roles import ADMINS, EVERYBODY, HEADQUARTERS, OPERATORS, POSTERS, Actor, ActorRole, Speaker
-from pos_client.protocol.errors import BodyError
+from inventory_server.domain.roles import ADMINS, EVERYBODY, NOBODY, OPERATORS, POSTERS, Actor, ActorRole, Speaker
+from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
     ByeResult,
     HistoryParams,
     HistoryResult,
+    Location,
     OutboxReport,
     PostingParams,
     PostResult,
+    Role,
     StockParams,
     StockResult,
     StoredPosting,
+    TerminalName,
 )
 from pos_client.protocol.units import Quantity, micros
 
+AUDIT_ENTRIES_MAX = 10_000
+"""Most entries of the audit trail in one answer."""
+
+Token = Annotated[str, Meta(min_length=1)]
+
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """What everybody who asks says: who it is."""
+    """Base of the requests of people and terminals: who asks. Without an actor it is refused."""
 
-    actor: Actor = HEADQUARTERS
+    actor: Actor = NOBODY
 
 
 # ---------------------------------------------------------------------------------- what terminals say
@@ -159,8 +168,8 @@ class ListTerminals(Request, frozen=True):
 class ListAudit(Request, frozen=True):
     """The newest `limit` audited changes, oldest first; of those before entry `before` where that is given."""
 
-    limit: int = 100
-    before: int | None = None
+    limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
+    before: Annotated[int, Meta(ge=1)] | None = None
 
 
 class ListPartitions(Request, frozen=True):
@@ -187,23 +196,23 @@ class Compare(Request, frozen=True):
 class Enrol(Request, frozen=True):
     """Enrol a terminal; the token is shown to the operator once, and kept as a hash."""
 
-    terminal: str
-    role: str
-    location: str
-    token: str
+    terminal: TerminalName
+    role: Role
+    location: Location
+    token: Token
 
 
 class RevokeTerminal(Request, frozen=True):
     """Refuse a terminal from now on."""
 
-    terminal: str
+    terminal: TerminalName
 
 
 class RotateToken(Request, frozen=True):
     """Give a terminal a new token and lift a revocation."""
 
-    terminal: str
-    token: str
+    terminal: TerminalName
+    token: Token
 
 
 class ImportProducts(Request, frozen=True):
@@ -338,8 +347,17 @@ Question: TypeAlias = (
 )
 StoreRequest: TypeAlias = Change | Question
 
+
+def assert_allowed(request: StoreRequest) -> None:
+    """RequestError `forbidden` where the role of the actor may not make `request`."""
+    if not isinstance(request, Hello) and request.actor.role not in REQUESTS[type(request)].roles:
+        name, role = REQUESTS[type(request)].name, request.actor.role
+        raise RequestError(ErrorCode.forbidden, f"The role {role} may not call {name}.", role=role)
+
+
 SECRETS = frozenset(("token", "source", "other"))
-"""Fields that may hold a token or a password: none of them reaches the audit trail."""
+"""Fields that may hold a token or a password: none of them reaches the audit trail. A test has every text field of an
+audited request classified."""
 
 
 def audited_arguments(request: Request) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pos_client.protocol.messages import Role
 
-ActorRole = Role | Literal["admin"]
-"""A terminal's role, or `admin`: whoever may write the ledger's files or its database."""
+ActorRole = Role | Literal["admin", "nobody"]
+"""A terminal's role; `admin`: has write access to the ledger's files or database; `nobody`: may do nothing."""
 
 EVERYBODY: frozenset[ActorRole] = frozenset(("till", "reader", "operator", "admin"))
 POSTERS: frozenset[ActorRole] = frozenset(("till", "operator"))
@@ -51,5 +51,7 @@ class Speaker:
 
 
 Actor = User | Speaker
+NOBODY = User("", "nobody", "")
+"""The actor of a request that names none."""
 HEADQUARTERS = User("hq", "admin", "here")
 """The server itself, and whatever runs in its process."""

@@ -38,7 +38,7 @@ def note_success(actor: Actor | None, params: object, result: object, peer: str)
 
 
 def _note_not_posted(actor: Actor | None, result: PostResult, peer: str) -> None:
-    """One line a frame: its first posting that was refused stands for the others."""
+    """One log line per frame, with the first refused posting as an example."""
     refused = [each for each in result.results if each.status in ("rejected", "conflict")]
     if refused:
         first = refused[0]
@@ -49,11 +49,12 @@ def _note_not_posted(actor: Actor | None, result: PostResult, peer: str) -> None
         )
 
 
-def note_refusal(actor: Actor | None, params: object, error: RequestError, peer: str) -> None:
+def note_refusal(method: str, actor: Actor | None, params: object, error: RequestError, peer: str) -> None:
     """Log a hello that was refused, with its reason, and a connection that another one has fenced."""
-    if isinstance(params, HelloParams):
+    if method == "hello":
+        terminal = params.terminal if isinstance(params, HelloParams) else "-"
         reason = printable(str(error), _REASON_LENGTH_MAX)
-        log.info("event=hello_refused terminal=%s peer=%s reason=%s", params.terminal, peer, reason)
+        log.info("event=hello_refused terminal=%s peer=%s reason=%s", terminal, peer, reason)
     elif error.code is ErrorCode.fenced:
         log.info("event=terminal_fenced terminal=%s peer=%s", actor.name if actor else "-", peer)
 

@@ -278,7 +278,6 @@ QUESTIONS: dict[str, Method] = {
     "posting": Method(FindPosting, _posting),
     "ping": Method(Ping, _ping, _pong, before_hello=True),
     "bye": Method(Bye, _bye, _close, before_hello=True),
-    "rpc.discover": Method(None, _discover, before_hello=True),
 }
 """What everybody may call who speaks the protocol, terminal or not."""
 
@@ -286,5 +285,6 @@ TILL_METHODS: dict[str, Method] = {
     "hello": Method(Hello, _hello, _welcome, before_hello=True),
     "post": Method(Post, _post),
     **QUESTIONS,
+    "rpc.discover": Method(None, _discover, before_hello=True),
 }
 """Every method of the tills' port; `watch` and `unwatch` join here."""

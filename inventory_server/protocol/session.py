@@ -1,8 +1,8 @@
 """The protocol as a sans-I/O core: a frame in, a reply out; no sockets, no SQL, no locks, no clock of its own.
 
-`Session.handle` is a generator: it yields what the store is to do (`work.py`) and is sent the outcome, or has
-the store's error thrown in. A connection's thread drives it in production, an event loop on a virtual
-clock in the simulator.
+`Session.handle` is a generator: it yields requests of the store (`domain/requests.py`) and is sent the outcome, or has
+the store's error thrown in. A connection's thread drives it in production, an event loop on a virtual clock in the
+simulator.
 """
 
 from __future__ import annotations
@@ -178,12 +178,13 @@ class Session:
             raise RequestError(
                 ErrorCode.forbidden, f"The role {actor.role} may not call {request.method}.", role=actor.role
             )
-        params = method.decode(request)
+        params = None
         try:
+            params = method.decode(request)
             asked = method.ask(self._talk, params)
             result = asked.result if isinstance(asked, Ready) else method.tell(self._talk, (yield asked))
         except RequestError as error:
-            events.note_refusal(actor, params, error, self._peer.address)
+            events.note_refusal(request.method, actor, params, error, self._peer.address)
             raise
         events.note_success(self._talk.actor, params, result, self._peer.address)
         return result

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
+from sqlalchemy.exc import DBAPIError
+
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress, no_progress
-from inventory_server.domain.requests import Bye, Change, Hello, Ping, Post, Question
+from inventory_server.domain.requests import Bye, Change, Hello, Ping, Post, Question, assert_allowed
 from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import StoreError, StoreInUse
@@ -59,6 +61,7 @@ class LedgerReader:
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question; RequestError or StoreError where there is none."""
+        assert_allowed(question)
         with self._database.explained():
             return self._queries.ask(question, progress)
 
@@ -101,7 +104,12 @@ class Store:
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
-        return self._queries.answer(question, progress)
+        assert_allowed(question)
+        try:
+            return self._queries.answer(question, progress)
+        except DBAPIError:
+            with self._database.explained():
+                raise
 
     def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Pending:
         """Have `change` carried out; its outcome holds once it is durable.
@@ -109,6 +117,7 @@ class Store:
         `then`, where given, is called once, on the thread that committed or refused it; without it, the error of a
         change that is refused at once is raised. A change of many transactions is carried out on this thread.
         """
+        assert_allowed(change)
         if not isinstance(change, Post | Ping | Hello | Bye):
             return self._administration.carry_out(change, then, progress)
         try:

@@ -71,19 +71,19 @@ class Administration:
         maintaining = Maintaining(self._database, self._queries.snapshot, self._writer.perform, self._clock, progress)
         try:
             outcome = MAINTENANCE[type(change)](maintaining, change)
-            self._writer.perform(lambda connection: self._record(connection, change, self._clock()))
-        except Exception as failure:  # noqa: BLE001 (told to whoever asked)
+        except Exception as failure:  # noqa: BLE001 (returned to the caller)
             error = failure
+        else:
+            self._audit(change, audit.DONE)
         return Settled(*self._end(change, outcome, error, then))
 
     def _end(
         self, change: Administrative, outcome: Outcome, error: Exception | None, then: OnOutcome | None
     ) -> tuple[Outcome, Exception | None]:
-        """Explain and audit a failure, then tell it; return what was told."""
+        """Explain and audit an error, call `then`, and return (outcome, error)."""
         if error is not None:
             error = self._explained(error)
-        if isinstance(error, StoreError):
-            self._audit_refusal(change, error)
+            self._audit(change, f"{'refused' if isinstance(error, StoreError) else 'unknown'}: {error}")
         if then is not None:
             then(outcome, error)
         return outcome, error
@@ -92,9 +92,8 @@ class Administration:
         if REQUESTS[type(change)].is_audited:
             audit.record(connection, change, now, outcome)
 
-    def _audit_refusal(self, change: Administrative, refusal: StoreError) -> None:
-        """The transaction of the change was rolled back, so its refusal has one of its own."""
-        outcome = f"refused: {refusal}"
+    def _audit(self, change: Administrative, outcome: str) -> None:
+        """Record `change` in a transaction of its own: that of a refused change was rolled back."""
         try:
             self._writer.submit(lambda connection: self._record(connection, change, self._clock(), outcome), _log_loss)
         except (RequestError, OutcomeUnknown) as error:
@@ -118,8 +117,11 @@ class _UnderWay:
         self._over = threading.Event()
 
     def settle(self, outcome: Outcome, error: Exception | None) -> None:
-        self._told = self._end(outcome, error)
-        self._over.set()
+        self._told = (outcome, error)
+        try:
+            self._told = self._end(outcome, error)
+        finally:  # whatever a callback does, the waiter is woken
+            self._over.set()
 
     def wait(self) -> Outcome:
         self._over.wait()

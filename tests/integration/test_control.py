@@ -11,6 +11,7 @@ from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Enrol, ImportProducts, ListTerminals, RevokeTerminal, RotateToken
 from inventory_server.store import StoreError, open_store, upgrade
 from pos_client.protocol.address import Address
+from pos_client.protocol.messages import Role
 from tests.support.commands import headquarters
 from tests.support.edge import LineClient
 from tests.support.maintenance import ask, change
@@ -68,7 +69,7 @@ QUESTIONS: dict[str, dict[str, object]] = {
 
 
 @pytest.mark.parametrize(("role", "name"), [("reader", "forbidden"), ("operator", "fenced"), ("till", "fenced")])
-def test_a_connection_opened_with_the_old_token_does_no_more_work(role: str, name: str, tmp_path: Path) -> None:
+def test_a_connection_opened_with_the_old_token_does_no_more_work(role: Role, name: str, tmp_path: Path) -> None:
     with headquarters(tmp_path, dev=False, control=True) as (address, url):
         change(url, Enrol("T1", role, "HQ", "old"))
         host, port = address.split(":")

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import CloseBooks, Post
-from inventory_server.domain.roles import Speaker
+from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import Store
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables
@@ -271,7 +271,7 @@ def agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None
 
 def close(store: Store) -> None:
     """Close the books, as far as they can be."""
-    store.submit(CloseBooks()).wait()
+    store.submit(CloseBooks(actor=HEADQUARTERS)).wait()
 
 
 def compare_looking_back(hq: Headquarters, data: st.DataObject) -> None:

@@ -86,6 +86,15 @@ class MemoryStore:
         return PostingResult(item.id, "posted", len(self.posted), instant(NOON))
 
 
+def raising(error: Exception) -> Callable[[StoreRequest], None]:
+    """For `MemoryStore`: every request meets `error`."""
+
+    def before(_request: StoreRequest) -> None:
+        raise error
+
+    return before
+
+
 class Talker:
     """One session driven by hand against `store`."""
 

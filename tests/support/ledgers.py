@@ -20,7 +20,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.door import Outcome, perform
 from inventory_server.domain.requests import FindPosting, Hello, History, Item, Post, Stock, TerminalRequest, Welcome
-from inventory_server.domain.roles import Speaker
+from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import Store, open_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
 from pos_client.protocol import wire
@@ -138,7 +138,7 @@ class Till:
 
 def stock(store: Store, below: str | Quantity | None = None, **params: Any) -> StockResult:
     """Ask for stock."""
-    outcome = perform(store, Stock(StockParams(**params), below))
+    outcome = perform(store, Stock(StockParams(**params), below, actor=HEADQUARTERS))
     assert isinstance(outcome, StockResult)
     return outcome
 
@@ -151,7 +151,7 @@ def level(store: Store, sku: str = "a", location: str = "L1", **params: Any) -> 
 
 def history(store: Store, sku: str = "a", **params: Any) -> HistoryResult:
     """Ask for the movements of a sku."""
-    outcome = perform(store, History(HistoryParams(sku, **params)))
+    outcome = perform(store, History(HistoryParams(sku, **params), actor=HEADQUARTERS))
     assert isinstance(outcome, HistoryResult)
     return outcome
 
@@ -168,7 +168,7 @@ def pages_of_history(store: Store, sku: str, limit: int, **params: Any) -> list[
 
 def find(store: Store, id_: UUID) -> StoredPosting:
     """Ask for one posting."""
-    outcome = perform(store, FindPosting(PostingParams(id_)))
+    outcome = perform(store, FindPosting(PostingParams(id_), actor=HEADQUARTERS))
     assert isinstance(outcome, StoredPosting)
     return outcome
 

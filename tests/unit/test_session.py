@@ -10,10 +10,10 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.domain.door import OutcomeUnknown
-from inventory_server.domain.requests import Bye, Hello, Ping, Post, Stock, StoreRequest
+from inventory_server.domain.requests import Bye, Hello, Ping, Post, Stock
 from inventory_server.protocol.methods import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
-from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker
+from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker, raising
 
 # ---------------------------------------------------------------------------------- hello
 
@@ -156,7 +156,7 @@ def test_a_bare_goodbye_is_answered_by_one_line_and_closes(line: bytes) -> None:
 
 def test_a_goodbye_that_the_store_refuses_is_answered_and_a_bare_one_still_closes() -> None:
     talker = Talker().hello()
-    talker.store = MemoryStore(_raise(RequestError(ErrorCode.busy, "Later.", retry_after_ms=5)))
+    talker.store = MemoryStore(raising(RequestError(ErrorCode.busy, "Later.", retry_after_ms=5)))
     reply = talker.frame(b'{"id":1,"method":"bye"}')
     assert reply is not None
     assert not reply.close
@@ -329,16 +329,9 @@ def test_more_names_than_a_page_holds_are_refused_before_the_store(field: str) -
 # ---------------------------------------------------------------------------------- what goes wrong in the store
 
 
-def _raise(error: Exception) -> Any:
-    def before(work: StoreRequest) -> None:
-        raise error
-
-    return before
-
-
 def test_an_unexpected_failure_is_answered_with_an_incident_that_the_log_has(caplog: pytest.LogCaptureFixture) -> None:
     talker = Talker().hello()
-    talker.store = MemoryStore(_raise(ZeroDivisionError("SELECT secret")))
+    talker.store = MemoryStore(raising(ZeroDivisionError("SELECT secret")))
     error = talker.error("stock")
     assert error["code"] == -32603
     assert error["data"] == {"name": "internal", "retryable": True, "incident": "incident-1"}
@@ -353,7 +346,7 @@ def test_an_unexpected_failure_is_answered_with_an_incident_that_the_log_has(cap
 
 def test_an_unknown_outcome_is_not_answered_and_closes(caplog: pytest.LogCaptureFixture) -> None:
     talker = Talker().hello()
-    talker.store = MemoryStore(_raise(OutcomeUnknown("commit failed")))
+    talker.store = MemoryStore(raising(OutcomeUnknown("commit failed")))
     reply = talker.frame(
         json.dumps({"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": SALE}]}}).encode()
     )
@@ -365,44 +358,9 @@ def test_an_unknown_outcome_is_not_answered_and_closes(caplog: pytest.LogCapture
 @pytest.mark.parametrize("code", list(ErrorCode))
 def test_every_error_of_the_store_reaches_the_caller_with_its_name(code: ErrorCode) -> None:
     talker = Talker().hello()
-    talker.store = MemoryStore(_raise(RequestError(code, "Because.", epoch=3)))
+    talker.store = MemoryStore(raising(RequestError(code, "Because.", epoch=3)))
     assert talker.error("stock") == {
         "code": code.number,
         "message": "Because.",
         "data": {"name": code.name, "retryable": code.retryable, "epoch": 3},
     }
-
-
-def test_each_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, "tillwire.session")
-    talker = Talker().hello("till-1")
-    talker.error("new\nline")
-    assert [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG] == [
-        "event=request method=hello actor=till-1 peer=127.0.0.1:1 outcome=ok",
-        "event=request method=new\\nline actor=till-1 peer=127.0.0.1:1 outcome=method_not_found",
-    ]
-
-
-def test_the_log_tells_an_operator_who_came_who_was_refused_and_who_left(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "tillwire.session")
-    talker = Talker(dev=False)
-    talker.error("hello", terminal="till-1", token="wrong")
-    talker.session.ended("client_closed")
-    talker.hello("till-1")
-    broken = {"id": ID, "body": {"type": "sale", "occurred_at": "yesterday\u001b[31m", "lines": []}}
-    talker.result("post", postings=[broken])
-    talker.store = MemoryStore(_raise(RequestError(ErrorCode.fenced, "Another one.", epoch=3)))
-    talker.error("post", postings=[{"id": ID, "body": SALE}])
-    talker.session.ended("timed_out")
-    lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "event=hello_refused terminal=till-1 peer=127.0.0.1:1 reason=The token is not right."
-    assert lines[1:2] == ["event=terminal_connected terminal=till-1 role=till location=store peer=127.0.0.1:1 epoch=1"]
-    assert lines[2].startswith(
-        f"event=postings_refused terminal=till-1 peer=127.0.0.1:1 count=1 id={ID} status=rejected"
-    )
-    assert "\x1b" not in lines[2]
-    assert lines[3:] == [
-        "event=terminal_fenced terminal=till-1 peer=127.0.0.1:1",
-        "event=terminal_disconnected terminal=till-1 peer=127.0.0.1:1 reason=timed_out",
-    ]
-    assert "wrong" not in caplog.text

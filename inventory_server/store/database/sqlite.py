@@ -207,6 +207,7 @@ def writing_engine(path: Path, pragmas: Mapping[str, int | str] = PRAGMAS) -> En
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         poolclass=StaticPool,
+        hide_parameters=True,  # bodies and token hashes stay out of the log
         connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": SQLITE_STATEMENTS_MAX},
     )
 
@@ -230,6 +231,7 @@ def reading_engine(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=_uri(path), query={"mode": "ro", "uri": "true"}),
         poolclass=NullPool,  # `ConnectionPool` keeps them
+        hide_parameters=True,
         connect_args={"check_same_thread": False, "isolation_level": None},
     )
 

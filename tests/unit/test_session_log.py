@@ -1,0 +1,43 @@
+"""What a session logs: every request at DEBUG, and at INFO what an operator needs to know of a terminal."""
+
+import logging
+
+import pytest
+
+from pos_client.protocol.errors import ErrorCode, RequestError
+from tests.support.edge import ID, SALE, MemoryStore, Talker, raising
+
+
+def test_each_request_is_one_line_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.session")
+    talker = Talker().hello("till-1")
+    talker.error("new\nline")
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.DEBUG] == [
+        "event=request method=hello actor=till-1 peer=127.0.0.1:1 outcome=ok",
+        "event=request method=new\\nline actor=till-1 peer=127.0.0.1:1 outcome=method_not_found",
+    ]
+
+
+def test_the_log_tells_an_operator_who_came_who_was_refused_and_who_left(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tillwire.session")
+    talker = Talker(dev=False)
+    talker.error("hello", terminal="till-1", token="wrong")
+    talker.session.ended("client_closed")
+    talker.hello("till-1")
+    broken = {"id": ID, "body": {"type": "sale", "occurred_at": "yesterday\u001b[31m", "lines": []}}
+    talker.result("post", postings=[broken])
+    talker.store = MemoryStore(raising(RequestError(ErrorCode.fenced, "Another one.", epoch=3)))
+    talker.error("post", postings=[{"id": ID, "body": SALE}])
+    talker.session.ended("timed_out")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "event=hello_refused terminal=till-1 peer=127.0.0.1:1 reason=The token is not right."
+    assert lines[1:2] == ["event=terminal_connected terminal=till-1 role=till location=store peer=127.0.0.1:1 epoch=1"]
+    assert lines[2].startswith(
+        f"event=postings_refused terminal=till-1 peer=127.0.0.1:1 count=1 id={ID} status=rejected"
+    )
+    assert "\x1b" not in lines[2]
+    assert lines[3:] == [
+        "event=terminal_fenced terminal=till-1 peer=127.0.0.1:1",
+        "event=terminal_disconnected terminal=till-1 peer=127.0.0.1:1 reason=timed_out",
+    ]
+    assert "wrong" not in caplog.text
