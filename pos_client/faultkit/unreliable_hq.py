@@ -6,42 +6,30 @@ that are refused for a moment.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import socketserver
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
-from uuid import UUID
+from typing import Any
 
 from msgspec import UnsetType
 
+from pos_client.faultkit.memory_hq import MemoryHq, Speaker
 from pos_client.protocol import wire
-from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.limits import MAX_LINES
 from pos_client.protocol.messages import (
-    CHAIN_START,
-    PROTOCOL_VERSION,
     ByeParams,
     ByeResult,
     HelloParams,
     HelloResult,
     Limits,
-    Message,
-    PingParams,
-    PingResult,
-    PostingResult,
-    PostItem,
     PostParams,
     PostResult,
     Request,
-    StockResult,
-    Totals,
 )
 
 FAULTS = {
@@ -65,37 +53,6 @@ LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=MAX_
 """Fewer postings per frame than usual, to catch a program that ignores the limits of `hello`."""
 
 
-class Held(NamedTuple):
-    """A posting in the ledger."""
-
-    position: int
-    digest: bytes
-    reference: str | None
-    recorded_at: datetime
-
-
-@dataclass
-class _Terminal:
-    epoch: int = 0
-    head: bytes = bytes.fromhex(CHAIN_START)
-    seqs: dict[UUID, dict[int, UUID]] = field(default_factory=dict)
-
-    def acked_seq(self, lineage: UUID | None) -> int:
-        """The highest seq of a lineage up to which there is no hole."""
-        taken = self.seqs.get(lineage, {}) if lineage else {}
-        acked = 0
-        while acked + 1 in taken:
-            acked += 1
-        return acked
-
-
-@dataclass
-class _Speaker:
-    terminal: _Terminal
-    epoch: int
-    lineage: UUID | None
-
-
 class ConnectionCut(Exception):
     """Cut the connection, after some last bytes."""
 
@@ -104,7 +61,7 @@ class ConnectionCut(Exception):
         self.last_words = last_words
 
 
-class UnreliableHq:
+class UnreliableHq(MemoryHq):
     """Listens on a free port of this machine until `close`. `chances` is the probability of each fault per post.
 
     While `away` is set, connections are closed at once. `kill` is called to kill the till program. Any thread may read
@@ -112,14 +69,12 @@ class UnreliableHq:
     """
 
     def __init__(self, rng: random.Random, kill: Callable[[], None]) -> None:
+        super().__init__(LIMITS, HEARTBEAT_SECONDS)
         self.chances: Mapping[str, float] = {}
         self.away = threading.Event()
-        self.ledger: dict[UUID, Held] = {}
-        self.refused: dict[UUID, str] = {}
         self.done: Counter[str] = Counter()
         self._random = rng
         self._kill = kill
-        self._terminals: dict[str, _Terminal] = {}
         self._lock = threading.Lock()  # guards all of the above; slow work happens outside it
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.hq = self
@@ -138,54 +93,20 @@ class UnreliableHq:
         self._thread.join()
         self._server.server_close()
 
-    def answer(self, request: Request, speaker: _Speaker | None) -> tuple[Message, _Speaker | None]:
-        """The result of a request and the speaker from now on; RequestError, or ConnectionCut to end the connection."""
-        params = wire.decode_params(request) if request.method in _ANSWERED_METHODS else None
-        if isinstance(params, HelloParams):
-            return self._hello(params)
-        if isinstance(params, PingParams):
-            return PingResult(_now()), speaker
-        if params is None:
-            raise RequestError(ErrorCode.method_not_found, f"The fault kit does not know {request.method[:64]!r}.")
-        if speaker is None:
-            raise RequestError(ErrorCode.unauthenticated, f"Send hello before {request.method}.")
-        if isinstance(params, PostParams):
-            return self._post(params, speaker), speaker
-        if isinstance(params, ByeParams):
-            return self._bye(params, speaker), speaker
-        return StockResult([], len(self.ledger), {}), speaker
-
-    def _hello(self, params: HelloParams) -> tuple[Message, _Speaker]:
-        lineage = None if isinstance(params.lineage, UnsetType) else params.lineage
+    def hello(self, params: HelloParams) -> tuple[HelloResult, Speaker]:
+        """Welcome a till."""
         with self._lock:
-            terminal = self._terminals.setdefault(params.terminal, _Terminal())
-            terminal.epoch += 1
-            result = HelloResult(
-                server="tillwire fault kit",
-                protocol=PROTOCOL_VERSION,
-                terminal=params.terminal,
-                role="till",
-                location=params.terminal if isinstance(params.location, UnsetType) else params.location,
-                epoch=terminal.epoch,
-                parent=terminal.head.hex(),
-                acked_seq=terminal.acked_seq(lineage),
-                server_time=_now(),
-                heartbeat_s=HEARTBEAT_SECONDS,
-                limits=LIMITS,
-            )
-            return result, _Speaker(terminal, terminal.epoch, lineage)
+            return super().hello(params)
 
-    def _bye(self, params: ByeParams, speaker: _Speaker) -> ByeResult:
+    def bye(self, params: ByeParams, speaker: Speaker) -> ByeResult:
+        """Compare control totals."""
         with self._lock:
-            held = speaker.terminal.seqs.get(speaker.lineage, {}) if speaker.lineage else {}
-            said = 0 if isinstance(params.last_seq, UnsetType) else params.last_seq
-            missing = [(seq, seq) for seq in range(1, said + 1) if seq not in held]
-            totals = Totals(max(held, default=0), len(held), 0)
-        return ByeResult("mismatch" if missing else "balanced", missing, totals)
+            return super().bye(params, speaker)
 
     # ------------------------------------------------------------------------------ posts
 
-    def _post(self, params: PostParams, speaker: _Speaker) -> PostResult:
+    def post(self, params: PostParams, speaker: Speaker) -> PostResult:
+        """Post a frame, or do to it what the chances say; ConnectionCut to end the connection."""
         fault = self._choose()
         if fault == "drop_request":
             raise ConnectionCut
@@ -195,9 +116,9 @@ class UnreliableHq:
         with self._lock:
             if fault == "fenced":
                 speaker.terminal.epoch += 1
-            result = self._execute(params, speaker)
+            result = super().post(params, speaker)
             if fault == "duplicate":
-                result = self._execute(params, speaker)
+                result = super().post(params, speaker)
         return self._deliver(result, fault)
 
     def _deliver(self, result: PostResult, fault: str | None) -> PostResult:
@@ -221,63 +142,6 @@ class UnreliableHq:
                     return name
         return None
 
-    def _execute(self, params: PostParams, speaker: _Speaker) -> PostResult:
-        terminal = speaker.terminal
-        if terminal.epoch != speaker.epoch:
-            raise RequestError(ErrorCode.fenced, "Another connection has sent hello since.", epoch=terminal.epoch)
-        if not 1 <= len(params.postings) <= LIMITS.max_postings:
-            raise RequestError(
-                ErrorCode.invalid_params,
-                f"$.postings: expected 1 to {LIMITS.max_postings} postings, the limit given by `hello`.",
-                path="$.postings",
-            )
-        self._assert_no_fork(params, speaker)
-        results = [self._enter(item, speaker) for item in params.postings]
-        return PostResult(results, terminal.head.hex(), len(self.ledger), [])
-
-    def _assert_no_fork(self, params: PostParams, speaker: _Speaker) -> None:
-        terminal = speaker.terminal
-        new = [item for item in params.postings if item.id not in self.ledger and item.id not in self.refused]
-        taken = terminal.seqs.get(speaker.lineage, {}) if speaker.lineage else {}
-        parted = not isinstance(params.parent, UnsetType) and params.parent != terminal.head.hex()
-        if new and (parted or any(item.seq in taken for item in new)):
-            acked = terminal.acked_seq(speaker.lineage)
-            raise RequestError(
-                ErrorCode.fork,
-                "The ledger's chain is not the one this outbox left behind.",
-                parent=terminal.head.hex(),
-                seq=acked,
-            )
-
-    def _enter(self, item: PostItem, speaker: _Speaker) -> PostingResult:
-        raw = bytes(item.body)
-        digest = hashlib.sha256(raw).digest()
-        if speaker.lineage and not isinstance(item.seq, UnsetType):
-            speaker.terminal.seqs.setdefault(speaker.lineage, {}).setdefault(item.seq, item.id)
-        held = self.ledger.get(item.id)
-        if held is not None and held.digest != digest:
-            self.refused[item.id] = "the same id was sent with different content"
-            return PostingResult(item.id, "conflict", code="id_taken", reason=self.refused[item.id])
-        if held is not None:
-            return PostingResult(item.id, "duplicate", held.position, held.recorded_at)
-        try:
-            body = wire.decode_body(raw)
-            wire.check_body(body)
-        except BodyError as error:
-            self.refused[item.id] = str(error)
-            return PostingResult(item.id, "rejected", code="invalid_body", reason=str(error))
-        reference = None if isinstance(body.reference, UnsetType) else body.reference
-        held = self.ledger[item.id] = Held(len(self.ledger) + 1, digest, reference, _now())
-        speaker.terminal.head = hashlib.sha256(speaker.terminal.head + item.id.bytes + digest).digest()
-        return PostingResult(item.id, "posted", held.position, held.recorded_at)
-
-
-_ANSWERED_METHODS = ("hello", "ping", "post", "bye", "stock")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
 
 class _Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = True
@@ -293,7 +157,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer the lines of one connection."""
-        speaker: _Speaker | None = None
+        speaker: Speaker | None = None
         hq = self.server.hq
         try:
             while not hq.away.is_set() and (line := self.rfile.readline(MAX_FRAME_BYTES)).strip():
@@ -306,7 +170,7 @@ class _Handler(socketserver.StreamRequestHandler):
         except OSError:
             return  # the till program closed the connection, or was killed
 
-    def _answer(self, hq: UnreliableHq, line: bytes, speaker: _Speaker | None) -> tuple[bytes, _Speaker | None]:
+    def _answer(self, hq: UnreliableHq, line: bytes, speaker: Speaker | None) -> tuple[bytes, Speaker | None]:
         request: Any = None
         try:
             request = wire.decode_frame(line.strip())

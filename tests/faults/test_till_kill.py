@@ -96,7 +96,7 @@ def test_a_till_killed_between_sale_and_delivery_delivers_after_its_restart(hq: 
     till = Program(hq.address, tmp_path / "till.db", "sell", "5")
     till.has_sold(5)
     sold = till.kill()
-    assert hq.posted == {}
+    assert hq.ledger == {}
     hq.start()
     drain(hq, tmp_path / "till.db")
     assert_each_once(hq, sold)
@@ -118,9 +118,9 @@ def test_a_till_killed_at_random_moments_loses_and_doubles_nothing(hq: ScriptedH
     drain(hq, outbox)
     assert_each_once(hq, sold, unwritten=KILLS)
     opened = Outbox(outbox)
-    seqs = hq.terminals["T1"].lineages[opened.lineage]
+    seqs = hq.terminals["T1"].seqs[opened.lineage]
     opened.close()
-    assert sorted(seqs) == list(range(1, len(hq.posted) + 1))  # no hole, no number twice
+    assert sorted(seqs) == list(range(1, len(hq.ledger) + 1))  # no hole, no number twice
 
 
 def test_the_count_of_what_arrived_would_notice_a_loss_and_a_double() -> None:
@@ -155,13 +155,13 @@ def test_on_a_full_disk_a_sale_raises_and_leaves_nothing_and_goes_on_when_there_
 ) -> None:
     hq.stop()
     sold, complaints = Program(hq.address, tmp_path / "till.db", "fill").end()
-    assert complaints.count("check the disk, its free space and its limits") == 4
+    assert complaints.count("check the disk, its free space and its quota") == 4
     assert "Traceback" not in complaints
     assert len(sold) > 5
     hq.start()
     drain(hq, tmp_path / "till.db")
     assert_each_once(hq, sold)
-    assert not any(b"never" in body for _, _, body in hq.posted.values())
+    assert not any(b"never" in held.body for held in hq.ledger.values())
 
 
 def add_until_refused(outbox: Outbox) -> tuple[int, str]:
@@ -209,7 +209,7 @@ def test_an_outbox_in_a_folder_that_may_not_be_written_is_refused_with_the_next_
         user = os.geteuid()
         os.seteuid(65_534 if user == 0 else user)
         try:
-            with pytest.raises(OutboxError, match="check that its folder exists and may be written"):
+            with pytest.raises(OutboxError, match="check that its folder exists and is writable"):
                 Outbox(folder / "till.db")
         finally:
             os.seteuid(user)

@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -19,7 +20,7 @@ from pos_client import (
     RequestError,
 )
 from pos_client.till import sender_thread
-from tests.support.scripted_hq import Fault, ScriptedHq
+from tests.support.scripted_hq import ConnectionClosed, Fault, ScriptedHq
 from tests.support.tills import FAST, assert_each_once, sell
 from tests.support.waiting import HANG_SECONDS, wait_until
 
@@ -89,10 +90,14 @@ def test_another_device_with_the_same_name_fences_it_and_nothing_is_lost(
     assert_each_once(hq, postings)
 
 
+def closes_the_connection(_: object) -> NoReturn:
+    raise ConnectionClosed
+
+
 def test_a_query_whose_connection_is_lost_says_so_and_the_till_goes_on(
     hq: ScriptedHq, open_till: Callable[..., PosClient], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(ScriptedHq._METHODS, "stock", lambda *_: None)  # HQ closes the connection
+    monkeypatch.setattr(hq, "stock", closes_the_connection)
     till = open_till()
     with pytest.raises(ConnectionLost, match="was lost"):
         till.stock(timeout=HANG_SECONDS)
@@ -125,15 +130,15 @@ def test_a_refused_sale_is_parked_with_its_reason_and_driven_again(
     till = open_till()
     basket = till.open_basket()
     basket.add("milk")
-    hq.refused[basket.id] = "no such location"
+    hq.rejects[basket.id] = "no such location"
     posting = basket.sell()
     assert (posting.wait(HANG_SECONDS).reason, posting.state) == ("no such location", "parked")
     assert [(parked.id, parked.reason) for parked in till.outbox.parked()] == [(posting.id, "no such location")]
     wait_until(lambda: hq.reports[-1].dead == 1)
-    hq.refused.clear()
+    hq.rejects.clear()
     till.outbox.redrive(posting.id)
     wait_until(lambda: till.status().parked == till.pending == 0)
-    assert list(hq.posted) == [posting.id]
+    assert list(hq.ledger) == [posting.id]
 
 
 def test_a_posting_that_kills_hq_is_isolated_and_the_others_get_through(
@@ -226,5 +231,5 @@ def test_many_threads_sell_at_once_and_every_sale_arrives_in_sequence(
     for thread in threads:
         thread.join(HANG_SECONDS)
     assert_each_once(hq, postings)
-    seqs = hq.terminals["T1"].lineages[till.outbox.lineage]
+    seqs = hq.terminals["T1"].seqs[till.outbox.lineage]
     assert sorted(seqs) == list(range(1, 81))

@@ -9,13 +9,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import Raw
 
 from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.protocol.messages import HelloParams, PostItem, PostParams
 from pos_client.till.actions import Connect, Idle, SendHello
 from pos_client.till.policy import Identity, RetryPolicy
 from pos_client.till.sender import Sender
 from tests.support.desk import SECOND, Desk, ids, sent
-from tests.support.outboxes import NOON, posting_id
+from tests.support.outboxes import NOON, posting, posting_id
 
 
 @pytest.fixture
@@ -161,7 +163,8 @@ def test_an_hq_that_gives_a_posting_another_place_was_restored(desk: Desk) -> No
     desk.answer_truly(desk.post())
     desk.sender.on_lost()
     desk.restart_hq()
-    desk.positions[posting_id(2)] = 1
+    _, copy = desk.hq.hello(HelloParams("copy"))
+    desk.hq.post(PostParams([PostItem(posting_id(2), Raw(posting(2).body))]), copy)
     assert desk.answer_truly(desk.post()) == ["duplicate"]
     assert desk.answer_truly(desk.post()) == ["posted", "duplicate"]
 

@@ -1,21 +1,24 @@
-"""A sender between its outbox and an HQ that answers as a test says. No sockets, no time but its own."""
+"""A sender between its outbox and an HQ in memory, which answers when a test says so. No time but its own."""
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import random
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from msgspec import structs
+
+from pos_client.faultkit.memory_hq import MemoryHq
 from pos_client.protocol.messages import (
     CHAIN_START,
+    HelloParams,
     HelloResult,
     Limits,
     PostingResult,
     PostingStatus,
     PostItem,
+    PostParams,
     PostResult,
 )
 from pos_client.protocol.units import instant
@@ -27,6 +30,7 @@ from pos_client.till.sender import Sender
 from tests.support.outboxes import NOON, posting, posting_id
 
 SECOND = 1_000_000
+TERMINAL = "T1"
 LIMITS = Limits(1 << 20, 4, 1_000, 100)
 
 
@@ -39,24 +43,30 @@ class Desk:
         self.results: list[PostingResult] = []
         self.sender = Sender(
             self.outbox,
-            Identity("T1", "secret"),
+            Identity(TERMINAL, "secret"),
             clock=self.clock,
             rng=random.Random(seed),
             on_result=self.results.append,
         )
-        self.epoch = 0
         self.restart_hq()
 
     def restart_hq(self) -> None:
         """HQ knows nothing, as at first."""
-        self.head = CHAIN_START
-        self.positions: dict[UUID, int] = {}
-        self.held: set[tuple[UUID, int]] = set()  # lineage and seq
+        self.hq = MemoryHq(LIMITS, heartbeat_seconds=30, clock=lambda: instant(self.now))
 
     def move(self) -> None:
         """The outbox goes to another terminal, of which HQ has never heard."""
         self.sender.on_lost()
-        self.head, self.held = CHAIN_START, set()
+        self.hq.terminals.clear()
+
+    @property
+    def head(self) -> str:
+        """The head of the till's chain at HQ."""
+        return self.hq.terminals[TERMINAL].head.hex() if TERMINAL in self.hq.terminals else CHAIN_START
+
+    @head.setter
+    def head(self, head: str) -> None:
+        self.hq.terminals[TERMINAL].head = bytes.fromhex(head)
 
     def clock(self) -> int:
         return self.now
@@ -65,12 +75,9 @@ class Desk:
         self.outbox.add(*[posting(number) for number in numbers])
 
     def hello_result(self, limits: Limits = LIMITS, acked_seq: int | None = None) -> HelloResult:
-        self.epoch += 1
-        if acked_seq is None:
-            lineage = self.outbox.lineage
-            acked_seq = next(seq for seq in itertools.count() if (lineage, seq + 1) not in self.held)
-        who = ("T1", "till", "S1", self.epoch, self.head, acked_seq)
-        return HelloResult("hq", 1, *who, instant(self.now), 30, limits)  # type: ignore[arg-type]
+        self.hq.limits = limits
+        result, self._speaker = self.hq.hello(HelloParams(TERMINAL, location="S1", lineage=self.outbox.lineage))
+        return result if acked_seq is None else structs.replace(result, acked_seq=acked_seq)
 
     def connect(self, **fields: Any) -> None:
         assert isinstance(self.next(), Connect)
@@ -99,15 +106,9 @@ class Desk:
         assert isinstance(action, SendPost), action
         return action.params.postings
 
-    def take(self, items: list[PostItem]) -> None:
-        """HQ's chain takes `items`, all new."""
-        lineage = self.outbox.lineage
-        for item in items:
-            assert isinstance(item.seq, int)
-            self.held.add((lineage, item.seq))
-            self.positions[item.id] = len(self.positions) + 1
-            link = bytes.fromhex(self.head) + item.id.bytes + hashlib.sha256(bytes(item.body)).digest()
-            self.head = hashlib.sha256(link).hexdigest()
+    def take(self, items: list[PostItem]) -> PostResult:
+        """HQ posts `items`, and the sender has not heard of it."""
+        return self.hq.post(PostParams(items), self._speaker)
 
     def answer(self, items: list[PostItem], status: PostingStatus = "posted") -> None:
         if status == "posted":
@@ -116,20 +117,13 @@ class Desk:
 
     def answer_truly(self, items: list[PostItem]) -> list[PostingStatus]:
         """`posted` for what is new to HQ, `duplicate` for the rest; what was said."""
-        said: list[PostingStatus] = []
-        for item in items:
-            said.append("duplicate" if item.id in self.positions else "posted")
-            if said[-1] == "posted":
-                self.take([item])
-            assert isinstance(item.seq, int)
-            self.held.add((self.outbox.lineage, item.seq))
-        results = [self._result(item, status) for item, status in zip(items, said, strict=True)]
-        self.sender.on_post(PostResult(results, self.head, len(self.positions), []))
-        return said
+        said = self.take(items)
+        self.sender.on_post(said)
+        return [result.status for result in said.results]
 
     def _result(self, item: PostItem, status: PostingStatus) -> PostingResult:
-        position = self.positions.get(item.id)
-        recorded_at = None if position is None else instant(NOON + position)
+        held = self.hq.ledger.get(item.id)
+        position, recorded_at = (held.position, held.recorded_at) if held else (None, None)
         return PostingResult(item.id, status, position, recorded_at, reason="why")
 
     def pending(self) -> list[UUID]:

@@ -20,4 +20,4 @@ def sell(till: PosClient, count: int = 1) -> list[pos_client.Posting]:
 def assert_each_once(hq: ScriptedHq, postings: list[pos_client.Posting]) -> None:
     for posting in postings:
         assert posting.wait(HANG_SECONDS).status in ("posted", "duplicate")
-    assert sorted(hq.posted) == sorted(posting.id for posting in postings)
+    assert sorted(hq.ledger) == sorted(posting.id for posting in postings)
