@@ -24,6 +24,7 @@ ROUNDS ?= 7
 help:
 	@echo "make test    run the test suite, linters included; 5 minutes (TESTS=tests/unit for a part, WORKERS=1 for one at a time)"
 	@echo "make test-long  run the tests that make test leaves out: more databases, faults and seeds; 30 minutes"
+	@echo "make coverage  run all tests and report the lines and except clauses that none of them reaches; 60 minutes"
 	@echo "make simulate SEEDS=20000  run the production cores in so many simulated worlds (FROM=seed, JOBS=2)"
 	@echo "make run     serve for trying out, on a ledger of its own in $(RUN_FOLDER), and say how to sell into it (PORT=29876)"
 	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
@@ -42,6 +43,14 @@ test: $(READY)
 
 test-long: $(READY)
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m long $(TESTS)
+
+coverage: export COVERAGE_FILE := $(CURDIR)/.coverage-data/coverage
+coverage: $(READY)
+	rm -rf .coverage-data
+	$(BIN)/coverage run -m pytest -q -n $(WORKERS) --dist loadgroup $(TESTS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+	$(BIN)/python -m tests.support.handlers $(COVERAGE_FILE)
 
 simulate: $(READY)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS) --from $(FROM) --jobs $(JOBS)
@@ -89,7 +98,7 @@ schema: $(READY)
 	$(BIN)/python -m inventory_server.protocol.describe.openrpc schema/
 
 clean:
-	rm -rf build dist run-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf build dist run-data .coverage-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find pos_client inventory_server schema tests -name __pycache__ -prune -exec rm -rf {} +
 
 # The virtual environment: made once, renewed when pyproject.toml changes. Python's own complaint about a
