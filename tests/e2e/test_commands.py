@@ -144,6 +144,7 @@ for number in itertools.count():
 """
 
 
+@pytest.mark.long
 def test_a_till_killed_in_the_middle_of_a_day_delivers_every_sale_once(dev_server: Server, tmp_path: Path) -> None:
     outbox = tmp_path / "till.db"
     told = 0
@@ -168,6 +169,7 @@ def test_a_till_killed_in_the_middle_of_a_day_delivers_every_sale_once(dev_serve
     assert administer(dev_server, "verify").returncode == 0
 
 
+@pytest.mark.long
 def test_the_demonstration_ends_with_a_proof_that_holds(tmp_path: Path) -> None:
     done = run("inventory-server", "demo", "--baskets", "60", "--folder", tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -74,6 +74,7 @@ def test_ids_are_known_for_ever(twins: Twins) -> None:
     assert proof_of(twins.archived).findings == proof_of(twins.whole).findings == []
 
 
+@pytest.mark.long
 def test_what_comes_late_is_posted_as_ever(twins: Twins) -> None:
     """Sales from before the archive's end, counts from after it, voids of what is not in it."""
     trade = twins.trade
@@ -100,6 +101,7 @@ def test_what_comes_late_is_posted_as_ever(twins: Twins) -> None:
     assert proof_of(twins.archived).findings == proof_of(twins.whole).findings == []
 
 
+@pytest.mark.long
 def test_trade_goes_on_and_more_is_archived_and_all_of_it_comes_back(twins: Twins) -> None:
     trade = twins.trade
     with opened(twins.whole, trade.clock) as whole, opened(twins.archived, trade.clock) as archived:
