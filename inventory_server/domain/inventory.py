@@ -50,14 +50,6 @@ class Count(NamedTuple):
     voided_position: int | None = None
 
 
-class Recorded(NamedTuple):
-    """A recorded movement, as time travel needs it."""
-
-    occurred_at: int
-    position: int
-    quantity: int
-
-
 class Level(msgspec.Struct, gc=False):
     """The current stock of one (location, sku): a cache that can always be rebuilt from the ledger.
 

@@ -26,7 +26,6 @@ _encoder = msgspec.json.Encoder()
 _request_decoder = msgspec.json.Decoder(Request)
 _batch_decoder = msgspec.json.Decoder(list[Raw])
 _reply_decoder = msgspec.json.Decoder(Reply)
-_replies_decoder = msgspec.json.Decoder(list[Reply])
 _body_decoder = msgspec.json.Decoder(Body)
 _params_decoders = {name: msgspec.json.Decoder(method.params) for name, method in METHODS.items()}
 

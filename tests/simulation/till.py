@@ -40,7 +40,6 @@ _REPLIES: dict[type, tuple[str, type[Any]]] = {
     SendPing: ("ping", PingResult),
 }
 _SIGNS = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1, "transfer_out": -1, "transfer_in": 1}
-_BYE = "bye"
 
 
 class Device:

@@ -23,7 +23,6 @@ MISCHIEF = (
     "trickle",
     "slow_reader",
 )
-_READ_BYTES = 1 << 16
 _TRICKLE_BYTES = 40
 
 
