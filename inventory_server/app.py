@@ -1,4 +1,4 @@
-"""The only composition root: listeners -> json server -> session -> store."""
+"""The composition root: connects listeners, JSON server, sessions and store."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from pos_client.protocol.wire import is_batch
 
 
 def openrpc_document() -> bytes:
-    """The OpenRPC document that travels with the program, on one line."""
+    """The OpenRPC document shipped with the program, on one line."""
     return msgspec.json.format(schema_path("openrpc.json").read_bytes(), indent=-1)
 
 
 _ANSWERED_ELSEWHERE = (Post, Hello, Ping)
-"""What is answered by the thread that commits it. After a goodbye the connection's own waits for the peer to part."""
+"""Requests answered by the thread that commits them. Not `Bye`: its answer closes the connection, which may block."""
 
 
 class Application:
-    """Headquarters: start() serves `listeners` from `store`, stop() drains, closes the store and is the end of it.
+    """Headquarters: start() serves `listeners` from `store`; stop() drains, closes the store and is final.
 
-    `dev` trusts loopback peers (development only); `clock` tells microseconds since 1970 UTC; `server` is what
-    `hello` says of this program.
+    `dev` trusts loopback peers (development only); `clock` returns microseconds since 1970 UTC; `server` is the
+    program name and version in the answer to `hello`.
     """
 
     def __init__(
@@ -66,20 +66,20 @@ class Application:
 
     @property
     def addresses(self) -> list[Address]:
-        """Where the server listens, with the ports that were chosen."""
+        """Where the server listens, with the actual ports."""
         return self._json_server.addresses
 
     @property
     def connections(self) -> int:
-        """How many connections are served at this moment."""
+        """The number of open connections."""
         return self._json_server.connections
 
     def start(self) -> None:
-        """Serve; CannotListen where that is not possible."""
+        """Start serving; CannotListen if an address cannot be listened on."""
         self._json_server.start()
 
     def drain(self) -> None:
-        """Turn new posts away with `draining` from now on; those in flight are answered."""
+        """Answer new posts with `draining` from now on; those in flight are completed."""
         self._draining.set()
 
     def stop(self, deadline_seconds: float | None = None) -> int:
@@ -107,7 +107,7 @@ class Application:
 
 
 class FrameHandler:
-    """One session on its connection's thread. What the store commits is answered by the thread that committed it."""
+    """Runs one session on its connection's thread; commits are answered by the thread that committed them."""
 
     def __init__(
         self, session: Session, store: Store, large_frames: threading.BoundedSemaphore, turn_seconds: float
@@ -116,19 +116,19 @@ class FrameHandler:
         self._store = store
         self._large_frames = large_frames
         self._turn_seconds = turn_seconds
-        # Guards `_has_slot`: a connection that is given up may end while its frame is being answered.
+        # Guards `_has_slot`: a connection may be closed while its frame is being answered.
         self._lock = threading.Lock()
         self._has_slot = False
 
     def handle(self, frame: bytes, answer: Answer) -> None:
-        """Have the session answer one frame; a large one waits for a slot first, TimeoutError where none gets free.
+        """Have the session answer one frame; a large one waits for a slot first, TimeoutError if none becomes free.
 
-        What a frame holds is not known before it is decoded. Which of its postings go first is the writer's decision.
+        Only the size is known before decoding. Which postings are committed first is the writer's decision.
         """
         if len(frame) > LARGE_FRAME_BYTES:
             self._has_slot = self._large_frames.acquire(timeout=self._turn_seconds)
             if not self._has_slot:
-                raise TimeoutError  # whoever sent it has given up by now, and sends it again
+                raise TimeoutError  # its sender has timed out by now and resends it
         steps = self._session.handle(frame)
 
         def finish(work: StoreRequest | Finished[Reply | None]) -> None:
@@ -149,6 +149,6 @@ class FrameHandler:
             self._large_frames.release()
 
     def close(self, reason: EndReason) -> None:
-        """Release the slot of a large frame that was not answered, and log the end of a terminal's connection."""
+        """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
         self._release_slot()
         self._session.ended(reason)

@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; one sentence where the server extra is not installed."""
+    """Run the command line; prints one sentence if the extra `server` is not installed."""
     try:
         from inventory_server.commands.main import main as run
     except ModuleNotFoundError as error:

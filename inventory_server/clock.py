@@ -1,4 +1,4 @@
-"""HQ's clock, as every part takes it: a function that tells microseconds since 1970 UTC."""
+"""HQ's clock, a parameter of every part: a function that returns microseconds since 1970 UTC."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every limit and timeout of the server, once: its unit, its default, what it may be and why."""
+"""Every limit and timeout of the server, defined once: its unit, default, bounds and reason."""
 
 from __future__ import annotations
 
@@ -8,37 +8,37 @@ from inventory_server.jsonserver.limits import NetworkLimits, limit
 from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 
 LARGE_FRAME_BYTES = 8_192
-"""Larger frames are decoded a few at a time (`large_frames_max`): each holds the interpreter lock for long."""
+"""Larger frames are decoded a few at a time (`large_frames_max`): decoding one holds the interpreter lock for long."""
 WORKERS_MAX = 64
-"""Processes of one server: each has a writer, and PostgreSQL lets one of them commit at a time."""
+"""Processes of one server: each has a writer, and PostgreSQL admits one commit at a time."""
 ENDING_SECONDS = 5
-"""How much longer than `drain_seconds` a process may take to end: then it no longer waits for its database."""
+"""After `drain_seconds` and this, a stopping process no longer waits for its database and exits."""
 CONTROL_REPLY_SECONDS = 60.0
 """How long a command waits for the running server: an import of some thousand products is one commit."""
 CONTROL_LONG_REPLY_SECONDS = 600.0
 """The same for a change of many transactions: closing the books of a million postings is one request."""
 KILL_SECONDS = 2
-"""How much longer than a worker may take to end the supervisor waits before it sends SIGKILL."""
+"""How long after a worker should have exited the supervisor sends SIGKILL."""
 RESTART_SECONDS = 1.0
-"""A worker that lived for less is replaced only after this pause: what ended it may end the next one, too."""
+"""A worker that ran for less than this is replaced only after this pause: the next one may fail the same way."""
 PARTITION_POSITIONS = 1 << 24
-"""Postings in a partition, if nothing else is asked for: about 17 GB on PostgreSQL, indexes included."""
+"""Postings in a partition by default: about 17 GB on PostgreSQL, indexes included."""
 PARTITION_POSITIONS_MIN = 1 << 20
-"""Postings in the smallest partition, and what all others are multiples of: no closing crosses its end."""
+"""Postings in the smallest partition; all others are multiples of it, so that no closing crosses a boundary."""
 ARCHIVE_SCHEMA = "tillwire_archive"
-"""Where PostgreSQL keeps archived partitions until they are moved elsewhere."""
+"""The schema that holds archived partitions until they are moved elsewhere."""
 PARTITIONS_AHEAD = 4
-"""Empty partitions to have in front of the ledger."""
+"""Empty partitions to keep ahead of the ledger."""
 PARTITIONS_MAX = 100
-"""Empty partitions that can be asked for: PostgreSQL looks at each of them when it plans a proof or a copy."""
+"""Most empty partitions to keep ahead: PostgreSQL looks at each of them when it plans a proof or a copy."""
 
 PARTITION_LOCK_MS = 500
-"""One attempt to lock the partitioned tables exclusively: tills that post meanwhile wait behind it."""
+"""Timeout of one attempt to lock the partitioned tables exclusively; posting waits behind it."""
 PARTITION_RETRY_SECONDS = 10.0
 """How long to retry for that exclusive lock, one `PARTITION_LOCK_MS` at a time."""
 
 CLOSING_ROWS = 1_000
-"""Balances written in one transaction while the books are closed: tills wait for no more than that."""
+"""Balances written in one transaction while the books are closed; bounds how long tills wait behind it."""
 ARCHIVE_ROWS = 4_096
 """Postings copied in one transaction while a partition is archived."""
 COPY_ROWS = 2_000
@@ -47,79 +47,86 @@ HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 
 READERS_MAX = 8
-"""Connections for questions: reads take no lock from the writer, but each connection takes memory at the database."""
+"""Connections for queries: reads do not block the writer, but each connection takes memory at the database."""
 QUICK_READERS = 2
-"""Those of them reserved for the question for one SKU at one location, so that it never waits behind a listing.
-With eight, threads only contended for the interpreter lock: 48 context switches a question; with two, 9."""
+"""Those reserved for stock queries for one SKU at one location, which so never wait behind a listing.
+Eight only contend for the interpreter lock: 48 context switches per query, against 9 with two."""
 WRITER_CACHE_ROWS_MAX = 200_000
-"""Levels, and lineages, that a writer caches, about 70 MB of levels; past it the cache is emptied and read again."""
+"""Levels, and lineages, that a writer caches (about 70 MB of levels); a full cache is emptied and refilled."""
 RETRY_FIRST_SECONDS = 0.005
-"""Pause before a transaction is retried for the first time; it doubles with every retry."""
+"""Pause before the first retry of a transaction; it doubles with every retry."""
 RETRY_MAX_SECONDS = 0.5
-"""The longest pause between two attempts of a transaction."""
+"""Longest pause between two attempts of a transaction."""
 
 POSTGRESQL_CONNECT_SECONDS = 5
-"""One attempt to connect to one host."""
+"""Timeout of one attempt to connect to one host."""
 POSTGRESQL_UNACKNOWLEDGED_MS = 30_000
 """TCP user timeout: a connection whose sent bytes stay unacknowledged for this long is closed."""
 POSTGRESQL_KEEPALIVE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3}
 """TCP keepalive (seconds, seconds, probes): a host that vanished while a connection was idle is noticed after 30 s."""
 COMMIT_LOCK_SECONDS = 3
-"""How long a commit waits for another server's commit before it is retried; `commit_retry_seconds` holds a few."""
+"""How long a commit waits for another server's commit before it is retried, a few times in `commit_retry_seconds`."""
 COMMIT_IDLE_SECONDS = 30
-"""PostgreSQL ends the transaction of a server that stalls for this long: it blocks all other servers."""
+"""PostgreSQL aborts the transaction of a server that stalls for this long, since it blocks all other servers."""
 DISCONNECT_SECONDS = 2
-"""How long PostgreSQL may still list the connections of a server that has just been stopped."""
+"""How long PostgreSQL may still list the connections of a server that has just stopped."""
 STANDBY_CONNECT_SECONDS = 2
-"""One attempt to connect to a standby: the question that finds it down is delayed by this, then asks the primary."""
+"""Timeout of one attempt to connect to a standby; a query that finds it down then asks the primary."""
 STANDBY_ANSWER_SECONDS = 5
-"""How long a standby may take for one statement; the longest listings consist of many short ones."""
+"""Timeout of one statement on a standby; the longest listings consist of many short statements."""
 STANDBY_RETRY_SECONDS = 10
-"""Circuit breaker: a standby that failed is skipped for this long, then one question probes it."""
+"""Circuit breaker: a standby that failed is skipped for this long, then one query probes it."""
 
 SQLITE_BUSY_MS = 5_000
-"""How long to wait for another process that has locked the database file."""
+"""How long to wait for another process's lock on the database file."""
 SQLITE_CACHE_KIB = 65_536
-"""Page cache of the writing connection: holds the pages that most commits change."""
+"""Page cache of the writing connection, for the pages that most commits change."""
 SQLITE_CHECKPOINT_PAGES = 4_000
-"""WAL pages between checkpoints: four times SQLite's default, since most pages change again before the next one."""
+"""WAL pages between checkpoints; four times SQLite's default, since most pages change again before the next one."""
 SQLITE_STATEMENTS_MAX = 512
-"""Statements that the writing connection keeps compiled: one for each size of about twenty multi-row statements."""
+"""Statements that the writing connection keeps prepared: one per row count of about twenty multi-row statements."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings(NetworkLimits):
-    """What an operator may set in the file given to `serve --config` (TOML, same names), the network's limits first."""
+    """The settings of `serve --config` (TOML, same names), the network's limits first."""
 
-    max_postings: int = limit(MAX_POSTINGS, 1, "postings a frame: one frame is one unit of a commit")
-    max_lines: int = limit(MAX_LINES, 100, "lines a posting; a till refuses to sell a longer basket in one")
-    max_batch_requests: int = limit(100, 1, "requests in one JSON-RPC batch array")
-    batch_reply_bytes_max: int = limit(8 << 20, 1 << 16, "bytes of replies to one batch; the rest of it is `too_large`")
-    commit_postings_max: int = limit(2_000, 1, "postings a commit: past it a commit no longer gets cheaper per sale")
-    live_postings_max: int = limit(16, 0, "postings in a frame of live sales; a frame with more is a backlog")
-    commit_backlog_max: int = limit(250, 1, "postings of backlogs in a commit that also carries live sales")
-    large_frames_max: int = limit(4, 1, "frames over 8 KiB decoded and committed at a time; the others wait")
-    queue_postings_max: int = limit(20_000, 1, "postings waiting for the writer; past it the answer is `busy`")
-    busy_retry_ms: int = limit(500, 10, "how long a till told `busy` or `draining` waits before it asks again")
-    heartbeat_seconds: int = limit(30, 1, "how often an idle till pings; feeds completeness")
-    silent_after_seconds: int = limit(90, 1, "three missed heartbeats make a till silent")
-    drain_seconds: int = limit(10, 0, "how long stop() waits for answers in flight")
-    clock_ahead_seconds: int = limit(300, 0, "a posting later than HQ's clock by more is `clock_suspect`")
-    clock_behind_days: int = limit(90, 1, "a posting older than this is `clock_suspect`")
-    stock_items_default: int = limit(1_000, 1, "items a page of `stock`")
-    stock_items_max: int = limit(10_000, 1, "most items a page of `stock`")
+    max_postings: int = limit(MAX_POSTINGS, 1, "postings per frame; each frame is committed as a whole")
+    max_lines: int = limit(MAX_LINES, 100, "lines per posting; a till refuses a longer sale")
+    max_batch_requests: int = limit(100, 1, "requests per JSON-RPC batch")
+    batch_reply_bytes_max: int = limit(
+        8 << 20, 1 << 16, "bytes of replies to one batch; the requests after that are answered `too_large`"
+    )
+    commit_postings_max: int = limit(2_000, 1, "postings per commit; larger commits are no cheaper per sale")
+    live_postings_max: int = limit(16, 0, "a frame with more postings than this is a backlog, not live sales")
+    commit_backlog_max: int = limit(250, 1, "backlog postings in a commit that also contains live sales")
+    large_frames_max: int = limit(4, 1, "frames over 8 KiB that are decoded and committed at a time; others wait")
+    queue_postings_max: int = limit(20_000, 1, "postings waiting for the writer; above this the answer is `busy`")
+    busy_retry_ms: int = limit(500, 10, "how long a till waits before it retries after `busy` or `draining`")
+    heartbeat_seconds: int = limit(30, 1, "how often an idle till pings; completeness depends on it")
+    silent_after_seconds: int = limit(
+        90, 1, "a till counts as silent after this long without contact: three heartbeats"
+    )
+    drain_seconds: int = limit(10, 0, "how long a stopping server waits for requests in flight")
+    clock_ahead_seconds: int = limit(300, 0, "a posting dated further ahead of HQ's clock is flagged `clock_suspect`")
+    clock_behind_days: int = limit(90, 1, "a posting older than this is flagged `clock_suspect`")
+    stock_items_default: int = limit(1_000, 1, "page size of `stock` and `history` if the request names none")
+    stock_items_max: int = limit(10_000, 1, "largest page of `stock` and `history`")
     commit_retry_seconds: int = limit(
-        10, 0, "a commit is tried again while PostgreSQL restarts or fails over; past it the answer is `busy`", most=20
+        10,
+        0,
+        "how long a commit is retried while PostgreSQL restarts or fails over; then the answer is `busy`",
+        most=20,
     )
     accept_weak_durability: bool = field(
         default=False,
-        metadata={"reason": "serve from a PostgreSQL that may lose acknowledged postings; never for real sales"},
+        metadata={"reason": "serve even if PostgreSQL's settings may lose acknowledged postings; never for real sales"},
     )
     forbid_negative: bool = field(
         default=False,
-        metadata={"reason": "refuse transfer_out and reserve beyond what is available; never a sale"},
+        metadata={"reason": "reject `transfer_out` and `reserve` beyond what is available; a sale is never rejected"},
     )
 
 
 STORAGE_RETRY_MS = 5_000
-"""How long a till waits while HQ's disk is full or its database locked."""
+"""How long a till waits before it retries while HQ's disk is full or its database locked."""

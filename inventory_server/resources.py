@@ -1,4 +1,4 @@
-"""Where the files are that travel with the program: migrations and the generated descriptions of the protocol."""
+"""Paths of the files shipped with the program: migrations and the generated descriptions of the protocol."""
 
 from __future__ import annotations
 

@@ -38,11 +38,11 @@ class Supervisor:
         self._born: dict[int, float] = {}
         self._stopping = False
         self._failed = False
-        # Workers read from one end: they see its end when the parent, which holds the other, is gone for any reason.
+        # Workers read from one end and see end-of-file when the parent, which holds the other end, dies for any reason.
         self._orphaned, self._alive = os.pipe()
 
     def run(self, announce: Callable[[], None]) -> int:
-        """Start the workers, `announce` once all serve, replace those that die; return the exit code after the last."""
+        """Start the workers, call `announce` once all serve, replace those that die; return the exit code."""
         for number in _STOPPING:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._kill)

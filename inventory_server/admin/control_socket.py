@@ -1,7 +1,7 @@
-"""The control socket: administrators of this machine change a ledger through the server that writes it.
+"""The control socket: administrators on this machine change a ledger through the server that writes it.
 
-An SQLite ledger has exactly one writer. Its server listens on a Unix socket beside the database that only its owner may
-open, and speaks there what it speaks on the tills' port, JSON-RPC, with administrators' requests added.
+An SQLite ledger has exactly one writer. Its server listens on a Unix socket beside the database, which only its owner
+may open. The protocol is that of the tills' port, with administrators' requests added.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class ControlServer:
         self._clock = clock
         self._folder = ExitStack()
         path = self._folder.enter_context(control_path(url))
-        # A request, such as an import, has its own size whatever the tills' frames may have.
+        # Commands rely on the default frame size (an import), whatever limit is set for tills.
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._server = LineServer([Address.unix(path)], self._handler, self._settings, refuse)
 
     def start(self) -> None:
-        """Listen; nobody but this user may connect."""
+        """Listen; only this user may connect."""
         before = os.umask(0o177)
         try:
             self._server.start()
@@ -53,7 +53,7 @@ class ControlServer:
             os.umask(before)
 
     def stop(self, deadline_seconds: float) -> int:
-        """Answer what has arrived, then close; return how many connections were cut off."""
+        """Answer what has arrived, then close; return how many connections were closed by force."""
         with self._folder:
             return self._server.stop(deadline_seconds)
 
@@ -82,17 +82,17 @@ class _Handler:
         answer(drive(steps, self._perform, advance(steps)))
 
     def close(self, _reason: EndReason) -> None:
-        """Nothing is held."""
+        """Nothing to release."""
 
     def _perform(self, request: StoreRequest) -> Outcome:
         try:
             return perform(self._store, request)
-        except StoreError as refusal:  # an administrator is told why, in the sentence that a command would print
+        except StoreError as refusal:  # an administrator gets the sentence that a command would print
             raise RequestError(ErrorCode.invalid_params, str(refusal)) from refusal
 
 
 def this_user(source: str) -> User:
-    """Whoever runs this program, as an administrator: the name of its user, or the number where it has no name."""
+    """The user who runs this program, as an administrator: the name, or the uid if there is none."""
     try:
         name = getpass.getuser()
     except (KeyError, OSError):
@@ -102,7 +102,7 @@ def this_user(source: str) -> User:
 
 @contextmanager
 def control_path(url: str) -> Iterator[str]:
-    """The socket beside the database of `url`, under a name that fits into a socket address."""
+    """The path of the socket beside the database of `url`, short enough for a socket address."""
     path = sqlite_path(url)
     assert path is not None, "only a database in a file has a sole writer to ask"
     path = path.with_name(path.name + ".control")

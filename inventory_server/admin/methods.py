@@ -1,7 +1,7 @@
-"""The methods of the control socket: the tills' questions, and administrators' requests beside them.
+"""The methods of the control socket: the tills' queries, and administrators' requests.
 
-Params are the fields of the request itself (`domain/requests.py`), its outcome is the result. Only the owner of the
-ledger's files reaches the socket, who acts as an administrator and is believed when `act_as` names somebody else.
+The params are the fields of the request itself (`domain/requests.py`), the result is its outcome. Only the owner of the
+ledger's files can connect; the owner is an administrator and may name another actor with `act_as`.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ OFFERED = (
     requests.ReopenPosting,
     requests.CloseBooks,
 )
-"""What administrators may ask of a running server, beside the tills' questions."""
+"""The administrators' requests that a running server carries out."""
 
 
 class ActAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Params of `act_as`: for whom the caller acts from now on, and in which role."""
+    """Params of `act_as`: the actor of all further requests, and its role."""
 
     actor: Annotated[str, Meta(pattern=_NAME)]
     role: ActorRole = "admin"
@@ -64,7 +64,7 @@ def _act_as(talk: SessionContext, params: ActAs) -> Ready:
 
 
 def fields_of(request: type[requests.Request]) -> list[str]:
-    """The fields that are params on the wire: all but the actor, whom the server knows."""
+    """The fields that are params on the wire: all but the actor, which the server knows."""
     return [name for name in request.__struct_fields__ if name != "actor"]
 
 

@@ -1,7 +1,7 @@
-"""An administrator's way to a ledger, whether or not a server is running on it.
+"""An administrator's access to a ledger, whether or not a server is running on it.
 
-Questions are answered from the database itself. Changes are carried out here where this process may write, else by the
-server that does, asked over its control socket.
+Queries read the database directly. A change is made by this process if no server runs on the ledger, else by that
+server, over its control socket.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CarryOut = Callable[[Administrative, Progress], Outcome]
 
 
 class Office:
-    """The ledger of `url`, for questions and changes of `actor`. Opens what it needs when it is first needed."""
+    """The ledger of `url`, for queries and changes by `actor`; opened when first used."""
 
     def __init__(self, url: str, settings: Settings, clock: Clock, actor: User) -> None:
         self._url = url
@@ -40,15 +40,15 @@ class Office:
         self._carry_out: _CarryOut | None = None
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
-        """The answer to a question; StoreError or RequestError where there is none."""
+        """The answer to a query; StoreError or RequestError if there is none."""
         if self._reader is None:
             self._reader = self._opened.enter_context(open_reader(self._url, self._settings, self._clock))
         return self._reader.ask(msgspec.structs.replace(question, actor=self._actor), progress)
 
     def change(self, change: Administrative, progress: Progress = no_progress) -> Outcome:
-        """Carry out a change and return its outcome; StoreError says in one sentence why it could not be.
+        """Carry out a change and return its outcome; StoreError with the reason if that fails.
 
-        A running server tells no `progress`.
+        `progress` is not called if a running server carries it out.
         """
         if self._carry_out is None:
             self._carry_out = self._open_writer(change)
@@ -56,18 +56,18 @@ class Office:
             return self._carry_out(msgspec.structs.replace(change, actor=self._actor), progress)
         except (OutcomeUnknown, ConnectionLost) as error:
             raise StoreError(f"Outcome unknown: it may have been applied ({error}). Check before retrying.") from error
-        except RequestError as error:  # of a server that is going down, or a running server's refusal
+        except RequestError as error:  # a running server's refusal, or the server is stopping
             raise StoreError(str(error)) from error
 
     def close(self) -> None:
-        """Let go of the ledger."""
+        """Close the ledger."""
         self._opened.close()
 
     def _open_writer(self, first: Administrative) -> _CarryOut:
         try:
             store = open_store(self._url, self._settings, self._clock)
         except StoreInUse:
-            if type(first) not in OFFERED:  # the server must be stopped for it
+            if type(first) not in OFFERED:  # this change needs the server stopped
                 raise
             path = self._opened.enter_context(control_path(self._url))
             connection = _connected(path, self._actor)
@@ -78,7 +78,7 @@ class Office:
 
 
 def _connected(path: str, actor: User) -> Connection:
-    """A connection to the server that writes the ledger, by its control socket."""
+    """A connection to the control socket of the server that writes the ledger."""
     try:
         connection = Connection.open(f"unix:{path}")
     except ConnectionLost as error:
@@ -92,7 +92,7 @@ def _connected(path: str, actor: User) -> Connection:
 
 
 def _no_answer(path: str, error: Exception) -> StoreError:
-    return StoreError(f"The program that uses this database did not answer at {path}: {error}")
+    return StoreError(f"The server on this ledger does not answer at {path}: {error}")
 
 
 def _ask_server(connection: Connection, change: Administrative) -> Outcome:
@@ -104,7 +104,7 @@ def _ask_server(connection: Connection, change: Administrative) -> Outcome:
 
 @contextmanager
 def open_office(url: str, settings: Settings, clock: Clock, actor: User) -> Iterator[Office]:
-    """The office of the ledger of `url`; StoreError says in one sentence what is wrong with it."""
+    """The office of the ledger of `url`; StoreError with the reason if it cannot be opened."""
     office = Office(url, settings, clock, actor)
     try:
         yield office

@@ -1,1 +1,1 @@
-"""The commands of `inventory-server`: one small function each."""
+"""The commands of `inventory-server`, one function each."""

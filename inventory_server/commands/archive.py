@@ -1,4 +1,4 @@
-"""`inventory-server db archive`: old partitions out of the ledger, and back."""
+"""`inventory-server db archive`: detach old partitions from the ledger, or reattach one."""
 
 from __future__ import annotations
 
@@ -18,27 +18,30 @@ from pos_client.protocol.units import instant, micros
 
 @click.command("archive")
 @db_option
-@click.option("--before", type=InstantParam(), help="Archive the partitions that were filled before this instant.")
-@click.option("--return", "returns", is_flag=True, help="Take back the partition that was archived last.")
+@click.option("--before", type=InstantParam(), help="Archive the partitions filled before this instant.")
+@click.option("--return", "returns", is_flag=True, help="Reattach the partition that was archived last.")
 @json_option
 def archive_command(db: str, before: datetime | None, returns: bool, as_json: bool) -> int:
-    """Take old partitions of a ledger on PostgreSQL out of it, or take the last one back.
+    """Detach old partitions from a ledger on PostgreSQL, or reattach the last one.
 
-    Stock stays as it is and every id stays taken. Nothing is deleted. Running servers go on.
+    Stock figures do not change, and archived ids are still recognised as duplicates. Nothing is deleted. Servers keep
+    running.
     """
     if (before is None) is not returns:
-        raise console.CommandError("Say either --before DATE or --return.")
+        raise console.CommandError("Give either --before DATE or --return.")
     with office_of(db) as office:
         if before is None:
             back: ArchivedPart | None = office.change(ReturnPartition())
             done = [] if back is None else [back]
         else:
-            with console.progress_bar("keeping what is still needed, postings", 1) as progress:
+            with console.progress_bar("copying what the ledger keeps, postings", 1) as progress:
                 done = office.change(ArchivePartitions(micros(before)), progress)
     if as_json:
         click.echo(console.to_json([_told(part) for part in done]))
     elif not done:
-        click.echo("Nothing is archived." if returns else "Nothing to archive: no partition was filled before.")
+        click.echo(
+            "Nothing is archived." if returns else "Nothing to archive: no partition was filled before that date."
+        )
     else:
         _show(done, returns)
     return console.OK
@@ -53,9 +56,9 @@ def _show(done: list[ArchivedPart], returns: bool) -> None:
     rows = [[f"{part.first:,}", f"{part.last:,}", when(part.closed_at), ", ".join(part.tables)] for part in done]
     console.print_table(columns, rows)
     if returns:
-        click.echo("All is as it was before these were archived.")
+        click.echo("Reattached: these postings are part of the ledger again.")
         return
     tables = ", ".join(name for part in done for name in part.tables)
-    click.echo("Their tables are no longer part of the ledger. To keep them elsewhere, and then free their room:")
+    click.echo("Their tables are no longer part of the ledger. To move them elsewhere and free their space:")
     click.echo(f"  pg_dump --schema {ARCHIVE_SCHEMA} --format custom --file tillwire-archive.dump DATABASE")
     click.echo(f"  psql --command 'DROP TABLE {tables}' DATABASE")

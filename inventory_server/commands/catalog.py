@@ -1,4 +1,4 @@
-"""`inventory-server catalog`: what is sold."""
+"""`inventory-server catalog`: the product catalogue."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from inventory_server.commands.options import db_option, json_option, office_of
+from inventory_server.commands.options import counted, db_option, json_option, office_of
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ImportProducts
 from inventory_server.imports.catalog_csv import FIELDS, read_catalog
@@ -16,31 +16,31 @@ from pos_client.commands import console
 from pos_client.files.csv_reader import Problem
 
 CHUNK_BYTES = 512 << 10
-"""Products per command: half of what a frame to a running server may hold."""
+"""Bytes of products in one request: half of the longest frame that a running server accepts by default."""
 
 
 @click.group("catalog")
 def catalog() -> None:
-    """The products: names, units, barcodes, reorder points."""
+    """The product catalogue: names, units, barcodes, reorder points."""
 
 
 @catalog.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
-    help=f"Where a column has another name than {', '.join(FIELDS)}.",
+    help=f"The COLUMN that holds FIELD, if it has another name; FIELD is one of {', '.join(FIELDS)}; repeatable.",
 )  # fmt: skip
-@click.option("--delimiter", default=",", help="What separates the columns; a comma if not given.")
+@click.option("--delimiter", default=",", help="Column separator; a comma by default.")
 @db_option
 @json_option
 def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: str, db: str, as_json: bool) -> int:
-    """List the products in CSV FILE (also .csv.gz), replacing what was known of the same skus.
+    """Import the products in CSV FILE (also .csv.gz), replacing the data of the SKUs in it.
 
-    A row that does not map is reported with file and line; the others are listed, and the exit code is 1.
+    An invalid row is reported with file and line and skipped; the exit code is then 1.
     """
     for field, _ in columns:
         if field not in FIELDS:
-            raise click.BadParameter(f"{field!r} is no field of a product: expected {', '.join(FIELDS)}.")
+            raise click.BadParameter(f"{field!r} is not a product field: expected {', '.join(FIELDS)}.")
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")
     problems: list[Problem] = []
@@ -54,7 +54,8 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: st
     if as_json:
         click.echo(console.to_json({"listed": listed, "not_mapped": len(problems)}))
     else:
-        click.echo(f"{listed:,} products listed, {len(problems):,} rows did not map.")
+        skipped = f", skipped {counted(len(problems), 'row')}" if problems else ""
+        click.echo(f"Imported {counted(listed, 'product')}{skipped}.")
     return console.FOUND_PROBLEMS if problems else console.OK
 
 

@@ -1,10 +1,10 @@
-"""`inventory-server db close`: balances from which looks back start."""
+"""`inventory-server db close`: balances from which historical queries start."""
 
 from __future__ import annotations
 
 import click
 
-from inventory_server.commands.options import db_option, json_option, office_of
+from inventory_server.commands.options import counted, db_option, json_option, office_of
 from inventory_server.domain.answers import ClosedBooks
 from inventory_server.domain.requests import CloseBooks
 from pos_client.commands import console
@@ -14,9 +14,9 @@ from pos_client.commands import console
 @db_option
 @json_option
 def close_command(db: str, as_json: bool) -> int:
-    """Write the balances of all that was recorded, so that looking back starts from there.
+    """Close the books: store all balances, so that historical queries start from them.
 
-    Changes no answer, only how soon it is there. A running server goes on posting meanwhile; run it every month.
+    No answer changes; historical ones get faster. A running server keeps posting meanwhile. Run this every month.
     """
     with office_of(db) as office:
         cuts: list[ClosedBooks] = list(iter(lambda: office.change(CloseBooks()), None))
@@ -28,7 +28,7 @@ def close_command(db: str, as_json: bool) -> int:
         click.echo(console.to_json(closed))
     else:
         click.echo(
-            f"Closed up to position {cuts[-1].position:,} in {len(cuts):,} parts: "
-            f"{balances:,} balances changed, {stragglers:,} movements occurred before or after."
+            f"Closed up to position {cuts[-1].position:,} in {counted(len(cuts), 'step')}: "
+            f"stored {counted(balances, 'balance')} and {counted(stragglers, 'late movement')}."
         )
     return console.OK

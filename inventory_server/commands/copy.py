@@ -1,4 +1,4 @@
-"""`inventory-server db copy` and `db compare`: from one database to another."""
+"""`inventory-server db copy` and `db compare`: a ledger moves to another database."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from inventory_server.domain.requests import Compare, CopyFrom, Verify
 from pos_client.commands import console
 
 DIGITS = 12
-"""Of a SHA-256, those that are shown to people."""
+"""Digits of a SHA-256 shown in a table."""
 
 
 @click.command("copy")
 @click.option("--from", "source", required=True, metavar="URL", help="The ledger to copy; its servers must be stopped.")
-@click.option("--to", "target", required=True, metavar="URL", help="An empty ledger, made by: db upgrade.")
+@click.option("--to", "target", required=True, metavar="URL", help="An empty ledger, created with: db upgrade.")
 @json_option
 def copy_command(source: str, target: str, as_json: bool) -> int:
-    """Copy a ledger into another database, of any kind, and prove that both are equal.
+    """Copy a ledger into another database, SQLite or PostgreSQL, and check that both are equal.
 
-    All is copied or nothing. Exit code 1 where the proof fails: the copy is equal, and so is what is wrong with it.
+    The copy is one transaction: all or nothing. It then runs `verify`; exit code 1 means that the copy is equal to a
+    ledger that fails it.
     """
     with office_of(target) as office:
         with console.progress_bar("copying and comparing, rows", 1) as progress:
             comparison: Comparison = office.change(CopyFrom(source), progress)
-        with console.progress_bar("proving, postings", 1) as progress:
+        with console.progress_bar("verifying, postings", 1) as progress:
             proof: Proof = office.ask(Verify(), progress)
     if as_json:
         click.echo(console.to_json({**_told(comparison, "from", "to"), "proof": asdict(proof)}))
@@ -40,13 +41,13 @@ def copy_command(source: str, target: str, as_json: bool) -> int:
 
 
 @click.command("compare")
-@click.option("--db", "one", envvar="TILLWIRE_DB", required=True, metavar="URL", help="A ledger.")
-@click.option("--with", "other", required=True, metavar="URL", help="Another one.")
+@click.option("--db", "one", envvar="TILLWIRE_DB", required=True, metavar="URL", help="The first ledger.")
+@click.option("--with", "other", required=True, metavar="URL", help="The ledger to compare it with.")
 @json_option
 def compare_command(one: str, other: str, as_json: bool) -> int:
-    """Compare two ledgers, row by row; exit code 1 where they are not equal.
+    """Compare two ledgers row by row; exit code 1 if they differ.
 
-    Reads one snapshot of each; running servers go on posting meanwhile.
+    Reads one snapshot of each; running servers keep posting meanwhile.
     """
     with office_of(one) as office, console.progress_bar("comparing, rows", 1) as progress:
         comparison: Comparison = office.ask(Compare(other), progress)

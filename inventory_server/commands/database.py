@@ -1,4 +1,4 @@
-"""`inventory-server db`, `verify`, `status`, `reconcile` and `postings`: the ledger itself."""
+"""`inventory-server db`, `verify`, `status`, `postings` and `audit`: the ledger itself."""
 
 from __future__ import annotations
 
@@ -7,23 +7,37 @@ from uuid import UUID
 
 import click
 
-from inventory_server.commands.options import db_option, json_option, office_of, told, when
-from inventory_server.domain.answers import AuditEntry, Finding, Overview, Proof, WaitingPosting
-from inventory_server.domain.requests import ListAudit, ListWaiting, Reconcile, ReopenPosting, ShowOverview, Verify
+from inventory_server.commands.options import counted, db_option, json_option, office_of, told, when
+from inventory_server.domain.answers import AuditEntry, Overview, Proof, WaitingPosting
+from inventory_server.domain.requests import ListAudit, ListWaiting, ReopenPosting, ShowOverview, Verify
 from inventory_server.store import shown, upgrade
 from pos_client.commands import console
 from pos_client.protocol.units import instant
 
+OVERVIEW = {
+    "position": "postings",
+    "archived": "postings in the archive",
+    "levels": "stock figures",
+    "negative": "negative stock figures",
+    "locations": "locations",
+    "terminals": "terminals, revoked ones excluded",
+    "products": "products in the catalogue",
+    "unlisted": "products not in the catalogue",
+    "rejected": "rejected postings",
+    "quarantined": "conflicting postings (quarantine)",
+}
+"""The figures of `Overview` and how `status` labels them."""
+
 
 @click.group("db")
 def db_group() -> None:
-    """The database under the ledger."""
+    """Create, upgrade, copy and maintain the ledger's database."""
 
 
 @db_group.command("upgrade")
 @db_option
 def db_upgrade(db: str) -> int:
-    """Make the database, or bring it to what this version needs; the server must be stopped."""
+    """Create the database, or migrate it to the schema of this version; stop its servers first."""
     upgrade(db)
     click.echo(f"{shown(db)} is ready.")
     return console.OK
@@ -33,11 +47,11 @@ def db_upgrade(db: str) -> int:
 @db_option
 @json_option
 def verify(db: str, as_json: bool) -> int:
-    """Prove that every level, transfer and chain follows from the ledger; exit code 1 where one does not.
+    """Prove that every stock figure, transfer and chain follows from the postings; exit code 1 if one does not.
 
-    Reads one snapshot; a running server goes on posting meanwhile.
+    Reads one snapshot; a running server keeps posting meanwhile.
     """
-    with office_of(db) as office, console.progress_bar("proving, postings", 1) as progress:
+    with office_of(db) as office, console.progress_bar("verifying, postings", 1) as progress:
         proof: Proof = office.ask(Verify(), progress)
     if as_json:
         click.echo(console.to_json(asdict(proof)))
@@ -47,69 +61,51 @@ def verify(db: str, as_json: bool) -> int:
 
 
 def show_proof(proof: Proof) -> None:
-    """The proof as a table, and what it found wrong on stderr."""
-    counted = ("postings", "movements", "levels", "transfers", "chains", "closings", "archived", "mismatches")
-    shown = [name for name in counted if name != "archived" or proof.archived]
+    """Print the proof as a table, and its findings to standard error."""
+    names = ("postings", "movements", "levels", "transfers", "chains", "closings", "archived", "mismatches")
+    shown = [name for name in names if name != "archived" or proof.archived]
     console.print_table({"proven": False, "": True}, [[name, f"{getattr(proof, name):,}"] for name in shown])
     for finding in proof.findings:
         click.echo(finding, err=True)
     if proof.mismatches > len(proof.findings):
         click.echo(f"… and {proof.mismatches - len(proof.findings):,} more.", err=True)
-    click.echo("The proof holds." if proof.holds else f"The proof fails: {proof.mismatches:,} mismatches.")
+    click.echo(
+        "The proof holds." if proof.holds else f"The proof fails: {counted(proof.mismatches, 'mismatch', 'es')}."
+    )
 
 
 @click.command("status")
 @db_option
 @json_option
 def status(db: str, as_json: bool) -> int:
-    """Show what the ledger holds, at a glance."""
+    """Summarise what the ledger holds."""
     with office_of(db) as office:
         found: Overview = office.ask(ShowOverview())
     if as_json:
         click.echo(console.to_json({"db": shown(db), **told(found)}))
         return console.OK
-    figures = {name: f"{value:,}" for name, value in asdict(found).items() if name != "recorded_at"}
-    figures["last recorded"] = when(found.recorded_at)
-    console.print_table({"ledger": False, shown(db): True}, [[name, value] for name, value in figures.items()])
+    rows = [[label, f"{getattr(found, name):,}"] for name, label in OVERVIEW.items()]
+    rows.append(["last recorded", when(found.recorded_at)])
+    console.print_table({"ledger": False, shown(db): True}, rows)
     return console.OK
-
-
-@click.command("reconcile")
-@db_option
-@json_option
-def reconcile_command(db: str, as_json: bool) -> int:
-    """Compare every till's last word with the ledger; exit code 1 where one does not agree."""
-    with office_of(db) as office:
-        findings: list[Finding] = office.ask(Reconcile())
-    open_ones = [finding for finding in findings if finding.differences]
-    if as_json:
-        click.echo(console.to_json([told(finding) for finding in findings]))
-    elif open_ones:
-        columns = {"location": False, "terminal": False, "last contact": False, "differences": False}
-        rows = [[one.location, one.terminal, when(one.contact_at), "; ".join(one.differences)] for one in open_ones]
-        console.print_table(columns, rows)
-        click.echo(f"Outboxes that agree: {len(findings) - len(open_ones):,} of {len(findings):,}.")
-    else:
-        click.echo(f"Every outbox agrees: {len(findings):,} of {len(findings):,}.")
-    return console.FOUND_PROBLEMS if open_ones else console.OK
 
 
 @click.group("postings")
 def postings() -> None:
-    """Postings that wait for a person."""
+    """Postings that need a decision."""
 
 
 @postings.command("waiting")
 @db_option
 @json_option
 def waiting_postings(db: str, as_json: bool) -> int:
-    """Show what was refused or is in quarantine; exit code 1 where there is any."""
+    """List rejected postings and those in quarantine; exit code 1 if there are any."""
     with office_of(db) as office:
         found: list[WaitingPosting] = office.ask(ListWaiting())
     if as_json:
         click.echo(console.to_json([told(one) for one in found]))
     elif not found:
-        click.echo("Nothing waits.")
+        click.echo("No postings are waiting.")
     else:
         columns = {"id": False, "kind": False, "terminal": False, "recorded at": False, "reason": False}
         rows = [[one.id, one.kind, one.terminal, when(one.recorded_at), one.reason] for one in found]
@@ -121,26 +117,26 @@ def waiting_postings(db: str, as_json: bool) -> int:
 @click.argument("posting_id", type=click.UUID, metavar="ID")
 @db_option
 def reopen(posting_id: UUID, db: str) -> int:
-    """Let the refused posting ID be judged anew when its till sends it again (pos-client outbox redrive)."""
+    """Have the rejected posting ID decided again when its till resends it (pos-client outbox redrive)."""
     with office_of(db) as office:
         office.change(ReopenPosting(posting_id))
-    click.echo(f"{posting_id} will be judged anew when its till sends it again.")
+    click.echo(f"{posting_id} will be decided again when its till resends it.")
     return console.OK
 
 
 @click.command("audit")
 @db_option
-@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show so many entries.")
-@click.option("--before", type=click.IntRange(1), metavar="ENTRY", help="Show those before this entry.")
+@click.option("--limit", type=click.IntRange(1), default=100, show_default=True, help="Show at most this many entries.")
+@click.option("--before", type=click.IntRange(1), metavar="ENTRY", help="Show only entries older than ENTRY.")
 @json_option
 def audit(db: str, limit: int, before: int | None, as_json: bool) -> int:
-    """Show who changed what: the newest changes by administrators, refused ones included."""
+    """Show who changed what: the latest changes by administrators, refused ones included."""
     with office_of(db) as office:
         entries: list[AuditEntry] = office.ask(ListAudit(limit, before))
     if as_json:
         click.echo(console.to_json([{**asdict(entry), "at": instant(entry.at)} for entry in entries]))
     elif not entries:
-        click.echo("Nothing was changed.")
+        click.echo("No changes are recorded.")
     else:
         columns = {"entry": True, "at": False, "actor": False, "role": False, "from": False, "request": False}
         rows = [

@@ -1,4 +1,4 @@
-"""`inventory-server demo`: a made-up day from the first delivery to the proof."""
+"""`inventory-server demo`: a simulated day from the first delivery to the proof."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from pos_client.commands import console, stock_report
 from pos_client.protocol.messages import StockParams, StockResult
 
 SHOWN = 12
-"""Rows of a table that are shown."""
+"""Rows shown of a table."""
 
 
 @click.command("demo")
 @click.option("--baskets", type=click.IntRange(50, 100_000), default=200, show_default=True, help="Sales per till.")
-@click.option("--seed", type=int, default=1, show_default=True, help="Another number makes another day.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Seed of the simulated day.")
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False, exists=True),
-    help="An empty folder that keeps the ledger; a temporary one if not given.",
+    help="An empty folder in which to keep the ledger; a temporary one by default.",
 )
 def demo(baskets: int, seed: int, folder: Path | None) -> int:
-    """Trade a made-up day of a small chain through real tills and sockets, then prove the stock.
+    """Run a simulated day of a small chain through real tills and sockets, then prove the stock.
 
-    Exit code 0 only if every shelf is as it must be and the proof holds.
+    Exit code 0 only if HQ's stock equals what is on every shelf and the proof holds.
     """
     if folder is not None:
         if any(folder.iterdir()):
@@ -59,23 +59,23 @@ def _trade(chain: Demo) -> None:
     with console.progress_bar("trading, documents", chain.size) as progress:
         chain.trade(progress)
     seconds = time.monotonic() - began
-    click.echo(f"Done in {seconds:.1f} s. {OFFLINE_TILL} was cut off: what it sold is in its outbox only.")
+    click.echo(f"Done in {seconds:.1f} s. {OFFLINE_TILL} was offline: its sales are only in its outbox.")
 
 
 def _evening(chain: Demo) -> None:
-    """What a count finds before and after the offline till is heard of."""
+    """What a count finds before and after the offline till has delivered."""
     sku = chain.plan.missed
     name = next(product.name for product in chain.products if product.sku == sku)
     counted = [sku for sku, _ in chain.plan.count.lines]
-    click.echo(f"\nWhat was counted in {COUNTED_STORE}, while {OFFLINE_TILL} is missing:")
+    click.echo(f"\nStock of the SKUs counted in {COUNTED_STORE}, while {OFFLINE_TILL} is offline:")
     _show(chain.ask(StockParams(skus=counted, location=COUNTED_STORE)))
     click.echo(f"The count of {sku} ({name}) differs from the book by {chain.variance()}.")
-    click.echo(f"\n{OFFLINE_TILL} is connected again and delivers {chain.mend_cable()} documents.")
-    click.echo(f"The same count now differs by {chain.variance()}: that much is really missing.")
+    click.echo(f"\n{OFFLINE_TILL} is online again and delivers {chain.mend_cable()} documents.")
+    click.echo(f"The same count now differs by {chain.variance()}: that is the real shrinkage.")
     _show(chain.ask(StockParams(skus=counted[:1], location=COUNTED_STORE)))
-    click.echo("\nA reservation in Oldtown, a delivery on the road to Hillside:")
+    click.echo("\nA reservation in Oldtown, a delivery in transit to Hillside:")
     _show(chain.ask(StockParams(sku=chain.products[0].sku)))
-    click.echo("\nAvailable below the reorder point:")
+    click.echo("\nAvailable stock below the reorder point:")
     _show(chain.ask(StockParams(below=Raw(b'"reorder_point"'), limit=5_000)))
 
 
@@ -90,9 +90,7 @@ def _show(answer: StockResult) -> None:
 
 def _show_proof(chain: Demo) -> int:
     wrong: Sequence[str] = chain.wrong_shelves()
-    click.echo(
-        f"\nShelves that a person would find otherwise than HQ says: {len(wrong)} of {len(chain.plan.shelves):,}."
-    )
+    click.echo(f"\nShelves on which HQ's stock is wrong: {len(wrong)} of {len(chain.plan.shelves):,}.")
     for sentence in wrong[:SHOWN]:
         click.echo(sentence, err=True)
     proof = chain.prove()

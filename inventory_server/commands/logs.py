@@ -1,4 +1,4 @@
-"""The server's log: one event a line on standard error, its time in ISO 8601 with the offset from UTC."""
+"""The server's log: one event per line on standard error, with ISO 8601 local time and its offset from UTC."""
 
 from __future__ import annotations
 

@@ -8,9 +8,10 @@ from inventory_server.commands.archive import archive_command
 from inventory_server.commands.catalog import catalog
 from inventory_server.commands.close import close_command
 from inventory_server.commands.copy import compare_command, copy_command
-from inventory_server.commands.database import audit, db_group, postings, reconcile_command, status, verify
+from inventory_server.commands.database import audit, db_group, postings, status, verify
 from inventory_server.commands.demo import demo
 from inventory_server.commands.partition import partition_command
+from inventory_server.commands.reconcile import reconcile_command
 from inventory_server.commands.serve import serve
 from inventory_server.commands.terminal import terminal
 from pos_client.commands import console
@@ -21,7 +22,7 @@ PROGRAM = "inventory-server"
 @click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tillwire", prog_name=PROGRAM)
 def inventory_server() -> None:
-    """Tillwire headquarters: takes postings from tills, knows the stock, proves it."""
+    """Tillwire headquarters (HQ): records the tills' postings, answers stock queries and proves the stock."""
 
 
 for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, audit, db_group, demo):

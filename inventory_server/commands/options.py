@@ -27,7 +27,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 
 
 def load_settings(path: Path | None) -> Settings:
-    """The settings in the TOML file `path`, defaults where it is silent; CommandError where it cannot be used."""
+    """The settings in the TOML file `path`, with defaults for those it omits; CommandError if it cannot be used."""
     if path is None:
         return Settings()
     try:
@@ -36,13 +36,14 @@ def load_settings(path: Path | None) -> Settings:
         raise CommandError(f"The configuration {path} cannot be read: {error}.") from error
     known = {field.name for field in fields(Settings)}
     if unknown := sorted(read.keys() - known):
+        names = ", ".join(sorted(known))
         raise CommandError(
-            f"The configuration {path} has {unknown[0]!r}, which is no setting; known are {', '.join(sorted(known))}."
+            f"The configuration {path} has {unknown[0]!r}, which is not a setting; the settings are {names}."
         )
     try:
         settings = msgspec.convert(read, Settings)
     except msgspec.ValidationError as error:
-        raise CommandError(f"The configuration {path} is not usable: {error}.") from error
+        raise CommandError(f"The configuration {path} is invalid: {error}.") from error
     for field in fields(Settings):
         least, most = field.metadata.get("least", 0), field.metadata.get("most", 1)
         if not least <= (value := getattr(settings, field.name)) <= most:
@@ -56,7 +57,7 @@ def office_of(db: str) -> AbstractContextManager[Office]:
 
 
 def checked(value: str, kind: Any, expected: str) -> str:
-    """`value` where it is of the message type `kind`; CommandError where it is not."""
+    """`value` if it is valid for the message type `kind`, else CommandError."""
     try:
         return str(msgspec.convert(value, kind))
     except msgspec.ValidationError as error:
@@ -64,13 +65,18 @@ def checked(value: str, kind: Any, expected: str) -> str:
 
 
 def told(row: Any) -> dict[str, Any]:
-    """The fields of the dataclass `row` as programs read them: what ends in `_at` is an instant in RFC 3339."""
+    """The fields of the dataclass `row` for JSON; microseconds in fields that end in `_at` become datetimes."""
     return {
         name: instant(value) if name.endswith("_at") and value is not None else value
         for name, value in asdict(row).items()
     }
 
 
+def counted(number: int, noun: str, plural: str = "s") -> str:
+    """`number` and `noun`, in the plural unless it is one: "1 row", "2,000 rows"."""
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
+
+
 def when(microseconds: int | None) -> str:
-    """An instant in words, in the time zone of this machine; empty for None."""
+    """An instant in the time zone of this machine; empty for None."""
     return "" if microseconds is None else f"{instant(microseconds).astimezone():%Y-%m-%d %H:%M:%S}"

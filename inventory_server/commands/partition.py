@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from inventory_server.commands.options import db_option, json_option, office_of, told, when
+from inventory_server.commands.options import counted, db_option, json_option, office_of, told, when
 from inventory_server.config import PARTITION_POSITIONS, PARTITION_POSITIONS_MIN, PARTITIONS_AHEAD, PARTITIONS_MAX
 from inventory_server.domain.answers import Part
 from inventory_server.domain.requests import ListPartitions, MakePartitions
@@ -18,28 +18,30 @@ from pos_client.commands import console
     type=click.IntRange(0, PARTITIONS_MAX),
     default=PARTITIONS_AHEAD,
     show_default=True,
-    help="Have so many empty ones in front of the ledger.",
+    help="Empty partitions to keep ahead of the ledger.",
 )
 @click.option(
     "--positions",
     type=click.IntRange(PARTITION_POSITIONS_MIN),
     default=PARTITION_POSITIONS,
     show_default=True,
-    help=f"Postings in each new one, a multiple of {PARTITION_POSITIONS_MIN:,}.",
+    help=f"Postings per new partition, a multiple of {PARTITION_POSITIONS_MIN:,}.",
 )
 @json_option
 def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int:
-    """Show the partitions of a ledger on PostgreSQL, and have empty ones ahead of it.
+    """Create empty partitions ahead of a ledger on PostgreSQL where they are missing, and list all partitions.
 
-    Running servers go on; while new ones are made, tills wait for a moment.
+    Servers keep running; while partitions are created, tills wait for a moment.
     """
     if positions % PARTITION_POSITIONS_MIN:
-        raise console.CommandError(f"Expected a multiple of {PARTITION_POSITIONS_MIN:,} for --positions.")
+        raise console.CommandError(
+            f"--positions: expected a multiple of {PARTITION_POSITIONS_MIN:,}, got {positions:,}."
+        )
     with office_of(db) as office:
         before: list[Part] = office.ask(ListPartitions())
         if before[-1].postings and not as_json:
             count = f"{before[-1].postings:,}"
-            click.echo(f"The open-ended partition holds {count} postings; tills wait until they are read.", err=True)
+            click.echo(f"The open-ended partition holds {count} postings; tills wait until all are read.", err=True)
         made: int = office.change(MakePartitions(ahead, positions))
         found: list[Part] = office.ask(ListPartitions())
     if as_json:
@@ -55,7 +57,8 @@ def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int
         "to": False,
     }
     console.print_table(columns, [_row(each) for each in found])
-    click.echo(f"Made {made}; {sum(not each.postings for each in found[:-1])} are empty.")
+    empty = sum(not each.postings for each in found[:-1])
+    click.echo(f"Created {counted(made, 'partition')}; {empty} {'is' if empty == 1 else 'are'} empty.")
     return console.OK
 
 

@@ -1,4 +1,4 @@
-"""`inventory-server serve`: headquarters until SIGTERM or SIGINT."""
+"""`inventory-server serve`: runs the server until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.commands.logs import log_to_stderr
-from inventory_server.commands.options import db_option, load_settings
+from inventory_server.commands.options import counted, db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
 from inventory_server.domain.door import Reader
@@ -40,25 +40,25 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
     "--listen",
     multiple=True,
     metavar="HOST:PORT",
-    help=f"Repeatable; a name is all its addresses here; default {DEFAULT_LISTEN}.",
+    help=f"Address to listen on, {DEFAULT_LISTEN} by default; repeatable. A name stands for all its addresses here.",
 )
-@click.option("--unix", "sockets", multiple=True, metavar="PATH", help="Serve a Unix socket; repeatable.")
-@click.option("--config", type=click.Path(path_type=Path), help="TOML file of limits and timeouts.")
-@click.option("--dev", is_flag=True, help="Development only: peers on this machine need no token.")
+@click.option("--unix", "sockets", multiple=True, metavar="PATH", help="Unix socket to listen on; repeatable.")
+@click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings.")
+@click.option("--dev", is_flag=True, help="Development only: clients on this machine need no token.")
 @click.option(
     "--workers",
     type=click.IntRange(1, WORKERS_MAX),
     default=1,
     show_default=True,
-    help="Processes that share the addresses; more than one needs PostgreSQL.",
+    help="Processes that share the addresses; more than one requires PostgreSQL.",
 )
 @click.option(
     "--read-db",
     envvar="TILLWIRE_READ_DB",
     metavar="URL",
-    help="A standby of the ledger's database, to answer questions from.",
+    help="Standby of the ledger's database; answers queries.",
 )
-@click.option("--verbose", is_flag=True, help="Log every request.")
+@click.option("--verbose", is_flag=True, help="Log every request and connection.")
 def serve(
     db: str,
     listen: Sequence[str],
@@ -69,7 +69,7 @@ def serve(
     read_db: str | None,
     verbose: bool,
 ) -> int:
-    """Take postings and answer questions, until SIGTERM or Ctrl-C; then answer what is in flight and end."""
+    """Run the server until SIGTERM or Ctrl-C; it then answers the requests in flight and exits."""
     log_to_stderr(verbose)
     settings = load_settings(config)
     collect_rarely()
@@ -88,9 +88,8 @@ def serve(
         raise console.CommandError(
             f"An SQLite database has one writing process: leave out --workers {workers}, or use PostgreSQL."
         )
-    store = open_store(
-        db, settings, now_microseconds, read_url=read_db
-    )  # what is wrong is said once, not by each worker
+    # Opened here first, so that an error is reported once, not by every worker.
+    store = open_store(db, settings, now_microseconds, read_url=read_db)
     warn_of_growth(store)
     store.close()
     listening = listen_on_all(addresses, settings)
@@ -107,7 +106,7 @@ def serve(
 
 
 def listen_addresses(listen: Sequence[str], sockets: Sequence[str]) -> list[Address]:
-    """Where to listen by the options `--listen` and `--unix`; CommandError where one is no address."""
+    """Where to listen by the options `--listen` and `--unix`; CommandError if one is invalid."""
     try:
         tcp = [Address.parse_listen(text) for text in listen or ([] if sockets else [DEFAULT_LISTEN])]
     except ValueError as error:
@@ -125,7 +124,7 @@ def _serve_until_stopped(
 ) -> int:
     wait_for_stop = stop_signals()
     application = Application(settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}")
-    # Where everybody may write, administrators' commands need no server to carry them out.
+    # On PostgreSQL administrators' commands write to the database themselves, so only SQLite needs a control socket.
     control = None if sqlite_path(db) is None else ControlServer(db, store, settings, now_microseconds)
     try:
         if control is not None:
@@ -137,7 +136,7 @@ def _serve_until_stopped(
         application.drain()
         with _ended_after(settings.drain_seconds + ENDING_SECONDS):
             forced = _stop(application, control, settings.drain_seconds)
-    how = f"{forced} connections closed by force" if forced else "all connections closed cleanly"
+    how = f"{counted(forced, 'connection')} closed by force" if forced else "all connections closed cleanly"
     click.echo(f"inventory-server: stopped; {how}.")
     return console.OK
 
@@ -155,9 +154,9 @@ def _stop(application: Application, control: ControlServer | None, seconds: floa
 
 
 def make_missing(db: str, dev: bool) -> None:
-    """Make a new SQLite ledger at the default path, or with `dev` at any, where there is none.
+    """Create an SQLite ledger if there is none at the default path or, with `dev`, at any path.
 
-    Elsewhere a path at which nothing is may be that of an unmounted disk: opening the store refuses it.
+    Any other path without a file may be that of an unmounted disk: opening the store refuses it.
     """
     by_hand = click.get_current_context().get_parameter_source("db") is not ParameterSource.DEFAULT
     path = sqlite_path(db)
@@ -168,19 +167,19 @@ def make_missing(db: str, dev: bool) -> None:
 
 
 def warn_of_growth(ledger: Reader) -> None:
-    """Say in time that a ledger in partitions needs new ones."""
+    """Print a warning if the ledger needs new partitions soon."""
     if warning := ledger.ask(AdviseOnGrowth(actor=HEADQUARTERS)):
         click.echo(f"inventory-server: {warning}", err=True)
 
 
 def collect_rarely() -> None:
-    """Nearly all garbage here dies by reference count; looking for cycles took a fifth of the time of a sale."""
+    """Run the cycle collector less often: reference counts free nearly everything; it took a fifth of a sale's time."""
     gc.freeze()
     gc.set_threshold(100_000, 50, 1_000)
 
 
 def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
-    """Say that the server serves, and how dangerous its mode is."""
+    """Print where the server listens, and a warning in development mode."""
     if dev:
         click.echo(
             "inventory-server: DEVELOPMENT MODE: every program on this machine may post without a token.", err=True
@@ -191,14 +190,14 @@ def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
 
 
 def end_at_once(error: Exception) -> None:
-    """End the process when the store can no longer be trusted: nothing more may be answered or written."""
+    """Exit at once when the store can no longer be trusted: nothing more may be answered or written."""
     print(f"inventory-server: {error} Check the disk, then start the server again.", file=sys.stderr, flush=True)
     os._exit(console.CANNOT)
 
 
 @contextmanager
 def _ended_after(seconds: float) -> Iterator[None]:
-    """End the process where the block takes longer: a database that says nothing can hold up its threads for ever."""
+    """Exit if the block takes longer: a database that does not answer can block its threads for ever."""
     timer = threading.Timer(seconds, _end_without_the_database)
     timer.daemon = True
     timer.start()
@@ -207,7 +206,7 @@ def _ended_after(seconds: float) -> Iterator[None]:
 
 
 def _end_without_the_database() -> None:
-    """Whatever was being committed is answered by nobody, as after a crash."""
-    said = "the database did not answer in time; stopped all the same, and the tills send again what had no answer."
+    """A commit in progress is not answered, as after a crash."""
+    said = "the database did not answer in time; stopped anyway. Tills resend what was not answered."
     print(f"inventory-server: {said}", file=sys.stderr, flush=True)
     os._exit(console.FOUND_PROBLEMS)

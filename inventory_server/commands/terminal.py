@@ -1,4 +1,4 @@
-"""`inventory-server terminal`: who may speak to this server."""
+"""`inventory-server terminal`: the terminals that may use this server."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ _COLUMNS = {
 
 @click.group("terminal")
 def terminal() -> None:
-    """Enrol, list and revoke the terminals that may speak to this server."""
+    """Enrol, list and revoke the terminals that may use this server."""
 
 
 @terminal.command("add")
 @click.argument("name")
-@click.option("--location", required=True, help="The store or warehouse it belongs to.")
-@click.option("--role", type=click.Choice(["till", "reader", "operator"]), default="till", show_default=True)
+@click.option("--location", required=True, help="The terminal's store or warehouse.")
+@click.option(
+    "--role",
+    type=click.Choice(["till", "reader", "operator"]),
+    default="till",
+    show_default=True,
+    help="A till posts for its location, an operator for any; a reader only asks.",
+)
 @db_option
 @json_option
 def add(name: str, location: str, role: Role, db: str, as_json: bool) -> int:
-    """Enrol terminal NAME and show its token, once: HQ keeps only a hash of it."""
+    """Enrol terminal NAME and print its token; it is not shown again, since HQ keeps only its hash."""
     checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
     checked(location, Location, "a location of 1 to 64 characters without control characters")
     token = secrets.token_urlsafe(TOKEN_BYTES)
@@ -52,7 +58,7 @@ def add(name: str, location: str, role: Role, db: str, as_json: bool) -> int:
 @db_option
 @json_option
 def rotate(name: str, db: str, as_json: bool) -> int:
-    """Give terminal NAME a new token, shown once; the old one is void at once and a revocation is lifted."""
+    """Give terminal NAME a new token, shown once. The old one becomes invalid at once; a revocation is lifted."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     with office_of(db) as office:
         office.change(RotateToken(name, token))
@@ -64,10 +70,10 @@ def rotate(name: str, db: str, as_json: bool) -> int:
 @click.argument("name")
 @db_option
 def revoke(name: str, db: str) -> int:
-    """Refuse terminal NAME from now on, its open connections included."""
+    """Refuse terminal NAME from now on, on its open connections too. Its postings stay."""
     with office_of(db) as office:
         office.change(RevokeTerminal(name))
-    click.echo(f"Terminal {name} is revoked; what it has posted stays.")
+    click.echo(f"Terminal {name} is revoked; its postings stay.")
     return console.OK
 
 
@@ -104,5 +110,5 @@ def _show_token(answer: dict[str, str], as_json: bool) -> None:
     if as_json:
         click.echo(console.to_json(answer))
         return
-    click.echo(f"Terminal {answer['terminal']} may speak with this token; it is shown only now:", err=True)
+    click.echo(f"Token of terminal {answer['terminal']}; it is not shown again:", err=True)
     click.echo(answer["token"])

@@ -1,1 +1,1 @@
-"""A made-up day of a small chain, traded through real tills and sockets: `inventory-server demo`."""
+"""A simulated day of a small chain, through real tills and sockets: `inventory-server demo`."""

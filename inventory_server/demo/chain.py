@@ -1,4 +1,4 @@
-"""The made-up chain and its day, as a plan: who does what when, and what must be left in the evening. Pure."""
+"""The simulated chain and its day as a plan: every event, and the stock that must be left in the evening. Pure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ STORES = {"Riverside": 7, "Oldtown": 6, "Station": 6, "Hillside": 5}
 """The stores and how many tills each has."""
 WAREHOUSE = "Warehouse"
 OFFLINE_TILL = "Station-3"
-"""Its cable is cut: it sells all day, and HQ hears of it only in the evening."""
+"""It is offline all day, and delivers its sales only in the evening."""
 COUNTED_STORE = "Station"
 COUNTED_SKUS = 12
 SHRINKAGE = 2
-"""So much of every counted sku has gone missing that day."""
+"""How much of every counted SKU goes missing that day."""
 DAY = timedelta(hours=11)
 OPENS = timedelta(hours=1)
 """From the first delivery to the first sale."""
@@ -44,19 +44,19 @@ class Event:
 
     @property
     def location(self) -> str:
-        """Where it happens."""
+        """The terminal's location."""
         return self.terminal.rpartition("-")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The day: each terminal's events in order, and what a person would find on the shelves afterwards (10⁻⁵)."""
+    """The day: each terminal's events in order, and the actual stock on the shelves afterwards (10⁻⁵)."""
 
     events: dict[str, list[Event]]
     shelves: dict[Key, int]
     count: Event
     missed: str
-    """A counted sku that the offline till sold before the count: HQ's book does not know that yet."""
+    """A counted SKU that the offline till sold before the count, which HQ does not know yet."""
 
 
 def terminals() -> list[str]:
@@ -74,7 +74,7 @@ def plan_day(products: Sequence[Product], begins: datetime, baskets_per_till: in
 
 
 def _deliveries(products: Sequence[Product], begins: datetime, baskets: int, rng: random.Random) -> Iterator[Event]:
-    """Goods come to the warehouse and go on to the stores; one delivery is still on the road in the evening."""
+    """Deliveries to the warehouse and on to the stores; one is still in transit in the evening."""
     keeper = f"{WAREHOUSE}-1"
     daily = _daily_demand(products, baskets)
     yield Event(begins, keeper, "receipt", tuple((sku, 50 + 2 * len(terminals()) * need) for sku, need in daily))
@@ -99,7 +99,7 @@ def _daily_demand(products: Sequence[Product], baskets: int) -> list[tuple[str, 
 
 
 def _reservation(products: Sequence[Product], opens: datetime) -> Iterator[Event]:
-    """A customer has five set aside and fetches two of them."""
+    """A customer reserves five and collects two of them."""
     sku = products[0].sku
     yield Event(opens + timedelta(minutes=10), "Oldtown-1", "reserve", ((sku, 5),), name="reserved")
     yield Event(opens + timedelta(hours=4), "Oldtown-1", "sale", ((sku, 2),), about="reserved")
@@ -108,7 +108,7 @@ def _reservation(products: Sequence[Product], opens: datetime) -> Iterator[Event
 def _sales(
     products: Sequence[Product], terminal: str, opens: datetime, baskets: int, rng: random.Random
 ) -> Iterator[Event]:
-    """A till's baskets, with a return now and then and a sale rung up by mistake."""
+    """A till's sales, with some returns and voided sales."""
     seconds = int((DAY - OPENS).total_seconds()) - 60
     popularity = _popularity(products)
     for nth in range(baskets):
@@ -132,7 +132,7 @@ _EFFECT: dict[PostingType, int] = {"sale": -1, "return": 1, "receipt": 1, "trans
 
 
 def _keep_books(events: list[Event], products: Sequence[Product]) -> Plan:
-    """Live through the day in the order of time. Written apart from the server's rules, to check them."""
+    """Compute the stock in order of time; written independently of the server's rules, to check them."""
     shelves: Counter[Key] = Counter()
     named: dict[tuple[str, str | None], Event] = {}
     by_terminal: dict[str, list[Event]] = {terminal: [] for terminal in terminals()}
@@ -161,7 +161,7 @@ def _move(shelves: Counter[Key], event: Event, sign: int) -> None:
 
 
 def _skus_to_count(offline: Sequence[Event], products: Sequence[Product], shelves: Counter[Key]) -> list[str]:
-    """What is counted: pieces rather than weight, enough of them there, first what the offline till sold most."""
+    """The SKUs to count: sold by the piece, enough in stock, those first that the offline till sold most."""
     sold = Counter(sku for event in offline if event.kind == "sale" for sku, _ in event.lines)
     pieces = [product.sku for product in products if product.unit == "each"]
     enough = [sku for sku in pieces if shelves[COUNTED_STORE, sku] > scaled(SHRINKAGE)]

@@ -1,4 +1,4 @@
-"""The made-up day, lived: a server on SQLite, real tills with outboxes, real sockets."""
+"""Runs the simulated day: a server on SQLite, real tills with outboxes, real sockets."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from pos_client.transport.connection import Connection
 
 PRODUCTS = Path(__file__).with_name("products.csv")
 WORKERS = 6
-"""Threads that trade: each lives one till's day after the other."""
+"""Threads; each runs the days of several tills, one after the other."""
 DELIVERY_SECONDS = 60.0
 OFFICE = "back-office"
-"""The terminal that asks."""
+"""The terminal that queries the server."""
 _PAGE = 5_000
-"""More than there are shelves in the chain."""
+"""Items per page: more than there are shelves in the chain."""
 
 
 class DemoError(TillwireError):
-    """The demonstration could not be carried through."""
+    """The demonstration failed."""
 
 
 class Demo:
@@ -56,7 +56,7 @@ class Demo:
 
     @property
     def size(self) -> int:
-        """How many documents the day has."""
+        """The number of documents in the day."""
         return sum(len(events) for events in self.plan.events.values())
 
     def __enter__(self) -> Self:
@@ -79,7 +79,7 @@ class Demo:
             store.submit(Enrol(name, role, place, token, actor=HEADQUARTERS)).wait()
 
     def trade(self, progress: Callable[[int], None]) -> None:
-        """Live the day at every till; the offline one stores what it sells and delivers nothing."""
+        """Run the day at every till; the offline one only stores its sales."""
         done = itertools.count(1)
         with ThreadPoolExecutor(WORKERS, "demo") as pool:
             days = [pool.submit(self._live, name, lambda: progress(next(done))) for name in terminals()]
@@ -97,7 +97,7 @@ class Demo:
                 _say_goodbye(till)
 
     def mend_cable(self) -> int:
-        """Let the offline till deliver what it sold; return how many postings that were."""
+        """Let the offline till deliver its sales; return the number of postings."""
         with self._till(OFFLINE_TILL, self._address) as till:
             pending = till.pending
             _say_goodbye(till)
@@ -108,7 +108,7 @@ class Demo:
         return PosClient(address, terminal=terminal, token=self._tokens[terminal], outbox=outbox)
 
     def ask(self, question: StockParams) -> StockResult:
-        """Ask the server, as the back office."""
+        """Query the server, as the back office."""
         connection = Connection.open(self._address)
         try:
             connection.hello(HelloParams(terminal=OFFICE, token=self._tokens[OFFICE]))
@@ -118,19 +118,19 @@ class Demo:
         return answer
 
     def variance(self) -> Quantity:
-        """What the count of the missed sku found beyond the book (negative: it is missing), as HQ sees it now."""
+        """Counted minus recorded stock of the missed SKU, by what HQ knows now (negative: goods are missing)."""
         counted = dict(self.plan.count.lines)[self.plan.missed]
         before = self.plan.count.at - timedelta(microseconds=1)
         book = self.ask(StockParams(sku=self.plan.missed, location=COUNTED_STORE, as_of=before))
         return counted - book.items[0].on_hand
 
     def wrong_shelves(self) -> list[str]:
-        """Where HQ's stock differs from what a person would find on the shelves."""
+        """Where HQ's stock differs from the actual stock."""
         answer = self.ask(StockParams(limit=_PAGE))
         told = {(item.location, item.sku): scaled(item.on_hand) for item in answer.items}
         there = self.plan.shelves
         return [
-            f"{sku} at {location}: HQ says {told.get((location, sku))}, there is {there.get((location, sku))}"
+            f"{sku} at {location}: HQ says {told.get((location, sku))}, actual stock is {there.get((location, sku))}"
             for location, sku in sorted(told.keys() | there.keys())
             if told.get((location, sku), 0) != there.get((location, sku), 0)
         ]
@@ -162,7 +162,7 @@ def _perform(till: PosClient, event: Event, memory: dict[str | None, Posting]) -
             return till.reserve(lines, occurred_at=at)
         case "void", _ if about:
             return till.void(about, occurred_at=at)
-    raise DemoError(f"The plan holds a {event.kind} that nobody can perform.")
+    raise DemoError(f"The plan has a {event.kind} that cannot be performed.")
 
 
 def _say_goodbye(till: PosClient) -> None:

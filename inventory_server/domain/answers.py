@@ -1,4 +1,4 @@
-"""What the store answers where the protocol has no message for it; instants in microseconds since 1970 UTC."""
+"""Outcomes of requests that are not messages of the protocol; instants in microseconds since 1970 UTC."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 FINDINGS_MAX = 100
-"""Findings of a proof kept in words; all are counted."""
+"""Findings of a proof that are described; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The state of a ledger at a glance. `archived` is the position up to which it is in the archive."""
+    """A summary of a ledger. `archived` is the position up to which it is in the archive."""
 
     position: int
     archived: int
@@ -28,7 +28,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class TerminalRow:
-    """What HQ shows of a terminal."""
+    """A terminal as HQ lists it."""
 
     terminal: str
     role: str
@@ -42,7 +42,10 @@ class TerminalRow:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is open with one outbox file of one till: `differences` in words, empty where all agrees."""
+    """One outbox file of a till, compared with the ledger: `differences` describes each, and is empty if they agree.
+
+    `contact_at` is None for a till that has never connected, `lineage` for one that has named no outbox file.
+    """
 
     terminal: str
     location: str
@@ -56,7 +59,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class WaitingPosting:
-    """A posting that waits for a person: refused, or in quarantine because its id is taken."""
+    """A posting that needs a decision: rejected, or in quarantine because its id is taken."""
 
     id: str
     kind: str
@@ -67,7 +70,7 @@ class WaitingPosting:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One change that somebody asked for, done or refused. `arguments` is JSON, without secrets."""
+    """One requested change, done or refused. `arguments` is JSON, without secrets."""
 
     id: int
     at: int
@@ -81,7 +84,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class ClosedBooks:
-    """One cut through the ledger, closed: its position, and what was written for it."""
+    """One closing: its position, and how many balances and stragglers were written for it."""
 
     position: int
     balances: int
@@ -90,7 +93,7 @@ class ClosedBooks:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A partition as people see it: `last` is None for the open-ended one.
+    """A partition; `last` is None for the open-ended one.
 
     `movements` is PostgreSQL's own estimate; `bytes` includes indexes.
     """
@@ -116,7 +119,7 @@ class ArchivedPart:
 
 @dataclass
 class Proof:
-    """What was proven and what was found wrong."""
+    """What was verified, and the mismatches found."""
 
     position: int = 0
     postings: int = 0
@@ -131,15 +134,15 @@ class Proof:
 
     @property
     def holds(self) -> bool:
-        """True where nothing is wrong."""
+        """True if there is no mismatch."""
         return self.mismatches == 0
 
     def found(self, *wrong: str) -> None:
-        """Count findings, and keep their words while there are not too many."""
+        """Count mismatches, and keep the first `FINDINGS_MAX`."""
         self.all_found(wrong)
 
     def all_found(self, wrong: Iterable[str]) -> None:
-        """Count findings as they come."""
+        """Like `found`, for an iterable."""
         for what in wrong:
             self.mismatches += 1
             if len(self.findings) < FINDINGS_MAX:
@@ -148,7 +151,7 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a table holds: the number of its rows, and the SHA-256 of them in the order of their keys."""
+    """The content of a table: the number of rows, and the SHA-256 over them in key order."""
 
     rows: int
     sha256: str
@@ -156,7 +159,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """The same table of two ledgers."""
+    """The same table in two ledgers."""
 
     table: str
     one: Content
@@ -164,13 +167,13 @@ class Pair:
 
     @property
     def is_equal(self) -> bool:
-        """True where both hold the same rows."""
+        """True if both contain the same rows."""
         return self.one == self.other
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two ledgers, named as people may see them, table by table."""
+    """Two ledgers compared table by table; their names contain no password."""
 
     one: str
     other: str
@@ -178,5 +181,5 @@ class Comparison:
 
     @property
     def is_equal(self) -> bool:
-        """True where every table holds the same rows."""
+        """True if every table contains the same rows."""
         return all(pair.is_equal for pair in self.pairs)

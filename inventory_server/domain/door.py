@@ -1,4 +1,4 @@
-"""The store's one door: `ask` for questions, `submit` for changes. What both sides of it have to agree on."""
+"""The store's interface: `ask` for queries, `submit` for changes."""
 
 from __future__ import annotations
 
@@ -9,53 +9,53 @@ from inventory_server.domain.requests import REQUESTS, Change, Question, StoreRe
 from pos_client.protocol.errors import TillwireError
 
 Outcome = Any
-"""What `REQUESTS` names as the outcome of a request."""
+"""The outcome of a request, of the type stated in `REQUESTS`."""
 
 
 class OutcomeUnknown(TillwireError):
-    """The store cannot say whether a change is durable: the session answers nothing and closes the connection.
+    """It is unknown whether a change is durable: the session closes the connection without an answer.
 
-    The till resends, and the ids of its postings resolve what happened.
+    The till then resends, and the ids of its postings show what was committed.
     """
 
 
 OnOutcome = Callable[[Outcome, Exception | None], None]
 """Completion callback: (outcome, None) or (None, error)."""
 Progress = Callable[[int, int], None]
-"""Called with (steps done, steps in all), time and again, by requests whose cost is `LONG`."""
+"""Called repeatedly with (steps done, total steps) by requests whose cost is `LONG`."""
 
 
 def no_progress(_done: int, _total: int) -> None:
-    """For whoever does not look."""
+    """Ignores the progress."""
 
 
 class Pending(Protocol):
-    """A change under way."""
+    """A submitted change."""
 
     def wait(self) -> Outcome:
-        """Wait for the outcome and return it; raise the error where there is one."""
+        """Wait for the outcome and return it, or raise the error."""
 
 
 class Reader(Protocol):
-    """A ledger that is open for questions, of many threads at once."""
+    """A ledger open for queries; thread-safe."""
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
-        """The answer to a question; RequestError or StoreError where there is none."""
+        """The answer to a query; RequestError or StoreError if there is none."""
 
     def close(self) -> None:
-        """Finish what is held and let go of the database."""
+        """Complete what was submitted, then close the database."""
 
 
 class Store(Reader, Protocol):
-    """A ledger that is open for questions and changes, of many threads at once."""
+    """A ledger open for queries and changes; thread-safe."""
 
     def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Pending:
-        """Have `change` carried out. `then`, where given, is called once, by the thread that committed or refused it;
-        without it, the error of a change that is refused at once is raised."""
+        """Submit `change`. `then`, if given, is called once, by the thread that committed or refused it; without it,
+        an immediate refusal is raised."""
 
 
 def perform(store: Store, request: StoreRequest, progress: Progress = no_progress) -> Outcome:
-    """Ask `request`, or submit it and wait; return its outcome, raise its error."""
+    """Answer `request`, or submit it and wait; return its outcome or raise its error."""
     if REQUESTS[type(request)].writes:
         return store.submit(request, progress=progress).wait()  # type: ignore[arg-type]
     return store.ask(request, progress)  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
-"""The table of requests: every question and every change that a ledger's store takes. Plain data, no I/O.
+"""The table of requests: every query and every change that a store accepts. Plain data, no I/O.
 
-A session, a command, the control socket: each maps what it hears onto one of these and hands it to the store's one
-door, `ask` for a question and `submit` for a change. `REQUESTS` says of each what it results in, what it costs, who
-may make it and whether it is audited. Any of them may end in a `RequestError` or a `StoreError` instead.
+Sessions, commands and the control socket map their input to one of these and pass it to the store: a query to `ask`, a
+change to `submit`. `REQUESTS` states the outcome of each, its cost, who may make it and whether it is audited. Each may
+raise `RequestError` or `StoreError` instead.
 """
 
 from __future__ import annotations
@@ -52,15 +52,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     actor: Actor = NOBODY
 
 
-# ---------------------------------------------------------------------------------- what terminals say
+# ---------------------------------------------------------------------------------- terminals' requests that write
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """Settle who speaks; a till's epoch is raised durably. The one request that has no actor yet.
+    """Authenticate a terminal; raises a till's epoch durably. The only request without an actor.
 
-    `token` is None where none was given; `enrol` is the location for an unknown terminal that may be
-    enrolled on the spot (development only), None where it may not. `trusted` waives the token. `source` is the
-    address of the peer.
+    `token` is None if none was given. `enrol` is the location at which an unknown terminal is enrolled (development
+    only), None if it is not. `trusted` waives the token. `source` is the address of the peer.
     """
 
     terminal: str
@@ -74,7 +73,7 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The outcome of `Hello`: the speaker, the head of its chain (hex), its highest contiguous seq."""
+    """The outcome of `Hello`: the terminal, the head of its chain (hex), its highest contiguous seq."""
 
     speaker: Speaker
     parent: str
@@ -83,10 +82,10 @@ class Welcome(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Item:
-    """One posting of a frame, read but not judged. `refused` is set where its body can never be posted.
+    """One posting of a frame, decoded but not yet decided on. `refused` is set if its body can never be posted.
 
-    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`. What the store
-    asks for again and again is worked out once: `key`, the bytes of `id`, and `occurred_at` in microseconds.
+    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`. `key` (the bytes of `id`)
+    and `occurred_at` (microseconds) are computed once, since the store uses them often.
     """
 
     id: UUID
@@ -113,7 +112,7 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """Note a sign of life. Outcome: None; it need not be durable at once."""
+    """Record a sign of life. Outcome: None; it need not be durable at once."""
 
     actor: Speaker
     outbox: OutboxReport | None
@@ -127,7 +126,7 @@ class Bye(msgspec.Struct, frozen=True):
     totals: ByeParams
 
 
-# ---------------------------------------------------------------------------------- questions
+# ---------------------------------------------------------------------------------- queries
 
 
 class Stock(Request, frozen=True):
@@ -150,15 +149,15 @@ class FindPosting(Request, frozen=True):
 
 
 class ShowOverview(Request, frozen=True):
-    """The state of the ledger at a glance."""
+    """A summary of the ledger."""
 
 
 class Reconcile(Request, frozen=True):
-    """Every till's last report against the ledger."""
+    """Compare every till's last report with the ledger."""
 
 
 class ListWaiting(Request, frozen=True):
-    """Refused postings that were not reopened, and bodies in quarantine, oldest first."""
+    """Rejected postings that were not reopened, and bodies in quarantine, oldest first."""
 
 
 class ListTerminals(Request, frozen=True):
@@ -166,7 +165,7 @@ class ListTerminals(Request, frozen=True):
 
 
 class ListAudit(Request, frozen=True):
-    """The newest `limit` audited changes, oldest first; of those before entry `before` where that is given."""
+    """The latest `limit` audited changes (before entry `before`, if given), oldest first."""
 
     limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
     before: Annotated[int, Meta(ge=1)] | None = None
@@ -177,7 +176,7 @@ class ListPartitions(Request, frozen=True):
 
 
 class AdviseOnGrowth(Request, frozen=True):
-    """One sentence where the ledger needs room soon, None where it does not."""
+    """A warning if the ledger needs new partitions soon, else None."""
 
 
 class Verify(Request, frozen=True):
@@ -194,7 +193,7 @@ class Compare(Request, frozen=True):
 
 
 class Enrol(Request, frozen=True):
-    """Enrol a terminal; the token is shown to the operator once, and kept as a hash."""
+    """Enrol a terminal; only a hash of the token is stored."""
 
     terminal: TerminalName
     role: Role
@@ -216,36 +215,36 @@ class RotateToken(Request, frozen=True):
 
 
 class ImportProducts(Request, frozen=True):
-    """List products, replacing what was known of the same skus. Outcome: how many."""
+    """Add products to the catalogue, replacing the data of their SKUs. Outcome: how many."""
 
     products: list[Product]
 
 
 class ReopenPosting(Request, frozen=True):
-    """Let a refused posting be judged again."""
+    """Have a rejected posting decided again when it is resent."""
 
     id: UUID
 
 
 class CloseBooks(Request, frozen=True):
-    """Write the next closing; outcome None where there is nothing to close. Repeat it until then."""
+    """Write the next closing; outcome None if there is nothing to close. Repeat it until then."""
 
 
 class MakePartitions(Request, frozen=True):
-    """Have `ahead` empty partitions of `positions` each in front of the ledger. Outcome: how many were made."""
+    """Keep `ahead` empty partitions of `positions` each ahead of the ledger. Outcome: how many were created."""
 
     ahead: int
     positions: int
 
 
 class ArchivePartitions(Request, frozen=True):
-    """Archive all partitions that were filled before an instant (microseconds). Outcome: these."""
+    """Archive all partitions filled before an instant (microseconds). Outcome: those archived."""
 
     before: int
 
 
 class ReturnPartition(Request, frozen=True):
-    """Take back the partition that was archived last. Outcome: it, or None where nothing is archived."""
+    """Reattach the partition that was archived last. Outcome: that partition, or None if nothing is archived."""
 
 
 class CopyFrom(Request, frozen=True):
@@ -258,16 +257,16 @@ class CopyFrom(Request, frozen=True):
 
 
 class Cost(enum.Enum):
-    """What a request asks of the database."""
+    """How much of the database a request reads or writes."""
 
-    QUICK = "a few rows, found by their keys"
-    PAGE = "at most a page, or a list that is short by its nature"
-    LONG = "the whole ledger or a large part of it, in many steps: it reports its progress, and holds up nobody else"
+    QUICK = "a few rows, by key"
+    PAGE = "at most a page, or a short list"
+    LONG = "most of the ledger, in many steps: reports its progress and does not block other requests"
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What holds of every request of one type. `name` is its name on the wire and in the audit trail."""
+    """The properties of one type of request. `name` is its name on the wire and in the audit trail."""
 
     name: str
     outcome: Any
@@ -310,13 +309,13 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         MakePartitions: _change("make_partitions", int, ADMINS, Cost.LONG),
         ArchivePartitions: _change("archive", list[answers.ArchivedPart], ADMINS, Cost.LONG),
         ReturnPartition: _change("return_partition", answers.ArchivedPart | None, ADMINS, Cost.LONG),
-        # Not audited: an entry would be the one row in which the copy differs.
+        # Not audited: the entry would be the only difference between the copy and its source.
         CopyFrom: Kind("copy", answers.Comparison, Cost.LONG, ADMINS, writes=True),
     }
 )
 
 TerminalRequest: TypeAlias = Hello | Post | Ping | Bye
-"""What terminals have committed, together with what others post at the same time."""
+"""Requests that the writer commits in groups."""
 Administrative: TypeAlias = (
     Enrol
     | RevokeTerminal
@@ -329,7 +328,7 @@ Administrative: TypeAlias = (
     | ReturnPartition
     | CopyFrom
 )
-"""What administrators change, each in transactions of its own."""
+"""Administrators' changes, each in its own transactions."""
 Change: TypeAlias = TerminalRequest | Administrative
 Question: TypeAlias = (
     Stock
@@ -361,7 +360,7 @@ audited request classified."""
 
 
 def audited_arguments(request: Request) -> dict[str, Any]:
-    """What the audit trail keeps of a request: its fields, without secrets; of a list, its length."""
+    """What the audit trail records of a request: its fields without secrets, and lists as their length."""
     kept = {}
     for name in request.__struct_fields__:
         value = getattr(request, name)

@@ -1,4 +1,4 @@
-"""Who may ask for what: the roles of terminals and people, and who an actor is."""
+"""Roles and actors: who may make which request."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ADMINS: frozenset[ActorRole] = frozenset(("admin",))
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A person, or a program of headquarters, that asks; `source` tells from where."""
+    """A person or program at headquarters; `source` states how it connects."""
 
     name: str
     role: ActorRole
@@ -28,9 +28,9 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """The terminal that speaks on a connection, as settled by `hello`; `source` is the address of its peer.
+    """The terminal authenticated by `hello` on a connection; `source` is the address of the peer.
 
-    `epoch` fences a till's older connections. `lineage_key` is the bytes of `lineage`, worked out once.
+    `epoch` fences a till's older connections. `lineage_key` is the bytes of `lineage`, computed once.
     """
 
     terminal: str
@@ -46,7 +46,7 @@ class Speaker:
 
     @property
     def name(self) -> str:
-        """The terminal's name, as of any actor."""
+        """The terminal's name, under the attribute that every actor has."""
         return self.terminal
 
 
@@ -54,4 +54,4 @@ Actor = User | Speaker
 NOBODY = User("", "nobody", "")
 """The actor of a request that names none."""
 HEADQUARTERS = User("hq", "admin", "here")
-"""The server itself, and whatever runs in its process."""
+"""The server process itself."""

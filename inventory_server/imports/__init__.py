@@ -1,1 +1,1 @@
-"""Files that headquarters imports."""
+"""Readers of files that headquarters imports."""

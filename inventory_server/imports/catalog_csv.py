@@ -1,4 +1,4 @@
-"""A catalogue in a CSV file becomes products; rows that do not map are reported with file and line."""
+"""Reads products from a CSV file; invalid rows are reported with file and line."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _TEXT_MAX = 256
 
 
 class CatalogError(TillwireError):
-    """A catalogue file that cannot be read or has no column of skus."""
+    """A catalogue file that cannot be read or has no SKU column."""
 
 
 class _BadCell(Exception):
-    """One cell that does not map."""
+    """A row or cell that is invalid."""
 
 
 def read_catalog(
     path: Path, columns: Mapping[str, str], report: Callable[[Problem], None], delimiter: str = ","
 ) -> list[Product]:
-    """The products in the CSV file `path`; `columns` names the column of a field where it has another name.
+    """The products in the CSV file `path`; `columns` maps fields to columns of another name.
 
-    Only `sku` must be there. A barcode cell may hold several, separated by blanks. `delimiter` is one character.
+    Only `sku` is required. A barcode cell may contain several, separated by spaces. `delimiter` is one character.
     """
     try:
         with open_text(path) as (text, _):
@@ -62,11 +62,11 @@ def _read(
             product = _product(cells, header, places)
             if product.sku in lines:
                 raise _BadCell(
-                    f"sku: expected every sku once, got {product.sku!r} again after line {lines[product.sku]}"
+                    f"sku: expected each sku once, got {product.sku!r} again; it is also in line {lines[product.sku]}"
                 )
             for code in product.barcodes:
                 if scanned.get(code, product.sku) != product.sku:
-                    raise _BadCell(f"barcode: expected one sku for {code}, got it again after {scanned[code]!r}")
+                    raise _BadCell(f"barcode: expected one sku for {code}, which {scanned[code]!r} has too")
         except _BadCell as error:
             report(Problem(str(path), line, str(error)))
         else:
@@ -84,7 +84,7 @@ def _places(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> di
     places = {field: header.index(name) for field, name in named.items() if name in header}
     if "sku" not in places:
         complaint = no_column(path, "sku", header)
-        advice = "" if "--delimiter" in complaint else f" Say which it is: --column sku={header[0]}"
+        advice = "" if "--delimiter" in complaint else f" Name it: --column sku={header[0]}"
         raise CatalogError(complaint + advice)
     return places
 

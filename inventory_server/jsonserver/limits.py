@@ -31,25 +31,28 @@ class NetworkLimits:
     """What a server of JSON lines lets its clients do."""
 
     max_frame_bytes: int = limit(
-        MAX_FRAME_BYTES, 1 << 16, "longest frame; bounds the memory of a connection", most=1 << 26
+        MAX_FRAME_BYTES, 1 << 16, "longest frame (one line); bounds the memory of a connection", most=1 << 26
     )
-    max_connections: int = limit(1_024, 1, "lowered at start to what the limit of open files leaves")
+    max_connections: int = limit(
+        1_024, 1, "connections served at a time; lowered at start if the limit of open files allows fewer"
+    )
     surplus_connections: int = limit(8, 0, "how many over-limit connections are refused at once")
-    accept_backlog: int = limit(1_024, 1, "connections the kernel queues until they are accepted")
-    reserved_files: int = limit(64, 32, "open files kept back for the database, logs and listeners")
+    accept_backlog: int = limit(1_024, 1, "connections that the kernel queues until they are accepted")
+    reserved_files: int = limit(64, 32, "open files reserved for the database, logs and listeners")
     thread_stack_bytes: int = limit(
-        2 << 20, 1 << 20, "address space of a connection's thread; untouched it costs nothing", most=1 << 30
+        2 << 20,
+        1 << 20,
+        "address space for the stack of each connection's thread; unused pages cost no memory",
+        most=1 << 30,
     )
-    idle_seconds: int = limit(300, 1, "a connection that sends nothing for so long is closed")
-    frame_seconds: int = limit(
-        30, 1, "a frame that has begun must be complete within this time, and a large one wait no longer for its turn"
-    )
+    idle_seconds: int = limit(300, 1, "a connection that sends nothing for this long is closed")
+    frame_seconds: int = limit(30, 1, "how long a frame may take to arrive, and a large one may then wait for its turn")
     send_seconds: int = limit(30, 1, "a client that has not read a reply within this time is disconnected")
     half_closed_seconds: int = limit(
-        10, 1, "how long a client that has stopped sending, and may be gone, is kept while its reply is outstanding"
+        10, 1, "how long to wait for the reply to a client that has closed its sending side and may be gone"
     )
     linger_seconds: int = limit(2, 1, "how long a closing server waits for the client to read its last reply")
     keepalive_seconds: int = limit(60, 4, "silence after which TCP keepalive probes the client", most=32_767)
     unacknowledged_seconds: int = limit(
-        60, 1, "sent bytes that TCP leaves unacknowledged for so long end the connection", most=2_000_000
+        60, 1, "a connection whose sent bytes stay unacknowledged for this long is closed", most=2_000_000
     )

@@ -1,1 +1,1 @@
-"""The inventory protocol: JSON-RPC requests to the store's, and its outcomes to replies."""
+"""The inventory protocol: maps JSON-RPC requests to requests of the store, and outcomes to replies."""

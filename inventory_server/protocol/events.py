@@ -27,7 +27,7 @@ def note_request(request: Request, actor: Actor | None, peer: str, outcome: str)
 
 
 def note_success(actor: Actor | None, params: object, result: object, peer: str) -> None:
-    """Log a terminal that has said hello, and postings of it that were not posted."""
+    """Log a successful hello, and postings that were rejected or in conflict."""
     if isinstance(result, PostResult):
         _note_not_posted(actor, result, peer)
     elif isinstance(params, HelloParams) and isinstance(actor, Speaker):

@@ -1,4 +1,4 @@
-"""The methods of the wire: from decoded params to a request of the store, and from its outcome to a result."""
+"""The protocol's methods: from decoded params to a request of the store, and from its outcome to a result."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantit
 
 @dataclass(slots=True)
 class SessionContext:
-    """What one connection is about: its surroundings, who speaks (once `hello` has settled it), whether it ends.
+    """The state of one connection: its environment, its actor (None before `hello`), and whether it is to be closed.
 
     `peer` is the address of the other end.
     """
@@ -70,17 +70,17 @@ class SessionContext:
 
 
 class Ready(msgspec.Struct, frozen=True):
-    """A result that needs no work of the store."""
+    """A result that does not need the store."""
 
     result: Message | Raw | dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """How a method of the wire becomes a request of the table, and its outcome a result.
+    """How a method maps to a request of the store, and its outcome to a result.
 
-    `request` is the type of that request, None for a method that needs no work of the store. `ask` turns decoded params
-    into the request, or into a result at once; `tell` turns the outcome into the result.
+    `request` is the type of that request, None for a method that does not need the store. `ask` turns decoded params
+    into the request, or directly into a result; `tell` turns the outcome into the result.
     """
 
     request: type | None
@@ -107,14 +107,14 @@ def refused(path: str, expected: str, came: str) -> RequestError:
 
 
 def actor_of(talk: SessionContext) -> Actor:
-    """Who speaks; RequestError before `hello`."""
+    """The connection's actor; RequestError before `hello`."""
     if talk.actor is None:
         raise RequestError(ErrorCode.unauthenticated, "Say hello first.", expected="hello")
     return talk.actor
 
 
 def _speaker(talk: SessionContext) -> Speaker:
-    """The terminal that speaks: only terminals may make the requests that need one."""
+    """The connection's terminal; roles admit only terminals to the methods that use it."""
     actor = actor_of(talk)
     assert isinstance(actor, Speaker)
     return actor
@@ -209,7 +209,7 @@ def _item(posting: PostItem, max_lines: int) -> Item:
     return Item(posting.id, seq, raw, digest, body, quantities, None)
 
 
-# ---------------------------------------------------------------------------------- asking
+# ---------------------------------------------------------------------------------- queries
 
 
 def _stock(talk: SessionContext, params: StockParams) -> StoreRequest:
@@ -253,7 +253,7 @@ def _check_limit(limit: int | UnsetType, most: int) -> None:
 
 
 def _check_number(params: StockParams, name: str, most: int) -> None:
-    """More than a page can show would only be refused by the database, which has a limit of its own."""
+    """Refuse a longer list than a page can show; the database limits the number of parameters too."""
     named = getattr(params, name)
     if named is not UNSET and len(named) > most:
         raise refused(f"$.{name}", f"at most {most} {name}", str(len(named)))
@@ -279,7 +279,7 @@ QUESTIONS: dict[str, Method] = {
     "ping": Method(Ping, _ping, _pong, before_hello=True),
     "bye": Method(Bye, _bye, _close, before_hello=True),
 }
-"""What everybody may call who speaks the protocol, terminal or not."""
+"""Methods for every client, terminal or not."""
 
 TILL_METHODS: dict[str, Method] = {
     "hello": Method(Hello, _hello, _welcome, before_hello=True),

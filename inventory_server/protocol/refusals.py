@@ -1,4 +1,4 @@
-"""The JSON-RPC error lines for what the JSON server refuses itself: an overlong frame, a connection too many."""
+"""The JSON-RPC errors of the JSON server's own refusals: a frame too long, too many connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pos_client.protocol.wire import encode_error
 
 
 def refusal_encoder(busy_retry_ms: int) -> Callable[[Refusal], bytes]:
-    """Encodes refusals for tills; one that is told `busy` asks again after `busy_retry_ms`."""
+    """An encoder of refusals; `busy` tells the client to retry after `busy_retry_ms`."""
 
     def encode(refusal: Refusal) -> bytes:
         return encode_error(None, _request_error(refusal, busy_retry_ms))

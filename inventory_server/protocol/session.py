@@ -30,7 +30,7 @@ log = logging.getLogger("tillwire.session")
 _GOODBYE = b"BYE"
 T = TypeVar("T")
 Steps = Generator[StoreRequest, Outcome, T]
-"""A computation that asks for `StoreRequest` on its way to a `T`."""
+"""A computation of a `T` that yields `StoreRequest` and receives their outcomes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Finished(Generic[T]):
 
 
 def advance(steps: Steps[T], outcome: Outcome = None, error: Exception | None = None) -> StoreRequest | Finished[T]:
-    """Begin `steps`, or go on with what became of their last work; return the next work, or that they are done."""
+    """Start `steps`, or resume them with the outcome of their last request; return the next request or `Finished`."""
     try:
         return steps.send(outcome) if error is None else steps.throw(error)
     except StopIteration as end:
@@ -49,11 +49,11 @@ def advance(steps: Steps[T], outcome: Outcome = None, error: Exception | None = 
 
 
 def drive(steps: Steps[T], perform: Callable[[StoreRequest], Outcome], work: StoreRequest | Finished[T]) -> T:
-    """Run `steps`, which have come to `work`, to their end, each work carried out by `perform` on the spot."""
+    """Run `steps`, which have yielded `work`, to their end; `perform` carries out each request."""
     while not isinstance(work, Finished):
         try:
             outcome = perform(work)
-        except Exception as error:  # noqa: BLE001 (the session names, logs and answers it)
+        except Exception as error:  # noqa: BLE001 (the session logs and answers it)
             work = advance(steps, None, error)
         else:
             work = advance(steps, outcome)
@@ -61,12 +61,11 @@ def drive(steps: Steps[T], perform: Callable[[StoreRequest], Outcome], work: Sto
 
 
 class Session:
-    """One connection's conversation: who speaks, and the answer to each frame. Used by one thread at a time.
+    """One connection's session: its actor, and the answer to each frame. Used by one thread at a time.
 
-    `clock` tells microseconds since 1970 UTC, `draining` whether posts are to be turned away, `describe` the
-    OpenRPC document, `new_incident_id` names an unexpected failure in the answer and in the log. `dev` trusts
-    loopback peers without a token and has unknown terminals enrolled. `methods` is what may be called, `actor` who
-    speaks where no `hello` is needed.
+    `clock` returns microseconds since 1970 UTC, `draining` whether posts are refused, `describe` the OpenRPC document,
+    `new_incident_id` an id for an unexpected error in the answer and in the log. `dev` trusts loopback peers without a
+    token and enrols unknown terminals. `methods` are those offered; `actor` is set if no `hello` is needed.
     """
 
     def __init__(
@@ -91,15 +90,15 @@ class Session:
 
     @property
     def actor(self) -> Actor | None:
-        """Who speaks, once `hello` has settled it."""
+        """Who is connected; None before `hello`."""
         return self._talk.actor
 
     def ended(self, reason: str) -> None:
-        """The connection has ended: log why, where a terminal spoke on it."""
+        """Log the end of the connection if it was a terminal's."""
         events.note_end(self._talk.actor, self._peer.address, reason)
 
     def handle(self, frame: bytes) -> Steps[Reply | None]:
-        """Answer one frame, its line end removed; None where nothing is to be said, as for a notification."""
+        """Answer one frame, its line end removed; None if there is no answer, as for a notification."""
         text = frame.strip()
         if not text:
             return None

@@ -1,4 +1,4 @@
-"""The store: the only place that knows SQLAlchemy. `open_store` opens a ledger, `open_reader` for questions alone."""
+"""The store, the only place that uses SQLAlchemy. `open_store` opens a ledger; `open_reader` opens it read-only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 
 class LedgerReader:
-    """A ledger open for questions, whether or not servers are running on it; it never writes."""
+    """A ledger opened read-only, whether or not servers are running on it."""
 
     def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
         self._database = database = database_of(url)
@@ -66,12 +66,12 @@ class LedgerReader:
             return self._queries.ask(question, progress)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the database."""
         self._opened.close()
 
 
 class Store:
-    """A ledger open for questions and changes: one writer thread, several readers."""
+    """A ledger open for queries and changes: one writer thread, several reading connections."""
 
     def __init__(
         self,
@@ -112,10 +112,10 @@ class Store:
                 raise
 
     def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Pending:
-        """Have `change` carried out; its outcome holds once it is durable.
+        """Submit `change`; its outcome is available once it is durable.
 
-        `then`, where given, is called once, on the thread that committed or refused it; without it, the error of a
-        change that is refused at once is raised. A change of many transactions is carried out on this thread.
+        `then`, if given, is called once, on the thread that committed or refused it; without it, an immediate refusal
+        is raised. A change of many transactions runs on the calling thread.
         """
         assert_allowed(change)
         if not isinstance(change, Post | Ping | Hello | Bye):
@@ -129,13 +129,13 @@ class Store:
             return Settled(None, error)
 
     def close(self) -> None:
-        """Commit what waits, then let go of the database."""
+        """Commit what is queued, then close the database."""
         self._writer.close()
         self._opened.close()
 
 
 def open_reader(url: str, settings: Settings, clock: Clock) -> LedgerReader:
-    """Open a ledger for questions; StoreError says in one sentence why that is not possible, and what to do."""
+    """Open a ledger read-only; StoreError with the reason and the remedy if that fails."""
     return LedgerReader(url, settings, clock)
 
 
@@ -146,10 +146,10 @@ def open_store(
     on_fatal: Callable[[Exception], None] | None = None,
     read_url: str | None = None,
 ) -> Store:
-    """Open a ledger for posting; StoreError says in one sentence what is wrong with it, and what to do.
+    """Open a ledger for posting; StoreError with the reason and the remedy if that fails.
 
-    `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Questions are answered
-    from the database of `read_url`, a standby that may be a little behind, while it is well.
+    `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Queries are answered
+    from the standby `read_url`, which may lag a little, while it is available.
     """
     return Store(url, settings, clock, on_fatal, read_url)
 
@@ -163,14 +163,14 @@ def _assert_durable(weakness: str | None, settings: Settings) -> None:
     if weakness is None:
         return
     if not settings.accept_weak_durability:
-        raise StoreError(f"{weakness}; set that right, or set accept_weak_durability where nothing is at stake.")
+        raise StoreError(f"{weakness}; correct that, or set accept_weak_durability for a trial.")
     log.warning("event=weak_durability %s", weakness)
 
 
 def upgrade(url: str) -> None:
-    """Make the database, or bring its schema to what this program needs; StoreInUse where a server is seen on it.
+    """Create the database, or migrate its schema to this version; StoreInUse if a server is running on it.
 
-    On PostgreSQL none is seen that starts at the same moment, or whose URL gives its connections a name.
+    On PostgreSQL, a server that starts at the same moment or whose URL names its connections is not detected.
     """
     database = database_of(url)
     with database.explained(), database.writer(), ExitStack() as opened:

@@ -1,4 +1,4 @@
-"""Carries out administrators' changes between commits of postings, and keeps the audit trail of them."""
+"""Carries out administrators' changes between commits of postings, and records them in the audit trail."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ log = logging.getLogger("tillwire.store")
 
 
 class Settled:
-    """A change that is over."""
+    """A change that has ended."""
 
     def __init__(self, outcome: Outcome, error: Exception | None) -> None:
         self._outcome = outcome
         self._error = error
 
     def wait(self) -> Outcome:
-        """The outcome, at once; the error is raised where there is one."""
+        """The outcome, without waiting; raises the error if there is one."""
         if self._error is not None:
             raise self._error
         return self._outcome
 
 
 class Administration:
-    """Administrators' changes, by the transactions of `writer`; `queries` reads what a long one needs."""
+    """Administrators' changes, in transactions of `writer`; `queries` reads for those of many transactions."""
 
     def __init__(self, database: Database, writer: Writer, queries: QueryService, clock: Clock) -> None:
         self._database = database
@@ -46,7 +46,7 @@ class Administration:
         self._clock = clock
 
     def carry_out(self, change: Administrative, then: OnOutcome | None, progress: Progress) -> Pending:
-        """Carry out `change`: in one transaction, without waiting for it, or in many, on this thread."""
+        """Carry out `change`: queued as one transaction of the writer, or in many transactions on this thread."""
         if type(change) in MAINTENANCE:
             return self._maintain(change, then, progress)
         under_way = _UnderWay(lambda outcome, error: self._end(change, outcome, error, then))
@@ -100,7 +100,7 @@ class Administration:
             _log_loss(None, error)
 
     def _explained(self, error: Exception) -> Exception:
-        """A database's complaint as a StoreError: one sentence with the next step."""
+        """A database error as a StoreError: one sentence with the next step."""
         try:
             with self._database.explained():
                 raise error
@@ -109,7 +109,7 @@ class Administration:
 
 
 class _UnderWay:
-    """A change that the writer carries out; `end` is called with its outcome or error, and returns what to tell."""
+    """A change that the writer carries out; `end` gets its outcome or error, and returns what to report."""
 
     def __init__(self, end: Callable[[Outcome, Exception | None], tuple[Outcome, Exception | None]]) -> None:
         self._end = end

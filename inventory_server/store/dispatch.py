@@ -1,6 +1,6 @@
-"""Which function answers each question and which carries out each change of an administrator: two tables by request.
+"""The functions that answer queries and carry out administrators' changes, in tables by request.
 
-What terminals have committed is judged by `write.judge`; the tables name all the rest of `domain.requests.REQUESTS`.
+Terminals' requests that write go to `write.judge`; the tables contain all others of `domain.requests.REQUESTS`.
 """
 
 from __future__ import annotations
@@ -46,12 +46,12 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.Compare: lambda at, question: compare(at.database, at.connection, database_of(question.other), at.progress),
     }
 )
-"""A question is answered from one snapshot."""
+"""Queries; each is answered from one snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changing:
-    """What a change runs in: the writer's transaction, which is rolled back where the change raises."""
+    """The context of a change: the writer's transaction, rolled back if the change raises."""
 
     connection: Connection
     database: Database
@@ -69,12 +69,12 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),
     }
 )
-"""A change in one transaction, between two commits of postings."""
+"""Changes that take one transaction, between two commits of postings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Maintaining:
-    """What a change of many transactions works with; `run` has the writer carry out one of them."""
+    """The context of a change that takes many transactions; `run` has the writer carry out one."""
 
     database: Database
     snapshot: Callable[[], AbstractContextManager[Connection]]
@@ -91,4 +91,4 @@ MAINTENANCE: Mapping[type, Callable[[Maintaining, Any], Outcome]] = MappingProxy
         r.ReturnPartition: lambda at, _: archive.bring_back(at.database),
     }
 )
-"""A change in many small transactions, on the thread that asked for it."""
+"""Changes that take many small transactions, on the calling thread."""

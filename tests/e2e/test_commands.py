@@ -118,7 +118,7 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
     assert told("status").code == 0
     assert told("status", "--json").code == 0
     assert told("reconcile").code == 0
-    assert told("postings", "waiting").out == "Nothing waits.\n"
+    assert told("postings", "waiting").out == "No postings are waiting.\n"
     assert told("terminal", "list").out.count("office") == 1
     again = told("terminal", "add", "office", "--location", "HQ")
     assert (again.code, again.err.count("exists already")) == (2, 1)

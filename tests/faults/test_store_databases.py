@@ -304,7 +304,7 @@ def add_a_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.mark.parametrize("door", [open_, upgrade])
 def test_a_ledger_has_one_server(path: Path, door: Door) -> None:
     with opened(path):
-        with pytest.raises(StoreInUse, match="is in use by a running server; stop the server first"):
+        with pytest.raises(StoreInUse, match=rf"A server runs on this ledger \(pid {os.getpid()}\). Stop it first"):
             door(url_of(path))
         verify(url_of(path))
     door(url_of(path))

@@ -143,7 +143,7 @@ def test_the_control_socket_speaks_json_rpc(tmp_path: Path) -> None:
 def test_the_command_shows_the_trail(shell: Shell, tmp_path: Path) -> None:
     with opened(tmp_path / "hq.db"):
         url = f"sqlite:///{tmp_path / 'hq.db'}"
-    assert shell("inventory-server", "audit", "--db", url).out == "Nothing was changed.\n"
+    assert shell("inventory-server", "audit", "--db", url).out == "No changes are recorded.\n"
     change(url, Enrol("T1", "till", "L1", TOKEN))
     assert "enrol" in shell("inventory-server", "audit", "--db", url).out
     (told,) = json.loads(shell("inventory-server", "audit", "--db", url, "--json").out)

@@ -60,7 +60,7 @@ def test_a_terminal_is_added_listed_rotated_and_revoked(server: Server) -> None:
     added = server("terminal", "add", "T1", "--location", "A")
     assert added.code == 0
     assert len(added.out.strip()) == 43
-    assert "shown only now" in added.err
+    assert "not shown again" in added.err
     told = json.loads(server("terminal", "add", "boss", "--location", "HQ", "--role", "operator", "--json").out)
     assert told.keys() == {"terminal", "role", "location", "token"}
     assert (told["terminal"], told["role"], told["location"]) == ("boss", "operator", "HQ")
@@ -105,7 +105,7 @@ def test_a_catalogue_is_imported_and_rows_that_do_not_map_are_reported(server: S
     path = tmp_path / "products.csv"
     path.write_text("code,name,reorder_point\nA1,Apples,5\nA2,Pears,many\nA3,Plums,\n")
     done = server("catalog", "import", path, "--column", "sku=code")
-    assert (done.code, done.out) == (1, "2 products listed, 1 rows did not map.\n")
+    assert (done.code, done.out) == (1, "Imported 2 products, skipped 1 row.\n")
     assert done.err.startswith(f"{path}:3: reorder_point: expected an exact number")
     again = server("catalog", "import", path, "--column", "sku=code", "--json")
     assert json.loads(again.out) == {"listed": 2, "not_mapped": 1}
@@ -114,7 +114,7 @@ def test_a_catalogue_is_imported_and_rows_that_do_not_map_are_reported(server: S
 
 WRONG_IMPORTS = [
     (["products.csv"], "cannot be read: No such file or directory"),
-    (["products.csv", "--column", "price=p"], "'price' is no field of a product: expected sku, name"),
+    (["products.csv", "--column", "price=p"], "'price' is not a product field: expected sku, name"),
     (["products.csv", "--column", "sku"], "expected FIELD=VALUE, got 'sku'"),
     (["products.csv", "--delimiter", ";;"], "--delimiter: expected one character, got ';;'"),
 ]
@@ -130,8 +130,8 @@ def test_a_catalogue_that_cannot_be_imported_is_refused(arguments: list[str], re
 def test_an_empty_ledger_is_proven_and_agrees_with_nobody(server: Server) -> None:
     assert json.loads(server("verify", "--json").out)["mismatches"] == 0
     assert "The proof holds." in server("verify").out
-    assert server("reconcile").out == "Every outbox agrees: 0 of 0.\n"
-    assert server("postings", "waiting").out == "Nothing waits.\n"
+    assert server("reconcile").out == "No tills are enrolled.\n"
+    assert server("postings", "waiting").out == "No postings are waiting.\n"
     assert json.loads(server("reconcile", "--json").out) == []
     assert json.loads(server("postings", "waiting", "--json").out) == []
     assert server("status").code == 0
@@ -157,13 +157,13 @@ def test_a_refused_posting_waits_and_is_reopened(shell: Shell, tmp_path: Path) -
         assert str(twice.id) in server("postings", "waiting").out
         open_ones = server("reconcile")
         assert open_ones.code == 1
-        assert open_ones.out.endswith("Outboxes that agree: 0 of 1.\n")
+        assert open_ones.out.endswith("0 of 1 tills reported and agree; 1 disagrees.\n")
         assert "1 parked at the till" in open_ones.out
         assert server("postings", "reopen", str(twice.id)).code == 0
         assert server("postings", "waiting").code == 0
         done = server("postings", "reopen", str(twice.id))
         assert (done.code, done.out) == (2, "")
-        assert "no refused posting" in done.err
+        assert "no rejected posting" in done.err
 
 
 JSON_INSTANTS = {
@@ -282,7 +282,7 @@ def test_every_setting_has_its_least_and_most_and_these_are_taken(values: dict[s
 
 
 BAD_SETTINGS = [
-    ("max_posting = 7", "has 'max_posting', which is no setting; known are accept_backlog,"),
+    ("max_posting = 7", "has 'max_posting', which is not a setting; the settings are accept_backlog,"),
     ("max_postings = 'many'", "Expected `int`, got `str`"),
     ("max_postings = true", "Expected `int`, got `bool`"),
     ("max_postings = -1", "has max_postings = -1: expected 1 to 1,000,000,000"),
@@ -377,7 +377,7 @@ def test_the_books_are_closed_beside_a_running_server(
         assert shell(*close, "--json").out == "null\n"
         for _ in range(3):
             till.sell([("x", 1)]).wait(HANG_SECONDS)
-        said = "Closed up to position 1 in 1 parts: 1 balances changed, 0 movements occurred before or after.\n"
+        said = "Closed up to position 1 in 1 step: stored 1 balance and 0 late movements.\n"
         assert shell(*close).out == said
         till.sell([("x", 1)]).wait(HANG_SECONDS)
         assert json.loads(shell(*close, "--json").out) == {"position": 3, "cuts": 1, "balances": 1, "stragglers": 0}

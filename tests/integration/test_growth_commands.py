@@ -45,7 +45,7 @@ def test_partitions_are_shown_and_made(shell: Shell, site: PostgresSite) -> None
     sell(ledger, 3)
     done = partition(shell, ledger)
     assert done.code == 0
-    assert done.out.endswith("Made 0; 4 are empty.\n")
+    assert done.out.endswith("Created 0 partitions; 4 are empty.\n")
     assert "16,777,215" in done.out
     told = json.loads(partition(shell, ledger, "--ahead", "6", "--positions", str(2 * MILLION), "--json").out)
     assert [(part["first"], part["last"]) for part in told[-3:]] == [
@@ -64,8 +64,8 @@ def test_it_is_said_what_lies_in_the_open_ended_one(shell: Shell, site: Postgres
     for _ in range(3):
         sell(ledger, POSITIONS)
     done = partition(shell, ledger)
-    assert done.err == "The open-ended partition holds 1,025 postings; tills wait until they are read.\n"
-    assert done.out.endswith("Made 5; 4 are empty.\n")
+    assert done.err == "The open-ended partition holds 1,025 postings; tills wait until all are read.\n"
+    assert done.out.endswith("Created 5 partitions; 4 are empty.\n")
 
 
 def warn(ledger: str) -> None:
@@ -97,7 +97,10 @@ def test_a_partition_is_archived_and_taken_back(
     ledger = small(site)
     sell(ledger, 2 * POSITIONS)
     archive = ("inventory-server", "db", "archive", "--db", ledger)
-    assert shell(*archive, "--before", "2020-01-01").out == "Nothing to archive: no partition was filled before.\n"
+    assert (
+        shell(*archive, "--before", "2020-01-01").out
+        == "Nothing to archive: no partition was filled before that date.\n"
+    )
     refused = shell(*archive, "--before", "2100-01-01")
     assert (refused.code, "first run: inventory-server db close" in refused.err) == (2, True)
     assert shell("inventory-server", "db", "close", "--db", ledger).code == 0
@@ -112,10 +115,10 @@ def test_a_partition_is_archived_and_taken_back(
     [told] = json.loads(shell(*archive, "--return", "--json").out)
     assert (told["first"], told["last"]) == (POSITIONS, 2 * POSITIONS - 1)
     assert told["tables"] == [f"tillwire_archive.{table}_{POSITIONS}" for table in ("movement", "posting")]
-    assert shell(*archive, "--return").out.endswith("All is as it was before these were archived.\n")
+    assert shell(*archive, "--return").out.endswith("Reattached: these postings are part of the ledger again.\n")
     assert shell(*archive, "--return").out == "Nothing is archived.\n"
     for wrong in ((), ("--return", "--before", "2020-01-01")):
-        assert "Say either --before DATE or --return." in shell(*archive, *wrong).err
+        assert "Give either --before DATE or --return." in shell(*archive, *wrong).err
 
 
 def test_what_cannot_be_is_refused(shell: Shell, site: PostgresSite, tmp_path: Path) -> None:
@@ -123,6 +126,8 @@ def test_what_cannot_be_is_refused(shell: Shell, site: PostgresSite, tmp_path: P
     upgrade(file)
     assert "in an SQLite file has no partitions" in partition(shell, file).err
     ledger = site.new()
-    assert "Expected a multiple of 1,048,576" in partition(shell, ledger, "--positions", str(MILLION + 1)).err
+    assert (
+        "--positions: expected a multiple of 1,048,576" in partition(shell, ledger, "--positions", str(MILLION + 1)).err
+    )
     assert partition(shell, ledger, "--positions", "1024").code == 2
     assert partition(shell, ledger, "--ahead", "101").code == 2

@@ -194,7 +194,7 @@ def test_a_target_that_is_lost_half_way_says_so(sites: dict[str, Site], monkeypa
 
 def test_a_ledger_that_is_served_is_not_moved(sites: dict[str, Site]) -> None:
     one, other = sites["sqlite"].filled(trade), sites["sqlite"].new()
-    with opened(one), pytest.raises(StoreInUse, match="is in use by a running server; stop the server first"):
+    with opened(one), pytest.raises(StoreInUse, match="A server runs on this ledger"):
         maintenance.copy(one, other)
-    with opened(other), pytest.raises(StoreInUse, match="is in use by a running server; stop the server first"):
+    with opened(other), pytest.raises(StoreInUse, match="A server runs on this ledger"):
         maintenance.copy(one, other)

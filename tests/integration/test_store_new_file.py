@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.store import StoreError, upgrade
+from inventory_server.store import StoreError, StoreInUse, upgrade
 from tests.support.ledgers import Till, body, level, opened, proof_of, url_of
 
 
@@ -26,6 +26,23 @@ def test_a_new_ledger_leaves_nothing_beside_it_but_its_lock(path: Path) -> None:
         Till(store).posts(body("sale", ("a", 1)))
         assert level(store).on_hand == -1
     assert proof_of(path).holds
+
+
+def test_the_lock_names_the_process_that_holds_it(path: Path) -> None:
+    upgrade(url_of(path))
+    with (
+        opened(path),
+        pytest.raises(StoreInUse, match=rf"runs on this ledger \(pid {os.getpid()}\)\. Stop it first\.$"),
+    ):
+        upgrade(url_of(path))
+
+
+def test_a_lock_file_that_cannot_hold_a_pid_locks_all_the_same(path: Path) -> None:
+    upgrade(url_of(path))
+    path.with_name("hq.db.lock").unlink()
+    path.with_name("hq.db.lock").symlink_to("/dev/full")
+    with opened(path), pytest.raises(StoreInUse, match=r"runs on this ledger\. Stop it first\.$"):
+        upgrade(url_of(path))
 
 
 def test_what_a_killed_process_left_behind_is_removed(path: Path) -> None:

@@ -41,7 +41,7 @@ BAD_ROWS = [
     ("A2,x,,", "row: expected 5 cells as in the header, got 4"),
     (",x,,,", "sku: expected 1 to 64 characters"),
     (f"{'x' * 65},x,,,", "sku: expected 1 to 64 characters"),
-    ("A1,x,,,", "sku: expected every sku once, got 'A1' again after line 2"),
+    ("A1,x,,,", "sku: expected each sku once, got 'A1' again; it is also in line 2"),
     ("A2,x,,1234567,", "barcode: expected 8 to 14 digits, got '1234567'"),
     ("A2,x,,,lots", "reorder_point: expected an exact number"),
     ("A2,x,,,1.000001", "reorder_point: expected an exact number"),
@@ -67,7 +67,7 @@ def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) 
     products, problems = read(path, f"{HEADER}\nA1,,,12345670 12345670,\nA2,,,12345670,\nA3,,,12345671,\n")
     assert [product.sku for product in products] == ["A1", "A3"]
     assert [str(problem) for problem in problems] == [
-        f"{path}:3: barcode: expected one sku for 12345670, got it again after 'A1'"
+        f"{path}:3: barcode: expected one sku for 12345670, which 'A1' has too"
     ]
 
 
@@ -91,7 +91,7 @@ BAD_FILES = [
     (
         "c.csv",
         b"product_id,name\n",
-        "no column 'sku'; its columns are product_id, name. Say which it is: --column sku=product_id",
+        "no column 'sku'; its columns are product_id, name. Name it: --column sku=product_id",
     ),
     ("c.csv.gz", b"plain", "cannot be read: Not a gzipped file"),
     ("c.csv.gz", gzip.compress(HEADER.encode() * 99, mtime=0)[:30], "is cut short or damaged"),

@@ -1,4 +1,4 @@
-"""The audit trail: who asked for which change, when, from where, and what became of it."""
+"""The audit trail: who requested which change, when, from where, and its outcome."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _COLUMNS = [t.audit.c[name] for name in AuditEntry.__dataclass_fields__]
 
 
 def record(connection: Connection, change: Request, now: int, outcome: str = DONE) -> None:
-    """Note `change` and its outcome, in the transaction of the change itself where that was done."""
+    """Record `change` and its outcome; a change that was made is recorded in its own transaction."""
     actor = change.actor
     connection.execute(
         t.audit.insert().values(
@@ -30,7 +30,7 @@ def record(connection: Connection, change: Request, now: int, outcome: str = DON
 
 
 def list_audit(connection: Connection, limit: int, before: int | None) -> list[AuditEntry]:
-    """The newest `limit` entries, of those before the entry `before` where it is given; the oldest of them first."""
+    """The latest `limit` entries (before the entry `before`, if given), oldest first."""
     newest = select(*_COLUMNS).order_by(t.audit.c.id.desc()).limit(limit)
     if before is not None:
         newest = newest.where(t.audit.c.id < before)

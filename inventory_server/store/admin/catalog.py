@@ -15,7 +15,7 @@ _put_barcodes = Insert(t.barcode, "replace")
 
 
 def import_products(connection: Connection, products: Iterable[Product]) -> int:
-    """List `products`, replacing what was known of the same skus; return how many skus that were."""
+    """Add `products` to the catalogue, replacing the data of their SKUs; return the number of SKUs."""
     by_sku = {product.sku: product for product in products}
     _put_products(connection, [(p.sku, p.name, p.unit, p.reorder_point) for p in by_sku.values()])
     _put_barcodes(connection, list({gtin: (gtin, p.sku) for p in by_sku.values() for gtin in p.barcodes}.values()))

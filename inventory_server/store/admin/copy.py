@@ -1,7 +1,7 @@
-"""A ledger moved into another database, and the proof that two ledgers are equal.
+"""Copies a ledger into another database, and checks that two ledgers are equal.
 
-Tables are read in the order of their keys, which every database sorts alike, so that a digest over the rows of a
-table is the same wherever the same is in it. A row is digested as MessagePack: one encoding for each value.
+Tables are read in key order, which is the same on every database, so equal tables have equal digests. Rows are digested
+as MessagePack, which has one encoding for each value.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _encode = msgspec.msgpack.Encoder().encode
 def copy(
     source_database: Database, database: Database, connection: Connection, progress: Progress = no_progress
 ) -> Comparison:
-    """Copy a ledger into the empty one of `database`, by the transaction on `connection`; compare them before it ends.
+    """Copy a ledger into the empty one of `database`, in the transaction on `connection`, and compare the two.
 
-    Nobody else can post to either meanwhile. StoreError where that cannot be had, where the target is not empty,
-    or where it does not hold the same in the end; then the caller rolls back. `progress` is told rows.
+    Both are locked against other writers. StoreError if that is not possible, if the target is not empty or if the
+    copy differs; the caller then rolls back. `progress` counts rows.
     """
     database.hold(connection)
     target = _Side(database, connection)
@@ -49,16 +49,18 @@ def copy(
         comparison = Comparison(source.shown, target.shown, pairs)
         if not comparison.is_equal:
             wrong = ", ".join(pair.table for pair in pairs if not pair.is_equal)
-            raise StoreError(f"{target.shown} does not give back what was written to it ({wrong}); it keeps nothing.")
+            raise StoreError(
+                f"{target.shown} does not return what was written to it ({wrong}); the copy was rolled back."
+            )
         return comparison
 
 
 def compare(
     database: Database, connection: Connection, other_database: Database, progress: Progress = no_progress
 ) -> Comparison:
-    """Compare the ledger that `connection` sees with another one, whether or not servers are running on them.
+    """Compare the ledger on `connection` with another one, whether or not servers are running on them.
 
-    `progress` is told rows.
+    `progress` counts rows.
     """
     with snapshot(other_database) as other_connection:
         one, other = _Side(database, connection), _Side(other_database, other_connection)
@@ -95,7 +97,7 @@ class _Digest:
 
 
 class _Side:
-    """One of two ledgers that are open at the same time: its complaints name it and not the other one."""
+    """One of two ledgers open at the same time; its errors name it, not the other."""
 
     def __init__(self, database: Database, connection: Connection) -> None:
         self.connection = connection
@@ -103,13 +105,13 @@ class _Side:
         self._database = database
 
     def rows(self) -> int:
-        """The rows of all tables."""
+        """The number of rows in all tables."""
         counts = (select(func.count()).select_from(table) for table in t.metadata.sorted_tables)
         with self._database.explained():
             return sum(self.connection.execute(count).scalar_one() for count in counts)
 
     def pages(self, table: Table) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows of a table in the order of its key, some at a time."""
+        """The rows of a table in key order, `COPY_ROWS` at a time."""
         columns, keys = _columns(table), list(table.primary_key.columns)
         places = [columns.index(key) for key in keys]
         statement = select(*columns).order_by(*keys).limit(COPY_ROWS)
@@ -120,7 +122,7 @@ class _Side:
             page = self._read(statement.where(tuple_(*keys) > after))
 
     def content(self, table: Table, count: _Counter) -> Content:
-        """What a table holds."""
+        """The row count and digest of a table."""
         digest = _Digest()
         for page in self.pages(table):
             digest.add(page)
@@ -128,7 +130,7 @@ class _Side:
         return digest.content()
 
     def make_room_for(self, source: _Side) -> None:
-        """Have partitions, where there are any, for all that will come."""
+        """Create the partitions for what will be copied, on a database with partitions."""
         with self._database.explained():
             if self._database.has_partitions:
                 upto = head_of(source.connection).position
@@ -141,7 +143,7 @@ class _Side:
 
 @contextmanager
 def _held(database: Database) -> Iterator[_Side]:
-    """A ledger that nobody else writes to while the block runs."""
+    """A ledger locked against other writers while the block runs."""
     database.assert_exists()
     with database.explained(), database.writer(), ExitStack() as opened:
         writing = database.writing_engine()
@@ -164,18 +166,18 @@ def _assert_empty(target: _Side) -> None:
             found = found.where(t.ledger.c.position > 0)
         if target.connection.execute(found).first() is not None:
             raise StoreError(
-                f"{target.shown} holds a ledger already (there is something in {table.name}); name a database in which "
-                "nothing has happened yet, or see what it lacks with: inventory-server db compare"
+                f"{target.shown} holds a ledger already (there is something in {table.name}); name an empty one, "
+                "or see how it differs with: inventory-server db compare"
             )
 
 
 def _columns(table: Table) -> list[Any]:
-    """All columns but the stamp, which says nothing: writers only look whether it is still the same."""
+    """All columns but the stamp, a random value that only tells writers that something changed."""
     return [column for column in table.columns if column is not t.ledger.c.stamp]
 
 
 def _copy_table(table: Table, source: _Side, target: _Side, count: _Counter) -> Content:
-    """Copy the rows of a table; what is returned was read from the source."""
+    """Copy the rows of a table; return the row count and digest of the source."""
     digest, insert = _Digest(), Insert(table)
     for page in source.pages(table):
         if table is t.ledger:
@@ -197,5 +199,6 @@ def _insert(insert: Insert, page: list[tuple[Any, ...]], source: _Side, target: 
             raise
         said = " ".join(str(error.orig).split())[:200]
         raise StoreError(
-            f"{source.shown} holds what {target.shown} cannot ({said}); find it with: inventory-server verify"
+            f"{source.shown} has a value that {target.shown} cannot store ({said}); "
+            "find it with: inventory-server verify"
         ) from error

@@ -1,4 +1,4 @@
-"""The state of a ledger at a glance."""
+"""A summary of a ledger."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inventory_server.store.ledger import tables as t
 
 
 def overview(connection: Connection) -> Overview:
-    """Count what a ledger holds; reads the levels, never the postings."""
+    """Count what a ledger holds; reads levels, not postings."""
     head = connection.execute(select(t.ledger)).one()
     level = t.level.c
     unlisted = (

@@ -1,4 +1,4 @@
-"""HQ's evening work: every till's last word against the ledger, and what waits for a person."""
+"""Compares every till's last report with the ledger."""
 
 from __future__ import annotations
 
@@ -8,17 +8,21 @@ from uuid import UUID
 from sqlalchemy import Connection, select
 
 from inventory_server.domain.answers import Finding
-from inventory_server.domain.lineage import disagreements, missing
+from inventory_server.domain.lineage import Lineage, disagreements, missing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import held_lineage
 
 
 def reconcile(connection: Connection) -> list[Finding]:
-    """Every outbox file HQ knows, by location and terminal; the till's last word compared with the ledger."""
+    """Each till's outbox files, by location and terminal: the last report about each, compared with the ledger.
+
+    A till without a known outbox file has one finding, whose `lineage` is None.
+    """
     till, held = t.terminal.c, t.lineage.c
+    columns = (till.terminal, till.location, till.contact_at, till.closed_at, till.pending, till.dead, till.lineage)
     rows = connection.execute(
-        select(till.location, till.contact_at, till.closed_at, till.pending, till.dead, till.lineage, t.lineage)
-        .select_from(t.terminal.join(t.lineage, held.terminal == till.terminal))
+        select(*columns, t.lineage)
+        .select_from(t.terminal.outerjoin(t.lineage, held.terminal == till.terminal))
         .where(till.role == "till", till.revoked_at.is_(None))
         .order_by(till.location, till.terminal, held.lineage)
     )
@@ -26,25 +30,21 @@ def reconcile(connection: Connection) -> list[Finding]:
 
 
 def _finding(row: Any) -> Finding:
-    location, contact_at, closed_at, pending, dead, current, *columns = row
-    held = held_lineage(columns)
-    is_current = columns[1] == current
-    last_seq = held.last_seq if held.said is None or held.said.last_seq is None else held.said.last_seq
-    differences = [f"missing {first}-{last}" for first, last in missing(held, last_seq)]
-    if held.said is not None:
-        differences += disagreements(held, held.said)
-    if is_current and pending:
+    terminal, location, contact_at, closed_at, pending, dead, current, *columns = row
+    has_posted = columns[0] is not None
+    lineage = columns[1] if has_posted else current
+    differences = _differences(held_lineage(columns)) if has_posted else []
+    if lineage != current:  # the counts are those of the till's current outbox file
+        pending = dead = 0
+    if pending:
         differences.append(f"{pending} still in the outbox")
-    if is_current and dead:
+    if dead:
         differences.append(f"{dead} parked at the till")
-    lineage = str(UUID(bytes=columns[1]))
-    return Finding(
-        columns[0],
-        location,
-        lineage,
-        contact_at,
-        closed_at,
-        pending if is_current else 0,
-        dead if is_current else 0,
-        differences,
-    )
+    shown = None if lineage is None else str(UUID(bytes=lineage))
+    return Finding(terminal, location, shown, contact_at, closed_at, pending, dead, differences)
+
+
+def _differences(held: Lineage) -> list[str]:
+    last_seq = held.last_seq if held.said is None or held.said.last_seq is None else held.said.last_seq
+    gaps = [f"missing {first}-{last}" for first, last in missing(held, last_seq)]
+    return gaps if held.said is None else [*gaps, *disagreements(held, held.said)]

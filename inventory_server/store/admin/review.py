@@ -1,4 +1,4 @@
-"""What waits for a person: refused postings and quarantined bodies, and how a refused one is reopened."""
+"""Postings that need a decision: lists rejected ones and quarantined bodies, and reopens rejected ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inventory_server.store.ledger import tables as t
 
 
 def waiting(connection: Connection) -> list[WaitingPosting]:
-    """Refused postings that have not been reopened, and bodies in quarantine, oldest first."""
+    """Rejected postings that were not reopened, and bodies in quarantine, oldest first."""
     r, q, posted = t.rejection.c, t.quarantine.c, t.identity.c
     refused = connection.execute(
         select(r.id, r.terminal, r.recorded_at, r.reason)
@@ -26,11 +26,11 @@ def waiting(connection: Connection) -> list[WaitingPosting]:
 
 
 def reopen(connection: Connection, posting_id: UUID, now: int) -> None:
-    """Let a refused posting be judged anew when its till sends it again under the same id."""
+    """Have a rejected posting decided again when its till resends it under the same id; StoreError if there is none."""
     changed = connection.execute(
         t.rejection.update()
         .where(t.rejection.c.id == posting_id.bytes, t.rejection.c.reopened_at.is_(None))
         .values(reopened_at=now)
     )
     if not changed.rowcount:
-        raise StoreError(f"There is no refused posting {posting_id} to reopen; see: inventory-server postings waiting")
+        raise StoreError(f"There is no rejected posting {posting_id} to reopen; see: inventory-server postings waiting")

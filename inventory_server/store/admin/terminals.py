@@ -1,4 +1,4 @@
-"""Enrolling and revoking terminals: HQ's side of who may speak."""
+"""Enrols, lists and revokes terminals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inventory_server.store.ledger.access import token_hash
 
 
 def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:
-    """Enrol a terminal; StoreError where the name is taken."""
+    """Enrol a terminal; StoreError if the name is taken."""
     if connection.execute(select(t.terminal.c.terminal).where(t.terminal.c.terminal == terminal)).scalar():
         raise StoreError(f"Terminal {terminal} exists already; give it a new token with: terminal rotate {terminal}")
     connection.execute(
@@ -42,12 +42,12 @@ def list_terminals(connection: Connection) -> list[TerminalRow]:
 
 
 def revoke_terminal(connection: Connection, terminal: str, now: int) -> None:
-    """Refuse a terminal from now on, its open connections included."""
+    """Refuse a terminal from now on, on its open connections too."""
     _update(connection, terminal, revoked_at=now)
 
 
 def rotate_terminal(connection: Connection, terminal: str, token: str) -> None:
-    """Give a terminal a new token and lift a revocation; the old token is void at once, on open connections too."""
+    """Give a terminal a new token and lift a revocation; the old one is invalid at once, on open connections too."""
     _update(connection, terminal, token_hash=token_hash(token), revoked_at=None, epoch=t.terminal.c.epoch + 1)
 
 

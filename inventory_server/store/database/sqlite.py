@@ -6,7 +6,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -95,7 +95,7 @@ class Sqlite:
 
     @contextmanager
     def writer(self) -> Iterator[None]:
-        """Hold the lock file beside the database, which only the writing process may hold."""
+        """Hold the lock file beside the database, which only the writing process may hold; it contains the pid."""
         name = self.path.with_name(self.path.name + ".lock")
         try:
             file = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -105,7 +105,8 @@ class Sqlite:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
-                raise StoreInUse(f"{self.path} is in use by a running server; stop the server first.") from error
+                raise StoreInUse(f"{self.path}: A server runs on this ledger{_holder(file)}. Stop it first.") from error
+            _write_pid(file)
             yield
         finally:
             os.close(file)
@@ -188,6 +189,19 @@ _ADVICE = {
     sqlite3.SQLITE_FULL: "has no room left on its disk; free some space and try again.",
     sqlite3.SQLITE_IOERR: "cannot be read or written; check the disk.",
 }
+
+
+def _write_pid(file: int) -> None:
+    """Name this process in the lock file it holds; one that cannot be written (a full disk) locks all the same."""
+    with suppress(OSError):
+        os.ftruncate(file, 0)
+        os.pwrite(file, b"%d\n" % os.getpid(), 0)
+
+
+def _holder(file: int) -> str:
+    """The pid in a lock file as a message shows it; empty if there is none."""
+    pid = os.pread(file, 20, 0).strip()
+    return f" (pid {int(pid)})" if pid.isdigit() else ""
 
 
 def _uri(path: Path) -> str:

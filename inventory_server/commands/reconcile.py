@@ -1,0 +1,61 @@
+"""`inventory-server reconcile`: every till's last report against the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+
+from inventory_server.commands.options import db_option, json_option, office_of, told, when
+from inventory_server.domain.answers import Finding
+from inventory_server.domain.requests import Reconcile
+from pos_client.commands import console
+
+NAMES_MAX = 20
+"""Tills that a sentence names; the others are counted."""
+
+
+@click.command("reconcile")
+@db_option
+@json_option
+def reconcile_command(db: str, as_json: bool) -> int:
+    """Compare every till's last report with the ledger; exit code 1 if one disagrees.
+
+    Tills that are enrolled but have never connected are named; they do not change the exit code.
+    """
+    with office_of(db) as office:
+        findings: list[Finding] = office.ask(Reconcile())
+    open_ones = [finding for finding in findings if finding.differences]
+    if as_json:
+        click.echo(console.to_json([told(finding) for finding in findings]))
+    else:
+        if open_ones:
+            columns = {"location": False, "terminal": False, "last contact": False, "differences": False}
+            rows = [[one.location, one.terminal, when(one.contact_at), "; ".join(one.differences)] for one in open_ones]
+            console.print_table(columns, rows)
+        click.echo(summary(findings))
+    return console.FOUND_PROBLEMS if open_ones else console.OK
+
+
+def summary(findings: Sequence[Finding]) -> str:
+    """How many tills agree, how many disagree and which have never connected, in one sentence."""
+    tills = {finding.terminal for finding in findings}
+    if not tills:
+        return "No tills are enrolled."
+    absent = [finding.terminal for finding in findings if finding.contact_at is None]
+    disagree = len({finding.terminal for finding in findings if finding.differences})
+    agree = len(tills) - len(absent) - disagree
+    parts = [f"{agree:,} of {len(tills):,} tills reported and {'agrees' if agree == 1 else 'agree'}"]
+    if disagree:
+        parts.append(f"{disagree:,} {'disagrees' if disagree == 1 else 'disagree'}")
+    if absent:
+        parts.append(f"{_named(absent)} {'has' if len(absent) == 1 else 'have'} never connected")
+    return "; ".join(parts) + "."
+
+
+def _named(terminals: Sequence[str]) -> str:
+    """`terminals` as a sentence lists them."""
+    *others, last = terminals[:NAMES_MAX]
+    if len(terminals) > NAMES_MAX:
+        others, last = [*others, last], f"{len(terminals) - NAMES_MAX:,} more"
+    return f"{', '.join(others)} and {last}" if others else last
