@@ -23,7 +23,14 @@ from inventory_server.protocol import events
 from inventory_server.protocol.methods import TILL_METHODS, Method, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Request, RequestId
-from pos_client.protocol.wire import decode_frame, decode_member, encode_error, encode_result, known_id
+from pos_client.protocol.wire import (
+    JSON_WHITE_SPACE,
+    decode_frame,
+    decode_member,
+    encode_error,
+    encode_refusal,
+    encode_result,
+)
 
 log = logging.getLogger("tillwire.session")
 
@@ -99,16 +106,16 @@ class Session:
 
     def handle(self, frame: bytes) -> Steps[Reply | None]:
         """Answer one frame, its line end removed; None if there is no answer, as for a notification."""
-        text = frame.strip()
+        text = frame.strip(JSON_WHITE_SPACE)
         if not text:
             return None
         if len(text) == len(_GOODBYE) and text.upper() == _GOODBYE:
             line = yield from self._answer(Request(method="bye", id=None))
             return Reply(line or b"", close=True)
         try:
-            decoded = decode_frame(text)
+            decoded = decode_frame(frame)  # not `text`: errors count bytes from the start of the line
         except RequestError as error:
-            return Reply(encode_error(known_id(text), error), close=False)
+            return Reply(encode_refusal(frame, error), close=False)
         if isinstance(decoded, Request):
             line = yield from self._answer(decoded)
         else:
@@ -140,7 +147,7 @@ class Session:
                 raise RequestError(ErrorCode.too_large, f"The replies to a batch end past {most} bytes.", limit=most)
             request = decode_member(member)
         except RequestError as error:
-            return encode_error(known_id(member), error)
+            return encode_refusal(member, error)
         return (yield from self._answer(request))
 
     def _answer(self, request: Request) -> Steps[bytes | None]:

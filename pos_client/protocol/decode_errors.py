@@ -15,6 +15,7 @@ from pos_client.protocol.printable import VALUE_LENGTH_MAX, printable
 from pos_client.protocol.units import QUANTITY_EXPECTED
 
 _BYTE = re.compile(r"\(byte (\d+)\)")
+_HALF_PAIR = re.compile(rb"(?<!\\)(?:\\\\)*(\\u[dD][89abAB][0-9a-fA-F]{2})(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 _PLACE = re.compile(r"(?P<what>.*?)(?: - at `(?P<path>[^`]*)`)?\Z", re.DOTALL)
 _STEP = re.compile(r"\.(?P<key>[^.\[]+)|\[(?P<index>[0-9]+)\]")
 _BYTES_SHOWN_MAX = 4 * VALUE_LENGTH_MAX  # a character has at most 4 bytes in UTF-8
@@ -48,6 +49,7 @@ _INVALID = {
     "Invalid decimal string": QUANTITY_EXPECTED,
     "Integer value out of range": QUANTITY_EXPECTED,
 }
+_text_decoder = msgspec.json.Decoder(msgspec.Raw)
 
 # What the decoder says of a value; what was expected, given its path.
 _EXPECTED: tuple[tuple[re.Pattern[str], Callable[[str, re.Match[str]], str]], ...] = (
@@ -70,6 +72,9 @@ def request_error(error: Exception, code: ErrorCode, raw: bytes | bytearray | ms
     `code` is for valid JSON of the wrong shape; invalid JSON is always `parse_error`.
     """
     if isinstance(error, msgspec.ValidationError):
+        # The decoder gives up at the first value of the wrong type: whether the rest is JSON is still open.
+        if (malformed := _malformed(raw)) is not None:
+            return request_error(malformed, code, raw)
         path, expected, came = _read(str(error), bytes(raw))
         return RequestError(code, f"{path}: expected {expected}, got {came}.", path=path, expected=expected, came=came)
     if isinstance(error, RecursionError):
@@ -78,9 +83,25 @@ def request_error(error: Exception, code: ErrorCode, raw: bytes | bytearray | ms
     if isinstance(error, UnicodeDecodeError):
         at: Any = error.start
         return RequestError(ErrorCode.parse_error, f"Byte {at} is not UTF-8.", at=at, expected="UTF-8 text")
-    byte = _BYTE.search(str(error))
-    at = int(byte[1]) if byte else len(bytes(raw))
+    at = _byte(str(error), bytes(raw))
     return RequestError(ErrorCode.parse_error, f"Not valid JSON at byte {at}.", at=at, expected="one strict JSON text")
+
+
+def _malformed(raw: bytes | bytearray | msgspec.Raw) -> Exception | None:
+    """Why `raw` is no JSON text, or is nested too deep to be read; None if it is one."""
+    try:
+        _text_decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return error
+    return None
+
+
+def _byte(complaint: str, raw: bytes) -> int:
+    """Where `raw` stops being JSON text, by what the decoder says of it."""
+    if byte := _BYTE.search(complaint):
+        return int(byte[1]) - ("trailing characters" in complaint)  # of these the decoder names the second
+    half = _HALF_PAIR.search(raw)  # near the end, half of a surrogate pair is "truncated" for the decoder
+    return half.start(1) if half else len(raw)
 
 
 def _read(complaint: str, raw: bytes) -> tuple[str, str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,14 +11,15 @@ from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
-from pos_client.protocol.limits import BODY_DEPTH, MAX_LINES
-from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, Reply, Request, RequestId
+from pos_client.protocol.limits import MAX_LINES
+from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, PostParams, Reply, Request, RequestId
 from pos_client.protocol.printable import printable
+from pos_client.protocol.strict_json import check_body_strictly, has_no_more_strings, repeated_key
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
 
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
+JSON_WHITE_SPACE = b" \t\r\n"
+"""All that may surround a JSON text; `bytes.strip()` would also remove form feeds and vertical tabs."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 M = TypeVar("M", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -64,6 +65,11 @@ def encode_error(request_id: RequestId | None, error: RequestError) -> bytes:
     return _encoder.encode(_ErrorLine(id=request_id, error=error_object(error))) + b"\n"
 
 
+def encode_refusal(frame: bytes, error: RequestError) -> bytes:
+    """The error reply to the invalid request `frame`, under its id if that can be read; two ids are none."""
+    return encode_error(None if error.data.get("path") == "$.id" else known_id(frame), error)
+
+
 def encode_body(body: Body) -> bytes:
     """The canonical bytes of a posting body; these are stored, hashed and resent."""
     return _encoder.encode(body)
@@ -71,7 +77,7 @@ def encode_body(body: Body) -> bytes:
 
 def is_batch(frame: bytes) -> bool:
     """True if `frame` can only be a JSON-RPC batch."""
-    return frame.lstrip().startswith(b"[")
+    return frame.lstrip(JSON_WHITE_SPACE).startswith(b"[")
 
 
 def decode_frame(frame: bytes) -> Request | list[bytes]:
@@ -81,7 +87,7 @@ def decode_frame(frame: bytes) -> Request | list[bytes]:
             frame.decode()
         if is_batch(frame):
             return [bytes(member) for member in _batch_decoder.decode(frame)]
-        return _request_decoder.decode(frame)
+        return _decode_request(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise request_error(error, ErrorCode.invalid_request, frame) from error
 
@@ -89,9 +95,35 @@ def decode_frame(frame: bytes) -> Request | list[bytes]:
 def decode_member(member: bytes) -> Request:
     """One member of a batch as a request."""
     try:
-        return _request_decoder.decode(member)
+        return _decode_request(member)
     except (msgspec.DecodeError, RecursionError) as error:
         raise request_error(error, ErrorCode.invalid_request, member) from error
+
+
+def _decode_request(frame: bytes) -> Request:
+    request = _request_decoder.decode(frame)
+    canonical = _encoder.encode(request)
+    if canonical != frame and not has_no_more_strings(frame, canonical):
+        params = [] if isinstance(request.params, UnsetType) else [bytes(request.params)]
+        _check_keys(frame, params, ErrorCode.invalid_request)
+    return request
+
+
+def _check_params_keys(params: object, raw: bytes) -> None:
+    canonical = _encoder.encode(params)
+    if canonical == raw:
+        return
+    if not isinstance(params, PostParams):
+        _check_keys(raw, [], ErrorCode.invalid_params)
+    elif not has_no_more_strings(raw, canonical):
+        _check_keys(raw, [bytes(item.body) for item in params.postings], ErrorCode.invalid_params)
+
+
+def _check_keys(raw: bytes, checked: Sequence[bytes], code: ErrorCode) -> None:
+    """RequestError `code` if an object in `raw`, outside the values `checked`, holds a key twice."""
+    if (steps := repeated_key(raw, checked)) is not None:
+        path, expected, came = printable("$" + "".join(steps)), "every key once", f'"{printable(steps[-1][1:])}" twice'
+        raise RequestError(code, f"{path}: expected {expected}, got {came}.", path=path, expected=expected, came=came)
 
 
 def known_id(frame: bytes) -> RequestId | None:
@@ -115,9 +147,11 @@ def decode_params_with(decoder: msgspec.json.Decoder[T], request: Request) -> T:
         message = f"$: expected {expected}, got {came}."
         raise RequestError(ErrorCode.invalid_params, message, path="$", expected=expected, came=came)
     try:
-        return decoder.decode(raw)
+        params = decoder.decode(raw)
+        _check_params_keys(params, bytes(raw))
     except (msgspec.DecodeError, RecursionError) as error:
         raise request_error(error, ErrorCode.invalid_params, raw) from error
+    return params
 
 
 def decode_reply(frame: bytes) -> Reply:
@@ -167,7 +201,7 @@ def decode_body(raw: bytes) -> Body:
             refused.data.get("came", refused.message),
         ) from error
     if not isinstance(body.ext, UnsetType) or b"\\" in raw or _encoder.encode(body) != raw:
-        _check_strictly(raw)
+        check_body_strictly(raw)
     return body
 
 
@@ -213,50 +247,3 @@ def _exact(value: Quantity, path: str) -> int:
         return scaled(value)
     except ValueError as error:
         raise BodyError(path, QUANTITY_EXPECTED, printable(str(value))) from error
-
-
-def _check_strictly(raw: bytes) -> None:
-    depth = deepest = 0
-    for byte in _STRING.sub(b"", raw):
-        if byte in b"[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif byte in b"]}":
-            depth -= 1
-    if deepest > BODY_DEPTH:
-        raise BodyError("$", f"depth ≤ {BODY_DEPTH} in a body", str(deepest))
-    value = json.loads(raw, object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer)
-    for at, line in enumerate(value.get("lines", ())):
-        for field in ("quantity", "unit_price"):
-            text = line.get(field)
-            if isinstance(text, str) and not _NUMBER.match(text):
-                raise BodyError(f"$.lines[{at}].{field}", QUANTITY_EXPECTED, f'"{printable(text)}"')
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise BodyError("$", "every key once", f'"{printable(twice)}" twice')
-    for text in (*found, *found.values()):
-        _check_texts(text)
-    return found
-
-
-def _check_texts(value: object) -> None:
-    if isinstance(value, list):
-        for member in value:
-            _check_texts(member)
-    elif isinstance(value, str) and any(char == "\0" or "\ud800" <= char <= "\udfff" for char in value):
-        raise BodyError("$", "text without NUL or lone surrogates", f'"{printable(value)}"')
-
-
-def _constant(name: str) -> None:
-    raise BodyError("$", "a JSON number", name)
-
-
-def _integer(digits: str) -> int:
-    if len(digits) > 20 or not -(2**63) <= int(digits) < 2**63:
-        raise BodyError("$", "a signed 64-bit integer", printable(digits))
-    return int(digits)

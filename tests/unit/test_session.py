@@ -8,10 +8,8 @@ from uuid import UUID
 
 import pytest
 
-from inventory_server.config import Settings
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.domain.requests import Bye, Hello, Ping, Post, Stock
-from inventory_server.protocol.methods import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker, raising
 
@@ -239,91 +237,6 @@ def test_what_the_store_does_not_find_is_answered_as_not_found() -> None:
     talker = Talker().hello()
     assert talker.error("posting", id=ID)["data"]["name"] == "not_found"
     assert talker.error("history", sku="a")["data"]["name"] == "not_found"
-
-
-# ---------------------------------------------------------------------------------- the envelope
-
-
-def test_blank_lines_are_ignored() -> None:
-    assert Talker().frame(b"") is None
-    assert Talker().frame(b" \t" * 50) is None
-
-
-@pytest.mark.parametrize("request_id", [1, 0, -5, "a", "", None, 2**63 - 1])
-def test_the_reply_carries_the_id_of_the_request(request_id: object) -> None:
-    answer = Talker().line(json.dumps({"id": request_id, "method": "ping"}))
-    assert answer == {"jsonrpc": "2.0", "id": request_id, "result": {"server_time": "2023-11-14T22:13:20Z"}}
-
-
-@pytest.mark.parametrize("method", ["ping", "stock", "no.such.method"])
-def test_a_notification_is_carried_out_and_never_answered(method: str) -> None:
-    talker = Talker().hello()
-    assert talker.frame(json.dumps({"method": method}).encode()) is None
-    assert len(talker.memory.works) == (1 if method == "no.such.method" else 2)
-
-
-def test_a_batch_is_answered_by_an_array_in_order_without_the_notifications() -> None:
-    talker = Talker()
-    batch = [
-        {"id": 1, "method": "hello", "params": {"terminal": "t"}},
-        {"method": "ping"},
-        {"id": 2, "method": "stock"},
-        {"id": 3, "method": "what"},
-        5,
-    ]
-    answers = talker.line(json.dumps(batch))
-    assert [answer["id"] for answer in answers] == [1, 2, 3, None]
-    assert ["result" in answer for answer in answers] == [True, True, False, False]
-    assert [answers[2]["error"]["code"], answers[3]["error"]["code"]] == [-32601, -32600]
-
-
-def test_a_batch_of_notifications_is_not_answered() -> None:
-    assert Talker().frame(b'[{"method":"ping"},{"method":"ping"}]') is None
-
-
-@pytest.mark.parametrize(("count", "answered"), [(0, False), (3, True), (4, False)])
-def test_a_batch_has_at_least_one_and_not_too_many_requests(count: int, answered: bool) -> None:
-    answer = Talker(settings=Settings(max_batch_requests=3)).line(json.dumps([{"id": 1, "method": "ping"}] * count))
-    if answered:
-        assert len(answer) == count
-    else:
-        assert answer["id"] is None
-        assert answer["error"]["data"]["came"] == str(count)
-        assert answer["error"]["code"] == -32600
-
-
-def test_the_replies_to_a_batch_are_bounded() -> None:
-    talker = Talker(settings=Settings(batch_reply_bytes_max=100))
-    answers = talker.line(json.dumps([{"id": at, "method": "ping"} for at in range(4)]))
-    assert ["result" in answer for answer in answers] == [True, True, False, False]
-    assert [answer["id"] for answer in answers] == [0, 1, 2, 3]
-    assert answers[3]["error"]["data"] == {"name": "too_large", "retryable": False, "limit": 100}
-
-
-def test_nothing_in_a_batch_is_carried_out_after_a_goodbye() -> None:
-    talker = Talker()
-    reply = talker.frame(b'[{"id":1,"method":"bye"},{"id":2,"method":"hello","params":{"terminal":"t"}}]')
-    assert reply is not None
-    assert reply.close
-    assert len(json.loads(reply.data)) == 1
-    assert talker.memory.works == []
-
-
-@pytest.mark.parametrize("method", ["watch", "unwatch", "Stock", "", "rpc.other"])
-def test_an_unknown_method_is_told_those_that_exist(method: str) -> None:
-    error = Talker().hello().error(method)
-    assert error["code"] == -32601
-    assert error["data"]["path"] == "$.method"
-    assert error["data"]["expected"] == f"one of {', '.join(sorted(TILL_METHODS))}"
-    assert error["data"]["came"] == repr(method)
-
-
-@pytest.mark.parametrize("field", ["skus", "locations"])
-def test_more_names_than_a_page_holds_are_refused_before_the_store(field: str) -> None:
-    talker = Talker().hello()
-    error = talker.error("stock", **{field: [f"n{number}" for number in range(10_001)]})
-    assert (error["code"], error["data"]["path"], error["data"]["came"]) == (-32602, f"$.{field}", "10001")
-    assert not any(isinstance(work, Stock) for work in talker.memory.works)
 
 
 # ---------------------------------------------------------------------------------- what goes wrong in the store

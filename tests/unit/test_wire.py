@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.messages import ErrorObject, PingResult, Reply, Request, StockResult
+from pos_client.protocol.strict_json import repeated_key
 from pos_client.protocol.wire import (
     decode_body,
     decode_frame,
@@ -94,6 +95,35 @@ def test_an_error_of_the_decoder_in_unknown_words_still_has_a_path_and_the_value
 )
 def test_the_id_of_a_broken_request_is_read_where_it_can_be(frame: bytes, known: object) -> None:
     assert known_id(frame) == known
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text('ab"{}[]:,\\', max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(JSON, st.data())
+def test_json_of_the_wrong_shape_is_an_invalid_request_and_a_piece_of_it_a_parse_error(
+    value: object, data: st.DataObject
+) -> None:
+    whole = json.dumps({"method": 5, "x": value}).encode()
+    piece = whole[: data.draw(st.integers(1, len(whole) - 1))]
+    for frame, code in ((whole, ErrorCode.invalid_request), (piece, ErrorCode.parse_error)):
+        with pytest.raises(RequestError) as caught:
+            decode_frame(frame)
+        assert caught.value.code is code
+
+
+@given(JSON, JSON)
+def test_a_key_given_twice_is_found_wherever_it_is_and_no_other_key(value: object, other: object) -> None:
+    text = json.dumps(value).encode()
+    again = json.dumps(other).encode()
+    assert repeated_key(text) is None
+    assert repeated_key(b'[0,{"k":' + text + b',"j":' + again + b',"k":' + again + b"}]") == ("[1]", ".k")
+    assert repeated_key(b'[0,{"k":' + text + b',"k":' + again + b"}]", [again]) == ("[1]", ".k")
+    assert repeated_key(b'{"k":{"j":1,"j":1},"i":' + text + b"}", [b'{"j":1,"j":1}', text]) is None
 
 
 # ---------------------------------------------------------------------------------- bodies
