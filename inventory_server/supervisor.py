@@ -15,6 +15,7 @@ from types import FrameType
 
 from inventory_server.config import ENDING_SECONDS, KILL_SECONDS, RESTART_SECONDS
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.printable import escaped
 
 log = logging.getLogger("tillwire.supervisor")
 
@@ -79,7 +80,7 @@ class Supervisor:
             threading.Thread(target=_end_with_parent, args=(self._orphaned,), daemon=True).start()
             code = self._work(lambda: _report_ready(ready))
         except TillwireError as error:
-            print(f"inventory-server: {error}", file=sys.stderr)
+            print(f"inventory-server: {escaped(str(error))}", file=sys.stderr)
         except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's code
             traceback.print_exc()
         finally:

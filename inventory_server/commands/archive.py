@@ -37,9 +37,9 @@ def archive_command(db: str, before: datetime | None, returns: bool, as_json: bo
             with console.progress_bar("copying what the ledger keeps, postings", 1) as progress:
                 done = office.change(ArchivePartitions(micros(before)), progress)
     if as_json:
-        click.echo(console.to_json([_told(part) for part in done]))
+        console.print_json([_told(part) for part in done])
     elif not done:
-        click.echo(
+        console.say(
             "Nothing is archived." if returns else "Nothing to archive: no partition was filled before that date."
         )
     else:
@@ -56,9 +56,9 @@ def _show(done: list[ArchivedPart], returns: bool) -> None:
     rows = [[f"{part.first:,}", f"{part.last:,}", when(part.closed_at), ", ".join(part.tables)] for part in done]
     console.print_table(columns, rows)
     if returns:
-        click.echo("Reattached: these postings are part of the ledger again.")
+        console.say("Reattached: these postings are part of the ledger again.")
         return
     tables = ", ".join(name for part in done for name in part.tables)
-    click.echo("Their tables are no longer part of the ledger. To move them elsewhere and free their space:")
-    click.echo(f"  pg_dump --schema {ARCHIVE_SCHEMA} --format custom --file tillwire-archive.dump DATABASE")
-    click.echo(f"  psql --command 'DROP TABLE {tables}' DATABASE")
+    console.say("Their tables are no longer part of the ledger. To move them elsewhere and free their space:")
+    console.say(f"  pg_dump --schema {ARCHIVE_SCHEMA} --format custom --file tillwire-archive.dump DATABASE")
+    console.say(f"  psql --command 'DROP TABLE {tables}' DATABASE")

@@ -44,7 +44,7 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: st
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")
     problems: list[Problem] = []
-    report = _both(problems.append, lambda problem: click.echo(str(problem), err=True))
+    report = _both(problems.append, lambda problem: console.say(str(problem), err=True))
     products = read_catalog(file, dict(columns), report, delimiter)
     listed = 0
     with office_of(db) as office, console.progress_bar("products", len(products)) as progress:
@@ -52,10 +52,10 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: st
             listed += office.change(ImportProducts(chunk))
             progress(listed)
     if as_json:
-        click.echo(console.to_json({"listed": listed, "not_mapped": len(problems)}))
+        console.print_json({"listed": listed, "not_mapped": len(problems)})
     else:
         skipped = f", skipped {counted(len(problems), 'row')}" if problems else ""
-        click.echo(f"Imported {counted(listed, 'product')}{skipped}.")
+        console.say(f"Imported {counted(listed, 'product')}{skipped}.")
     return console.FOUND_PROBLEMS if problems else console.OK
 
 

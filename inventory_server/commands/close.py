@@ -21,13 +21,17 @@ def close_command(db: str, as_json: bool) -> int:
     with office_of(db) as office:
         cuts: list[ClosedBooks] = list(iter(lambda: office.change(CloseBooks()), None))
     balances, stragglers = sum(cut.balances for cut in cuts), sum(cut.stragglers for cut in cuts)
-    if not cuts:
-        click.echo(console.to_json(None) if as_json else "Nothing to close.")
-    elif as_json:
-        closed = {"position": cuts[-1].position, "cuts": len(cuts), "balances": balances, "stragglers": stragglers}
-        click.echo(console.to_json(closed))
+    if as_json:
+        closed = (
+            {"position": cuts[-1].position, "cuts": len(cuts), "balances": balances, "stragglers": stragglers}
+            if cuts
+            else None
+        )
+        console.print_json(closed)
+    elif not cuts:
+        console.say("Nothing to close.")
     else:
-        click.echo(
+        console.say(
             f"Closed up to position {cuts[-1].position:,} in {counted(len(cuts), 'step')}: "
             f"stored {counted(balances, 'balance')} and {counted(stragglers, 'late movement')}."
         )

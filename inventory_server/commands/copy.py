@@ -33,7 +33,7 @@ def copy_command(source: str, target: str, as_json: bool) -> int:
         with console.progress_bar("verifying, postings", 1) as progress:
             proof: Proof = office.ask(Verify(), progress)
     if as_json:
-        click.echo(console.to_json({**_told(comparison, "from", "to"), "proof": asdict(proof)}))
+        console.print_json({**_told(comparison, "from", "to"), "proof": asdict(proof)})
     else:
         _show(comparison, "from", "to")
         show_proof(proof)
@@ -52,7 +52,7 @@ def compare_command(one: str, other: str, as_json: bool) -> int:
     with office_of(one) as office, console.progress_bar("comparing, rows", 1) as progress:
         comparison: Comparison = office.ask(Compare(other), progress)
     if as_json:
-        click.echo(console.to_json(_told(comparison, "db", "with")))
+        console.print_json(_told(comparison, "db", "with"))
     else:
         _show(comparison, "db", "with")
     return console.OK if comparison.is_equal else console.FOUND_PROBLEMS
@@ -75,4 +75,4 @@ def _show(comparison: Comparison, one: str, other: str) -> None:
     console.print_table(columns, rows)
     differ = sum(not pair.is_equal for pair in comparison.pairs)
     said = f"differ in {differ} of {len(rows)} tables" if differ else "are equal"
-    click.echo(f"{comparison.one} and {comparison.other} {said}.")
+    console.say(f"{comparison.one} and {comparison.other} {said}.")

@@ -39,7 +39,7 @@ def db_group() -> None:
 def db_upgrade(db: str) -> int:
     """Create the database, or migrate it to the schema of this version; stop its servers first."""
     upgrade(db)
-    click.echo(f"{shown(db)} is ready.")
+    console.say(f"{shown(db)} is ready.")
     return console.OK
 
 
@@ -54,7 +54,7 @@ def verify(db: str, as_json: bool) -> int:
     with office_of(db) as office, console.progress_bar("verifying, postings", 1) as progress:
         proof: Proof = office.ask(Verify(), progress)
     if as_json:
-        click.echo(console.to_json(asdict(proof)))
+        console.print_json(asdict(proof))
     else:
         show_proof(proof)
     return console.OK if proof.holds else console.FOUND_PROBLEMS
@@ -66,10 +66,10 @@ def show_proof(proof: Proof) -> None:
     shown = [name for name in names if name != "archived" or proof.archived]
     console.print_table({"proven": False, "": True}, [[name, f"{getattr(proof, name):,}"] for name in shown])
     for finding in proof.findings:
-        click.echo(finding, err=True)
+        console.say(finding, err=True)
     if proof.mismatches > len(proof.findings):
-        click.echo(f"… and {proof.mismatches - len(proof.findings):,} more.", err=True)
-    click.echo(
+        console.say(f"… and {proof.mismatches - len(proof.findings):,} more.", err=True)
+    console.say(
         "The proof holds." if proof.holds else f"The proof fails: {counted(proof.mismatches, 'mismatch', 'es')}."
     )
 
@@ -82,7 +82,7 @@ def status(db: str, as_json: bool) -> int:
     with office_of(db) as office:
         found: Overview = office.ask(ShowOverview())
     if as_json:
-        click.echo(console.to_json({"db": shown(db), **told(found)}))
+        console.print_json({"db": shown(db), **told(found)})
         return console.OK
     rows = [[label, f"{getattr(found, name):,}"] for name, label in OVERVIEW.items()]
     rows.append(["last recorded", when(found.recorded_at)])
@@ -103,9 +103,9 @@ def waiting_postings(db: str, as_json: bool) -> int:
     with office_of(db) as office:
         found: list[WaitingPosting] = office.ask(ListWaiting())
     if as_json:
-        click.echo(console.to_json([told(one) for one in found]))
+        console.print_json([told(one) for one in found])
     elif not found:
-        click.echo("No postings are waiting.")
+        console.say("No postings are waiting.")
     else:
         columns = {"id": False, "kind": False, "terminal": False, "recorded at": False, "reason": False}
         rows = [[one.id, one.kind, one.terminal, when(one.recorded_at), one.reason] for one in found]
@@ -120,7 +120,7 @@ def reopen(posting_id: UUID, db: str) -> int:
     """Have the rejected posting ID decided again when its till resends it (pos-client outbox redrive)."""
     with office_of(db) as office:
         office.change(ReopenPosting(posting_id))
-    click.echo(f"{posting_id} will be decided again when its till resends it.")
+    console.say(f"{posting_id} will be decided again when its till resends it.")
     return console.OK
 
 
@@ -134,9 +134,9 @@ def audit(db: str, limit: int, before: int | None, as_json: bool) -> int:
     with office_of(db) as office:
         entries: list[AuditEntry] = office.ask(ListAudit(limit, before))
     if as_json:
-        click.echo(console.to_json([{**asdict(entry), "at": instant(entry.at)} for entry in entries]))
+        console.print_json([{**asdict(entry), "at": instant(entry.at)} for entry in entries])
     elif not entries:
-        click.echo("No changes are recorded.")
+        console.say("No changes are recorded.")
     else:
         columns = {"entry": True, "at": False, "actor": False, "role": False, "from": False, "request": False}
         rows = [

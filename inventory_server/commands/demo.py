@@ -44,7 +44,7 @@ def demo(baskets: int, seed: int, folder: Path | None) -> int:
 
 def _run(folder: Path, baskets: int, seed: int) -> int:
     with Demo(folder, baskets, seed) as chain:
-        click.echo(
+        console.say(
             f"{len(STORES)} stores and a warehouse, {len(terminals())} tills, {len(chain.products)} products; "
             f"the ledger is {chain.db}"
         )
@@ -54,12 +54,13 @@ def _run(folder: Path, baskets: int, seed: int) -> int:
 
 
 def _trade(chain: Demo) -> None:
-    click.echo(f"\nTrading the day: {chain.size:,} documents …")
+    console.say()
+    console.say(f"Trading the day: {chain.size:,} documents …")
     began = time.monotonic()
     with console.progress_bar("trading, documents", chain.size) as progress:
         chain.trade(progress)
     seconds = time.monotonic() - began
-    click.echo(f"Done in {seconds:.1f} s. {OFFLINE_TILL} was offline: its sales are only in its outbox.")
+    console.say(f"Done in {seconds:.1f} s. {OFFLINE_TILL} was offline: its sales are only in its outbox.")
 
 
 def _evening(chain: Demo) -> None:
@@ -67,15 +68,15 @@ def _evening(chain: Demo) -> None:
     sku = chain.plan.missed
     name = next(product.name for product in chain.products if product.sku == sku)
     counted = [sku for sku, _ in chain.plan.count.lines]
-    click.echo(f"\nStock of the SKUs counted in {COUNTED_STORE}, while {OFFLINE_TILL} is offline:")
+    console.say(f"\nStock of the SKUs counted in {COUNTED_STORE}, while {OFFLINE_TILL} is offline:")
     _show(chain.ask(StockParams(skus=counted, location=COUNTED_STORE)))
-    click.echo(f"The count of {sku} ({name}) differs from the book by {chain.variance()}.")
-    click.echo(f"\n{OFFLINE_TILL} is online again and delivers {chain.mend_cable()} documents.")
-    click.echo(f"The same count now differs by {chain.variance()}: that is the real shrinkage.")
+    console.say(f"The count of {sku} ({name}) differs from the book by {chain.variance()}.")
+    console.say(f"\n{OFFLINE_TILL} is online again and delivers {chain.mend_cable()} documents.")
+    console.say(f"The same count now differs by {chain.variance()}: that is the real shrinkage.")
     _show(chain.ask(StockParams(skus=counted[:1], location=COUNTED_STORE)))
-    click.echo("\nA reservation in Oldtown, a delivery in transit to Hillside:")
+    console.say("\nA reservation in Oldtown, a delivery in transit to Hillside:")
     _show(chain.ask(StockParams(sku=chain.products[0].sku)))
-    click.echo("\nAvailable stock below the reorder point:")
+    console.say("\nAvailable stock below the reorder point:")
     _show(chain.ask(StockParams(below=Raw(b'"reorder_point"'), limit=5_000)))
 
 
@@ -83,16 +84,16 @@ def _show(answer: StockResult) -> None:
     words = stock_report.StockReport(datetime.now(UTC), None)
     console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items[:SHOWN]])
     if len(answer.items) > SHOWN:
-        click.echo(f"… and {len(answer.items) - SHOWN:,} more.")
+        console.say(f"… and {len(answer.items) - SHOWN:,} more.")
     for place in sorted(answer.completeness):
-        click.echo(words.completeness(place, answer.completeness[place]))
+        console.say(words.completeness(place, answer.completeness[place]))
 
 
 def _show_proof(chain: Demo) -> int:
     wrong: Sequence[str] = chain.wrong_shelves()
-    click.echo(f"\nShelves on which HQ's stock is wrong: {len(wrong)} of {len(chain.plan.shelves):,}.")
+    console.say(f"\nShelves on which HQ's stock is wrong: {len(wrong)} of {len(chain.plan.shelves):,}.")
     for sentence in wrong[:SHOWN]:
-        click.echo(sentence, err=True)
+        console.say(sentence, err=True)
     proof = chain.prove()
     show_proof(proof)
     return console.OK if proof.holds and not wrong else console.FOUND_PROBLEMS

@@ -41,11 +41,11 @@ def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int
         before: list[Part] = office.ask(ListPartitions())
         if before[-1].postings and not as_json:
             count = f"{before[-1].postings:,}"
-            click.echo(f"The open-ended partition holds {count} postings; tills wait until all are read.", err=True)
+            console.say(f"The open-ended partition holds {count} postings; tills wait until all are read.", err=True)
         made: int = office.change(MakePartitions(ahead, positions))
         found: list[Part] = office.ask(ListPartitions())
     if as_json:
-        click.echo(console.to_json([told(each) for each in found]))
+        console.print_json([told(each) for each in found])
         return console.OK
     columns = {
         "first": True,
@@ -58,7 +58,7 @@ def partition_command(db: str, ahead: int, positions: int, as_json: bool) -> int
     }
     console.print_table(columns, [_row(each) for each in found])
     empty = sum(not each.postings for each in found[:-1])
-    click.echo(f"Created {counted(made, 'partition')}; {empty} {'is' if empty == 1 else 'are'} empty.")
+    console.say(f"Created {counted(made, 'partition')}; {empty} {'is' if empty == 1 else 'are'} empty.")
     return console.OK
 
 

@@ -27,13 +27,13 @@ def reconcile_command(db: str, as_json: bool) -> int:
         findings: list[Finding] = office.ask(Reconcile())
     open_ones = [finding for finding in findings if finding.differences]
     if as_json:
-        click.echo(console.to_json([told(finding) for finding in findings]))
+        console.print_json([told(finding) for finding in findings])
     else:
         if open_ones:
             columns = {"location": False, "terminal": False, "last contact": False, "differences": False}
             rows = [[one.location, one.terminal, when(one.contact_at), "; ".join(one.differences)] for one in open_ones]
             console.print_table(columns, rows)
-        click.echo(summary(findings))
+        console.say(summary(findings))
     return console.FOUND_PROBLEMS if open_ones else console.OK
 
 

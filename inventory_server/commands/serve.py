@@ -137,7 +137,7 @@ def _serve_until_stopped(
         with _ended_after(settings.drain_seconds + ENDING_SECONDS):
             forced = _stop(application, control, settings.drain_seconds)
     how = f"{counted(forced, 'connection')} closed by force" if forced else "all connections closed cleanly"
-    click.echo(f"inventory-server: stopped; {how}.")
+    console.say(f"inventory-server: stopped; {how}.")
     return console.OK
 
 
@@ -163,13 +163,13 @@ def make_missing(db: str, dev: bool) -> None:
     if path is None or os.path.lexists(path) or (by_hand and not dev):
         return
     upgrade(db)
-    click.echo(f"inventory-server: made a new ledger, {shown(db)}.")
+    console.say(f"inventory-server: made a new ledger, {shown(db)}.")
 
 
 def warn_of_growth(ledger: Reader) -> None:
     """Print a warning if the ledger needs new partitions soon."""
     if warning := ledger.ask(AdviseOnGrowth(actor=HEADQUARTERS)):
-        click.echo(f"inventory-server: {warning}", err=True)
+        console.say(f"inventory-server: {warning}", err=True)
 
 
 def collect_rarely() -> None:
@@ -181,11 +181,11 @@ def collect_rarely() -> None:
 def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
     """Print where the server listens, and a warning in development mode."""
     if dev:
-        click.echo(
+        console.say(
             "inventory-server: DEVELOPMENT MODE: every program on this machine may post without a token.", err=True
         )
     where = ", ".join(map(str, addresses))
-    click.echo(f"inventory-server: serving on {where} from {db}")
+    console.say(f"inventory-server: serving on {where} from {db}")
     sys.stdout.flush()
 
 

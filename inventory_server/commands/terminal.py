@@ -73,7 +73,7 @@ def revoke(name: str, db: str) -> int:
     """Refuse terminal NAME from now on, on its open connections too. Its postings stay."""
     with office_of(db) as office:
         office.change(RevokeTerminal(name))
-    click.echo(f"Terminal {name} is revoked; its postings stay.")
+    console.say(f"Terminal {name} is revoked; its postings stay.")
     return console.OK
 
 
@@ -85,7 +85,7 @@ def listing(db: str, as_json: bool) -> int:
     with office_of(db) as office:
         rows: list[TerminalRow] = office.ask(ListTerminals())
     if as_json:
-        click.echo(console.to_json([told(row) for row in rows]))
+        console.print_json([told(row) for row in rows])
         return console.OK
     console.print_table(
         _COLUMNS,
@@ -108,7 +108,7 @@ def listing(db: str, as_json: bool) -> int:
 
 def _show_token(answer: dict[str, str], as_json: bool) -> None:
     if as_json:
-        click.echo(console.to_json(answer))
+        console.print_json(answer)
         return
-    click.echo(f"Token of terminal {answer['terminal']}; it is not shown again:", err=True)
-    click.echo(answer["token"])
+    console.say(f"Token of terminal {answer['terminal']}; it is not shown again:", err=True)
+    console.say(answer["token"])

@@ -1,5 +1,6 @@
 """The console layer of all commands: exit codes, error messages, tables, progress bars, shell completion.
 
+All output of commands goes through it, so that no text from a till, a file or HQ can control a terminal.
 Only command modules import it: it needs the `cli` extra (click and rich).
 """
 
@@ -20,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.printable import escaped, escaped_json
 
 OK = 0
 FOUND_PROBLEMS = 1
@@ -43,13 +45,16 @@ def run(command: click.Command, program: str) -> int:
         code = command.main(prog_name=program, standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        usage = io.StringIO()
+        error.show(usage)
+        for line in usage.getvalue().rstrip("\n").split("\n"):
+            say(line, err=True)
         return CANNOT
     except (click.Abort, KeyboardInterrupt):
-        print(f"{program}: interrupted.", file=sys.stderr)
+        say(f"{program}: interrupted.", err=True)
         return _INTERRUPTED
     except TillwireError as error:
-        print(f"{program}: {error}", file=sys.stderr)
+        say(f"{program}: {error}", err=True)
         return CANNOT
     except BrokenPipeError:
         # The reader (`| head`) has exited. Without this, Python would report it again when it flushes at exit.
@@ -57,7 +62,7 @@ def run(command: click.Command, program: str) -> int:
         return OK
     except OSError as error:
         sys.stdout = io.StringIO()
-        print(f"{program}: cannot continue: {error.strerror or error}.", file=sys.stderr)
+        say(f"{program}: cannot continue: {error.strerror or error}.", err=True)
         return CANNOT
     return code if isinstance(code, int) else OK
 
@@ -69,9 +74,35 @@ def _tolerate_narrow_encodings() -> None:
             stream.reconfigure(errors="replace")
 
 
+def say(sentence: str = "", err: bool = False) -> None:
+    """Print `sentence` as one line that cannot control a terminal."""
+    click.echo(escaped(sentence), err=err)
+
+
+def print_json(value: Any) -> None:
+    """Print `value` as indented JSON; quantities are exact numbers."""
+    click.echo(to_json(value))
+
+
+class JsonOutput(io.StringIO):
+    """Standard output for JSON text, escaped as by `to_json`."""
+
+    def write(self, text: str) -> int:
+        """Print `text`."""
+        click.echo(escaped_json(text), nl=False)
+        return len(text)
+
+
 def to_json(value: Any) -> str:
-    """`value` as indented JSON; quantities are exact numbers."""
-    return msgspec.json.format(_encoder.encode(value), indent=2).decode()
+    """`value` as indented JSON, control and format characters escaped; quantities are exact numbers."""
+    return escaped_json(msgspec.json.format(_encoder.encode(value), indent=2).decode())
+
+
+def print_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print `rows` as CSV, byte for byte for a file or a program, but escaped on a terminal."""
+    if sys.stdout.isatty():
+        rows = [[escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    click.echo(to_csv(names, rows), color=True)  # keeps escape sequences in the data, which click would remove
 
 
 def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
@@ -84,12 +115,14 @@ def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Print `rows` as a table; `names` maps each column to whether it is numeric (right-aligned)."""
-    table = Table(title=title, title_justify="left", show_edge=False, pad_edge=False)
+    """Print `rows` as a table, a line each; `names` maps each column to whether it is numeric (right-aligned)."""
+    table = Table(
+        title=None if title is None else escaped(title), title_justify="left", show_edge=False, pad_edge=False
+    )
     for name, is_number in names.items():
-        table.add_column(name, justify="right" if is_number else "left", overflow="fold")
+        table.add_column(escaped(name), justify="right" if is_number else "left", overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escaped, row))
     console = Console(markup=False, highlight=False, soft_wrap=False)
     if not console.is_terminal:
         console.width = _NO_TERMINAL_WIDTH

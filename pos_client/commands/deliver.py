@@ -37,7 +37,7 @@ def deliver(wait_seconds: float, **till: Any) -> int:
                 progress(pending - left)
                 time.sleep(_POLL_SECONDS)
         status = client.status()
-    click.echo(f"{pending - status.pending:,} delivered, {status.pending:,} pending, {status.parked:,} parked.")
+    console.say(f"{pending - status.pending:,} delivered, {status.pending:,} pending, {status.parked:,} parked.")
     if status.pending and status.last_error:
-        click.echo(status.last_error, err=True)
+        console.say(status.last_error, err=True)
     return console.CANNOT if status.pending else console.FOUND_PROBLEMS if status.parked else console.OK

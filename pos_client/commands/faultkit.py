@@ -74,7 +74,7 @@ def faultkit(
                 progress(len(tallies), max(len(tallies), len(cases)))
     is_good = all(tally.is_good for tally in tallies)
     if as_json:
-        click.echo(console.to_json({"seed": seed, "folder": str(base), "good": is_good, "cases": tallies}))
+        console.print_json({"seed": seed, "folder": str(base), "good": is_good, "cases": tallies})
     else:
         _show(tallies, seed, base)
     return console.OK if is_good else console.FOUND_PROBLEMS
@@ -86,8 +86,8 @@ def _show(tallies: Sequence[Tally], seed: int, folder: Path) -> None:
     console.print_table(names, rows)
     for tally in tallies:
         for note in tally.notes:
-            click.echo(f"{tally.case}: {note}")
+            console.say(f"{tally.case}: {note}")
     if all(tally.is_good for tally in tallies):
-        click.echo("Every sale arrived exactly once.")
+        console.say("Every sale arrived exactly once.")
     else:
-        click.echo(f"Sales were lost, doubled or refused. Seed {seed}; the program's files and log are in {folder}.")
+        console.say(f"Sales were lost, doubled or refused. Seed {seed}; the program's files and log are in {folder}.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -40,7 +39,7 @@ def pending(outbox: Path, as_json: bool) -> int:
     bodies = [(entry, msgspec.json.decode(entry.body, type=Body)) for entry in entries]
     if as_json:
         shown = [{"seq": entry.seq, "id": entry.id, "body": body} for entry, body in bodies]
-        click.echo(console.to_json({"pending": counts.pending, "postings": shown}))
+        console.print_json({"pending": counts.pending, "postings": shown})
         return console.OK
     rows = [
         [
@@ -54,7 +53,7 @@ def pending(outbox: Path, as_json: bool) -> int:
         for entry, body in bodies
     ]
     console.print_table(_PENDING, rows)
-    click.echo(f"{counts.pending:,} pending, {min(_SHOWN, counts.pending):,} shown; {counts.parked:,} parked.")
+    console.say(f"{counts.pending:,} pending, {min(_SHOWN, counts.pending):,} shown; {counts.parked:,} parked.")
     return console.OK
 
 
@@ -69,7 +68,7 @@ def parked(outbox: Path, as_json: bool) -> int:
     finally:
         box.close()
     if as_json:
-        click.echo(console.to_json(found))
+        console.print_json(found)
     else:
         rows = [
             [str(one.id), one.reference or "", _short(one.occurred_at), _short(one.parked_at), one.code, one.reason]
@@ -87,7 +86,7 @@ def export(file: Path, outbox: Path) -> int:
     box = open_outbox(outbox)
     try:
         if str(file) == "-":
-            written = box.export_parked(sys.stdout)
+            written = box.export_parked(console.JsonOutput())
         else:
             with file.open("x", encoding="utf-8") as target:
                 written = box.export_parked(target)
@@ -97,7 +96,7 @@ def export(file: Path, outbox: Path) -> int:
         ) from error
     finally:
         box.close()
-    click.echo(f"Wrote {written:,} parked posting{'' if written == 1 else 's'}.", err=True)
+    console.say(f"Wrote {written:,} parked posting{'' if written == 1 else 's'}.", err=True)
     return console.OK
 
 
@@ -119,7 +118,7 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
             box.redrive(posting_id)
     finally:
         box.close()
-    click.echo(f"{len(chosen):,} posting{' is' if len(chosen) == 1 else 's are'} pending again.")
+    console.say(f"{len(chosen):,} posting{' is' if len(chosen) == 1 else 's are'} pending again.")
     return console.OK
 
 

@@ -83,7 +83,7 @@ def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
     _report_refused(outcome)
     summary = _summary(read, tills, outcome, reading_seconds, seconds)
     if options["as_json"]:
-        click.echo(console.to_json(summary))
+        console.print_json(summary)
     else:
         console.print_table(
             {"replay": False, "": True}, [[name.replace("_", " "), f"{value:,}"] for name, value in summary.items()]
@@ -117,7 +117,7 @@ def _read(mapping: SalesMapping, files: Sequence[Path]) -> SalesFiles:
 
 
 def _report(problem: Problem) -> None:
-    click.echo(str(problem), err=True)
+    console.say(str(problem), err=True)
 
 
 def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> Outcome:
@@ -146,7 +146,9 @@ def _tokens(path: Path | None) -> dict[str, str]:
 
 def _report_refused(outcome: Outcome) -> None:
     for posting, result in outcome.refused:
-        click.echo(f"basket {posting.basket} ({posting.id}): {result.status}: {result.reason or result.code}", err=True)
+        console.say(
+            f"basket {posting.basket} ({posting.id}): {result.status}: {result.reason or result.code}", err=True
+        )
 
 
 def _summary(

@@ -60,12 +60,12 @@ def sell(lines: Sequence[Line], reference: str | None, wait_seconds: float | Non
             _wait(client, posting, wait_seconds)
     answer = {"id": posting.id, "state": posting.state, "result": posting.result}
     if as_json:
-        click.echo(console.to_json(answer))
+        console.print_json(answer)
     else:
         flags = ", ".join(posting.result.flags) if posting.result else ""
-        click.echo(f"{posting.id} {posting.result.status if posting.result else 'pending'} {flags}".rstrip())
+        console.say(f"{posting.id} {posting.result.status if posting.result else 'pending'} {flags}".rstrip())
     if posting.state == "parked" and posting.result is not None:
-        click.echo(f"HQ rejected the sale: {posting.result.reason or posting.result.code}", err=True)
+        console.say(f"HQ rejected the sale: {posting.result.reason or posting.result.code}", err=True)
         return console.FOUND_PROBLEMS
     return console.CANNOT if wait_seconds is not None and posting.result is None else console.OK
 
@@ -74,6 +74,6 @@ def _wait(client: PosClient, posting: Posting, seconds: float) -> None:
     try:
         posting.wait(seconds)
     except TimeoutError as error:
-        click.echo(str(error), err=True)
+        console.say(str(error), err=True)
         if (reason := client.status().last_error) is not None:
-            click.echo(reason, err=True)
+            console.say(reason, err=True)

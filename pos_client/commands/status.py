@@ -39,7 +39,7 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
         "hq": _hq(server),
     }
     if as_json:
-        click.echo(console.to_json(shown))
+        console.print_json(shown)
     else:
         rows = [[name.replace("_", " "), "" if value is None else str(value)] for name, value in shown.items()]
         console.print_table({"till": False, "": False}, rows)

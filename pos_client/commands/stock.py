@@ -120,18 +120,18 @@ def _pages(connection: Connection, question: StockParams) -> Iterator[StockResul
 def show(answer: StockResult, form: str) -> None:
     """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
     for named in stock_report.unknown(answer.unknown):
-        click.echo(f"{PROGRAM}: HQ does not know {named}.", err=True)
+        console.say(f"{PROGRAM}: HQ does not know {named}.", err=True)
     if form == "json":
-        click.echo(console.to_json(answer))
+        console.print_json(answer)
         return
     report = stock_report.StockReport(datetime.now(UTC), None)
     told = [report.completeness(place, answer.completeness[place]) for place in sorted(answer.completeness)]
     if form == "csv":
-        click.echo(console.to_csv(stock_report.FIELDS, [stock_report.fields(item) for item in answer.items]))
+        console.print_csv(stock_report.FIELDS, [stock_report.fields(item) for item in answer.items])
     else:
         console.print_table(stock_report.COLUMNS, [report.row(item) for item in answer.items])
     for sentence in told:
-        click.echo(sentence, err=form == "csv")
+        console.say(sentence, err=form == "csv")
 
 
 def _nothing_known(question: StockParams, answer: StockResult) -> bool:

@@ -262,3 +262,24 @@ def test_a_file_that_is_not_there_and_a_token_file_with_another_shape_are_refuse
     done = lonely_till("replay", tmp_path / "sales.csv", "--source", "s", *COLUMNS, "--token-file", tmp_path / "tokens")
     assert done.code == 2
     assert "expected a terminal name and its token, got 1 words" in done.err
+
+
+def test_what_a_posting_holds_cannot_control_the_terminal(till: Till, shell: Shell, tmp_path: Path) -> None:
+    hostile, shown = "\x1b[31m\x1b]0;pwn\x07\x9b31m\u202e", r"\x1b[31m\x1b]0;pwn\x07\x9b31m\u202e"
+    with PosClient(till.address, terminal="T1", location="A\u202e", outbox=tmp_path / "till.db") as client:
+        sale = client.sell([("x\u202e", 1)], reference=hostile)
+        client.void(sale)
+        client.void(sale, reference=hostile).wait(HANG_SECONDS)
+    till.cut_off()
+    till("sell", "x", "--reference", hostile)
+    listed, as_json = till("outbox", "list"), till("outbox", "list", "--json")
+    parked, exported = till("outbox", "parked"), till("outbox", "export", "-")
+    till.connect()
+    stock = shell("stock-query")
+    assert shown in listed.out
+    assert shown in parked.out
+    assert r"x\u202e" in stock.out
+    assert json.loads(as_json.out)["postings"][0]["body"]["reference"] == hostile
+    assert json.loads(exported.out)["reference"] == hostile
+    for done in (listed, as_json, parked, exported, stock):
+        assert all(line.isprintable() for line in done.out.split("\n"))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+import re
 import sys
 from decimal import Decimal
+from pathlib import Path
 
 import click
 import pytest
 
+from inventory_server import commands as server_commands
 from pos_client.commands import console
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.commands import MAINS, Shell
@@ -83,6 +87,56 @@ def test_a_table_shows_every_cell_and_takes_brackets_for_text(capsys: pytest.Cap
     out = capsys.readouterr().out
     assert "[bold]x[/bold]" in out
     assert "on hand" in out
+
+
+# An escape sequence, a title, one-byte control codes, reversed text, another line.
+HOSTILE = "\x1b[31m \x1b]0;pwn\x07 \x9b31m \u202e \n \r"
+SHOWN = r"\x1b[31m \x1b]0;pwn\x07 \x9b31m \u202e \n \r"
+
+
+def test_no_text_controls_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    console.say(HOSTILE)
+    console.say(HOSTILE, err=True)
+    assert capsys.readouterr() == (SHOWN + "\n", SHOWN + "\n")
+    console.print_table({HOSTILE: False, "n": True}, [[HOSTILE, "1"]], HOSTILE)
+    title, head, _, row = capsys.readouterr().out.splitlines()
+    assert (title.strip(), head.split(" ┃ ")[0].strip(), row.split(" │ ")[0].strip()) == (SHOWN, SHOWN, SHOWN)
+    monkeypatch.setattr(sys, "argv", ["job"])
+    console.run(raising(console.CommandError(HOSTILE)), "job")
+    assert capsys.readouterr().err == f"job: {SHOWN}\n"
+    console.run(raising(OSError(5, HOSTILE)), "job")
+    assert capsys.readouterr().err == f"job: cannot continue: {SHOWN}.\n"
+    console.run(raising(click.ClickException(HOSTILE.replace("\n", ""))), "job")
+    assert r"\x1b]0;pwn\x07 \x9b31m \u202e" in capsys.readouterr().err
+
+
+def test_json_keeps_its_value_and_no_control_character(capsys: pytest.CaptureFixture[str]) -> None:
+    console.print_json({HOSTILE: HOSTILE})
+    console.JsonOutput().write(f'"{HOSTILE[8]}"\n')
+    shown = capsys.readouterr().out
+    assert all(line.isprintable() for line in shown.split("\n"))
+    whole, end = json.JSONDecoder().raw_decode(shown)
+    assert whole == {HOSTILE: HOSTILE}
+    assert json.loads(shown[end:]) == HOSTILE[8]
+
+
+@pytest.mark.parametrize(("terminal", "shown"), [(True, SHOWN), (False, f'"{HOSTILE}"')])
+def test_csv_is_exact_for_programs_and_escaped_on_a_terminal(
+    terminal: bool, shown: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    console.print_csv(["sku", "n"], [[HOSTILE, 1]])
+    assert capsys.readouterr().out == f"sku,n\n{shown},1\n"
+
+
+COMMANDS = [Path(console.__file__).parent, Path(server_commands.__file__).parent]
+
+
+def test_every_command_prints_through_the_console() -> None:
+    printing = re.compile(r"click\.s?echo\(|\bprint\(|sys\.std(out|err)\.write|rich")
+    modules = [module for folder in COMMANDS for module in folder.glob("*.py") if module.name != "console.py"]
+    found = {module.name for module in modules if printing.search(module.read_text())}
+    assert found == {"stock_query.py"}, "only it prints while rich and click may be missing"
 
 
 def test_a_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixture[str]) -> None:
