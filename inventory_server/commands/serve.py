@@ -191,7 +191,7 @@ def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
 
 def end_at_once(error: Exception) -> None:
     """Exit at once when the store can no longer be trusted: nothing more may be answered or written."""
-    print(f"inventory-server: {error} Check the disk, then start the server again.", file=sys.stderr, flush=True)
+    console.say(f"inventory-server: {error} Check the disk, then start the server again.", err=True)
     os._exit(console.CANNOT)
 
 
@@ -208,5 +208,5 @@ def _ended_after(seconds: float) -> Iterator[None]:
 def _end_without_the_database() -> None:
     """A commit in progress is not answered, as after a crash."""
     said = "the database did not answer in time; stopped anyway. Tills resend what was not answered."
-    print(f"inventory-server: {said}", file=sys.stderr, flush=True)
+    console.say(f"inventory-server: {said}", err=True)
     os._exit(console.FOUND_PROBLEMS)
