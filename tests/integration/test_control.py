@@ -55,7 +55,7 @@ def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
     upgrade(url)
     store = open_store(url, Settings(), now_microseconds)
     try:
-        with pytest.raises(StoreError, match="did not answer"):
+        with pytest.raises(StoreError, match="does not answer"):
             change(url, Enrol("T1", "till", "Station", "secret"))
     finally:
         store.close()
