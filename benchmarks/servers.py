@@ -55,7 +55,7 @@ class Server:
     def stop(self) -> None:
         """Stop the process; the kernel's accounting includes its finished threads."""
         if self._process.poll() is not None:
-            raise ServerError(f"{self._process.args} died.")
+            raise ServerError(f"{self._process.args!r} died.")
         self._process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         while not (ended := os.wait4(self._process.pid, os.WNOHANG))[0]:

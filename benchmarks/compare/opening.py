@@ -7,6 +7,7 @@ import json
 import random
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from uuid import UUID
@@ -29,13 +30,18 @@ def write_catalog(path: Path) -> Path:
 
 def receive_everything(port: int) -> None:
     """Post a delivery of `OPENING_STOCK` of every sku at every location; ServerError where one is not posted."""
-    rng = random.Random(10)
     at = time.time_ns() // 1_000
-    for location in trade.LOCATIONS:
+    for number, location in enumerate(trade.LOCATIONS):
         with _Till(port, f"opening-{location}", location) as till:
-            for first in range(0, len(trade.SKUS), LINES_MAX):
-                body = trade.receipt_body(at, trade.SKUS[first : first + LINES_MAX], trade.OPENING_STOCK)
-                till.post(UUID(bytes=trade.uuid7(at, rng)), body)
+            for params in deliveries(at, random.Random(number)):
+                till.post(params)
+
+
+def deliveries(at: int, rng: random.Random) -> Iterator[str]:
+    """The parameters of `post` for all deliveries to one location at the instant `at`, in microseconds."""
+    for first in range(0, len(trade.SKUS), LINES_MAX):
+        body = trade.receipt_body(at, trade.SKUS[first : first + LINES_MAX], trade.OPENING_STOCK)
+        yield f'{{"postings":[{{"id":"{UUID(bytes=trade.sale_id(at, rng))}","body":{body.decode()}}}]}}'
 
 
 class _Till:
@@ -56,9 +62,9 @@ class _Till:
         self._answers.close()
         self._socket.close()
 
-    def post(self, posting_id: UUID, body: bytes) -> None:
+    def post(self, params: str) -> None:
         """Post one posting and wait until it is."""
-        self._ask("post", f'{{"postings":[{{"id":"{posting_id}","body":{body.decode()}}}]}}', expected=b'"posted"')
+        self._ask("post", params, expected=b'"posted"')
 
     def _ask(self, method: str, params: str, expected: bytes) -> None:
         self._socket.sendall(f'{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{params}}}\n'.encode())

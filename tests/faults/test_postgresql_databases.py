@@ -260,7 +260,7 @@ def open_strictly(url: str) -> None:
 def test_settings_that_could_lose_an_answered_posting_are_refused(ledger: str) -> None:
     said = refusal(open_strictly, ledger)
     assert "may lose acknowledged postings (fsync = off, full_page_writes = off, synchronous_commit = off)" in said
-    assert said.endswith("set that right, or set accept_weak_durability where nothing is at stake.")
+    assert said.endswith("correct that, or set accept_weak_durability for a trial.")
 
 
 @pytest.mark.long

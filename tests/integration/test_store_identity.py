@@ -229,7 +229,7 @@ def test_a_reopened_posting_may_be_rejected_again(store: Store) -> None:
 
 
 def test_only_a_refused_posting_can_be_reopened(store: Store) -> None:
-    with pytest.raises(Exception, match="There is no refused posting"):
+    with pytest.raises(Exception, match="There is no rejected posting"):
         administer(store, lambda connection: reopen(connection, TWICE, NOON))
 
 

@@ -133,7 +133,7 @@ def test_a_target_in_which_something_happened_is_refused(sites: dict[str, Site],
     with opened(other) as store:
         Till(store)
     before = rows_of(other)
-    with pytest.raises(StoreError, match=r"holds a ledger already \(there is something in .*\); name a database in"):
+    with pytest.raises(StoreError, match=r"holds a ledger already \(there is something in .*\); name an empty one"):
         maintenance.copy(one, other)
     assert rows_of(other) == before
     sites[kind].execute(other, *(f'DELETE FROM "{name}"' for name in before if name != "ledger"))
@@ -154,7 +154,7 @@ def test_what_breaks_off_leaves_the_target_empty(
 
     with monkeypatch.context() as patch:
         patch.setattr(Insert, "__call__", lossy)
-        with pytest.raises(StoreError, match=r"does not give back what was written to it \(.*posting.*\); it keeps"):
+        with pytest.raises(StoreError, match=r"does not return what was written to it \(.*posting.*\); the copy"):
             maintenance.copy(one, other)
     assert rows_of(other) == before
     assert maintenance.copy(one, other).is_equal
@@ -179,7 +179,7 @@ def test_what_postgresql_cannot_hold_is_refused(sites: dict[str, Site]) -> None:
     one, other = sites["sqlite"].filled(trade), sites["postgresql"].new()
     sites["sqlite"].execute(one, "UPDATE level SET on_hand = 'many' WHERE sku = 'a'")
     with pytest.raises(
-        StoreError, match=r"ledger\d+.db holds what postgresql.* cannot \(.*\); find it with: .* verify"
+        StoreError, match=r"ledger\d+.db has a value that postgresql.* cannot store \(.*\); find it with: .* verify"
     ):
         maintenance.copy(one, other)
 

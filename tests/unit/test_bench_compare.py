@@ -1,12 +1,16 @@
 """Comparing two commits: ratios by round, in turns, and no loss is believed before it has been repeated."""
 
+import random
 from collections.abc import Sequence
 
+import msgspec
 import pytest
 
-from benchmarks.compare import table, trees
+from benchmarks import trade
+from benchmarks.compare import opening, table, trees
 from benchmarks.compare.rounds import PIECES, compare, turns
 from benchmarks.compare.verdict import BASE, HEAD, Measure, Series, Verdict
+from pos_client.protocol.messages import PostParams
 
 RATE = Measure("live", "many tills", "sales/s")
 TIME = Measure("lone", "one till", "ms", less_is_better=True)
@@ -154,3 +158,11 @@ def test_json_holds_every_value_and_the_repetition_as_the_second_pass() -> None:
 def test_without_a_commit_one_sentence_says_how_to_name_one() -> None:
     with pytest.raises(trees.UsageError, match=r"^Name the commit .*: make bench-compare BASE=<commit>\.$"):
         trees.commit_named("")
+
+
+def test_the_deliveries_of_a_location_bring_every_product_once() -> None:
+    frames = opening.deliveries(1_700_000_000_000_000, random.Random(1))
+    items = [item for frame in frames for item in msgspec.json.decode(frame, type=PostParams).postings]
+    lines = [line for item in items for line in msgspec.json.decode(item.body)["lines"]]
+    assert len({item.id for item in items}) == len(items)
+    assert [line["sku"] for line in lines] == trade.SKUS
