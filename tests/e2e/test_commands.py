@@ -126,12 +126,13 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
 
 
 def test_a_second_server_and_a_taken_port_are_refused_in_one_sentence(server: Server, tmp_path: Path) -> None:
-    for db in (server.db, f"sqlite:///{tmp_path / 'other.db'}"):
+    other = f"sqlite:///{tmp_path / 'other.db'}"
+    for db, reason in ((server.db, "A server runs on this ledger"), (other, "it is in use")):
         run("inventory-server", "db", "upgrade", "--db", db)
         done = run("inventory-server", "serve", "--db", db, "--listen", server.address)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1, done.stderr
-        assert "in use" in done.stderr
+        assert reason in done.stderr
 
 
 SELL_FOR_EVER = """

@@ -242,7 +242,7 @@ def test_another_ledger_is_refused(primary: Cluster, database: str, tmp_path: Pa
     open_store(url, SETTINGS, now_microseconds, read_url=read_url).close()  # nothing tells them apart yet
     for each in (url, read_url):
         post_one(each)
-    with pytest.raises(StoreError, match=r"does not hold the ledger of .*: its entry 1 is another one;"):
+    with pytest.raises(StoreError, match=r"does not hold the ledger of .*: its posting at position 1 is a different"):
         open_store(url, SETTINGS, now_microseconds, read_url=read_url)
     done = run("inventory-server", "serve", "--db", url, "--read-db", read_url, "--config", config)
     assert done.returncode == console.CANNOT

@@ -103,6 +103,7 @@ def test_an_older_ledger_is_brought_up_to_date_and_loses_nothing(
     site: Site, ledger: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There is no second migration yet, so one is made up: it changes what the ledger holds and leaves the tables."""
+    ledger = site.copy(ledger)  # which nobody uses again: its schema will be newer than this program's
     with opened(ledger) as store:
         Till(store).posts(body("sale", ("a", 1)))
     untouched = site.copy(ledger)

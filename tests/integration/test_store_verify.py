@@ -58,7 +58,7 @@ WRONG = {
     "movement": ("UPDATE movement SET quantity = quantity - 1 WHERE position = 2", "position 2: the movements are not"),
     "movement's sku": ("UPDATE movement SET sku = 'c' WHERE position = 2 AND entry = 0", "position 2: the movements"),
     "movement's account": ("UPDATE movement SET account = 1 WHERE position = 4", "position 4: the movements"),
-    "no such account": ("UPDATE movement SET account = 9 WHERE position = 4", "not what its column should hold: 9"),
+    "no such account": ("UPDATE movement SET account = 9 WHERE position = 4", "a column holds an unexpected value: 9"),
     "movement gone": ("DELETE FROM movement WHERE position = 4", "position 4: the movements are not those of the body"),
     "movement alone": ("UPDATE movement SET position = 18 WHERE position = 4", "position 18: movements without a post"),
     "movement's number": (
@@ -98,9 +98,9 @@ WRONG = {
     "identity of another": ("UPDATE identity SET position = 3 WHERE position = 4", "position 4: its id refers to 3"),
     "identity too many": ("INSERT INTO identity VALUES (x'00', 4)", "the ledger has 17 postings, HQ knows 18 ids"),
     "terminal": ("UPDATE posting SET terminal = 'T3' WHERE position = 17", "T3: has postings but is not enrolled"),
-    "lineage": ("UPDATE posting SET lineage = x'00' WHERE position = 4", "position 4: its outbox file is not one"),
-    "seq": ("UPDATE posting SET seq = 99 WHERE position = 4", "position 4: its outbox file is not one"),
-    "lineage's holes": ("UPDATE lineage SET beyond = 'x'", "something is not what its column should hold"),
+    "lineage": ("UPDATE posting SET lineage = x'00' WHERE position = 4", "position 4: its lineage is unknown"),
+    "seq": ("UPDATE posting SET seq = 99 WHERE position = 4", "position 4: its lineage is unknown"),
+    "lineage's holes": ("UPDATE lineage SET beyond = 'x'", "a column holds an unexpected value"),
     "head of chain": ("UPDATE terminal SET head = x'00' WHERE terminal = 'T1'", "terminal T1: the chain does not end"),
     "refused body": ("UPDATE rejection SET body = x'00'", "the body does not have its digest"),
     "quarantined body": ("UPDATE quarantine SET body = x'00'", "the body does not have its digest"),
@@ -119,7 +119,7 @@ def test_what_was_changed_behind_the_ledger_is_found(site: Site, whole: str, sta
 @on_sqlite  # PostgreSQL takes no text for a number
 def test_text_for_a_number_is_found(site: Site, whole: str) -> None:
     site.execute(whole, "UPDATE posting SET recorded_at = 'x' WHERE position = 4")
-    assert "not what its column should hold" in "\n".join(proof_of(whole).findings)
+    assert "a column holds an unexpected value" in "\n".join(proof_of(whole).findings)
 
 
 def test_an_index_that_lost_an_entry_is_found(file: Path) -> None:
