@@ -53,6 +53,8 @@ QUICK_READERS = 2
 Eight only contend for the interpreter lock: 48 context switches per query, against 9 with two."""
 WRITER_CACHE_ROWS_MAX = 200_000
 """Levels, and lineages, that a writer caches (about 70 MB of levels); a full cache is emptied and refilled."""
+OPENING_ATTEMPTS = 200
+"""How often opening a ledger tries to write to it: under SERIALIZABLE a server's commit makes an attempt fail."""
 RETRY_FIRST_SECONDS = 0.005
 """Pause before the first retry of a transaction; it doubles with every retry."""
 RETRY_MAX_SECONDS = 0.5

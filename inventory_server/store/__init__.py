@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TypeVar
 
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.clock import Clock
-from inventory_server.config import Settings
+from inventory_server.config import OPENING_ATTEMPTS, RETRY_FIRST_SECONDS, Settings
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress, no_progress
 from inventory_server.domain.requests import Bye, Change, Hello, Ping, Post, Question, assert_allowed
 from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
-from inventory_server.store.database.base import StoreError, StoreInUse
+from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.url import database_of, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS
 from inventory_server.store.query.service import QueryService
@@ -92,7 +94,7 @@ class Store:
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
-                schema.assert_writable(connection)
+            _assert_writable(database, writing)
             if read_url is not None:
                 standby = _opened(FallbackReader(database_of(read_url), settings, clock, primary), opened)
                 self._queries = standby
@@ -165,6 +167,21 @@ def _assert_durable(weakness: str | None, settings: Settings) -> None:
     if not settings.accept_weak_durability:
         raise StoreError(f"{weakness}; correct that, or set accept_weak_durability for a trial.")
     log.warning("event=weak_durability %s", weakness)
+
+
+def _assert_writable(database: Database, writing: Engine) -> None:
+    """StoreError at once for what would be refused at the first posting; servers may be committing meanwhile."""
+    for attempt in range(1, OPENING_ATTEMPTS + 1):
+        try:
+            with writing.connect() as connection:
+                schema.assert_writable(connection)
+        except DBAPIError as error:
+            is_passing = database.classify_error(error, committing=False) is ErrorClass.RETRY
+            if not is_passing or attempt == OPENING_ATTEMPTS:
+                raise
+            time.sleep(RETRY_FIRST_SECONDS)
+        else:
+            return
 
 
 def upgrade(url: str) -> None:
