@@ -14,7 +14,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
-from inventory_server.jsonserver.handler import Answer, EndReason, Peer, Reply
+from inventory_server.jsonserver.handler import EncodedReply, EndReason, Peer, SendReply
 from inventory_server.jsonserver.listener import ListenTarget
 from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.refusals import refusal_encoder
@@ -61,7 +61,7 @@ class Application:
         self._draining = threading.Event()
         # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
-        self._json_server = LineServer(listeners, self._conversation, settings, refusal_encoder(settings.busy_retry_ms))
+        self._json_server = LineServer(listeners, self._new_handler, settings, refusal_encoder(settings.busy_retry_ms))
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -92,7 +92,7 @@ class Application:
         self._store.close()
         return forced
 
-    def _conversation(self, peer: Peer) -> FrameHandler:
+    def _new_handler(self, peer: Peer) -> FrameHandler:
         session = Session(
             self._settings,
             peer,
@@ -120,7 +120,7 @@ class FrameHandler:
         self._lock = threading.Lock()
         self._has_slot = False
 
-    def handle(self, frame: bytes, answer: Answer) -> None:
+    def handle(self, frame: bytes, answer: SendReply) -> None:
         """Have the session answer one frame; a large one waits for a slot first, TimeoutError if none becomes free.
 
         Only the size is known before decoding. Which postings are committed first is the writer's decision.
@@ -131,7 +131,7 @@ class FrameHandler:
                 raise TimeoutError  # its sender has timed out by now and resends it
         steps = self._session.handle(frame)
 
-        def finish(work: StoreRequest | Finished[Reply | None]) -> None:
+        def finish(work: StoreRequest | Finished[EncodedReply | None]) -> None:
             reply = drive(steps, partial(perform, self._store), work)
             self._release_slot()
             answer(reply)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from inventory_server.jsonserver.handler import Answer, EndReason, Peer, Reply
+from inventory_server.jsonserver.handler import EncodedReply, EndReason, Peer, SendReply
 from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
@@ -17,9 +17,9 @@ class Echo:
     def __init__(self, peer: Peer) -> None:
         self.peer = peer
 
-    def handle(self, frame: bytes, answer: Answer) -> None:
+    def handle(self, frame: bytes, answer: SendReply) -> None:
         """Send the frame back."""
-        answer(Reply(frame + b"\n", close=False))
+        answer(EncodedReply(frame + b"\n", close=False))
 
     def close(self, reason: EndReason) -> None:
         """Nothing to release."""

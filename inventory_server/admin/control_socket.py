@@ -19,7 +19,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, Store, perform
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import User
-from inventory_server.jsonserver.handler import Answer, EndReason, Peer
+from inventory_server.jsonserver.handler import EndReason, Peer, SendReply
 from inventory_server.jsonserver.server import LineServer
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Session, advance, drive
@@ -57,7 +57,7 @@ class ControlServer:
         with self._folder:
             return self._server.stop(deadline_seconds)
 
-    def _handler(self, peer: Peer) -> _Handler:
+    def _handler(self, peer: Peer) -> _AdministratorHandler:
         session = Session(
             self._settings,
             peer,
@@ -67,17 +67,17 @@ class ControlServer:
             methods=CONTROL_METHODS,
             actor=this_user(SOURCE),
         )
-        return _Handler(session, self._store)
+        return _AdministratorHandler(session, self._store)
 
 
-class _Handler:
+class _AdministratorHandler:
     """One administrator's session, on the thread of its connection."""
 
     def __init__(self, session: Session, store: Store) -> None:
         self._session = session
         self._store = store
 
-    def handle(self, frame: bytes, answer: Answer) -> None:
+    def handle(self, frame: bytes, answer: SendReply) -> None:
         steps = self._session.handle(frame)
         answer(drive(steps, self._perform, advance(steps)))
 

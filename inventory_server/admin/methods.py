@@ -16,7 +16,7 @@ from msgspec import Meta
 from inventory_server.domain import requests
 from inventory_server.domain.requests import REQUESTS
 from inventory_server.domain.roles import ActorRole, User
-from inventory_server.protocol.methods import QUESTIONS, Method, Ready, SessionContext, actor_of
+from inventory_server.protocol.methods import QUESTIONS, MethodBinding, Ready, SessionContext, actor_of
 from pos_client.protocol.messages import Request
 from pos_client.protocol.wire import decode_params_with
 
@@ -63,12 +63,12 @@ def _act_as(talk: SessionContext, params: ActAs) -> Ready:
     return Ready({"actor": params.actor, "role": params.role})
 
 
-def fields_of(request: type[requests.Request]) -> list[str]:
+def fields_of(request: type[requests.ActorRequest]) -> list[str]:
     """The fields that are params on the wire: all but the actor, which the server knows."""
     return [name for name in request.__struct_fields__ if name != "actor"]
 
 
-def _method(request: type[requests.Request]) -> Method:
+def _method(request: type[requests.ActorRequest]) -> MethodBinding:
     fields = [each for each in msgspec.structs.fields(request) if each.name != "actor"]
     names: list[Any] = [
         (each.name, each.type) if each.required else (each.name, each.type, each.default) for each in fields
@@ -78,11 +78,11 @@ def _method(request: type[requests.Request]) -> Method:
     def ask(talk: SessionContext, given: Any) -> Any:
         return request(actor=actor_of(talk), **{each.name: getattr(given, each.name) for each in fields})
 
-    return Method(request, ask, decode=_Decoder(msgspec.json.Decoder(params)))
+    return MethodBinding(request, ask, decode=_Decoder(msgspec.json.Decoder(params)))
 
 
-CONTROL_METHODS: Mapping[str, Method] = {
-    ACT_AS: Method(None, _act_as, decode=_Decoder(msgspec.json.Decoder(ActAs))),
+CONTROL_METHODS: Mapping[str, MethodBinding] = {
+    ACT_AS: MethodBinding(None, _act_as, decode=_Decoder(msgspec.json.Decoder(ActAs))),
     **QUESTIONS,
     **{REQUESTS[request].name: _method(request) for request in OFFERED},
 }

@@ -26,7 +26,7 @@ from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.jsonserver.listener import ListenTarget, address_of, close_listener, listen_on_all
-from inventory_server.store import Store, open_store, shown, sqlite_path, upgrade
+from inventory_server.store import LedgerStore, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from pos_client.commands import console
 from pos_client.protocol.address import DEFAULT_PORT, Address
@@ -116,7 +116,7 @@ def listen_addresses(listen: Sequence[str], sockets: Sequence[str]) -> list[Addr
 
 def _serve_until_stopped(
     db: str,
-    store: Store,
+    store: LedgerStore,
     settings: Settings,
     places: Sequence[ListenTarget],
     dev: bool,

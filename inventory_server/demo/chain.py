@@ -26,7 +26,7 @@ OPENS = timedelta(hours=1)
 """From the first delivery to the first sale."""
 
 Lines = tuple[tuple[str, Quantity], ...]
-Key = tuple[str, str]
+Shelf = tuple[str, str]
 """(location, sku)"""
 
 
@@ -53,7 +53,7 @@ class Plan:
     """The day: each terminal's events in order, and the actual stock on the shelves afterwards (10⁻⁵)."""
 
     events: dict[str, list[Event]]
-    shelves: dict[Key, int]
+    shelves: dict[Shelf, int]
     count: Event
     missed: str
     """A counted SKU that the offline till sold before the count, which HQ does not know yet."""
@@ -133,7 +133,7 @@ _EFFECT: dict[PostingType, int] = {"sale": -1, "return": 1, "receipt": 1, "trans
 
 def _keep_books(events: list[Event], products: Sequence[Product]) -> Plan:
     """Compute the stock in order of time; written independently of the server's rules, to check them."""
-    shelves: Counter[Key] = Counter()
+    shelves: Counter[Shelf] = Counter()
     named: dict[tuple[str, str | None], Event] = {}
     by_terminal: dict[str, list[Event]] = {terminal: [] for terminal in terminals()}
     count, missed = events[-1], ""
@@ -155,12 +155,12 @@ def _keep_books(events: list[Event], products: Sequence[Product]) -> Plan:
     return Plan(by_terminal, dict(shelves), count, missed)
 
 
-def _move(shelves: Counter[Key], event: Event, sign: int) -> None:
+def _move(shelves: Counter[Shelf], event: Event, sign: int) -> None:
     for sku, quantity in event.lines:
         shelves[event.location, sku] += sign * _EFFECT.get(event.kind, 0) * scaled(quantity)
 
 
-def _skus_to_count(offline: Sequence[Event], products: Sequence[Product], shelves: Counter[Key]) -> list[str]:
+def _skus_to_count(offline: Sequence[Event], products: Sequence[Product], shelves: Counter[Shelf]) -> list[str]:
     """The SKUs to count: sold by the piece, enough in stock, those first that the offline till sold most."""
     sold = Counter(sku for event in offline if event.kind == "sale" for sku, _ in event.lines)
     pieces = [product.sku for product in products if product.unit == "each"]

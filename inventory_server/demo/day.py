@@ -19,7 +19,7 @@ from inventory_server.domain.answers import Proof
 from inventory_server.domain.requests import Enrol, ImportProducts, Verify
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.imports.catalog_csv import read_catalog
-from inventory_server.store import Store, open_reader, open_store, upgrade
+from inventory_server.store import LedgerStore, open_reader, open_store, upgrade
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.messages import HelloParams, Role, StockParams, StockResult
@@ -71,7 +71,7 @@ class Demo:
     def __exit__(self, *_: object) -> None:
         self._application.stop()
 
-    def _enrol(self, store: Store) -> None:
+    def _enrol(self, store: LedgerStore) -> None:
         store.submit(ImportProducts(self.products, actor=HEADQUARTERS)).wait()
         for name, token in self._tokens.items():
             role: Role = "reader" if name == OFFICE else "till"

@@ -46,7 +46,7 @@ AUDIT_ENTRIES_MAX = 10_000
 Token = Annotated[str, Meta(min_length=1)]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class ActorRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Base of the requests of people and terminals: who asks. Without an actor it is refused."""
 
     actor: Actor = NOBODY
@@ -129,61 +129,61 @@ class Bye(msgspec.Struct, frozen=True):
 # ---------------------------------------------------------------------------------- queries
 
 
-class Stock(Request, frozen=True):
+class Stock(ActorRequest, frozen=True):
     """Stock levels; `below` and `known_at` of `params` decoded. `below` is "reorder_point" or a quantity."""
 
     params: StockParams
     below: str | Quantity | None
 
 
-class History(Request, frozen=True):
+class History(ActorRequest, frozen=True):
     """The movements of a sku."""
 
     params: HistoryParams
 
 
-class FindPosting(Request, frozen=True):
+class FindPosting(ActorRequest, frozen=True):
     """One stored posting."""
 
     params: PostingParams
 
 
-class ShowOverview(Request, frozen=True):
+class ShowOverview(ActorRequest, frozen=True):
     """A summary of the ledger."""
 
 
-class Reconcile(Request, frozen=True):
+class Reconcile(ActorRequest, frozen=True):
     """Compare every till's last report with the ledger."""
 
 
-class ListWaiting(Request, frozen=True):
+class ListWaiting(ActorRequest, frozen=True):
     """Rejected postings that were not reopened, and bodies in quarantine, oldest first."""
 
 
-class ListTerminals(Request, frozen=True):
+class ListTerminals(ActorRequest, frozen=True):
     """All terminals, revoked ones included."""
 
 
-class ListAudit(Request, frozen=True):
+class ListAudit(ActorRequest, frozen=True):
     """The latest `limit` audited changes (before entry `before`, if given), oldest first."""
 
     limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
     before: Annotated[int, Meta(ge=1)] | None = None
 
 
-class ListPartitions(Request, frozen=True):
+class ListPartitions(ActorRequest, frozen=True):
     """The partitions of a ledger on PostgreSQL; StoreError on SQLite, which has none."""
 
 
-class AdviseOnGrowth(Request, frozen=True):
+class AdviseOnGrowth(ActorRequest, frozen=True):
     """A warning if the ledger needs new partitions soon, else None."""
 
 
-class Verify(Request, frozen=True):
+class Verify(ActorRequest, frozen=True):
     """Prove the whole ledger."""
 
 
-class Compare(Request, frozen=True):
+class Compare(ActorRequest, frozen=True):
     """Compare this ledger with that of the database `other` (a URL), row by row."""
 
     other: str
@@ -192,7 +192,7 @@ class Compare(Request, frozen=True):
 # ---------------------------------------------------------------------------------- administrators' changes
 
 
-class Enrol(Request, frozen=True):
+class Enrol(ActorRequest, frozen=True):
     """Enrol a terminal; only a hash of the token is stored."""
 
     terminal: TerminalName
@@ -201,53 +201,53 @@ class Enrol(Request, frozen=True):
     token: Token
 
 
-class RevokeTerminal(Request, frozen=True):
+class RevokeTerminal(ActorRequest, frozen=True):
     """Refuse a terminal from now on."""
 
     terminal: TerminalName
 
 
-class RotateToken(Request, frozen=True):
+class RotateToken(ActorRequest, frozen=True):
     """Give a terminal a new token and lift a revocation."""
 
     terminal: TerminalName
     token: Token
 
 
-class ImportProducts(Request, frozen=True):
+class ImportProducts(ActorRequest, frozen=True):
     """Add products to the catalogue, replacing the data of their SKUs. Outcome: how many."""
 
     products: list[Product]
 
 
-class ReopenPosting(Request, frozen=True):
+class ReopenPosting(ActorRequest, frozen=True):
     """Have a rejected posting decided again when it is resent."""
 
     id: UUID
 
 
-class CloseBooks(Request, frozen=True):
+class CloseBooks(ActorRequest, frozen=True):
     """Write the next closing; outcome None if there is nothing to close. Repeat it until then."""
 
 
-class MakePartitions(Request, frozen=True):
+class MakePartitions(ActorRequest, frozen=True):
     """Keep `ahead` empty partitions of `positions` each ahead of the ledger. Outcome: how many were created."""
 
     ahead: int
     positions: int
 
 
-class ArchivePartitions(Request, frozen=True):
+class ArchivePartitions(ActorRequest, frozen=True):
     """Archive all partitions filled before an instant (microseconds). Outcome: those archived."""
 
     before: int
 
 
-class ReturnPartition(Request, frozen=True):
+class ReturnPartition(ActorRequest, frozen=True):
     """Reattach the partition that was archived last. Outcome: that partition, or None if nothing is archived."""
 
 
-class CopyFrom(Request, frozen=True):
+class CopyFrom(ActorRequest, frozen=True):
     """Copy the ledger of the database `source` (a URL) into this one, which is empty, and compare them."""
 
     source: str
@@ -359,7 +359,7 @@ SECRETS = frozenset(("token", "source", "other"))
 audited request classified."""
 
 
-def audited_arguments(request: Request) -> dict[str, Any]:
+def audited_arguments(request: ActorRequest) -> dict[str, Any]:
     """What the audit trail records of a request: its fields without secrets, and lists as their length."""
     kept = {}
     for name in request.__struct_fields__:

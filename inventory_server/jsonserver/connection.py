@@ -1,4 +1,4 @@
-"""The conversation on one connection: frames in order to a handler, replies in order back."""
+"""The server side of one connection: frames in order to a handler, replies in order back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from inventory_server.jsonserver.handler import EndReason, Handler, Peer, Refusal, Reply
+from inventory_server.jsonserver.handler import EncodedReply, EndReason, Handler, Peer, ServerRefusal
 from inventory_server.jsonserver.limits import BULK_READ_BYTES, READ_BYTES, NetworkLimits
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong, LineFramer
@@ -22,7 +22,7 @@ class ServerConnection:
     """
 
     def __init__(
-        self, stream: ServerStream, peer: Peer, limits: NetworkLimits, encode_refusal: Callable[[Refusal], bytes]
+        self, stream: ServerStream, peer: Peer, limits: NetworkLimits, encode_refusal: Callable[[ServerRefusal], bytes]
     ) -> None:
         self.peer = peer
         self._stream = stream
@@ -45,7 +45,7 @@ class ServerConnection:
         log.debug("event=client_connected peer=%s", self.peer.address)
         return self._run_to_end(lambda: self._serve(handler))
 
-    def turn_away(self, refusal: Refusal) -> EndReason:
+    def turn_away(self, refusal: ServerRefusal) -> EndReason:
         """Send the line for `refusal` and end the connection."""
 
         def refuse() -> EndReason:
@@ -91,7 +91,7 @@ class ServerConnection:
     def _serve(self, handler: Handler) -> EndReason:
         self._stream.configure()
         try:
-            self._converse(handler)
+            self._handle_frames(handler)
             self._await_answer()
         except FrameTooLong as error:
             self._await_answer()
@@ -102,8 +102,8 @@ class ServerConnection:
             return EndReason.handler_closed
         return EndReason.server_stopped if self._stopping else EndReason.client_closed
 
-    def _converse(self, handler: Handler) -> None:
-        """Pass frame after frame to the handler, until the client or a reply ends the conversation."""
+    def _handle_frames(self, handler: Handler) -> None:
+        """Pass frame after frame to the handler, until the client or a reply ends the connection."""
         framer = LineFramer(self._limits.max_frame_bytes)
         read, size = self._stream.read, READ_BYTES
         while data := read(size):
@@ -120,7 +120,7 @@ class ServerConnection:
                 self._await_rest_of_frame()
 
     def _take_turn(self) -> bool:
-        """Wait until the previous frame is answered; False where that reply has ended the conversation."""
+        """Wait until the previous frame is answered; False where that reply has ended the connection."""
         self._await_answer()
         if self._parting:
             self._answering.release()
@@ -136,7 +136,7 @@ class ServerConnection:
             if not self._stopping and not self._is_sending_rest and self._stream.has_hung_up():
                 raise TimeoutError("no reply in time for a client that may be gone")
 
-    def _answer(self, reply: Reply | None) -> None:
+    def _answer(self, reply: EncodedReply | None) -> None:
         if reply is not None:
             self._parting = reply.close
             if threading.get_ident() == self._thread_id:
@@ -146,7 +146,7 @@ class ServerConnection:
                 return
         self._answering.release()
 
-    def _send_from_elsewhere(self, reply: Reply) -> memoryview | None:
+    def _send_from_elsewhere(self, reply: EncodedReply) -> memoryview | None:
         """Send without waiting, and return what did not fit into the socket's buffer."""
         if reply.close:
             self._stream.shutdown()
@@ -195,6 +195,6 @@ class ServerConnection:
         self._frame_deadline = None
         self._stream.set_read_timeout(self._limits.idle_seconds)
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _refuse(self, refusal: ServerRefusal) -> None:
         self._stream.write(self._encode_refusal(refusal))
         self._stream.linger()

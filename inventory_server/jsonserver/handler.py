@@ -21,7 +21,7 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class EncodedReply:
     """The bytes to send, line end included, possibly none; `close` ends the connection after them."""
 
     data: bytes
@@ -53,14 +53,14 @@ class EndReason(enum.StrEnum):
     """The handler raised an exception, which is logged."""
 
 
-Answer = Callable[[Reply | None], None]
+SendReply = Callable[[EncodedReply | None], None]
 """Takes the reply to one frame, or None for no reply. It is called exactly once, from any thread."""
 
 
 class Handler(Protocol):
     """Answers the frames of one connection, one at a time; each is passed in on the connection's thread."""
 
-    def handle(self, frame: bytes, answer: Answer) -> None:
+    def handle(self, frame: bytes, answer: SendReply) -> None:
         """Call `answer` exactly once with the reply to `frame`: before returning, or later from another thread."""
 
     def close(self, reason: EndReason) -> None:
@@ -71,10 +71,10 @@ class ConnectionLimitReached(TillwireError):
     """All connections are taken; the client may try again later."""
 
 
-Refusal = FrameTooLong | ConnectionLimitReached
+ServerRefusal = FrameTooLong | ConnectionLimitReached
 """Why the server ends a connection itself, with a last line that is not the handler's."""
 
 
-def encode_refusal(refusal: Refusal) -> bytes:
+def encode_refusal(refusal: ServerRefusal) -> bytes:
     """The default last line for `refusal`: a JSON object with `error`."""
     return json.dumps({"error": str(refusal)}).encode() + b"\n"

@@ -18,7 +18,7 @@ from inventory_server.jsonserver.handler import (
     EndReason,
     Handler,
     Peer,
-    Refusal,
+    ServerRefusal,
     encode_refusal,
 )
 from inventory_server.jsonserver.limits import CLOSE_SECONDS, NetworkLimits
@@ -45,7 +45,7 @@ class LineServer:
         targets: Sequence[ListenTarget],
         factory: Factory,
         limits: NetworkLimits,
-        encode_refusal: Callable[[Refusal], bytes] = encode_refusal,
+        encode_refusal: Callable[[ServerRefusal], bytes] = encode_refusal,
     ) -> None:
         self._targets = targets
         self._factory = factory

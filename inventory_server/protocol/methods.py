@@ -76,7 +76,7 @@ class Ready(msgspec.Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class MethodBinding:
     """How a method maps to a request of the store, and its outcome to a result.
 
     `request` is the type of that request, None for a method that does not need the store. `ask` turns decoded params
@@ -272,19 +272,19 @@ def _exact(quantity: Quantity, path: str, maximum: int = QUANTITY_MAX) -> None:
         raise refused(path, QUANTITY_EXPECTED, str(quantity)[:40]) from error
 
 
-QUESTIONS: dict[str, Method] = {
-    "stock": Method(Stock, _stock),
-    "history": Method(History, _history),
-    "posting": Method(FindPosting, _posting),
-    "ping": Method(Ping, _ping, _pong, before_hello=True),
-    "bye": Method(Bye, _bye, _close, before_hello=True),
+QUESTIONS: dict[str, MethodBinding] = {
+    "stock": MethodBinding(Stock, _stock),
+    "history": MethodBinding(History, _history),
+    "posting": MethodBinding(FindPosting, _posting),
+    "ping": MethodBinding(Ping, _ping, _pong, before_hello=True),
+    "bye": MethodBinding(Bye, _bye, _close, before_hello=True),
 }
 """Methods for every client, terminal or not."""
 
-TILL_METHODS: dict[str, Method] = {
-    "hello": Method(Hello, _hello, _welcome, before_hello=True),
-    "post": Method(Post, _post),
+TILL_METHODS: dict[str, MethodBinding] = {
+    "hello": MethodBinding(Hello, _hello, _welcome, before_hello=True),
+    "post": MethodBinding(Post, _post),
     **QUESTIONS,
-    "rpc.discover": Method(None, _discover, before_hello=True),
+    "rpc.discover": MethodBinding(None, _discover, before_hello=True),
 }
 """Every method of the tills' port; `watch` and `unwatch` join here."""

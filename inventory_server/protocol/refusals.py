@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inventory_server.jsonserver.handler import Refusal
+from inventory_server.jsonserver.handler import ServerRefusal
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import FrameTooLong
 from pos_client.protocol.wire import encode_error
 
 
-def refusal_encoder(busy_retry_ms: int) -> Callable[[Refusal], bytes]:
+def refusal_encoder(busy_retry_ms: int) -> Callable[[ServerRefusal], bytes]:
     """An encoder of refusals; `busy` tells the client to retry after `busy_retry_ms`."""
 
-    def encode(refusal: Refusal) -> bytes:
+    def encode(refusal: ServerRefusal) -> bytes:
         return encode_error(None, _request_error(refusal, busy_retry_ms))
 
     return encode
 
 
-def _request_error(refusal: Refusal, busy_retry_ms: int) -> RequestError:
+def _request_error(refusal: ServerRefusal, busy_retry_ms: int) -> RequestError:
     if isinstance(refusal, FrameTooLong):
         limit = refusal.limit_bytes
         message = f"A line may have at most {limit} bytes; send fewer postings per frame."

@@ -18,9 +18,9 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import Actor
-from inventory_server.jsonserver.handler import Peer, Reply
+from inventory_server.jsonserver.handler import EncodedReply, Peer
 from inventory_server.protocol import events
-from inventory_server.protocol.methods import TILL_METHODS, Method, Ready, SessionContext
+from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import Request, RequestId
 from pos_client.protocol.wire import (
@@ -85,7 +85,7 @@ class Session:
         draining: Callable[[], bool] = lambda: False,
         dev: bool = False,
         server: str = "tillwire",
-        methods: Mapping[str, Method] = TILL_METHODS,
+        methods: Mapping[str, MethodBinding] = TILL_METHODS,
         actor: Actor | None = None,
     ) -> None:
         self._methods = methods
@@ -104,23 +104,23 @@ class Session:
         """Log the end of the connection if it was a terminal's."""
         events.note_end(self._talk.actor, self._peer.address, reason)
 
-    def handle(self, frame: bytes) -> Steps[Reply | None]:
+    def handle(self, frame: bytes) -> Steps[EncodedReply | None]:
         """Answer one frame, its line end removed; None if there is no answer, as for a notification."""
         text = frame.strip(JSON_WHITE_SPACE)
         if not text:
             return None
         if len(text) == len(_GOODBYE) and text.upper() == _GOODBYE:
             line = yield from self._answer(Request(method="bye", id=None))
-            return Reply(line or b"", close=True)
+            return EncodedReply(line or b"", close=True)
         try:
             decoded = decode_frame(frame)  # not `text`: errors count bytes from the start of the line
         except RequestError as error:
-            return Reply(encode_refusal(frame, error), close=False)
+            return EncodedReply(encode_refusal(frame, error), close=False)
         if isinstance(decoded, Request):
             line = yield from self._answer(decoded)
         else:
             line = yield from self._answer_batch(decoded)
-        return Reply(line or b"", self._talk.closing) if line or self._talk.closing else None
+        return EncodedReply(line or b"", self._talk.closing) if line or self._talk.closing else None
 
     def _answer_batch(self, members: list[bytes]) -> Steps[bytes | None]:
         most = self._settings.max_batch_requests

@@ -31,8 +31,8 @@ Q = TypeVar("Q", bound=QueryService)
 
 __all__ = [
     "LedgerReader",
+    "LedgerStore",
     "OutcomeUnknown",
-    "Store",
     "StoreError",
     "StoreInUse",
     "open_reader",
@@ -72,7 +72,7 @@ class LedgerReader:
         self._opened.close()
 
 
-class Store:
+class LedgerStore:
     """A ledger open for queries and changes: one writer thread, several reading connections."""
 
     def __init__(
@@ -147,13 +147,13 @@ def open_store(
     clock: Clock,
     on_fatal: Callable[[Exception], None] | None = None,
     read_url: str | None = None,
-) -> Store:
+) -> LedgerStore:
     """Open a ledger for posting; StoreError with the reason and the remedy if that fails.
 
     `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Queries are answered
     from the standby `read_url`, which may lag a little, while it is available.
     """
-    return Store(url, settings, clock, on_fatal, read_url)
+    return LedgerStore(url, settings, clock, on_fatal, read_url)
 
 
 def _opened(queries: Q, opened: ExitStack) -> Q:

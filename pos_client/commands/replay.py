@@ -16,7 +16,7 @@ from pos_client.files.csv_reader import Problem
 from pos_client.files.mapping import SalesMapping, load_mapping
 from pos_client.files.sales_file import FileTill, SalesFiles
 from pos_client.protocol.address import Address
-from pos_client.replay.replay import Outcome, Replay, ReplaySpeed
+from pos_client.replay.replay import Replay, ReplayOutcome, ReplaySpeed
 from pos_client.transport.connection import Connection
 
 _LISTS = ("basket", "timestamp", "order")
@@ -120,7 +120,7 @@ def _report(problem: Problem) -> None:
     console.say(str(problem), err=True)
 
 
-def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> Outcome:
+def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> ReplayOutcome:
     speed = ReplaySpeed(options["speed"], options["workers"], options["patience"])
     work = Replay(
         tills, lambda: Connection.open(server), speed, _tokens(options["token_file"]), time.monotonic, random.Random()
@@ -144,7 +144,7 @@ def _tokens(path: Path | None) -> dict[str, str]:
     return {entry[0]: entry[1] for entry in entries}
 
 
-def _report_refused(outcome: Outcome) -> None:
+def _report_refused(outcome: ReplayOutcome) -> None:
     for posting, result in outcome.refused:
         console.say(
             f"basket {posting.basket} ({posting.id}): {result.status}: {result.reason or result.code}", err=True
@@ -152,7 +152,7 @@ def _report_refused(outcome: Outcome) -> None:
 
 
 def _summary(
-    read: SalesFiles, tills: Sequence[FileTill], outcome: Outcome, reading_seconds: float, seconds: float
+    read: SalesFiles, tills: Sequence[FileTill], outcome: ReplayOutcome, reading_seconds: float, seconds: float
 ) -> dict[str, int | float]:
     postings = outcome.statuses.total()
     return {

@@ -19,7 +19,7 @@ class Case(Struct, frozen=True):
 
 CASES = [
     Case("calm", "no faults except one kill -9 at the end"),
-    Case("drop_request", "the connection is cut before a post is executed", {"drop_request": 0.3}),
+    Case("drop_request", "the connection is closed before a post is executed", {"drop_request": 0.3}),
     Case("drop_answer", "a post is executed, its answer is lost", {"drop_answer": 0.3}),
     Case("cut_answer", "half of the answer arrives", {"cut_answer": 0.3}),
     Case("delay", "answers come late", {"delay": 0.3}),

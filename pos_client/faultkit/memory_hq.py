@@ -48,7 +48,7 @@ class Held(NamedTuple):
 
 
 @dataclass
-class Terminal:
+class KnownTill:
     """What HQ knows of a till: its epoch, the head of its chain, and which id has which seq in each lineage."""
 
     epoch: int = 0
@@ -65,10 +65,10 @@ class Terminal:
 
 
 @dataclass
-class Speaker:
+class TillSession:
     """The till that sent `hello` on a connection, and its epoch then."""
 
-    terminal: Terminal
+    terminal: KnownTill
     epoch: int
     lineage: UUID | None
 
@@ -85,32 +85,32 @@ class MemoryHq:
         self.limits = limits
         self.ledger: dict[UUID, Held] = {}
         self.refused: dict[UUID, str] = {}
-        self.terminals: dict[str, Terminal] = {}
+        self.terminals: dict[str, KnownTill] = {}
         self._heartbeat_seconds = heartbeat_seconds
         self._clock = clock
 
-    def answer(self, request: Request, speaker: Speaker | None) -> tuple[Message, Speaker | None]:
-        """The result of a request and the speaker from now on; RequestError where it is refused."""
+    def answer(self, request: Request, session: TillSession | None) -> tuple[Message, TillSession | None]:
+        """The result of a request and the session from now on; RequestError where it is refused."""
         params = wire.decode_params(request) if request.method in _ANSWERED_METHODS else None
         if isinstance(params, HelloParams):
             return self.hello(params)
         if isinstance(params, PingParams):
-            return self.ping(params), speaker
+            return self.ping(params), session
         if params is None:
             raise RequestError(ErrorCode.method_not_found, f"The fault kit does not know {request.method[:64]!r}.")
-        if speaker is None:
+        if session is None:
             raise RequestError(ErrorCode.unauthenticated, f"Send hello before {request.method}.")
         if isinstance(params, PostParams):
-            return self.post(params, speaker), speaker
+            return self.post(params, session), session
         if isinstance(params, ByeParams):
-            return self.bye(params, speaker), speaker
+            return self.bye(params, session), session
         assert isinstance(params, StockParams)
-        return self.stock(params), speaker
+        return self.stock(params), session
 
-    def hello(self, params: HelloParams) -> tuple[HelloResult, Speaker]:
+    def hello(self, params: HelloParams) -> tuple[HelloResult, TillSession]:
         """Welcome a till, which fences its earlier connections."""
         lineage = None if isinstance(params.lineage, UnsetType) else params.lineage
-        terminal = self.terminals.setdefault(params.terminal, Terminal())
+        terminal = self.terminals.setdefault(params.terminal, KnownTill())
         terminal.epoch += 1
         result = HelloResult(
             server="tillwire fault kit",
@@ -125,15 +125,15 @@ class MemoryHq:
             heartbeat_s=self._heartbeat_seconds,
             limits=self.limits,
         )
-        return result, Speaker(terminal, terminal.epoch, lineage)
+        return result, TillSession(terminal, terminal.epoch, lineage)
 
     def ping(self, _params: PingParams) -> PingResult:
         """The time."""
         return PingResult(self._clock())
 
-    def bye(self, params: ByeParams, speaker: Speaker) -> ByeResult:
+    def bye(self, params: ByeParams, session: TillSession) -> ByeResult:
         """Compare the till's last seq with what is held of its lineage."""
-        held = speaker.terminal.seqs.get(speaker.lineage, {}) if speaker.lineage else {}
+        held = session.terminal.seqs.get(session.lineage, {}) if session.lineage else {}
         said = 0 if isinstance(params.last_seq, UnsetType) else params.last_seq
         missing = [(seq, seq) for seq in range(1, said + 1) if seq not in held]
         totals = Totals(max(held, default=0), len(held), 0)
@@ -143,10 +143,10 @@ class MemoryHq:
         """No levels: it keeps none."""
         return StockResult([], len(self.ledger), {})
 
-    def post(self, params: PostParams, speaker: Speaker) -> PostResult:
-        """Post a frame, or refuse it as a whole: where the speaker is fenced, the outbox forked, the frame too long."""
-        terminal = speaker.terminal
-        if terminal.epoch != speaker.epoch:
+    def post(self, params: PostParams, session: TillSession) -> PostResult:
+        """Post a frame, or refuse it as a whole: where the session is fenced, the outbox forked, the frame too long."""
+        terminal = session.terminal
+        if terminal.epoch != session.epoch:
             raise RequestError(ErrorCode.fenced, "Another connection has sent hello since.", epoch=terminal.epoch)
         if not 1 <= len(params.postings) <= self.limits.max_postings:
             raise RequestError(
@@ -154,18 +154,18 @@ class MemoryHq:
                 f"$.postings: expected 1 to {self.limits.max_postings} postings, the limit given by `hello`.",
                 path="$.postings",
             )
-        self._assert_no_fork(params, speaker)
-        results = [self.post_item(item, speaker) for item in params.postings]
+        self._assert_no_fork(params, session)
+        results = [self.post_item(item, session) for item in params.postings]
         return PostResult(results, terminal.head.hex(), len(self.ledger), [])
 
-    def _assert_no_fork(self, params: PostParams, speaker: Speaker) -> None:
-        terminal = speaker.terminal
+    def _assert_no_fork(self, params: PostParams, session: TillSession) -> None:
+        terminal = session.terminal
         new = [item for item in params.postings if item.id not in self.ledger and item.id not in self.refused]
-        seqs = terminal.seqs.get(speaker.lineage, {}) if speaker.lineage else {}
+        seqs = terminal.seqs.get(session.lineage, {}) if session.lineage else {}
         parted = not isinstance(params.parent, UnsetType) and params.parent != terminal.head.hex()
         taken = any(isinstance(item.seq, int) and seqs.get(item.seq, item.id) != item.id for item in new)
         if new and (parted or taken):
-            acked = terminal.acked_seq(speaker.lineage)
+            acked = terminal.acked_seq(session.lineage)
             raise RequestError(
                 ErrorCode.fork,
                 "The ledger's chain is not the one this outbox left behind.",
@@ -173,12 +173,12 @@ class MemoryHq:
                 seq=acked,
             )
 
-    def post_item(self, item: PostItem, speaker: Speaker) -> PostingResult:
+    def post_item(self, item: PostItem, session: TillSession) -> PostingResult:
         """Post one posting of a frame."""
         raw = bytes(item.body)
         digest = hashlib.sha256(raw).digest()
-        if speaker.lineage and not isinstance(item.seq, UnsetType):
-            speaker.terminal.seqs.setdefault(speaker.lineage, {}).setdefault(item.seq, item.id)
+        if session.lineage and not isinstance(item.seq, UnsetType):
+            session.terminal.seqs.setdefault(session.lineage, {}).setdefault(item.seq, item.id)
         held = self.ledger.get(item.id)
         if held is not None and held.digest != digest:
             self.refused[item.id] = "the same id was sent with different content"
@@ -193,5 +193,5 @@ class MemoryHq:
             return PostingResult(item.id, "rejected", code="invalid_body", reason=str(error))
         reference = None if isinstance(body.reference, UnsetType) else body.reference
         held = self.ledger[item.id] = Held(len(self.ledger) + 1, digest, raw, reference, self._clock())
-        speaker.terminal.head = hashlib.sha256(speaker.terminal.head + item.id.bytes + digest).digest()
+        session.terminal.head = hashlib.sha256(session.terminal.head + item.id.bytes + digest).digest()
         return PostingResult(item.id, "posted", held.position, held.recorded_at)

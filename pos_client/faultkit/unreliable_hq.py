@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import UnsetType
 
-from pos_client.faultkit.memory_hq import MemoryHq, Speaker
+from pos_client.faultkit.memory_hq import MemoryHq, TillSession
 from pos_client.protocol import wire
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
@@ -33,7 +33,7 @@ from pos_client.protocol.messages import (
 )
 
 FAULTS = {
-    "drop_request": "the connection is cut before the post is executed",
+    "drop_request": "the connection is closed before the post is executed",
     "drop_answer": "the post is executed, its answer never arrives",
     "cut_answer": "the post is executed, half of its answer arrives",
     "delay": "the answer comes late",
@@ -53,12 +53,12 @@ LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=MAX_
 """Fewer postings per frame than usual, to catch a program that ignores the limits of `hello`."""
 
 
-class ConnectionCut(Exception):
-    """Cut the connection, after some last bytes."""
+class ConnectionDropped(Exception):
+    """End the connection, after some last bytes."""
 
-    def __init__(self, last_words: bytes = b"") -> None:
-        super().__init__("cut")
-        self.last_words = last_words
+    def __init__(self, last_bytes: bytes = b"") -> None:
+        super().__init__("connection dropped")
+        self.last_bytes = last_bytes
 
 
 class UnreliableHq(MemoryHq):
@@ -93,43 +93,43 @@ class UnreliableHq(MemoryHq):
         self._thread.join()
         self._server.server_close()
 
-    def hello(self, params: HelloParams) -> tuple[HelloResult, Speaker]:
+    def hello(self, params: HelloParams) -> tuple[HelloResult, TillSession]:
         """Welcome a till."""
         with self._lock:
             return super().hello(params)
 
-    def bye(self, params: ByeParams, speaker: Speaker) -> ByeResult:
+    def bye(self, params: ByeParams, session: TillSession) -> ByeResult:
         """Compare control totals."""
         with self._lock:
-            return super().bye(params, speaker)
+            return super().bye(params, session)
 
     # ------------------------------------------------------------------------------ posts
 
-    def post(self, params: PostParams, speaker: Speaker) -> PostResult:
-        """Post a frame, or do to it what the chances say; ConnectionCut to end the connection."""
+    def post(self, params: PostParams, session: TillSession) -> PostResult:
+        """Post a frame, or do to it what the chances say; ConnectionDropped to end the connection."""
         fault = self._choose()
         if fault == "drop_request":
-            raise ConnectionCut
+            raise ConnectionDropped
         if fault == "busy":
             code = self._random.choice((ErrorCode.busy, ErrorCode.draining))
             raise RequestError(code, "Not now.", retry_after_ms=self._random.randint(*RETRY_AFTER_MS))
         with self._lock:
             if fault == "fenced":
-                speaker.terminal.epoch += 1
-            result = super().post(params, speaker)
+                session.terminal.epoch += 1
+            result = super().post(params, session)
             if fault == "duplicate":
-                result = super().post(params, speaker)
+                result = super().post(params, session)
         return self._deliver(result, fault)
 
     def _deliver(self, result: PostResult, fault: str | None) -> PostResult:
         if fault == "kill":
             self._kill()
-            raise ConnectionCut
+            raise ConnectionDropped
         if fault == "drop_answer":
-            raise ConnectionCut
+            raise ConnectionDropped
         if fault == "cut_answer":
             line = wire.encode_result(None, result)
-            raise ConnectionCut(line[: len(line) // 2])
+            raise ConnectionDropped(line[: len(line) // 2])
         if fault == "delay":
             time.sleep(self._random.uniform(0, DELAY_SECONDS))
         return result
@@ -157,29 +157,29 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         """Answer the lines of one connection."""
-        speaker: Speaker | None = None
+        session: TillSession | None = None
         hq = self.server.hq
         try:
             while not hq.away.is_set() and (line := self.rfile.readline(MAX_FRAME_BYTES)).strip():
                 if hq.away.is_set():
                     return
-                reply, speaker = self._answer(hq, line, speaker)
+                reply, session = self._answer(hq, line, session)
                 self.wfile.write(reply)
-        except ConnectionCut as cut:
-            self.wfile.write(cut.last_words)
+        except ConnectionDropped as dropped:
+            self.wfile.write(dropped.last_bytes)
         except OSError:
             return  # the till program closed the connection, or was killed
 
-    def _answer(self, hq: UnreliableHq, line: bytes, speaker: Speaker | None) -> tuple[bytes, Speaker | None]:
+    def _answer(self, hq: UnreliableHq, line: bytes, session: TillSession | None) -> tuple[bytes, TillSession | None]:
         request: Any = None
         try:
             request = wire.decode_frame(line.strip())
             if not isinstance(request, Request):
                 raise RequestError(ErrorCode.invalid_request, "The fault kit accepts one request per frame.")
-            result, speaker = hq.answer(request, speaker)
+            result, session = hq.answer(request, session)
         except RequestError as error:
-            return wire.encode_error(_id(request), error), speaker
-        return wire.encode_result(_id(request), result), speaker
+            return wire.encode_error(_id(request), error), session
+        return wire.encode_result(_id(request), result), session
 
 
 def _id(request: Any) -> Any:

@@ -21,7 +21,7 @@ from msgspec import UNSET
 from pos_client.files.cells import CellError
 from pos_client.files.csv_reader import Problem, numbered, open_text
 from pos_client.files.mapping import MappingError, SalesMapping
-from pos_client.files.sales_row import Row, RowMapper
+from pos_client.files.sales_row import RowMapper, SalesRow
 from pos_client.protocol.limits import TEXT_LENGTH_MAX
 from pos_client.protocol.messages import Body, Line, PostingType
 from pos_client.protocol.units import instant, scaled
@@ -201,7 +201,7 @@ def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0)
     return uuid7(min(max(occurred_at // 1000, 0), (1 << 48) - 1), tail)
 
 
-def _line(row: Row) -> Line:
+def _line(row: SalesRow) -> Line:
     return Line(
         quantity=row.quantity,
         sku=row.sku,

@@ -25,7 +25,7 @@ from pos_client.protocol.units import Quantity
 
 
 @dataclass(slots=True)
-class Row:
+class SalesRow:
     """One mapped row of a sales file. `occurred_at` is in µs since 1970, `offset_minutes` its UTC offset."""
 
     basket: tuple[str, ...]
@@ -79,7 +79,7 @@ class RowMapper:
         key = tuple([cells[at] for at in self._basket])
         return key if all(key) and is_unicode(*key) else None
 
-    def row(self, cells: Sequence[str]) -> Row:
+    def row(self, cells: Sequence[str]) -> SalesRow:
         """The mapped row of `cells`; CellError if it does not map."""
         if len(cells) != self._width:
             raise CellError("row", f"{self._width} cells as in the header", str(len(cells)))
@@ -88,7 +88,7 @@ class RowMapper:
             raise CellError(self._basket_names, "the key of a basket", "/".join(cells[at] for at in self._basket))
         occurred_at, offset_minutes = self._moment(" ".join([cells[at] for at in self._timestamp]))
         price = self._unit_price(cells)
-        return Row(
+        return SalesRow(
             basket,
             tuple([cells[at] for at in self._order]),
             self._location(cells),

@@ -30,7 +30,7 @@ Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 421
 Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+NonNegative = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 RequestText = Annotated[str, Meta(max_length=REQUEST_ID_LENGTH_MAX, pattern=r"^[^\x00]*$(?!\n)")]
 RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText
 """The client's id of a request, repeated in the reply."""
@@ -99,8 +99,8 @@ class Reply(Message, frozen=True):
 class OutboxReport(StrictMessage, frozen=True):
     """The state of a till's outbox; `oldest_occurred_at` belongs to the oldest pending posting."""
 
-    pending: Count
-    dead: Count = 0
+    pending: NonNegative
+    dead: NonNegative = 0
     oldest_occurred_at: Instant | None = None
 
 
@@ -159,11 +159,11 @@ class ByeParams(StrictMessage, frozen=True):
     """Ends a session with the lineage's control totals: last seq, number of postings, signed quantity."""
 
     lineage: UUID | UnsetType = UNSET
-    last_seq: Count | UnsetType = UNSET
-    count: Count | UnsetType = UNSET
+    last_seq: NonNegative | UnsetType = UNSET
+    count: NonNegative | UnsetType = UNSET
     quantity: Quantity | UnsetType = UNSET
-    pending: Count | UnsetType = UNSET
-    dead: Count | UnsetType = UNSET
+    pending: NonNegative | UnsetType = UNSET
+    dead: NonNegative | UnsetType = UNSET
 
 
 class Totals(Message, frozen=True):
@@ -261,7 +261,7 @@ class StockParams(StrictMessage, frozen=True):
     below: Raw | UnsetType = UNSET
     negative: bool | UnsetType = UNSET
     as_of: Instant | UnsetType = UNSET
-    known_at: Instant | Count | UnsetType = UNSET
+    known_at: Instant | NonNegative | UnsetType = UNSET
     limit: Sequence | UnsetType = UNSET
     cursor: str | UnsetType = UNSET
 
@@ -385,7 +385,7 @@ class StoredPosting(Message, frozen=True):
 class WatchParams(StrictMessage, frozen=True, rename={"from_": "from"}):
     """The position after which to report changes, and of what."""
 
-    from_: Count | UnsetType = UNSET
+    from_: NonNegative | UnsetType = UNSET
     locations: list[Location] | UnsetType = UNSET
     skus: list[Sku] | UnsetType = UNSET
 
@@ -396,7 +396,7 @@ class WatchResult(Message, frozen=True):
     position: int
 
 
-class Change(Message, frozen=True):
+class StockChange(Message, frozen=True):
     """The effect of one movement on one stock level."""
 
     location: str
@@ -411,7 +411,7 @@ class ChangedParams(Message, frozen=True):
     """Notification `changed`: each position once, in order, without gaps."""
 
     position: int
-    items: list[Change]
+    items: list[StockChange]
 
 
 class LaggingParams(Message, frozen=True):

@@ -40,7 +40,7 @@ class ReplaySpeed:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ReplayOutcome:
     """The results so far. `refused` holds the postings that HQ will never post, and why."""
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -65,7 +65,7 @@ class Replay:
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         """Guards `_outcome`; slow work happens outside it."""
-        self._outcome = Outcome()
+        self._outcome = ReplayOutcome()
         patience = Patience(speed.patience_seconds, clock, rng, self._stopping)
         self._tills = [
             SimulatedTill(till, tokens.get(terminal_name(till)), connect, patience, self._note) for till in tills
@@ -73,7 +73,7 @@ class Replay:
         self._began = 0.0
         self._first = min((till.postings[0].occurred_at for till in tills), default=0)
 
-    def run(self, progress: Callable[[int], None] = lambda _: None) -> Outcome:
+    def run(self, progress: Callable[[int], None] = lambda _: None) -> ReplayOutcome:
         """Post everything and end each till's session; `progress` receives the number of postings answered so far.
 
         Raises ReplayError, RequestError or ConnectionLost if HQ is unreachable or refuses a till.

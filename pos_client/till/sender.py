@@ -79,7 +79,7 @@ class Sender:
         self._failures = 0
         self._forks = 0
         self._not_before = 0
-        self._may_hurry = True  # False while HQ has asked for the wait until `_not_before`
+        self._may_retry_early = True  # False while HQ has asked for the wait until `_not_before`
         self._next_ping_at = 0
         self._told_pending = 0  # the pending count HQ was last told
         self._parked_untold = False
@@ -166,10 +166,10 @@ class Sender:
             dead=report.dead,
         )
 
-    def hurry(self) -> None:
-        """Connect now, cutting a back-off short, because a caller is waiting. Waits that HQ asked for are kept."""
+    def connect_now(self) -> None:
+        """Connect now instead of after the back-off, because a caller is waiting. Waits that HQ asked for are kept."""
         self._resting = False
-        if self._may_hurry:
+        if self._may_retry_early:
             self._not_before = min(self._not_before, self._timer())
 
     # ------------------------------------------------------------------ outcomes
@@ -255,7 +255,7 @@ class Sender:
         self._disconnect()
         if posting:
             self._died(reason)
-        elif self._may_hurry or self._timer() >= self._not_before:  # a wait that HQ asked for is kept
+        elif self._may_retry_early or self._timer() >= self._not_before:  # a wait that HQ asked for is kept
             self._back_off(reason)
 
     def on_bye(self) -> None:
@@ -301,7 +301,7 @@ class Sender:
 
     def _hold(self, seconds: float) -> None:
         self._not_before = self._timer() + int(seconds * _SECOND)
-        self._may_hurry = False
+        self._may_retry_early = False
 
     def _back_off(self, reason: str) -> None:
         self.last_error = reason
@@ -311,7 +311,7 @@ class Sender:
         )
         self._failures += 1
         self._hold(self._random.uniform(0, ceiling))
-        self._may_hurry = True
+        self._may_retry_early = True
 
     def _wait_as_told(self, error: RequestError, asked: Action | None) -> None:
         if not isinstance(asked, SendPost):

@@ -21,12 +21,12 @@ from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
 log = logging.getLogger("tillwire.till")
 
-Job = Callable[[Connection, float], Any]
+ConnectionTask = Callable[[Connection, float], Any]
 """A request to make on the till's connection, within so many seconds."""
 
 
 class _Call(NamedTuple):
-    job: Job
+    task: ConnectionTask
     deadline: float
     outcome: Future[Any]
 
@@ -54,7 +54,7 @@ class SenderThread:
         self._reply_seconds = reply_seconds
         self._connection: Connection | None = None
         self._calls: deque[_Call] = deque()  # any thread appends, only this one removes
-        self._hurried_for: _Call | None = None
+        self._connecting_for: _Call | None = None
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="tillwire-sender", daemon=True)
@@ -81,9 +81,9 @@ class SenderThread:
         if self.sender.awaits_work:  # during a back-off, waking the thread would only slow down the sale
             self._wake.set()
 
-    def ask(self, job: Job, timeout_seconds: float) -> Any:
-        """Run `job` on the till's connection and return its result; ConnectionLost if the timeout passes first."""
-        call = _Call(job, time.monotonic() + timeout_seconds, Future())
+    def ask(self, task: ConnectionTask, timeout_seconds: float) -> Any:
+        """Run `task` on the till's connection and return its result; ConnectionLost if the timeout passes first."""
+        call = _Call(task, time.monotonic() + timeout_seconds, Future())
         self._calls.append(call)
         self._wake.set()
         try:
@@ -117,7 +117,7 @@ class SenderThread:
         if self._connection is not None and self._connection.is_dropped():
             self._lose("HQ closed the connection.")
         self._serve_calls()
-        self._hurry_for_calls()
+        self._connect_for_calls()
         action = self.sender.next_action()
         if not isinstance(action, Idle):
             self._carry_out(action)
@@ -165,23 +165,23 @@ class SenderThread:
             if not call.outcome.set_running_or_notify_cancel():
                 continue
             try:
-                call.outcome.set_result(call.job(self._connection, max(0.0, call.deadline - time.monotonic())))
+                call.outcome.set_result(call.task(self._connection, max(0.0, call.deadline - time.monotonic())))
             except RequestError as error:
                 call.outcome.set_exception(error)
             except ConnectionLost as error:
                 call.outcome.set_exception(error)
                 self._lose(str(error))
-            except Exception as error:  # a defect in the job: without this, its caller would wait for the timeout
+            except Exception as error:  # a defect in the task: without this, its caller would wait for the timeout
                 call.outcome.set_exception(error)
                 raise
 
-    def _hurry_for_calls(self) -> None:
+    def _connect_for_calls(self) -> None:
         """Connect for a waiting call, once per call: more often would flood an HQ that is unreachable."""
         while self._calls and self._calls[0].outcome.cancelled():
             self._calls.popleft()
-        if self._calls and (self.sender.is_resting or self._calls[-1] is not self._hurried_for):
-            self._hurried_for = self._calls[-1]
-            self.sender.hurry()
+        if self._calls and (self.sender.is_resting or self._calls[-1] is not self._connecting_for):
+            self._connecting_for = self._calls[-1]
+            self.sender.connect_now()
 
     def _refuse_calls(self, error: Exception) -> None:
         while self._calls:

@@ -154,7 +154,7 @@ CLOCKS_CHANCE_AND_IO = {
 SOCKET_ROOMS = {
     "inventory_server.jsonserver",
     "pos_client.transport",
-    # Plays an unreliable server for integrators' tests: it cuts connections and replies where the protocol forbids it.
+    # Plays an unreliable server for integrators' tests: it closes connections where the protocol forbids it.
     "pos_client.faultkit",
 }
 SOCKET_MODULES = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Transaction, make_url, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from inventory_server.config import COMMIT_LOCK_SECONDS, POSTGRESQL_CONNECT_SECONDS, Settings
-from inventory_server.store import OutcomeUnknown, Store, StoreError
+from inventory_server.store import LedgerStore, OutcomeUnknown, StoreError
 from inventory_server.store.database.base import ErrorClass
 from inventory_server.store.database.postgresql import Postgresql
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -40,7 +40,7 @@ def ledger(databases: PostgresSite) -> Iterator[str]:
 
 
 @pytest.fixture
-def store(ledger: str) -> Iterator[Store]:
+def store(ledger: str) -> Iterator[LedgerStore]:
     with opened(ledger, settings=Settings(commit_retry_seconds=20)) as store:
         yield store
     proof = proof_of(ledger)
@@ -84,7 +84,7 @@ def once(job: Callable[[Connection], Any]) -> Callable[[Connection], Any]:
 
 @pytest.mark.parametrize("state", ["40001", "40P01", "55P03", "57014"])
 def test_what_the_database_broke_off_is_repeated_as_a_whole(
-    store: Store, error_classes: list[ErrorClass], state: str
+    store: LedgerStore, error_classes: list[ErrorClass], state: str
 ) -> None:
     job = once(lambda connection: connection.execute(text(raising(state))))
     assert administer(store, job) is None
@@ -97,7 +97,7 @@ def raising(state: str) -> str:
 
 
 def test_a_real_deadlock_is_repeated(
-    store: Store, ledger: str, postgres: Cluster, error_classes: list[ErrorClass]
+    store: LedgerStore, ledger: str, postgres: Cluster, error_classes: list[ErrorClass]
 ) -> None:
     till = Till(store)
     till.posts(SALE)
@@ -151,7 +151,7 @@ def test_tills_are_told_busy_before_they_give_up() -> None:
     assert Settings().commit_retry_seconds > 3 * COMMIT_LOCK_SECONDS
 
 
-def test_a_connection_lost_before_the_commit_is_replaced(store: Store, error_classes: list[ErrorClass]) -> None:
+def test_a_connection_lost_before_the_commit_is_replaced(store: LedgerStore, error_classes: list[ErrorClass]) -> None:
     till = Till(store)
     first = administer(store, lambda connection: connection.execute(text("SELECT pg_backend_pid()")).scalar())
     hang_up = once(lambda connection: connection.execute(text("SELECT pg_terminate_backend(pg_backend_pid())")))
@@ -163,7 +163,7 @@ def test_a_connection_lost_before_the_commit_is_replaced(store: Store, error_cla
 
 
 def test_a_demoted_primary_is_left_for_a_new_connection(
-    store: Store, ledger: str, postgres: Cluster, error_classes: list[ErrorClass]
+    store: LedgerStore, ledger: str, postgres: Cluster, error_classes: list[ErrorClass]
 ) -> None:
     till = Till(store)
     name = name_of(ledger)
@@ -198,11 +198,11 @@ def test_past_the_deadline_tills_are_told_busy_and_are_served_again_later(ledger
     assert proof_of(ledger).holds
 
 
-def level_is(store: Store, expected: int | None) -> bool:
+def level_is(store: LedgerStore, expected: int | None) -> bool:
     return [item.on_hand for item in stock(store).items] == ([] if expected is None else [expected])
 
 
-def test_questions_survive_connections_that_were_hung_up(store: Store, ledger: str, postgres: Cluster) -> None:
+def test_questions_survive_connections_that_were_hung_up(store: LedgerStore, ledger: str, postgres: Cluster) -> None:
     Till(store).posts(SALE)
     for _ in range(3):
         assert level(store).on_hand == -1
@@ -215,7 +215,7 @@ EVERYBODYS = ["53100", "53200", "53300", "42501", "42703", "0A000", "55000", "58
 
 @pytest.mark.parametrize("state", EVERYBODYS)
 def test_what_would_be_said_to_everybody_is_busy_until_it_is_put_right(
-    store: Store, ledger: str, postgres: Cluster, caplog: pytest.LogCaptureFixture, state: str
+    store: LedgerStore, ledger: str, postgres: Cluster, caplog: pytest.LogCaptureFixture, state: str
 ) -> None:
     till = Till(store)
     with failing_inserts(postgres, name_of(ledger), state):
@@ -253,7 +253,7 @@ def test_damage_ends_the_store(ledger: str, postgres: Cluster, state: str) -> No
 
 
 @pytest.mark.parametrize("state", ["21000", "22003", "23505", "54000"])
-def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgres: Cluster, state: str) -> None:
+def test_a_fault_of_one_frame_spoils_no_other(store: LedgerStore, ledger: str, postgres: Cluster, state: str) -> None:
     till = Till(store)
     with failing_inserts(postgres, name_of(ledger), state), pytest.raises(DBAPIError):
         till.post(SALE)
@@ -261,7 +261,7 @@ def test_a_fault_of_one_frame_spoils_no_other(store: Store, ledger: str, postgre
 
 
 def test_what_cannot_be_written_at_all_is_no_trouble_of_the_database(
-    store: Store, error_classes: list[ErrorClass]
+    store: LedgerStore, error_classes: list[ErrorClass]
 ) -> None:
     till = Till(store)
     too_much = [body("receipt", *[("a", 10**9)] * 1_000, at=at) for at in range(NOON, NOON + 10)]
@@ -331,7 +331,7 @@ def cut_after(transaction: Transaction) -> None:
 
 @pytest.mark.parametrize(("cut", "status"), [(cut_before, "posted"), (cut_after, "duplicate")])
 def test_a_commit_that_got_lost_is_answered_by_nobody_and_resolved_by_its_ids(
-    store: Store, monkeypatch: pytest.MonkeyPatch, cut: Callable[[Transaction], None], status: str
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch, cut: Callable[[Transaction], None], status: str
 ) -> None:
     till = Till(store)
     real = Postgresql.commit
@@ -350,7 +350,7 @@ def test_a_commit_that_got_lost_is_answered_by_nobody_and_resolved_by_its_ids(
     assert level(store).on_hand == -1
 
 
-def test_an_administrator_hears_that_nobody_knows(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_administrator_hears_that_nobody_knows(store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def commit(_: Postgresql, transaction: Transaction) -> None:
         cut_after(transaction)
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Item, Post
-from inventory_server.store import OutcomeUnknown, Store, StoreError, open_store
+from inventory_server.store import LedgerStore, OutcomeUnknown, StoreError, open_store
 from inventory_server.store.database.base import ErrorClass
 from inventory_server.store.ledger.sql import run
 from inventory_server.store.write import posting
@@ -47,14 +47,14 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(path: Path) -> Iterator[LedgerStore]:
     with opened(path) as store:
         yield store
         proof = proof_of(path)
     assert proof.holds, proof.findings
 
 
-def pragma(store: Store, text: str) -> Any:
+def pragma(store: LedgerStore, text: str) -> Any:
     """Set or read a setting of the writing connection, while the writer has nothing to do."""
     driver: Any = store._writer._transactions.connection.connection.driver_connection
     found = driver.execute(f"PRAGMA {text}").fetchone()
@@ -70,7 +70,7 @@ def assert_busy(error: object) -> None:
 # ---------------------------------------------------------------------------------- what passes
 
 
-def test_a_full_database_is_busy_until_there_is_room(store: Store) -> None:
+def test_a_full_database_is_busy_until_there_is_room(store: LedgerStore) -> None:
     till = Till(store)
     pragma(store, f"max_page_count = {pragma(store, 'page_count')}")
     frame = [till.item(body("sale", *((f"sku{n}", 1) for n in range(300)))) for _ in range(20)]
@@ -83,7 +83,7 @@ def test_a_full_database_is_busy_until_there_is_room(store: Store) -> None:
     assert level(store, "sku0").on_hand == -20
 
 
-def test_all_frames_of_a_commit_that_finds_no_room_are_told_so(store: Store) -> None:
+def test_all_frames_of_a_commit_that_finds_no_room_are_told_so(store: LedgerStore) -> None:
     tills = [Till(store, name, "L1") for name in ("T1", "T2")]
     pragma(store, "query_only = 1")
     for error in together(store, *(Post(till.speaker, [till.item(SALE)], None) for till in tills)):
@@ -92,7 +92,7 @@ def test_all_frames_of_a_commit_that_finds_no_room_are_told_so(store: Store) -> 
     assert [till.posts(SALE).status for till in tills] == ["posted", "posted"]
 
 
-def test_a_database_locked_by_another_process_is_busy_until_it_is_free(path: Path, store: Store) -> None:
+def test_a_database_locked_by_another_process_is_busy_until_it_is_free(path: Path, store: LedgerStore) -> None:
     till = Till(store)
     pragma(store, "busy_timeout = 10")
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -104,7 +104,7 @@ def test_a_database_locked_by_another_process_is_busy_until_it_is_free(path: Pat
     assert post(store, till.speaker, frame).results[0].status == "posted"
 
 
-def test_an_administrator_hears_what_is_wrong_in_a_sentence(store: Store) -> None:
+def test_an_administrator_hears_what_is_wrong_in_a_sentence(store: LedgerStore) -> None:
     pragma(store, "query_only = 1")
     with pytest.raises(StoreError, match="is read-only; give this user write access"):
         administer(store, lambda connection: connection.exec_driver_sql("DELETE FROM posting"))
@@ -126,7 +126,7 @@ def poisoned(monkeypatch: pytest.MonkeyPatch, poison: object) -> None:
 
 
 def test_a_posting_that_crashes_its_rules_spoils_only_its_own_frame(
-    store: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     poisoned(monkeypatch, uid("poison"))
     tills = [Till(store, f"T{n}", f"L{n}") for n in range(3)]
@@ -141,7 +141,7 @@ def test_a_posting_that_crashes_its_rules_spoils_only_its_own_frame(
 
 
 def test_a_location_first_named_in_a_commit_that_was_rolled_back_is_known_later(
-    store: Store, monkeypatch: pytest.MonkeyPatch
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the writer remembers between commits must not outlive a rollback."""
     poisoned(monkeypatch, uid("poison"))
@@ -153,7 +153,7 @@ def test_a_location_first_named_in_a_commit_that_was_rolled_back_is_known_later(
     assert stock(store, location="L9").unknown == []
 
 
-def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: Store) -> None:
+def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: LedgerStore) -> None:
     till, other = Till(store), Till(store, "T2", "L2")
     units = 2**63 - 1
     most = f"UPDATE level SET on_hand = {units}, moved = {units}"
@@ -178,7 +178,7 @@ def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: Store) -> None:
     ],
 )
 def test_an_overflow_is_ones_own_and_a_missing_column_everybodys(
-    store: Store, statement: str, parameters: tuple[int, ...], verdict: ErrorClass
+    store: LedgerStore, statement: str, parameters: tuple[int, ...], verdict: ErrorClass
 ) -> None:
     """SQLite gives both of them the same code."""
     error = outcome_of(lambda: store._writer.perform(lambda connection: run(connection, statement, parameters)))
@@ -229,7 +229,7 @@ def test_an_error_while_committing_leaves_the_outcome_open(failing: Failing, pat
     assert proof_of(path).holds
 
 
-def together_or_failed(store: Store, *works: Post) -> list[object]:
+def together_or_failed(store: LedgerStore, *works: Post) -> list[object]:
     """Like `together`; the job that holds the writer back fails too."""
     gate, writer = threading.Event(), store._writer
     held = writer.submit(lambda _: gate.wait())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import Answer, Peer, encode_refusal
+from inventory_server.jsonserver.handler import Peer, SendReply, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
@@ -29,13 +29,13 @@ class Elsewhere(Echo):
     answered: list[Future[None]]
     opened: threading.Event
 
-    def handle(self, frame: bytes, answer: Answer) -> None:
+    def handle(self, frame: bytes, answer: SendReply) -> None:
         if frame == b"sync":
             answer(self.reply(frame))
         else:
             self.answered.append(self.answerer.submit(self._answer, frame, answer))
 
-    def _answer(self, frame: bytes, answer: Answer) -> None:
+    def _answer(self, frame: bytes, answer: SendReply) -> None:
         assert frame != b"wait" or self.opened.wait(HANG_SECONDS)
         answer(self.reply(frame))
 

@@ -180,12 +180,12 @@ def test_back_off_is_jittered_capped_and_ends_with_success(desk: Desk) -> None:
 def test_somebody_who_waits_cuts_a_back_off_short_but_not_what_hq_asked_for(desk: Desk) -> None:
     assert isinstance(desk.next(), Connect)
     desk.sender.on_lost()
-    desk.sender.hurry()
+    desk.sender.connect_now()
     assert isinstance(desk.next(), Connect)
     desk.sender.on_connected()
     assert isinstance(desk.next(), SendHello)
     desk.sender.on_error(RequestError(ErrorCode.busy, "later", retry_after_ms=700))
-    desk.sender.hurry()
+    desk.sender.connect_now()
     assert isinstance(desk.next(), Idle)
 
 

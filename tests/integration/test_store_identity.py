@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from inventory_server.domain.requests import Item, Post
 from inventory_server.domain.roles import Speaker
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.admin.review import reopen, waiting
 from inventory_server.store.ledger import tables
 from pos_client.protocol.errors import RequestError
@@ -50,7 +50,7 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(ledger: str, clock: Clock) -> Iterator[Store]:
+def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
     with opened(ledger, clock) as store:
         yield store
         proof = proof_of(ledger)
@@ -74,11 +74,11 @@ def at_once(jobs: list[Callable[[], Any]]) -> list[Any]:
     return results
 
 
-def posting(store: Store, speaker: Speaker, sent: Item) -> Callable[[], PostingResult]:
+def posting(store: LedgerStore, speaker: Speaker, sent: Item) -> Callable[[], PostingResult]:
     return lambda: post(store, speaker, sent).results[0]
 
 
-def rows(store: Store, table: Any) -> list[Any]:
+def rows(store: LedgerStore, table: Any) -> list[Any]:
     found: list[Any] = administer(store, lambda connection: connection.execute(select(table)).all())
     return found
 
@@ -86,7 +86,7 @@ def rows(store: Store, table: Any) -> list[Any]:
 # ---------------------------------------------------------------------------------- the same content
 
 
-def test_an_id_sent_by_eight_threads_at_once_is_posted_once(store: Store) -> None:
+def test_an_id_sent_by_eight_threads_at_once_is_posted_once(store: LedgerStore) -> None:
     speakers = [hello(store, f"T{number}").speaker for number in range(THREADS)]
     results = at_once([posting(store, speaker, item(SALE, TWICE)) for speaker in speakers])
     assert Counter(result.status for result in results) == {"posted": 1, "duplicate": THREADS - 1}
@@ -94,20 +94,20 @@ def test_an_id_sent_by_eight_threads_at_once_is_posted_once(store: Store) -> Non
     assert level(store).on_hand == -1
 
 
-def test_an_id_twice_in_a_frame_is_posted_and_then_a_duplicate(store: Store) -> None:
+def test_an_id_twice_in_a_frame_is_posted_and_then_a_duplicate(store: LedgerStore) -> None:
     speaker = hello(store).speaker
     first, second = post(store, speaker, item(SALE, TWICE), item(SALE, TWICE)).results
     assert (first.status, second.status) == ("posted", "duplicate")
     assert (second.position, second.recorded_at, second.flags) == (first.position, first.recorded_at, first.flags)
 
 
-def test_an_id_twice_in_a_commit_is_posted_and_then_a_duplicate(store: Store) -> None:
+def test_an_id_twice_in_a_commit_is_posted_and_then_a_duplicate(store: LedgerStore) -> None:
     speakers = [hello(store, name).speaker for name in ("T1", "T2")]
     outcomes = together(store, *(Post(speaker, [item(SALE, TWICE)], None) for speaker in speakers))
     assert [outcome.results[0].status for outcome in outcomes] == ["posted", "duplicate"]  # type: ignore[union-attr]
 
 
-def test_a_duplicate_gets_the_first_answer_however_late_and_by_whomever(store: Store, clock: Clock) -> None:
+def test_a_duplicate_gets_the_first_answer_however_late_and_by_whomever(store: LedgerStore, clock: Clock) -> None:
     first = Till(store, "T1").posts(SALE, TWICE)
     clock.now += 10**12
     again = Till(store, "T2", "L2").posts(SALE, TWICE)
@@ -115,7 +115,7 @@ def test_a_duplicate_gets_the_first_answer_however_late_and_by_whomever(store: S
     assert again.status == "duplicate"
 
 
-def test_an_identical_content_under_another_id_is_another_sale(store: Store) -> None:
+def test_an_identical_content_under_another_id_is_another_sale(store: LedgerStore) -> None:
     till = Till(store)
     assert [result.status for result in till.post(SALE, SALE).results] == ["posted", "posted"]
     assert level(store).on_hand == -2
@@ -124,14 +124,14 @@ def test_an_identical_content_under_another_id_is_another_sale(store: Store) -> 
 # ---------------------------------------------------------------------------------- another content
 
 
-def test_another_content_under_a_posted_id_is_a_conflict(store: Store) -> None:
+def test_another_content_under_a_posted_id_is_a_conflict(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1)), TWICE)
     assert (till.posts(body("sale", ("a", 2)), TWICE).status, level(store).on_hand) == ("conflict", -1)
 
 
 def test_another_content_under_a_rejected_id_is_a_conflict_and_not_refused_for_the_first_ones_reason(
-    store: Store,
+    store: LedgerStore,
 ) -> None:
     till = Till(store)
     refused = till.posts(ELSEWHERE, TWICE)
@@ -141,7 +141,7 @@ def test_another_content_under_a_rejected_id_is_a_conflict_and_not_refused_for_t
     assert till.posts(ELSEWHERE, TWICE) == refused
 
 
-def test_of_different_contents_sent_at_once_one_is_posted_and_all_others_are_kept_aside(store: Store) -> None:
+def test_of_different_contents_sent_at_once_one_is_posted_and_all_others_are_kept_aside(store: LedgerStore) -> None:
     speakers = [hello(store, f"T{number}").speaker for number in range(THREADS)]
     raws = [body("sale", ("a", number + 1)) for number in range(THREADS)]
     sent = zip(speakers, raws, strict=True)
@@ -157,7 +157,7 @@ def test_of_different_contents_sent_at_once_one_is_posted_and_all_others_are_kep
     assert {row.terminal for row in aside.values()} == {f"T{n}" for n in range(THREADS) if n != winner}
 
 
-def test_a_conflict_sent_again_is_kept_aside_once(store: Store) -> None:
+def test_a_conflict_sent_again_is_kept_aside_once(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(SALE, TWICE)
     for _ in range(3):
@@ -165,7 +165,7 @@ def test_a_conflict_sent_again_is_kept_aside_once(store: Store) -> None:
     assert len(rows(store, tables.quarantine)) == 1
 
 
-def test_a_conflict_in_one_frame(store: Store) -> None:
+def test_a_conflict_in_one_frame(store: LedgerStore) -> None:
     speaker = hello(store).speaker
     sent = [item(SALE, TWICE), item(body("sale", ("a", 2)), TWICE), item(body("sale", ("b", 5)))]
     assert [result.status for result in post(store, speaker, *sent).results] == ["posted", "conflict", "posted"]
@@ -184,7 +184,7 @@ REFUSED: list[tuple[bytes, str, str]] = [
 
 
 @pytest.mark.parametrize(("raw", "code", "reason"), REFUSED)
-def test_what_can_never_be_posted_is_rejected_for_ever(store: Store, raw: bytes, code: str, reason: str) -> None:
+def test_what_can_never_be_posted_is_rejected_for_ever(store: LedgerStore, raw: bytes, code: str, reason: str) -> None:
     till = Till(store)
     refused = till.posts(raw, TWICE)
     assert (refused.status, refused.code, refused.position) == ("rejected", code, None)
@@ -195,18 +195,18 @@ def test_what_can_never_be_posted_is_rejected_for_ever(store: Store, raw: bytes,
     assert (stored.status, stored.reason, bytes(stored.body)) == ("rejected", refused.reason, raw)
 
 
-def test_a_rejected_posting_blocks_none_of_its_neighbours(store: Store) -> None:
+def test_a_rejected_posting_blocks_none_of_its_neighbours(store: LedgerStore) -> None:
     results = Till(store).post(SALE, ELSEWHERE, SALE).results
     assert [result.status for result in results] == ["posted", "rejected", "posted"]
     assert [result.position for result in results] == [1, None, 2]
 
 
-def test_an_id_rejected_twice_in_a_frame_gets_the_same_answer(store: Store) -> None:
+def test_an_id_rejected_twice_in_a_frame_gets_the_same_answer(store: LedgerStore) -> None:
     first, second = post(store, hello(store).speaker, item(ELSEWHERE, TWICE), item(ELSEWHERE, TWICE)).results
     assert first == second
 
 
-def test_a_rejected_posting_that_hq_reopened_is_judged_anew(store: Store) -> None:
+def test_a_rejected_posting_that_hq_reopened_is_judged_anew(store: LedgerStore) -> None:
     till = Till(store, location="L1")
     sent = till.item(body("transfer_out", ("a", 1), other_location="L1"), TWICE)
     assert post(store, till.speaker, sent).results[0].status == "rejected"
@@ -219,7 +219,7 @@ def test_a_rejected_posting_that_hq_reopened_is_judged_anew(store: Store) -> Non
     assert administer(store, waiting) == []
 
 
-def test_a_reopened_posting_may_be_rejected_again(store: Store) -> None:
+def test_a_reopened_posting_may_be_rejected_again(store: LedgerStore) -> None:
     till = Till(store)
     sent = till.item(ELSEWHERE, TWICE)
     refused = post(store, till.speaker, sent).results[0]
@@ -228,18 +228,18 @@ def test_a_reopened_posting_may_be_rejected_again(store: Store) -> None:
     assert [found.id for found in administer(store, waiting)] == [str(TWICE)]
 
 
-def test_only_a_refused_posting_can_be_reopened(store: Store) -> None:
+def test_only_a_refused_posting_can_be_reopened(store: LedgerStore) -> None:
     with pytest.raises(Exception, match="There is no rejected posting"):
         administer(store, lambda connection: reopen(connection, TWICE, NOON))
 
 
-def test_a_posting_that_hq_does_not_have_is_not_found(store: Store) -> None:
+def test_a_posting_that_hq_does_not_have_is_not_found(store: LedgerStore) -> None:
     with pytest.raises(RequestError) as caught:
         find(store, TWICE)
     assert caught.value.code.name == "not_found"
 
 
-def test_a_posting_is_shown_as_it_was_sent(store: Store) -> None:
+def test_a_posting_is_shown_as_it_was_sent(store: LedgerStore) -> None:
     till = Till(store)
     raw = SALE[:-1] + b', "reference" : "R 1",  "ext":{"any":[1.50, null]}}'
     till.posts(raw, TWICE)
@@ -250,7 +250,7 @@ def test_a_posting_is_shown_as_it_was_sent(store: Store) -> None:
 # ---------------------------------------------------------------------------------- an operator
 
 
-def test_an_operator_posts_for_any_location_and_is_never_fenced(store: Store) -> None:
+def test_an_operator_posts_for_any_location_and_is_never_fenced(store: LedgerStore) -> None:
     enrol(store, "O", "operator", "HQ")
     first = hello(store, "O").speaker
     hello(store, "O")
@@ -261,7 +261,7 @@ def test_an_operator_posts_for_any_location_and_is_never_fenced(store: Store) ->
 # ---------------------------------------------------------------------------------- HQ's clock
 
 
-def test_recorded_at_rises_with_the_position_even_when_the_clock_goes_back(store: Store, clock: Clock) -> None:
+def test_recorded_at_rises_with_the_position_even_when_the_clock_goes_back(store: LedgerStore, clock: Clock) -> None:
     till = Till(store)
     recorded = []
     for moves in (0, 0, -(10**12), 5, 10**12, -1, 0):
@@ -282,7 +282,9 @@ CLOCKS = [
 
 
 @pytest.mark.parametrize(("offset", "flags"), CLOCKS)
-def test_a_sale_far_from_hqs_clock_is_posted_and_flagged(store: Store, clock: Clock, offset: int, flags: Any) -> None:
+def test_a_sale_far_from_hqs_clock_is_posted_and_flagged(
+    store: LedgerStore, clock: Clock, offset: int, flags: Any
+) -> None:
     result = Till(store).posts(body("sale", ("a", 1), at=clock.now + offset))
     assert result.status == "posted"
     assert tuple(flag for flag in result.flags if flag == "clock_suspect") == flags

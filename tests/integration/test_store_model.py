@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import CloseBooks, Post
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables
 from pos_client.protocol.messages import PostingType, PostResult, StockItem
@@ -116,7 +116,7 @@ def stories(draw: st.DrawFn) -> tuple[list[Document], list[Arrival]]:
 class Headquarters:
     """A store and the model of it, given the same postings."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: LedgerStore, clock: Clock) -> None:
         self.store = store
         self.clock = clock
         self._answers = AnswerModel(GTINS)
@@ -269,7 +269,7 @@ def agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None
     assert proof.holds, proof.findings
 
 
-def close(store: Store) -> None:
+def close(store: LedgerStore) -> None:
     """Close the books, as far as they can be."""
     store.submit(CloseBooks(actor=HEADQUARTERS)).wait()
 

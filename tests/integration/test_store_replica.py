@@ -15,7 +15,7 @@ import pytest
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import READERS_MAX, Settings
-from inventory_server.store import Store, StoreError, open_store, upgrade
+from inventory_server.store import LedgerStore, StoreError, open_store, upgrade
 from inventory_server.store.database import postgresql
 from inventory_server.store.query import standby as standbys
 from pos_client import PosClient
@@ -185,7 +185,7 @@ def test_a_standby_that_stands_still_holds_nobody_up_for_long(
         assert "no answer in time" in caplog.text
 
 
-def asked_by_many(store: Store) -> set[int]:
+def asked_by_many(store: LedgerStore) -> set[int]:
     """The positions that are told to more askers at once than there are connections."""
     positions: list[int] = []
     questions: list[dict[str, Any]] = [{}, {"sku": "milk", "location": "L1"}]

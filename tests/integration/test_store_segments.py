@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.ledger import tables
 from pos_client.protocol.units import instant
 from tests.support.ledgers import (
@@ -27,7 +27,7 @@ SEGMENT = 4
 
 
 @pytest.fixture
-def store(ledger: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(ledger: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LedgerStore]:
     """A store whose segments hold four positions each."""
     monkeypatch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
     with opened(ledger, Clock(NOON + DAY)) as store:
@@ -37,7 +37,7 @@ def store(ledger: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 
 @pytest.mark.parametrize("before", range(2 * SEGMENT + 1))
-def test_a_late_count_adds_what_moved_since_wherever_the_segments_end(store: Store, before: int) -> None:
+def test_a_late_count_adds_what_moved_since_wherever_the_segments_end(store: LedgerStore, before: int) -> None:
     till = Till(store)
     for _ in range(before):
         till.posts(body("sale", ("a", 1), at=NOON + HOUR))
@@ -46,7 +46,7 @@ def test_a_late_count_adds_what_moved_since_wherever_the_segments_end(store: Sto
 
 
 @pytest.mark.parametrize("before", range(SEGMENT + 1))
-def test_history_and_time_travel_cross_segments(store: Store, before: int) -> None:
+def test_history_and_time_travel_cross_segments(store: LedgerStore, before: int) -> None:
     till = Till(store)
     for _ in range(before):
         till.posts(body("sale", ("b", 1)))
@@ -60,7 +60,7 @@ def test_history_and_time_travel_cross_segments(store: Store, before: int) -> No
     assert [entry.occurred_at for entry in found] == [instant(NOON + hour * HOUR) for hour in (3, 4, 5)]
 
 
-def test_a_segment_may_lie_before_1970(store: Store) -> None:
+def test_a_segment_may_lie_before_1970(store: LedgerStore) -> None:
     """A till whose clock was never set: the latest instant of a segment is 0 or less."""
     till = Till(store)
     for at in (0, -1, -2, -3):

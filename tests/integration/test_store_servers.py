@@ -8,7 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.admin.terminals import revoke_terminal
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.ledgers import NOON, Till, body, find, hello, history, level, opened, post, proof_of, stock, uid
@@ -21,14 +21,14 @@ pytestmark = on_postgresql
 
 
 @pytest.fixture
-def servers(ledger: str) -> Iterator[list[Store]]:
+def servers(ledger: str) -> Iterator[list[LedgerStore]]:
     with ExitStack() as running:
         yield [running.enter_context(opened(ledger)) for _ in range(SERVERS)]
     proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 
-def test_a_till_may_reconnect_anywhere_and_its_old_connection_is_fenced(servers: list[Store]) -> None:
+def test_a_till_may_reconnect_anywhere_and_its_old_connection_is_fenced(servers: list[LedgerStore]) -> None:
     first = Till(servers[0])
     first.posts(SALE)
     second = Till(servers[1])
@@ -41,7 +41,7 @@ def test_a_till_may_reconnect_anywhere_and_its_old_connection_is_fenced(servers:
     assert level(servers[2]).on_hand == -2
 
 
-def test_an_id_is_posted_once_wherever_it_is_sent(servers: list[Store]) -> None:
+def test_an_id_is_posted_once_wherever_it_is_sent(servers: list[LedgerStore]) -> None:
     tills = [Till(server, f"T{number}") for number, server in enumerate(servers)]
     items = [till.item(SALE, uid("one")) for till in tills]
     statuses: list[str] = []
@@ -58,13 +58,13 @@ def test_an_id_is_posted_once_wherever_it_is_sent(servers: list[Store]) -> None:
     assert {find(server, uid("one")).position for server in servers} == {1}
 
 
-def test_what_one_server_refused_is_refused_by_all(servers: list[Store]) -> None:
+def test_what_one_server_refused_is_refused_by_all(servers: list[LedgerStore]) -> None:
     wrong = body("sale", ("a", 1), location="elsewhere")
     refused = [Till(server, f"T{number}").posts(wrong, uid("wrong")) for number, server in enumerate(servers)]
     assert {(each.status, each.reason) for each in refused} == {("rejected", refused[0].reason)}
 
 
-def test_a_revocation_holds_on_every_server_at_once(servers: list[Store]) -> None:
+def test_a_revocation_holds_on_every_server_at_once(servers: list[LedgerStore]) -> None:
     till = Till(servers[0])
     till.posts(SALE)
     administer(servers[1], lambda connection: revoke_terminal(connection, "T1", NOON))
@@ -73,7 +73,7 @@ def test_a_revocation_holds_on_every_server_at_once(servers: list[Store]) -> Non
     assert refused.value.code is ErrorCode.forbidden
 
 
-def test_every_server_sees_every_till_of_a_location(servers: list[Store]) -> None:
+def test_every_server_sees_every_till_of_a_location(servers: list[LedgerStore]) -> None:
     for number, server in enumerate(servers):
         hello(server, f"T{number}", "L1", uid(number))
     Till(servers[0], "T9").posts(SALE)
@@ -82,7 +82,7 @@ def test_every_server_sees_every_till_of_a_location(servers: list[Store]) -> Non
 
 
 @pytest.mark.long
-def test_positions_have_no_gap_and_follow_the_order_of_commits(servers: list[Store]) -> None:
+def test_positions_have_no_gap_and_follow_the_order_of_commits(servers: list[LedgerStore]) -> None:
     """All sell the same sku at the same locations, so that whatever could be overwritten would be."""
     seen: list[int] = []
 

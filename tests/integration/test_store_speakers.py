@@ -13,7 +13,7 @@ from inventory_server.domain.door import perform
 from inventory_server.domain.lineage import GAPS_MAX
 from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Welcome
 from inventory_server.domain.roles import Speaker
-from inventory_server.store import Store, StoreError
+from inventory_server.store import LedgerStore, StoreError
 from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import CHAIN_START, ByeParams, ByeResult, Range, Totals
@@ -41,7 +41,7 @@ ELSEWHERE = body("sale", ("a", 1), location="elsewhere")
 
 
 @pytest.fixture
-def store(ledger: str) -> Iterator[Store]:
+def store(ledger: str) -> Iterator[LedgerStore]:
     with opened(ledger, Clock()) as store:
         yield store
         proof = proof_of(ledger)
@@ -55,7 +55,7 @@ def refused(job: Callable[[], Any]) -> RequestError:
     return error
 
 
-def says_hello(store: Store, terminal: str, token: str | None, enrols: str | None = None) -> Any:
+def says_hello(store: LedgerStore, terminal: str, token: str | None, enrols: str | None = None) -> Any:
     return perform(store, Hello(terminal, token, False, enrols, None, None, None))
 
 
@@ -63,7 +63,7 @@ def says_hello(store: Store, terminal: str, token: str | None, enrols: str | Non
 
 
 @pytest.mark.parametrize("role", ["till", "reader", "operator"])
-def test_a_terminal_with_its_token_is_welcome(store: Store, role: Any) -> None:
+def test_a_terminal_with_its_token_is_welcome(store: LedgerStore, role: Any) -> None:
     enrol(store, "T1", role, "L1", "right")
     welcome = says_hello(store, "T1", "right")
     assert welcome == Welcome(Speaker("T1", role, "L1", int(role == "till"), None), CHAIN_START, 0)
@@ -71,7 +71,7 @@ def test_a_terminal_with_its_token_is_welcome(store: Store, role: Any) -> None:
 
 @pytest.mark.parametrize("token", [None, "", "wrong", "right "])
 @pytest.mark.parametrize("terminal", ["T1", "unknown"])
-def test_nobody_else_is(store: Store, terminal: str, token: str | None) -> None:
+def test_nobody_else_is(store: LedgerStore, terminal: str, token: str | None) -> None:
     enrol(store, "T1", "till", "L1", "right")
     error = refused(lambda: says_hello(store, terminal, token))
     assert error.code.name == "unauthenticated"
@@ -79,12 +79,12 @@ def test_nobody_else_is(store: Store, terminal: str, token: str | None) -> None:
     assert [row.terminal for row in administer(store, list_terminals)] == ["T1"]
 
 
-def test_a_terminal_enrolled_on_the_spot_has_no_token_that_could_be_guessed(store: Store) -> None:
+def test_a_terminal_enrolled_on_the_spot_has_no_token_that_could_be_guessed(store: LedgerStore) -> None:
     hello(store, "T1", "L1")
     assert refused(lambda: says_hello(store, "T1", "")).code.name == "unauthenticated"
 
 
-def test_a_revoked_terminal_is_refused_on_its_open_connection_and_on_the_next(store: Store) -> None:
+def test_a_revoked_terminal_is_refused_on_its_open_connection_and_on_the_next(store: LedgerStore) -> None:
     enrol(store, "T1", "till", "L1", "right")
     speaker = says_hello(store, "T1", "right").speaker
     administer(store, lambda connection: revoke_terminal(connection, "T1", NOON))
@@ -95,7 +95,7 @@ def test_a_revoked_terminal_is_refused_on_its_open_connection_and_on_the_next(st
     assert stock(store).items == []
 
 
-def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: Store) -> None:
+def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: LedgerStore) -> None:
     enrol(store, "T1", "till", "L1", "old")
     administer(store, lambda connection: revoke_terminal(connection, "T1", NOON))
     administer(store, lambda connection: rotate_terminal(connection, "T1", "new"))
@@ -111,7 +111,7 @@ def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: Stor
         (lambda connection: add_terminal(connection, "T1", "till", "L", "x", NOON), "Terminal T1 exists already; give"),
     ],
 )
-def test_an_administrator_is_told_what_to_do_instead(store: Store, job: Any, expected: str) -> None:
+def test_an_administrator_is_told_what_to_do_instead(store: LedgerStore, job: Any, expected: str) -> None:
     enrol(store, "T1", "till", "L1")
     with pytest.raises(StoreError, match=expected):
         administer(store, job)
@@ -120,7 +120,7 @@ def test_an_administrator_is_told_what_to_do_instead(store: Store, job: Any, exp
 # ---------------------------------------------------------------------------------- epochs
 
 
-def test_the_last_hello_of_a_till_fences_the_ones_before(store: Store) -> None:
+def test_the_last_hello_of_a_till_fences_the_ones_before(store: LedgerStore) -> None:
     first = hello(store).speaker
     second = hello(store).speaker
     assert (first.epoch, second.epoch) == (1, 2)
@@ -136,7 +136,7 @@ def test_epochs_survive_a_restart(ledger: str) -> None:
             assert hello(store).speaker.epoch == epoch
 
 
-def test_a_hello_in_the_same_commit_fences_what_comes_after_it(store: Store) -> None:
+def test_a_hello_in_the_same_commit_fences_what_comes_after_it(store: LedgerStore) -> None:
     speaker = hello(store).speaker
     outcomes = together(
         store,
@@ -148,7 +148,7 @@ def test_a_hello_in_the_same_commit_fences_what_comes_after_it(store: Store) -> 
     assert level(store).on_hand == -1
 
 
-def test_a_fenced_connection_has_no_say_in_what_hq_knows_of_the_till(store: Store) -> None:
+def test_a_fenced_connection_has_no_say_in_what_hq_knows_of_the_till(store: LedgerStore) -> None:
     first = hello(store, lineage=uid("lineage")).speaker
     hello(store, lineage=uid("lineage"), now=NOON)
     perform(store, Ping(first, None, None))
@@ -170,7 +170,7 @@ def head_after(head: str, *sent: Item) -> str:
     return current.hex()
 
 
-def test_the_chain_runs_over_each_newly_accepted_posting_in_order(store: Store) -> None:
+def test_the_chain_runs_over_each_newly_accepted_posting_in_order(store: LedgerStore) -> None:
     till = Till(store)
     assert till.welcome.parent == CHAIN_START
     sale, refusal, other = till.item(SALE), till.item(ELSEWHERE), till.item(SALE)
@@ -183,7 +183,7 @@ def test_the_chain_runs_over_each_newly_accepted_posting_in_order(store: Store) 
     assert hello(store).parent == head_after(CHAIN_START, sale, other, third)
 
 
-def test_each_terminal_has_a_chain_of_its_own_that_goes_on_in_a_new_lineage(store: Store) -> None:
+def test_each_terminal_has_a_chain_of_its_own_that_goes_on_in_a_new_lineage(store: LedgerStore) -> None:
     first, other = Till(store, "T1"), Till(store, "T2")
     sent = first.item(SALE)
     post(store, first.speaker, sent)
@@ -194,7 +194,7 @@ def test_each_terminal_has_a_chain_of_its_own_that_goes_on_in_a_new_lineage(stor
 # ---------------------------------------------------------------------------------- forks
 
 
-def test_another_id_under_a_taken_seq_is_a_fork_and_posts_nothing(store: Store) -> None:
+def test_another_id_under_a_taken_seq_is_a_fork_and_posts_nothing(store: LedgerStore) -> None:
     till = Till(store)
     result = till.post(SALE, SALE)
     error = refused(lambda: post(store, till.speaker, item(SALE, uid("new"), 3), item(SALE, uid("other"), 2)))
@@ -203,20 +203,20 @@ def test_another_id_under_a_taken_seq_is_a_fork_and_posts_nothing(store: Store) 
     assert hello(store, lineage=till.lineage).acked_seq == 2
 
 
-def test_two_ids_under_one_seq_in_one_frame_are_a_fork(store: Store) -> None:
+def test_two_ids_under_one_seq_in_one_frame_are_a_fork(store: LedgerStore) -> None:
     till = Till(store)
     error = refused(lambda: post(store, till.speaker, item(SALE, uid(1), 1), item(SALE, uid(2), 1)))
     assert error.code.name == "fork"
 
 
-def test_a_new_posting_on_another_parent_is_a_fork(store: Store) -> None:
+def test_a_new_posting_on_another_parent_is_a_fork(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(SALE)
     error = refused(lambda: post(store, till.speaker, till.item(SALE), parent=CHAIN_START))
     assert error.code.name == "fork"
 
 
-def test_a_frame_whose_answer_was_lost_is_no_fork(store: Store) -> None:
+def test_a_frame_whose_answer_was_lost_is_no_fork(store: LedgerStore) -> None:
     till = Till(store)
     frame = [till.item(SALE), till.item(ELSEWHERE)]
     first = post(store, till.speaker, *frame, parent=CHAIN_START)
@@ -225,7 +225,7 @@ def test_a_frame_whose_answer_was_lost_is_no_fork(store: Store) -> None:
     assert (again.parent, again.holes) == (first.parent, [])
 
 
-def test_after_a_fork_a_new_lineage_takes_the_same_ids(store: Store) -> None:
+def test_after_a_fork_a_new_lineage_takes_the_same_ids(store: LedgerStore) -> None:
     """A disk image of the till was restored: what HQ has is a duplicate, what it has not is posted, once."""
     till = Till(store)
     known = [till.item(SALE) for _ in range(3)]
@@ -240,7 +240,7 @@ def test_after_a_fork_a_new_lineage_takes_the_same_ids(store: Store) -> None:
     assert perform(store, Bye(restored.speaker, totals)) == ByeResult("balanced", [], Totals(4, 4, -4))
 
 
-def test_a_lineage_with_too_many_gaps_is_a_fork(store: Store) -> None:
+def test_a_lineage_with_too_many_gaps_is_a_fork(store: LedgerStore) -> None:
     till = Till(store)
     gaps = [item(SALE, uid(("gap", number)), 2 * number) for number in range(1, GAPS_MAX + 1)]
     for at in range(0, len(gaps), 500):
@@ -264,7 +264,7 @@ ARRIVALS: list[tuple[list[int], int, list[Range]]] = [
 @pytest.mark.parametrize(("seqs", "acked_seq", "holes"), ARRIVALS)
 @pytest.mark.parametrize("at_once", [False, True])
 def test_hq_knows_what_it_lacks(
-    store: Store, seqs: list[int], acked_seq: int, holes: list[Range], at_once: bool
+    store: LedgerStore, seqs: list[int], acked_seq: int, holes: list[Range], at_once: bool
 ) -> None:
     till = Till(store)
     sent = [item(SALE, uid(("seq", seq)), seq) for seq in seqs]
@@ -276,7 +276,7 @@ def test_hq_knows_what_it_lacks(
     assert [(hole.terminal, hole.from_, hole.to) for hole in found] == [("T1", *hole) for hole in holes]
 
 
-def test_a_rejected_posting_and_a_conflict_leave_no_hole(store: Store) -> None:
+def test_a_rejected_posting_and_a_conflict_leave_no_hole(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(SALE, uid("taken"))
     till.posts(ELSEWHERE)
@@ -284,7 +284,7 @@ def test_a_rejected_posting_and_a_conflict_leave_no_hole(store: Store) -> None:
     assert hello(store, lineage=till.lineage).acked_seq == 3
 
 
-def test_without_a_lineage_nothing_is_numbered(store: Store) -> None:
+def test_without_a_lineage_nothing_is_numbered(store: LedgerStore) -> None:
     speaker = hello(store).speaker
     assert post(store, speaker, item(SALE, uid(1), 7), item(SALE, uid(2), 7)).holes == []
     assert level(store).on_hand == -2
@@ -311,7 +311,7 @@ GOODBYES: list[tuple[ByeParams, str, list[Range]]] = [
 
 @pytest.mark.parametrize(("totals", "status", "missing"), GOODBYES)
 def test_a_goodbye_compares_the_control_totals(
-    store: Store, totals: ByeParams, status: Any, missing: list[Range]
+    store: LedgerStore, totals: ByeParams, status: Any, missing: list[Range]
 ) -> None:
     """Two sales and a void were posted, one posting was refused; what it would have sold does not count."""
     till = Till(store)
@@ -321,14 +321,14 @@ def test_a_goodbye_compares_the_control_totals(
     assert perform(store, Bye(till.speaker, totals)) == ByeResult(status, missing, expected)
 
 
-def test_a_hole_is_missing_and_never_balances(store: Store) -> None:
+def test_a_hole_is_missing_and_never_balances(store: LedgerStore) -> None:
     till = Till(store)
     post(store, till.speaker, item(SALE, uid(3), 3))
     said = perform(store, Bye(till.speaker, ByeParams(last_seq=3, count=1, quantity=-1)))
     assert said == ByeResult("mismatch", [(1, 2)], Totals(3, 1, -1))
 
 
-def test_a_goodbye_may_be_about_an_earlier_lineage(store: Store) -> None:
+def test_a_goodbye_may_be_about_an_earlier_lineage(store: LedgerStore) -> None:
     Till(store, lineage=uid("first")).posts(SALE)
     second = Till(store, lineage=uid("second"))
     totals = ByeParams(lineage=uid("first"), last_seq=1, count=1, quantity=-1)
@@ -337,6 +337,6 @@ def test_a_goodbye_may_be_about_an_earlier_lineage(store: Store) -> None:
     assert perform(store, Bye(second.speaker, unknown)) == ByeResult("mismatch", [(1, 1)], Totals(0, 0, 0))
 
 
-def test_a_control_total_that_is_no_quantity_is_refused(store: Store) -> None:
+def test_a_control_total_that_is_no_quantity_is_refused(store: LedgerStore) -> None:
     error = refused(lambda: perform(store, Bye(Till(store).speaker, ByeParams(quantity=Decimal("0.000001")))))
     assert (error.code.name, error.data["path"]) == ("invalid_params", "$.quantity")

@@ -12,7 +12,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Bye, Ping
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
 from inventory_server.store.query.paging import encode_cursor
 from pos_client.protocol.errors import RequestError
@@ -60,30 +60,30 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def store(ledger: str, clock: Clock) -> Iterator[Store]:
+def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
     with opened(ledger, clock) as store:
         yield store
         proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 
-def listed(store: Store, *products: Product) -> None:
+def listed(store: LedgerStore, *products: Product) -> None:
     assert administer(store, lambda connection: catalog.import_products(connection, products)) == len(products)
 
 
-def keys(store: Store, **params: Any) -> list[tuple[str, str]]:
+def keys(store: LedgerStore, **params: Any) -> list[tuple[str, str]]:
     return [(found.location, found.sku) for found in stock(store, **params).items]
 
 
 # ---------------------------------------------------------------------------------- what is asked for
 
 
-def test_an_empty_ledger_has_no_stock(store: Store) -> None:
+def test_an_empty_ledger_has_no_stock(store: LedgerStore) -> None:
     found = stock(store)
     assert (found.items, found.position, found.completeness, found.unknown, found.cursor) == ([], 0, {}, [], None)
 
 
-def test_a_level_says_all_it_knows(store: Store) -> None:
+def test_a_level_says_all_it_knows(store: LedgerStore) -> None:
     listed(store, Product("a", "Apple", "kg", scaled(Decimal("2.5"))))
     till = Till(store)
     till.posts(body("count", ("a", 10)))
@@ -102,7 +102,7 @@ def test_a_level_says_all_it_knows(store: Store) -> None:
     )
 
 
-def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: Store) -> None:
+def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: LedgerStore) -> None:
     listed(store, Product("listed", barcodes=(GTIN,)))
     Till(store).posts(body("sale", ("a", 1)))
     found = stock(store, skus=["a", "nope", "listed"], locations=["L1", "nowhere"])
@@ -112,14 +112,14 @@ def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: Store) -> No
     assert stock(store, location="nowhere").items == []
 
 
-def test_a_barcode_names_its_sku_or_stands_for_itself(store: Store) -> None:
+def test_a_barcode_names_its_sku_or_stands_for_itself(store: LedgerStore) -> None:
     listed(store, Product("a", barcodes=(GTIN,)))
     Till(store).posts(body("sale", (f"gtin:{GTIN}", 1), ("gtin:40000002", 2)))
     assert [found.sku for found in stock(store, gtin=GTIN).items] == ["a"]
     assert [(found.sku, found.on_hand) for found in stock(store, gtin="40000002").items] == [("40000002", -2)]
 
 
-def test_one_sku_at_all_locations_and_all_skus_at_one(store: Store) -> None:
+def test_one_sku_at_all_locations_and_all_skus_at_one(store: LedgerStore) -> None:
     for name, location in (("T1", "L1"), ("T2", "L2")):
         Till(store, name, location).posts(body("sale", ("a", 1), ("b", 1)))
     assert keys(store, sku="a") == [("L1", "a"), ("L2", "a")]
@@ -130,7 +130,7 @@ def test_one_sku_at_all_locations_and_all_skus_at_one(store: Store) -> None:
     ]
 
 
-def test_more_skus_than_sqlite_takes_parameters_by_default_can_be_named(store: Store) -> None:
+def test_more_skus_than_sqlite_takes_parameters_by_default_can_be_named(store: LedgerStore) -> None:
     Till(store).posts(body("sale", ("a", 1)))
     found = stock(store, skus=["a", *(f"sku{number}" for number in range(40_000))], location="L1")
     assert (len(found.items), len(found.unknown)) == (1, 40_000)
@@ -147,7 +147,7 @@ PAGES: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize("params", PAGES)
 @pytest.mark.parametrize("limit", range(1, 8))
-def test_pages_come_in_order_and_miss_nothing(store: Store, params: dict[str, Any], limit: int) -> None:
+def test_pages_come_in_order_and_miss_nothing(store: LedgerStore, params: dict[str, Any], limit: int) -> None:
     for name, location in (("T1", "L1"), ("T2", "L2")):
         Till(store, name, location).posts(body("sale", ("a", 1), ("b", 1), ("c", 1)))
     page = stock(store, limit=limit, **params)
@@ -164,7 +164,7 @@ CURSORS = ["", "x", "é", "AAAA", "WzFd", "WyJMMSJd", "WyJMMSIsImEiLCJiIl0", "W2
 
 
 @pytest.mark.parametrize("cursor", CURSORS)
-def test_a_cursor_that_hq_did_not_give_is_refused(store: Store, cursor: str) -> None:
+def test_a_cursor_that_hq_did_not_give_is_refused(store: LedgerStore, cursor: str) -> None:
     for ask in (lambda: stock(store, cursor=cursor), lambda: history(store, cursor=cursor)):
         error = outcome_of(ask)
         assert isinstance(error, RequestError)
@@ -178,19 +178,21 @@ NEVER_KEYS: list[tuple[str | int, str | int]] = [
 
 
 @pytest.mark.parametrize("key", NEVER_KEYS)
-def test_a_cursor_with_a_key_that_no_page_can_end_with_is_refused(store: Store, key: tuple[str | int, ...]) -> None:
+def test_a_cursor_with_a_key_that_no_page_can_end_with_is_refused(
+    store: LedgerStore, key: tuple[str | int, ...]
+) -> None:
     for ask in (lambda: stock(store, cursor=encode_cursor(*key)), lambda: history(store, cursor=encode_cursor(*key))):
         error = outcome_of(ask)
         assert isinstance(error, RequestError)
         assert (error.code.name, error.data["path"]) == ("invalid_params", "$.cursor")
 
 
-def test_the_last_key_that_there_can_be_is_followed_by_nothing(store: Store) -> None:
+def test_the_last_key_that_there_can_be_is_followed_by_nothing(store: LedgerStore) -> None:
     assert stock(store, cursor=encode_cursor("\U0010ffff" * 64, "\U0010ffff" * 64)).items == []
     assert history(store, cursor=encode_cursor(2**63 - 1, 2**31 - 1)).entries == []
 
 
-def test_a_page_has_its_limit(store: Store) -> None:
+def test_a_page_has_its_limit(store: LedgerStore) -> None:
     for ask in (lambda: stock(store, limit=10_001), lambda: history(store, limit=10_001)):
         error = outcome_of(ask)
         assert isinstance(error, RequestError)
@@ -201,7 +203,7 @@ def test_a_page_has_its_limit(store: Store) -> None:
 
 
 @pytest.mark.parametrize("params", [{}, {"skus": ["a", "b", "c"], "locations": ["L1"]}, {"as_of": instant(MORNING)}])
-def test_what_is_negative_or_below(store: Store, params: dict[str, Any]) -> None:
+def test_what_is_negative_or_below(store: LedgerStore, params: dict[str, Any]) -> None:
     listed(store, Product("a", reorder_point=scaled(10)), Product("b", reorder_point=scaled(5)))
     till = Till(store)
     till.posts(body("receipt", ("a", 12), ("b", 5), ("c", -1)))
@@ -221,7 +223,7 @@ def test_what_is_negative_or_below(store: Store, params: dict[str, Any]) -> None
 # ---------------------------------------------------------------------------------- reservations, transfers
 
 
-def test_a_reservation_expires(store: Store, clock: Clock) -> None:
+def test_a_reservation_expires(store: LedgerStore, clock: Clock) -> None:
     till = Till(store)
     till.posts(body("reserve", ("a", 3), expires_at=instant(MORNING + HOUR)))
     till.posts(body("reserve", ("a", 4)))
@@ -249,7 +251,7 @@ DRAWN: list[tuple[PostingType, int, Any, int]] = [
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize(("kind", "quantity", "reservation", "left"), DRAWN)
 def test_what_draws_on_a_reservation(
-    store: Store, kind: PostingType, quantity: int, reservation: Any, left: int, late: bool
+    store: LedgerStore, kind: PostingType, quantity: int, reservation: Any, left: int, late: bool
 ) -> None:
     till = Till(store)
     fields: dict[str, Any] = {} if reservation is None else {"reservation": reservation}
@@ -260,7 +262,7 @@ def test_what_draws_on_a_reservation(
     assert any("orphan" in each for each in flags) is orphaned
 
 
-def test_a_transfer_is_on_its_way_until_it_arrives(store: Store) -> None:
+def test_a_transfer_is_on_its_way_until_it_arrives(store: LedgerStore) -> None:
     here, there = Till(store, "T1", "L1"), Till(store, "T2", "L2")
     here.posts(body("transfer_out", ("a", 5), other_location="L2"))
     assert (level(store).on_hand, level(store, location="L2").in_transit) == (-5, 5)
@@ -310,7 +312,7 @@ FLAGGED: list[tuple[bytes, tuple[str, ...]]] = [
 
 
 @pytest.mark.parametrize(("raw", "flags"), FLAGGED)
-def test_a_posting_is_accepted_and_flagged(store: Store, raw: bytes, flags: tuple[str, ...]) -> None:
+def test_a_posting_is_accepted_and_flagged(store: LedgerStore, raw: bytes, flags: tuple[str, ...]) -> None:
     listed(store, *LISTED)
     till = Till(store)
     till.post(body("receipt", ("a", 10)), body("count", ("b", 5)))
@@ -324,11 +326,11 @@ def test_a_posting_is_accepted_and_flagged(store: Store, raw: bytes, flags: tupl
 # ---------------------------------------------------------------------------------- completeness
 
 
-def complete(store: Store, location: str = "L1") -> Completeness:
+def complete(store: LedgerStore, location: str = "L1") -> Completeness:
     return stock(store, location=location).completeness[location]
 
 
-def test_a_location_is_complete_up_to_the_last_word_of_its_tills(store: Store, clock: Clock) -> None:
+def test_a_location_is_complete_up_to_the_last_word_of_its_tills(store: LedgerStore, clock: Clock) -> None:
     speaker = hello(store, "T1", now=MORNING - SECOND).speaker
     hello(store, "T2", now=MORNING + HOUR)  # a till's clock that is ahead tells nothing of what is still to come
     assert complete(store) == Completeness(instant(MORNING - SECOND), 2, [], [], 0)
@@ -339,7 +341,7 @@ def test_a_location_is_complete_up_to_the_last_word_of_its_tills(store: Store, c
     assert complete(store) == Completeness(instant(MORNING), 2, silent[1:], [], 0)
 
 
-def test_what_a_till_holds_back_is_missing(store: Store) -> None:
+def test_what_a_till_holds_back_is_missing(store: LedgerStore) -> None:
     till = Till(store)
     perform(store, Ping(till.speaker, OutboxReport(2, 1, instant(NOON)), None))
     assert complete(store) == Completeness(instant(NOON - 1), 1, [], [], 2)
@@ -349,7 +351,7 @@ def test_what_a_till_holds_back_is_missing(store: Store) -> None:
     assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)
 
 
-def test_a_hole_holds_back_all_after_it(store: Store) -> None:
+def test_a_hole_holds_back_all_after_it(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1), at=NOON + SECOND))
     post(store, till.speaker, item(body("sale", ("a", 1), at=NOON + HOUR), uid(3), 3))
@@ -358,7 +360,7 @@ def test_a_hole_holds_back_all_after_it(store: Store) -> None:
     assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)
 
 
-def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: Store, clock: Clock) -> None:
+def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: LedgerStore, clock: Clock) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
     perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
@@ -369,7 +371,7 @@ def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: Store, cl
 
 
 @pytest.mark.parametrize("totals", [ByeParams(), ByeParams(last_seq=2, pending=0), ByeParams(last_seq=1, pending=3)])
-def test_no_other_goodbye_does(store: Store, clock: Clock, totals: ByeParams) -> None:
+def test_no_other_goodbye_does(store: LedgerStore, clock: Clock, totals: ByeParams) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
     perform(store, Bye(till.speaker, totals))
@@ -379,7 +381,7 @@ def test_no_other_goodbye_does(store: Store, clock: Clock, totals: ByeParams) ->
     assert [silent.terminal for silent in found.silent] == ["T1"]
 
 
-def test_a_till_that_never_spoke_leaves_its_location_unknown_and_a_reader_does_not(store: Store) -> None:
+def test_a_till_that_never_spoke_leaves_its_location_unknown_and_a_reader_does_not(store: LedgerStore) -> None:
     hello(store, "T1")
     enrol(store, "R1", "reader", "L1")
     assert complete(store).complete_to == instant(MORNING)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from pos_client.protocol.units import Quantity, instant
 from tests.support.ledgers import (
     HOUR,
@@ -29,18 +29,18 @@ SALE, VOID, OTHER = uid("sale"), uid("void"), uid("other")
 
 
 @pytest.fixture
-def store(ledger: str) -> Iterator[Store]:
+def store(ledger: str) -> Iterator[LedgerStore]:
     with opened(ledger) as store:
         yield store
         proof = proof_of(ledger)
     assert proof.holds, proof.findings
 
 
-def on_hand(store: Store, sku: str = "a", location: str = "L1") -> Quantity:
+def on_hand(store: LedgerStore, sku: str = "a", location: str = "L1") -> Quantity:
     return level(store, sku, location).on_hand
 
 
-def test_a_void_moves_the_opposite_at_its_own_instant(store: Store) -> None:
+def test_a_void_moves_the_opposite_at_its_own_instant(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 3)), SALE)
     assert till.posts(body("void", at=NOON + HOUR, voids=SALE)).flags == ("unlisted_product",)
@@ -52,7 +52,7 @@ def test_a_void_moves_the_opposite_at_its_own_instant(store: Store) -> None:
     ]
 
 
-def test_a_void_that_arrives_first_waits_for_what_it_voids(store: Store) -> None:
+def test_a_void_that_arrives_first_waits_for_what_it_voids(store: LedgerStore) -> None:
     till = Till(store)
     assert till.posts(body("void", at=NOON + HOUR, voids=SALE)).flags == ("orphan",)
     till.posts(body("sale", ("a", 3), ("gtin:40000001", 2)), SALE)
@@ -62,7 +62,7 @@ def test_a_void_that_arrives_first_waits_for_what_it_voids(store: Store) -> None
     assert [entry.on_hand_after for entry in history(store).entries] == [-3, 0]
 
 
-def test_a_posting_is_voided_once(store: Store) -> None:
+def test_a_posting_is_voided_once(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 3)), SALE)
     till.posts(body("void", voids=SALE), VOID)
@@ -72,26 +72,26 @@ def test_a_posting_is_voided_once(store: Store) -> None:
     assert on_hand(store) == 0
 
 
-def test_a_posting_is_voided_once_before_it_arrives_too(store: Store) -> None:
+def test_a_posting_is_voided_once_before_it_arrives_too(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("void", voids=SALE), VOID)
     assert till.posts(body("void", voids=SALE, at=NOON + 1)).code == "already_voided"
 
 
-def test_two_voids_in_one_frame_reverse_once(store: Store) -> None:
+def test_two_voids_in_one_frame_reverse_once(store: LedgerStore) -> None:
     till = Till(store)
     result = till.post(body("void", voids=SALE), body("void", voids=SALE, at=NOON + 1))
     assert [each.status for each in result.results] == ["posted", "rejected"]
 
 
-def test_a_void_of_a_void_is_refused(store: Store) -> None:
+def test_a_void_of_a_void_is_refused(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 3)), SALE)
     till.posts(body("void", voids=SALE), VOID)
     assert till.posts(body("void", voids=VOID)).code == "not_voidable"
 
 
-def test_a_void_of_a_void_that_arrives_first_changes_nothing(store: Store) -> None:
+def test_a_void_of_a_void_that_arrives_first_changes_nothing(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 3)), SALE)
     till.posts(body("void", voids=VOID), OTHER)
@@ -99,11 +99,11 @@ def test_a_void_of_a_void_that_arrives_first_changes_nothing(store: Store) -> No
     assert on_hand(store) == 0
 
 
-def test_a_void_of_itself_is_refused(store: Store) -> None:
+def test_a_void_of_itself_is_refused(store: LedgerStore) -> None:
     assert Till(store).posts(body("void", voids=VOID), VOID).code == "not_voidable"
 
 
-def test_a_till_voids_only_at_its_own_location(store: Store) -> None:
+def test_a_till_voids_only_at_its_own_location(store: LedgerStore) -> None:
     Till(store, "T1", "L1").posts(body("sale", ("a", 3)), SALE)
     refused = Till(store, "T2", "L2").posts(body("void", voids=SALE))
     assert refused.code == "forbidden_location"
@@ -111,7 +111,7 @@ def test_a_till_voids_only_at_its_own_location(store: Store) -> None:
     assert on_hand(store) == -3
 
 
-def test_a_void_of_another_location_that_arrives_first_neither_works_nor_blocks(store: Store) -> None:
+def test_a_void_of_another_location_that_arrives_first_neither_works_nor_blocks(store: LedgerStore) -> None:
     Till(store, "T2", "L2").posts(body("void", voids=SALE))
     first = Till(store, "T1", "L1")
     first.posts(body("sale", ("a", 3)), SALE)
@@ -121,7 +121,7 @@ def test_a_void_of_another_location_that_arrives_first_neither_works_nor_blocks(
     assert first.posts(body("void", voids=SALE, at=NOON + 1)).code == "already_voided"
 
 
-def test_voids_from_two_locations_that_arrive_first_wait_beside_each_other(store: Store) -> None:
+def test_voids_from_two_locations_that_arrive_first_wait_beside_each_other(store: LedgerStore) -> None:
     Till(store, "T2", "L2").posts(body("void", voids=SALE))
     first = Till(store, "T1", "L1")
     assert first.posts(body("void", voids=SALE, at=NOON + HOUR)).status == "posted"
@@ -132,7 +132,7 @@ def test_voids_from_two_locations_that_arrive_first_wait_beside_each_other(store
     assert first.posts(body("void", voids=SALE, at=NOON + 2)).code == "already_voided"
 
 
-def test_of_two_waiting_voids_that_could_both_work_the_first_one_does(store: Store) -> None:
+def test_of_two_waiting_voids_that_could_both_work_the_first_one_does(store: LedgerStore) -> None:
     enrol(store, "O", "operator", "HQ")
     operator = hello(store, "O").speaker
     till = Till(store)
@@ -145,7 +145,7 @@ def test_of_two_waiting_voids_that_could_both_work_the_first_one_does(store: Sto
     assert on_hand(store) == 0
 
 
-def test_an_operator_voids_anywhere_unless_a_location_is_named(store: Store) -> None:
+def test_an_operator_voids_anywhere_unless_a_location_is_named(store: LedgerStore) -> None:
     enrol(store, "O", "operator", "HQ")
     operator = hello(store, "O").speaker
     till = Till(store)
@@ -159,7 +159,7 @@ def test_an_operator_voids_anywhere_unless_a_location_is_named(store: Store) -> 
     assert on_hand(store) == 0
 
 
-def test_a_voided_count_counts_until_it_is_voided(store: Store) -> None:
+def test_a_voided_count_counts_until_it_is_voided(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("receipt", ("a", 10)))
     till.posts(body("count", ("a", 7), at=NOON + HOUR), SALE)
@@ -173,7 +173,7 @@ def test_a_voided_count_counts_until_it_is_voided(store: Store) -> None:
     assert level(store, as_of=instant(NOON + 2 * HOUR)).on_hand == 9
 
 
-def test_after_a_void_the_level_rests_on_the_count_before(store: Store) -> None:
+def test_after_a_void_the_level_rests_on_the_count_before(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("count", ("a", 100)))
     till.posts(body("sale", ("a", 1), at=NOON + HOUR))
@@ -183,7 +183,7 @@ def test_after_a_void_the_level_rests_on_the_count_before(store: Store) -> None:
     assert level(store).counted_at == instant(NOON)
 
 
-def test_a_count_voided_before_it_arrives_never_counts(store: Store) -> None:
+def test_a_count_voided_before_it_arrives_never_counts(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("receipt", ("a", 10)))
     till.posts(body("void", voids=SALE, at=NOON + 3 * HOUR))
@@ -192,14 +192,14 @@ def test_a_count_voided_before_it_arrives_never_counts(store: Store) -> None:
     assert level(store, known_at=3).on_hand == 10
 
 
-def test_a_voided_transfer_leaves_nothing_on_the_way(store: Store) -> None:
+def test_a_voided_transfer_leaves_nothing_on_the_way(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("transfer_out", ("gtin:40000001", 4), ("b", 1), other_location="L2"), SALE)
     till.posts(body("void", voids=SALE))
     assert {(found.on_hand, found.in_transit) for found in stock(store).items} == {(0, 0)}
 
 
-def test_a_voided_reserve_reserves_nothing(store: Store) -> None:
+def test_a_voided_reserve_reserves_nothing(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("reserve", ("a", 4)), SALE)
     assert level(store).reserved == 4

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine
 from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import Bye, FindPosting, Hello, History, Ping, Post, Stock, StoreRequest
-from inventory_server.jsonserver.handler import Peer, Reply
+from inventory_server.jsonserver.handler import EncodedReply, Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.query import history, stock
@@ -37,7 +37,7 @@ class ServerEnd:
         self.link = link
         self.session = session
         self.inbox: deque[bytes] = deque()
-        self.steps: Generator[StoreRequest, Outcome, Reply | None] | None = None
+        self.steps: Generator[StoreRequest, Outcome, EncodedReply | None] | None = None
 
 
 class Hq:
@@ -183,7 +183,7 @@ class Hq:
             work = step()
         except StopIteration as finished:
             end.steps = None
-            reply: Reply | None = finished.value
+            reply: EncodedReply | None = finished.value
             if reply is not None and reply.data:
                 self._network.to_till(end.link, reply.data)
             if reply is not None and reply.close:

@@ -11,7 +11,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import OnOutcome, Outcome, Progress, Store, no_progress, perform
 from inventory_server.domain.requests import Bye, Change, Hello, Item, Ping, Post, Stock, StoreRequest, Welcome
 from inventory_server.domain.roles import Speaker
-from inventory_server.jsonserver.handler import Peer, Reply
+from inventory_server.jsonserver.handler import EncodedReply, Peer
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store.administration import Settled
 from pos_client.protocol.address import Address
@@ -113,7 +113,7 @@ class Talker:
             settings or Settings(), peer, lambda: NOON, lambda: "incident-1", describe, draining, dev
         )
 
-    def frame(self, frame: bytes) -> Reply | None:
+    def frame(self, frame: bytes) -> EncodedReply | None:
         steps = self.session.handle(frame)
         return drive(steps, partial(perform, self.store), advance(steps))
 

@@ -21,7 +21,7 @@ from inventory_server.domain.answers import Proof
 from inventory_server.domain.door import Outcome, perform
 from inventory_server.domain.requests import FindPosting, Hello, History, Item, Post, Stock, TerminalRequest, Welcome
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
-from inventory_server.store import Store, open_store, upgrade
+from inventory_server.store import LedgerStore, open_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError
@@ -88,7 +88,7 @@ def item(raw: bytes, id_: UUID | None = None, seq: int | None = None) -> Item:
 
 
 def hello(
-    store: Store, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None, **said: Any
+    store: LedgerStore, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None, **said: Any
 ) -> Welcome:
     """Say hello as a trusted peer, enrolled on the spot."""
     outbox: OutboxReport | None = said.get("outbox")
@@ -99,12 +99,12 @@ def hello(
     return welcome
 
 
-def enrol(store: Store, terminal: str, role: Role, location: str, token: str = "secret") -> None:
+def enrol(store: LedgerStore, terminal: str, role: Role, location: str, token: str = "secret") -> None:
     """Have HQ know a terminal."""
     administer(store, lambda connection: add_terminal(connection, terminal, role, location, token, NOON))
 
 
-def post(store: Store, speaker: Speaker, *items: Item, parent: str | None = None) -> PostResult:
+def post(store: LedgerStore, speaker: Speaker, *items: Item, parent: str | None = None) -> PostResult:
     """Post one frame."""
     outcome = perform(store, Post(speaker, list(items), parent))
     assert isinstance(outcome, PostResult)
@@ -114,7 +114,9 @@ def post(store: Store, speaker: Speaker, *items: Item, parent: str | None = None
 class Till:
     """A terminal that has said hello and numbers what it posts."""
 
-    def __init__(self, store: Store, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None) -> None:
+    def __init__(
+        self, store: LedgerStore, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None
+    ) -> None:
         self.store = store
         self.terminal = terminal
         self.lineage = lineage or uid(f"lineage of {terminal}")
@@ -136,27 +138,27 @@ class Till:
         return post(self.store, self.speaker, self.item(raw, id_)).results[0]
 
 
-def stock(store: Store, below: str | Quantity | None = None, **params: Any) -> StockResult:
+def stock(store: LedgerStore, below: str | Quantity | None = None, **params: Any) -> StockResult:
     """Ask for stock."""
     outcome = perform(store, Stock(StockParams(**params), below, actor=HEADQUARTERS))
     assert isinstance(outcome, StockResult)
     return outcome
 
 
-def level(store: Store, sku: str = "a", location: str = "L1", **params: Any) -> StockItem:
+def level(store: LedgerStore, sku: str = "a", location: str = "L1", **params: Any) -> StockItem:
     """The one level of a sku at a location."""
     (found,) = stock(store, sku=sku, location=location, **params).items
     return found
 
 
-def history(store: Store, sku: str = "a", **params: Any) -> HistoryResult:
+def history(store: LedgerStore, sku: str = "a", **params: Any) -> HistoryResult:
     """Ask for the movements of a sku."""
     outcome = perform(store, History(HistoryParams(sku, **params), actor=HEADQUARTERS))
     assert isinstance(outcome, HistoryResult)
     return outcome
 
 
-def pages_of_history(store: Store, sku: str, limit: int, **params: Any) -> list[HistoryEntry]:
+def pages_of_history(store: LedgerStore, sku: str, limit: int, **params: Any) -> list[HistoryEntry]:
     """All movements of a sku, asked for page by page."""
     page = history(store, sku, limit=limit, **params)
     found = list(page.entries)
@@ -166,7 +168,7 @@ def pages_of_history(store: Store, sku: str, limit: int, **params: Any) -> list[
     return found
 
 
-def find(store: Store, id_: UUID) -> StoredPosting:
+def find(store: LedgerStore, id_: UUID) -> StoredPosting:
     """Ask for one posting."""
     outcome = perform(store, FindPosting(PostingParams(id_), actor=HEADQUARTERS))
     assert isinstance(outcome, StoredPosting)
@@ -200,7 +202,7 @@ def opened(
     clock: Callable[[], int] | None = None,
     settings: Settings | None = None,
     on_fatal: Callable[[Exception], None] = lambda _: None,
-) -> Iterator[Store]:
+) -> Iterator[LedgerStore]:
     """A store on a file, which is made where it is missing, or on the ledger of a URL."""
     if isinstance(place, Path) and not place.exists():
         place.write_bytes(_empty_ledger())
@@ -212,7 +214,7 @@ def opened(
         store.close()
 
 
-def together(store: Store, *works: TerminalRequest) -> list[Outcome | Exception]:
+def together(store: LedgerStore, *works: TerminalRequest) -> list[Outcome | Exception]:
     """Have `works` wait for the writer at the same time, so that one commit carries them; errors are outcomes."""
     gate = threading.Event()
     writer = store._writer

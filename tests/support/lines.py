@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from inventory_server.jsonserver.handler import Answer, EndReason, Handler, Peer, Reply
+from inventory_server.jsonserver.handler import EncodedReply, EndReason, Handler, Peer, SendReply
 from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
@@ -26,19 +26,19 @@ class Echo:
         self.closed = threading.Event()
         self.reason: EndReason | None = None
 
-    def handle(self, frame: bytes, answer: Answer) -> None:
+    def handle(self, frame: bytes, answer: SendReply) -> None:
         answer(self.reply(frame))
 
-    def reply(self, frame: bytes) -> Reply | None:
+    def reply(self, frame: bytes) -> EncodedReply | None:
         if frame == b"silence":
             return None
         if frame == b"fail":
             raise ZeroDivisionError
         if frame == b"peer":
-            return Reply(json.dumps([self.peer.address, self.peer.loopback]).encode() + b"\n", close=False)
+            return EncodedReply(json.dumps([self.peer.address, self.peer.loopback]).encode() + b"\n", close=False)
         if frame == b"flood":
-            return Reply(b"x" * (64 << 20) + b"\n", close=False)
-        return Reply(frame + b"\n", close=frame == b"close")
+            return EncodedReply(b"x" * (64 << 20) + b"\n", close=False)
+        return EncodedReply(frame + b"\n", close=frame == b"close")
 
     def close(self, reason: EndReason) -> None:
         self.reason = reason
@@ -51,7 +51,7 @@ class Gate(Echo):
     entered = threading.Event()
     opened = threading.Event()
 
-    def reply(self, frame: bytes) -> Reply | None:
+    def reply(self, frame: bytes) -> EncodedReply | None:
         if frame == b"wait":
             self.entered.set()
             assert self.opened.wait(HANG_SECONDS)

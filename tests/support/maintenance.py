@@ -23,7 +23,7 @@ from inventory_server.domain.requests import (
     ReturnPartition,
 )
 from inventory_server.domain.roles import User
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.database.snapshot import snapshot
 from inventory_server.store.database.url import database_of
 from inventory_server.store.verify.verify import verify
@@ -43,7 +43,7 @@ def verified(url: str, progress: Progress = no_progress) -> Proof:
     return proof
 
 
-def administer(store: Store, job: Callable[[Connection], Any]) -> Any:
+def administer(store: LedgerStore, job: Callable[[Connection], Any]) -> Any:
     """Run `job` in a transaction of the writer, between two commits of postings."""
     with store._database.explained():
         return store._writer.perform(job)

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import UnsetType
 
-from pos_client.faultkit.memory_hq import MemoryHq, Speaker
+from pos_client.faultkit.memory_hq import MemoryHq, TillSession
 from pos_client.protocol import wire
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
@@ -119,10 +119,10 @@ class ScriptedHq(MemoryHq):
     def _converse(self, handler: socketserver.StreamRequestHandler) -> None:
         with self.lock:
             self._connections.add(handler.connection)
-        speaker: Speaker | None = None
+        session: TillSession | None = None
         try:
             for line in handler.rfile:
-                answer, speaker = self._answer(line, speaker)
+                answer, session = self._answer(line, session)
                 if answer is None:
                     return
                 handler.wfile.write(answer)
@@ -132,47 +132,47 @@ class ScriptedHq(MemoryHq):
             with self.lock:
                 self._connections.discard(handler.connection)
 
-    def _answer(self, line: bytes, speaker: Speaker | None) -> tuple[bytes | None, Speaker | None]:
+    def _answer(self, line: bytes, session: TillSession | None) -> tuple[bytes | None, TillSession | None]:
         request = wire.decode_frame(line)
         assert isinstance(request, Request)
         request_id = None if isinstance(request.id, UnsetType) else request.id
         fault = self.faults.popleft() if request.method == "post" and self.faults else None
         if fault == "cut":
-            return None, speaker
+            return None, session
         if fault == "garbage":
-            return b"HTTP/1.1 400 Bad Request\r\n", speaker
+            return b"HTTP/1.1 400 Bad Request\r\n", session
         try:
             if isinstance(fault, RequestError):
                 raise fault
             if request.method == "rpc.discover":
-                return wire.encode_result(request_id, NoParams()), speaker
+                return wire.encode_result(request_id, NoParams()), session
             with self.lock:
-                result, speaker = self.answer(request, speaker)
+                result, session = self.answer(request, session)
         except RequestError as error:
-            return wire.encode_error(request_id, error), speaker
+            return wire.encode_error(request_id, error), session
         except ConnectionClosed:
-            return None, speaker
-        return None if fault == "lose_answer" else wire.encode_result(request_id, result), speaker
+            return None, session
+        return None if fault == "lose_answer" else wire.encode_result(request_id, result), session
 
-    def hello(self, params: HelloParams) -> tuple[HelloResult, Speaker]:
+    def hello(self, params: HelloParams) -> tuple[HelloResult, TillSession]:
         self.hellos.append(params)
         if self.token is not None and params.token != self.token:
             raise RequestError(ErrorCode.unauthenticated, "This token is not known.")
         self._hear(params.outbox)
         return super().hello(params)
 
-    def post(self, params: PostParams, speaker: Speaker) -> PostResult:
+    def post(self, params: PostParams, session: TillSession) -> PostResult:
         self.frames.append([item.id for item in params.postings])
         if self.poison & set(self.frames[-1]):
             raise ConnectionClosed
-        result = super().post(params, speaker)
+        result = super().post(params, session)
         self.answered += result.results
         return result
 
-    def post_item(self, item: PostItem, speaker: Speaker) -> PostingResult:
+    def post_item(self, item: PostItem, session: TillSession) -> PostingResult:
         if item.id in self.rejects:
             return PostingResult(item.id, "rejected", code="refused", reason=self.rejects[item.id])
-        return super().post_item(item, speaker)
+        return super().post_item(item, session)
 
     def ping(self, params: PingParams) -> PingResult:
         self._hear(params.outbox)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from inventory_server.store import Store
+from inventory_server.store import LedgerStore
 from inventory_server.store.ledger.timetravel import cuts
 from pos_client.protocol.messages import PostingResult, PostingType
 from pos_client.protocol.units import instant
@@ -126,7 +126,7 @@ _MAKERS: dict[str, tuple[int, Maker]] = {
 }
 
 
-def send(store: Store, sent: list[Sent]) -> list[PostingResult]:
+def send(store: LedgerStore, sent: list[Sent]) -> list[PostingResult]:
     """Post as frames of each terminal, in order, whatever was posted before."""
     results: list[PostingResult] = []
     for begin in range(0, len(sent), FRAME):

@@ -29,7 +29,7 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
 )
-from pos_client.replay.replay import Outcome, Replay, ReplaySpeed
+from pos_client.replay.replay import Replay, ReplayOutcome, ReplaySpeed
 from pos_client.replay.simulated_till import ReplayError, lineage_of, terminal_name
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -116,7 +116,7 @@ def till(location: str, count: int, lane: str = "1", every_seconds: int = 60, si
 
 def replay(
     hq: FakeHq, tills: list[FileTill], speed: ReplaySpeed | None = None, tokens: dict[str, str] | None = None
-) -> Outcome:
+) -> ReplayOutcome:
     used = speed or ReplaySpeed(workers=3, patience_seconds=30)
     return Replay(tills, hq.connect, used, tokens or {}, time.monotonic, random.Random(1)).run()
 

@@ -19,7 +19,6 @@ from pos_client.protocol.messages import (
     Body,
     ByeParams,
     ByeResult,
-    Change,
     ChangedParams,
     Completeness,
     HelloParams,
@@ -42,6 +41,7 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
     SilentTill,
+    StockChange,
     StockItem,
     StockParams,
     StockResult,
@@ -275,7 +275,7 @@ EXCHANGES: dict[str, Exchange] = {
 """One request of every method, with its answer."""
 
 NOTIFIED: dict[str, Message] = {
-    "changed": ChangedParams(5, [Change(_STORE, _ESPRESSO, -2, 10, "sale", at("09:41:07.25"))]),
+    "changed": ChangedParams(5, [StockChange(_STORE, _ESPRESSO, -2, 10, "sale", at("09:41:07.25"))]),
     "lagging": LaggingParams(5),
 }
 """One of every notification the server sends."""

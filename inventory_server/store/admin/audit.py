@@ -6,14 +6,14 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from inventory_server.domain.answers import AuditEntry
-from inventory_server.domain.requests import REQUESTS, Request, audited_arguments
+from inventory_server.domain.requests import REQUESTS, ActorRequest, audited_arguments
 from inventory_server.store.ledger import tables as t
 
 DONE = "done"
 _COLUMNS = [t.audit.c[name] for name in AuditEntry.__dataclass_fields__]
 
 
-def record(connection: Connection, change: Request, now: int, outcome: str = DONE) -> None:
+def record(connection: Connection, change: ActorRequest, now: int, outcome: str = DONE) -> None:
     """Record `change` and its outcome; a change that was made is recorded in its own transaction."""
     actor = change.actor
     connection.execute(

@@ -17,7 +17,7 @@ from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.sql import Statement, among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.messages import Count, HistoryEntry, HistoryResult, StoredPosting
+from pos_client.protocol.messages import HistoryEntry, HistoryResult, NonNegative, StoredPosting
 from pos_client.protocol.units import instant, micros, unscaled
 
 _p, _refused = t.posting.c, t.rejection.c
@@ -41,7 +41,7 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
     """The movements of a SKU in ledger order; without reservations, which move no stock."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
-    after = decode_cursor(params.cursor, tuple[Count, _Entry])
+    after = decode_cursor(params.cursor, tuple[NonNegative, _Entry])
     head = head_of(connection)
     if _would_need_archive(connection, head, question, after):
         raise out_of_reach(head)

@@ -13,15 +13,12 @@ from inventory_server.domain.answers import Proof
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
-from inventory_server.store.ledger.records import NEVER
+from inventory_server.store.ledger.records import NEVER, Key
 from inventory_server.store.ledger.sql import Lookup
 from inventory_server.store.ledger.timetravel import NOW, LedgerAt, Moment
 from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
 from pos_client.protocol.units import micros
-
-Key = tuple[str, str]
-"""(location, sku)"""
 
 _counts = Lookup(t.count, list(t.count.primary_key.columns))
 _reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))

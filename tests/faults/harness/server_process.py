@@ -68,7 +68,7 @@ class Switches:
 
         put(sql, run=execute_)
         event.listen(Engine, "commit", self._before_commit)
-        transact, submit = Writer._transact, store.Store.submit
+        transact, submit = Writer._transact, store.LedgerStore.submit
 
         def transact_(writing: Writer, job: Callable[..., Any]) -> Any:
             self._inserted = False
@@ -78,7 +78,7 @@ class Switches:
             return outcome
 
         def submit_(
-            opened: store.Store, work: Change, then: OnOutcome | None = None, progress: Progress = no_progress
+            opened: store.LedgerStore, work: Change, then: OnOutcome | None = None, progress: Progress = no_progress
         ) -> Pending:
             def then_(outcome: Outcome, error: Exception | None) -> None:
                 if error is None and isinstance(work, Post):
@@ -89,7 +89,7 @@ class Switches:
             return submit(opened, work, then and then_, progress)
 
         put(Writer, _transact=transact_)
-        put(store.Store, submit=submit_)
+        put(store.LedgerStore, submit=submit_)
 
     def _before_commit(self, _connection: Any) -> None:
         if self._inserted:
