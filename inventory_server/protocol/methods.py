@@ -87,7 +87,6 @@ class MethodBinding:
     ask: Callable[[SessionContext, Any], StoreRequest | Ready]
     tell: Callable[[SessionContext, Any], Any] = lambda _, outcome: outcome
     decode: Callable[[Request], Any] = decode_params
-    before_hello: bool = False
 
     @property
     def roles(self) -> frozenset[ActorRole]:
@@ -276,15 +275,15 @@ QUESTIONS: dict[str, MethodBinding] = {
     "stock": MethodBinding(Stock, _stock),
     "history": MethodBinding(History, _history),
     "posting": MethodBinding(FindPosting, _posting),
-    "ping": MethodBinding(Ping, _ping, _pong, before_hello=True),
-    "bye": MethodBinding(Bye, _bye, _close, before_hello=True),
+    "ping": MethodBinding(Ping, _ping, _pong),
+    "bye": MethodBinding(Bye, _bye, _close),
 }
 """Methods for every client, terminal or not."""
 
 TILL_METHODS: dict[str, MethodBinding] = {
-    "hello": MethodBinding(Hello, _hello, _welcome, before_hello=True),
+    "hello": MethodBinding(Hello, _hello, _welcome),
     "post": MethodBinding(Post, _post),
     **QUESTIONS,
-    "rpc.discover": MethodBinding(None, _discover, before_hello=True),
+    "rpc.discover": MethodBinding(None, _discover),
 }
 """Every method of the tills' port; `watch` and `unwatch` join here."""

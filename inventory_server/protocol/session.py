@@ -22,7 +22,7 @@ from inventory_server.jsonserver.handler import EncodedReply, Peer
 from inventory_server.protocol import events
 from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.messages import Request, RequestId
+from pos_client.protocol.messages import Request, RequestId, needs_hello
 from pos_client.protocol.wire import (
     JSON_WHITE_SPACE,
     decode_frame,
@@ -178,7 +178,7 @@ class Session:
             raise RequestError(ErrorCode.method_not_found, message, path="$.method", expected=expected, came=name)
         actor = self._talk.actor
         if actor is None:
-            if not method.before_hello:
+            if needs_hello(request.method):
                 raise RequestError(ErrorCode.unauthenticated, f"Say hello before {request.method}.", expected="hello")
         elif actor.role not in method.roles:
             raise RequestError(

@@ -425,23 +425,35 @@ class NoParams(StrictMessage, frozen=True):
 
 
 class Method(Struct, frozen=True):
-    """One row of the method table: the types of its params and result, and a summary."""
+    """One row of the method table: the types of its params and result, a summary, whether it may precede `hello`."""
 
     params: type[Message]
     result: type[Message] | None
     summary: str
+    before_hello: bool = False
 
 
 METHODS: dict[str, Method] = {
-    "hello": Method(HelloParams, HelloResult, "Identify the terminal; raises a till's epoch."),
+    "hello": Method(HelloParams, HelloResult, "Identify the terminal; raises a till's epoch.", before_hello=True),
     "post": Method(PostParams, PostResult, "Post inventory transactions: one commit, one result each."),
     "stock": Method(StockParams, StockResult, "Stock levels, now or at T as known at K, with completeness."),
     "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),
     "posting": Method(PostingParams, StoredPosting, "One stored posting."),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
-    "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness."),
-    "bye": Method(ByeParams, ByeResult, "End the session with control totals; the server then closes the connection."),
-    "rpc.discover": Method(NoParams, None, "The OpenRPC document of this protocol."),
+    "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),
+    "bye": Method(
+        ByeParams,
+        ByeResult,
+        "End the session with control totals; the server then closes the connection.",
+        before_hello=True,
+    ),
+    "rpc.discover": Method(NoParams, None, "The OpenRPC document of this protocol.", before_hello=True),
 }
 NOTIFICATIONS: dict[str, type[Message]] = {"changed": ChangedParams, "lagging": LaggingParams}
+
+
+def needs_hello(method: str) -> bool:
+    """Whether `hello` must come before a request of this method; True for an unknown one."""
+    row = METHODS.get(method)
+    return row is None or not row.before_hello

@@ -10,11 +10,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from pos_client.protocol.messages import HelloParams, Message
+from pos_client.protocol.messages import HelloParams, Message, needs_hello
 from pos_client.transport.connection import Connection, exact_decoder
 from pos_client.transport.limits import REPLY_SECONDS
 
-_NO_HELLO_NEEDED = ("hello", "ping", "bye", "rpc.discover")
 _SCRIPT_TERMINAL = "script"
 
 
@@ -38,7 +37,7 @@ def request_once(
     deadline = time.monotonic() + timeout
     connection = Connection.open(address, timeout)
     try:
-        if terminal is not None or token is not None or method not in _NO_HELLO_NEEDED:
+        if terminal is not None or token is not None or needs_hello(method):
             hello = HelloParams(terminal or _SCRIPT_TERMINAL, token or UNSET)
             connection.hello(hello, max(0.0, deadline - time.monotonic()))
         result = connection.ask(method, params, max(0.0, deadline - time.monotonic()))

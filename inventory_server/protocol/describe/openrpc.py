@@ -109,7 +109,6 @@ _ANY_METHOD = (
     ErrorCode.busy,
     ErrorCode.draining,
 )
-_ANONYMOUS = ("hello", "ping", "bye", "rpc.discover")
 _OWN_ERRORS: dict[str, tuple[ErrorCode, ...]] = {
     "hello": (ErrorCode.unauthenticated, ErrorCode.forbidden, ErrorCode.unsupported_protocol),
     "post": (ErrorCode.forbidden, ErrorCode.fenced, ErrorCode.fork),
@@ -283,7 +282,7 @@ def _described(name: str) -> Schema:
     properties = schemas(prefix)[method.params.__name__]["properties"]
     required = _required(method.params)
     result = {"$ref": prefix + method.result.__name__} if method.result else _DISCOVERED
-    session = () if name in _ANONYMOUS else (ErrorCode.unauthenticated,)
+    session = () if method.before_hello else (ErrorCode.unauthenticated,)
     described = {
         "name": name,
         "summary": method.summary,
