@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TypeGuard
 
 import msgspec
 
 from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import Store, perform
-from inventory_server.domain.requests import Hello, Ping, Post, StoreRequest
+from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
 from inventory_server.jsonserver.handler import EncodedReply, EndReason, Peer, SendReply
 from inventory_server.jsonserver.listener import ListenTarget
 from inventory_server.jsonserver.server import LineServer
@@ -27,10 +28,6 @@ from pos_client.protocol.wire import is_batch
 def openrpc_document() -> bytes:
     """The OpenRPC document shipped with the program, on one line."""
     return msgspec.json.format(schema_path("openrpc.json").read_bytes(), indent=-1)
-
-
-_ANSWERED_ELSEWHERE = (Post, Hello, Ping)
-"""Requests answered by the thread that commits them. Not `Bye`: its answer closes the connection, which may block."""
 
 
 class Application:
@@ -137,7 +134,7 @@ class FrameHandler:
             answer(reply)
 
         work = advance(steps)
-        if isinstance(work, _ANSWERED_ELSEWHERE) and not is_batch(frame):
+        if not isinstance(work, Finished) and _is_answered_by_writer(work) and not is_batch(frame):
             self._store.submit(work, lambda outcome, error: finish(advance(steps, outcome, error)))
         else:
             finish(work)
@@ -152,3 +149,9 @@ class FrameHandler:
         """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
         self._release_slot()
         self._session.ended(reason)
+
+
+def _is_answered_by_writer(request: StoreRequest) -> TypeGuard[TerminalRequest]:
+    """True if the thread that commits the request sends the reply. One that closes the connection might block it."""
+    kind = REQUESTS[type(request)]
+    return kind.is_grouped and not kind.ends_session

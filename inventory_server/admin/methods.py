@@ -24,20 +24,7 @@ SOURCE = "control socket"
 ACT_AS = "act_as"
 _NAME = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,64}$"
 """A person's name: no control characters, none that turns the direction of writing."""
-OFFERED = (
-    requests.ShowOverview,
-    requests.Reconcile,
-    requests.ListWaiting,
-    requests.ListTerminals,
-    requests.ListAudit,
-    requests.Verify,
-    requests.Enrol,
-    requests.RevokeTerminal,
-    requests.RotateToken,
-    requests.ImportProducts,
-    requests.ReopenPosting,
-    requests.CloseBooks,
-)
+OFFERED = tuple(request for request, kind in REQUESTS.items() if kind.on_control_socket)
 """The administrators' requests that a running server carries out."""
 
 

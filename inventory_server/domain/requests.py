@@ -274,31 +274,54 @@ class Kind:
     roles: frozenset[ActorRole]
     writes: bool = False
     is_audited: bool = False
+    is_grouped: bool = False
+    """The writer commits it together with others."""
+    ends_session: bool = False
+    """Its reply closes the connection."""
+    on_control_socket: bool = False
+    """A running server carries it out for an administrator; its params are the fields of the request."""
 
 
-def _change(name: str, outcome: Any, roles: frozenset[ActorRole], cost: Cost = Cost.QUICK) -> Kind:
+def _by_terminal(name: str, outcome: Any, roles: frozenset[ActorRole], ends_session: bool = False) -> Kind:
+    """A terminal's request that writes."""
+    return Kind(name, outcome, Cost.QUICK, roles, writes=True, is_grouped=True, ends_session=ends_session)
+
+
+def _report(name: str, outcome: Any, roles: frozenset[ActorRole], cost: Cost = Cost.PAGE) -> Kind:
+    """A query by an administrator, of the ledger directly or through its server."""
+    return Kind(name, outcome, cost, roles, on_control_socket=True)
+
+
+def _change(
+    name: str, outcome: Any, roles: frozenset[ActorRole], cost: Cost = Cost.QUICK, on_control_socket: bool = True
+) -> Kind:
     """A change by an administrator, which is always audited."""
-    return Kind(name, outcome, cost, roles, writes=True, is_audited=True)
+    return Kind(name, outcome, cost, roles, writes=True, is_audited=True, on_control_socket=on_control_socket)
+
+
+def _partition_change(name: str, outcome: Any) -> Kind:
+    """A change of partitions, which PostgreSQL alone has: there a command makes it without the server."""
+    return _change(name, outcome, ADMINS, Cost.LONG, on_control_socket=False)
 
 
 _MATTERS_TO_HQ: frozenset[ActorRole] = OPERATORS | frozenset[ActorRole](("reader",))
 REQUESTS: Mapping[type, Kind] = MappingProxyType(
     {
-        Hello: Kind("hello", Welcome, Cost.QUICK, EVERYBODY, writes=True),
-        Post: Kind("post", PostResult, Cost.QUICK, POSTERS, writes=True),
-        Ping: Kind("ping", None, Cost.QUICK, EVERYBODY, writes=True),
-        Bye: Kind("bye", ByeResult, Cost.QUICK, EVERYBODY, writes=True),
+        Hello: _by_terminal("hello", Welcome, EVERYBODY),
+        Post: _by_terminal("post", PostResult, POSTERS),
+        Ping: _by_terminal("ping", None, EVERYBODY),
+        Bye: _by_terminal("bye", ByeResult, EVERYBODY, ends_session=True),
         Stock: Kind("stock", StockResult, Cost.PAGE, EVERYBODY),
         History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
         FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),
-        ShowOverview: Kind("overview", answers.Overview, Cost.PAGE, _MATTERS_TO_HQ),
-        Reconcile: Kind("reconcile", list[answers.Finding], Cost.PAGE, _MATTERS_TO_HQ),
-        ListWaiting: Kind("waiting", list[answers.WaitingPosting], Cost.PAGE, _MATTERS_TO_HQ),
-        ListTerminals: Kind("terminals", list[answers.TerminalRow], Cost.PAGE, OPERATORS),
-        ListAudit: Kind("audit", list[answers.AuditEntry], Cost.PAGE, OPERATORS),
+        ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
+        Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
+        ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
+        ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
+        ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
         ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
         AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
-        Verify: Kind("verify", answers.Proof, Cost.LONG, ADMINS),
+        Verify: _report("verify", answers.Proof, ADMINS, Cost.LONG),
         Compare: Kind("compare", answers.Comparison, Cost.LONG, ADMINS),
         Enrol: _change("enrol", None, ADMINS),
         RevokeTerminal: _change("revoke", None, ADMINS),
@@ -306,9 +329,9 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ImportProducts: _change("import_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
         CloseBooks: _change("close_books", answers.ClosedBooks | None, ADMINS, Cost.LONG),
-        MakePartitions: _change("make_partitions", int, ADMINS, Cost.LONG),
-        ArchivePartitions: _change("archive", list[answers.ArchivedPart], ADMINS, Cost.LONG),
-        ReturnPartition: _change("return_partition", answers.ArchivedPart | None, ADMINS, Cost.LONG),
+        MakePartitions: _partition_change("make_partitions", int),
+        ArchivePartitions: _partition_change("archive", list[answers.ArchivedPart]),
+        ReturnPartition: _partition_change("return_partition", answers.ArchivedPart | None),
         # Not audited: the entry would be the only difference between the copy and its source.
         CopyFrom: Kind("copy", answers.Comparison, Cost.LONG, ADMINS, writes=True),
     }

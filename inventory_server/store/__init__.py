@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
-from typing import TypeVar
+from contextlib import ExitStack, closing
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -14,12 +13,12 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.clock import Clock
 from inventory_server.config import OPENING_ATTEMPTS, RETRY_FIRST_SECONDS, Settings
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress, no_progress
-from inventory_server.domain.requests import Bye, Change, Hello, Ping, Post, Question, assert_allowed
+from inventory_server.domain.requests import REQUESTS, Change, Question, assert_allowed
 from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.url import database_of, shown, sqlite_path
-from inventory_server.store.dispatch import ANSWERS
+from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
 from inventory_server.store.query.service import QueryService
 from inventory_server.store.query.standby import FallbackReader
 from inventory_server.store.write.judge import CommitJudge
@@ -27,7 +26,6 @@ from inventory_server.store.write.writer import Writer
 from pos_client.protocol.errors import RequestError
 
 log = logging.getLogger("tillwire.store")
-Q = TypeVar("Q", bound=QueryService)
 
 __all__ = [
     "LedgerReader",
@@ -50,7 +48,7 @@ class LedgerReader:
         self._database = database = database_of(url)
         database.assert_exists()
         with database.explained(), ExitStack() as opened:
-            self._queries = _opened(QueryService(database, database.reading_engine(), settings, clock, ANSWERS), opened)
+            self._queries = _opened_queries(database, settings, clock, opened)
             with self._queries.snapshot() as connection:
                 schema.assert_schema(connection, database)
             self._opened = opened.pop_all()
@@ -89,15 +87,15 @@ class LedgerStore:
             opened.enter_context(database.writer())
             writing = database.writing_engine()
             opened.callback(writing.dispose)
-            primary = _opened(QueryService(database, database.reading_engine(), settings, clock, ANSWERS), opened)
-            self._queries = primary
+            primary = _opened_queries(database, settings, clock, opened)
+            self._queries: QueryService | FallbackReader = primary
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
             _assert_writable(database, writing)
             if read_url is not None:
-                standby = _opened(FallbackReader(database_of(read_url), settings, clock, primary), opened)
-                self._queries = standby
+                standby = FallbackReader(database_of(read_url), settings, clock, primary)
+                self._queries = opened.enter_context(closing(standby))
                 standby.start()
             self._writer = Writer(writing, database, CommitJudge(settings, clock), settings, on_fatal)
             self._administration = Administration(database, self._writer, primary, clock)
@@ -120,10 +118,10 @@ class LedgerStore:
         is raised. A change of many transactions runs on the calling thread.
         """
         assert_allowed(change)
-        if not isinstance(change, Post | Ping | Hello | Bye):
-            return self._administration.carry_out(change, then, progress)
+        if not REQUESTS[type(change)].is_grouped:
+            return self._administration.carry_out(change, then, progress)  # type: ignore[arg-type]
         try:
-            return self._writer.submit(change, then)
+            return self._writer.submit(change, then)  # type: ignore[arg-type]
         except (RequestError, OutcomeUnknown) as error:
             if then is None:
                 raise
@@ -156,9 +154,10 @@ def open_store(
     return LedgerStore(url, settings, clock, on_fatal, read_url)
 
 
-def _opened(queries: Q, opened: ExitStack) -> Q:
-    opened.callback(queries.close)
-    return queries
+def _opened_queries(database: Database, settings: Settings, clock: Clock, opened: ExitStack) -> QueryService:
+    engine = database.reading_engine()
+    opened.callback(engine.dispose)
+    return opened.enter_context(closing(QueryService(database, engine.connect, settings, clock, ANSWERS, SHORTCUTS)))
 
 
 def _assert_durable(weakness: str | None, settings: Settings) -> None:

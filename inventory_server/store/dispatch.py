@@ -26,8 +26,8 @@ from inventory_server.store.admin.terminals import add_terminal, list_terminals,
 from inventory_server.store.database.base import Database
 from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import archive, closing, partition
-from inventory_server.store.query import history, stock
-from inventory_server.store.query.service import Answer
+from inventory_server.store.query import history, stock, stock_now
+from inventory_server.store.query.service import Answer, Shortcut
 from inventory_server.store.verify.verify import verify
 
 ANSWERS: Mapping[type, Answer] = MappingProxyType(
@@ -47,6 +47,15 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
     }
 )
 """Queries; each is answered from one snapshot."""
+
+SHORTCUTS: Mapping[type, Shortcut] = MappingProxyType(
+    {
+        r.Stock: Shortcut(
+            stock_now.is_everyday, lambda at, question: stock_now.ask(at.connection, at.settings, at.now, question)
+        ),
+    }
+)
+"""Queries of which the most frequent ones are answered by a single statement."""
 
 
 @dataclass(frozen=True, slots=True)

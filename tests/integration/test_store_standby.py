@@ -12,12 +12,12 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
-from inventory_server.domain.door import Outcome, Progress, no_progress
-from inventory_server.domain.requests import FindPosting, Question, Stock
+from inventory_server.domain.door import Outcome
+from inventory_server.domain.requests import FindPosting, Stock
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
-from inventory_server.store.dispatch import ANSWERS
-from inventory_server.store.query.service import QueryService
+from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
+from inventory_server.store.query.service import Asking, QueryService
 from inventory_server.store.query.standby import FallbackReader
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingParams, StockParams, StockResult
@@ -38,7 +38,7 @@ class Timer:
 
 
 class Watched(FallbackReader):
-    """Counts how often it is looked at, and fails as it is told to."""
+    """Counts how often the standby is connected to; its answers about stock fail as they are told to."""
 
     looks = 0
     failure: Exception | None = None
@@ -47,10 +47,10 @@ class Watched(FallbackReader):
         self.looks += 1
         return super()._proven_connection()
 
-    def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
-        if self.failure is not None:
+    def stock(self, at: Asking, question: Stock) -> Outcome:
+        if at.database is self._database and self.failure is not None:
             raise self.failure
-        return super().ask(question, progress)
+        return ANSWERS[Stock](at, question)
 
 
 @pytest.fixture
@@ -69,8 +69,14 @@ def paths(tmp_path: Path) -> tuple[Path, Path]:
 @contextmanager
 def reading(paths: tuple[Path, Path], timer: Timer) -> Iterator[Watched]:
     primary, standby = (database_of(url_of(path)) for path in paths)
+
+    def stock(at: Asking, question: Stock) -> Outcome:
+        return answering.stock(at, question)
+
     with ExitStack() as close:
-        source = QueryService(primary, primary.reading_engine(), Settings(), Clock(), ANSWERS)
+        engine = primary.reading_engine()
+        close.callback(engine.dispose)
+        source = QueryService(primary, engine.connect, Settings(), Clock(), {**ANSWERS, Stock: stock}, SHORTCUTS)
         close.callback(source.close)
         answering = Watched(standby, Settings(), Clock(), source, timer)
         close.callback(answering.close)
@@ -148,5 +154,5 @@ def test_nobody_connects_who_waited_for_a_turn_while_it_went_out(paths: tuple[Pa
         looks = standby.looks
         standby._leave_out(failure(sqlite3.SQLITE_BUSY))
         with pytest.raises(StoreError, match="as the test says"):
-            standby.ask(EVERYTHING)
+            standby._standby.ask(EVERYTHING)
         assert standby.looks == looks

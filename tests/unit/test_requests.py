@@ -10,7 +10,7 @@ from inventory_server.domain import requests
 from inventory_server.domain.requests import REQUESTS, Cost, Enrol, ImportProducts, audited_arguments
 from inventory_server.domain.roles import EVERYBODY
 from inventory_server.protocol.methods import TILL_METHODS
-from inventory_server.store.dispatch import ANSWERS, CHANGES, MAINTENANCE
+from inventory_server.store.dispatch import ANSWERS, CHANGES, MAINTENANCE, SHORTCUTS
 
 KINDS = pytest.mark.parametrize("request_type", REQUESTS, ids=lambda each: each.__name__)
 
@@ -26,10 +26,12 @@ def test_every_request_has_one_function_that_does_it(request_type: type) -> None
 def test_a_request_that_writes_is_a_change_and_no_other(request_type: type) -> None:
     assert REQUESTS[request_type].writes is (request_type in get_args(requests.Change))
     assert REQUESTS[request_type].writes is (request_type not in get_args(requests.Question))
+    assert REQUESTS[request_type].is_grouped is (request_type in get_args(requests.TerminalRequest))
 
 
 def test_no_function_is_for_a_request_that_the_table_does_not_know() -> None:
     assert {*ANSWERS, *CHANGES, *MAINTENANCE} <= set(REQUESTS)
+    assert set(SHORTCUTS) <= set(ANSWERS)
 
 
 def test_names_are_of_one_request_each() -> None:

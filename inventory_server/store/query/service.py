@@ -7,18 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, select, union_all
+from sqlalchemy import Connection, select, union_all
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import QUICK_READERS, READERS_MAX, STORAGE_RETRY_MS, Settings
 from inventory_server.domain.door import Outcome, Progress, no_progress
-from inventory_server.domain.requests import REQUESTS, Cost, Question, Stock
+from inventory_server.domain.requests import REQUESTS, Cost, Question
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.database.base import Database, ErrorClass
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.query import stock_now
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 
@@ -36,27 +35,40 @@ class Asking:
 Answer = Callable[[Asking, Any], Outcome]
 
 
-class QueryService:
-    """Answers from a database, by the connections of `engine`; for many threads at once.
+@dataclass(frozen=True, slots=True)
+class Shortcut:
+    """A faster answer to the questions of a type that it `fits`: one statement, on a connection without a transaction.
 
-    `answers` has a function for each type of question.
+    `answer` returns None for a question that takes a snapshot after all.
+    """
+
+    fits: Callable[[Any], bool]
+    answer: Answer
+
+
+class QueryService:
+    """Answers from a database, by the connections that `connect` opens; for many threads at once.
+
+    `answers` has a function for each type of question, `shortcuts` a faster one for some questions.
     """
 
     def __init__(
         self,
         database: Database,
-        engine: Engine,
+        connect: Callable[[], Connection],
         settings: Settings,
         clock: Callable[[], int],
         answers: Mapping[type, Answer],
+        shortcuts: Mapping[type, Shortcut],
     ) -> None:
         self._database = database
-        self._engine = engine
+        self._connect = connect
         self._settings = settings
         self._clock = clock
         self.answers = answers
-        self._quick = ConnectionPool(self._connect, QUICK_READERS)
-        self._readers = ConnectionPool(self._connect, READERS_MAX - QUICK_READERS)
+        self.shortcuts = shortcuts
+        self._quick = ConnectionPool(connect, QUICK_READERS)
+        self._readers = ConnectionPool(connect, READERS_MAX - QUICK_READERS)
 
     @property
     def shown(self) -> str:
@@ -67,7 +79,11 @@ class QueryService:
         """Close all connections, once every question has been answered."""
         self._quick.close()
         self._readers.close()
-        self._engine.dispose()
+
+    def renew(self) -> None:
+        """Close the idle connections; new ones are opened when needed."""
+        self._quick.renew()
+        self._readers.renew()
 
     def id_at(self, position: int) -> bytes | None:
         """The id of the posting at `position`, None if there is none; StoreError if it cannot be read."""
@@ -94,25 +110,25 @@ class QueryService:
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question, asked once; DBAPIError as the database raises it."""
-        if isinstance(question, Stock) and stock_now.is_everyday(question):
+        shortcut = self.shortcuts.get(type(question))
+        if shortcut is not None and shortcut.fits(question):
             with self._quick.connection() as connection:
-                answer = stock_now.ask(connection, self._settings, self._clock(), question)
+                answer = shortcut.answer(self._asking(connection, progress), question)
             if answer is not None:
                 return answer
         is_long = REQUESTS[type(question)].cost is Cost.LONG
         with self.snapshot() if is_long else self._readers.snapshot() as connection:
             if isinstance(question.actor, Speaker):
                 access.assert_not_revoked(connection, question.actor)
-            asking = Asking(connection, self._database, self._settings, self._clock(), progress)
-            return self.answers[type(question)](asking, question)
+            return self.answers[type(question)](self._asking(connection, progress), question)
 
-    def _connect(self) -> Connection:
-        return self._engine.connect()
+    def _asking(self, connection: Connection, progress: Progress) -> Asking:
+        return Asking(connection, self._database, self._settings, self._clock(), progress)
 
     def _answer_after_all(self, question: Question, progress: Progress, error: DBAPIError) -> Outcome:
         if not self._is_passing(error):
             raise error
-        self._renew()
+        self.renew()
         try:
             return self.ask(question, progress)
         except DBAPIError as second:
@@ -120,10 +136,6 @@ class QueryService:
                 raise
             message = "HQ's database does not answer now; ask again later."
             raise RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS) from second
-
-    def _renew(self) -> None:
-        self._quick.renew()
-        self._readers.renew()
 
     def _is_passing(self, error: Exception) -> bool:
         return self._database.classify_error(error, committing=False) not in (ErrorClass.WORK_FAILED, ErrorClass.FATAL)

@@ -24,7 +24,7 @@ log = logging.getLogger("tillwire.store")
 _NOT_ITS_FAULT = {ErrorClass.RETRY, ErrorClass.WORK_FAILED}
 
 
-class FallbackReader(QueryService):
+class FallbackReader:
     """Answers from the standby `database`, or from `primary` while the standby fails. `timer` returns seconds."""
 
     def __init__(
@@ -35,7 +35,9 @@ class FallbackReader(QueryService):
         primary: QueryService,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(database, database.standby_engine(), settings, clock, primary.answers)
+        self._database = database
+        self._engine = database.standby_engine()
+        self._standby = QueryService(database, self._connect, settings, clock, primary.answers, primary.shortcuts)
         self._primary = primary
         self._timer = timer
         # Guards `_reason` (why the standby is skipped, None while it works) and `_next_look`; never held while waiting.
@@ -53,7 +55,7 @@ class FallbackReader(QueryService):
         """The answer to a question; RequestError for what the protocol has a name for."""
         if self._is_well():
             try:
-                return self.ask(question, progress)
+                return self._standby.ask(question, progress)
             except RequestError as error:
                 if error.code is not ErrorCode.forbidden:  # a terminal enrolled a moment ago may not be replicated yet
                     raise
@@ -63,6 +65,11 @@ class FallbackReader(QueryService):
                 if self._database.classify_error(error, committing=False) not in _NOT_ITS_FAULT:
                     self._leave_out(error)
         return self._primary.answer(question, progress)
+
+    def close(self) -> None:
+        """Close all connections to the standby, once every question has been answered."""
+        self._standby.close()
+        self._engine.dispose()
 
     def _is_well(self) -> bool:
         with self._lock:
@@ -86,7 +93,7 @@ class FallbackReader(QueryService):
     def _leave_out(self, error: Exception) -> None:
         if self._reason is None:  # else another thread has noted it
             self._note(error)
-            self._renew()
+            self._standby.renew()
 
     def _note(self, error: Exception | None) -> None:
         reason = None if error is None else said_by(error)
@@ -94,9 +101,9 @@ class FallbackReader(QueryService):
             before, self._reason = self._reason, reason
             self._next_look = self._timer() + STANDBY_RETRY_SECONDS
         if reason is not None and reason != before:
-            log.error("event=standby_unavailable standby=%s error=%s", self.shown, reason)
+            log.error("event=standby_unavailable standby=%s error=%s", self._standby.shown, reason)
         elif reason is None and before is not None:
-            log.warning("event=standby_available standby=%s", self.shown)
+            log.warning("event=standby_available standby=%s", self._standby.shown)
 
     def _connect(self) -> Connection:
         if self._reason is not None:  # it failed while this thread waited for a connection
@@ -126,11 +133,11 @@ class FallbackReader(QueryService):
         known = self._primary.id_at(last.position)
         if known is None:
             raise StoreError(
-                f"{self.shown} has a posting at position {last.position:,}, and {self._primary.shown} has none yet;"
-                " if this persists, rebuild the standby from its primary."
+                f"{self._standby.shown} has a posting at position {last.position:,}, and {self._primary.shown} has none"
+                " yet; if this persists, rebuild the standby from its primary."
             )
         if known != last.id:
             raise OtherLedger(
-                f"{self.shown} does not hold the ledger of {self._primary.shown}: its posting at position"
+                f"{self._standby.shown} does not hold the ledger of {self._primary.shown}: its posting at position"
                 f" {last.position:,} is a different one; name a standby of that database."
             )
