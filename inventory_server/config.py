@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from inventory_server.jsonserver.limits import NetworkLimits, limit
+from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 
 LARGE_FRAME_BYTES = 8_192
@@ -17,6 +18,22 @@ CONTROL_REPLY_SECONDS = 60.0
 """How long a command waits for the running server: an import of some thousand products is one commit."""
 CONTROL_LONG_REPLY_SECONDS = 600.0
 """The same for a change of many transactions: closing the books of a million postings is one request."""
+TOKEN_BYTES = 32
+"""Random bytes of a terminal's token: 256 bits cannot be guessed."""
+IMPORT_CHUNK_BYTES = MAX_FRAME_BYTES // 2
+"""Bytes of products in one request: half of the longest frame that a running server accepts by default."""
+LOGGED_REASON_LENGTH_MAX = 200
+"""Longest reason in a log line, in characters: a sentence of an error, not a posting."""
+DATABASE_TEXT_LENGTH_MAX = 300
+"""Longest text of a database in an error message or a log line, in characters: an error, or a list of tables."""
+TILLS_NAMED_MAX = 20
+"""Most tills that a sentence of `reconcile` names; the others are counted."""
+SHOWN_DIGEST_DIGITS = 12
+"""Hex digits shown of a table's SHA-256: enough to see that two differ."""
+SHOWN_ARGUMENT_LENGTH_MAX = 80
+"""Longest argument of a command repeated in an error message, in characters: one line of a terminal."""
+GC_THRESHOLDS = (100_000, 50, 1_000)
+"""Allocations before a collection of each generation: rarely, since reference counts free nearly everything."""
 KILL_SECONDS = 2
 """How long after a worker should have exited the supervisor sends SIGKILL."""
 RESTART_SECONDS = 1.0
@@ -72,6 +89,8 @@ COMMIT_IDLE_SECONDS = 30
 """PostgreSQL aborts the transaction of a server that stalls for this long, since it blocks all other servers."""
 DISCONNECT_SECONDS = 2
 """How long PostgreSQL may still list the connections of a server that has just stopped."""
+DISCONNECT_POLL_SECONDS = 0.05
+"""How often that list is read meanwhile."""
 STANDBY_CONNECT_SECONDS = 2
 """Timeout of one attempt to connect to a standby; a query that finds it down then asks the primary."""
 STANDBY_ANSWER_SECONDS = 5

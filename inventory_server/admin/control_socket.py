@@ -26,9 +26,7 @@ from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store import StoreError, sqlite_path
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
-
-SOCKET_PATH_BYTES_MAX = 100
-"""A socket address holds 107 bytes; a longer path is reached through a descriptor of its folder."""
+from pos_client.transport.unix_path import short_unix_path
 
 
 class ControlServer:
@@ -105,12 +103,5 @@ def control_path(url: str) -> Iterator[str]:
     """The path of the socket beside the database of `url`, short enough for a socket address."""
     path = sqlite_path(url)
     assert path is not None, "only a database in a file has a sole writer to ask"
-    path = path.with_name(path.name + ".control")
-    if len(os.fsencode(path)) <= SOCKET_PATH_BYTES_MAX:
-        yield str(path)
-        return
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{path.name}"
-    finally:
-        os.close(folder)
+    with short_unix_path(str(path.with_name(path.name + ".control"))) as short:
+        yield short

@@ -9,14 +9,12 @@ import click
 import msgspec
 
 from inventory_server.commands.options import counted, db_option, json_option, office_of
+from inventory_server.config import IMPORT_CHUNK_BYTES
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ImportProducts
 from inventory_server.imports.catalog_csv import FIELDS, read_catalog
 from pos_client.commands import console
 from pos_client.files.csv_reader import Problem
-
-CHUNK_BYTES = 512 << 10
-"""Bytes of products in one request: half of the longest frame that a running server accepts by default."""
 
 
 @click.group("catalog")
@@ -60,12 +58,12 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: st
 
 
 def chunks(products: Sequence[Product]) -> Iterator[list[Product]]:
-    """`products` in lists of at most `CHUNK_BYTES`."""
+    """`products` in lists of at most `IMPORT_CHUNK_BYTES`."""
     chunk: list[Product] = []
     size = 0
     for product in products:
         size += len(msgspec.json.encode(product)) + 1
-        if chunk and size > CHUNK_BYTES:
+        if chunk and size > IMPORT_CHUNK_BYTES:
             yield chunk
             chunk, size = [], len(msgspec.json.encode(product)) + 1
         chunk.append(product)

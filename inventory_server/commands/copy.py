@@ -9,12 +9,10 @@ import click
 
 from inventory_server.commands.database import show_proof
 from inventory_server.commands.options import json_option, office_of
+from inventory_server.config import SHOWN_DIGEST_DIGITS
 from inventory_server.domain.answers import Comparison, Proof
 from inventory_server.domain.requests import Compare, CopyFrom, Verify
 from pos_client.commands import console
-
-DIGITS = 12
-"""Digits of a SHA-256 shown in a table."""
 
 
 @click.command("copy")
@@ -70,8 +68,10 @@ def _show(comparison: Comparison, one: str, other: str) -> None:
     columns = {"table": False, f"rows {one}": True, f"rows {other}": True, f"sha256 {one}": False, "": False}
     rows = []
     for pair in comparison.pairs:
-        found = "equal" if pair.is_equal else f"differs from {pair.other.sha256[:DIGITS]}"
-        rows.append([pair.table, f"{pair.one.rows:,}", f"{pair.other.rows:,}", pair.one.sha256[:DIGITS], found])
+        found = "equal" if pair.is_equal else f"differs from {pair.other.sha256[:SHOWN_DIGEST_DIGITS]}"
+        rows.append(
+            [pair.table, f"{pair.one.rows:,}", f"{pair.other.rows:,}", pair.one.sha256[:SHOWN_DIGEST_DIGITS], found]
+        )
     console.print_table(columns, rows)
     differ = sum(not pair.is_equal for pair in comparison.pairs)
     said = f"differ in {differ} of {len(rows)} tables" if differ else "are equal"

@@ -14,11 +14,9 @@ from msgspec import Raw
 from inventory_server.commands.database import show_proof
 from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, STORES, terminals
 from inventory_server.demo.day import Demo
+from inventory_server.demo.limits import ROWS_SHOWN_MAX
 from pos_client.commands import console, stock_report
 from pos_client.protocol.messages import StockParams, StockResult
-
-SHOWN = 12
-"""Rows shown of a table."""
 
 
 @click.command("demo")
@@ -82,9 +80,9 @@ def _evening(chain: Demo) -> None:
 
 def _show(answer: StockResult) -> None:
     words = stock_report.StockReport(datetime.now(UTC), None)
-    console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items[:SHOWN]])
-    if len(answer.items) > SHOWN:
-        console.say(f"… and {len(answer.items) - SHOWN:,} more.")
+    console.print_table(stock_report.COLUMNS, [words.row(item) for item in answer.items[:ROWS_SHOWN_MAX]])
+    if len(answer.items) > ROWS_SHOWN_MAX:
+        console.say(f"… and {len(answer.items) - ROWS_SHOWN_MAX:,} more.")
     for place in sorted(answer.completeness):
         console.say(words.completeness(place, answer.completeness[place]))
 
@@ -92,7 +90,7 @@ def _show(answer: StockResult) -> None:
 def _show_proof(chain: Demo) -> int:
     wrong: Sequence[str] = chain.wrong_shelves()
     console.say(f"\nShelves on which HQ's stock is wrong: {len(wrong)} of {len(chain.plan.shelves):,}.")
-    for sentence in wrong[:SHOWN]:
+    for sentence in wrong[:ROWS_SHOWN_MAX]:
         console.say(sentence, err=True)
     proof = chain.prove()
     show_proof(proof)

@@ -14,7 +14,7 @@ import msgspec
 from inventory_server.admin.control_socket import this_user
 from inventory_server.admin.office import Office, open_office
 from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.config import SHOWN_ARGUMENT_LENGTH_MAX, Settings
 from pos_client.commands.console import CommandError
 from pos_client.protocol.units import instant
 
@@ -61,7 +61,7 @@ def checked(value: str, kind: Any, expected: str) -> str:
     try:
         return str(msgspec.convert(value, kind))
     except msgspec.ValidationError as error:
-        raise CommandError(f"Expected {expected}, got {value[:80]!r}.") from error
+        raise CommandError(f"Expected {expected}, got {value[:SHOWN_ARGUMENT_LENGTH_MAX]!r}.") from error
 
 
 def told(row: Any) -> dict[str, Any]:

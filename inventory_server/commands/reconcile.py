@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import click
 
 from inventory_server.commands.options import db_option, json_option, office_of, told, when
+from inventory_server.config import TILLS_NAMED_MAX
 from inventory_server.domain.answers import Finding
 from inventory_server.domain.requests import Reconcile
 from pos_client.commands import console
-
-NAMES_MAX = 20
-"""Tills that a sentence names; the others are counted."""
 
 
 @click.command("reconcile")
@@ -55,7 +53,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def _named(terminals: Sequence[str]) -> str:
     """`terminals` as a sentence lists them."""
-    *others, last = terminals[:NAMES_MAX]
-    if len(terminals) > NAMES_MAX:
-        others, last = [*others, last], f"{len(terminals) - NAMES_MAX:,} more"
+    *others, last = terminals[:TILLS_NAMED_MAX]
+    if len(terminals) > TILLS_NAMED_MAX:
+        others, last = [*others, last], f"{len(terminals) - TILLS_NAMED_MAX:,} more"
     return f"{', '.join(others)} and {last}" if others else last

@@ -21,7 +21,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.commands.logs import log_to_stderr
 from inventory_server.commands.options import counted, db_option, load_settings
 from inventory_server.commands.signals import stop_signals
-from inventory_server.config import ENDING_SECONDS, WORKERS_MAX, Settings
+from inventory_server.config import ENDING_SECONDS, GC_THRESHOLDS, WORKERS_MAX, Settings
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
 from inventory_server.domain.roles import HEADQUARTERS
@@ -175,7 +175,7 @@ def warn_of_growth(ledger: Reader) -> None:
 def collect_rarely() -> None:
     """Run the cycle collector less often: reference counts free nearly everything; it took a fifth of a sale's time."""
     gc.freeze()
-    gc.set_threshold(100_000, 50, 1_000)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:

@@ -7,12 +7,12 @@ import secrets
 import click
 
 from inventory_server.commands.options import checked, db_option, json_option, office_of, told, when
+from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.requests import Enrol, ListTerminals, RevokeTerminal, RotateToken
 from pos_client.commands import console
 from pos_client.protocol.messages import Location, Role, TerminalName
 
-TOKEN_BYTES = 32
 _COLUMNS = {
     "terminal": False,
     "role": False,

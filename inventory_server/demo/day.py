@@ -13,8 +13,9 @@ from typing import Self
 
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.config import TOKEN_BYTES, Settings
 from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
+from inventory_server.demo.limits import DELIVERY_SECONDS, PAGE_ITEMS, WORKERS
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.requests import Enrol, ImportProducts, Verify
 from inventory_server.domain.roles import HEADQUARTERS
@@ -29,13 +30,8 @@ from pos_client.till.posting import Posting
 from pos_client.transport.connection import Connection
 
 PRODUCTS = Path(__file__).with_name("products.csv")
-WORKERS = 6
-"""Threads; each runs the days of several tills, one after the other."""
-DELIVERY_SECONDS = 60.0
 OFFICE = "back-office"
 """The terminal that queries the server."""
-_PAGE = 5_000
-"""Items per page: more than there are shelves in the chain."""
 
 
 class DemoError(TillwireError):
@@ -51,7 +47,7 @@ class Demo:
         self.products = read_catalog(PRODUCTS, {}, _refuse)
         begins = (datetime.now(UTC) - DAY - timedelta(minutes=15)).replace(second=0, microsecond=0)
         self.plan = plan_day(self.products, begins, baskets, random.Random(seed))
-        self._tokens = {name: secrets.token_urlsafe(32) for name in (*terminals(), OFFICE)}
+        self._tokens = {name: secrets.token_urlsafe(TOKEN_BYTES) for name in (*terminals(), OFFICE)}
         self._address = ""
 
     @property
@@ -126,7 +122,7 @@ class Demo:
 
     def wrong_shelves(self) -> list[str]:
         """Where HQ's stock differs from the actual stock."""
-        answer = self.ask(StockParams(limit=_PAGE))
+        answer = self.ask(StockParams(limit=PAGE_ITEMS))
         told = {(item.location, item.sku): scaled(item.on_hand) for item in answer.items}
         there = self.plan.shelves
         return [

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-FINDINGS_MAX = 100
-"""Findings of a proof that are described; all are counted."""
+from inventory_server.domain.limits import FINDINGS_MAX
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 
+from inventory_server.domain.limits import GAPS_MAX
 from pos_client.protocol.messages import CHAIN_START, Range
-
-GAPS_MAX = 1_000
-"""Ranges beyond the first gap that a lineage may hold; bounds its row. Past it the till starts a new lineage."""
 
 FIRST_HEAD = bytes.fromhex(CHAIN_START)
 """The head of the chain of a terminal that has posted nothing."""

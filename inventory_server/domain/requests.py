@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from inventory_server.domain import answers
+from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
 from inventory_server.domain.product import Product
 from inventory_server.domain.roles import ADMINS, EVERYBODY, NOBODY, OPERATORS, POSTERS, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
@@ -39,9 +40,6 @@ from pos_client.protocol.messages import (
     TerminalName,
 )
 from pos_client.protocol.units import Quantity, micros
-
-AUDIT_ENTRIES_MAX = 10_000
-"""Most entries of the audit trail in one answer."""
 
 Token = Annotated[str, Meta(min_length=1)]
 

@@ -13,12 +13,13 @@ import msgspec
 from inventory_server.domain.product import Product
 from pos_client.files.cells import read_quantity
 from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
+from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
 from pos_client.protocol.messages import Gtin, Sku
 from pos_client.protocol.units import scaled
 
 FIELDS = ("sku", "name", "unit", "barcode", "reorder_point")
-_TEXT_MAX = 256
 
 
 class CatalogError(TillwireError):
@@ -96,7 +97,7 @@ def _product(cells: list[str] | csv.Error, header: Sequence[str], places: Mappin
         raise _BadCell(f"row: expected {len(header)} cells as in the header, got {len(cells)}")
     text = {field: cells[at] for field, at in places.items()}
     return Product(
-        sku=_checked("sku", text["sku"], Sku, "1 to 64 characters, UTF-8, without control characters"),
+        sku=_checked("sku", text["sku"], Sku, f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"),
         name=_words("name", text.get("name")),
         unit=_words("unit", text.get("unit")),
         reorder_point=_reorder_point(text.get("reorder_point")),
@@ -109,14 +110,16 @@ def _checked(field: str, text: str, kind: Any, expected: str) -> str:
         text.encode()
         return str(msgspec.convert(text, kind))
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise _BadCell(f"{field}: expected {expected}, got {text[:60]!a}") from error
+        raise _BadCell(f"{field}: expected {expected}, got {text[:CELL_LENGTH_MAX]!a}") from error
 
 
 def _words(field: str, text: str | None) -> str | None:
     if not text:
         return None
-    if len(text) > _TEXT_MAX or not text.isprintable():
-        raise _BadCell(f"{field}: expected at most {_TEXT_MAX} printable characters, got {text[:60]!a}")
+    if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
+        raise _BadCell(
+            f"{field}: expected at most {TEXT_LENGTH_MAX} printable characters, got {text[:CELL_LENGTH_MAX]!a}"
+        )
     return text
 
 
@@ -126,4 +129,4 @@ def _reorder_point(text: str | None) -> int | None:
     try:
         return scaled(read_quantity(text))
     except ValueError as error:
-        raise _BadCell(f"reorder_point: expected {error}, got {text[:60]!r}") from error
+        raise _BadCell(f"reorder_point: expected {error}, got {text[:CELL_LENGTH_MAX]!r}") from error

@@ -7,22 +7,21 @@ from __future__ import annotations
 
 import logging
 
+from inventory_server.config import LOGGED_REASON_LENGTH_MAX
 from inventory_server.domain.roles import Actor, Speaker
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.limits import METHOD_LENGTH_MAX
 from pos_client.protocol.messages import HelloParams, PostResult, Request
 from pos_client.protocol.printable import printable
 
 log = logging.getLogger("tillwire.session")
-
-_METHOD_LENGTH_MAX = 64
-_REASON_LENGTH_MAX = 200
 
 
 def note_request(request: Request, actor: Actor | None, peer: str, outcome: str) -> None:
     """Log one request and the name of its outcome."""
     if log.isEnabledFor(logging.DEBUG):
         name = actor.name if actor else "-"
-        method = printable(request.method, _METHOD_LENGTH_MAX)
+        method = printable(request.method, METHOD_LENGTH_MAX)
         log.debug("event=request method=%s actor=%s peer=%s outcome=%s", method, name, peer, outcome)
 
 
@@ -45,7 +44,7 @@ def _note_not_posted(actor: Actor | None, result: PostResult, peer: str) -> None
         log.info(
             "event=postings_refused terminal=%s peer=%s count=%d id=%s status=%s reason=%s",
             *(actor.name if actor else "-", peer, len(refused), first.id, first.status),
-            printable(str(first.reason), _REASON_LENGTH_MAX),
+            printable(str(first.reason), LOGGED_REASON_LENGTH_MAX),
         )
 
 
@@ -53,7 +52,7 @@ def note_refusal(method: str, actor: Actor | None, params: object, error: Reques
     """Log a hello that was refused, with its reason, and a connection that another one has fenced."""
     if method == "hello":
         terminal = params.terminal if isinstance(params, HelloParams) else "-"
-        reason = printable(str(error), _REASON_LENGTH_MAX)
+        reason = printable(str(error), LOGGED_REASON_LENGTH_MAX)
         log.info("event=hello_refused terminal=%s peer=%s reason=%s", terminal, peer, reason)
     elif error.code is ErrorCode.fenced:
         log.info("event=terminal_fenced terminal=%s peer=%s", actor.name if actor else "-", peer)

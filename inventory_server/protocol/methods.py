@@ -26,6 +26,7 @@ from inventory_server.domain.requests import (
 )
 from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.limits import VALUE_LENGTH_MAX
 from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
     ByeParams,
@@ -228,7 +229,7 @@ def _below(raw: Raw) -> str | Quantity:
     try:
         quantity = _quantity_decoder.decode(text)
     except msgspec.DecodeError as error:
-        raise refused("$.below", '"reorder_point" or a quantity', ascii(text[:40].decode())) from error
+        raise refused("$.below", '"reorder_point" or a quantity', ascii(text[:VALUE_LENGTH_MAX].decode())) from error
     _exact(quantity, "$.below")
     return quantity
 
@@ -268,7 +269,7 @@ def _exact(quantity: Quantity, path: str, maximum: int = QUANTITY_MAX) -> None:
     try:
         scaled(quantity, maximum)
     except ValueError as error:
-        raise refused(path, QUANTITY_EXPECTED, str(quantity)[:40]) from error
+        raise refused(path, QUANTITY_EXPECTED, str(quantity)[:VALUE_LENGTH_MAX]) from error
 
 
 QUESTIONS: dict[str, MethodBinding] = {

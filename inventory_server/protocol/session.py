@@ -22,6 +22,7 @@ from inventory_server.jsonserver.handler import EncodedReply, Peer
 from inventory_server.protocol import events
 from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.limits import METHOD_LENGTH_MAX
 from pos_client.protocol.messages import Request, RequestId, needs_hello
 from pos_client.protocol.wire import (
     JSON_WHITE_SPACE,
@@ -172,7 +173,7 @@ class Session:
     def _perform(self, request: Request) -> Steps[Any]:
         method = self._methods.get(request.method)
         if method is None:
-            name = repr(request.method[:64])
+            name = repr(request.method[:METHOD_LENGTH_MAX])
             expected = f"one of {', '.join(sorted(self._methods))}"
             message = f"There is no method {name}."
             raise RequestError(ErrorCode.method_not_found, message, path="$.method", expected=expected, came=name)

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pos_client.commands.limits import PIPE_COLUMNS
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.printable import escaped, escaped_json
 
@@ -29,8 +30,6 @@ FOUND_PROBLEMS = 1
 CANNOT = 2
 """The command could not complete: wrong usage, no database, no server."""
 _INTERRUPTED = 130
-_NO_TERMINAL_WIDTH = 2_000
-"""Width of a table in a file or pipe, in characters: a row stays on one line."""
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -125,7 +124,7 @@ def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title:
         table.add_row(*map(escaped, row))
     console = Console(markup=False, highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        console.width = _NO_TERMINAL_WIDTH
+        console.width = PIPE_COLUMNS
     console.print(table)
 
 

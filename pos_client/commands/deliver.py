@@ -8,10 +8,9 @@ from typing import Any
 import click
 
 from pos_client.commands import console
+from pos_client.commands.limits import PROGRESS_SECONDS
 from pos_client.commands.open_till import open_outbox, open_till
 from pos_client.commands.options import location_option, outbox_option, server_option, till_option, token_option
-
-_POLL_SECONDS = 0.05  # how often the progress is shown
 
 
 @click.command("deliver")
@@ -35,7 +34,7 @@ def deliver(wait_seconds: float, **till: Any) -> int:
         with console.progress_bar("delivering, postings", pending) as progress:
             while (left := client.pending) and time.monotonic() < until:
                 progress(pending - left)
-                time.sleep(_POLL_SECONDS)
+                time.sleep(PROGRESS_SECONDS)
         status = client.status()
     console.say(f"{pending - status.pending:,} delivered, {status.pending:,} pending, {status.parked:,} parked.")
     if status.pending and status.last_error:

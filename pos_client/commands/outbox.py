@@ -11,12 +11,11 @@ import click
 import msgspec
 
 from pos_client.commands import console
+from pos_client.commands.limits import BODY_BYTES_SHOWN_MAX, POSTINGS_SHOWN_MAX
 from pos_client.commands.open_till import open_outbox
 from pos_client.commands.options import json_option, outbox_option
 from pos_client.protocol.messages import Body
 
-_SHOWN = 100  # postings listed: what a person reads
-_SHOWN_BYTES = 1 << 24  # of their bodies: far more than 100 baskets hold
 _PARKED = {"id": False, "reference": False, "occurred at": False, "parked at": False, "code": False, "reason": False}
 _PENDING = {"seq": True, "id": False, "type": False, "occurred at": False, "lines": True, "reference": False}
 
@@ -33,7 +32,7 @@ def pending(outbox: Path, as_json: bool) -> int:
     """List the postings that HQ has not answered yet."""
     box = open_outbox(outbox)
     try:
-        counts, entries = box.counts(), box.next_batch(_SHOWN, _SHOWN_BYTES)
+        counts, entries = box.counts(), box.next_batch(POSTINGS_SHOWN_MAX, BODY_BYTES_SHOWN_MAX)
     finally:
         box.close()
     bodies = [(entry, msgspec.json.decode(entry.body, type=Body)) for entry in entries]
@@ -53,7 +52,9 @@ def pending(outbox: Path, as_json: bool) -> int:
         for entry, body in bodies
     ]
     console.print_table(_PENDING, rows)
-    console.say(f"{counts.pending:,} pending, {min(_SHOWN, counts.pending):,} shown; {counts.parked:,} parked.")
+    console.say(
+        f"{counts.pending:,} pending, {min(POSTINGS_SHOWN_MAX, counts.pending):,} shown; {counts.parked:,} parked."
+    )
     return console.OK
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from pos_client.commands import console
+from pos_client.commands.limits import PING_SECONDS
 from pos_client.commands.open_till import open_outbox
 from pos_client.commands.options import json_option, outbox_option, server_option
 from pos_client.protocol.address import Address
@@ -14,8 +15,6 @@ from pos_client.protocol.errors import ConnectionLost
 from pos_client.protocol.messages import PingParams, PingResult
 from pos_client.protocol.units import instant
 from pos_client.transport.connection import Connection
-
-_PING_SECONDS = 5.0  # a person is waiting: shorter than the library's time-outs
 
 
 @click.command("status")
@@ -49,9 +48,9 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
 def _hq(server: Address) -> str:
     """Whether HQ answers, in words."""
     try:
-        connection = Connection.open(server, _PING_SECONDS)
+        connection = Connection.open(server, PING_SECONDS)
         try:
-            answer: PingResult = connection.request("ping", PingParams(), _PING_SECONDS)
+            answer: PingResult = connection.request("ping", PingParams(), PING_SECONDS)
         finally:
             connection.close()
     except ConnectionLost as error:

@@ -16,19 +16,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from pos_client.faultkit.cases import Case
+from pos_client.faultkit.limits import POLL_SECONDS, REASONS_SHOWN_MAX, RESTART_SECONDS, START_SECONDS
 from pos_client.faultkit.program import Program
 from pos_client.faultkit.unreliable_hq import UnreliableHq
 
 TERMINAL = "faultkit-1"
 """The terminal name given to the till program."""
-RESTART_SECONDS = 0.2
-"""How long a program stays down after it ended or was killed, so that a crash loop leaves time to look."""
-START_SECONDS = 10.0
-"""Time a program has for its first sale; then the trouble begins all the same."""
-POLL_SECONDS = 0.02
-"""How often the harness checks the program and HQ."""
-REASONS_SHOWN = 3
-"""Most examples of one kind in the notes of a case."""
 
 
 class Tally(Struct):
@@ -153,7 +146,7 @@ def _judge(case: Case, program: Program, hq: UnreliableHq, claimed: Mapping[UUID
         tally.notes.append("the program never printed SOLD: print one line per sale once it is stored, and flush it")
     tally.notes += [
         f"{line!r} is not a claim: expected SOLD <uuid> <reference>"
-        for line in program.malformed_lines()[:REASONS_SHOWN]
+        for line in program.malformed_lines()[:REASONS_SHOWN_MAX]
     ]
-    tally.notes += [f"refused: {reason}" for reason in sorted(set(hq.refused.values()))[:REASONS_SHOWN]]
+    tally.notes += [f"refused: {reason}" for reason in sorted(set(hq.refused.values()))[:REASONS_SHOWN_MAX]]
     return tally

@@ -13,6 +13,7 @@ from msgspec import UnsetType
 
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.limits import METHOD_LENGTH_MAX
 from pos_client.protocol.messages import (
     CHAIN_START,
     PROTOCOL_VERSION,
@@ -97,7 +98,9 @@ class MemoryHq:
         if isinstance(params, PingParams):
             return self.ping(params), session
         if params is None:
-            raise RequestError(ErrorCode.method_not_found, f"The fault kit does not know {request.method[:64]!r}.")
+            raise RequestError(
+                ErrorCode.method_not_found, f"The fault kit does not know {request.method[:METHOD_LENGTH_MAX]!r}."
+            )
         if session is None:
             raise RequestError(ErrorCode.unauthenticated, f"Send hello before {request.method}.")
         if isinstance(params, PostParams):

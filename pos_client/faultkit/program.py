@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from uuid import UUID
 
+from pos_client.faultkit.limits import LINE_LENGTH_MAX
 from pos_client.protocol.errors import TillwireError
-
-LINE_LENGTH_MAX = 80
-"""Longest malformed line kept, in characters."""
 
 
 class CannotRun(TillwireError):

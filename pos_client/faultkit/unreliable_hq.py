@@ -16,6 +16,7 @@ from typing import Any
 
 from msgspec import UnsetType
 
+from pos_client.faultkit.limits import DELAY_SECONDS, HEARTBEAT_SECONDS, RETRY_AFTER_MS
 from pos_client.faultkit.memory_hq import MemoryHq, TillSession
 from pos_client.protocol import wire
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -43,12 +44,6 @@ FAULTS = {
     "kill": "the till program is killed before its post is answered",
 }
 """What can happen to a `post`, by name."""
-DELAY_SECONDS = 1.5
-"""Longest delay of an answer: longer than a hasty program's time-out."""
-HEARTBEAT_SECONDS = 5
-"""What `hello` asks for: an idle program shows up within one case."""
-RETRY_AFTER_MS = (20, 300)
-"""The range of waits that `busy` and `draining` ask for."""
 LIMITS = Limits(max_frame_bytes=MAX_FRAME_BYTES, max_postings=50, max_lines=MAX_LINES, max_connections=50)
 """Fewer postings per frame than usual, to catch a program that ignores the limits of `hello`."""
 

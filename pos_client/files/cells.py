@@ -10,24 +10,32 @@ from typing import Any
 
 import msgspec
 
+from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.files.mapping import Time, zone_of
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.limits import NAME_LENGTH_MAX
 from pos_client.protocol.messages import Currency, Location, PostingType, Sku
 from pos_client.protocol.printable import is_unicode
-from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, micros, scaled, unscaled, utc_offset_minutes
+from pos_client.protocol.units import (
+    QUANTITY_EXPECTED,
+    SECOND_MICROS,
+    Quantity,
+    micros,
+    scaled,
+    unscaled,
+    utc_offset_minutes,
+)
 
 _DECIMAL_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?\Z")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_EPOCH_MICROSECONDS = {"epoch": 1_000_000, "epoch_ms": 1_000}
-_CAME_LENGTH_MAX = 60  # a longer cell would hide the rest of the error message
+_EPOCH_MICROSECONDS = {"epoch": SECOND_MICROS, "epoch_ms": SECOND_MICROS // 1_000}
 
 
 class CellError(TillwireError):
     """A cell that cannot be read: its column, what was expected and what it holds."""
 
     def __init__(self, column: str, expected: str, came: str) -> None:
-        super().__init__(f"{column}: expected {expected}, got {came[:_CAME_LENGTH_MAX]!r}")
+        super().__init__(f"{column}: expected {expected}, got {came[:CELL_LENGTH_MAX]!r}")
 
 
 def cell_reader(at: int, column: str, read: Callable[[str], Any]) -> Callable[[Sequence[str]], Any]:

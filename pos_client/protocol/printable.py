@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from pos_client.protocol.limits import VALUE_LENGTH_MAX
+
 _JSON_UNUSUAL = re.compile(r"[^\n -~]")  # JSON text holds a raw line feed only between its tokens
-VALUE_LENGTH_MAX = 40
-"""Longest value shown in an error message, in characters: enough to recognise it, short enough for one line."""
 
 
 def printable(text: str, length_max: int = VALUE_LENGTH_MAX) -> str:

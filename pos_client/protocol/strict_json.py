@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from pos_client.protocol.errors import BodyError
-from pos_client.protocol.limits import BODY_DEPTH
+from pos_client.protocol.limits import BODY_DEPTH, NEEDLE_BYTES
 from pos_client.protocol.printable import printable
 from pos_client.protocol.units import QUANTITY_EXPECTED
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?\Z")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_NEEDLE_BYTES = 64  # a search for a long needle prepares for all of it, which takes longer than searching
 
 # ---------------------------------------------------------------------------------- envelopes
 
@@ -49,9 +48,9 @@ def _without(text: bytes, values: Sequence[bytes]) -> bytes:
     done = 0
     for value in values:
         if value.startswith(b"{"):  # as text it can only be found where a value begins, never inside a string
-            at = text.find(value[:_NEEDLE_BYTES], done)
+            at = text.find(value[:NEEDLE_BYTES], done)
             while not text.startswith(value, at):
-                at = text.find(value[:_NEEDLE_BYTES], at + 1)
+                at = text.find(value[:NEEDLE_BYTES], at + 1)
             pieces.append(text[done:at])
             done = at + len(value)
     return b"0".join([*pieces, text[done:]])

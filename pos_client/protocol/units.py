@@ -17,6 +17,9 @@ TOTAL_MAX = 2**63 // QUANTITY_UNIT - 1
 """The largest sum of quantities that a 64-bit integer of 10⁻⁵ holds."""
 QUANTITY_EXPECTED = f"an exact number with at most {QUANTITY_PLACES} decimals and |quantity| ≤ 10⁹"
 
+SECOND_MICROS = 1_000_000
+"""Microseconds in a second."""
+
 _QUANTUM = Decimal(1).scaleb(-QUANTITY_PLACES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EPOCH_NAIVE = datetime(1970, 1, 1)
@@ -52,7 +55,7 @@ def unscaled(units: int) -> Quantity:
 def micros(moment: datetime) -> int:
     """Microseconds since 1970-01-01T00:00:00Z of an aware `moment`, exactly."""
     delta = moment - _EPOCH
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+    return (delta.days * 86_400 + delta.seconds) * SECOND_MICROS + delta.microseconds
 
 
 def utc_offset_minutes(moment: datetime) -> int:
@@ -68,7 +71,7 @@ def instant(microseconds: int, offset_minutes: int = 0) -> datetime:
     """
     if not offset_minutes and _FIRST <= microseconds <= _LAST:
         return _EPOCH + timedelta(microseconds=microseconds)
-    shifted = microseconds + offset_minutes * 60_000_000
+    shifted = microseconds + offset_minutes * 60 * SECOND_MICROS
     local = _EPOCH_NAIVE + timedelta(microseconds=min(max(shifted, _FIRST), _LAST))
     zone = UTC if offset_minutes == 0 else timezone(timedelta(minutes=offset_minutes))
     return local.replace(tzinfo=zone)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 
 from pos_client.files.sales_file import FilePosting, FileTill
 from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.units import SECOND_MICROS
+from pos_client.replay.limits import PROGRESS_SECONDS
 from pos_client.replay.simulated_till import Link, Patience, SimulatedTill, terminal_name
-
-_PROGRESS_SECONDS = 0.1  # how often the progress is reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Replay:
             working = {pool.submit(self._work, self._tills[at::count]) for at in range(count)}
             try:
                 while working:
-                    done, working = wait(working, timeout=_PROGRESS_SECONDS, return_when=FIRST_EXCEPTION)
+                    done, working = wait(working, timeout=PROGRESS_SECONDS, return_when=FIRST_EXCEPTION)
                     progress(self._answered())
                     for worker in done:
                         worker.result()
@@ -114,7 +114,7 @@ class Replay:
         """The replayed instant, in microseconds since 1970; None if everything is due."""
         if self._speed.factor is None:
             return None
-        return self._first + int((self._clock() - self._began) * self._speed.factor * 1_000_000)
+        return self._first + int((self._clock() - self._began) * self._speed.factor * SECOND_MICROS)
 
     def _wait_until(self, occurred_at: int, tills: Sequence[SimulatedTill]) -> bool:
         """Wait until the replayed day reaches `occurred_at`, keeping the connections alive; False to stop."""
@@ -122,7 +122,7 @@ class Replay:
             now = self._now()
             if now is None or self._speed.factor is None or now >= occurred_at:
                 return True
-            left_seconds = (occurred_at - now) / 1_000_000 / self._speed.factor
+            left_seconds = (occurred_at - now) / SECOND_MICROS / self._speed.factor
             if not self._stopping.wait(min(left_seconds, self._speed.heartbeat_seconds)):
                 for till in tills:
                     till.ping_if_idle(self._speed.heartbeat_seconds)

@@ -27,10 +27,10 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
 )
+from pos_client.replay.limits import BACKOFF_FIRST_SECONDS, BACKOFF_MAX_SECONDS, NAME_MARK_DIGITS
 
 T = TypeVar("T")
 Note = Callable[[Sequence[FilePosting], Sequence[PostingResult]], None]
-_BACKOFF_SECONDS = (0.1, 5.0)  # first and longest: someone is watching, and most outages are short
 
 
 class ReplayError(TillwireError):
@@ -62,7 +62,7 @@ class Patience:
         Raises HQ's error if a retry cannot help, ReplayError when patience runs out.
         """
         until = self.clock() + self.seconds
-        pause, longest = _BACKOFF_SECONDS
+        pause = BACKOFF_FIRST_SECONDS
         while True:
             try:
                 return step()
@@ -77,7 +77,7 @@ class Patience:
                     ) from error
                 if self.stopping.wait(pause * (0.5 + self.rng.random())):
                     raise ReplayError("The replay was stopped.") from error
-                pause = min(pause * 2, longest)
+                pause = min(pause * 2, BACKOFF_MAX_SECONDS)
 
 
 def _may_retry(error: RequestError) -> bool:
@@ -91,8 +91,8 @@ def terminal_name(till: FileTill) -> str:
     name = re.sub(r"[^A-Za-z0-9._-]", "_", plain)
     if name == plain and len(name) <= NAME_LENGTH_MAX and "-" not in till.lane:
         return name
-    mark = hashlib.sha256(repr((till.location, till.lane)).encode()).hexdigest()[:10]
-    return f"{name[: NAME_LENGTH_MAX - 11]}-{mark}"
+    mark = hashlib.sha256(repr((till.location, till.lane)).encode()).hexdigest()[:NAME_MARK_DIGITS]
+    return f"{name[: NAME_LENGTH_MAX - NAME_MARK_DIGITS - 1]}-{mark}"
 
 
 def lineage_of(postings: Sequence[FilePosting]) -> UUID:

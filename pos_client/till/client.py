@@ -38,7 +38,7 @@ from pos_client.protocol.messages import (
     StoredPosting,
 )
 from pos_client.protocol.printable import is_unicode, printable
-from pos_client.protocol.units import Quantity, instant, micros
+from pos_client.protocol.units import SECOND_MICROS, Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.basket import Basket
 from pos_client.till.basket_lines import LineLike, as_lines
@@ -251,7 +251,7 @@ class PosClient:
             pending=counts.pending,
             parked=counts.parked,
             oldest_pending_at=None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
-            hq_ahead_seconds=None if ahead is None else ahead / 1_000_000,
+            hq_ahead_seconds=None if ahead is None else ahead / SECOND_MICROS,
             last_error=sender.last_error,
         )
 
@@ -370,7 +370,7 @@ def _listed(name: str, values: Sequence[str] | None) -> list[str] | UnsetType:
 
 def _local(microseconds: int) -> datetime:
     """That instant, with the UTC offset of the till's time zone."""
-    return instant(microseconds, time.localtime(microseconds // 1_000_000).tm_gmtoff // 60)
+    return instant(microseconds, time.localtime(microseconds // SECOND_MICROS).tm_gmtoff // 60)
 
 
 def _with_reason(lines: Iterable[LineLike], reason: str | None) -> Iterable[Line]:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from pos_client.protocol.units import SECOND_MICROS
 from pos_client.till.policy import ALONE_SECONDS, DEATHS_BEFORE_HALVING, DEATHS_BEFORE_PARKING
 
 
@@ -25,7 +26,7 @@ class PoisonSearch:
     """Which postings are suspects, and what the next frame may hold. Instants are µs of the sender's timer."""
 
     def __init__(self, alone_seconds: float = ALONE_SECONDS) -> None:
-        self._alone_micros = int(alone_seconds * 1_000_000)
+        self._alone_micros = int(alone_seconds * SECOND_MICROS)
         self._cap: int | None = None
         self._suspects = 0  # how many of the next postings are suspects
         self._first: UUID | None = None  # the first posting of the last frame on which the connection died

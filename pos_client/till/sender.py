@@ -30,14 +30,12 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
 )
-from pos_client.protocol.units import instant, micros, unscaled
+from pos_client.protocol.units import SECOND_MICROS, instant, micros, unscaled
 from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, PendingEntry
 from pos_client.till.poison import PoisonSearch
 from pos_client.till.policy import MEANINGS, RESTING_SECONDS, RETRY_AFTER_MS, Identity, Meaning, RetryPolicy
-
-_SECOND = 1_000_000
 
 A = TypeVar("A", SendHello, SendPost, SendPing)
 
@@ -120,7 +118,7 @@ class Sender:
     def _decide(self, now: int) -> Action:
         if self.hello is None:
             if self._resting and not self.outbox.next_batch(1, 1):
-                return Idle(now + RESTING_SECONDS * _SECOND)
+                return Idle(now + RESTING_SECONDS * SECOND_MICROS)
             self._resting = False
             return SendHello(self._hello_params()) if self._connected else Connect()
         self._batch = self._next_batch(self.hello)
@@ -288,7 +286,7 @@ class Sender:
         self.hello, self._connected = None, False
 
     def _heartbeat(self, hello: HelloResult) -> int:
-        return max(1, hello.heartbeat_s) * _SECOND
+        return max(1, hello.heartbeat_s) * SECOND_MICROS
 
     def _compare_clocks(self, server_time: datetime) -> None:
         self.hq_ahead_micros = micros(server_time) - self._clock()
@@ -300,7 +298,7 @@ class Sender:
             self._failures, self.last_error = 0, None
 
     def _hold(self, seconds: float) -> None:
-        self._not_before = self._timer() + int(seconds * _SECOND)
+        self._not_before = self._timer() + int(seconds * SECOND_MICROS)
         self._may_retry_early = False
 
     def _back_off(self, reason: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, OutboxInUse, RequestError
+from pos_client.protocol.units import SECOND_MICROS
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.clock import monotonic
 from pos_client.till.policy import ERROR_PAUSE_SECONDS, POLL_SECONDS, STOP_SECONDS
@@ -125,7 +126,7 @@ class SenderThread:
             self._hang_up()
         if not isinstance(action, Idle):
             return 0.0
-        return min(POLL_SECONDS, max(0.0, (action.until - monotonic()) / 1_000_000))
+        return min(POLL_SECONDS, max(0.0, (action.until - monotonic()) / SECOND_MICROS))
 
     def _may_send(self) -> bool:
         if self.is_sending:

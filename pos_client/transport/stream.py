@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import time
-from collections.abc import Iterator
 
 from pos_client.protocol.address import Address
 from pos_client.transport.limits import (
@@ -14,8 +12,8 @@ from pos_client.transport.limits import (
     KEEPALIVE_INTERVAL_SECONDS,
     KEEPALIVE_PROBES,
     READ_BYTES,
-    UNIX_PATH_BYTES_MAX,
 )
+from pos_client.transport.unix_path import short_unix_path
 
 
 class ClientStream:
@@ -76,25 +74,12 @@ def _connect_unix(path: str, timeout_seconds: float) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.settimeout(timeout_seconds)
-        with _short_path(path) as short:
+        with short_unix_path(path) as short:
             sock.connect(short)
     except OSError:
         sock.close()
         raise
     return sock
-
-
-@contextlib.contextmanager
-def _short_path(path: str) -> Iterator[str]:
-    """`path`; where that is too long for a socket address, the same file through a descriptor of its folder (Linux)."""
-    if len(os.fsencode(path)) <= UNIX_PATH_BYTES_MAX:
-        yield path
-        return
-    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
-    finally:
-        os.close(folder)
 
 
 def _configure_tcp(sock: socket.socket, unacknowledged_seconds: float) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from inventory_server.domain.door import perform
-from inventory_server.domain.lineage import GAPS_MAX
+from inventory_server.domain.limits import GAPS_MAX
 from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Welcome
 from inventory_server.domain.roles import Speaker
 from inventory_server.store import LedgerStore, StoreError

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Table
 
-from inventory_server.domain.answers import FINDINGS_MAX, Proof
+from inventory_server.domain.answers import Proof
+from inventory_server.domain.limits import FINDINGS_MAX
 from inventory_server.store import StoreError
 from inventory_server.store.ledger import tables
 from tests.support import busyday

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inventory_server.domain.limits import GAPS_MAX
 from inventory_server.domain.lineage import (
     FIRST_HEAD,
-    GAPS_MAX,
     Lineage,
     Said,
     disagreements,

@@ -2,7 +2,8 @@
 
 import pytest
 
-from inventory_server.commands.reconcile import NAMES_MAX, summary
+from inventory_server.commands.reconcile import summary
+from inventory_server.config import TILLS_NAMED_MAX
 from inventory_server.domain.answers import Finding
 
 
@@ -18,7 +19,7 @@ def absent(terminal: str) -> Finding:
     return Finding(terminal, "A", None, None, None, 0, 0, [])
 
 
-MANY = [absent(f"t{n}") for n in range(NAMES_MAX + 2)]
+MANY = [absent(f"t{n}") for n in range(TILLS_NAMED_MAX + 2)]
 SENTENCES = [
     ([], "No tills are enrolled."),
     ([agreeing("t1")], "1 of 1 tills reported and agrees."),

@@ -19,7 +19,7 @@ from inventory_server.config import COPY_ROWS, PARTITION_POSITIONS, PARTITIONS_A
 from inventory_server.domain.answers import Comparison, Content, Pair
 from inventory_server.domain.door import Progress, no_progress
 from inventory_server.store.database import partitions, schema
-from inventory_server.store.database.base import Database, StoreError
+from inventory_server.store.database.base import Database, StoreError, said_by
 from inventory_server.store.database.snapshot import snapshot
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, new_stamp
@@ -197,8 +197,7 @@ def _insert(insert: Insert, page: list[tuple[Any, ...]], source: _Side, target: 
     except DBAPIError as error:
         if not isinstance(error.orig, target.connection.dialect.loaded_dbapi.DataError):
             raise
-        said = " ".join(str(error.orig).split())[:200]
         raise StoreError(
-            f"{source.shown} has a value that {target.shown} cannot store ({said}); "
+            f"{source.shown} has a value that {target.shown} cannot store ({said_by(error)}); "
             "find it with: inventory-server verify"
         ) from error

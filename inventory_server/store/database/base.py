@@ -11,6 +11,7 @@ from typing import Protocol
 from sqlalchemy import Connection, Engine, Transaction
 from sqlalchemy.exc import DBAPIError
 
+from inventory_server.config import DATABASE_TEXT_LENGTH_MAX
 from pos_client.protocol.errors import TillwireError
 
 
@@ -50,7 +51,7 @@ class ErrorClass(enum.Enum):
 def said_by(error: Exception) -> str:
     """The database's message on one line, for the log; without the statement."""
     said = error.orig if isinstance(error, DBAPIError) else error
-    return " ".join(str(said).split())[:300]
+    return " ".join(str(said).split())[:DATABASE_TEXT_LENGTH_MAX]
 
 
 class TransactionBackend(Protocol):

@@ -21,6 +21,8 @@ from sqlalchemy.pool import NullPool
 from inventory_server.config import (
     COMMIT_IDLE_SECONDS,
     COMMIT_LOCK_SECONDS,
+    DATABASE_TEXT_LENGTH_MAX,
+    DISCONNECT_POLL_SECONDS,
     DISCONNECT_SECONDS,
     POSTGRESQL_CONNECT_SECONDS,
     POSTGRESQL_KEEPALIVE,
@@ -100,7 +102,7 @@ class Postgresql:
         try:
             yield
         except DBAPIError as error:
-            said = " ".join((_message(error) or str(error.orig)).split())[:300].rstrip(".")
+            said = " ".join((_message(error) or str(error.orig)).split())[:DATABASE_TEXT_LENGTH_MAX].rstrip(".")
             state = _state(error)
             advice = _ADVICE.get(state or "", _UNREACHABLE if _is_disconnected(error, state) else _OTHERWISE)
             raise StoreError(f"{self.shown} {advice.format(said=said, url=self.url)}") from error
@@ -119,7 +121,7 @@ class Postgresql:
                     f"{self.shown} is in use by {others} other Tillwire connections;"
                     " stop all servers and connection poolers first."
                 )
-            time.sleep(0.05)
+            time.sleep(DISCONNECT_POLL_SECONDS)
             connection.execute(text("SELECT pg_stat_clear_snapshot()"))
 
     def hold(self, connection: Connection) -> None:

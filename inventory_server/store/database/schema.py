@@ -14,6 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, column, inspect, select, table, text
 from sqlalchemy.exc import InvalidRequestError
 
+from inventory_server.config import DATABASE_TEXT_LENGTH_MAX
 from inventory_server.resources import schema_path
 from inventory_server.store.database import partitions
 from inventory_server.store.database.base import Database, StoreError
@@ -31,7 +32,7 @@ def upgrade_schema(connection: Connection, database: Database) -> None:
         if current != _scripts().get_current_head():
             database.assert_unused(connection)
     elif others := inspect(connection).get_table_names():
-        found = ", ".join(others)[:80]
+        found = ", ".join(others)[:DATABASE_TEXT_LENGTH_MAX]
         raise StoreError(f"{database.shown} holds tables of another program ({found}); name another database.")
     alembic.command.upgrade(_alembic(connection), "head")
     if current is None:
@@ -60,7 +61,8 @@ def assert_writable(connection: Connection) -> None:
 
 
 def _altered(database: Database, difference: str) -> StoreError:
-    return StoreError(f"{database.shown} was altered by hand ({difference[:200]}); undo that, or restore a backup.")
+    shown = difference[:DATABASE_TEXT_LENGTH_MAX]
+    return StoreError(f"{database.shown} was altered by hand ({shown}); undo that, or restore a backup.")
 
 
 def _revision(connection: Connection, database: Database) -> str | None:

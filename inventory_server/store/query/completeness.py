@@ -14,8 +14,8 @@ from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Lookup
 from pos_client.protocol.messages import Completeness, Range
+from pos_client.protocol.units import SECOND_MICROS
 
-_SECOND = 1_000_000
 _ranges = msgspec.json.Decoder(list[Range])
 _till, _held = t.terminal.c, t.lineage.c
 tills_and_lineages = t.terminal.outerjoin(
@@ -58,7 +58,9 @@ def completeness_from(
             tills[location].append(_state(*row))
     for states in tills.values():
         states.sort(key=lambda state: state.terminal)
-    return {name: completeness(states, now, settings.silent_after_seconds * _SECOND) for name, states in tills.items()}
+    return {
+        name: completeness(states, now, settings.silent_after_seconds * SECOND_MICROS) for name, states in tills.items()
+    }
 
 
 def _state(

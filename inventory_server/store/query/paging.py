@@ -10,6 +10,7 @@ import msgspec
 from msgspec import UnsetType
 
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.limits import VALUE_LENGTH_MAX
 
 K = TypeVar("K")
 
@@ -31,7 +32,7 @@ def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
             "This cursor was not issued by this server; omit it to start at the first page.",
             path="$.cursor",
             expected="the cursor of the page before",
-            came=cursor[:40],
+            came=cursor[:VALUE_LENGTH_MAX],
         ) from error
 
 

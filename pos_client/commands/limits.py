@@ -1,0 +1,12 @@
+"""The limits of the `pos-client` commands, each with its unit and reason."""
+
+PING_SECONDS = 5.0
+"""How long `status` waits for HQ: shorter than the library's time-outs, since a person is waiting."""
+POSTINGS_SHOWN_MAX = 100
+"""Most pending postings that `outbox list` shows: what a person reads."""
+BODY_BYTES_SHOWN_MAX = 1 << 24
+"""Most bytes of their bodies: far more than a hundred baskets hold."""
+PROGRESS_SECONDS = 0.05
+"""How often `deliver` shows its progress and looks whether all is delivered."""
+PIPE_COLUMNS = 2_000
+"""Width of a table in a file or pipe, in characters: a row stays on one line."""
