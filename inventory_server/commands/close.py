@@ -18,8 +18,8 @@ def close_command(db: str, as_json: bool) -> int:
 
     No answer changes; historical ones get faster. A running server keeps posting meanwhile. Run this every month.
     """
-    with office_of(db) as office:
-        cuts: list[ClosedBooks] = list(iter(lambda: office.change(CloseBooks()), None))
+    with office_of(db) as office, console.progress_bar("closing, movements", 1) as progress:
+        cuts: list[ClosedBooks] = list(iter(lambda: office.change(CloseBooks(), progress), None))
     balances, stragglers = sum(cut.balances for cut in cuts), sum(cut.stragglers for cut in cuts)
     if as_json:
         closed = (

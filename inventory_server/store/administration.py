@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection
@@ -55,7 +56,7 @@ class Administration:
             now = self._clock()
             changing = Changing(connection, self._database, now, progress)
             outcome = CHANGES[type(change)](changing, change)
-            self._record(connection, change, now)
+            self._record(connection, change, now, audit.DONE)
             return outcome
 
         try:
@@ -67,35 +68,49 @@ class Administration:
         return under_way
 
     def _maintain(self, change: Administrative, then: OnOutcome | None, progress: Progress) -> Pending:
-        outcome, error = None, None
-        maintaining = Maintaining(self._database, self._queries.snapshot, self._writer.perform, self._clock, progress)
+        """Record `change` as not finished, then carry it out; its last transaction makes that `done`."""
+        entry, outcome, error = None, None, None
+        run = self._writer.perform
         try:
+            entry = run(lambda connection: audit.record(connection, change, self._clock(), audit.NOT_FINISHED))
+            finished = partial(audit.settle, entry=entry, outcome=audit.DONE)
+            maintaining = Maintaining(self._database, self._queries.snapshot, run, finished, self._clock, progress)
             outcome = MAINTENANCE[type(change)](maintaining, change)
         except Exception as failure:  # noqa: BLE001 (returned to the caller)
             error = failure
-        else:
-            self._audit(change, audit.DONE)
-        return Settled(*self._end(change, outcome, error, then))
+        return Settled(*self._end(change, outcome, error, then, entry))
 
     def _end(
-        self, change: Administrative, outcome: Outcome, error: Exception | None, then: OnOutcome | None
+        self,
+        change: Administrative,
+        outcome: Outcome,
+        error: Exception | None,
+        then: OnOutcome | None,
+        entry: int | None = None,
     ) -> tuple[Outcome, Exception | None]:
-        """Explain and audit an error, call `then`, and return (outcome, error)."""
+        """Explain and audit an error, in `entry` if the change has one; call `then`; return (outcome, error)."""
         if error is not None:
             error = self._explained(error)
-            self._audit(change, f"{'refused' if isinstance(error, StoreError) else 'unknown'}: {error}")
+            self._audit(change, f"{'refused' if isinstance(error, StoreError) else 'unknown'}: {error}", entry)
         if then is not None:
             then(outcome, error)
         return outcome, error
 
-    def _record(self, connection: Connection, change: Administrative, now: int, outcome: str = audit.DONE) -> None:
+    def _record(self, connection: Connection, change: Administrative, now: int, outcome: str) -> None:
         if REQUESTS[type(change)].is_audited:
             audit.record(connection, change, now, outcome)
 
-    def _audit(self, change: Administrative, outcome: str) -> None:
-        """Record `change` in a transaction of its own: that of a refused change was rolled back."""
+    def _audit(self, change: Administrative, outcome: str, entry: int | None) -> None:
+        """Record `outcome` in a transaction of its own: that of a refused change was rolled back."""
+
+        def job(connection: Connection) -> None:
+            if entry is None:
+                self._record(connection, change, self._clock(), outcome)
+            else:
+                audit.settle(connection, entry, outcome)
+
         try:
-            self._writer.submit(lambda connection: self._record(connection, change, self._clock(), outcome), _log_loss)
+            self._writer.submit(job, _log_loss)
         except (RequestError, OutcomeUnknown) as error:
             _log_loss(None, error)
 

@@ -83,21 +83,25 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Maintaining:
-    """The context of a change that takes many transactions; `run` has the writer carry out one."""
+    """The context of a change that takes many transactions; `run` has the writer carry out one.
+
+    The change calls `finished` in its last transaction, so that both are durable or neither.
+    """
 
     database: Database
     snapshot: Callable[[], AbstractContextManager[Connection]]
     run: Callable[[Callable[[Connection], Any]], Any]
+    finished: Callable[[Connection], None]
     clock: Clock
     progress: Progress
 
 
 MAINTENANCE: Mapping[type, Callable[[Maintaining, Any], Outcome]] = MappingProxyType(
     {
-        r.CloseBooks: lambda at, _: closing.close(at.snapshot, at.run, at.clock),
-        r.MakePartitions: lambda at, c: partition.make(at.database, c.ahead, c.positions),
-        r.ArchivePartitions: lambda at, c: archive.archive(at.database, c.before, at.clock, at.progress),
-        r.ReturnPartition: lambda at, _: archive.bring_back(at.database),
+        r.CloseBooks: lambda at, _: closing.close(at.snapshot, at.run, at.finished, at.clock, at.progress),
+        r.MakePartitions: lambda at, c: partition.make(at.database, c.ahead, c.positions, at.finished),
+        r.ArchivePartitions: lambda at, c: archive.archive(at.database, c.before, at.finished, at.clock, at.progress),
+        r.ReturnPartition: lambda at, _: archive.bring_back(at.database, at.finished),
     }
 )
 """Changes that take many small transactions, on the calling thread."""

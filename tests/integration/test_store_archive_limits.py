@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import Connection, make_url, select
 
 from inventory_server.config import ARCHIVE_SCHEMA
+from inventory_server.domain.requests import ListAudit
 from inventory_server.store import StoreError, upgrade
 from inventory_server.store.growth import archive as archiving
 from inventory_server.store.growth import closing, partition
@@ -37,7 +38,7 @@ from tests.support.ledgers import (
     stock,
     uid,
 )
-from tests.support.maintenance import archive, bring_back, close_books, compare, copy, read_ledger
+from tests.support.maintenance import archive, ask, bring_back, close_books, compare, copy, read_ledger
 from tests.support.partitions import POSITIONS, partitions_of, small
 from tests.support.postgres import Cluster, binaries
 from tests.support.sites import PostgresSite
@@ -238,6 +239,7 @@ def test_a_command_that_is_killed_leaves_all_as_it_was(twins: Twins, point: str,
     command = [sys.executable, "-c", KILLED, point, twins.whole, str(twins.until)]
     done = subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=False)
     assert done.returncode == -signal.SIGKILL
+    assert ask(twins.whole, ListAudit())[-1].outcome == "not finished"
     assert partitions_of(twins.whole) == before
     assert proof_of(twins.whole).findings == []
     assert len(archive(twins.whole, twins.until + 1, twins.trade.clock)) == 2

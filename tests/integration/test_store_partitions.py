@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Table, Transaction, select
 
 from inventory_server.domain.answers import Part
-from inventory_server.domain.requests import AdviseOnGrowth, ListPartitions
+from inventory_server.domain.requests import AdviseOnGrowth, ListAudit, ListPartitions
 from inventory_server.store import StoreError
 from inventory_server.store.database.partitions import Partition
 from inventory_server.store.database.postgresql import Postgresql
@@ -143,13 +143,19 @@ def test_who_reads_for_long_is_let_read(site: PostgresSite, ledger: str, monkeyp
 def test_nobody_knows_what_a_commit_did_that_broke_off(
     site: PostgresSite, ledger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    commits = 0
+
     def breaks_off(_: object, transaction: Transaction) -> None:
-        site.execute(ledger, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        nonlocal commits
+        commits += 1
+        if commits == 2:  # the first one records in the audit trail that the change began
+            site.execute(ledger, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         transaction.commit()
 
     monkeypatch.setattr(Postgresql, "commit", breaks_off)
     with pytest.raises(StoreError, match="Outcome unknown"):
         make_partitions(ledger, 9, POSITIONS)
+    assert ask(ledger, ListAudit())[-1].outcome.partition(":")[0] in ("not finished", "unknown")
 
 
 AS_POSTING = "(LIKE posting, PRIMARY KEY (position))"

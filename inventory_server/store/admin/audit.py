@@ -10,14 +10,17 @@ from inventory_server.domain.requests import REQUESTS, ActorRequest, audited_arg
 from inventory_server.store.ledger import tables as t
 
 DONE = "done"
+NOT_FINISHED = "not finished"
+"""The outcome of a change of many transactions until its last one: what it stays if the process is killed before."""
 _COLUMNS = [t.audit.c[name] for name in AuditEntry.__dataclass_fields__]
 
 
-def record(connection: Connection, change: ActorRequest, now: int, outcome: str = DONE) -> None:
-    """Record `change` and its outcome; a change that was made is recorded in its own transaction."""
+def record(connection: Connection, change: ActorRequest, now: int, outcome: str) -> int:
+    """Record `change` and its outcome in the transaction of the change itself; return the number of the entry."""
     actor = change.actor
-    connection.execute(
-        t.audit.insert().values(
+    entry = connection.execute(
+        t.audit.insert()
+        .values(
             at=now,
             actor=actor.name,
             role=actor.role,
@@ -26,7 +29,15 @@ def record(connection: Connection, change: ActorRequest, now: int, outcome: str 
             arguments=msgspec.json.encode(audited_arguments(change)).decode(),
             outcome=outcome,
         )
+        .returning(t.audit.c.id)
     )
+    return int(entry.scalar_one())
+
+
+def settle(connection: Connection, entry: int, outcome: str) -> None:
+    """State the outcome of a change that was recorded as not finished; one that is stated already stays."""
+    unfinished = (t.audit.c.id == entry, t.audit.c.outcome == NOT_FINISHED)
+    connection.execute(t.audit.update().where(*unfinished).values(outcome=outcome))
 
 
 def list_audit(connection: Connection, limit: int, before: int | None) -> list[AuditEntry]:

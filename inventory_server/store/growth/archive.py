@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Delete, MetaData, and_, exists, func, or_, select, text, tuple_
+from sqlalchemy import Connection, MetaData, and_, exists, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from inventory_server.clock import Clock
@@ -33,29 +33,43 @@ _put_heads = Insert(t.archived_head, "replace")
 _put_counts = Insert(t.archived_count, "replace")
 
 
-def archive(database: Database, before: int, clock: Clock, progress: Progress = no_progress) -> list[ArchivedPart]:
+def archive(
+    database: Database,
+    before: int,
+    finished: Callable[[Connection], None],
+    clock: Clock,
+    progress: Progress = no_progress,
+) -> list[ArchivedPart]:
     """Archive the partitions whose postings were all recorded before an instant; return them, the oldest first.
 
     StoreError if the books are not closed up to the end of one of them, or the exclusive lock is not available in time.
-    `progress` is told postings.
+    `finished` is called in the transaction that finds no other; `progress` is told postings.
     """
     done: list[ArchivedPart] = []
+
+    def next_one(connection: Connection) -> tuple[Head, Partition, Cut] | None:
+        found = _next(connection, before)
+        if found is None:
+            finished(connection)
+        return found
+
     with changing(database) as changes:
-        while (found := changes.aside(lambda connection: _next(connection, before))) is not None:
+        while (found := changes.aside(next_one)) is not None:
             done.append(_Archiving(changes, *found).carry_out(clock, progress))
     return done
 
 
-def bring_back(database: Database) -> ArchivedPart | None:
+def bring_back(database: Database, finished: Callable[[Connection], None]) -> ArchivedPart | None:
     """Reattach the partition that was archived last; None if nothing is archived.
 
+    `finished` is called in the last transaction.
     StoreError if its tables are not in the archive's schema, or do not hold what was archived.
     """
     with changing(database) as changes:
         last: ArchivedPart | None = changes.aside(_last)
         if last is not None:
             _bring_back(changes, last)
-        _forget(changes)
+        _forget(changes, finished)
         return last
 
 
@@ -258,16 +272,19 @@ def _put_back(connection: Connection, last: ArchivedPart, part: Partition) -> No
     _say_archived(connection, *((before.last, before.closed_at) if before else (0, 0)))
 
 
-def _forget(changes: MaintenanceTransactions) -> None:
+def _forget(changes: MaintenanceTransactions, finished: Callable[[Connection], None]) -> None:
     """Delete rows beyond the end of the archive, page by page: left from partitions taken back or never archived."""
-    archived = changes.aside(head_of).archived_position
+    while changes.aside(partial(_forget_page, finished=finished)):
+        continue
+
+
+def _forget_page(connection: Connection, finished: Callable[[Connection], None]) -> bool:
+    """Delete one page of them; False, after a call of `finished`, if none is left."""
+    archived = head_of(connection).archived_position
     for table in (t.archived, t.archived_head, t.archived_count):
         keys = list(table.primary_key.columns)
         some = select(*keys).where(table.c.position > archived).limit(ARCHIVE_ROWS)
-        delete = table.delete().where(tuple_(*keys).in_(some))
-        while changes.aside(partial(_removed, delete=delete)):
-            continue
-
-
-def _removed(connection: Connection, delete: Delete) -> int:
-    return connection.execute(delete).rowcount
+        if connection.execute(table.delete().where(tuple_(*keys).in_(some))).rowcount:
+            return True
+    finished(connection)
+    return False

@@ -11,11 +11,12 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, literal, or_, select, union_all
+from sqlalchemy import Connection, Select, Subquery, and_, func, literal, or_, select, union_all
 
 from inventory_server.clock import Clock
 from inventory_server.config import CLOSING_ROWS, PARTITION_POSITIONS_MIN
 from inventory_server.domain.answers import ClosedBooks
+from inventory_server.domain.door import Progress, no_progress
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
@@ -39,25 +40,40 @@ _put_stragglers = Insert(t.straggler, "replace")
 def close(
     snapshot: Callable[[], AbstractContextManager[Connection]],
     run: Callable[[Callable[[Connection], Any]], Any],
+    finished: Callable[[Connection], None],
     clock: Clock,
+    progress: Progress,
 ) -> ClosedBooks | None:
     """Close the books once; None if there is nothing to close.
 
-    Rows are read in one `snapshot` and written in transactions that `run` carries out. Idempotent: a closing that was
-    interrupted is resumed by writing the same rows again.
+    Rows are read in one `snapshot` and written in transactions that `run` carries out, the last of which calls
+    `finished`. Idempotent: a closing that was interrupted is resumed by writing the same rows again. `progress` is told
+    movements.
     """
-    position: int | None = run(begin)
+
+    def begin_if_due(writing: Connection) -> int | None:
+        position = begin(writing)
+        if position is None:
+            finished(writing)
+        return position
+
+    position: int | None = run(begin_if_due)
     if position is None:
         return None
     written = late = 0
     with snapshot() as connection:
-        for rows in balances(connection, position):
+        for rows in balances(connection, position, progress):
             run(partial(_put_balances, rows=rows))
             written += len(rows)
         for others in stragglers(connection, position):
             run(partial(_put_stragglers, rows=others))
             late += len(others)
-    run(lambda writing: finish(writing, position, clock()))
+
+    def end(writing: Connection) -> None:
+        finish(writing, position, clock())
+        finished(writing)
+
+    run(end)
     return ClosedBooks(position, written, late)
 
 
@@ -86,13 +102,16 @@ def finish(connection: Connection, position: int, now: int) -> None:
     connection.execute(t.closing.update().where(t.closing.c.position == position).values(written_at=now))
 
 
-def balances(connection: Connection, position: int) -> Iterator[list[Balance]]:
+def balances(connection: Connection, position: int, progress: Progress = no_progress) -> Iterator[list[Balance]]:
     """The balances that changed between the last closing and the one at `position`, in pages.
 
-    A reservation that was made and used up between the two has none.
+    A reservation that was made and used up between the two has none. `progress` is told the movements in them.
     """
     window = _Window(connection, position)
+    done, total = 0, connection.execute(select(func.count()).select_from(_moved(window))).scalar_one()
     for page in _pages(connection, _changed(window)):
+        done += sum(row[4] for row in page)
+        progress(done, total)
         yield [
             (
                 location,
@@ -100,11 +119,11 @@ def balances(connection: Connection, position: int) -> Iterator[list[Balance]]:
                 account,
                 reservation,
                 position,
-                total + (before or 0),
+                moved + (before or 0),
                 max(latest_at, before_at or latest_at),
             )
-            for location, sku, account, reservation, total, latest_at, before, before_at in page
-            if total or reservation == UNNAMED or before is not None
+            for location, sku, account, reservation, _, moved, latest_at, before, before_at in page
+            if moved or reservation == UNNAMED or before is not None
         ]
 
 
@@ -137,16 +156,20 @@ def _pages(connection: Connection, statement: Select[Any]) -> Iterator[list[Any]
         yield [tuple(row) for row in page]
 
 
-def _changed(window: _Window) -> Select[Any]:
-    """Sums of movements by key and in key order, each with the balance before."""
-    m, b = t.movement.c, t.balance.c
-    parts = [_moves(t.movement).where(window.holds, m.occurred_at <= window.cut.closed_at)]
+def _moved(window: _Window) -> Subquery:
+    """The movements that the balances of `window` add to those before."""
+    parts = [_moves(t.movement).where(window.holds, t.movement.c.occurred_at <= window.cut.closed_at)]
     if window.before is not None:
         parts.append(_due(window.before, window.cut))
-    p = union_all(*parts).subquery().c
+    return union_all(*parts).subquery()
+
+
+def _changed(window: _Window) -> Select[Any]:
+    """Sums of movements by key and in key order, each with their number and the balance before."""
+    b, p = t.balance.c, _moved(window).c
     keys = (p.location, p.sku, p.account, p.reservation)
-    sums = select(*keys, func.sum(p.quantity).label("total"), func.max(p.occurred_at).label("latest_at"))
-    moved = sums.group_by(*keys).subquery()
+    sums = (func.count().label("moves"), func.sum(p.quantity).label("total"), func.max(p.occurred_at).label("latest"))
+    moved = select(*keys, *sums).group_by(*keys).subquery()
     position = window.before.position if window.before else 0
     same = [b[key.name] == moved.c[key.name] for key in keys]
     before = [

@@ -10,7 +10,6 @@ from sqlalchemy import Connection, select, text
 
 from inventory_server.config import PARTITION_RETRY_SECONDS
 from inventory_server.domain.answers import Part
-from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import Partition
@@ -53,13 +52,20 @@ def _recorded_at(connection: Connection, position: int) -> int:
     return int(connection.execute(recorded).scalar_one())
 
 
-def make(database: Database, ahead: int, positions: int) -> int:
+def make(database: Database, ahead: int, positions: int, finished: Callable[[Connection], None]) -> int:
     """Have `ahead` empty partitions of `positions` each in front of the ledger; return how many were made.
 
+    `finished` is called in the same transaction.
     StoreError if the ledger has no partitions, or the exclusive lock is not available in time.
     """
+
+    def extend(connection: Connection) -> int:
+        made = partitions.extend(connection, ahead, positions)
+        finished(connection)
+        return len(made)
+
     with changing(database) as changes:
-        return len(changes.alone(lambda connection: partitions.extend(connection, ahead, positions)))
+        return int(changes.alone(extend))
 
 
 class MaintenanceTransactions:
@@ -79,11 +85,8 @@ class MaintenanceTransactions:
         return self.aside(held)
 
     def aside(self, job: Callable[[Connection], Any]) -> Any:
-        """Run `job` while postings go on; return its result."""
-        try:
-            return self._transactions.run(job)
-        except OutcomeUnknown as error:
-            raise StoreError(f"Outcome unknown ({error}): it may have been applied. Check before retrying.") from error
+        """Run `job` while postings go on; return its result. OutcomeUnknown if it may be committed."""
+        return self._transactions.run(job)
 
 
 @contextmanager

@@ -359,5 +359,5 @@ audit = Table(
 )
 """Audited requests: who asked (`actor`, in which `role`, from which `source`), for what, and what came of it.
 
-`arguments` is JSON without secrets. A row is written in the transaction of its request, which holds the ledger: so ids
-are counted like positions."""
+`arguments` is JSON without secrets. A row is written in a transaction that holds the ledger: so ids are counted like
+positions."""
