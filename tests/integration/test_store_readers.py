@@ -1,18 +1,23 @@
 """Questions share a few reading connections: each sees one snapshot, and whoever fails gives its connection back."""
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import READERS_MAX
+from inventory_server.domain.requests import ListTerminals
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import upgrade
-from inventory_server.store.database import sqlite
+from inventory_server.store.database import postgresql, schema, sqlite
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger.sql import run
+from tests.support.ledgers import opened
 from tests.support.waiting import HANG_SECONDS
 
 
@@ -99,3 +104,44 @@ def test_connections_are_renewed_but_for_those_in_use(readers: ConnectionPool) -
 
 def position_on(connection: Connection) -> int:
     return int(connection.exec_driver_sql("SELECT position FROM ledger").scalar_one())
+
+
+def test_a_listing_of_an_open_store_is_one_statement_on_a_connection_it_has(
+    ledger: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No engine, no new connection, no comparison of schemas: only the listing."""
+    engines: list[object] = []
+    compared: list[object] = []
+    connected: list[object] = []
+    statements: list[str] = []
+
+    def note_statement(*given: Any) -> None:
+        statements.append(given[2])
+
+    def note_connection(*given: Any) -> None:
+        connected.append(given)
+
+    for module in (sqlite, postgresql):
+        monkeypatch.setattr(module, "create_engine", _counted(module.create_engine, engines))
+    monkeypatch.setattr(schema, "assert_schema", _counted(schema.assert_schema, compared))
+    with opened(ledger) as store, ExitStack() as listening:
+        question = ListTerminals(actor=HEADQUARTERS)
+        for _ in range(READERS_MAX):  # by then every reading connection is open
+            assert store.ask(question) == []
+        assert (len(engines), len(compared)) == (2, 1), "one to write, one to read; compared at opening"
+        for name, note in (("before_cursor_execute", note_statement), ("engine_connect", note_connection)):
+            event.listen(Engine, name, note)
+            listening.callback(event.remove, Engine, name, note)
+        for _ in range(3):
+            assert store.ask(question) == []
+        assert [statement.split()[0] for statement in statements] == ["SELECT"] * 3
+        assert {"FROM terminal" in statement for statement in statements} == {True}
+        assert (connected, len(engines), len(compared)) == ([], 2, 1)
+
+
+def _counted(function: Callable[..., Any], calls: list[object]) -> Callable[..., Any]:
+    def counting(*given: Any, **named: Any) -> Any:
+        calls.append(given)
+        return function(*given, **named)
+
+    return counting
