@@ -18,6 +18,7 @@ from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalReq
 from inventory_server.jsonserver.handler import EncodedReply, EndReason, Peer, SendReply
 from inventory_server.jsonserver.listener import ListenTarget
 from inventory_server.jsonserver.server import LineServer
+from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Finished, Session, advance, drive
 from inventory_server.resources import schema_path
@@ -56,6 +57,7 @@ class Application:
         self._describe = describe
         self._server = server
         self._draining = threading.Event()
+        self._refusals = RefusalLog()
         # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
         self._json_server = LineServer(listeners, self._new_handler, settings, refusal_encoder(settings.busy_retry_ms))
@@ -99,6 +101,7 @@ class Application:
             self._draining.is_set,
             self._dev,
             self._server,
+            refusals=self._refusals,
         )
         return FrameHandler(session, self._store, self._large_frames, self._settings.frame_seconds)
 

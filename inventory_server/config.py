@@ -34,6 +34,10 @@ SHOWN_ARGUMENT_LENGTH_MAX = 80
 """Longest argument of a command repeated in an error message, in characters: one line of a terminal."""
 GC_THRESHOLDS = (100_000, 50, 1_000)
 """Allocations before a collection of each generation: rarely, since reference counts free nearly everything."""
+PROGRESS_SECONDS = 1.0
+"""Shortest time between two `progress` notifications on the control socket: as often as a person looks."""
+REFUSALS_LOGGED_PER_MINUTE = 60
+"""Lines that a process logs a minute for one kind of refusal: a till that retries for ever must not fill the disk."""
 KILL_SECONDS = 2
 """How long after a worker should have exited the supervisor sends SIGKILL."""
 RESTART_SECONDS = 1.0

@@ -6,15 +6,20 @@ No secret and no posting body is logged; text from a client is escaped.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from itertools import count
 
-from inventory_server.config import LOGGED_REASON_LENGTH_MAX
+from inventory_server.config import LOGGED_REASON_LENGTH_MAX, REFUSALS_LOGGED_PER_MINUTE
 from inventory_server.domain.roles import Actor, Speaker
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
 from pos_client.protocol.messages import HelloParams, PostResult, Request
 from pos_client.protocol.printable import printable
+from pos_client.protocol.units import SECOND_MICROS
 
 log = logging.getLogger("tillwire.session")
+
+_MINUTE = 60 * SECOND_MICROS
 
 
 def note_request(request: Request, actor: Actor | None, peer: str, outcome: str) -> None:
@@ -48,14 +53,36 @@ def _note_not_posted(actor: Actor | None, result: PostResult, peer: str) -> None
         )
 
 
-def note_refusal(method: str, actor: Actor | None, params: object, error: RequestError, peer: str) -> None:
-    """Log a hello that was refused, with its reason, and a connection that another one has fenced."""
-    if method == "hello":
-        terminal = params.terminal if isinstance(params, HelloParams) else "-"
-        reason = printable(str(error), LOGGED_REASON_LENGTH_MAX)
-        log.info("event=hello_refused terminal=%s peer=%s reason=%s", terminal, peer, reason)
-    elif error.code is ErrorCode.fenced:
-        log.info("event=terminal_fenced terminal=%s peer=%s", actor.name if actor else "-", peer)
+class RefusalLog:
+    """Logs refusals at INFO, each kind up to `REFUSALS_LOGGED_PER_MINUTE`. One for all sessions of a process."""
+
+    def __init__(self) -> None:
+        # Of each event: the beginning of its minute, and a counter, from which any thread takes the next number.
+        self._minutes: dict[str, tuple[int, Iterator[int]]] = {}
+
+    def note(self, method: str, actor: Actor | None, params: object, error: RequestError, peer: str, now: int) -> None:
+        """Log a hello that was refused, a connection that another one has fenced, a request that the role may not make.
+
+        `now` in microseconds.
+        """
+        name, reason = actor.name if actor else "-", printable(str(error), LOGGED_REASON_LENGTH_MAX)
+        if method == "hello":
+            terminal = params.terminal if isinstance(params, HelloParams) else "-"
+            self._log(now, "hello_refused", "terminal=%s peer=%s reason=%s", terminal, peer, reason)
+        elif error.code is ErrorCode.fenced:
+            self._log(now, "terminal_fenced", "terminal=%s peer=%s", name, peer)
+        elif error.code is ErrorCode.forbidden:
+            self._log(now, "request_forbidden", "actor=%s peer=%s method=%s reason=%s", name, peer, method, reason)
+
+    def _log(self, now: int, event: str, fields: str, *values: object) -> None:
+        begin, numbers = self._minutes.setdefault(event, (now, count(1)))
+        if not 0 <= now - begin < _MINUTE:
+            begin, numbers = self._minutes[event] = now, count(1)
+        number = next(numbers)
+        if number <= REFUSALS_LOGGED_PER_MINUTE:
+            log.info(f"event={event} {fields}", *values)
+        elif number == REFUSALS_LOGGED_PER_MINUTE + 1:
+            log.info("event=refusals_not_logged kind=%s seconds=%d", event, (begin + _MINUTE - now) // SECOND_MICROS)
 
 
 def note_end(actor: Actor | None, peer: str, reason: str) -> None:

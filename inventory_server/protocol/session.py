@@ -73,7 +73,8 @@ class Session:
 
     `clock` returns microseconds since 1970 UTC, `draining` whether posts are refused, `describe` the OpenRPC document,
     `new_incident_id` an id for an unexpected error in the answer and in the log. `dev` trusts loopback peers without a
-    token and enrols unknown terminals. `methods` are those offered; `actor` is set if no `hello` is needed.
+    token and enrols unknown terminals. `methods` are those offered; `actor` is set if no `hello` is needed;
+    `refusals` is shared by the sessions of a process.
     """
 
     def __init__(
@@ -88,11 +89,13 @@ class Session:
         server: str = "tillwire",
         methods: Mapping[str, MethodBinding] = TILL_METHODS,
         actor: Actor | None = None,
+        refusals: events.RefusalLog | None = None,
     ) -> None:
         self._methods = methods
         self._settings = settings
         self._peer = peer
         self._new_incident_id = new_incident_id
+        self._refusals = refusals or events.RefusalLog()
         trusted = dev and peer.loopback
         self._talk = SessionContext(settings, clock, draining, describe, server, trusted, peer.address, actor)
 
@@ -178,23 +181,26 @@ class Session:
             message = f"There is no method {name}."
             raise RequestError(ErrorCode.method_not_found, message, path="$.method", expected=expected, came=name)
         actor = self._talk.actor
-        if actor is None:
-            if needs_hello(request.method):
-                raise RequestError(ErrorCode.unauthenticated, f"Say hello before {request.method}.", expected="hello")
-        elif actor.role not in method.roles:
-            raise RequestError(
-                ErrorCode.forbidden, f"The role {actor.role} may not call {request.method}.", role=actor.role
-            )
         params = None
         try:
+            _assert_may_call(actor, request.method, method)
             params = method.decode(request)
             asked = method.ask(self._talk, params)
             result = asked.result if isinstance(asked, Ready) else method.tell(self._talk, (yield asked))
         except RequestError as error:
-            events.note_refusal(request.method, actor, params, error, self._peer.address)
+            self._refusals.note(request.method, actor, params, error, self._peer.address, self._talk.clock())
             raise
         events.note_success(self._talk.actor, params, result, self._peer.address)
         return result
+
+
+def _assert_may_call(actor: Actor | None, name: str, method: MethodBinding) -> None:
+    """RequestError `unauthenticated` or `forbidden` where `actor` may not call the method `name`."""
+    if actor is None:
+        if needs_hello(name):
+            raise RequestError(ErrorCode.unauthenticated, f"Say hello before {name}.", expected="hello")
+    elif actor.role not in method.roles:
+        raise RequestError(ErrorCode.forbidden, f"The role {actor.role} may not call {name}.", role=actor.role)
 
 
 def _internal(incident: str) -> RequestError:

@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from inventory_server.config import REFUSALS_LOGGED_PER_MINUTE
+from inventory_server.protocol.events import RefusalLog
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.edge import ID, SALE, MemoryStore, Talker, raising
 
@@ -41,3 +43,31 @@ def test_the_log_tells_an_operator_who_came_who_was_refused_and_who_left(caplog:
         "event=terminal_disconnected terminal=till-1 peer=127.0.0.1:1 reason=timed_out",
     ]
     assert "wrong" not in caplog.text
+
+
+def test_the_log_tells_who_asked_for_what_the_role_may_not_do(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tillwire.session")
+    talker = Talker(dev=False).hello("reader-1")
+    talker.error("post", postings=[{"id": ID, "body": SALE}])
+    assert [record.getMessage() for record in caplog.records][1:] == [
+        "event=request_forbidden actor=reader-1 peer=127.0.0.1:1 method=post reason=The role reader may not call post."
+    ]
+
+
+def test_refusals_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tillwire.session")
+    refusals, refused = RefusalLog(), RequestError(ErrorCode.forbidden, "No.")
+
+    def note(count: int, now: int, method: str = "post") -> list[str]:
+        caplog.clear()
+        for _ in range(count):
+            refusals.note(method, None, None, refused, "peer", now)
+        return [record.getMessage() for record in caplog.records]
+
+    most = REFUSALS_LOGGED_PER_MINUTE
+    line = "event=request_forbidden actor=- peer=peer method=post reason=No."
+    assert note(most, 0) == [line] * most
+    assert note(9, 20_000_000) == ["event=refusals_not_logged kind=request_forbidden seconds=40"]
+    assert note(1, 20_000_000, "hello") == ["event=hello_refused terminal=- peer=peer reason=No."], "of another kind"
+    assert note(1, 60_000_000) == [line], "a minute later"
+    assert note(1, 0) == [line], "a clock that was set back"
