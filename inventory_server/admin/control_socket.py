@@ -9,23 +9,27 @@ from __future__ import annotations
 import getpass
 import os
 import secrets
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 
-from inventory_server.admin.methods import CONTROL_METHODS, SOURCE
+from inventory_server.admin.methods import CONTROL_METHODS, SOURCE, ProgressNotification, ProgressParams
 from inventory_server.clock import Clock
-from inventory_server.config import Settings
-from inventory_server.domain.door import Outcome, Store, perform
+from inventory_server.config import PROGRESS_SECONDS, Settings
+from inventory_server.domain.door import Outcome, Progress, Store, perform
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import User
-from inventory_server.jsonserver.handler import EndReason, Peer, SendReply
+from inventory_server.jsonserver.handler import EndReason, Notice, Peer, SendReply
 from inventory_server.jsonserver.server import LineServer
+from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store import StoreError, sqlite_path
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.wire import encode
 from pos_client.transport.unix_path import short_unix_path
 
 
@@ -39,6 +43,7 @@ class ControlServer:
         path = self._folder.enter_context(control_path(url))
         # Commands rely on the default frame size (an import), whatever limit is set for tills.
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
+        self._refusals = RefusalLog()
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._server = LineServer([Address.unix(path)], self._handler, self._settings, refuse)
 
@@ -64,6 +69,7 @@ class ControlServer:
             lambda: b"{}",
             methods=CONTROL_METHODS,
             actor=this_user(SOURCE),
+            refusals=self._refusals,
         )
         return _AdministratorHandler(session, self._store)
 
@@ -77,16 +83,36 @@ class _AdministratorHandler:
 
     def handle(self, frame: bytes, answer: SendReply) -> None:
         steps = self._session.handle(frame)
-        answer(drive(steps, self._perform, advance(steps)))
+        progress = ProgressNotifier(lambda line: answer(Notice(line)))
+        answer(drive(steps, partial(self._perform, progress), advance(steps)))
 
     def close(self, _reason: EndReason) -> None:
         """Nothing to release."""
 
-    def _perform(self, request: StoreRequest) -> Outcome:
+    def _perform(self, progress: Progress, request: StoreRequest) -> Outcome:
         try:
-            return perform(self._store, request)
+            return perform(self._store, request, progress)
         except StoreError as refusal:  # an administrator gets the sentence that a command would print
-            raise RequestError(ErrorCode.invalid_params, str(refusal)) from refusal
+            raise RequestError(ErrorCode.invalid_request, str(refusal)) from refusal
+
+
+class ProgressNotifier:
+    """Has `send` send the progress of one request as notifications, at most one per `PROGRESS_SECONDS`.
+
+    `timer` returns seconds.
+    """
+
+    def __init__(self, send: Callable[[bytes], None], timer: Callable[[], float] = time.monotonic) -> None:
+        self._send = send
+        self._timer = timer
+        self._due = timer()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Send that `done` of `total` steps are done, if a notification is due."""
+        now = self._timer()
+        if now >= self._due:
+            self._due = now + PROGRESS_SECONDS
+            self._send(encode(ProgressNotification(params=ProgressParams(done, total))))
 
 
 def this_user(source: str) -> User:

@@ -22,6 +22,8 @@ from pos_client.protocol.wire import decode_params_with
 
 SOURCE = "control socket"
 ACT_AS = "act_as"
+PROGRESS = "progress"
+"""The notification before the answer to a request whose cost is `LONG`."""
 _NAME = r"^[^\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]{1,64}$"
 """A person's name: no control characters, none that turns the direction of writing."""
 OFFERED = tuple(request for request, kind in REQUESTS.items() if kind.on_control_socket)
@@ -33,6 +35,21 @@ class ActAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     actor: Annotated[str, Meta(pattern=_NAME)]
     role: ActorRole = "admin"
+
+
+class ProgressParams(msgspec.Struct, frozen=True):
+    """Params of `progress`: how many of the steps of the request are done."""
+
+    done: int
+    total: int
+
+
+class ProgressNotification(msgspec.Struct, frozen=True, kw_only=True):
+    """The notification `progress`, as it is sent."""
+
+    jsonrpc: str = "2.0"
+    method: str = PROGRESS
+    params: ProgressParams
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from functools import partial
 
 import msgspec
+from msgspec import UnsetType
 
 from inventory_server.admin.control_socket import control_path
-from inventory_server.admin.methods import ACT_AS, OFFERED, ActAs, fields_of
+from inventory_server.admin.methods import ACT_AS, OFFERED, PROGRESS, ActAs, ProgressParams, fields_of
 from inventory_server.clock import Clock
 from inventory_server.config import CONTROL_LONG_REPLY_SECONDS, CONTROL_REPLY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown, Progress, no_progress, perform
@@ -22,6 +23,7 @@ from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Que
 from inventory_server.domain.roles import User
 from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store
 from pos_client.protocol.errors import ConnectionLost, RequestError
+from pos_client.protocol.messages import Reply
 from pos_client.transport.connection import Connection
 
 _CarryOut = Callable[[Administrative, Progress], Outcome]
@@ -46,10 +48,7 @@ class Office:
         return self._reader.ask(msgspec.structs.replace(question, actor=self._actor), progress)
 
     def change(self, change: Administrative, progress: Progress = no_progress) -> Outcome:
-        """Carry out a change and return its outcome; StoreError with the reason if that fails.
-
-        `progress` is not called if a running server carries it out.
-        """
+        """Carry out a change and return its outcome; StoreError with the reason if that fails."""
         if self._carry_out is None:
             self._carry_out = self._open_writer(change)
         try:
@@ -72,7 +71,7 @@ class Office:
             path = self._opened.enter_context(control_path(self._url))
             connection = _connected(path, self._actor)
             self._opened.callback(connection.close)
-            return lambda change, _: _ask_server(connection, change)
+            return partial(_ask_server, connection)
         self._opened.callback(store.close)
         return partial(perform, store)
 
@@ -95,11 +94,16 @@ def _no_answer(path: str, error: Exception) -> StoreError:
     return StoreError(f"The server on this ledger does not answer at {path}: {error}")
 
 
-def _ask_server(connection: Connection, change: Administrative) -> Outcome:
+def _ask_server(connection: Connection, change: Administrative, progress: Progress) -> Outcome:
+    def show(notification: Reply) -> None:
+        if notification.method == PROGRESS and not isinstance(notification.params, UnsetType):
+            params = msgspec.json.decode(notification.params, type=ProgressParams)
+            progress(params.done, params.total)
+
     kind = REQUESTS[type(change)]
     params = {name: getattr(change, name) for name in fields_of(type(change))}
     seconds = CONTROL_LONG_REPLY_SECONDS if kind.cost is Cost.LONG else CONTROL_REPLY_SECONDS
-    return msgspec.convert(connection.ask(kind.name, params, seconds), kind.outcome)
+    return msgspec.convert(connection.ask(kind.name, params, seconds, show), kind.outcome)
 
 
 @contextmanager

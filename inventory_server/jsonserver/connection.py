@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from inventory_server.jsonserver.handler import EncodedReply, EndReason, Handler, Peer, ServerRefusal
+from inventory_server.jsonserver.handler import EncodedReply, EndReason, Handler, Notice, Peer, ServerRefusal
 from inventory_server.jsonserver.limits import BULK_READ_BYTES, READ_BYTES, NetworkLimits
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong, LineFramer
@@ -136,7 +136,10 @@ class ServerConnection:
             if not self._stopping and not self._is_sending_rest and self._stream.has_hung_up():
                 raise TimeoutError("no reply in time for a client that may be gone")
 
-    def _answer(self, reply: EncodedReply | None) -> None:
+    def _answer(self, reply: EncodedReply | Notice | None) -> None:
+        if isinstance(reply, Notice):
+            self._write_or_break_off(reply.data)
+            return
         if reply is not None:
             self._parting = reply.close
             if threading.get_ident() == self._thread_id:
@@ -171,17 +174,21 @@ class ServerConnection:
 
     def _send_rest(self, rest: memoryview) -> None:
         try:
-            self._stream.write(rest)
-        except TimeoutError:
-            self._break_off(EndReason.timed_out)
-        except OSError:
-            self._break_off(EndReason.connection_lost)
+            self._write_or_break_off(rest)
         finally:
             self._is_sending_rest = False
             self._answering.release()
 
+    def _write_or_break_off(self, data: bytes | memoryview) -> None:
+        try:
+            self._stream.write(data)
+        except TimeoutError:
+            self._break_off(EndReason.timed_out)
+        except OSError:
+            self._break_off(EndReason.connection_lost)
+
     def _break_off(self, reason: EndReason) -> None:
-        """End the connection now, from another thread than its own."""
+        """End the connection now, without raising."""
         self._broken_off = self._broken_off or reason
         self._stream.shutdown()
 

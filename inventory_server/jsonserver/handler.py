@@ -28,6 +28,13 @@ class EncodedReply:
     close: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Bytes to send before the reply to a frame, line end included: how far the work on it is."""
+
+    data: bytes
+
+
 class EndReason(enum.StrEnum):
     """Why a connection ended."""
 
@@ -53,8 +60,9 @@ class EndReason(enum.StrEnum):
     """The handler raised an exception, which is logged."""
 
 
-SendReply = Callable[[EncodedReply | None], None]
-"""Takes the reply to one frame, or None for no reply. It is called exactly once, from any thread."""
+SendReply = Callable[[EncodedReply | Notice | None], None]
+"""Takes the reply to one frame, or None for no reply: exactly once, from any thread. Before that it takes notices, from
+the thread of the connection only; one that cannot be sent ends the connection, but does not raise."""
 
 
 class Handler(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -56,10 +57,15 @@ class Connection:
         """The typed result of a method in the protocol's table; plain data where the table names no type."""
         return self.ask(method, params, timeout_seconds)
 
-    def ask(self, method: str, params: Any, timeout_seconds: float) -> Any:
-        """As `request`, but params may be plain data, and the method need not be in the table."""
+    def ask(
+        self, method: str, params: Any, timeout_seconds: float, notified: Callable[[Reply], None] = lambda _: None
+    ) -> Any:
+        """As `request`, but params may be plain data, and the method need not be in the table.
+
+        `notified` is called with each notification that comes before the reply.
+        """
         raw: Raw | UnsetType = UNSET if params is None else Raw(msgspec.json.encode(params))
-        reply = self._exchange(wire.encode(Request(method, raw, self._next_id(), "2.0")), timeout_seconds)
+        reply = self._exchange(wire.encode(Request(method, raw, self._next_id(), "2.0")), timeout_seconds, notified)
         kind = METHODS[method].result if method in METHODS else None
         try:
             if kind is not None:
@@ -72,11 +78,11 @@ class Connection:
         self._last_id += 1
         return self._last_id
 
-    def _exchange(self, frame: bytes, timeout_seconds: float) -> Reply:
+    def _exchange(self, frame: bytes, timeout_seconds: float, notified: Callable[[Reply], None]) -> Reply:
         deadline = time.monotonic() + timeout_seconds
         try:
             self._stream.write(frame, deadline)
-            reply = self._reply(deadline)
+            reply = self._reply(deadline, notified)
         except (OSError, FrameTooLong, RequestError) as error:  # a RequestError of our own decoder: not HQ's reply
             raise self._lost(error) from error
         if not isinstance(reply.error, UnsetType):
@@ -95,11 +101,12 @@ class Connection:
         """Close the stream."""
         self._stream.close()
 
-    def _reply(self, deadline: float) -> Reply:
+    def _reply(self, deadline: float, notified: Callable[[Reply], None]) -> Reply:
         while True:
             reply = wire.decode_reply(self._line(deadline))
             if not isinstance(reply.method, UnsetType):
-                continue  # a notification; none is subscribed to here
+                notified(reply)
+                continue
             if reply.id != self._last_id and not (reply.id is None and reply.error is not UNSET):
                 raise ConnectionResetError(f"HQ answered request {reply.id!r} instead of {self._last_id}")
             return reply

@@ -130,7 +130,7 @@ def test_the_control_socket_speaks_json_rpc(tmp_path: Path) -> None:
         assert client.call("terminals")["result"][0]["terminal"] == "T1"
         assert client.call("stock")["result"]["items"] == []
         refused = client.call("enrol", **enrolled)["error"]
-        assert (refused["code"], refused["message"].partition(";")[0]) == (-32602, "Terminal T1 exists already")
+        assert (refused["code"], refused["message"].partition(";")[0]) == (-32600, "Terminal T1 exists already")
         missing = client.call("enrol", terminal="T1")["error"]
         assert (missing["code"], missing["data"]["name"]) == (-32602, "invalid_params")
         unknown = client.call("enrol", **enrolled, colour="blue")["error"]

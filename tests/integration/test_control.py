@@ -1,18 +1,27 @@
 """Administration while a server runs: through its control socket, however long the path of the database is."""
 
+import json
 from pathlib import Path
 
 import pytest
 
-from inventory_server.admin.control_socket import ControlServer
+from inventory_server.admin.control_socket import ControlServer, ProgressNotifier
 from inventory_server.clock import now_microseconds
-from inventory_server.config import Settings
+from inventory_server.config import PROGRESS_SECONDS, Settings
 from inventory_server.domain.product import Product
-from inventory_server.domain.requests import Enrol, ImportProducts, ListTerminals, RevokeTerminal, RotateToken
+from inventory_server.domain.requests import (
+    CloseBooks,
+    Enrol,
+    ImportProducts,
+    ListTerminals,
+    RevokeTerminal,
+    RotateToken,
+)
 from inventory_server.store import StoreError, open_store, upgrade
+from inventory_server.store.ledger import tables
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import Role
-from tests.support.commands import headquarters
+from tests.support.commands import Shell, headquarters
 from tests.support.edge import LineClient
 from tests.support.maintenance import ask, change
 
@@ -59,6 +68,52 @@ def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
             change(url, Enrol("T1", "till", "Station", "secret"))
     finally:
         store.close()
+
+
+def test_progress_is_told_at_most_once_a_second() -> None:
+    sent: list[bytes] = []
+    now = 0.0
+    progress = ProgressNotifier(sent.append, lambda: now)
+    for done in range(9):
+        now = done * PROGRESS_SECONDS / 3
+        progress(done, 9)
+    assert [json.loads(line)["params"]["done"] for line in sent] == [0, 3, 6]
+    assert sent[0] == b'{"jsonrpc":"2.0","method":"progress","params":{"done":0,"total":9}}\n'
+
+
+def test_a_long_change_and_a_long_question_tell_their_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "SEGMENT_POSITIONS_LOG2", 2)
+    address = Address.unix(str(tmp_path / "hq.db.control"))
+    told: list[tuple[int, int]] = []
+    with headquarters(tmp_path, dev=False, control=True) as (port, url):
+        change(url, Enrol("T1", "till", "L1", "secret"))
+        host, _, number = port.rpartition(":")
+        sale = {"type": "sale", "occurred_at": "2026-01-01T00:00:00Z", "lines": [{"sku": "a", "quantity": 1}]}
+        with LineClient(Address(host, int(number))) as till:
+            till.call("hello", terminal="T1", token="secret")
+            till.call(
+                "post", postings=[{"id": f"019ceb81-a1b2-7bd9-9d9a-00000000000{n}", "body": sale} for n in range(5)]
+            )
+        assert change(url, CloseBooks(), progress=lambda *steps: told.append(steps)) is not None
+        with LineClient(address) as client:
+            first = client.call("verify")
+            while "method" in first:
+                notification, first = first, json.loads(client.read_line())
+            assert notification["params"].keys() == {"done", "total"}
+            assert (first["id"], first["result"]["postings"]) == (1, 5)
+    assert told == [(3, 3)], "the movements of the closed segment"
+
+
+def test_a_refusal_of_the_running_server_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell = Shell(monkeypatch, capsys)
+    with headquarters(tmp_path, dev=False, control=True) as (_, url):
+        served = shell("inventory-server", "terminal", "revoke", "T9", "--db", url)
+    alone = shell("inventory-server", "terminal", "revoke", "T9", "--db", url)
+    assert served == alone
+    assert (served.code, served.out, served.err.count("\n")) == (2, "", 1)
+    assert served.err.startswith("inventory-server: There is no terminal T9")
 
 
 QUESTIONS: dict[str, dict[str, object]] = {

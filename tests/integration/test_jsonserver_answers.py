@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import Peer, SendReply, encode_refusal
+from inventory_server.jsonserver.handler import Notice, Peer, SendReply, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
@@ -85,6 +85,44 @@ def test_who_answers_does_not_wait_for_a_slow_reader(start: Start, elsewhere: ty
         assert quick.read_line() == b"word"
         assert len(slow.read_line()) == 64 << 20
         assert slow.read_line() == b"next"
+
+
+class Talkative(Echo):
+    """Sends notices before its reply: `flood` one that nobody takes in time, `later` those after the client left."""
+
+    left = threading.Event()
+
+    def handle(self, frame: bytes, answer: SendReply) -> None:
+        size = 64 << 20 if frame == b"flood" else 1
+        assert frame != b"later" or self.left.wait(HANG_SECONDS)
+        for _ in range(9):
+            answer(Notice(b"x" * size + b"\n"))
+        answer(self.reply(frame))
+
+
+def test_notices_come_between_a_frame_and_its_reply(start: Start) -> None:
+    with connect(start(factory=Talkative)) as client:
+        client.send(b"one\ntwo\n")
+        assert [client.read_line() for _ in range(20)] == [b"x"] * 9 + [b"one"] + [b"x"] * 9 + [b"two"]
+
+
+@pytest.mark.parametrize(("frame", "reason"), [(b"flood", "timed_out"), (b"later", "connection_lost")])
+def test_a_notice_that_nobody_takes_ends_the_connection_but_not_the_work(
+    start: Start, caplog: pytest.LogCaptureFixture, frame: bytes, reason: str
+) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.connection")
+    Talkative.left.clear()
+    server = start(factory=Talkative, limits=replace(LIMITS, send_seconds=1))
+    client = connect(server)
+    client.send(frame + b"\n")
+    wait_until(lambda: server.connections == 1)
+    if frame == b"later":
+        client.close()
+        Talkative.left.set()
+    wait_until(lambda: server.connections == 0)
+    client.close()
+    assert f"reason={reason}" in caplog.text
+    assert "event=handler_failed" not in caplog.text
 
 
 def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) -> None:
