@@ -27,6 +27,17 @@ OVERVIEW = {
     "quarantined": "conflicting postings (quarantine)",
 }
 """The figures of `Overview` and how `status` labels them."""
+PROOF = {
+    "postings": "postings",
+    "movements": "movements",
+    "levels": "stock figures",
+    "transfers": "transfers",
+    "chains": "chains",
+    "closings": "closings",
+    "archived": "postings in the archive",
+    "mismatches": "mismatches",
+}
+"""The figures of `Proof` and how `verify` labels them."""
 
 
 @click.group("db")
@@ -62,9 +73,8 @@ def verify(db: str, as_json: bool) -> int:
 
 def show_proof(proof: Proof) -> None:
     """Print the proof as a table, and its findings to standard error."""
-    names = ("postings", "movements", "levels", "transfers", "chains", "closings", "archived", "mismatches")
-    shown = [name for name in names if name != "archived" or proof.archived]
-    console.print_table({"proven": False, "": True}, [[name, f"{getattr(proof, name):,}"] for name in shown])
+    rows = [[label, getattr(proof, name)] for name, label in PROOF.items() if name != "archived" or proof.archived]
+    console.print_table({"proven": False, "": True}, [[label, f"{count:,}"] for label, count in rows])
     for finding in proof.findings:
         console.say(finding, err=True)
     if proof.mismatches > len(proof.findings):

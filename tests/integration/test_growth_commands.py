@@ -108,7 +108,7 @@ def test_a_partition_is_archived_and_taken_back(
     assert done.code == 0
     assert "psql --command 'DROP TABLE tillwire_archive.movement_0, tillwire_archive.posting_0, " in done.out
     assert "pg_dump --schema tillwire_archive" in done.out
-    assert "archived" in shell("inventory-server", "verify", "--db", ledger).out
+    assert "postings in the archive" in shell("inventory-server", "verify", "--db", ledger).out
     assert (
         json.loads(shell("inventory-server", "status", "--db", ledger, "--json").out)["archived"] == 2 * POSITIONS - 1
     )
