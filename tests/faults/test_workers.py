@@ -27,6 +27,8 @@ from tests.support.tills import FAST
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 WORKERS, TILLS, SALES, KILLS = 3, 4, 150, 12
+SILENT_SECONDS = 5.0
+"""A hundred times what an answer takes: a server that is silent for so long waits for its database."""
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +145,10 @@ def test_a_worker_that_does_not_drain_is_killed_after_the_deadline(databases: Po
     databases.clear()
 
 
-def answers(server: Server) -> bool:
-    """True where a write is answered; where there are workers, by one of them."""
+def answers(server: Server, seconds: float = HANG_SECONDS) -> bool:
+    """True where a write is answered in time; where there are workers, by one of them."""
     try:
-        request_once(server.address, "hello", {"terminal": "T1", "location": "L"}, timeout=1)
+        request_once(server.address, "hello", {"terminal": "T1", "location": "L"}, timeout=seconds)
     except ConnectionLost:
         return False
     return True
@@ -162,7 +164,7 @@ def silent_database(postgres: Cluster, server: Server) -> Iterator[None]:
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:
-        wait_until(lambda: not answers(server), "a process to wait for its database")
+        wait_until(lambda: not answers(server, SILENT_SECONDS), "a process to wait for its database")
         yield
     finally:
         for pid in pids:

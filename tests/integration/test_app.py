@@ -32,7 +32,7 @@ def store() -> MemoryStore:
 @pytest.fixture
 def application(store: MemoryStore, tmp_path: Path) -> Iterator[Application]:
     application = Application(
-        Settings(max_connections=50, linger_seconds=1),
+        Settings(max_connections=50, linger_seconds=int(HANG_SECONDS)),
         store,
         [Address("127.0.0.1", 0), Address.unix(str(tmp_path / "hq.sock"))],
         dev=True,
@@ -84,7 +84,7 @@ def test_discovery_answers_with_the_document_on_one_line(client: LineClient) -> 
 
 
 def test_what_the_server_itself_refuses_is_a_json_rpc_error(store: MemoryStore) -> None:
-    limits = Settings(max_connections=1, max_frame_bytes=10_000, linger_seconds=1)
+    limits = Settings(max_connections=1, max_frame_bytes=10_000, linger_seconds=int(HANG_SECONDS))
     application = Application(limits, store, [Address("127.0.0.1", 0)])
     application.start()
     with LineClient(application.addresses[0]) as first:
@@ -170,7 +170,7 @@ class HeldStore(MemoryStore):
 def test_a_till_that_left_releases_the_slot_of_its_large_frame_once() -> None:
     """Its frame is committed later all the same."""
     store = HeldStore()
-    limits = Settings(large_frames_max=1, half_closed_seconds=1, linger_seconds=1)
+    limits = Settings(large_frames_max=1, half_closed_seconds=1)
     application = Application(limits, store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     large = json.dumps({"id": 2, "method": "post", "params": POST}).encode() + b" " * LARGE_FRAME_BYTES + b"\n"
@@ -192,7 +192,7 @@ def test_a_till_that_left_releases_the_slot_of_its_large_frame_once() -> None:
 
 def test_a_large_frame_that_never_gets_a_slot_holds_no_connection() -> None:
     store = HeldStore()
-    limits = Settings(large_frames_max=1, frame_seconds=1, linger_seconds=1)
+    limits = Settings(large_frames_max=1, frame_seconds=3)
     application = Application(limits, store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     ping = b'{"id":1,"method":"ping"}' + b" " * LARGE_FRAME_BYTES + b"\n"

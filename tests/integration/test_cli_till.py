@@ -88,7 +88,7 @@ def test_a_sale_while_hq_is_away_is_kept_and_delivered_later(till: Till) -> None
     shown = json.loads(till("status", "--json").out)
     assert (shown["pending"], shown["parked"], shown["last_seq"]) == (1, 0, 1)
     assert "cannot be reached" in shown["hq"]
-    still = till("deliver", "--wait", "0.2")
+    still = till("deliver", "--wait", "2")
     assert (still.code, still.out) == (2, "0 delivered, 1 pending, 0 parked.\n")
     assert "cannot be reached" in still.err
     till.connect()

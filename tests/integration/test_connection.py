@@ -17,7 +17,7 @@ from pos_client import Connection, ConnectionLost, ErrorCode, RequestError, requ
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import PingParams, PingResult
 from tests.support.scripted_hq import ScriptedHq
-from tests.support.waiting import HANG_SECONDS
+from tests.support.waiting import HANG_SECONDS, wait_until
 
 
 @contextmanager
@@ -57,7 +57,7 @@ NOTE = b'{"jsonrpc":"2.0","method":"changed","params":{}}\n'
 def test_an_answer_is_found_in_whatever_pieces_it_comes(lines: tuple[bytes, ...]) -> None:
     with peer(says(*lines)) as address:
         connection = Connection.open(address)
-        assert isinstance(connection.request("ping", PingParams(), 10), PingResult)
+        assert isinstance(connection.request("ping", PingParams(), HANG_SECONDS), PingResult)
         assert not connection.is_dropped()
         connection.close()
 
@@ -71,18 +71,25 @@ def test_an_answer_is_found_in_whatever_pieces_it_comes(lines: tuple[bytes, ...]
         (says(PONG.replace(b"server_time", b"time")), "does not speak the protocol"),
         (says(b'{"id":1}\n'), "does not speak the protocol"),
         (says(b"\xff\xfe\n"), "does not speak the protocol"),
-        (says(PONG[:20]), "deadline|timed out"),
     ],
 )
 def test_what_is_no_answer_means_that_nobody_knows(talk: Callable[[socket.socket], None], says_why: str) -> None:
     with peer(talk) as address:
         connection = Connection.open(address)
         with pytest.raises(ConnectionLost, match=says_why):
-            connection.request("ping", PingParams(), 0.5)
+            connection.request("ping", PingParams(), HANG_SECONDS)
         with pytest.raises(ConnectionLost):  # and it stays lost
-            connection.request("ping", PingParams(), 0.5)
+            connection.request("ping", PingParams(), HANG_SECONDS)
         assert connection.is_dropped()
         connection.interrupt()
+
+
+def test_half_an_answer_by_the_deadline_means_that_nobody_knows() -> None:
+    with peer(says(PONG[:20])) as address:
+        connection = Connection.open(address)
+        with pytest.raises(ConnectionLost, match=r"deadline|timed out"):
+            connection.request("ping", PingParams(), 0.1)
+        assert connection.is_dropped()
 
 
 def test_a_server_that_cannot_read_the_request_answers_without_its_id() -> None:
@@ -92,7 +99,7 @@ def test_a_server_that_cannot_read_the_request_answers_without_its_id() -> None:
     with peer(says(line)) as address:
         connection = Connection.open(address)
         with pytest.raises(RequestError) as caught:
-            connection.request("ping", PingParams(), 10)
+            connection.request("ping", PingParams(), HANG_SECONDS)
         connection.close()
     assert (caught.value.code, caught.value.data) == (ErrorCode.too_large, {"limit": 5})
 
@@ -108,8 +115,7 @@ def test_it_is_noticed_when_hq_hangs_up_while_nothing_was_asked() -> None:
         connection = Connection.open(hq.address)
         connection.request("ping", PingParams())
         hq.hang_up()
-        while not connection.is_dropped():
-            threading.Event().wait(0.01)
+        wait_until(connection.is_dropped, "the connection to be seen as lost")
         connection.close()
 
 

@@ -5,7 +5,6 @@ import logging
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -23,10 +22,13 @@ __all__ = ["gate", "start"]
 
 
 def dribble(client: LineClient) -> None:
-    """Send byte after byte for half a minute at most."""
-    for _ in range(600):
+    """Send byte after byte until the server hangs up."""
+
+    def is_over() -> bool:
         client.send(b"x")
-        time.sleep(0.05)
+        return False
+
+    wait_until(is_over, "the server to hang up")
 
 
 # ---------------------------------------------------------------------------------- frames
@@ -127,15 +129,22 @@ def test_a_frame_begun_must_end_in_time_however_often_bytes_arrive(start: Start)
             dribble(client)
 
 
-def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start) -> None:
-    with connect(start(limits=replace(LIMITS, frame_seconds=1))) as client:
-        client.send(b"pie")
-        time.sleep(0.1)
-        client.send(b"ces\n")
-        assert client.read_line() == b"pieces"
-        time.sleep(1.5)
-        client.send(b"later\n")
-        assert client.read_line() == b"later"
+def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    really = ServerStream.set_read_timeout
+
+    def note(stream: ServerStream, seconds: float) -> None:
+        waits.append(seconds)
+        really(stream, seconds)
+
+    monkeypatch.setattr(ServerStream, "set_read_timeout", note)
+    with connect(start(limits=replace(LIMITS, idle_seconds=1_000, frame_seconds=500))) as client:
+        for _ in range(2):
+            client.send(b"pie")
+            wait_until(lambda: waits and round(waits[-1]) == 500, "the server to wait for the rest of the frame")
+            client.send(b"ces\n")
+            assert client.read_line() == b"pieces"
+            wait_until(lambda: waits[-1] == 1_000, "the server to wait for another frame")
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else_waits(start: Start) -> None:
@@ -150,7 +159,7 @@ def test_who_does_not_read_is_dropped_and_nobody_else_waits(start: Start) -> Non
 def test_who_reads_slowly_but_in_time_gets_everything(start: Start) -> None:
     with connect(start()) as client:
         client.send(b"flood\nnext\n")
-        time.sleep(0.5)
+        wait_until(client.has_unread, "the flood to begin")
         assert len(client.read_line()) == 64 << 20
         assert client.read_line() == b"next"
 
@@ -246,7 +255,7 @@ def test_the_handler_and_the_log_are_told_why_a_connection_ended(
         handlers.append(Echo(peer))
         return handlers[-1]
 
-    server = start(factory=factory, limits=replace(LIMITS, max_frame_bytes=1_000, frame_seconds=1))
+    server = start(factory=factory, limits=replace(LIMITS, max_frame_bytes=1_000, frame_seconds=1, linger_seconds=1))
     with connect(server) as client:
         end(client)
         wait_until(lambda: server.connections == 0 and len(handlers) == 1)

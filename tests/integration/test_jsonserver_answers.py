@@ -3,16 +3,17 @@
 import logging
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.handler import Notice, Peer, SendReply, encode_refusal
+from inventory_server.jsonserver.server import LineServer
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
@@ -49,6 +50,32 @@ def elsewhere() -> Iterator[type[Elsewhere]]:
     assert [answered.exception() for answered in Elsewhere.answered] == [None] * len(Elsewhere.answered)
 
 
+IMPATIENT = replace(LIMITS, half_closed_seconds=1)
+
+
+class WatchedLock:
+    """A lock that counts how often somebody has given up waiting for it."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self.given_up = 0
+
+    def acquire(self, timeout: float) -> bool:
+        acquired: bool = self._lock.acquire(timeout=timeout)
+        self.given_up += not acquired
+        return acquired
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def watch(server: LineServer) -> WatchedLock:
+    """The only connection waits for its answer: watch how often it has waited for `half_closed_seconds`."""
+    [connection] = getattr(server, "_served")  # noqa: B009
+    connection._answering = watched = WatchedLock(connection._answering)
+    return watched
+
+
 def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[Elsewhere]) -> None:
     with connect(start(factory=elsewhere)) as client:
         client.send(b"one\nsync\nsilence\ntwo\nsync\n")
@@ -56,10 +83,12 @@ def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[E
 
 
 def test_no_frame_is_handled_before_the_one_before_it_is_answered(start: Start, elsewhere: type[Elsewhere]) -> None:
-    with connect(start(factory=elsewhere)) as client:
+    server = start(factory=elsewhere, limits=IMPATIENT)
+    with connect(server) as client:
         client.send(b"wait\nnext\n")
         wait_until(lambda: len(elsewhere.answered) == 1)
-        time.sleep(0.1)
+        lock = watch(server)
+        wait_until(lambda: lock.given_up > 0, "the connection to wait for its answer in vain")
         assert len(elsewhere.answered) == 1
         elsewhere.opened.set()
         assert [client.read_line(), client.read_line()] == [b"wait", b"next"]
@@ -208,8 +237,6 @@ def _no_thread(_: threading.Thread) -> None:
 
 # ---------------------------------------------------------------------------------- peers that left before their answer
 
-IMPATIENT = replace(LIMITS, half_closed_seconds=1)
-
 
 @pytest.mark.parametrize("sent", [b"wait\n", b"wait\nnext\n", b"wait\n" + b"x" * 2_000])
 def test_peers_that_gave_up_hold_no_connection_while_nothing_is_answered(
@@ -239,7 +266,8 @@ def test_who_has_stopped_sending_and_reads_on_is_answered_in_time(
         client.send(b"wait\n")
         client.socket.shutdown(socket.SHUT_WR)
         wait_until(lambda: len(elsewhere.answered) == 1)
-        time.sleep(0.2)
+        [connection] = getattr(server, "_served")  # noqa: B009
+        wait_until(connection._stream.has_hung_up)
         elsewhere.opened.set()
         assert [client.read_line(), client.read_line()] == [b"wait", b""]
 
@@ -248,7 +276,9 @@ def test_who_keeps_sending_open_is_waited_for(start: Start, elsewhere: type[Else
     server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"wait\nnext\n")
-        time.sleep(2.5)
+        wait_until(lambda: len(elsewhere.answered) == 1)
+        lock = watch(server)
+        wait_until(lambda: lock.given_up > 1)
         elsewhere.opened.set()
         assert [client.read_line(), client.read_line()] == [b"wait", b"next"]
 
@@ -259,8 +289,12 @@ def test_who_has_stopped_sending_and_reads_slowly_gets_all_of_an_answer(
     server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"flood\n")
+        wait_until(client.has_unread)
+        [connection] = getattr(server, "_served")  # noqa: B009
+        wait_until(lambda: connection._is_sending_rest)
         client.socket.shutdown(socket.SHUT_WR)
-        time.sleep(2.5)
+        lock = watch(server)
+        wait_until(lambda: lock.given_up > 1)
         assert len(client.read_line()) == 64 << 20
 
 
@@ -271,8 +305,10 @@ def test_a_server_that_stops_waits_for_answers_and_takes_that_for_no_peers_leavi
     with connect(server) as client:
         client.send(b"wait\n")
         wait_until(lambda: len(elsewhere.answered) == 1)
-        stopping = ThreadPoolExecutor(1).submit(server.stop, 30)
-        time.sleep(2.5)
-        elsewhere.opened.set()
-        assert client.read_line() == b"wait"
-        assert stopping.result() == 0
+        lock = watch(server)
+        with ThreadPoolExecutor(1) as other:
+            stopping = other.submit(server.stop, HANG_SECONDS)
+            wait_until(lambda: lock.given_up > 1)
+            elsewhere.opened.set()
+            assert client.read_line() == b"wait"
+            assert stopping.result() == 0

@@ -1,6 +1,7 @@
 """What the tests of the server's edge share: a store in memory, a driver for sessions, a client of plain lines."""
 
 import json
+import select
 import socket
 import threading
 from collections.abc import Callable
@@ -173,6 +174,10 @@ class LineClient:
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
         return line
+
+    def has_unread(self) -> bool:
+        """True once something has arrived that has not been read; does not wait."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def ask(self, line: bytes) -> Any:
         self.send(line + b"\n")

@@ -14,7 +14,7 @@ from tests.support.edge import LOOPBACK, LineClient
 from tests.support.waiting import HANG_SECONDS
 
 ANYWHERE = Address("127.0.0.1", 0)
-LIMITS = NetworkLimits(linger_seconds=1)
+LIMITS = NetworkLimits(linger_seconds=int(HANG_SECONDS))
 Start = Callable[..., LineServer]
 
 

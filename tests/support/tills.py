@@ -10,7 +10,8 @@ from pos_client.till.policy import RetryPolicy
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.waiting import HANG_SECONDS
 
-FAST = RetryPolicy(0.01, 0.05, (0.01, 0.05), (0.01, 0.05), 0.2)
+FAST = RetryPolicy(0.01, 0.05, (0.01, 0.05), (0.01, 0.05), HANG_SECONDS)
+"""Tries again at once, and blames no posting for a slow machine."""
 
 
 def sell(till: PosClient, count: int = 1) -> list[pos_client.Posting]:
