@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.postgres import Cluster, binaries
 from tests.support.processes import ROOT, environment
+from tests.support.sites import PostgresSite
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here")
@@ -24,6 +25,34 @@ def test_databases_are_copies_and_apart(postgres: Cluster) -> None:
     assert postgres.execute("SELECT count(*) FROM shelf", second) == [(0,)]
     for name in (first, second, template):
         postgres.drop(name)
+
+
+CHANGES = {
+    "column": "ALTER TABLE product ADD shelf text",
+    "partition": "DROP TABLE posting_0",
+    "rule": "CREATE RULE mine AS ON INSERT TO movement DO ALSO NOTHING",
+    "function": "CREATE FUNCTION mine() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+    "rights": "REVOKE UPDATE ON level FROM postgres",
+    "upgraded": "UPDATE alembic_version SET version_num = '0002'",
+    "setting": "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET work_mem = 64', current_database()); END $$",
+}
+
+
+@pytest.mark.long
+def test_a_ledger_is_used_again_unless_a_test_has_changed_more_than_its_rows(postgres: Cluster) -> None:
+    site = PostgresSite(postgres)
+
+    def after(change: str) -> bool:
+        """True where the database that was changed is used again."""
+        used = site.new()
+        site.execute(used, change)
+        site.clear()
+        again = site.new()
+        site.clear()
+        return again == used
+
+    assert after("INSERT INTO product (sku) VALUES ('a')")
+    assert [name for name, change in CHANGES.items() if after(change)] == []
 
 
 @pytest.mark.long

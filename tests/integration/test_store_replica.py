@@ -14,7 +14,7 @@ import pytest
 
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
-from inventory_server.config import READERS_MAX, Settings
+from inventory_server.config import READERS_MAX, STANDBY_ANSWER_SECONDS, Settings
 from inventory_server.store import LedgerStore, StoreError, open_store, upgrade
 from inventory_server.store.database import postgresql
 from inventory_server.store.query import standby as standbys
@@ -51,9 +51,11 @@ def standby(primary: Cluster) -> Iterator[Standby]:
 
 
 @pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def deadlines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A standby that was away is asked again at once, and one that is slow is waited for."""
     monkeypatch.setattr(standbys, "STANDBY_RETRY_SECONDS", 0)
-    monkeypatch.setattr(postgresql, "STANDBY_ANSWER_SECONDS", 1)
+    monkeypatch.setattr(postgresql, "STANDBY_CONNECT_SECONDS", int(HANG_SECONDS))
+    monkeypatch.setattr(postgresql, "STANDBY_ANSWER_SECONDS", HANG_SECONDS)
 
 
 @pytest.fixture
@@ -170,6 +172,7 @@ def test_a_standby_that_stands_still_holds_nobody_up_for_long(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     wait_for(standby, database)
+    monkeypatch.setattr(postgresql, "STANDBY_ANSWER_SECONDS", STANDBY_ANSWER_SECONDS)
     url, read_url = primary.url(database), standby.url(database)
     with closing(open_store(url, SETTINGS, now_microseconds, read_url=read_url)) as store:
         till = Till(store)

@@ -146,6 +146,25 @@ def test_the_fingerprint_is_that_of_the_first_schema_wherever_it_is_checked_out(
     assert schema.fingerprint() != here
 
 
+def test_a_ledger_of_a_first_schema_that_was_edited_since_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its revision is the same, and so may be its tables."""
+    url = url_of(tmp_path / "ledger.db")
+    upgrade(url)
+    folder = shutil.copytree(schema_path("migrations"), tmp_path / "migrations")
+    [first] = (folder / "versions").glob("0001_*.py")
+    first.write_text(first.read_text() + "# edited\n")
+    monkeypatch.setattr(schema, "schema_path", lambda *_: folder)
+    for use in (proof_of, upgrade):
+        with pytest.raises(StoreError) as refused:
+            use(url)
+        assert str(refused.value) == (
+            f"{tmp_path / 'ledger.db'} was made by another unreleased version of Tillwire, whose tables differ; "
+            "keep using that version, or make a new ledger with: inventory-server db upgrade --db URL"
+        )
+
+
 def test_the_writing_connection_is_as_durable_as_it_must_be(path: Path) -> None:
     writing = sqlite.writing_engine(path)
     with writing.connect() as connection:

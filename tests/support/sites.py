@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -113,8 +114,24 @@ class SqliteSite(Site):
         self._copies.clear()
 
 
+_CATALOGUES = ("class", "attribute", "attrdef", "constraint", "index", "trigger", "rewrite", "proc")
+_AS_MADE = f"""
+SELECT {", ".join(f"(SELECT sum(xmin::text::bigint) FROM pg_{name})" for name in _CATALOGUES)},
+  (SELECT string_agg(v::text, '') FROM alembic_version AS v),
+  (SELECT string_agg(s.setconfig::text, '') FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+    WHERE d.datname = current_database())
+"""
+"""What emptying a database does not undo: its schema, the revision of that, and its settings.
+
+A copy has the `xmin` of its template in each row of the catalogue; every change of a schema writes new ones.
+"""
+
+
 class PostgresSite(Site):
-    """Databases of one cluster. Those that were new are emptied and used again: that takes a tenth of the time."""
+    """Databases of one cluster. Those that were new are emptied and used again: that takes a tenth of the time.
+
+    A database that a test upgraded, or whose schema or settings it changed, is dropped instead.
+    """
 
     kind = "postgresql"
 
@@ -122,6 +139,7 @@ class PostgresSite(Site):
         super().__init__()
         self._cluster = cluster
         self._template: str | None = None
+        self._as_made: list[tuple[Any, ...]] = []
         self._free: list[str] = []
 
     def new(self) -> str:
@@ -129,6 +147,7 @@ class PostgresSite(Site):
         if self._template is None:
             self._template = self._cluster.database()
             upgrade(self._cluster.url(self._template))
+            self._as_made = self._cluster.execute(_AS_MADE, self._template)
         while self._free:
             url = self._free.pop()
             if self._is_emptied(_name_of(url)):
@@ -167,10 +186,11 @@ class PostgresSite(Site):
         deletes = "".join(f'DELETE FROM "{each}"; ' for each in names)
         head = "INSERT INTO ledger VALUES (1, 0, 0)"
         try:
-            self._cluster.execute(f"SET lock_timeout = '1s'; {deletes} DELETE FROM ledger; {head}", name)
+            with self._cluster.connect(name) as connection:
+                connection.execute(f"SET lock_timeout = '1s'; {deletes} DELETE FROM ledger; {head}".encode())
+                return connection.execute(_AS_MADE.encode()).fetchall() == self._as_made
         except psycopg.Error:  # a test altered it, or left it open
             return False
-        return True
 
 
 def _name_of(url: str) -> str:
