@@ -1,13 +1,15 @@
 """Administration while a server runs: through its control socket, however long the path of the database is."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from inventory_server.admin.control_socket import ControlServer, ProgressNotifier
+from inventory_server.admin.control_socket import ControlServer, ProgressNotifier, this_user
 from inventory_server.clock import now_microseconds
 from inventory_server.config import PROGRESS_SECONDS, Settings
+from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import (
     CloseBooks,
@@ -17,12 +19,13 @@ from inventory_server.domain.requests import (
     RevokeTerminal,
     RotateToken,
 )
+from inventory_server.domain.roles import User
 from inventory_server.store import StoreError, open_store, upgrade
 from inventory_server.store.ledger import tables
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import Role
 from tests.support.commands import Shell, headquarters
-from tests.support.edge import LineClient
+from tests.support.edge import LineClient, MemoryStore, raising
 from tests.support.maintenance import ask, change
 
 
@@ -114,6 +117,46 @@ def test_a_refusal_of_the_running_server_is_one_sentence(
     assert served == alone
     assert (served.code, served.out, served.err.count("\n")) == (2, "", 1)
     assert served.err.startswith("inventory-server: There is no terminal T9")
+
+
+def test_a_server_without_a_place_for_an_administrator_is_named(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hq.db'}"
+    upgrade(url)
+    settings = Settings(max_connections=1)
+    store = open_store(url, settings, now_microseconds)
+    control = ControlServer(url, store, settings, now_microseconds)
+    control.start()
+    try:
+        with LineClient(Address.unix(f"{tmp_path}/hq.db.control")) as other:
+            other.call("ping")
+            with pytest.raises(StoreError, match=r"does not answer at .*hq\.db\.control: .*connections"):
+                change(url, Enrol("T1", "till", "Station", "secret"))
+    finally:
+        control.stop(1)
+        store.close()
+
+
+def test_an_administrator_hears_that_the_outcome_is_unknown(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'hq.db'}"
+    upgrade(url)
+    store = open_store(url, Settings(), now_microseconds)
+    control = ControlServer(url, MemoryStore(raising(OutcomeUnknown("lost"))), Settings(), now_microseconds)
+    control.start()
+    try:
+        with pytest.raises(
+            StoreError, match=r"^Outcome unknown: it may have been applied \(.*Check before retrying\.$"
+        ):
+            change(url, Enrol("T1", "till", "Station", "secret"))
+    finally:
+        control.stop(1)
+        store.close()
+
+
+def test_an_administrator_whom_the_system_has_no_name_for_is_known_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 3_999_999_999)
+    assert this_user("test") == User("uid 3999999999", "admin", "test")
 
 
 QUESTIONS: dict[str, dict[str, object]] = {
