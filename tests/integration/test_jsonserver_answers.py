@@ -76,6 +76,13 @@ def watch(server: LineServer) -> WatchedLock:
     return watched
 
 
+def await_rest(server: LineServer) -> None:
+    """Return once the only connection sends what its socket's buffer did not take at once."""
+    wait_until(lambda: server.connections == 1)
+    [connection] = getattr(server, "_served")  # noqa: B009
+    wait_until(lambda: connection._is_sending_rest)
+
+
 def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[Elsewhere]) -> None:
     with connect(start(factory=elsewhere)) as client:
         client.send(b"one\nsync\nsilence\ntwo\nsync\n")
@@ -160,6 +167,18 @@ def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) ->
         deaf.send(b"flood\n")
         wait_until(lambda: server.connections == 1)
         wait_until(lambda: server.connections == 0)
+
+
+def test_a_slow_reader_that_leaves_is_let_go(
+    start: Start, elsewhere: type[Elsewhere], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "tillwire.connection")
+    server = start(factory=elsewhere)
+    with connect(server) as leaving:
+        leaving.send(b"flood\n")
+        await_rest(server)
+    wait_until(lambda: server.connections == 0)
+    assert "reason=connection_lost" in caplog.text
 
 
 def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere]) -> None:
@@ -289,9 +308,7 @@ def test_who_has_stopped_sending_and_reads_slowly_gets_all_of_an_answer(
     server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"flood\n")
-        wait_until(client.has_unread)
-        [connection] = getattr(server, "_served")  # noqa: B009
-        wait_until(lambda: connection._is_sending_rest)
+        await_rest(server)
         client.socket.shutdown(socket.SHUT_WR)
         lock = watch(server)
         wait_until(lambda: lock.given_up > 1)
