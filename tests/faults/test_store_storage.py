@@ -238,15 +238,28 @@ def together_or_failed(store: LedgerStore, *works: Post) -> list[object]:
     return [outcome_of(ticket.wait) for ticket in (held, *tickets)]
 
 
-def test_a_damaged_page_ends_the_store(failing: Failing, path: Path) -> None:
-    Till(failing.store).posts(SALE)
-    failing.store.close()
+def damage_ids(path: Path) -> None:
+    """Overwrite the beginning of the table of ids in a ledger that nobody has open."""
     with closing(sqlite3.connect(path)) as connection:
         (page,) = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'identity'").fetchone()
         (size,) = connection.execute("PRAGMA page_size").fetchone()
     with path.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * 100)
+
+
+def test_a_question_that_meets_a_damaged_page_is_answered_in_a_sentence(path: Path) -> None:
+    with opened(path) as store:
+        Till(store).posts(SALE, uid("one"))
+    damage_ids(path)
+    with opened(path) as damaged, pytest.raises(StoreError, match="is damaged; restore the last backup"):
+        find(damaged, uid("one"))
+
+
+def test_a_damaged_page_ends_the_store(failing: Failing, path: Path) -> None:
+    Till(failing.store).posts(SALE)
+    failing.store.close()
+    damage_ids(path)
     damaged = Failing(path)
     till = Till(damaged.store)
     damaged.assert_failed(outcome_of(lambda: till.posts(SALE)))
