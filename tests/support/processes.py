@@ -74,6 +74,8 @@ class Server:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         found = _SERVING.search(line)
+        if found is None:
+            self.kill()  # whose open pipe would be the next test's warning
         assert found, f"the server said {line!r} and logged {self.log.read_text()}"
         self._port = int(found[1])
 
