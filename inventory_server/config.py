@@ -62,6 +62,8 @@ CLOSING_ROWS = 1_000
 """Balances written in one transaction while the books are closed; bounds how long tills wait behind it."""
 ARCHIVE_ROWS = 4_096
 """Postings copied in one transaction while a partition is archived."""
+VERIFY_ROWS = 1_000
+"""(location, sku) of which the documents are drawn anew at a time."""
 COPY_ROWS = 2_000
 """Rows read, written and hashed at a time by `db copy` and `db compare`; bounds their memory."""
 HISTORY_SEGMENTS = 256
@@ -133,8 +135,8 @@ class Settings(NetworkLimits):
         90, 1, "a till counts as silent after this long without contact: three heartbeats"
     )
     drain_seconds: int = limit(10, 0, "how long a stopping server waits for requests in flight")
-    clock_ahead_seconds: int = limit(300, 0, "a posting dated further ahead of HQ's clock is flagged `clock_suspect`")
-    clock_behind_days: int = limit(90, 1, "a posting older than this is flagged `clock_suspect`")
+    clock_tolerance_seconds: int = limit(2, 0, "how far a till's clock may differ before its postings are flagged")
+    clock_suspect_days: int = limit(45, 1, "a posting that takes effect longer ago is flagged `clock_suspect`")
     stock_items_default: int = limit(1_000, 1, "page size of `stock` and `history` if the request names none")
     stock_items_max: int = limit(10_000, 1, "largest page of `stock` and `history`")
     commit_retry_seconds: int = limit(

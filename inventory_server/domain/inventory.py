@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 import msgspec
 from msgspec import UnsetType
@@ -15,39 +15,68 @@ from msgspec import UnsetType
 from pos_client.protocol.control_totals import STOCK_SIGN
 from pos_client.protocol.messages import Flag, Line, PostingType
 
-FLAGS: tuple[Flag, ...] = ("unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan")
-"""In the order of their bits in the ledger."""
+FLAGS: tuple[Flag, ...] = get_args(Flag)
+"""In the order of their bits in the ledger, which is that of the protocol."""
 
-UNLISTED, NEGATIVE, CLOCK, BEFORE_COUNT, ORPHAN = (1 << bit for bit in range(len(FLAGS)))
+
+class Flags:
+    """The bits of `FLAGS`. Plain integers: an `enum.IntFlag` is slow to combine."""
+
+    UNLISTED = 1 << 0
+    NEGATIVE = 1 << 1
+    CLOCK_SUSPECT = 1 << 2
+    CLOCK_CORRECTED = 1 << 3
+    BEFORE_COUNT = 1 << 4
+    RECOUNTED = 1 << 5
+    ORPHAN = 1 << 6
+    OVER_RETURNED = 1 << 7
+    OVER_RECEIVED = 1 << 8
+    OTHER_DESTINATION = 1 << 9
+    UNKNOWN_LOCATION = 1 << 10
+    NOTHING_RESERVED = 1 << 11
+    REPEATED_DOCUMENT = 1 << 12
 
 
 class Account(enum.IntEnum):
-    """The account that a movement changes. `COUNT` sets a figure, the others add to one."""
+    """What a movement does to a level: `STOCK` adds to it, `COUNT` sets it."""
 
     STOCK = 0
-    IN_TRANSIT = 1
-    COUNT = 2
-    RESERVED = 3
+    COUNT = 1
 
 
 class Movement(NamedTuple):
-    """The effect of one line on one (location, sku), before it is applied to the level."""
+    """The effect of one line on one (location, sku), before it is applied to the level.
+
+    Its place in the order of events is (`effective_at`, `event_position`): those of its posting, or for a void those
+    of the posting that it voids.
+    """
 
     location: str
     sku: str
     account: Account
     quantity: int
-    occurred_at: int
-    reservation: bytes | None = None
+    effective_at: int
+    event_position: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place in the order of events."""
+        return self.effective_at, self.event_position
 
 
 class Count(NamedTuple):
     """A counted figure, valid from its position until it is voided."""
 
-    occurred_at: int
+    effective_at: int
     position: int
     quantity: int
     voided_position: int | None = None
+    terminal: str = ""
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place in the order of events."""
+        return self.effective_at, self.position
 
 
 class Level(msgspec.Struct, gc=False):
@@ -70,9 +99,13 @@ def flag_names(bits: int) -> tuple[Flag, ...]:
     return tuple(name for bit, name in enumerate(FLAGS) if bits >> bit & 1)
 
 
-def clock_flag(occurred_at: int, recorded_at: int, ahead: int, behind: int) -> int:
-    """`CLOCK` if a posting occurred more than `ahead` after or `behind` before it was recorded (µs), else 0."""
-    return CLOCK if occurred_at > recorded_at + ahead or occurred_at < recorded_at - behind else 0
+def effective_instant(occurred_at: int, recorded_at: int, tolerance: int, old: int) -> tuple[int, int]:
+    """The instant that the rules use and the flags it gives: never later than `recorded_at` (µs).
+
+    `CLOCK_SUSPECT` if it had to be moved by more than `tolerance`, or lies more than `old` before `recorded_at`.
+    """
+    odd = occurred_at > recorded_at + tolerance or occurred_at < recorded_at - old
+    return min(occurred_at, recorded_at), Flags.CLOCK_SUSPECT if odd else 0
 
 
 def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
@@ -83,97 +116,76 @@ def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
     return skus_by_gtin.get(line.gtin, line.gtin)
 
 
-def movements(
-    kind: PostingType,
-    location: str,
-    other_location: str | None,
-    occurred_at: int,
-    lines: Sequence[tuple[str, int]],
-    reservation: bytes | None,
-) -> list[Movement]:
-    """The movements of a posting; `lines` are (sku, quantity). For a void see `opposite`.
+def lines_of(
+    lines: list[Line] | UnsetType, quantities: Sequence[int], skus_by_gtin: dict[str, str]
+) -> list[tuple[str, int]]:
+    """The (sku, quantity) of each line of a body."""
+    if isinstance(lines, UnsetType):
+        return []
+    return [(sku_of(line, skus_by_gtin), quantity) for line, quantity in zip(lines, quantities, strict=True)]
 
-    `reservation` is the one that a sale or release draws on; for a reserve, its own id.
+
+def totals_of(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
+    """The quantities by SKU: lines of the same SKU are added up."""
+    totals: dict[str, int] = {}
+    for sku, quantity in lines:
+        totals[sku] = totals.get(sku, 0) + quantity
+    return totals
+
+
+def movements(
+    kind: PostingType, location: str, order: tuple[int, int], lines: Sequence[tuple[str, int]]
+) -> list[Movement]:
+    """The movements of a posting; `lines` are (sku, quantity), `order` its place in the order of events.
+
+    For a void see `opposite`.
     """
     if kind == "count":
-        return _counted(location, occurred_at, lines)
-    moved = []
-    for sku, quantity in lines:
-        if sign := STOCK_SIGN.get(kind):
-            moved.append(Movement(location, sku, Account.STOCK, sign * quantity, occurred_at))
-        if kind == "transfer_out" and other_location is not None:
-            moved.append(Movement(other_location, sku, Account.IN_TRANSIT, quantity, occurred_at))
-        elif kind == "transfer_in":
-            moved.append(Movement(location, sku, Account.IN_TRANSIT, -quantity, occurred_at))
-        elif kind == "reserve":
-            moved.append(Movement(location, sku, Account.RESERVED, quantity, occurred_at, reservation))
-        elif kind == "release" or reservation is not None:
-            moved.append(Movement(location, sku, Account.RESERVED, -quantity, occurred_at, reservation))
-    return moved
+        figures = totals_of(lines)
+        return [Movement(location, sku, Account.COUNT, figure, *order) for sku, figure in figures.items()]
+    sign = STOCK_SIGN.get(kind)
+    if sign is None:
+        return []
+    return [Movement(location, sku, Account.STOCK, sign * quantity, *order) for sku, quantity in lines]
 
 
-def _counted(location: str, occurred_at: int, lines: Sequence[tuple[str, int]]) -> list[Movement]:
-    """One figure per SKU: a product counted on two shelves has one stock."""
-    figures: dict[str, int] = {}
-    for sku, quantity in lines:
-        figures[sku] = figures.get(sku, 0) + quantity
-    return [Movement(location, sku, Account.COUNT, figure, occurred_at) for sku, figure in figures.items()]
-
-
-def opposite(voided: Iterable[Movement], occurred_at: int) -> list[Movement]:
-    """The movements of a void: the opposite of its target's, at the void's own instant.
+def opposite(voided: Iterable[Movement]) -> list[Movement]:
+    """The movements of a void: the opposite of its target's, at the target's place in the order of events.
 
     A voided count becomes a movement of quantity 0: the level is no longer based on it.
     """
     return [
-        movement._replace(account=Account.STOCK, quantity=0, occurred_at=occurred_at)
+        movement._replace(account=Account.STOCK, quantity=0)
         if movement.account is Account.COUNT
-        else movement._replace(quantity=-movement.quantity, occurred_at=occurred_at)
+        else movement._replace(quantity=-movement.quantity)
         for movement in voided
     ]
 
 
 def move(level: Level, movement: Movement) -> int:
-    """Apply a `STOCK` or `IN_TRANSIT` movement to its level; return the resulting flags.
+    """Apply a `STOCK` movement to its level; return the resulting flags.
 
-    A movement from before the count on which the level is based is already included in the count.
+    A movement before the count on which the level is based is already included in the count.
     """
-    if movement.account is Account.IN_TRANSIT:
-        level.in_transit += movement.quantity
-        return 0
     level.moved += movement.quantity
-    if level.last_movement_at is None or movement.occurred_at > level.last_movement_at:
-        level.last_movement_at = movement.occurred_at
-    if level.counted_at is not None and movement.occurred_at <= level.counted_at:
-        return BEFORE_COUNT
+    if level.last_movement_at is None or movement.effective_at > level.last_movement_at:
+        level.last_movement_at = movement.effective_at
+    if is_overtaken(level, movement.order):
+        return Flags.BEFORE_COUNT
     level.on_hand += movement.quantity
-    return NEGATIVE if movement.quantity < 0 and level.on_hand < 0 else 0
-
-
-def is_overtaken(level: Level, occurred_at: int) -> bool:
-    """True if a count at `occurred_at` is older than the one on which the level is based."""
-    return level.counted_at is not None and level.counted_at > occurred_at
-
-
-def needs_later_movements(level: Level, occurred_at: int) -> bool:
-    """True if stock has moved after `occurred_at`, so that these movements must be added to a count."""
-    return level.last_movement_at is not None and level.last_movement_at > occurred_at
-
-
-def count(level: Level, figure: int, occurred_at: int, position: int, moved_since: int) -> int:
-    """Base the level on a new count; `moved_since` is the sum of the movements after it. Return flags."""
-    if is_overtaken(level, occurred_at):
-        return BEFORE_COUNT
-    level.on_hand = figure + moved_since
-    level.counted_at = occurred_at
-    level.counted_position = position
     return 0
 
 
+def is_overtaken(level: Level, order: tuple[int, int]) -> bool:
+    """True if the count on which the level is based is later in the order of events."""
+    counted_at = level.counted_at
+    return counted_at is not None and (counted_at, level.counted_position or 0) > order
+
+
 def rest_on(level: Level, base: Count | None, moved_since: int) -> None:
-    """Base the level on `base` (None: on movements alone) after the count it was based on was voided."""
+    """Base the level on the count `base` (None: no count); `moved_since` is the sum of the movements after it."""
     level.on_hand = moved_since + (base.quantity if base else 0)
-    level.counted_at = base.occurred_at if base else None
+    level.counted_at = base.effective_at if base else None
     level.counted_position = base.position if base else None
 
 
@@ -182,19 +194,8 @@ def base_count(counts: Iterable[Count], as_of: int | None, known_at: int | None)
     standing = [
         count
         for count in counts
-        if (as_of is None or count.occurred_at <= as_of)
+        if (as_of is None or count.effective_at <= as_of)
         and (known_at is None or count.position <= known_at)
         and (count.voided_position is None or (known_at is not None and count.voided_position > known_at))
     ]
-    return max(standing, key=lambda count: (count.occurred_at, count.position), default=None)
-
-
-def outstanding(remaining: Iterable[tuple[bytes | None, int]]) -> int:
-    """The reserved quantity: the sum over reservations, each at least 0, less unnamed releases."""
-    reserved = pool = 0
-    for reservation, quantity in remaining:
-        if reservation is None:
-            pool += quantity
-        else:
-            reserved += max(0, quantity)
-    return max(0, reserved + pool)
+    return max(standing, key=lambda count: count.order, default=None)

@@ -45,13 +45,29 @@ PostingType = Literal[
     "count",
     "transfer_out",
     "transfer_in",
+    "transfer_close",
     "reserve",
     "release",
     "void",
 ]
 Role = Literal["till", "reader", "operator"]
 PostingStatus = Literal["posted", "duplicate", "conflict", "rejected"]
-Flag = Literal["unlisted_product", "negative_stock", "clock_suspect", "before_count", "orphan"]
+Flag = Literal[
+    "unlisted_product",
+    "negative_stock",
+    "clock_suspect",
+    "clock_corrected",
+    "before_count",
+    "recounted",
+    "orphan",
+    "over_returned",
+    "over_received",
+    "other_destination",
+    "unknown_location",
+    "nothing_reserved",
+    "repeated_document",
+]
+CloseReason = Literal["lost", "refused", "mistake"]
 
 
 class Message(Struct, frozen=True, omit_defaults=True):
@@ -206,6 +222,9 @@ class Body(StrictMessage, frozen=True):
     reference: Text | UnsetType = UNSET
     other_location: Location | UnsetType = UNSET
     voids: UUID | UnsetType = UNSET
+    returns: UUID | UnsetType = UNSET
+    transfer: UUID | UnsetType = UNSET
+    reason: CloseReason | UnsetType = UNSET
     reservation: UUID | UnsetType = UNSET
     expires_at: Instant | UnsetType = UNSET
     ext: Raw | UnsetType = UNSET
@@ -336,7 +355,10 @@ class HistoryParams(StrictMessage, frozen=True, rename={"from_": "from"}):
 
 
 class HistoryEntry(Message, frozen=True):
-    """One movement; `quantity` is signed, and for a count it is the counted quantity."""
+    """One movement; `quantity` is signed, and for a count it is the counted quantity.
+
+    `effective_at` is the instant that counts, if it is not `occurred_at`.
+    """
 
     position: int
     id: UUID
@@ -350,6 +372,7 @@ class HistoryEntry(Message, frozen=True):
     flags: tuple[Flag, ...]
     reference: str | None
     on_hand_after: Quantity
+    effective_at: Instant | UnsetType = UNSET
 
 
 class HistoryResult(Message, frozen=True):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
@@ -12,7 +13,17 @@ from msgspec import UNSET, Raw, UnsetType
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
 from pos_client.protocol.limits import MAX_LINES
-from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, PostParams, Reply, Request, RequestId
+from pos_client.protocol.messages import (
+    METHODS,
+    Body,
+    ErrorObject,
+    Message,
+    PostingType,
+    PostParams,
+    Reply,
+    Request,
+    RequestId,
+)
 from pos_client.protocol.printable import printable
 from pos_client.protocol.strict_json import check_body_strictly, has_no_more_strings, repeated_key
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
@@ -20,6 +31,21 @@ from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
 JSON_WHITE_SPACE = b" \t\r\n"
 """All that may surround a JSON text; `bytes.strip()` would also remove form feeds and vertical tabs."""
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+ONLY_ON: Mapping[str, tuple[tuple[PostingType, ...], Mapping[PostingType, str]]] = MappingProxyType(
+    {
+        "voids": (("void",), {"void": "the id of the posting to reverse"}),
+        "returns": (("return",), {}),
+        "transfer": (("transfer_in", "transfer_close"), {"transfer_close": "the id of the transfer to close"}),
+        "reason": (("transfer_close",), {"transfer_close": "why: lost, refused or mistake"}),
+        "other_location": (("transfer_out", "transfer_in"), {"transfer_out": "the other location of the transfer"}),
+        "reservation": (("sale", "release"), {}),
+        "expires_at": (("reserve",), {}),
+    }
+)
+"""Fields of a body that only some types have, and what is expected on those types that need them."""
+SIGNED: tuple[PostingType, ...] = ("sale", "adjustment")
+"""The types whose quantities may be negative: goods that come back in the same basket, and corrections."""
 
 M = TypeVar("M", bound=msgspec.Struct)
 T = TypeVar("T")
@@ -207,25 +233,22 @@ def decode_body(raw: bytes) -> Body:
 
 def check_body(body: Body, max_lines: int = MAX_LINES) -> list[int]:
     """Check the rules that span fields; return the lines' quantities in units of 10⁻⁵."""
-    if body.type == "void":
-        if body.voids is UNSET:
-            raise BodyError("$.voids", "the id of the posting to reverse", "nothing")
-        if body.lines is not UNSET:
-            raise BodyError("$.lines", "no lines on a void", f"{len(body.lines)} lines")
-    elif body.voids is not UNSET:
-        raise BodyError("$.voids", "this field only on a void", f"it on type {body.type}")
-    transfer = body.type in ("transfer_out", "transfer_in")
-    if transfer and body.other_location is UNSET:
-        raise BodyError("$.other_location", "the other location of the transfer", "nothing")
-    if not transfer and body.other_location is not UNSET:
-        raise BodyError("$.other_location", "this field only on a transfer", f"it on type {body.type}")
-    if body.reservation is not UNSET and body.type not in ("sale", "release"):
-        raise BodyError("$.reservation", "this field only on a sale or a release", f"it on type {body.type}")
-    if body.expires_at is not UNSET and body.type != "reserve":
-        raise BodyError("$.expires_at", "this field only on a reserve", f"it on type {body.type}")
+    for name, (kinds, described) in ONLY_ON.items():
+        if getattr(body, name) is not UNSET and body.type not in kinds:
+            raise BodyError(f"$.{name}", f"this field only on a {' or a '.join(kinds)}", f"it on type {body.type}")
+        if getattr(body, name) is UNSET and body.type in described:
+            raise BodyError(f"$.{name}", described[body.type], "nothing")
+    if body.type == "transfer_in" and body.other_location is UNSET and body.transfer is UNSET:
+        raise BodyError("$.other_location", "where the goods come from, or the transfer they belong to", "nothing")
     if not isinstance(body.ext, UnsetType) and bytes(body.ext).lstrip()[:1] != b"{":
         raise BodyError("$.ext", "a JSON object", printable(bytes(body.ext).decode()))
-    return [] if body.type == "void" else _line_quantities(body, max_lines)
+    if body.type == "void":
+        if not isinstance(body.lines, UnsetType):
+            raise BodyError("$.lines", "no lines on a void", f"{len(body.lines)} lines")
+        return []
+    if body.type == "transfer_close" and body.lines is UNSET:
+        return []
+    return _line_quantities(body, max_lines)
 
 
 def _line_quantities(body: Body, max_lines: int) -> list[int]:
@@ -236,7 +259,11 @@ def _line_quantities(body: Body, max_lines: int) -> list[int]:
     for at, line in enumerate(lines):
         if (line.sku is UNSET) == (line.gtin is UNSET):
             raise BodyError(f"$.lines[{at}]", "either a sku or a gtin", "both" if line.sku is not UNSET else "neither")
-        quantities.append(_exact(line.quantity, f"$.lines[{at}].quantity"))
+        quantity = _exact(line.quantity, f"$.lines[{at}].quantity")
+        if quantity < 0 and body.type not in SIGNED:
+            expected = f"0 or more on a {body.type} (only {' and '.join(SIGNED)} take negative quantities)"
+            raise BodyError(f"$.lines[{at}].quantity", expected, printable(str(line.quantity)))
+        quantities.append(quantity)
         if not isinstance(line.unit_price, UnsetType):
             _exact(line.unit_price, f"$.lines[{at}].unit_price")
     return quantities

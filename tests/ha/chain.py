@@ -161,7 +161,7 @@ class Chain:
         rows = [
             (UUID(bytes=id_), body, location, position)
             for id_, body, location, position in self.query(
-                "SELECT id, body, location, position FROM posting ORDER BY position"
+                "SELECT id, body, location, position, recorded_at FROM posting ORDER BY position"
             )
         ]
         levels = {(row[0], row[1]): row[2] for row in self.query("SELECT location, sku, on_hand FROM level")}

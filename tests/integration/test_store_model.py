@@ -148,7 +148,10 @@ class Headquarters:
         works = [Post(speaker, [item(raw, id_) for id_, raw in sent], None) for speaker, sent in frames]
         for (speaker, sent), outcome in zip(frames, ledgers.together(self.store, *works), strict=True):
             assert isinstance(outcome, PostResult), outcome
-            expected = [self._answers.post(*posting, speaker.location, speaker.role == "till") for posting in sent]
+            expected = [
+                self._answers.post(*posting, speaker.location, speaker.role == "till", self.clock.now)
+                for posting in sent
+            ]
             assert [result.status for result in outcome.results] == expected
 
     # ------------------------------------------------------------------------------ comparing

@@ -65,7 +65,7 @@ def test_tills_at_two_servers_are_answered_and_stored_exactly_once(
     for body, id_, status in sold:
         account.expect(id_, body)
         account.answers[id_] = status
-    query = "SELECT id, body, location, position FROM posting ORDER BY position"
+    query = "SELECT id, body, location, position, recorded_at FROM posting ORDER BY position"
     rows = [(UUID(bytes=id_), body, place, at) for id_, body, place, at in postgres.execute(query, database)]
     levels = postgres.execute("SELECT location, sku, on_hand FROM level", database)
     assert len(account.acknowledged) == len(rows) == TILLS * SALES

@@ -171,7 +171,7 @@ def _replay(rows: list[Row], book: Book) -> StockModel:
         if row is not None:
             made = book.find(row.id, row.digest)
             assert made is not None
-            model.enter(_known(made))
+            model.enter(_known(made), row.recorded_at)
         for levels in seen.get(position, ()):
             for key, told_level in levels.items():
                 figure = model.level(key)

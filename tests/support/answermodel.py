@@ -16,8 +16,9 @@ class AnswerModel:
         self._skus_by_gtin = skus_by_gtin
         self._posted: dict[UUID, bytes] = {}
         self._rejected: dict[UUID, bytes] = {}
+        self._recorded_at = 0
 
-    def post(self, id_: UUID, raw: bytes, own_location: str, by_till: bool) -> str:
+    def post(self, id_: UUID, raw: bytes, own_location: str, by_till: bool, now: int) -> str:
         """The status that one posting must get; a posted one is held from now on."""
         if id_ in self._rejected:
             return "rejected" if self._rejected[id_] == raw else "conflict"
@@ -30,5 +31,6 @@ class AnswerModel:
             self._rejected[id_] = raw
             return "rejected"
         self._posted[id_] = raw
-        self.stock.enter(posting)
+        self._recorded_at = max(now, self._recorded_at + 1)
+        self.stock.enter(posting, self._recorded_at)
         return "posted"

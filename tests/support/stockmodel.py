@@ -36,15 +36,17 @@ class Known(NamedTuple):
     other_location: str | None = None
     reservation: UUID | None = None
     expires_at: int | None = None
+    effective_at: int = 0
 
 
 class Move(NamedTuple):
-    """A movement of an account of one key, when it happened and as of which position it is known."""
+    """A movement of an account of one key, its place in the order of events, and the position that makes it known."""
 
     key: Key
     account: int
     quantity: int
-    occurred_at: int
+    effective_at: int
+    event: int
     position: int
     reservation: UUID | None = None
 
@@ -58,11 +60,11 @@ class View:
 
     def holds(self, move: Move) -> bool:
         """True where `move` had happened and was known."""
-        return self.reaches(move.occurred_at) and self.knows(move.position)
+        return self.reaches(move.effective_at) and self.knows(move.position)
 
-    def reaches(self, occurred_at: int) -> bool:
-        """True where `as_of` is not before `occurred_at`."""
-        return self.as_of is None or occurred_at <= self.as_of
+    def reaches(self, effective_at: int) -> bool:
+        """True where `as_of` is not before `effective_at`."""
+        return self.as_of is None or effective_at <= self.as_of
 
     def knows(self, position: int | None) -> bool:
         """True where the posting at `position` is known."""
@@ -94,8 +96,9 @@ class StockModel:
         self._voided: set[UUID] = set()
         self._waiting: dict[UUID, list[Known]] = defaultdict(list)  # voids of what has not come yet
 
-    def enter(self, posting: Known) -> None:
-        """HQ holds one more posting, in the order of its positions."""
+    def enter(self, posting: Known, recorded_at: int) -> None:
+        """HQ holds one more posting, in the order of its positions; it takes effect at `recorded_at` at the latest."""
+        posting = posting._replace(effective_at=min(posting.occurred_at, recorded_at))
         self.known.append(posting)
         position = self._positions[posting.id] = len(self.known)
         if posting.voids is None:
@@ -128,7 +131,7 @@ class StockModel:
             return
         self._voided.add(target.id)
         for move in list(self._by_position[self._positions[target.id]]):
-            back = move._replace(quantity=-move.quantity, occurred_at=void.occurred_at, position=position)
+            back = move._replace(quantity=-move.quantity, position=position)
             if move.account == COUNT:
                 self._uncounted[move.position] = position
                 back = back._replace(account=STOCK, quantity=0)
@@ -150,12 +153,14 @@ class StockModel:
         seen = [move for move in self.moves.get(key, ()) if view.holds(move)]
         counts = [move for move in seen if move.account == COUNT]
         standing = [move for move in counts if not view.knows(self._uncounted.get(move.position))]
-        base = max(standing, key=lambda move: (move.occurred_at, move.position), default=None)
-        moved = [move for move in seen if base is None or move.occurred_at > base.occurred_at]
+        base = max(standing, key=lambda move: (move.effective_at, move.event), default=None)
+        moved = [
+            move for move in seen if base is None or (move.effective_at, move.event) > (base.effective_at, base.event)
+        ]
         return Level(
             (base.quantity if base else 0) + sum(move.quantity for move in moved if move.account == STOCK),
             sum(move.quantity for move in seen if move.account == IN_TRANSIT),
-            base.occurred_at if base else None,
+            base.effective_at if base else None,
         )
 
     def reserved(self, key: Key, now: int, view: View = NOW) -> int:
@@ -189,7 +194,7 @@ def _goes_with(void: Known, target: Known) -> bool:
 
 def _moves(posting: Known, position: int) -> list[Move]:
     """What the lines of a posting move; all lines of a count that name one sku are one figure."""
-    kind, at, here = posting.kind, posting.occurred_at, posting.location
+    kind, at, here = posting.kind, (posting.effective_at, position), posting.location
     moves: list[Move] = []
     counted: dict[str, int] = {}
     for sku, quantity in posting.lines:
@@ -197,16 +202,16 @@ def _moves(posting: Known, position: int) -> list[Move]:
         if kind == "count":
             counted[sku] = counted.get(sku, 0) + quantity
         if kind in _ON_HAND:
-            moves.append(Move(key, STOCK, _ON_HAND[kind] * quantity, at, position))
+            moves.append(Move(key, STOCK, _ON_HAND[kind] * quantity, *at, position))
         if kind == "transfer_out":
-            moves.append(Move((str(posting.other_location), sku), IN_TRANSIT, quantity, at, position))
+            moves.append(Move((str(posting.other_location), sku), IN_TRANSIT, quantity, *at, position))
         if kind == "transfer_in":
-            moves.append(Move(key, IN_TRANSIT, -quantity, at, position))
+            moves.append(Move(key, IN_TRANSIT, -quantity, *at, position))
         if kind == "reserve":
-            moves.append(Move(key, RESERVED, quantity, at, position, posting.id))
+            moves.append(Move(key, RESERVED, quantity, *at, position, posting.id))
         if kind == "release" or (kind == "sale" and posting.reservation is not None):
-            moves.append(Move(key, RESERVED, -quantity, at, position, posting.reservation))
-    return moves + [Move((here, sku), COUNT, figure, at, position) for sku, figure in counted.items()]
+            moves.append(Move(key, RESERVED, -quantity, *at, position, posting.reservation))
+    return moves + [Move((here, sku), COUNT, figure, *at, position) for sku, figure in counted.items()]
 
 
 # ---------------------------------------------------------------------------------- bodies

@@ -17,6 +17,7 @@ from inventory_server.clock import Clock
 from inventory_server.config import ARCHIVE_ROWS, ARCHIVE_SCHEMA
 from inventory_server.domain.answers import ArchivedPart
 from inventory_server.domain.door import Progress, no_progress
+from inventory_server.domain.inventory import Count
 from inventory_server.store.database import partitions
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import PARTITIONED, Partition
@@ -24,6 +25,7 @@ from inventory_server.store.growth.partition import MaintenanceTransactions, cha
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.archived_postings import KEPT, ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of, new_stamp
+from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, LedgerAt, Moment, cuts
 
@@ -137,11 +139,13 @@ class _Archiving:
     def _keep_counts(self, connection: Connection, since: int = 0) -> None:
         """Keep the sum of movements at each count on which a level may be based; only counts added after `since`."""
         past, after = LedgerAt(connection, Moment(None, self._cut.position)), None
-        while keys := _counted(connection, self._cut, since, after):
-            moved = [past.until(occurred_at).moved(location, sku) for location, sku, occurred_at in keys]
-            rows = [(*key[:2], self._cut.position, key[2], figure) for key, figure in zip(keys, moved, strict=True)]
+        while counts := _counted(connection, self._cut, since, after):
+            rows = [
+                (*key, self._cut.position, counted.position, past.until(counted.order).moved(*key))
+                for key, counted in counts
+            ]
             _put_counts(connection, rows)
-            after = keys[-1]
+            after = (*counts[-1][0], *counts[-1][1].order)
 
     def _take_out(self, connection: Connection, sha256: bytes, now: int) -> list[str]:
         self._assert_next(connection)
@@ -182,22 +186,22 @@ def _kept(connection: Connection, first: int, last: int) -> list[tuple[Any, ...]
 
 
 def _counted(
-    connection: Connection, cut: Cut, since: int, after: tuple[str, str, int] | None
-) -> list[tuple[str, str, int]]:
-    """A page of the counts before `cut` on which a level may still be based: (location, sku, occurred_at).
+    connection: Connection, cut: Cut, since: int, after: tuple[str, str, int, int] | None
+) -> list[tuple[Key, Count]]:
+    """A page of the counts before `cut` on which a level may still be based.
 
     These are the last count that can no longer be voided, and all later ones. Only keys changed after position `since`.
     """
     c, above = t.count.c, t.count.alias().c
-    key = (c.location, c.sku, c.occurred_at)
-    settled = and_(above.position <= cut.position, above.voided_position.is_(None), above.occurred_at < cut.closed_at)
+    key = (c.location, c.sku, c.effective_at, c.position)
+    settled = and_(above.position <= cut.position, above.voided_position.is_(None), above.effective_at < cut.closed_at)
     covered = exists().where(
         above.location == c.location,
         above.sku == c.sku,
         settled,
-        tuple_(above.occurred_at, above.position) > tuple_(c.occurred_at, c.position),
+        tuple_(above.effective_at, above.position) > tuple_(c.effective_at, c.position),
     )
-    counted = select(*key).distinct().where(c.occurred_at < cut.closed_at, ~covered)
+    counted = select(*key).where(c.effective_at < cut.closed_at, ~covered)
     counted = counted.where(or_(c.voided_position.is_(None), c.voided_position > cut.position))
     if since:
         changed = t.count.alias().c
@@ -205,7 +209,8 @@ def _counted(
         counted = counted.where(tuple_(c.location, c.sku).in_(select(changed.location, changed.sku).where(news)))
     if after is not None:
         counted = counted.where(tuple_(*key) > after)
-    return [(row[0], row[1], row[2]) for row in connection.execute(counted.order_by(*key).limit(ARCHIVE_ROWS))]
+    rows = connection.execute(counted.order_by(*key).limit(ARCHIVE_ROWS))
+    return [((row[0], row[1]), Count(row[2], row[3], 0)) for row in rows]
 
 
 def _last(connection: Connection) -> ArchivedPart | None:

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Select, Subquery, and_, func, literal, or_, select, union_all
+from sqlalchemy import Connection, Select, and_, func, select
 
 from inventory_server.clock import Clock
 from inventory_server.config import CLOSING_ROWS, PARTITION_POSITIONS_MIN
@@ -20,7 +20,6 @@ from inventory_server.domain.door import Progress, no_progress
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
-from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.sql import Insert
 from inventory_server.store.ledger.timetravel import Cut, cuts
 
@@ -28,9 +27,9 @@ SEGMENTS_MAX = PARTITION_POSITIONS_MIN >> t.SEGMENT_POSITIONS_LOG2
 """Segments between two closings: bounds the work of time travel, however rarely the books are closed. There is a
 closing at every multiple of it, and so at the end of every partition."""
 
-Balance = tuple[str, str, int, bytes, int, int, int]
+Balance = tuple[str, str, int, int, int]
 """A row of `balance`, in the order of its columns."""
-Straggler = tuple[str, str, int, int, int, int, int, bytes | None]
+Straggler = tuple[str, str, int, int, int, int | None, int]
 """A row of `straggler`, in the order of its columns."""
 
 _put_balances = Insert(t.balance, "replace")
@@ -105,36 +104,28 @@ def finish(connection: Connection, position: int, now: int) -> None:
 def balances(connection: Connection, position: int, progress: Progress = no_progress) -> Iterator[list[Balance]]:
     """The balances that changed between the last closing and the one at `position`, in pages.
 
-    A reservation that was made and used up between the two has none. `progress` is told the movements in them.
+    `progress` is told the movements in them.
     """
     window = _Window(connection, position)
-    done, total = 0, connection.execute(select(func.count()).select_from(_moved(window))).scalar_one()
+    counted = select(func.count()).select_from(t.movement).where(window.holds)
+    done, total = 0, connection.execute(counted).scalar_one()
     for page in _pages(connection, _changed(window)):
-        done += sum(row[4] for row in page)
+        done += sum(row[2] for row in page)
         progress(done, total)
         yield [
-            (
-                location,
-                sku,
-                account,
-                reservation,
-                position,
-                moved + (before or 0),
-                max(latest_at, before_at or latest_at),
-            )
-            for location, sku, account, reservation, _, moved, latest_at, before, before_at in page
-            if moved or reservation == UNNAMED or before is not None
+            (location, sku, position, moved + (before or 0), max(latest_at, before_at or latest_at))
+            for location, sku, _, moved, latest_at, before, before_at in page
         ]
 
 
 def stragglers(connection: Connection, position: int) -> Iterator[list[Straggler]]:
-    """The movements between the last closing and the one at `position` that occurred outside of them, in pages."""
+    """The movements after the last closing, up to the one at `position`, that take effect before it, in pages."""
     window, m = _Window(connection, position), t.movement.c
-    outside = m.occurred_at > window.cut.closed_at
-    if window.before is not None:
-        outside = or_(outside, m.occurred_at <= window.before.closed_at)
+    if window.before is None:
+        return
     columns = [m[column.name] for column in t.straggler.columns]
-    yield from _pages(connection, select(*columns).where(window.holds, outside))
+    late = m.effective_at <= window.before.closed_at
+    yield from _pages(connection, select(*columns).where(window.holds, late))
 
 
 class _Window:
@@ -147,7 +138,7 @@ class _Window:
         earlier = [cut for cut in cuts(connection) if cut.position < position]
         self.before = earlier[-1] if earlier else None
         first = self.before.segment + 1 if self.before else 0
-        self.holds = and_(m.segment.between(first, self.cut.segment), m.account != int(Account.COUNT))
+        self.holds = and_(m.segment.between(first, self.cut.segment), m.account == int(Account.STOCK))
 
 
 def _pages(connection: Connection, statement: Select[Any]) -> Iterator[list[Any]]:
@@ -156,20 +147,12 @@ def _pages(connection: Connection, statement: Select[Any]) -> Iterator[list[Any]
         yield [tuple(row) for row in page]
 
 
-def _moved(window: _Window) -> Subquery:
-    """The movements that the balances of `window` add to those before."""
-    parts = [_moves(t.movement).where(window.holds, t.movement.c.occurred_at <= window.cut.closed_at)]
-    if window.before is not None:
-        parts.append(_due(window.before, window.cut))
-    return union_all(*parts).subquery()
-
-
 def _changed(window: _Window) -> Select[Any]:
     """Sums of movements by key and in key order, each with their number and the balance before."""
-    b, p = t.balance.c, _moved(window).c
-    keys = (p.location, p.sku, p.account, p.reservation)
-    sums = (func.count().label("moves"), func.sum(p.quantity).label("total"), func.max(p.occurred_at).label("latest"))
-    moved = select(*keys, *sums).group_by(*keys).subquery()
+    m, b = t.movement.c, t.balance.c
+    keys = (m.location, m.sku)
+    sums = (func.count().label("moves"), func.sum(m.quantity).label("total"), func.max(m.effective_at).label("latest"))
+    moved = select(*keys, *sums).where(window.holds).group_by(*keys).subquery()
     position = window.before.position if window.before else 0
     same = [b[key.name] == moved.c[key.name] for key in keys]
     before = [
@@ -177,16 +160,3 @@ def _changed(window: _Window) -> Select[Any]:
         for name in ("quantity", "latest_at")
     ]
     return select(moved, *before).order_by(*(moved.c[key.name] for key in keys))
-
-
-def _due(before: Cut, cut: Cut) -> Select[Any]:
-    """Movements that the balance before excluded, as they had not occurred yet."""
-    s = t.straggler.c
-    had = (s.position <= before.position, s.occurred_at > before.closed_at)
-    return _moves(t.straggler).where(*had, s.occurred_at <= cut.closed_at)
-
-
-def _moves(table: Any) -> Select[Any]:
-    c = table.c
-    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
-    return select(c.location, c.sku, c.account, reservation, c.quantity, c.occurred_at)

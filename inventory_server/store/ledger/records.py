@@ -10,11 +10,7 @@ from inventory_server.domain.lineage import Lineage, Said
 from pos_client.protocol.messages import PostingType, Range
 
 NEVER = 2**63 - 1
-"""The `expires_at` of a reservation that does not expire."""
-UNSEEN = 0
-"""The `expires_at` of a reservation that was drawn on before its `reserve` arrived."""
-UNNAMED = b""
-"""The reservation that unnamed releases draw on."""
+"""The `expires_at` of what does not expire."""
 
 _beyond_decoder = msgspec.json.Decoder(list[Range])
 
@@ -26,9 +22,12 @@ class Posted(msgspec.Struct):
     position: int
     recorded_at: int
     flags: int
+    terminal: str
+    type: PostingType
+    location: str
 
 
-POSTED = ("digest", "position", "recorded_at", "flags")
+POSTED = ("digest", "position", "recorded_at", "flags", "terminal", "type", "location")
 """The columns of `posting` that make up `Posted`, in its order."""
 
 
@@ -53,19 +52,10 @@ class Void(msgspec.Struct):
     voids: bytes
     location: str
     position: int
-    occurred_at: int
 
     def works_at(self, location: str) -> bool:
         """True if it can void a posting of `location`."""
         return self.location in (ANYWHERE, location)
-
-
-class Place(msgspec.Struct):
-    """Position, type and location of a posting."""
-
-    position: int
-    type: PostingType
-    location: str
 
 
 class Terminal(msgspec.Struct):

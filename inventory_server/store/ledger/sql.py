@@ -11,7 +11,7 @@ Everything else (administration, closing, verify) is rare enough to execute SQLA
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any
 
@@ -35,7 +35,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-SIZES = (256, 64, 16)
+SIZES = (512, 256, 64, 16)
 """Rows in a multi-row statement, largest first; the remainder goes into one more statement."""
 
 
@@ -88,13 +88,18 @@ def _takes_arrays(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def chunks(rows: Sequence[Any]) -> list[Sequence[Any]]:
-    """Split `rows` into runs of the sizes in `SIZES`, plus the remainder."""
+def chunks(rows: Sequence[Any], pad: Any = None) -> list[Sequence[Any]]:
+    """Split `rows` into runs of the sizes in `SIZES`, plus the remainder.
+
+    With `pad`, a row that matches nothing, more than half a run is filled up to a whole one: fewer statements.
+    """
     if len(rows) < SIZES[-1]:
         return [rows] if rows else []
     cut: list[Sequence[Any]] = []
     at, left = 0, len(rows)
     for size in SIZES:
+        if pad is not None and size // 2 < left < size:
+            return [*cut, [*rows[at:], *[pad] * (size - left)]]
         while left >= size:
             cut.append(rows[at : at + size])
             at += size
@@ -157,7 +162,7 @@ class Insert:
 
 
 class Lookup:
-    """`SELECT` of the rows of `table` whose `keys` columns are among many given tuples."""
+    """`SELECT` of the rows of `table` whose `keys` columns are among many given tuples, and for which `where` holds."""
 
     def __init__(
         self,
@@ -165,12 +170,18 @@ class Lookup:
         keys: Sequence[ColumnElement[Any]],
         *columns: ColumnElement[Any],
         prunes: bool = False,
+        where: ColumnElement[bool] | None = None,
     ) -> None:
-        """With `prunes`, for a single key: PostgreSQL sees the key when it plans and skips all other partitions."""
+        """With `prunes`, PostgreSQL sees the keys when it plans and skips all other partitions.
+
+        It then compares each key by itself, so that one key must determine the others.
+        """
         self._table = table
         self._prunes = prunes
-        self._statement = select(*(columns or table.columns))
+        statement = select(*(columns or table.columns))
+        self._statement = statement if where is None else statement.where(where)
         self._keys = keys
+        self._nothing = (None,) * len(keys)
         self._texts: dict[int, str] = {}
         self._array_text: str | None = None
 
@@ -181,28 +192,64 @@ class Lookup:
         if _takes_arrays(connection):
             return run(connection, self._array_text or self._render_arrays(connection), arrays_of(keys))
         found: list[tuple[Any, ...]] = []
-        for chunk in chunks(keys):
+        for chunk in chunks(keys, pad=self._nothing):
             text = self._texts.get(len(chunk)) or self._render(connection, len(chunk))
             found += run(connection, text, tuple(chain.from_iterable(chunk)))
         return found
 
     def _render(self, connection: Connection, size: int) -> str:
-        rows = [tuple(bindparam(f"{key.name}_{row}", type_=key.type) for key in self._keys) for row in range(size)]
-        wanted = values(*(column(key.name, key.type) for key in self._keys), name="wanted").data(rows).cte()
-        self._texts[size] = _rendered(self._among(wanted), connection)
+        self._texts[size] = _rendered(self._among(_given(self._keys, size)), connection)
         return self._texts[size]
 
     def _render_arrays(self, connection: Connection) -> str:
         statement: Executable = self._among(unnested(self._keys))
         if self._prunes:
-            [key] = self._keys
-            statement = self._statement.where(key == any_(bindparam(key.name, type_=ARRAY(_plain(key)))))
+            found = (key == any_(bindparam(key.name, type_=ARRAY(_plain(key)))) for key in self._keys)
+            statement = self._statement.where(*found)
         self._array_text = _rendered(statement, connection)
         return self._array_text
 
     def _among(self, wanted: FromClause) -> Executable:
         matches = [key == wanted.c[key.name] for key in self._keys]
         return self._statement.select_from(wanted.join(self._table, and_(*matches)))
+
+
+class ForEach:
+    """A statement about each of many given tuples, joined to it as rows of `columns`, with named parameters besides."""
+
+    def __init__(self, columns: Sequence[ColumnElement[Any]], statement: Callable[[FromClause], Executable]) -> None:
+        self._columns = columns
+        self._statement = statement
+        self._texts: dict[int, tuple[str, Sequence[str]]] = {}
+
+    def __call__(
+        self, connection: Connection, rows: Sequence[Sequence[Any]], **parameters: Any
+    ) -> list[tuple[Any, ...]]:
+        """Execute the statement for `rows`, and return what it finds for each, in no particular order."""
+        found: list[tuple[Any, ...]] = []
+        arrays = _takes_arrays(connection)
+        for chunk in [rows] if arrays else chunks(rows, pad=(None,) * len(self._columns)):
+            size = 0 if arrays else len(chunk)
+            text, names = self._texts.get(size) or self._render(connection, size)
+            given = dict(parameters)
+            if arrays:
+                given |= zip((each.name for each in self._columns), arrays_of(chunk), strict=True)
+            for number, row in enumerate(() if arrays else chunk):
+                given |= {f"{each.name}_{number}": value for each, value in zip(self._columns, row, strict=True)}
+            found += run(connection, text, tuple([given[name] for name in names])) if chunk else []
+        return found
+
+    def _render(self, connection: Connection, size: int) -> tuple[str, Sequence[str]]:
+        wanted = unnested(self._columns) if not size else _given(self._columns, size)
+        compiled = self._statement(wanted).compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+        self._texts[size] = rendered = (str(compiled), compiled.positiontup or ())
+        return rendered
+
+
+def _given(columns: Sequence[ColumnElement[Any]], size: int) -> FromClause:
+    """`size` rows of parameters, as a table."""
+    rows = [tuple(bindparam(f"{each.name}_{row}", type_=each.type) for each in columns) for row in range(size)]
+    return values(*(column(each.name, each.type) for each in columns), name="wanted").data(rows).cte()
 
 
 def among(connection: Connection, one: ColumnElement[Any], many: Sequence[Any]) -> ColumnElement[bool]:

@@ -1,6 +1,6 @@
 """Table definitions of the store. Times are integer microseconds since 1970 UTC, quantities integers of 10⁻⁵.
 
-`posting` and `movement` are the ledger: append-only. `level`, `reservation` and `lineage` are caches that
+`posting` and `movement` are the ledger: append-only. `level`, `document` and `lineage` are caches that
 can be rebuilt from it. No key depends on the size of the ledger: postings append in position order, and
 movements are clustered by segment, so that inserts touch only the newest segment's pages.
 """
@@ -89,7 +89,7 @@ ledger = Table(
     Column("archived_position", BigInteger, nullable=False, server_default="0"),
     Column("archived_until", BigInteger, nullable=False, server_default="0"),
 )
-"""A single row, updated by every commit: the last position, its instant, the latest occurrence in its segment.
+"""A single row, updated by every commit: the last position, its instant, the latest effective instant in its segment.
 
 Every change sets a new random `stamp`: a writer's cache is valid while the stamp is the one it set. Postings up to
 `archived_position`, recorded at `archived_until`, are archived; both are 0 if there is no archive."""
@@ -109,6 +109,7 @@ posting = Table(
     Column("location", TEXT, nullable=False),
     Column("occurred_at", BigInteger, nullable=False),
     Column("utc_offset_minutes", SmallInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
     Column("recorded_at", BigInteger, nullable=False),
     Column("flags", SmallInteger, nullable=False),
     Column("reference", TEXT),
@@ -135,13 +136,16 @@ movement = Table(
     Column("position", BigInteger, primary_key=True),
     Column("entry", Integer, primary_key=True),
     Column("account", SmallInteger, nullable=False),
-    Column("occurred_at", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("event_position", BigInteger),
     Column("quantity", BigInteger, nullable=False),
     Column("on_hand_after", BigInteger, nullable=False),
-    Column("reservation", LargeBinary),
     sqlite_with_rowid=False,
     postgresql_partition_by="RANGE (segment)",
 )
+"""The effect of each line, at (`effective_at`, `event_position`) in the order of events.
+
+`event_position` is the position of the posting that a void reverses, else NULL: its own `position`."""
 
 segment = Table(
     "segment",
@@ -149,7 +153,7 @@ segment = Table(
     Column("segment", _POSITION, primary_key=True, autoincrement=False),
     Column("latest_at", BigInteger, nullable=False),
 )
-"""Closed segments, each with the latest instant at which any of its movements occurred."""
+"""Closed segments, each with the latest instant at which any of its movements takes effect."""
 
 closing = Table(
     "closing",
@@ -167,16 +171,14 @@ balance = Table(
     metadata,
     Column("location", TEXT, primary_key=True),
     Column("sku", TEXT, primary_key=True),
-    Column("account", SmallInteger, primary_key=True),
-    Column("reservation", LargeBinary, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("quantity", BigInteger, nullable=False),
     Column("latest_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""Balances at a closing: the sum of all movements up to its `position` that had occurred by its `closed_at`.
+"""Balances at a closing: the sum of all movements up to its `position`, none of which takes effect after it.
 
-A row is valid until the next row of its key; `reservation` is empty for movements without one."""
+A row is valid until the next row of its key."""
 
 straggler = Table(
     "straggler",
@@ -185,13 +187,12 @@ straggler = Table(
     Column("sku", TEXT, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("entry", Integer, primary_key=True),
-    Column("account", SmallInteger, nullable=False),
-    Column("occurred_at", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("event_position", BigInteger),
     Column("quantity", BigInteger, nullable=False),
-    Column("reservation", LargeBinary),
     sqlite_with_rowid=False,
 )
-"""Movements that lie between two closings by position but not by instant."""
+"""Movements recorded after a closing that take effect at or before it."""
 
 archive = Table(
     "archive",
@@ -236,11 +237,11 @@ archived_count = Table(
     Column("location", TEXT, primary_key=True),
     Column("sku", TEXT, primary_key=True),
     Column("position", BigInteger, primary_key=True),
-    Column("occurred_at", BigInteger, primary_key=True),
+    Column("count_position", BigInteger, primary_key=True),
     Column("moved", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""The sum of stock movements up to the instant of a count, as known at the end of an archived partition (`position`).
+"""The sum of stock movements before the count at `count_position`, as known at the end of an archived partition.
 
 Kept for earlier counts on which a level may still be based."""
 
@@ -264,25 +265,69 @@ count = Table(
     metadata,
     Column("location", TEXT, primary_key=True),
     Column("sku", TEXT, primary_key=True),
-    Column("occurred_at", BigInteger, primary_key=True),
+    Column("effective_at", BigInteger, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("quantity", BigInteger, nullable=False),
     Column("voided_position", BigInteger),
+    Column("terminal", TEXT, nullable=False),
     sqlite_with_rowid=False,
 )
 
-reservation = Table(
-    "reservation",
+document_line = Table(
+    "document_line",
     metadata,
-    Column("reservation", LargeBinary, primary_key=True),
-    Column("location", TEXT, primary_key=True),
-    Column("sku", TEXT, primary_key=True),
-    Column("remaining", BigInteger, nullable=False),
+    Column("position", BigInteger, primary_key=True),
+    Column("entry", Integer, primary_key=True, autoincrement=False),
+    Column("document", LargeBinary),
+    Column("sku", TEXT, nullable=False),
+    Column("kind", SmallInteger, nullable=False),
+    Column("role", SmallInteger, nullable=False),
+    Column("location", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
-    Index(None, "location", "sku", "expires_at"),
+    Column("voided_position", BigInteger),
+    Column("waiting", BigInteger, nullable=False),
+    Index(None, "document"),
+    Index(None, "location", "sku", "kind", "source"),
     sqlite_with_rowid=False,
 )
-"""The remainder of each reservation; an empty `reservation` is the pool of unnamed releases."""
+"""Lines of postings that open, draw on or close a transfer or a reservation: see `domain/documents.py`.
+
+`waiting` is what a line without a document has not found yet."""
+
+document = Table(
+    "document",
+    metadata,
+    Column("document", LargeBinary, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
+    Column("kind", SmallInteger, nullable=False),
+    Column("location", TEXT, nullable=False),
+    Column("source", TEXT, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("named", BigInteger, nullable=False),
+    Column("closed", BigInteger, nullable=False),
+    Column("is_closed", SmallInteger, nullable=False),
+    Column("drawn", BigInteger, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Index(None, "location", "sku", "kind", "expires_at"),
+    sqlite_with_rowid=False,
+)
+"""Transfers and reservations with what is left of them (`remaining`), as of now."""
+
+reference = Table(
+    "reference",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("position", BigInteger, primary_key=True),
+    Column("voided_position", BigInteger),
+    sqlite_with_rowid=False,
+)
+"""Deliveries, transfers and adjustments with a `reference`, by a digest of all that makes two of them the same."""
 
 void = Table(
     "void",
@@ -290,7 +335,6 @@ void = Table(
     Column("voids", LargeBinary, primary_key=True),
     Column("location", TEXT, primary_key=True),
     Column("position", BigInteger, nullable=False),
-    Column("occurred_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 """Which position voids which posting; the void may arrive before its target.

@@ -1,9 +1,9 @@
 """Time travel: stock at an instant, as known at a position, computed from the ledger alone.
 
-A computation starts from the balances of the last closing (`tables.closing`) before the moment, by instant and by
-position. To these it adds, segment by segment, what was recorded up to the next closing and since the last one, and
-the stragglers: between any other two closings only they can have occurred by then. Without a closing it adds up all
-movements.
+Nothing takes effect later than it is recorded. So a computation starts from the balances of the last closing
+(`tables.closing`) before the moment, by instant and by position. To these it adds, segment by segment, what was
+recorded up to the next closing and since the last one, and the stragglers: between any other two closings only they
+can have taken effect by then. Without a closing it adds up all movements.
 """
 
 from __future__ import annotations
@@ -12,44 +12,40 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, func, literal, or_, select, union_all
+from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, func, or_, select, union_all
 
-from inventory_server.domain.inventory import Account, Count, Level, base_count, outstanding
+from inventory_server.domain.inventory import Account, Count, Level, base_count
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, out_of_reach
-from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.sql import Statement
 
-_closing, _count, _reservation = t.closing.c, t.count.c, t.reservation.c
+_closing, _count = t.closing.c, t.count.c
 _cuts = Statement(
     select(_closing.position, _closing.closed_at).where(_closing.written_at.is_not(None)).order_by(_closing.position)
 )
 _counts = Statement(
-    select(_count.occurred_at, _count.position, _count.quantity, _count.voided_position).where(
+    select(_count.effective_at, _count.position, _count.quantity, _count.voided_position, _count.terminal).where(
         _count.location == bindparam("location"), _count.sku == bindparam("sku")
     )
 )
 _archived_count = Statement(
     select(t.archived_count.c.moved).where(
-        *(t.archived_count.c[name] == bindparam(name) for name in ("location", "sku", "position", "occurred_at"))
+        *(t.archived_count.c[name] == bindparam(name) for name in ("location", "sku", "position", "count_position"))
     )
 )
 _recorded_at = Statement(select(t.posting.c.recorded_at).where(t.posting.c.position == bindparam("position")))
-_standing = Statement(
-    select(_reservation.reservation).where(
-        _reservation.location == bindparam("location"),
-        _reservation.sku == bindparam("sku"),
-        _reservation.expires_at > bindparam("until"),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An instant, and the position up to which the ledger is considered; None: no bound."""
+    """An instant, and the position up to which the ledger is considered; None: no bound.
+
+    With `event_position`, of what takes effect at `as_of` only that up to it in the order of events.
+    """
 
     as_of: int | None
     known_at: int | None
+    event_position: int | None = None
 
 
 NOW = Moment(None, None)
@@ -68,12 +64,10 @@ class Cut(NamedTuple):
 
 
 class Sum(NamedTuple):
-    """The sum of movements on one account (for one reservation, if named), and the instant of the latest one."""
+    """The sum of the stock movements of a key and the latest instant at which one takes effect, None if none does."""
 
-    account: int
-    reservation: bytes
     quantity: int
-    latest_at: int
+    latest_at: int | None
 
 
 def cuts(connection: Connection) -> list[Cut]:
@@ -102,6 +96,12 @@ def position_at(connection: Connection, moment: int) -> int:
     return low
 
 
+def recorded_at(connection: Connection, position: int | None) -> int | None:
+    """When a position was recorded, in microseconds; None if there is none or it is archived."""
+    rows = _recorded_at(connection, position=position)
+    return rows[0][0] if rows else None
+
+
 class LedgerAt:
     """The ledger at a moment, for reading one (location, sku) after the other within one snapshot.
 
@@ -124,13 +124,14 @@ class LedgerAt:
             before = [cut for cut in self._cuts if cut.position <= self._head.archived_position]
         start = before[-1] if before else None
         following = self._cuts[len(before)] if len(before) < len(self._cuts) else None
-        self._sums_of = _sums_of(
+        self._sum_of = _sum_of(
             _Bounds(
                 has_cuts=bool(self._cuts),
                 has_start=start is not None,
                 has_balances=start is not None and not self._rests_on_archive,
                 has_next=following is not None,
                 as_of=at.as_of is not None,
+                event_position=at.event_position is not None,
                 known_at=at.known_at is not None,
             )
         )
@@ -140,32 +141,39 @@ class LedgerAt:
         """The level of one (location, sku) at this moment."""
         return LevelAt(self, location, sku)
 
-    def until(self, instant: int) -> LedgerAt:
-        """The ledger at an earlier instant, as known at the same position."""
-        return LedgerAt(self.connection, Moment(instant, self.at.known_at), self._cuts, counted=True)
+    def until(self, order: tuple[int, int]) -> LedgerAt:
+        """The ledger up to a place in the order of events, as known at the same position."""
+        at = Moment(order[0], self.at.known_at, order[1])
+        return LedgerAt(self.connection, at, self._cuts, counted=True)
 
-    def sums(self, location: str, sku: str) -> list[Sum]:
-        """All movements of one (location, sku), summed by account and reservation, in one statement."""
-        rows = self._sums_of(self.connection, location=location, sku=sku, **self._bounds)
-        return [Sum(*row) for row in rows]
+    def sum(self, location: str, sku: str) -> Sum:
+        """The sum of all stock movements that are not archived, or since the last closing in the archive."""
+        [(quantity, latest_at)] = self._sum_of(self.connection, location=location, sku=sku, **self._bounds)
+        return Sum(quantity or 0, latest_at)
 
     def moved(self, location: str, sku: str) -> int:
         """The sum of all stock movements."""
-        moved = sum(each.quantity for each in self.sums(location, sku) if each.account == Account.STOCK)
+        moved = self.sum(location, sku).quantity
         if self._rests_on_archive:
-            of = {"location": location, "sku": sku, "occurred_at": self.at.as_of}
+            of = {"location": location, "sku": sku, "count_position": self.at.event_position}
             [(before,)] = _archived_count(self.connection, position=self._head.archived_position, **of)
             moved += before
         return moved
 
     def _reaches(self, cut: Cut) -> bool:
-        as_of, known_at = self.at.as_of, self.at.known_at
-        return (as_of is None or cut.closed_at <= as_of) and (known_at is None or cut.position <= known_at)
+        as_of, known_at, event_position = self.at.as_of, self.at.known_at, self.at.event_position
+        if known_at is not None and cut.position > known_at:
+            return False
+        if as_of is None or cut.closed_at != as_of or event_position is None:
+            return as_of is None or cut.closed_at <= as_of
+        return cut.position <= event_position
 
     def _bounds_from(self, start: Cut | None, following: Cut | None) -> dict[str, int]:
         bounds = {"open_segment": self._head.segment, "first_segment": 0}
         if self.at.as_of is not None:
             bounds["as_of"] = self.at.as_of
+        if self.at.event_position is not None:
+            bounds["event_position"] = self.at.event_position
         if self.at.known_at is not None:
             bounds |= {"known_at": self.at.known_at, "known_segment": self.at.known_at >> t.SEGMENT_POSITIONS_LOG2}
         if self._cuts:
@@ -187,30 +195,30 @@ class _Bounds(NamedTuple):
     has_balances: bool
     has_next: bool
     as_of: bool
+    event_position: bool
     known_at: bool
 
 
 @cache
-def _sums_of(bounds: _Bounds) -> Statement:
+def _sum_of(bounds: _Bounds) -> Statement:
     parts = [_moved(bounds)]
     if bounds.has_balances:
         parts.append(_balances())
     if bounds.has_cuts:
         parts.append(_stragglers(bounds))
     p = union_all(*parts).subquery().c
-    sums = select(p.account, p.reservation, func.sum(p.quantity), func.max(p.latest_at))
-    return Statement(sums.group_by(p.account, p.reservation))
+    return Statement(select(func.sum(p.quantity), func.max(p.latest_at)))
 
 
 def _moved(bounds: _Bounds) -> Select[Any]:
     m, s = t.movement.c, t.segment.c
     closed = select(s.segment).where(*_within(s.segment, bounds))
     visited = union_all(closed, select(bindparam("open_segment", type_=BigInteger))).cte("visited")
-    statement = _columns(t.movement, m.occurred_at)
+    statement = _columns(t.movement, m.effective_at)
     statement = statement.select_from(visited.join(t.movement, m.segment == visited.c.segment))
     # Repeated for the movements, so that partitions are pruned before the join.
     statement = statement.where(*_within(m.segment, bounds), m.segment <= bindparam("open_segment"))
-    return _bounded(statement.where(m.account != int(Account.COUNT)), t.movement, bounds)
+    return _bounded(statement.where(m.account == int(Account.STOCK)), t.movement, bounds)
 
 
 def _within(segment: Any, bounds: _Bounds) -> list[Any]:
@@ -224,38 +232,43 @@ def _within(segment: Any, bounds: _Bounds) -> list[Any]:
 
 
 def _stragglers(bounds: _Bounds) -> Select[Any]:
-    """Stragglers that the balances exclude, and those of segments that are not visited."""
+    """The stragglers of segments that are not visited."""
     s = t.straggler.c
-    statement = _bounded(_columns(t.straggler, s.occurred_at), t.straggler, bounds)
-    elsewhere = and_(s.position > bindparam("next_position"), s.position <= bindparam("last_position"))
-    if not bounds.has_start:
-        return statement.where(elsewhere)
-    left_out = and_(s.position <= bindparam("start_position"), s.occurred_at > bindparam("start_closed_at"))
-    return statement.where(or_(left_out, elsewhere))
+    statement = _bounded(_columns(t.straggler, s.effective_at), t.straggler, bounds)
+    return statement.where(s.position > bindparam("next_position"), s.position <= bindparam("last_position"))
 
 
 def _balances() -> Select[Any]:
-    """The last balance of each account and reservation up to a closing."""
+    """The last balance up to a closing."""
     b, last = t.balance.c, t.balance.alias("last")
-    same = [last.c[name] == b[name] for name in ("location", "sku", "account", "reservation")]
+    same = [last.c[name] == b[name] for name in ("location", "sku")]
     until = last.c.position <= bindparam("start_position")
     latest = select(func.max(last.c.position)).where(*same, until).scalar_subquery()
     return _columns(t.balance, b.latest_at).where(b.position == latest)
 
 
 def _bounded(statement: Select[Any], table: Any, bounds: _Bounds) -> Select[Any]:
-    if bounds.as_of:
-        statement = statement.where(table.c.occurred_at <= bindparam("as_of"))
+    c = table.c
+    if bounds.event_position:
+        at_once = and_(c.effective_at == bindparam("as_of"), event_position(table) <= bindparam("event_position"))
+        statement = statement.where(or_(c.effective_at < bindparam("as_of"), at_once))
+    elif bounds.as_of:
+        statement = statement.where(c.effective_at <= bindparam("as_of"))
     if bounds.known_at:
-        statement = statement.where(table.c.position <= bindparam("known_at"))
+        statement = statement.where(c.position <= bindparam("known_at"))
     return statement
+
+
+def event_position(table: Any) -> Any:
+    """The position at which a row of `movement` or `straggler` stands in the order of events."""
+    return func.coalesce(table.c.event_position, table.c.position)
 
 
 def _columns(table: Any, latest_at: Any) -> Select[Any]:
     c = table.c
-    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
-    columns = (c.account, reservation, c.quantity, latest_at.label("latest_at"))
-    return select(*columns).where(c.location == bindparam("location"), c.sku == bindparam("sku"))
+    return select(c.quantity, latest_at.label("latest_at")).where(
+        c.location == bindparam("location"), c.sku == bindparam("sku")
+    )
 
 
 class LevelAt:
@@ -264,34 +277,20 @@ class LevelAt:
     def __init__(self, past: LedgerAt, location: str, sku: str) -> None:
         self._past = past
         self._key = (location, sku)
-        self._sums = past.sums(location, sku)
 
-    def level(self) -> Level:
-        """The level, computed from the ledger alone."""
+    def level(self, in_transit: int = 0) -> Level:
+        """The level, computed from the ledger alone; what is `in_transit` is known from its documents."""
         at = self._past.at
         base = base_count(counts_of(self._past.connection, *self._key), at.as_of, at.known_at)
-        stock = self._on(Account.STOCK)
-        moved = on_hand = sum(each.quantity for each in stock)
+        moved, latest_at = self._past.sum(*self._key)
+        on_hand = moved
         if base is not None:
-            on_hand += base.quantity - self._past.until(base.occurred_at).moved(*self._key)
+            on_hand += base.quantity - self._past.until(base.order).moved(*self._key)
         return Level(
             on_hand=on_hand,
             moved=moved,
-            in_transit=sum(each.quantity for each in self._on(Account.IN_TRANSIT)),
-            counted_at=base.occurred_at if base else None,
+            in_transit=in_transit,
+            counted_at=base.effective_at if base else None,
             counted_position=base.position if base else None,
-            last_movement_at=max((each.latest_at for each in stock), default=None),
+            last_movement_at=latest_at,
         )
-
-    def reserved(self, now: int) -> int:
-        """The reserved quantity."""
-        remaining = [(each.reservation or None, each.quantity) for each in self._on(Account.RESERVED)]
-        if not remaining:
-            return 0
-        location, sku = self._key
-        until = now if self._past.at.as_of is None else self._past.at.as_of
-        standing = {row[0] for row in _standing(self._past.connection, location=location, sku=sku, until=until)}
-        return outstanding((key, quantity) for key, quantity in remaining if key is None or key in standing)
-
-    def _on(self, account: Account) -> list[Sum]:
-        return [each for each in self._sums if each.account == account]

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
-from msgspec import Meta, Raw, UnsetType
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, true, tuple_
+from msgspec import UNSET, Meta, Raw, UnsetType
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_
 
 from inventory_server.config import HISTORY_SEGMENTS, Settings
 from inventory_server.domain import inventory
-from inventory_server.domain.inventory import Account
 from inventory_server.domain.requests import FindPosting, History
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
@@ -38,7 +37,7 @@ _Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 def history(connection: Connection, settings: Settings, question: History) -> HistoryResult:
-    """The movements of a SKU in ledger order; without reservations, which move no stock."""
+    """The movements of a SKU in ledger order."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     after = decode_cursor(params.cursor, tuple[NonNegative, _Entry])
@@ -70,12 +69,12 @@ def _would_need_archive(connection: Connection, head: Head, question: History, a
     if not archived or (after is not None and after[0] > archived):
         return False
     kept = (
-        (t.balance, t.balance.c.latest_at, t.balance.c.account == int(Account.STOCK)),
-        (t.straggler, t.straggler.c.occurred_at, t.straggler.c.account == int(Account.STOCK)),
-        (t.count, t.count.c.occurred_at, true()),
+        (t.balance, t.balance.c.latest_at),
+        (t.straggler, t.straggler.c.effective_at),
+        (t.count, t.count.c.effective_at),
     )
-    for table, latest_at, is_shown in kept:
-        found = select(table.c.sku).where(table.c.sku == params.sku, table.c.position <= archived, is_shown).limit(1)
+    for table, latest_at in kept:
+        found = select(table.c.sku).where(table.c.sku == params.sku, table.c.position <= archived).limit(1)
         if not isinstance(params.location, UnsetType):
             found = found.where(table.c.location == params.location)
         if not isinstance(params.from_, UnsetType):
@@ -102,16 +101,25 @@ def _movements(connection: Connection, question: History, after: tuple[int, int]
     else:
         locations = [params.location]
     statement = (
-        select(t.movement, p.id, p.terminal, p.type, p.utc_offset_minutes, p.recorded_at, p.flags, p.reference)
+        select(
+            t.movement,
+            p.id,
+            p.terminal,
+            p.type,
+            p.occurred_at,
+            p.utc_offset_minutes,
+            p.recorded_at,
+            p.flags,
+            p.reference,
+        )
         .select_from(t.movement.join(t.posting, p.position == m.position))
         .where(among(connection, m.location, locations), m.sku == params.sku)
-        .where(m.account.in_((int(Account.STOCK), int(Account.COUNT))))
         .order_by(m.position, m.entry)
     )
     if not isinstance(params.from_, UnsetType):
-        statement = statement.where(m.occurred_at >= micros(params.from_))
+        statement = statement.where(m.effective_at >= micros(params.from_))
     if not isinstance(params.to, UnsetType):
-        statement = statement.where(m.occurred_at < micros(params.to))
+        statement = statement.where(m.effective_at < micros(params.to))
     return statement if after is None else statement.where(tuple_(m.position, m.entry) > after)
 
 
@@ -122,6 +130,7 @@ def _entry(row: Any) -> HistoryEntry:
         terminal=row.terminal,
         type=row.type,
         occurred_at=instant(row.occurred_at, row.utc_offset_minutes),
+        effective_at=UNSET if row.effective_at == row.occurred_at else instant(row.effective_at),
         recorded_at=instant(row.recorded_at),
         location=row.location,
         sku=row.sku,

@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UnsetType
-from sqlalchemy import Connection, Select, and_, bindparam, case, func, select, tuple_
+from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
 
 from inventory_server.config import Settings
 from inventory_server.domain.inventory import Level
 from inventory_server.domain.requests import Stock
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.documents import DocumentsAt, reserved_by_key, reserved_of
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Key
-from inventory_server.store.ledger.reservations import held, reserved_of
 from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
-from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at
+from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at, recorded_at
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
@@ -31,14 +31,9 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.units import micros, scaled
 
-_level, _product, _reservation = t.level.c, t.product.c, t.reservation.c
-_by_key = (
-    select(_reservation.location, _reservation.sku, func.sum(held).label("reserved"))
-    .where(_reservation.expires_at > bindparam("now"))
-    .group_by(_reservation.location, _reservation.sku)
-    .subquery()
-)
-_reserved = case((_by_key.c.reserved > 0, _by_key.c.reserved), else_=0)
+_level, _product = t.level.c, t.product.c
+_by_key = reserved_by_key.subquery()
+_reserved = func.coalesce(_by_key.c.reserved, 0)
 _available = _level.on_hand - _reserved
 _all_levels = (
     select(t.level, _reserved.label("reserved"), _product.reorder_point, _product.sku.label("listed_sku"))
@@ -120,7 +115,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
-        past = None if at is None else LedgerAt(connection, at)
+        past = None if at is None else _Past(connection, at, keys[:limit], now)
         items = [_item_of_key(connection, key, past, now) for key in keys[:limit]]
         items = [item for item in items if is_wanted(item, question)]
         cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
@@ -171,12 +166,25 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
     return [(row[0], row[1]) for row in plain_rows(connection, statement)]
 
 
-def _item_of_key(connection: Connection, key: Key, past: LedgerAt | None, now: int) -> StockItem:
+class _Past:
+    """The levels of some keys at a moment; reservations expire at its instant, or when its position was recorded."""
+
+    def __init__(self, connection: Connection, at: Moment, keys: list[Key], now: int) -> None:
+        self._ledger = LedgerAt(connection, at)
+        self._documents = DocumentsAt(connection, keys, at.as_of, at.known_at)
+        self._until = at.as_of if at.as_of is not None else recorded_at(connection, at.known_at) or now
+
+    def of(self, key: Key) -> tuple[Level, int]:
+        """The level of a key, and what is reserved of it."""
+        level = self._ledger.of(*key).level(self._documents.in_transit(key))
+        return level, self._documents.reserved(key, self._until)
+
+
+def _item_of_key(connection: Connection, key: Key, past: _Past | None, now: int) -> StockItem:
     if past is None:
         found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
     else:
-        level_at = past.of(*key)
-        found, reserved = level_at.level(), level_at.reserved(now)
+        found, reserved = past.of(key)
     products = _one_product(connection, sku=key[1])
     reorder, listed = products[0] if products else (None, None)
     level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)

@@ -13,7 +13,7 @@ from inventory_server.domain.requests import Stock
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import assert_standing
-from inventory_server.store.ledger.reservations import reserved_here
+from inventory_server.store.ledger.documents import reserved_here
 from inventory_server.store.ledger.sql import Statement
 from inventory_server.store.query.completeness import TILL_COLUMNS, completeness_from, tills_and_lineages
 from inventory_server.store.query.stock_item import is_wanted, item_of

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, literal, select, union_all
+from sqlalchemy import Connection, Row, Select, and_, func, select, union_all
 
 from inventory_server.domain.answers import Proof
+from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.archived_postings import ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of
-from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.timetravel import cuts
 from inventory_server.store.verify.postings import wrong_identities
 
@@ -59,18 +59,12 @@ class _ArchivedId:
 
 
 def moved(head: Head) -> Any:
-    """All movements (`location`, `sku`, `account`, `reservation`, `quantity`, `latest_at`), archived ones as sums."""
-    live = _columns(t.movement, t.movement.c.occurred_at)
-    return _of(live, *_archived(head)) if head.archived_position else _of(live)
+    """All stock movements (`location`, `sku`, `quantity`, `latest_at`), archived ones as sums."""
+    return _of(_live(), _closed(head)) if head.archived_position else _of(_live())
 
 
 def archived(head: Head) -> Any:
-    """The archived movements, as sums with the same columns."""
-    return _of(*_archived(head))
-
-
-def closed(head: Head) -> Any:
-    """The balances at the end of the archive."""
+    """The archived movements, as sums with the same columns: the balances at the end of the archive."""
     return _of(_closed(head))
 
 
@@ -78,22 +72,16 @@ def _of(*parts: Select[Any]) -> Any:
     return union_all(*parts).subquery().c
 
 
-def _archived(head: Head) -> list[Select[Any]]:
-    s = t.straggler.c
-    ahead = (s.position <= head.archived_position, s.occurred_at > head.archived_until)
-    return [_closed(head), _columns(t.straggler, s.occurred_at).where(*ahead)]
-
-
 def _closed(head: Head) -> Select[Any]:
     b = t.balance.c
-    key = (b.location, b.sku, b.account, b.reservation)
+    key = (b.location, b.sku)
     last = select(*key, func.max(b.position).label("position")).where(b.position <= head.archived_position)
     latest = last.group_by(*key).subquery()
     same = and_(*(b[column.name] == column for column in latest.c))
     return select(*key, b.quantity, b.latest_at).select_from(t.balance.join(latest, same))
 
 
-def _columns(table: Any, latest_at: Any) -> Select[Any]:
-    c = table.c
-    reservation = func.coalesce(c.reservation, literal(UNNAMED)).label("reservation")
-    return select(c.location, c.sku, c.account, reservation, c.quantity, latest_at.label("latest_at"))
+def _live() -> Select[Any]:
+    m = t.movement.c
+    columns = (m.location, m.sku, m.quantity, m.effective_at.label("latest_at"))
+    return select(*columns).where(m.account == int(Account.STOCK))

@@ -10,14 +10,13 @@ from sqlalchemy import Connection, func, select
 from inventory_server.domain.inventory import Account, Movement
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
-from inventory_server.store.ledger.records import UNNAMED
 from inventory_server.store.ledger.sql import Lookup
 from inventory_server.store.ledger.timetravel import Cut, cuts
 from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
 
-_Key = tuple[str, str, int, bytes]
-"""(location, sku, account, reservation)"""
+_Key = tuple[str, str]
+"""(location, sku)"""
 
 _balances = Lookup(t.balance, list(t.balance.primary_key.columns))
 _stragglers = Lookup(t.straggler, list(t.straggler.primary_key.columns))
@@ -33,8 +32,6 @@ class ClosingCheck:
         self.closed = sum(cut.position <= self._archived for cut in self._cuts)
         self._balances: dict[_Key, tuple[int, int]] = {}
         self._changed: set[_Key] = set()
-        self._reservations: set[_Key] = set()
-        self._yet_to_occur: list[Movement] = []
         self._start_from_archive(head)
         self._stragglers: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._rows = [0, 0]
@@ -42,35 +39,25 @@ class ClosingCheck:
     def _start_from_archive(self, head: Head) -> None:
         if not self._archived:
             return
-        b = archive.closed(head)
-        rows = self._connection.execute(select(b.location, b.sku, b.account, b.reservation, b.quantity, b.latest_at))
-        self._balances = {tuple(row[:4]): (row[4], row[5]) for row in rows}
-        self._reservations = {key for key in self._balances if key[3] != UNNAMED}
-        s = t.straggler.c
-        columns = (s.location, s.sku, s.account, s.quantity, s.occurred_at, s.reservation)
-        ahead = (s.position <= self._archived, s.occurred_at > head.archived_until)
-        for location, sku, account, *rest in self._connection.execute(select(*columns).where(*ahead)):
-            self._yet_to_occur.append(Movement(location, sku, Account(account), *rest))
+        b = archive.archived(head)
+        rows = self._connection.execute(select(b.location, b.sku, b.quantity, b.latest_at))
+        self._balances = {(row[0], row[1]): (row[2], row[3]) for row in rows}
 
     def follow(self, moved: dict[int, list[Moved]]) -> None:
         """Add the movements of the next segment."""
         if self.closed == len(self._cuts):
             return
-        cut = self._cuts[self.closed]
         before = self._cuts[self.closed - 1].closed_at if self.closed else None
         for position, group in moved.items():
             for movement, entry, _ in group:
                 if movement.account is Account.COUNT:
                     continue
-                at = movement.occurred_at
-                if at > cut.closed_at or (before is not None and at <= before):
+                if before is not None and movement.effective_at <= before:
                     place = (movement.location, movement.sku, position, entry)
-                    kept = (int(movement.account), at, movement.quantity, movement.reservation)
-                    self._stragglers[place] = kept
-                if at > cut.closed_at:
-                    self._yet_to_occur.append(movement)
-                else:
-                    self._add(movement)
+                    event_position = None if movement.event_position == position else movement.event_position
+                    at = (movement.effective_at, event_position)
+                    self._stragglers[place] = (*at, movement.quantity)
+                self._add(movement)
 
     def wrong(self, segment: int, recorded_at: int) -> Iterator[str]:
         """Compare, if the next closing is at the end of `segment`; its last posting was recorded at `recorded_at`."""
@@ -79,12 +66,8 @@ class ClosingCheck:
         cut = self._cuts[self.closed]
         if cut.closed_at != recorded_at or (cut.position + 1) >> t.SEGMENT_POSITIONS_LOG2 == segment:
             yield f"closed at position {cut.position} as of {cut.closed_at}, which is not the end of a segment"
-        due = [movement for movement in self._yet_to_occur if movement.occurred_at <= cut.closed_at]
-        self._yet_to_occur = [each for each in self._yet_to_occur if each.occurred_at > cut.closed_at]
-        for movement in due:
-            self._add(movement)
         yield from self._wrong_balances(cut)
-        yield from self._wrong_stragglers(cut)
+        yield from self._wrong_stragglers()
         self.closed += 1
 
     def unexplained(self) -> Iterator[str]:
@@ -99,30 +82,25 @@ class ClosingCheck:
                 yield f"closing needs {expected} rows in {table.name}, there are {found}"
 
     def _add(self, movement: Movement) -> None:
-        reservation = movement.reservation or UNNAMED
-        key = (movement.location, movement.sku, int(movement.account), reservation)
-        quantity, latest_at = self._balances.get(key, (0, movement.occurred_at))
-        self._balances[key] = (quantity + movement.quantity, max(latest_at, movement.occurred_at))
+        key = (movement.location, movement.sku)
+        quantity, latest_at = self._balances.get(key, (0, movement.effective_at))
+        self._balances[key] = (quantity + movement.quantity, max(latest_at, movement.effective_at))
         self._changed.add(key)
 
     def _wrong_balances(self, cut: Cut) -> Iterator[str]:
         keys = [(*key, cut.position) for key in self._changed]
-        found = {row[:4]: row[5:] for row in _balances(self._connection, keys)}
+        found = {row[:2]: row[3:] for row in _balances(self._connection, keys)}
         for key in self._changed:
             expected = self._balances[key]
-            if key[3] != UNNAMED and not expected[0] and key not in self._reservations:
-                del self._balances[key]  # made and used up between two closings
-                continue
-            self._reservations |= {key} if key[3] != UNNAMED else set()
             self._rows[0] += 1
             if found.get(key) != expected:
                 yield f"{key[1]!r} at {key[0]!r}: closed with {found.get(key)}, the ledger says {expected}"
         self._changed.clear()
 
-    def _wrong_stragglers(self, cut: Cut) -> Iterator[str]:
+    def _wrong_stragglers(self) -> Iterator[str]:
         found = {row[:4]: row[4:] for row in _stragglers(self._connection, list(self._stragglers))}
         self._rows[1] += len(self._stragglers)
         for place, expected in self._stragglers.items():
             if found.get(place) != expected:
-                yield f"position {place[2]}: {place[1]!r} occurred on the other side of the closing at {cut.position}"
+                yield f"position {place[2]}: {place[1]!r} takes effect before the closing that precedes it"
         self._stragglers.clear()

@@ -9,11 +9,13 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from inventory_server.domain import inventory
+from inventory_server.domain.documents import DocumentLine
 from inventory_server.domain.inventory import Account, Movement
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import ANYWHERE
 from inventory_server.store.ledger.sql import Lookup, Statement
+from inventory_server.store.verify import documents
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import Body, Line
@@ -32,13 +34,12 @@ class Moved(NamedTuple):
 
 def _postings_and_voids() -> Select[Any]:
     p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
-    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.recorded_at, p.reference)
+    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.effective_at, p.recorded_at)
     fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
     first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
     works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
     return (
-        select(*columns, p.lineage, p.seq, p.digest, p.body)
-        .add_columns(v.position.label("void_position"), v.occurred_at.label("void_occurred_at"))
+        select(*columns, p.reference, p.lineage, p.seq, p.digest, p.body, v.position.label("void_position"))
         .select_from(t.posting.outerjoin(t.void, works))
         .where(p.position.between(bindparam("first"), bindparam("last")))
         .order_by(p.position)
@@ -56,8 +57,8 @@ _movements = Statement(
         _m.sku,
         _m.account,
         _m.quantity,
-        _m.occurred_at,
-        _m.reservation,
+        _m.effective_at,
+        func.coalesce(_m.event_position, _m.position),
     )
     .where(_m.segment == bindparam("segment"), _m.position.between(bindparam("first"), bindparam("last")))
     .order_by(_m.position, _m.entry)
@@ -65,18 +66,18 @@ _movements = Statement(
 _place = Statement(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
 
 
-def _bounds(segment: int) -> tuple[int, int]:
+def bounds(segment: int) -> tuple[int, int]:
     """The first and the last position of a segment."""
     first = segment << t.SEGMENT_POSITIONS_LOG2
     return first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1
 
 
 def postings_of(connection: Connection, segment: int) -> list[Any]:
-    """The postings of a segment by position, each with its effective void: `void_position`, `void_occurred_at`.
+    """The postings of a segment by position, each with the position of its effective void: `void_position`.
 
     Only the first void counts, and only if it fits the posting's location.
     """
-    first, last = _bounds(segment)
+    first, last = bounds(segment)
     return list(connection.execute(_postings, {"first": first, "last": last}))
 
 
@@ -90,7 +91,7 @@ def wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[st
 
 def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:
     """The movements of a segment, or of one position in it, by position."""
-    first, last = _bounds(segment) if position is None else (position, position)
+    first, last = bounds(segment) if position is None else (position, position)
     found: dict[int, list[Moved]] = {}
     for at, entry, after, location, sku, account, *rest in _movements(
         connection, segment=segment, first=first, last=last
@@ -99,8 +100,10 @@ def movements_of(connection: Connection, segment: int, position: int | None = No
     return found
 
 
-def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) -> Iterator[str]:
-    """Findings, in words, where a posting's row or movements are not those of its body.
+def wrong_movements(
+    connection: Connection, row: Any, stored: list[Movement], lines: list[DocumentLine]
+) -> Iterator[str]:
+    """Findings, in words, where a posting's row, movements or document lines are not those of its body.
 
     A void reverses the movements of its target; if the void came first, the target reverses its own.
     """
@@ -112,28 +115,38 @@ def wrong_movements(connection: Connection, row: Any, stored: list[Movement]) ->
         return
     named = row.location if not isinstance(body.location, str) else body.location
     reference = body.reference if isinstance(body.reference, str) else None
-    at = micros(body.occurred_at)
-    if (body.type, at, reference) != (row.type, row.occurred_at, row.reference) or named != row.location:
+    said = (body.type, micros(body.occurred_at), reference, named)
+    if said != (row.type, row.occurred_at, row.reference, row.location):
         yield "type, location, instant or reference are not those of the body"
+    if row.effective_at != min(row.occurred_at, row.recorded_at):
+        yield "the effective instant does not follow from when it occurred and was recorded"
     if isinstance(body.voids, UUID):
-        if stored != _cancelled(connection, row, body.voids, at, stored):
+        if stored != _cancelled(connection, row, body.voids, stored):
             yield "the movements do not cancel those of what it voids"
         return
-    assert isinstance(body.lines, list)
+    yield from documents.wrong_lines(row, body, quantities, lines)
+    if isinstance(body.lines, list):
+        yield from _wrong_moves(row, body, body.lines, quantities, stored)
+
+
+def _wrong_moves(
+    row: Any, body: Body, lines: list[Line], quantities: list[int], stored: list[Movement]
+) -> Iterator[str]:
     if body.type == "count":
         own = [movement for movement in stored if movement.account is Account.COUNT]
-        if not _adds_up(body.lines, quantities, own):
+        if not _adds_up(lines, quantities, own):
             yield "the figures are not those that were counted"
-        expected = [movement._replace(location=row.location, occurred_at=at, reservation=None) for movement in own]
+        at = {"effective_at": row.effective_at, "event_position": row.position}
+        expected = [movement._replace(location=row.location, **at) for movement in own]
     else:
-        expected = _of_lines(body, row, at, body.lines, quantities, stored)
+        expected = _of_lines(body, row, lines, quantities, stored)
     if row.void_position is not None and row.void_position < row.position:
-        expected += inventory.opposite(expected, row.void_occurred_at)
+        expected += inventory.opposite(expected)
     if stored != expected:
         yield "the movements are not those of the body"
 
 
-def _cancelled(connection: Connection, row: Any, voids: UUID, at: int, stored: list[Movement]) -> list[Movement]:
+def _cancelled(connection: Connection, row: Any, voids: UUID, stored: list[Movement]) -> list[Movement]:
     """The expected movements of a void: none if it came before its target, unchecked if the target is archived."""
     places = _place(connection, id=voids.bytes)
     position = places[0][0] if places else row.position
@@ -142,23 +155,16 @@ def _cancelled(connection: Connection, row: Any, voids: UUID, at: int, stored: l
     if position <= head_of(connection).archived_position:
         return stored
     target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])
-    return inventory.opposite([moved.movement for moved in target], at)
+    return inventory.opposite([moved.movement for moved in target])
 
 
-def _of_lines(
-    body: Body, row: Any, at: int, lines: list[Line], quantities: list[int], stored: list[Movement]
-) -> list[Movement]:
+def _of_lines(body: Body, row: Any, lines: list[Line], quantities: list[int], stored: list[Movement]) -> list[Movement]:
     """The movements of a body; only the stored movement tells which SKU a barcode meant at the time."""
-    drawn_on = body.reservation.bytes if isinstance(body.reservation, UUID) else None
-    two_each = body.type in ("transfer_out", "transfer_in") or (body.type == "sale" and drawn_on is not None)
-    first = [movement.sku for movement in stored[:: 2 if two_each else 1]]
+    first = [movement.sku for movement in stored]
     first += [""] * (len(lines) - len(first))
     skus = [line.sku if isinstance(line.sku, str) else sku for line, sku in zip(lines, first, strict=False)]
-    other = body.other_location if isinstance(body.other_location, str) else None
-    reservation = row.id if body.type == "reserve" else drawn_on
-    return inventory.movements(
-        body.type, row.location, other, at, list(zip(skus, quantities, strict=True)), reservation
-    )
+    order = (row.effective_at, row.position)
+    return inventory.movements(body.type, row.location, order, list(zip(skus, quantities, strict=True)))
 
 
 def _adds_up(lines: list[Line], quantities: list[int], counted: list[Movement]) -> bool:

@@ -14,15 +14,23 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from inventory_server.domain.answers import Proof
+from inventory_server.domain.documents import DocumentLine
 from inventory_server.domain.door import Progress, no_progress
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from inventory_server.store.database.base import Database
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
-from inventory_server.store.ledger.records import held_lineage
-from inventory_server.store.verify import archive, derived
+from inventory_server.store.ledger.records import Key, held_lineage
+from inventory_server.store.verify import archive, derived, documents
 from inventory_server.store.verify.closings import ClosingCheck
-from inventory_server.store.verify.postings import Moved, movements_of, postings_of, wrong_identities, wrong_movements
+from inventory_server.store.verify.postings import (
+    Moved,
+    bounds,
+    movements_of,
+    postings_of,
+    wrong_identities,
+    wrong_movements,
+)
 
 
 def verify(database: Database, connection: Connection, progress: Progress = no_progress) -> Proof:
@@ -73,9 +81,9 @@ def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progre
         proof.found(f"the ledger has {walk.postings + proof.archived} postings, HQ knows {identities} ids")
     proof.all_found(walk.closings.unexplained())
     proof.closings = walk.closings.closed
-    proof.all_found(derived.wrong_levels(connection, proof, walk.derived))
-    proof.all_found(derived.wrong_reservations(connection, walk.head))
-    proof.all_found(derived.wrong_transfers(connection, proof, walk.head))
+    in_transit: dict[Key, int] = {}
+    proof.all_found(documents.wrong_documents(connection, proof, in_transit))
+    proof.all_found(derived.wrong_levels(connection, proof, walk.derived, in_transit))
     return walk.recorded_at
 
 
@@ -101,17 +109,19 @@ class _Walk:
         movements = movements_of(connection, segment)
         proof.all_found(wrong_identities(connection, postings))
         proof.all_found(self.derived.wrong_counts(connection, postings, movements))
-        proof.all_found(derived.wrong_expiries(connection, postings, movements))
+        drawn = documents.lines_between(connection, *bounds(segment))
         proof.all_found(derived.wrong_latest(connection, segment, movements))
         self.closings.follow(movements)
         for row in postings:
-            moved = movements.pop(row.position, [])
+            moved, lines = movements.pop(row.position, []), drawn.pop(row.position, [])
             proof.movements += len(moved)
-            proof.all_found(f"position {row.position}: {what}" for what in self._wrong(row, moved))
+            proof.all_found(f"position {row.position}: {what}" for what in self._wrong(row, moved, lines))
         proof.all_found(f"position {position}: movements without a posting" for position in movements)
+        archived = self.head.archived_position
+        proof.all_found(f"position {at}: document lines without a posting" for at in drawn if at > archived)
         proof.all_found(self.closings.wrong(segment, self.recorded_at))
 
-    def _wrong(self, row: Any, moved: list[Moved]) -> Iterator[str]:
+    def _wrong(self, row: Any, moved: list[Moved], lines: list[DocumentLine]) -> Iterator[str]:
         proof = self._proof
         proof.postings += 1
         self.postings += 1
@@ -131,7 +141,7 @@ class _Walk:
         self.heads[row.terminal] = next_head(self.heads.get(row.terminal, FIRST_HEAD), row.id, row.digest)
         if [each.entry for each in moved] != list(range(len(moved))):
             yield "its movements are not numbered consecutively"
-        yield from wrong_movements(self._connection, row, [each.movement for each in moved])
+        yield from wrong_movements(self._connection, row, [each.movement for each in moved], lines)
         yield from self.derived.wrong_figures(self._connection, row, moved)
 
 

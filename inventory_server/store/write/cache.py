@@ -22,7 +22,7 @@ class WriterCache:
     lineages: dict[tuple[str, bytes], Lineage] = field(default_factory=dict)
     levels: dict[Key, Level] = field(default_factory=dict)
     listed_skus: set[str] = field(default_factory=set)
-    locations: set[str] = field(default_factory=set)
+    locations: dict[str, bool] = field(default_factory=dict)
 
     def begin(self, stamp: int) -> None:
         """Drop everything if the ledger's stamp has changed, and the large tables once they exceed their limit."""

@@ -17,7 +17,7 @@ from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import Posted, Rejected, Terminal
-from inventory_server.store.write import terminal_session
+from inventory_server.store.write import reading, terminal_session
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.posting import Refusal, enter
 from inventory_server.store.write.statements import Statements
@@ -42,7 +42,7 @@ class CommitJudge:
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write the results; the outcomes are valid once the caller has committed."""
         working_set = WorkingSet(connection, self._sql, self._cache, self._clock(), self._new_stamp())
-        working_set.read(works)
+        reading.read(working_set, self._settings, works)
         outcomes: list[Outcome | RequestError] = []
         for work in works:
             try:
@@ -155,8 +155,11 @@ def _is_new(before: Posted | Rejected | None) -> bool:
 
 
 def _again(working_set: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
-    """The result for an id that HQ has judged before: the same one, or `conflict` if the content differs."""
-    if before.digest != item.digest:
+    """The result for an id that HQ has judged before: the same one, or `conflict`.
+
+    It is a conflict if the content differs, or if another terminal posted it for another location.
+    """
+    if before.digest != item.digest or _is_elsewhere(speaker, item, before):
         working_set.add_quarantine((item.key, item.digest, speaker.terminal, working_set.now, item.raw))
         judged = "posted" if isinstance(before, Posted) else "rejected"
         reason = f"This id is already {judged} with different content; the new content is kept in quarantine."
@@ -164,6 +167,13 @@ def _again(working_set: WorkingSet, speaker: Speaker, item: Item, before: Posted
     if isinstance(before, Rejected):
         return PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
     return _posted(item, "duplicate", before)
+
+
+def _is_elsewhere(speaker: Speaker, item: Item, before: Posted | Rejected) -> bool:
+    if isinstance(before, Rejected) or before.terminal == speaker.terminal or item.body is None:
+        return False
+    location = item.body.location if isinstance(item.body.location, str) else speaker.location
+    return before.location != location
 
 
 def _posted(item: Item, status: str, posted: Posted) -> PostingResult:

@@ -1,22 +1,28 @@
-"""Judging one posting: its movements, flags, counts, voids, and the row that enters the ledger."""
+"""Judging one posting: its movements, what it does to documents, its flags, and the row that enters the ledger."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import msgspec
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
-from inventory_server.domain.inventory import Account, Count, Movement
+from inventory_server.domain.documents import Group, Kind, document_lines
+from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
-from inventory_server.store.ledger.records import ANYWHERE, NEVER, Posted, Void
+from inventory_server.store.ledger.records import ANYWHERE, NEVER, Key, Posted, Void
+from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.messages import Body
 from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minutes
 
 _SECOND = 1_000_000
 _DAY = 86_400 * _SECOND
+_RECOUNT = _DAY // 2
+"""Within this time a count by another terminal is taken for a second count of the same goods."""
 
 
 class Refusal(Exception):
@@ -29,13 +35,27 @@ class Refusal(Exception):
 
 
 class JudgedPosting(msgspec.Struct, frozen=True):
-    """A posting with everything that its rules need."""
+    """A posting with everything that its rules need. `lines` are its (sku, quantity)."""
 
     item: Item
     body: Body
     speaker: Speaker
     location: str
-    occurred_at: int
+    lines: list[tuple[str, int]]
+    position: int
+    recorded_at: int
+    effective_at: int
+    clock_flags: int
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Its place in the order of events."""
+        return self.effective_at, self.position
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Its quantities by SKU."""
+        return totals_of(self.lines)
 
     @property
     def is_till(self) -> bool:
@@ -45,44 +65,125 @@ class JudgedPosting(msgspec.Struct, frozen=True):
 
 def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
     """Enter one posting into the ledger; Refusal if it can never be accepted."""
-    entry = _entry(speaker, item)
+    entry = _entry(working_set, settings, speaker, item)
+    if entry.body.type == "void":
+        return _enter_void(working_set, entry)
     if entry.body.type == "count":
         _assert_countable(working_set, entry)
-    if entry.body.type == "void":
-        moved, flags, location = _voided(working_set, entry)
-    else:
-        moved, flags, location = _movements(working_set, entry), 0, entry.location
-        if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
-            _assert_available(working_set, entry)
-    position, recorded_at = working_set.next_position()
-    void = None if entry.body.type == "void" else _first(working_set.waiting_voids.get(item.key, []), location)
-    if void is not None:
-        moved += inventory.opposite(moved, void.occurred_at)
-    flags |= inventory.clock_flag(
-        entry.occurred_at,
-        recorded_at,
-        settings.clock_ahead_seconds * _SECOND,
-        settings.clock_behind_days * _DAY,
+    if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
+        _assert_available(working_set, entry)
+    is_voided = _first(working_set.voids.get(item.key, []), entry.location) is not None
+    moved = inventory.movements(entry.body.type, entry.location, entry.order, entry.lines)
+    moved += inventory.opposite(moved) if is_voided else []
+    working_set.take_position()
+    flags = entry.clock_flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
+    flags |= _apply(working_set, entry, moved, is_voided)
+    flags |= _draw(working_set, entry, is_voided)
+    flags |= _repeated(working_set, entry, is_voided)
+    return _add(working_set, entry, entry.location, flags, moved)
+
+
+def _entry(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> JudgedPosting:
+    if item.body is None or item.occurred_at is None:
+        raise Refusal("invalid_body", str(item.refused))
+    body = item.body
+    location = speaker.location if isinstance(body.location, UnsetType) else body.location
+    if speaker.role == "till" and location != speaker.location:
+        raise Refusal(
+            "forbidden_location", f"$.location: expected {speaker.location!r} (the till's own), got {location!r}"
+        )
+    if body.other_location == location:
+        raise Refusal("invalid_body", f"$.other_location: expected a location other than {location!r}, got the same")
+    position, recorded_at = working_set.upcoming
+    tolerance, old = settings.clock_tolerance_seconds * _SECOND, settings.clock_suspect_days * _DAY
+    effective_at, flags = inventory.effective_instant(item.occurred_at, recorded_at, tolerance, old)
+    lines = lines_of(body.lines, item.quantities, working_set.skus_by_gtin)
+    return JudgedPosting(item, body, speaker, location, lines, position, recorded_at, effective_at, flags)
+
+
+def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: int, moved: list[Movement]) -> Posted:
+    body = entry.body
+    row = (
+        entry.position,
+        entry.item.key,
+        entry.speaker.terminal,
+        entry.speaker.lineage_key,
+        entry.item.seq,
+        body.type,
+        location,
+        entry.item.occurred_at,
+        utc_offset_minutes(body.occurred_at),
+        entry.effective_at,
+        entry.recorded_at,
+        flags,
+        None if isinstance(body.reference, UnsetType) else body.reference,
+        entry.item.digest,
+        entry.item.raw,
     )
-    flags |= _apply(working_set, entry, moved, position, void is not None)
-    if entry.body.type == "void":
-        _add_void(working_set, entry, position)
-    working_set.add_location(location)
-    working_set.add_posting(_row(entry, location, position, recorded_at, flags))
-    return Posted(item.digest, position, recorded_at, flags)
+    working_set.add_posting(row, moved)
+    return Posted(
+        entry.item.digest, entry.position, entry.recorded_at, flags, entry.speaker.terminal, body.type, location
+    )
 
 
-def _voided(working_set: WorkingSet, entry: JudgedPosting) -> tuple[list[Movement], int, str]:
-    """The movements, flags and location of a void; a voided count is removed from its level here."""
+# ---------------------------------------------------------------------------------- what can be refused
+
+
+def _assert_countable(working_set: WorkingSet, entry: JudgedPosting) -> None:
+    """Refusal for a count from before the end of the archive: the movements before it are not available."""
+    if working_set.began.is_before(entry.effective_at):
+        raise Refusal(
+            "invalid_body",
+            f"$.occurred_at: expected {working_set.began.until} or later (what was before is in the "
+            f"archive), got {instant(entry.effective_at).isoformat()}; count again.",
+        )
+
+
+def _assert_available(working_set: WorkingSet, entry: JudgedPosting) -> None:
+    for sku, quantity in entry.totals.items():
+        reserved = working_set.documents.reserved(Group(entry.location, sku, Kind.RESERVATION, ""), working_set.now)
+        available = working_set.levels[entry.location, sku].on_hand - reserved
+        if available < quantity:
+            raise Refusal(
+                "not_available",
+                f"{sku!r}: {unscaled(quantity)} wanted, {unscaled(available)} available (forbid_negative).",
+            )
+
+
+# ---------------------------------------------------------------------------------- void
+
+
+def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
+    """Enter a void: its movements stand at the place of what it voids."""
     assert not isinstance(entry.body.voids, UnsetType)
-    voids = entry.body.voids
+    target = _target(working_set, entry, entry.body.voids)
+    voided = [] if target is None else working_set.movements_of(target.position)
+    moved = inventory.opposite(voided)
+    working_set.take_position()
+    flags = entry.clock_flags
+    if target is None:
+        flags |= Flags.ORPHAN
+    else:
+        for movement in voided:
+            if movement.account is Account.COUNT:
+                _void_count(working_set, movement, target.position)
+        flags |= _apply(working_set, entry, moved, is_voided=False)
+        flags |= _undo(working_set, entry, target)
+    working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
+    return _add(working_set, entry, entry.location if target is None else target.location, flags, moved)
+
+
+def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Posted | None:
+    """What a void reverses; None if it has not arrived yet. Refusal if it cannot be reversed."""
     if voids == entry.item.id:
         raise Refusal("not_voidable", f"{voids} is the id of the void itself; name the posting to reverse.")
-    target = working_set.place_of(voids.bytes)
-    if _first(working_set.voids_of(voids.bytes), _reach(entry) if target is None else target.location) is not None:
+    found = working_set.known.get(voids.bytes)
+    target = found if isinstance(found, Posted) else None
+    waiting = working_set.voids.get(voids.bytes, [])
+    if _first(waiting, _reach(entry) if target is None else target.location) is not None:
         raise Refusal("already_voided", f"{voids} is already voided; a posting can be voided once.")
     if target is None:
-        return [], inventory.ORPHAN, entry.location
+        return None
     if target.type == "void":
         raise Refusal("not_voidable", f"{voids} is a void itself; post again what it reversed.")
     named = not isinstance(entry.body.location, UnsetType)
@@ -94,17 +195,7 @@ def _voided(working_set: WorkingSet, entry: JudgedPosting) -> tuple[list[Movemen
             f"{voids} is in the archive, with everything recorded up to {working_set.began.until}; "
             "post an adjustment instead.",
         )
-    moved = working_set.movements_of(target.position)
-    working_set.read_levels({(movement.location, movement.sku) for movement in moved})
-    for movement in moved:
-        if movement.account is Account.COUNT:
-            _void_count(working_set, movement, target.position)
-    return inventory.opposite(moved, entry.occurred_at), 0, target.location
-
-
-def _add_void(working_set: WorkingSet, entry: JudgedPosting, position: int) -> None:
-    assert not isinstance(entry.body.voids, UnsetType)
-    working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), position, entry.occurred_at))
+    return target
 
 
 def _reach(void: JudgedPosting) -> str:
@@ -117,126 +208,134 @@ def _first(voids: list[Void], location: str) -> Void | None:
     return min((void for void in voids if void.works_at(location)), key=lambda void: void.position, default=None)
 
 
-def _entry(speaker: Speaker, item: Item) -> JudgedPosting:
-    if item.body is None or item.occurred_at is None:
-        raise Refusal("invalid_body", str(item.refused))
-    body = item.body
-    location = speaker.location if isinstance(body.location, UnsetType) else body.location
-    if speaker.role == "till" and location != speaker.location:
-        raise Refusal(
-            "forbidden_location", f"$.location: expected {speaker.location!r} (the till's own), got {location!r}"
-        )
-    if body.other_location == location:
-        raise Refusal("invalid_body", f"$.other_location: expected a location other than {location!r}, got the same")
-    return JudgedPosting(item, body, speaker, location, item.occurred_at)
+def _undo(working_set: WorkingSet, entry: JudgedPosting, target: Posted) -> int:
+    """Give back what the target drew of documents, and take back the documents that it opened; return flags."""
+    assert not isinstance(entry.body.voids, UnsetType)
+    book, voids = working_set.documents, entry.body.voids.bytes
+    flags = Flags.OVER_RETURNED if target.type == "sale" and any(book.returned(voids).values()) else 0
+    flags |= Flags.OVER_RECEIVED if target.type == "transfer_out" and book.is_received(voids) else 0
+    book.void(target.position, entry.position)
+    working_set.void_references(target.position, entry.position)
+    return flags
 
 
-def _assert_countable(working_set: WorkingSet, entry: JudgedPosting) -> None:
-    """Refusal for a count from before the end of the archive: the movements before it are not available."""
-    if working_set.began.is_before(entry.occurred_at):
-        raise Refusal(
-            "invalid_body",
-            f"$.occurred_at: expected {working_set.began.until} or later (what was before is in the "
-            f"archive), got {instant(entry.occurred_at).isoformat()}; count again.",
-        )
+# ---------------------------------------------------------------------------------- levels
 
 
-def _movements(working_set: WorkingSet, entry: JudgedPosting) -> list[Movement]:
-    body = entry.body
-    assert not isinstance(body.lines, UnsetType)
-    skus = [inventory.sku_of(line, working_set.skus_by_gtin) for line in body.lines]
-    other = None if isinstance(body.other_location, UnsetType) else body.other_location
-    if other is not None:
-        working_set.add_location(other)
-    reservation = entry.item.key if body.type == "reserve" else None
-    if not isinstance(body.reservation, UnsetType):
-        reservation = body.reservation.bytes
-    lines = list(zip(skus, entry.item.quantities, strict=True))
-    return inventory.movements(body.type, entry.location, other, entry.occurred_at, lines, reservation)
-
-
-def _assert_available(working_set: WorkingSet, entry: JudgedPosting) -> None:
-    wanted: dict[str, int] = {}
-    for movement in _movements(working_set, entry):
-        if movement.account in (Account.STOCK, Account.RESERVED):
-            wanted[movement.sku] = wanted.get(movement.sku, 0) + abs(movement.quantity)
-    for sku, quantity in wanted.items():
-        key = (entry.location, sku)
-        available = working_set.level(key).on_hand - working_set.reserved(key)
-        if available < quantity:
-            raise Refusal(
-                "not_available",
-                f"{sku!r}: {unscaled(quantity)} wanted, {unscaled(available)} available (forbid_negative).",
-            )
-
-
-def _apply(
-    working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], position: int, voided_early: bool
-) -> int:
+def _apply(working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], is_voided: bool) -> int:
     """Apply every movement to its level; return the resulting flags."""
     flags = 0
-    for at, movement in enumerate(moved):
+    before: dict[Key, int] = {}
+    for number, movement in enumerate(moved):
         key = (movement.location, movement.sku)
-        level = working_set.level(key)
-        if movement.account is Account.RESERVED:
-            expires_at = _expiry(entry) if entry.body.type == "reserve" and movement.quantity >= 0 else None
-            flags |= 0 if working_set.draw(movement, expires_at) else inventory.ORPHAN
-        elif movement.account is Account.COUNT:
-            flags |= _count(working_set, movement, position, voided_early)
+        level = working_set.levels[key]
+        before.setdefault(key, level.on_hand)
+        if movement.account is Account.COUNT:
+            flags |= _count(working_set, entry, movement, is_voided)
         else:
+            working_set.counts.note(key, movement)
             flags |= inventory.move(level, movement)
-        if not working_set.is_listed(movement.sku):
-            flags |= inventory.UNLISTED
-        working_set.add_movement(movement, position, at)
+        working_set.add_movement(movement, number)
+    for key, on_hand in before.items():
+        if working_set.levels[key].on_hand < min(on_hand, 0):
+            flags |= Flags.NEGATIVE
     return flags
+
+
+def _count(working_set: WorkingSet, entry: JudgedPosting, movement: Movement, is_voided: bool) -> int:
+    key, book = (movement.location, movement.sku), working_set.counts
+    level, terminal = working_set.levels[key], entry.speaker.terminal
+    counted = Count(*entry.order, movement.quantity, entry.position if is_voided else None, terminal)
+    others = [each for each in book.counts[key] if each.voided_position is None and each.terminal != terminal]
+    book.add(key, counted)
+    if is_voided:
+        return 0
+    is_again = any(abs(each.effective_at - entry.effective_at) <= _RECOUNT for each in others)
+    flags = Flags.RECOUNTED if is_again else 0
+    if inventory.is_overtaken(level, counted.order):
+        return flags | Flags.BEFORE_COUNT
+    inventory.rest_on(level, counted, book.moved_after(key, counted))
+    return flags
+
+
+def _void_count(working_set: WorkingSet, movement: Movement, position: int) -> None:
+    key, book = (movement.location, movement.sku), working_set.counts
+    level = working_set.levels[key]
+    voided = next(count for count in book.counts[key] if count.position == position)
+    book.add(key, voided._replace(voided_position=working_set.position))
+    if level.counted_position == position:
+        base = book.base(key)
+        inventory.rest_on(level, base, book.moved_after(key, base) if base else level.moved)
+
+
+# ---------------------------------------------------------------------------------- documents
+
+
+def _draw(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int:
+    """Open, draw on or close documents; return the resulting flags."""
+    body, item = entry.body, entry.item
+    lines = document_lines(body, item.key, entry.location, entry.order, _expiry(entry), entry.totals)
+    if is_voided:
+        lines = [line._replace(voided_position=entry.position) for line in lines]
+    if not lines:
+        return 0
+    book = working_set.documents
+    drawn = [book.add(line) for line in lines]
+    for sku, _ in entry.lines:
+        working_set.touch_level((entry.location, sku))
+    if lines[0].kind is Kind.RETURN:
+        return _returned(working_set, entry, lines[0].document or b"")
+    flags = 0 if all(each.is_known for each in drawn) else Flags.ORPHAN
+    if body.type in ("transfer_in", "transfer_out"):
+        flags |= Flags.OVER_RECEIVED if any(each.unmet or each.over for each in drawn) else 0
+        flags |= Flags.OTHER_DESTINATION if book.went_elsewhere(lines[0]) else 0
+    if body.type == "release" and body.reservation is UNSET:
+        found = any(each.unmet < line.quantity for each, line in zip(drawn, lines, strict=True))
+        flags |= 0 if found else Flags.NOTHING_RESERVED
+    return flags
+
+
+def _returned(working_set: WorkingSet, entry: JudgedPosting, sale: bytes) -> int:
+    """The flags of a return that names its sale."""
+    found = working_set.known.get(sale)
+    if not isinstance(found, Posted) or found.type != "sale":
+        return Flags.ORPHAN
+    if _first(working_set.voids.get(sale, []), found.location) is not None:
+        return Flags.OVER_RETURNED
+    if working_set.is_archived(found.position):
+        return 0
+    sold: dict[str, int] = {}
+    for movement in working_set.movements_of(found.position):
+        sold[movement.sku] = sold.get(movement.sku, 0) + max(0, -movement.quantity)
+    returned = working_set.documents.returned(sale)
+    is_over = any(returned.get(sku, 0) > sold.get(sku, 0) for sku, quantity in entry.lines if quantity)
+    return Flags.OVER_RETURNED if is_over else 0
 
 
 def _expiry(entry: JudgedPosting) -> int:
     return NEVER if isinstance(entry.body.expires_at, UnsetType) else micros(entry.body.expires_at)
 
 
-def _count(working_set: WorkingSet, movement: Movement, position: int, voided_early: bool) -> int:
-    key, at = (movement.location, movement.sku), movement.occurred_at
-    level = working_set.level(key)
-    counted = Count(at, position, movement.quantity, position if voided_early else None)
-    if voided_early:
-        working_set.add_count(key, counted)
+# ---------------------------------------------------------------------------------- other flags
+
+
+def _unlisted(working_set: WorkingSet, entry: JudgedPosting) -> int:
+    return 0 if all(working_set.is_listed(sku) for sku, _ in entry.lines) else Flags.UNLISTED
+
+
+def _unknown_locations(working_set: WorkingSet, entry: JudgedPosting) -> int:
+    other = entry.body.other_location
+    is_known = working_set.is_known_location(entry.location) and (
+        isinstance(other, UnsetType) or working_set.is_known_location(other)
+    )
+    return 0 if is_known else Flags.UNKNOWN_LOCATION
+
+
+def _repeated(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int:
+    """`REPEATED_DOCUMENT` if the same document stands already under another id."""
+    digest = digest_of(entry.body, entry.location, entry.lines)
+    if digest is None:
         return 0
-    since = 0
-    if not inventory.is_overtaken(level, at) and inventory.needs_later_movements(level, at):
-        since = working_set.moved_after(key, at)
-    working_set.add_count(key, counted)
-    return inventory.count(level, movement.quantity, at, position, since)
-
-
-def _void_count(working_set: WorkingSet, movement: Movement, position: int) -> None:
-    key = (movement.location, movement.sku)
-    level = working_set.level(key)
-    counts = working_set.counts(key)
-    voided = next(count for count in counts if count.position == position)._replace(
-        voided_position=working_set.position + 1
-    )
-    working_set.add_count(key, voided)
-    if level.counted_position == position:
-        base = inventory.base_count([count for count in counts if count.position != position], None, None)
-        inventory.rest_on(level, base, working_set.moved_after(key, base.occurred_at) if base else level.moved)
-
-
-def _row(entry: JudgedPosting, location: str, position: int, recorded_at: int, flags: int) -> tuple[object, ...]:
-    item, body = entry.item, entry.body
-    return (
-        position,
-        item.key,
-        entry.speaker.terminal,
-        entry.speaker.lineage_key,
-        item.seq,
-        body.type,
-        location,
-        entry.occurred_at,
-        utc_offset_minutes(body.occurred_at),
-        recorded_at,
-        flags,
-        None if isinstance(body.reference, UnsetType) else body.reference,
-        item.digest,
-        item.raw,
-    )
+    is_repeated = any(voided is None for voided in working_set.references.get(digest, {}).values())
+    working_set.add_reference(digest, entry.position, entry.position if is_voided else None)
+    return Flags.REPEATED_DOCUMENT if is_repeated else 0

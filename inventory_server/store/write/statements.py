@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Select, bindparam, func, select, union_all
+from sqlalchemy import (
+    BigInteger,
+    Executable,
+    FromClause,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+)
 
+from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.records import POSTED, Place
-from inventory_server.store.ledger.sql import Insert, Lookup, Statement
+from inventory_server.store.ledger.records import POSTED
+from inventory_server.store.ledger.sql import ForEach, Insert, Lookup, Statement
+from inventory_server.store.ledger.timetravel import event_position
 
 
 class Statements:
@@ -34,22 +48,25 @@ class Statements:
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
         self.products = Lookup(t.product, [t.product.c.sku], t.product.c.sku)
         self.levels = Lookup(t.level, [t.level.c.location, t.level.c.sku])
-        self.places = Lookup(
-            t.posting, [t.posting.c.position], *(t.posting.c[each] for each in Place.__struct_fields__), prunes=True
-        )
-        archived_places = (t.archived.c[each] for each in Place.__struct_fields__)
-        self.archived_places = Lookup(t.archived, [t.archived.c.position], *archived_places)
-        moves = ("entry", "location", "sku", "account", "quantity", "occurred_at", "reservation")
-        movements = select(*(t.movement.c[name] for name in moves))
-        for name in ("segment", "position"):
-            movements = movements.where(t.movement.c[name] == bindparam(name))
-        self.movements = Statement(movements)
-        figures = ("occurred_at", "position", "quantity", "voided_position")
-        self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku], *(t.count.c[name] for name in figures))
+        moves = ("position", "entry", "location", "sku", "account", "quantity", "effective_at", "event_position")
+        at = [t.movement.c.segment, t.movement.c.position]
+        self.movements = Lookup(t.movement, at, *(t.movement.c[name] for name in moves), prunes=True)
+        self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku])
         self.moved_since = Statement(_moved_since())
-        self.moved_after = Statement(_moved_after())
-        self.archived_after = Statement(_archived_after())
-        self.reservations = Lookup(t.reservation, list(t.reservation.primary_key.columns))
+        self.moved_after = ForEach(_AFTER, _moved_after)
+        line, document = t.document_line.c, t.document.c
+        group = [line.location, line.sku, line.kind, line.source]
+        self.lines_of_documents = Lookup(t.document_line, [line.document])
+        self.lines_at = Lookup(t.document_line, [line.position])
+        self.lines_of_groups = Lookup(t.document_line, group)
+        self.waiting_lines = Lookup(t.document_line, group, where=line.waiting > literal_column("0"))
+        self.documents = Lookup(t.document, [document.document])
+        group = [document.location, document.sku, document.kind, document.source]
+        self.documents_of_groups = Lookup(t.document, group)
+        self.open_documents = Lookup(t.document, group, where=document.remaining > literal_column("0"))
+        self.references = Lookup(t.reference, [t.reference.c.digest])
+        self.references_at = Lookup(t.reference, [t.reference.c.position])
+        self.locations = Lookup(t.location, [t.location.c.location], t.location.c.location)
         self.put_identities = Insert(t.identity)
         self.put_postings = Insert(t.posting)
         self.put_movements = Insert(t.movement)
@@ -58,7 +75,9 @@ class Statements:
         self.put_terminals = Insert(t.terminal, "replace")
         self.put_lineages = Insert(t.lineage, "replace")
         self.put_counts = Insert(t.count, "replace")
-        self.put_reservations = Insert(t.reservation, "replace")
+        self.put_document_lines = Insert(t.document_line, "replace")
+        self.put_documents = Insert(t.document, "replace")
+        self.put_references = Insert(t.reference, "replace")
         self.put_voids = Insert(t.void)
         self.put_locations = Insert(t.location, "ignore")
         self.put_rejections = Insert(t.rejection, "replace")
@@ -66,26 +85,28 @@ class Statements:
 
 
 def _moved_since() -> Select[Any]:
-    """The first closed segment with a movement after an instant."""
-    return select(func.min(t.segment.c.segment)).where(t.segment.c.latest_at > bindparam("after"))
+    """The first closed segment with a movement at or after an instant."""
+    return select(func.min(t.segment.c.segment)).where(t.segment.c.latest_at >= bindparam("after"))
 
 
-def _moved_after() -> Select[Any]:
-    """The sum of movements after an instant, from the `first` segment with any to the `open` one."""
-    m, s = t.movement.c, t.segment.c
-    closed = select(s.segment).where(s.segment >= bindparam("first"), s.latest_at > bindparam("after"))
-    visited = union_all(closed, select(bindparam("open", type_=BigInteger))).cte("visited")
+_AFTER = [t.movement.c.location, t.movement.c.sku, t.movement.c.effective_at, t.movement.c.event_position]
+
+
+def _moved_after(wanted: FromClause) -> Executable:
+    """Sums of movements after places in the order of events, in the segments from `first` to `open`."""
+    m, s, w = t.movement.c, t.segment.c, wanted.c
+    closed = select(s.segment, s.latest_at).where(s.segment >= bindparam("first", type_=BigInteger))
+    still_open = select(bindparam("open", type_=BigInteger), bindparam("latest_at", type_=BigInteger))
+    visited = union_all(closed, still_open).cte("visited")
+    is_behind = and_(m.effective_at == w.effective_at, event_position(t.movement) > w.event_position)
     return (
-        select(func.sum(m.quantity))
-        .select_from(visited.join(t.movement, m.segment == visited.c.segment))
-        .where(m.location == bindparam("location"), m.sku == bindparam("sku"), m.account == bindparam("account"))
-        .where(m.occurred_at > bindparam("after"), m.segment.between(bindparam("first"), bindparam("open")))
+        select(w.location, w.sku, w.effective_at, w.event_position, func.sum(m.quantity))
+        .select_from(
+            wanted.join(visited, visited.c.latest_at >= w.effective_at).join(
+                t.movement, and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku)
+            )
+        )
+        .where(m.account == literal_column(str(int(Account.STOCK))), or_(m.effective_at > w.effective_at, is_behind))
+        .where(m.segment.between(bindparam("first", type_=BigInteger), bindparam("open", type_=BigInteger)))
+        .group_by(w.location, w.sku, w.effective_at, w.event_position)
     )
-
-
-def _archived_after() -> Select[Any]:
-    """The sum of archived movements after an instant that is not archived: such movements are stragglers."""
-    s = t.straggler.c
-    of = [s[name] == bindparam(name) for name in ("location", "sku", "account")]
-    after = s.occurred_at > bindparam("after")
-    return select(func.sum(s.quantity)).where(*of, after, s.position <= bindparam("archived_position"))

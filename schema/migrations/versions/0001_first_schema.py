@@ -69,6 +69,7 @@ def make_postings() -> None:
         sa.Column("location", TEXT, nullable=False),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("utc_offset_minutes", sa.SmallInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("flags", sa.SmallInteger(), nullable=False),
         sa.Column("reference", TEXT, nullable=True),
@@ -92,10 +93,10 @@ def make_postings() -> None:
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("entry", sa.Integer(), nullable=False),
         sa.Column("account", sa.SmallInteger(), nullable=False),
-        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
+        sa.Column("event_position", sa.BigInteger(), nullable=True),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("on_hand_after", sa.BigInteger(), nullable=False),
-        sa.Column("reservation", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("segment", "location", "sku", "position", "entry", name=op.f("pk_movement")),
         sqlite_with_rowid=False,
         postgresql_partition_by="RANGE (segment)",
@@ -155,33 +156,76 @@ def make_caches() -> None:
         "count",
         sa.Column("location", TEXT, nullable=False),
         sa.Column("sku", TEXT, nullable=False),
-        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("voided_position", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("location", "sku", "occurred_at", "position", name=op.f("pk_count")),
+        sa.Column("terminal", TEXT, nullable=False),
+        sa.PrimaryKeyConstraint("location", "sku", "effective_at", "position", name=op.f("pk_count")),
         sqlite_with_rowid=False,
     )
+    make_documents()
     op.create_table(
-        "reservation",
-        sa.Column("reservation", sa.LargeBinary(), nullable=False),
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("remaining", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("reservation", "location", "sku", name=op.f("pk_reservation")),
+        "reference",
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("voided_position", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("digest", "position", name=op.f("pk_reference")),
         sqlite_with_rowid=False,
     )
-    op.create_index(op.f("ix_reservation_location_sku_expires_at"), "reservation", ["location", "sku", "expires_at"])
     op.create_table(
         "void",
         sa.Column("voids", sa.LargeBinary(), nullable=False),
         sa.Column("location", TEXT, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("voids", "location", name=op.f("pk_void")),
         sqlite_with_rowid=False,
     )
+
+
+def make_documents() -> None:
+    op.create_table(
+        "document_line",
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("entry", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("document", sa.LargeBinary(), nullable=True),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("role", sa.SmallInteger(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("voided_position", sa.BigInteger(), nullable=True),
+        sa.Column("waiting", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("position", "entry", name=op.f("pk_document_line")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_document_line_document"), "document_line", ["document"])
+    group = ["location", "sku", "kind", "source"]
+    op.create_index(op.f("ix_document_line_location_sku_kind_source"), "document_line", group)
+    op.create_table(
+        "document",
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("kind", sa.SmallInteger(), nullable=False),
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("source", TEXT, nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        sa.Column("named", sa.BigInteger(), nullable=False),
+        sa.Column("closed", sa.BigInteger(), nullable=False),
+        sa.Column("is_closed", sa.SmallInteger(), nullable=False),
+        sa.Column("drawn", sa.BigInteger(), nullable=False),
+        sa.Column("remaining", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("document", "sku", name=op.f("pk_document")),
+        sqlite_with_rowid=False,
+    )
+    columns = ["location", "sku", "kind", "expires_at"]
+    op.create_index(op.f("ix_document_location_sku_kind_expires_at"), "document", columns)
 
 
 def make_closings() -> None:
@@ -196,12 +240,10 @@ def make_closings() -> None:
         "balance",
         sa.Column("location", TEXT, nullable=False),
         sa.Column("sku", TEXT, nullable=False),
-        sa.Column("account", sa.SmallInteger(), nullable=False),
-        sa.Column("reservation", sa.LargeBinary(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("latest_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("location", "sku", "account", "reservation", "position", name=op.f("pk_balance")),
+        sa.PrimaryKeyConstraint("location", "sku", "position", name=op.f("pk_balance")),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -210,10 +252,9 @@ def make_closings() -> None:
         sa.Column("sku", TEXT, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("entry", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("account", sa.SmallInteger(), nullable=False),
-        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
+        sa.Column("event_position", sa.BigInteger(), nullable=True),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("reservation", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("location", "sku", "position", "entry", name=op.f("pk_straggler")),
         sqlite_with_rowid=False,
     )
@@ -254,9 +295,9 @@ def make_archive() -> None:
         sa.Column("location", TEXT, nullable=False),
         sa.Column("sku", TEXT, nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        sa.Column("count_position", sa.BigInteger(), nullable=False),
         sa.Column("moved", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("location", "sku", "position", "occurred_at", name=op.f("pk_archived_count")),
+        sa.PrimaryKeyConstraint("location", "sku", "position", "count_position", name=op.f("pk_archived_count")),
         sqlite_with_rowid=False,
     )
 

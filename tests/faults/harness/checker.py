@@ -24,8 +24,8 @@ from tests.support.stockmodel import StockModel, known
 from tests.support.waiting import HANG_SECONDS
 
 Answer = TypeVar("Answer")
-Row = tuple[UUID, bytes, str, int]
-"""(id, body, location, position) of a posting."""
+Row = tuple[UUID, bytes, str, int, int]
+"""(id, body, location, position, recorded_at) of a posting."""
 
 
 @dataclass
@@ -55,7 +55,9 @@ class Verdict:
 def ledger_rows(db: Path) -> list[Row]:
     """Every posting, in ledger order."""
     with closing(sqlite3.connect(f"file:{db}?mode=ro", uri=True, timeout=HANG_SECONDS)) as connection:
-        rows = connection.execute("SELECT id, body, location, position FROM posting ORDER BY position").fetchall()
+        rows = connection.execute(
+            "SELECT id, body, location, position, recorded_at FROM posting ORDER BY position"
+        ).fetchall()
     return [(UUID(bytes=row[0]), *row[1:]) for row in rows]
 
 
@@ -122,6 +124,6 @@ def differences(levels: Mapping[tuple[str, str], int], expected: Mapping[tuple[s
 def expected_levels(rows: list[Row]) -> dict[tuple[str, str], int]:
     """`on_hand` per (location, sku), as the model has it."""
     model = StockModel()
-    for id_, raw, location, _ in rows:
-        model.enter(known(id_, raw, location))
+    for id_, raw, location, _, recorded_at in rows:
+        model.enter(known(id_, raw, location), recorded_at)
     return {key: model.level(key).on_hand for key in model.touched()}

@@ -1,0 +1,289 @@
+"""Transfers and reservations: what each sent or reserved, what was drawn from it, and what is left. Pure.
+
+A document opens with a `transfer_out` or `reserve` and is drawn on by postings that name it. Postings that name none
+draw on the oldest documents that fit; what they do not find waits for one that fits and arrives later. All of it is a
+replay in the order of positions over the postings that stand, so that a void draws anew.
+
+Quantities are integers of 10⁻⁵, instants integer microseconds since 1970 UTC.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from pos_client.protocol.messages import Body, PostingType
+
+TRANSFER_WAITS = 86_400_000_000
+"""How much later than an unnamed receipt its transfer may take effect, in µs: an older surplus has no transfer."""
+
+
+class Kind(enum.IntEnum):
+    """What a document is. A `RETURN` only draws: on the sale that the goods come back from."""
+
+    TRANSFER = 0
+    RESERVATION = 1
+    RETURN = 2
+
+
+class Role(enum.IntEnum):
+    """What a line does to a document. `CLOSES_ALL` has no line of its own: it closes all that is left."""
+
+    OPENS = 0
+    DRAWS = 1
+    CLOSES = 2
+    CLOSES_ALL = 3
+
+
+class Group(NamedTuple):
+    """Documents of one kind and SKU at one place."""
+
+    location: str
+    sku: str
+    kind: Kind
+    source: str
+
+
+class DocumentLine(NamedTuple):
+    """What a posting does to a document with all its lines of one SKU; `document` is None if it names none.
+
+    `location` is where the goods go or are reserved, `source` where a transfer comes from ("" for a reservation).
+    """
+
+    position: int
+    entry: int
+    document: bytes | None
+    sku: str
+    kind: Kind
+    role: Role
+    location: str
+    source: str
+    quantity: int
+    effective_at: int
+    expires_at: int
+    voided_position: int | None = None
+
+    @property
+    def group(self) -> Group:
+        """The documents among which it draws, if it names none."""
+        return Group(self.location, self.sku, self.kind, self.source)
+
+    def stands(self, known_at: int | None = None) -> bool:
+        """True if its posting is not voided, as known at a position (None: now)."""
+        return self.voided_position is None or (known_at is not None and self.voided_position > known_at)
+
+
+@dataclass(slots=True)
+class Document:
+    """A document with one SKU. `named` was drawn and `closed` by postings that name it, `drawn` by unnamed ones."""
+
+    line: DocumentLine
+    quantity: int
+    named: int = 0
+    closed: int = 0
+    is_closed: bool = False
+    drawn: int = 0
+
+    @property
+    def received(self) -> int:
+        """What was drawn, up to what was sent."""
+        return min(self.named + self.drawn, self.quantity)
+
+    @property
+    def over(self) -> int:
+        """What was drawn beyond what was sent."""
+        return self.named + self.drawn - self.received
+
+    @property
+    def left(self) -> int:
+        """What is still on the road or reserved."""
+        rest = self.quantity - self.received
+        return 0 if self.is_closed else max(0, rest - self.closed)
+
+
+class Draw(NamedTuple):
+    """What a posting without a name took of a document."""
+
+    by: DocumentLine
+    document: bytes
+    quantity: int
+
+
+def fits(document: DocumentLine, drawing: DocumentLine) -> bool:
+    """True if a line that names no document may draw on this one, which it may do before or after it arrives."""
+    if document.location != drawing.location or document.source != drawing.source:
+        return False
+    if document.kind is Kind.TRANSFER:
+        is_earlier = document.position < drawing.position
+        return is_earlier or document.effective_at <= drawing.effective_at + TRANSFER_WAITS
+    before = (document.effective_at, document.position) < (drawing.effective_at, drawing.position)
+    return before and document.expires_at > drawing.effective_at
+
+
+def _same(one: str, other: str, _position: int) -> bool:
+    return one == other
+
+
+class Replay:
+    """The documents of one product at one place, after all lines up to a position, and what unnamed ones drew of them.
+
+    `lines` are those of the product (or of products merged into it) and all that name its documents. `is_same` tells
+    whether two SKUs are one product, as known at a position.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[DocumentLine],
+        known_at: int | None = None,
+        is_same: Callable[[str, str, int], bool] = _same,
+    ) -> None:
+        self.documents: dict[bytes, Document] = {}
+        self.draws: list[Draw] = []
+        self.waiting: dict[DocumentLine, int] = {}
+        self._is_same = is_same
+        known = [line for line in lines if known_at is None or line.position <= known_at]
+        self._lines = sorted((line for line in known if line.stands(known_at)), key=lambda line: line[:2])
+        self._named = _named(line for line in self._lines if line.kind is Kind.TRANSFER)
+        for line in self._lines:
+            self.follow(line)
+
+    @classmethod
+    def resumed(
+        cls,
+        documents: Iterable[Document],
+        waiting: Iterable[tuple[DocumentLine, int]],
+        naming: Mapping[bytes, list[DocumentLine]],
+    ) -> Replay:
+        """Go on from stored documents and waiting lines; `naming` has the lines that named a new one before it came."""
+        replay = cls(())
+        for document in sorted(documents, key=lambda document: document.line.position):
+            assert document.line.document is not None
+            replay.documents[document.line.document] = document
+        replay.waiting = dict(sorted(waiting))
+        replay._named = {name: _standing(lines) for name, lines in naming.items()}
+        return replay
+
+    def at(self, as_of: int) -> dict[bytes, Document]:
+        """The documents as of an instant: without what takes effect later."""
+        before = [line for line in self._lines if line.effective_at <= as_of]
+        named, drawn = _named(before), _drawn(draw for draw in self.draws if draw.by.effective_at <= as_of)
+        return {
+            line.document: _with(Document(line, line.quantity, drawn=drawn.get(line.document, 0)), named)
+            for line in before
+            if line.role is Role.OPENS and line.document is not None
+        }
+
+    def follow(self, line: DocumentLine) -> None:
+        """Add the next line."""
+        if line.role is Role.OPENS:
+            self._open(line)
+        elif line.document is None:
+            rest = line.quantity
+            for document in self.documents.values():
+                rest -= self._draw(document, line, rest, line.position)
+            if rest:
+                self.waiting[line] = rest
+        elif line.kind is Kind.RESERVATION or line not in self._named.get(line.document, ()):
+            self._named.setdefault(line.document, []).append(line)
+            if line.document in self.documents:
+                _apply(self.documents[line.document], line)
+
+    def _open(self, line: DocumentLine) -> None:
+        assert line.document is not None, "a document has the id of the posting that opens it"
+        document = self.documents[line.document] = _with(Document(line, line.quantity), self._named)
+        for drawing, rest in list(self.waiting.items()):
+            self.waiting[drawing] = rest - self._draw(document, drawing, rest, line.position)
+            if not self.waiting[drawing]:
+                del self.waiting[drawing]
+
+    def _draw(self, document: Document, by: DocumentLine, quantity: int, position: int) -> int:
+        """Draw at most `quantity` of a document if it fits; return how much."""
+        drawn = min(quantity, document.left)
+        if drawn <= 0 or not fits(document.line, by) or not self._is_same(document.line.sku, by.sku, position):
+            return 0
+        document.drawn += drawn
+        assert document.line.document is not None
+        self.draws.append(Draw(by, document.line.document, drawn))
+        return drawn
+
+
+def _named(lines: Iterable[DocumentLine]) -> dict[bytes, list[DocumentLine]]:
+    """The lines that name a document and draw on it or close it, by document."""
+    named: dict[bytes, list[DocumentLine]] = {}
+    for line in lines:
+        if line.document is not None and line.role is not Role.OPENS:
+            named.setdefault(line.document, []).append(line)
+    return named
+
+
+def _drawn(draws: Iterable[Draw]) -> dict[bytes, int]:
+    total: dict[bytes, int] = {}
+    for draw in draws:
+        total[draw.document] = total.get(draw.document, 0) + draw.quantity
+    return total
+
+
+def _with(document: Document, named: Mapping[bytes, list[DocumentLine]]) -> Document:
+    """Apply the lines that name a document."""
+    assert document.line.document is not None
+    for line in named.get(document.line.document, ()):
+        if line.sku in (document.line.sku, ""):
+            _apply(document, line)
+    return document
+
+
+def _apply(document: Document, line: DocumentLine) -> None:
+    document.named += line.quantity if line.role is Role.DRAWS else 0
+    document.closed += line.quantity if line.role is Role.CLOSES else 0
+    document.is_closed |= line.role is Role.CLOSES_ALL
+
+
+def _standing(lines: Iterable[DocumentLine]) -> list[DocumentLine]:
+    return [line for line in lines if line.stands() and line.role is not Role.OPENS]
+
+
+_OPENS: Mapping[PostingType, Kind] = {"transfer_out": Kind.TRANSFER, "reserve": Kind.RESERVATION}
+_DRAWS: Mapping[PostingType, Kind] = {
+    "transfer_in": Kind.TRANSFER,
+    "release": Kind.RESERVATION,
+    "sale": Kind.RESERVATION,
+    "return": Kind.RETURN,
+}
+
+
+def document_lines(
+    body: Body, own_id: bytes, location: str, order: tuple[int, int], expires_at: int, lines: Mapping[str, int]
+) -> list[DocumentLine]:
+    """What a posting does to documents; `lines` are its quantities by SKU. A negative one draws nothing."""
+    named = _name_of(body)
+    if body.type in _OPENS:
+        kind, role = _OPENS[body.type], Role.OPENS
+    elif body.type == "transfer_close":
+        kind, role = Kind.TRANSFER, Role.CLOSES
+    elif body.type in _DRAWS and (named is not None or body.type in ("transfer_in", "release")):
+        kind, role = _DRAWS[body.type], Role.DRAWS
+    else:
+        return []
+    here, source = location, ""
+    if isinstance(body.other_location, str):
+        here, source = (body.other_location, location) if role is Role.OPENS else (location, body.other_location)
+    document = own_id if role is Role.OPENS else named
+    at = (here, source)
+    effective_at, position = order
+    if not lines:
+        return [DocumentLine(position, 0, document, "", kind, Role.CLOSES_ALL, *at, 0, effective_at, expires_at)]
+    return [
+        DocumentLine(position, entry, document, sku, kind, role, *at, max(0, quantity), effective_at, expires_at)
+        for entry, (sku, quantity) in enumerate(lines.items())
+    ]
+
+
+def _name_of(body: Body) -> bytes | None:
+    """The document that a posting names."""
+    for named in (body.transfer, body.reservation, body.returns):
+        if isinstance(named, UUID):
+            return named.bytes
+    return None

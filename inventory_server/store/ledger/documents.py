@@ -1,0 +1,104 @@
+"""Rows of `document` and `document_line`, and what is on the road and reserved at a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, func, select
+
+from inventory_server.domain.documents import Document, DocumentLine, Group, Kind, Replay, Role
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.records import Key
+from inventory_server.store.ledger.sql import Lookup, Statement
+
+_lines = t.document_line.c
+_of_keys = Lookup(t.document_line, [_lines.location, _lines.sku])
+_of_documents = Lookup(t.document_line, [_lines.document])
+_d = t.document.c
+_is_reserved = and_(_d.kind == int(Kind.RESERVATION), _d.expires_at > bindparam("now"))
+_reserved = select(func.coalesce(func.sum(_d.remaining), 0)).where(
+    _d.location == bindparam("location"), _d.sku == bindparam("sku"), _is_reserved
+)
+reserved_here = _reserved.scalar_subquery()
+"""What is reserved of one (location, sku) now."""
+reserved_by_key = (
+    select(_d.location, _d.sku, func.sum(_d.remaining).label("reserved"))
+    .where(_is_reserved)
+    .group_by(_d.location, _d.sku)
+)
+"""What is reserved now, by (location, sku)."""
+_reserved_now = Statement(_reserved)
+
+
+def reserved_of(connection: Connection, location: str, sku: str, now: int) -> int:
+    """What is reserved of one (location, sku) now."""
+    [(reserved,)] = _reserved_now(connection, location=location, sku=sku, now=now)
+    return int(reserved)
+
+
+def line_of(row: Sequence[Any]) -> DocumentLine:
+    """The line of a row of `document_line`."""
+    position, entry, document, sku, kind, role, *rest, _waiting = row
+    return DocumentLine(position, entry, document, sku, Kind(kind), Role(role), *rest)
+
+
+def line_row(line: DocumentLine, waiting: int) -> tuple[Any, ...]:
+    """The row of a line, of which `waiting` has not found a document."""
+    return (*line[:4], int(line.kind), int(line.role), *line[6:], waiting)
+
+
+def document_of(row: Sequence[Any]) -> Document:
+    """The document of a row of `document`."""
+    document, sku, kind, location, source, position, effective_at, expires_at, quantity, *sums, _ = row
+    named, closed, is_closed, drawn = sums
+    opened = (Kind(kind), Role.OPENS, location, source, quantity, effective_at, expires_at)
+    line = DocumentLine(position, 0, document, sku, *opened)
+    return Document(line, quantity, named, closed, bool(is_closed), drawn)
+
+
+def document_row(document: Document) -> tuple[Any, ...]:
+    """The row of a document."""
+    line = document.line
+    at = (int(line.kind), line.location, line.source, line.position, line.effective_at, line.expires_at)
+    sums = (document.quantity, document.named, document.closed, int(document.is_closed), document.drawn)
+    return (line.document, line.sku, *at, *sums, document.left)
+
+
+def groups_of(connection: Connection, keys: Iterable[Key]) -> dict[Group, list[DocumentLine]]:
+    """The document lines of many (location, sku), by group: those of the group and those that name one of it."""
+    lines = [line_of(row) for row in _of_keys(connection, list(keys))]
+    naming: dict[bytes | None, list[DocumentLine]] = {}
+    openers = {line.document for line in lines if line.role is Role.OPENS}
+    for row in _of_documents(connection, [(each,) for each in openers]):
+        line = line_of(row)
+        if line.role is not Role.OPENS:
+            naming.setdefault(line.document, []).append(line)
+    groups: dict[Group, list[DocumentLine]] = {}
+    for line in lines:
+        if line.role is Role.OPENS:
+            named = [each for each in naming.get(line.document, ()) if each.sku in (line.sku, "")]
+            groups.setdefault(line.group, []).extend([line, *named])
+        elif line.document is None:
+            groups.setdefault(line.group, []).append(line)
+    return groups
+
+
+class DocumentsAt:
+    """What is on the road to and reserved at many (location, sku), as of an instant, as known at a position."""
+
+    def __init__(self, connection: Connection, keys: Iterable[Key], as_of: int | None, known_at: int | None) -> None:
+        self._documents: dict[tuple[str, str, Kind], list[Document]] = {}
+        for group, lines in groups_of(connection, keys).items():
+            replay = Replay(lines, known_at)
+            found = replay.documents if as_of is None else replay.at(as_of)
+            self._documents.setdefault(group[:3], []).extend(found.values())
+
+    def in_transit(self, key: Key) -> int:
+        """What is on the road to a location."""
+        return sum(each.left for each in self._documents.get((*key, Kind.TRANSFER), ()))
+
+    def reserved(self, key: Key, at: int) -> int:
+        """What is reserved and not expired at an instant."""
+        documents = self._documents.get((*key, Kind.RESERVATION), ())
+        return sum(each.left for each in documents if each.line.expires_at > at)

@@ -1,0 +1,91 @@
+"""Verification of documents: their lines follow from the bodies, and what is left of each follows from the lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+from msgspec import UnsetType
+from sqlalchemy import Connection, select, tuple_
+
+from inventory_server.config import VERIFY_ROWS
+from inventory_server.domain.answers import Proof
+from inventory_server.domain.documents import Document, DocumentLine, Kind, Replay, Role, document_lines
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.documents import document_row, groups_of, line_of
+from inventory_server.store.ledger.records import NEVER, Key
+from inventory_server.store.ledger.sql import Lookup, plain_rows
+from pos_client.protocol.messages import Body
+from pos_client.protocol.units import micros
+
+_line = t.document_line.c
+_documents = Lookup(t.document, [t.document.c.location, t.document.c.sku])
+_waiting = Lookup(t.document_line, [_line.location, _line.sku], _line.position, _line.entry, _line.waiting)
+
+
+def lines_between(connection: Connection, first: int, last: int) -> dict[int, list[DocumentLine]]:
+    """The lines of the postings from position `first` to `last`, by position."""
+    rows = select(t.document_line).where(_line.position.between(first, last)).order_by(_line.position, _line.entry)
+    found: dict[int, list[DocumentLine]] = {}
+    for row in plain_rows(connection, rows):
+        found.setdefault(row[0], []).append(line_of(row))
+    return found
+
+
+def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[DocumentLine]) -> Iterator[str]:
+    """Findings, in words, where a posting's document lines are not those of its body.
+
+    Lines with a barcode can only be checked in total: only the stored line tells which SKU it meant at the time.
+    """
+    expires_at = NEVER if isinstance(body.expires_at, UnsetType) else micros(body.expires_at)
+    totals = {line.sku: line.quantity for line in stored}
+    if isinstance(body.lines, list) and not any(isinstance(line.gtin, str) for line in body.lines):
+        totals = {}
+        for line, quantity in zip(body.lines, quantities, strict=True):
+            assert isinstance(line.sku, str)
+            totals[line.sku] = totals.get(line.sku, 0) + quantity
+    elif isinstance(body.lines, list) and sum(totals.values()) != sum(max(0, each) for each in quantities) and stored:
+        yield "what it does to documents is not what its lines say"
+    expected = document_lines(body, row.id, row.location, (row.effective_at, row.position), expires_at, totals)
+    voided = None if row.void_position is None else max(row.void_position, row.position)
+    if stored != [line._replace(voided_position=voided) for line in expected]:
+        yield "what it does to documents does not follow from its body"
+
+
+def wrong_documents(connection: Connection, proof: Proof, in_transit: dict[Key, int]) -> Iterator[str]:
+    """Draw all documents anew and compare them with what is stored; `in_transit` gets what is on the road."""
+    page = select(_line.location, _line.sku).distinct().order_by(_line.location, _line.sku).limit(VERIFY_ROWS)
+    keys = [(row[0], row[1]) for row in plain_rows(connection, page)]
+    while keys:
+        yield from _wrong(connection, proof, keys, in_transit)
+        after = page.where(tuple_(_line.location, _line.sku) > keys[-1])
+        keys = [(row[0], row[1]) for row in plain_rows(connection, after)]
+
+
+def _wrong(connection: Connection, proof: Proof, keys: list[Key], in_transit: dict[Key, int]) -> Iterator[str]:
+    stored = {(row[0], row[1]): tuple(row) for row in _documents(connection, keys)}
+    waiting = {(row[0], row[1]): row[2] for row in _waiting(connection, keys) if row[2]}
+    for group, lines in groups_of(connection, keys).items():
+        replay = Replay(lines)
+        if group.kind is Kind.TRANSFER:
+            key = (group.location, group.sku)
+            proof.transfers += len(replay.documents)
+            in_transit[key] = in_transit.get(key, 0) + sum(each.left for each in replay.documents.values())
+        voided = [Document(line, 0) for line in lines if line.role is Role.OPENS and not line.stands()]
+        for document in (*replay.documents.values(), *voided):
+            row = document_row(document)
+            if (found := stored.pop((row[0], row[1]), None)) != row:
+                left = "nothing" if found is None else found[-1]
+                yield f"{_named(row[0])}: {left} is left of {group.sku!r}, the ledger says {row[-1]}"
+        for line, rest in replay.waiting.items():
+            if waiting.pop((line.position, line.entry), 0) != rest:
+                yield f"position {line.position}: {rest} of {group.sku!r} has not found a document, stored otherwise"
+    for document, sku in stored:
+        yield f"{_named(document)}: is stored for {sku!r}, but no posting opens it"
+    for position, _ in waiting:
+        yield f"position {position}: is stored as not having found a document"
+
+
+def _named(document: bytes) -> str:
+    return f"document {UUID(bytes=document)}"

@@ -1,0 +1,260 @@
+"""The transfers and reservations of one commit: read beforehand, drawn on in memory, written at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sqlalchemy import Connection
+
+from inventory_server.domain.documents import Document, DocumentLine, Group, Kind, Replay, Role
+from inventory_server.store.ledger.documents import document_of, document_row, line_of, line_row
+from inventory_server.store.write.statements import Statements
+
+
+class Drawn(NamedTuple):
+    """What a line found: whether there is such a document, how much it did not find, how much went beyond."""
+
+    is_known: bool
+    unmet: int
+    over: int
+
+
+@dataclass(slots=True)
+class DocumentNeeds:
+    """What has to be read of documents: those `named` and `opened`, and what the postings at `voided` drew.
+
+    `groups` are those in which a document opens or a line without a document draws. `whole` are groups, and `redrawn`
+    documents, of which a posting of this commit is voided in this commit.
+    """
+
+    named: set[bytes] = field(default_factory=set)
+    opened: set[bytes] = field(default_factory=set)
+    groups: set[Group] = field(default_factory=set)
+    voided: set[int] = field(default_factory=set)
+    whole: set[Group] = field(default_factory=set)
+    redrawn: set[bytes | None] = field(default_factory=set)
+
+
+class _Documents:
+    """The documents of one group. With `lines`, all of them, from which they can be drawn anew."""
+
+    def __init__(self, replay: Replay, lines: list[DocumentLine] | None) -> None:
+        self.replay = replay
+        self.lines = lines
+        self.remaining = self.total()
+
+    def total(self) -> int:
+        """What is left of all documents."""
+        return sum(document.left for document in self.replay.documents.values())
+
+    def follow(self, line: DocumentLine) -> None:
+        """Add a line, which may move on what unnamed lines have drawn."""
+        if self.lines is not None:
+            self.lines.append(line)
+        if self.lines is not None and line.kind is Kind.TRANSFER and line.document and line.role is not Role.OPENS:
+            self.replay = Replay(self.lines)
+        else:
+            self.replay.follow(line)
+
+    def void(self, voided: dict[DocumentLine, DocumentLine]) -> None:
+        """Replace lines by their voided versions and draw anew."""
+        assert self.lines is not None, "a group with a voided line is read whole"
+        self.lines = [voided.get(line, line) for line in self.lines]
+        self.replay = Replay(self.lines)
+
+
+class DocumentBook:
+    """What this commit has to know of documents, and what it makes of them."""
+
+    def __init__(self, connection: Connection, statements: Statements) -> None:
+        self._connection = connection
+        self._sql = statements
+        self._groups: dict[Group, _Documents] = {}
+        self._groups_of: dict[bytes, list[Group]] = {}
+        self._lines: dict[tuple[int, int], DocumentLine] = {}
+        self._naming: dict[bytes, list[DocumentLine]] = {}
+        self._stored: dict[tuple[bytes, str] | tuple[int, int], tuple[object, ...]] = {}
+
+    # ------------------------------------------------------------------------------ reading first
+
+    def read(self, needs: DocumentNeeds) -> None:
+        """Read all of `needs`."""
+        named, opened, groups, voided = needs.named, needs.opened, needs.groups, needs.voided
+        if not (named or opened or groups or voided):
+            return
+        gone = self._read_lines(self._sql.lines_at, [(position,) for position in voided])
+        named = named | {line.document for line in gone if line.document is not None}
+        naming = self._read_lines(self._sql.lines_of_documents, [(each,) for each in named | opened])
+        openers = [line for line in naming if line.role is Role.OPENS]
+        redrawn = needs.redrawn | {line.document for line in gone}
+        whole = needs.whole | {line.group for line in gone if line.document is None}
+        whole |= {line.group for line in openers if line.document in redrawn}
+        whole |= self._with_draws(openers, groups)
+        groups = groups | {line.group for line in openers}
+        self._read_whole(whole)
+        self._read_open(groups - whole, openers)
+
+    def _with_draws(self, openers: list[DocumentLine], groups: set[Group]) -> set[Group]:
+        """The groups of named transfers on which lines without a document draw, or may do so in this commit."""
+        transfers = [line for line in openers if line.kind is Kind.TRANSFER]
+        ids = {line.document for line in transfers if line.document is not None}
+        rows = self._sql.documents(self._connection, [(each,) for each in ids])
+        drawn = {(row[0], row[1]) for row in rows if document_of(row).drawn}
+        return {line.group for line in transfers if line.group in groups or (line.document, line.sku) in drawn}
+
+    def _read_lines(self, lookup: object, keys: list[tuple[object, ...]]) -> list[DocumentLine]:
+        rows = lookup(self._connection, keys)  # type: ignore[operator]
+        lines = []
+        for row in rows:
+            line = line_of(row)
+            self._stored[line.position, line.entry] = tuple(row)
+            self._lines[line.position, line.entry] = line
+            if line.document is not None and line not in self._naming.setdefault(line.document, []):
+                self._naming[line.document].append(line)
+            lines.append(line)
+        return lines
+
+    def _read_whole(self, groups: set[Group]) -> None:
+        lines = self._read_lines(self._sql.lines_of_groups, list(groups))
+        unread = {line.document for line in lines if line.role is Role.OPENS} - self._naming.keys()
+        self._read_lines(self._sql.lines_of_documents, [(each,) for each in unread])
+        for row in self._sql.documents_of_groups(self._connection, list(groups)):
+            self._stored[row[0], row[1]] = tuple(row)
+        for group in groups:
+            own = [line for line in lines if line.group == group and (line.role is Role.OPENS or not line.document)]
+            naming = [each for line in own if line.role is Role.OPENS for each in self._of(line)]
+            self._keep(group, _Documents(Replay([*own, *naming]), [*own, *naming]))
+
+    def _read_open(self, groups: set[Group], openers: list[DocumentLine]) -> None:
+        documents: dict[Group, list[Document]] = {group: [] for group in groups}
+        ids = [(line.document,) for line in openers if line.group in groups]
+        rows = {tuple(row) for row in self._sql.open_documents(self._connection, list(groups))}
+        rows |= {tuple(row) for row in self._sql.documents(self._connection, ids)}
+        for row in rows:
+            document = document_of(row)
+            self._stored[row[0], row[1]] = row
+            documents.setdefault(document.line.group, []).append(document)
+        waiting: dict[Group, list[tuple[DocumentLine, int]]] = {group: [] for group in documents}
+        for row in self._sql.waiting_lines(self._connection, list(groups)):
+            line = line_of(row)
+            self._stored[line.position, line.entry] = tuple(row)
+            self._lines[line.position, line.entry] = line
+            waiting[line.group].append((line, row[-1]))
+        for group, found in documents.items():
+            self._keep(group, _Documents(Replay.resumed(found, waiting[group], self._naming), None))
+
+    def _keep(self, group: Group, documents: _Documents) -> None:
+        self._groups[group] = documents
+        for document in documents.replay.documents:
+            self._groups_of.setdefault(document, []).append(group)
+
+    def _of(self, opener: DocumentLine) -> list[DocumentLine]:
+        """The lines that draw on a document or close it, of its SKU or of all."""
+        assert opener.document is not None
+        naming = self._naming.get(opener.document, ())
+        return [line for line in naming if line.role is not Role.OPENS and line.sku in (opener.sku, "")]
+
+    # ------------------------------------------------------------------------------ deciding
+
+    def add(self, line: DocumentLine) -> Drawn:
+        """Add a line of a posting; what it found."""
+        self._lines[line.position, line.entry] = line
+        if line.document is not None:
+            self._naming.setdefault(line.document, []).append(line)
+        if line.kind is Kind.RETURN or line.voided_position is not None:
+            return Drawn(True, 0, 0)
+        if line.role is Role.OPENS:
+            assert line.document is not None
+            self._groups_of.setdefault(line.document, []).append(line.group)
+            self._groups[line.group].follow(line)
+            return Drawn(True, 0, self._groups[line.group].replay.documents[line.document].over)
+        if line.document is None:
+            documents = self._groups[line.group]
+            documents.follow(line)
+            return Drawn(True, documents.replay.waiting.get(line, 0), 0)
+        return self._name(line, line.document)
+
+    def _name(self, line: DocumentLine, document: bytes) -> Drawn:
+        over = 0
+        for group in self._groups_of.get(document, ()):
+            documents = self._groups[group]
+            if line.sku in (group.sku, "") and document in documents.replay.documents:
+                before = documents.replay.documents[document].over
+                documents.follow(line)
+                over += documents.replay.documents[document].over - before
+        return Drawn(self.opener(document) is not None, 0, over)
+
+    def void(self, position: int, by: int) -> None:
+        """Void the lines of the posting at `position` by the posting at `by`."""
+        voided: dict[DocumentLine, DocumentLine] = {}
+        while (line := self._lines.get((position, len(voided)))) is not None:
+            voided[line] = line._replace(voided_position=by)
+        groups: set[Group] = set()
+        for line, gone in voided.items():
+            self._lines[line.position, line.entry] = gone
+            if line.document is None:
+                groups.add(line.group)
+            else:
+                self._naming[line.document] = [voided.get(each, each) for each in self._naming[line.document]]
+                groups.update(self._groups_of.get(line.document, ()))
+        for group in groups:
+            self._groups[group].void(voided)
+
+    # ------------------------------------------------------------------------------ asking
+
+    def opener(self, document: bytes) -> DocumentLine | None:
+        """A line that opens a document and stands; None if there is none."""
+        lines = self._naming.get(document, ())
+        return next((line for line in lines if line.role is Role.OPENS and line.stands()), None)
+
+    def returned(self, sale: bytes) -> dict[str, int]:
+        """By SKU, how much of a sale has come back."""
+        total: dict[str, int] = {}
+        for line in self._naming.get(sale, ()):
+            if line.kind is Kind.RETURN and line.stands():
+                total[line.sku] = total.get(line.sku, 0) + line.quantity
+        return total
+
+    def is_received(self, document: bytes) -> bool:
+        """True if anything was drawn of a document."""
+        found = [self._groups[group].replay.documents.get(document) for group in self._groups_of.get(document, ())]
+        return any(each.received for each in found if each is not None)
+
+    def went_elsewhere(self, line: DocumentLine) -> bool:
+        """True if goods of a transfer were received at another location than it was sent to."""
+        if line.document is None or (opener := self.opener(line.document)) is None:
+            return False
+        naming = [each for each in self._naming[line.document] if each.role is Role.DRAWS and each.stands()]
+        received = naming if line.role is Role.OPENS else [line]
+        return any(each.location != opener.location for each in received)
+
+    def reserved(self, group: Group, now: int) -> int:
+        """What is reserved in a group now."""
+        documents = self._groups[group].replay.documents.values()
+        return sum(each.left for each in documents if each.line.expires_at > now)
+
+    def changed_transit(self) -> dict[tuple[str, str], int]:
+        """By (location, sku), by how much what is on the road has changed in this commit."""
+        changes: dict[tuple[str, str], int] = {}
+        for group, documents in self._groups.items():
+            if group.kind is Kind.TRANSFER and (change := documents.total() - documents.remaining):
+                key = (group.location, group.sku)
+                changes[key] = changes.get(key, 0) + change
+        return changes
+
+    # ------------------------------------------------------------------------------ writing last
+
+    def line_rows(self) -> list[tuple[object, ...]]:
+        """The rows of `document_line` to write."""
+        waiting = {line[:2]: rest for each in self._groups.values() for line, rest in each.replay.waiting.items()}
+        rows = [line_row(line, waiting.get(at, 0)) for at, line in self._lines.items()]
+        return [row for row in rows if self._stored.get((row[0], row[1])) != row]
+
+    def document_rows(self) -> list[tuple[object, ...]]:
+        """The rows of `document` to write; nothing is left of a voided one."""
+        rows = [document_row(each) for group in self._groups.values() for each in group.replay.documents.values()]
+        present = {(row[0], row[1]) for row in rows}
+        gone = [line for line in self._lines.values() if line.role is Role.OPENS and not line.stands()]
+        rows += [document_row(Document(line, 0)) for line in gone if (line.document, line.sku) not in present]
+        return [row for row in rows if self._stored.get((row[0], row[1])) != row]

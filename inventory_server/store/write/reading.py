@@ -1,0 +1,191 @@
+"""What a commit can need of the ledger, read in a few set-based statements before anything is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from uuid import UUID
+
+from msgspec import UnsetType
+
+from inventory_server.config import Settings
+from inventory_server.domain import documents, inventory
+from inventory_server.domain.documents import Group, Kind, Role
+from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
+from inventory_server.store.ledger.records import NEVER, Key, Posted, Rejected, Terminal, Void
+from inventory_server.store.write import count_book
+from inventory_server.store.write.document_book import DocumentNeeds
+from inventory_server.store.write.references import digest_of
+from inventory_server.store.write.working_set import WorkingSet
+from pos_client.protocol.messages import Body, Line
+
+
+class Told(NamedTuple):
+    """A posting of this commit with its location and its (sku, quantity)."""
+
+    item: Item
+    body: Body
+    location: str
+    lines: list[tuple[str, int]]
+
+
+def read(working_set: WorkingSet, settings: Settings, works: list[TerminalRequest]) -> None:
+    """Read everything that `works` can touch."""
+    posts = [work for work in works if isinstance(work, Post)]
+    _read_terminals(working_set, works)
+    if not posts:
+        return
+    _read_identities(working_set, posts)
+    _read_barcodes(working_set, posts)
+    told = list(_told(working_set, posts))
+    targets = _targets(working_set, told)
+    sold = _sold(working_set, told)
+    working_set.read_movements(targets | sold)
+    working_set.read_locations(set(_locations(told)))
+    _read_levels(working_set, told, targets)
+    _read_counts(working_set, told, targets)
+    working_set.documents.read(_document_needs(settings, told, targets))
+    _read_references(working_set, told, targets)
+
+
+# ---------------------------------------------------------------------------------- who speaks, and which ids
+
+
+def _read_terminals(working_set: WorkingSet, works: list[TerminalRequest]) -> None:
+    names = {work.terminal if isinstance(work, Hello) else work.actor.terminal for work in works}
+    unknown = [(name,) for name in names if name not in working_set.terminals]
+    for row in working_set.sql.terminals(working_set.connection, unknown):
+        working_set.terminals[row[0]] = Terminal(*row)
+    wanted = set()
+    for work in works:
+        if not isinstance(work, Hello):
+            if work.actor.lineage_key is not None:
+                wanted.add((work.actor.terminal, work.actor.lineage_key))
+        elif work.lineage is not None:
+            wanted.add((work.terminal, work.lineage.bytes))
+    working_set.read_lineages(wanted)
+
+
+def _read_identities(working_set: WorkingSet, posts: list[Post]) -> None:
+    """Read what HQ has under the ids of the postings and under those that they name."""
+    sql, connection = working_set.sql, working_set.connection
+    own = {item.key for post in posts for item in post.items}
+    voided = {each.bytes for post in posts for item in post.items for each in _named(item.body, "voids")}
+    named = {each.bytes for post in posts for item in post.items for each in _named(item.body, "returns")}
+    for row in sql.rejections(connection, [(each,) for each in own]):
+        posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
+        working_set.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
+    identities = sql.identities(connection, [(each,) for each in own | voided | named])
+    ids = {position: id_ for id_, position in identities}
+    live = [(position,) for position in ids if not working_set.is_archived(position)]
+    archived = [(position,) for position in ids if working_set.is_archived(position)]
+    for row in sql.postings(connection, live) + sql.archived_postings(connection, archived):
+        posted = Posted(*row)
+        working_set.known[ids[posted.position]] = posted
+    for row in sql.voids(connection, [(each,) for each in own | voided | named]):
+        working_set.voids.setdefault(row[0], []).append(Void(*row))
+
+
+def _named(body: Body | None, field: str) -> list[UUID]:
+    named = UnsetType if body is None else getattr(body, field)
+    return [named] if isinstance(named, UUID) else []
+
+
+def _read_barcodes(working_set: WorkingSet, posts: list[Post]) -> None:
+    items = [item for post in posts for item in post.items]
+    gtins = {line.gtin for item in items for line in _lines(item) if isinstance(line.gtin, str)}
+    for row in working_set.sql.barcodes(working_set.connection, [(gtin,) for gtin in gtins]):
+        working_set.skus_by_gtin[row[0]] = row[1]
+
+
+def _lines(item: Item) -> list[Line]:
+    return [] if item.body is None or not isinstance(item.body.lines, list) else item.body.lines
+
+
+def _told(working_set: WorkingSet, posts: list[Post]) -> Iterator[Told]:
+    for post in posts:
+        for item in post.items:
+            if item.body is not None:
+                location = item.body.location if isinstance(item.body.location, str) else post.actor.location
+                yield Told(
+                    item,
+                    item.body,
+                    location,
+                    inventory.lines_of(item.body.lines, item.quantities, working_set.skus_by_gtin),
+                )
+
+
+# ---------------------------------------------------------------------------------- what they touch
+
+
+def _targets(working_set: WorkingSet, told: list[Told]) -> set[int]:
+    """The positions of the postings that are voided and can be."""
+    named = [working_set.known.get(each.bytes) for one in told for each in _named(one.body, "voids")]
+    return {each.position for each in named if isinstance(each, Posted) and not working_set.is_archived(each.position)}
+
+
+def _sold(working_set: WorkingSet, told: list[Told]) -> set[int]:
+    """The positions of the sales that goods come back from."""
+    named = [working_set.known.get(each.bytes) for one in told for each in _named(one.body, "returns")]
+    return {each.position for each in named if isinstance(each, Posted) and not working_set.is_archived(each.position)}
+
+
+def _locations(told: list[Told]) -> Iterator[str]:
+    for one in told:
+        yield one.location
+        if isinstance(one.body.other_location, str):
+            yield one.body.other_location
+
+
+def _read_levels(working_set: WorkingSet, told: list[Told], targets: set[int]) -> None:
+    keys = {(one.location, sku) for one in told for sku, _ in one.lines}
+    keys |= {(moved.location, moved.sku) for position in targets for moved in working_set.movements_of(position)}
+    working_set.read_levels(keys)
+
+
+def _read_counts(working_set: WorkingSet, told: list[Told], targets: set[int]) -> None:
+    counted: list[tuple[Key, int]] = []
+    voided: list[Key] = []
+    voids = {each for one in told for each in _named(one.body, "voids")}
+    for one in told:
+        if one.body.type == "count":
+            counted += [((one.location, sku), one.item.occurred_at or 0) for sku, _ in one.lines]
+            voided += [(one.location, sku) for sku, _ in one.lines if one.item.id in voids]
+    for position in targets:
+        voided += count_book.keys_of(working_set.movements_of(position))
+    if counted or voided:
+        working_set.counts.read(working_set.levels, counted, voided)
+
+
+def _document_needs(settings: Settings, told: list[Told], targets: set[int]) -> DocumentNeeds:
+    needs = DocumentNeeds(voided=set(targets))
+    voids = {each for one in told for each in _named(one.body, "voids")}
+    for one in told:
+        is_voided = one.item.id in voids
+        for line in documents.document_lines(
+            one.body, one.item.key, one.location, (0, 0), NEVER, inventory.totals_of(one.lines)
+        ):
+            if line.role is Role.OPENS:
+                needs.opened.add(one.item.key)
+            elif line.document is not None:
+                needs.named.add(line.document)
+            if line.role is Role.OPENS or line.document is None:
+                needs.groups.add(line.group)
+            if is_voided:
+                needs.redrawn.add(line.document)
+                needs.whole |= {line.group} if line.role is Role.OPENS or line.document is None else set()
+        if settings.forbid_negative and one.body.type in ("transfer_out", "reserve"):
+            needs.groups |= {Group(one.location, sku, Kind.RESERVATION, "") for sku, _ in one.lines}
+        if one.body.type == "sale" and is_voided:
+            needs.named.add(one.item.key)
+    needs.named |= {each.bytes for one in told for each in _named(one.body, "voids")}
+    return needs
+
+
+def _read_references(working_set: WorkingSet, told: list[Told], targets: set[int]) -> None:
+    digests = {digest_of(one.body, one.location, one.lines) for one in told} - {None}
+    sql, connection = working_set.sql, working_set.connection
+    rows = sql.references(connection, [(each,) for each in digests])
+    rows += sql.references_at(connection, [(position,) for position in targets])
+    for digest, position, voided_position in rows:
+        working_set.references.setdefault(digest, {})[position] = voided_position
