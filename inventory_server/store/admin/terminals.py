@@ -9,6 +9,7 @@ from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
+from inventory_server.store.ledger.documents import know_location
 
 
 def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:
@@ -28,9 +29,7 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
             dead=0,
         )
     )
-    known = connection.execute(select(t.location.c.location).where(t.location.c.location == location)).scalar()
-    if known is None:
-        connection.execute(t.location.insert().values(location=location))
+    know_location(connection, location)
 
 
 def list_terminals(connection: Connection) -> list[TerminalRow]:

@@ -31,6 +31,22 @@ reserved_by_key = (
 _reserved_now = Statement(_reserved)
 
 
+_on_the_road = (
+    select(func.coalesce(func.sum(_d.remaining), 0))
+    .where(_d.location == t.level.c.location, _d.sku == t.level.c.sku, _d.kind == int(Kind.TRANSFER))
+    .scalar_subquery()
+)
+_know_transit = t.level.update().where(t.level.c.location == bindparam("place")).values(in_transit=_on_the_road)
+
+
+def know_location(connection: Connection, location: str) -> None:
+    """Have HQ know a location; what is on the road to it is in transit from now on."""
+    known = connection.execute(select(t.location.c.location).where(t.location.c.location == location)).scalar()
+    if known is None:
+        connection.execute(t.location.insert().values(location=location))
+        connection.execute(_know_transit, {"place": location})
+
+
 def reserved_of(connection: Connection, location: str, sku: str, now: int) -> int:
     """What is reserved of one (location, sku) now."""
     [(reserved,)] = _reserved_now(connection, location=location, sku=sku, now=now)

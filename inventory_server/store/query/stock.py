@@ -171,12 +171,14 @@ class _Past:
 
     def __init__(self, connection: Connection, at: Moment, keys: list[Key], now: int) -> None:
         self._ledger = LedgerAt(connection, at)
+        self._known = {row[0] for row in _locations(connection, [(name,) for name in {key[0] for key in keys}])}
         self._documents = DocumentsAt(connection, keys, at.as_of, at.known_at)
         self._until = at.as_of if at.as_of is not None else recorded_at(connection, at.known_at) or now
 
     def of(self, key: Key) -> tuple[Level, int]:
         """The level of a key, and what is reserved of it."""
-        level = self._ledger.of(*key).level(self._documents.in_transit(key))
+        in_transit = self._documents.in_transit(key) if key[0] in self._known else 0
+        level = self._ledger.of(*key).level(in_transit)
         return level, self._documents.reserved(key, self._until)
 
 

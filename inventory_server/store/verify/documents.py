@@ -55,12 +55,15 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
 
 def wrong_documents(connection: Connection, proof: Proof, in_transit: dict[Key, int]) -> Iterator[str]:
     """Draw all documents anew and compare them with what is stored; `in_transit` gets what is on the road."""
+    known = {row[0] for row in plain_rows(connection, select(t.location.c.location))}
     page = select(_line.location, _line.sku).distinct().order_by(_line.location, _line.sku).limit(VERIFY_ROWS)
     keys = [(row[0], row[1]) for row in plain_rows(connection, page)]
     while keys:
         yield from _wrong(connection, proof, keys, in_transit)
         after = page.where(tuple_(_line.location, _line.sku) > keys[-1])
         keys = [(row[0], row[1]) for row in plain_rows(connection, after)]
+    for key in [key for key in in_transit if key[0] not in known]:
+        del in_transit[key]  # in transit nowhere until HQ knows the location
 
 
 def _wrong(connection: Connection, proof: Proof, keys: list[Key], in_transit: dict[Key, int]) -> Iterator[str]:

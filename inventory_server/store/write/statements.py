@@ -79,7 +79,6 @@ class Statements:
         self.put_documents = Insert(t.document, "replace")
         self.put_references = Insert(t.reference, "replace")
         self.put_voids = Insert(t.void)
-        self.put_locations = Insert(t.location, "ignore")
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")
 

@@ -26,7 +26,7 @@ def hello(working_set: WorkingSet, said: Hello) -> Welcome:
     assert known is not None
     if said.terminal not in working_set.terminals:
         working_set.terminals[said.terminal] = known
-        working_set.add_location(known.location)
+        working_set.know_location(known.location)
     if known.role == "till":
         known.epoch += 1
         known.closed_at = None

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from inventory_server.domain.inventory import Account, Level, Movement
 from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import Key, Posted, Rejected, Void, held_lineage
 from inventory_server.store.ledger.sql import Insert
@@ -60,7 +61,6 @@ class WorkingSet:
         self._references: list[Row] = []
         self._rejections: list[Row] = []
         self._quarantine: list[Row] = []
-        self._locations: list[Row] = []
         self._changed_levels: set[Key] = set()
         self.changed_terminals: set[str] = set()
         self.changed_lineages: set[tuple[str, bytes]] = set()
@@ -180,11 +180,14 @@ class WorkingSet:
             if position in positions:
                 self.add_reference(digest, position, by)
 
-    def add_location(self, location: str) -> None:
-        """Add `location` to the known ones."""
+    def know_location(self, location: str) -> None:
+        """Have HQ know a location, if it does not yet; what is on the road to it is in transit from now on."""
         if not self._cache.locations.get(location):
             self._cache.locations[location] = True
-            self._locations.append((location,))
+            know_location(self.connection, location)
+            keys = [key for key in self.levels if key[0] == location]
+            for row in self.sql.levels(self.connection, keys):
+                self.levels[row[0], row[1]].in_transit = Level(*row[2:]).in_transit
 
     def add_rejection(self, row: Row) -> None:
         """Add a row of `rejection`, in column order."""
@@ -201,12 +204,12 @@ class WorkingSet:
         sql, connection = self.sql, self.connection
         changed_transit = self.documents.changed_transit()
         self.read_levels(set(changed_transit))
+        self.read_locations({location for location, _ in changed_transit})
         for key, change in changed_transit.items():
-            self.levels[key].in_transit += change
+            self.levels[key].in_transit += change if self.is_known_location(key[0]) else 0
         self._changed_levels |= changed_transit.keys()
         self._movements.sort(key=itemgetter(slice(5)))  # in primary key order, as they are stored
         for put, rows in (
-            (sql.put_locations, self._locations),
             (sql.put_identities, self._identities),
             (sql.put_postings, self._postings),
             (sql.put_movements, self._movements),
