@@ -135,8 +135,10 @@ class Settings(NetworkLimits):
         90, 1, "a till counts as silent after this long without contact: three heartbeats"
     )
     drain_seconds: int = limit(10, 0, "how long a stopping server waits for requests in flight")
-    clock_tolerance_seconds: int = limit(2, 0, "how far a till's clock may differ before its postings are flagged")
-    clock_suspect_days: int = limit(45, 1, "a posting that takes effect longer ago is flagged `clock_suspect`")
+    clock_tolerance_seconds: int = limit(
+        2, 0, "a till's clock may be off by this much; beyond it the tick clock corrects, or `clock_suspect` is flagged"
+    )
+    clock_suspect_days: int = limit(45, 1, "a posting older than this is flagged `clock_suspect`")
     stock_items_default: int = limit(1_000, 1, "page size of `stock` and `history` if the request names none")
     stock_items_max: int = limit(10_000, 1, "largest page of `stock` and `history`")
     commit_retry_seconds: int = limit(

@@ -21,6 +21,7 @@ _COLUMNS = {
     "last contact": False,
     "pending": True,
     "parked": True,
+    "clock": True,
     "revoked": False,
 }
 
@@ -98,12 +99,18 @@ def listing(db: str, as_json: bool) -> int:
                 when(row.contact_at),
                 str(row.pending),
                 str(row.dead),
+                _offset(row.clock_offset_ms),
                 when(row.revoked_at),
             ]
             for row in rows
         ],
     )
     return console.OK
+
+
+def _offset(milliseconds: int | None) -> str:
+    """How far a till's clock is off, in seconds: `+3600.0 s` is an hour ahead."""
+    return "" if milliseconds is None else f"{milliseconds / 1_000:+.1f} s"
 
 
 def _show_token(answer: dict[str, str], as_json: bool) -> None:

@@ -27,7 +27,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class TerminalRow:
-    """A terminal as HQ lists it."""
+    """A terminal as HQ lists it; `clock_offset_ms` is its wall clock minus its tick clock, None if it has told none."""
 
     terminal: str
     role: str
@@ -37,6 +37,7 @@ class TerminalRow:
     contact_at: int | None
     pending: int
     dead: int
+    clock_offset_ms: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,15 +99,6 @@ def flag_names(bits: int) -> tuple[Flag, ...]:
     return tuple(name for bit, name in enumerate(FLAGS) if bits >> bit & 1)
 
 
-def effective_instant(occurred_at: int, recorded_at: int, tolerance: int, old: int) -> tuple[int, int]:
-    """The instant that the rules use and the flags it gives: never later than `recorded_at` (µs).
-
-    `CLOCK_SUSPECT` if it had to be moved by more than `tolerance`, or lies more than `old` before `recorded_at`.
-    """
-    odd = occurred_at > recorded_at + tolerance or occurred_at < recorded_at - old
-    return min(occurred_at, recorded_at), Flags.CLOCK_SUSPECT if odd else 0
-
-
 def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
     """The SKU of a line; a barcode that is not in the catalogue is its own SKU."""
     if not isinstance(line.sku, UnsetType):

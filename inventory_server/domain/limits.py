@@ -6,3 +6,15 @@ FINDINGS_MAX = 100
 """Most findings of a proof that are described; all are counted."""
 GAPS_MAX = 1_000
 """Ranges beyond the first gap that a lineage may hold; bounds its row. Past it the till starts a new lineage."""
+WINDOW_MINUTES = 60
+"""Contacts before the last one from which it is estimated when a boot began; in longer times oscillators drift."""
+STEP_MICROS = 60_000_000
+"""Contacts that exceed earlier ones by more than this were not delayed: a tick clock stopped, or HQ's was set."""
+GAP_MINUTES = 10
+"""Contacts no further apart than this count as one period of contact."""
+PERIODS_MAX = 32
+"""Periods of contact kept of a boot: of older ones hardly a posting is outstanding."""
+DRIFT_DIVISOR = 10_000
+"""An oscillator is off by at most one part in this many."""
+BOOTS_MAX = 10
+"""Boots kept of a terminal: a till that reboots at every opening delivers what is up to ten days old."""

@@ -39,6 +39,7 @@ from pos_client.protocol.messages import (
     StoredPosting,
     TerminalName,
 )
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import Quantity, micros
 
 Token = Annotated[str, Meta(min_length=1)]
@@ -57,7 +58,8 @@ class Hello(msgspec.Struct, frozen=True):
     """Authenticate a terminal; raises a till's epoch durably. The only request without an actor.
 
     `token` is None if none was given. `enrol` is the location at which an unknown terminal is enrolled (development
-    only), None if it is not. `trusted` waives the token. `source` is the address of the peer.
+    only), None if it is not. `trusted` waives the token. `source` is the address of the peer. `tick` is the moment of
+    sending by the tick clock; `backdated` announces old postings.
     """
 
     terminal: str
@@ -68,6 +70,8 @@ class Hello(msgspec.Struct, frozen=True):
     outbox: OutboxReport | None
     now: datetime | None
     source: str = ""
+    tick: Tick | None = None
+    backdated: bool = False
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -82,8 +86,9 @@ class Welcome(msgspec.Struct, frozen=True):
 class Item:
     """One posting of a frame, decoded but not yet decided on. `refused` is set if its body can never be posted.
 
-    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`. `key` (the bytes of `id`)
-    and `occurred_at` (microseconds) are computed once, since the store uses them often.
+    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`; `tick` is when it was made
+    by the till's tick clock. `key` (the bytes of `id`) and `occurred_at` (microseconds) are computed once, since the
+    store uses them often.
     """
 
     id: UUID
@@ -93,6 +98,7 @@ class Item:
     body: Body | None
     quantities: list[int]
     refused: BodyError | None
+    tick: Tick | None = None
     key: bytes = field(init=False)
     occurred_at: int | None = field(init=False)
 
@@ -102,19 +108,21 @@ class Item:
 
 
 class Post(msgspec.Struct, frozen=True):
-    """Commit one frame of postings. Outcome: `PostResult`, once the commit is durable."""
+    """Commit one frame of postings, sent at `tick`. Outcome: `PostResult`, once the commit is durable."""
 
     actor: Speaker
     items: list[Item]
     parent: str | None
+    tick: Tick | None = None
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """Record a sign of life. Outcome: None; it need not be durable at once."""
+    """Record a sign of life, sent at `tick`. Outcome: None; it need not be durable at once."""
 
     actor: Speaker
     outbox: OutboxReport | None
     now: datetime | None
+    tick: Tick | None = None
 
 
 class Bye(msgspec.Struct, frozen=True):

@@ -30,7 +30,8 @@ class User:
 class Speaker:
     """The terminal authenticated by `hello` on a connection; `source` is the address of the peer.
 
-    `epoch` fences a till's older connections. `lineage_key` is the bytes of `lineage`, computed once.
+    `epoch` fences a till's older connections. `lineage_key` is the bytes of `lineage`, computed once. `backdated`: the
+    connection has announced old postings.
     """
 
     terminal: str
@@ -39,6 +40,7 @@ class Speaker:
     epoch: int
     lineage: UUID | None
     source: str = field(default="", compare=False)
+    backdated: bool = False
     lineage_key: bytes | None = field(init=False)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
 from pos_client.protocol.messages import (
+    FEATURES,
     PROTOCOL_VERSION,
     ByeParams,
     ByeResult,
@@ -45,6 +46,7 @@ from pos_client.protocol.messages import (
     Request,
     StockParams,
 )
+from pos_client.protocol.tick import Tick, tick_of
 from pos_client.protocol.units import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, scaled
 from pos_client.protocol.wire import check_body, decode_body, decode_params
 
@@ -138,7 +140,17 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
         outbox=given(params.outbox),
         now=given(params.now),
         source=talk.peer,
+        tick=_tick(params),
+        backdated=params.backdated is True,
     )
+
+
+def _tick(params: HelloParams | PingParams | PostParams | PostItem, path: str = "$") -> Tick | None:
+    """The tick of a message; half of one is refused, since a typo must not switch the tick clock off."""
+    if isinstance(params.boot, UnsetType) != isinstance(params.tick_ms, UnsetType):
+        lacking = "boot" if isinstance(params.boot, UnsetType) else "tick_ms"
+        raise refused(f"{path}.{lacking}", "boot and tick_ms together", "nothing")
+    return tick_of(params.boot, params.tick_ms)
 
 
 def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
@@ -156,13 +168,14 @@ def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
         server_time=instant(talk.clock()),
         heartbeat_s=limits.heartbeat_seconds,
         limits=Limits(limits.max_frame_bytes, limits.max_postings, limits.max_lines, limits.max_connections),
+        features=FEATURES,
     )
 
 
 def _ping(talk: SessionContext, params: PingParams) -> StoreRequest | Ready:
     if not isinstance(talk.actor, Speaker):
         return Ready(_pong(talk, None))
-    return Ping(talk.actor, given(params.outbox), given(params.now))
+    return Ping(talk.actor, given(params.outbox), given(params.now), _tick(params))
 
 
 def _pong(talk: SessionContext, _: None) -> PingResult:
@@ -194,19 +207,21 @@ def _post(talk: SessionContext, params: PostParams) -> StoreRequest:
     if not 1 <= len(params.postings) <= most:
         raise refused("$.postings", f"1 to {most} postings", str(len(params.postings)))
     max_lines = talk.settings.max_lines
-    return Post(speaker, [_item(posting, max_lines) for posting in params.postings], given(params.parent))
+    items = [_item(posting, max_lines, nth) for nth, posting in enumerate(params.postings)]
+    return Post(speaker, items, given(params.parent), _tick(params))
 
 
-def _item(posting: PostItem, max_lines: int) -> Item:
+def _item(posting: PostItem, max_lines: int, nth: int) -> Item:
     raw = bytes(posting.body)
     digest = hashlib.sha256(raw).digest()
     seq = None if isinstance(posting.seq, UnsetType) else posting.seq
+    tick = None if posting.boot is UNSET and posting.tick_ms is UNSET else _tick(posting, f"$.postings[{nth}]")
     try:
         body = decode_body(raw)
         quantities = check_body(body, max_lines)
     except BodyError as error:
-        return Item(posting.id, seq, raw, digest, None, [], error)
-    return Item(posting.id, seq, raw, digest, body, quantities, None)
+        return Item(posting.id, seq, raw, digest, None, [], error, tick)
+    return Item(posting.id, seq, raw, digest, body, quantities, None, tick)
 
 
 # ---------------------------------------------------------------------------------- queries

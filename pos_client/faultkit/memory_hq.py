@@ -16,6 +16,7 @@ from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
 from pos_client.protocol.messages import (
     CHAIN_START,
+    FEATURES,
     PROTOCOL_VERSION,
     ByeParams,
     ByeResult,
@@ -127,6 +128,7 @@ class MemoryHq:
             server_time=self._clock(),
             heartbeat_s=self._heartbeat_seconds,
             limits=self.limits,
+            features=FEATURES,
         )
         return result, TillSession(terminal, terminal.epoch, lineage)
 

@@ -22,11 +22,13 @@ REQUEST_ID_LENGTH_MAX = 128
 """Longest request id, in characters: the server holds it until it has answered."""
 ENVELOPE_BYTES = 512
 """What a `post` frame holds besides its postings, rounded up: method, parent, id, punctuation."""
-ITEM_OVERHEAD_BYTES = 96
-"""What a frame holds for each posting besides its body, rounded up: id, seq, keys, punctuation."""
+ITEM_OVERHEAD_BYTES = 176
+"""What a frame holds for each posting besides its body, rounded up: id, seq, boot, tick, keys, punctuation."""
 VALUE_LENGTH_MAX = 40
 """Longest value shown in an error message, in characters: enough to recognise it, short enough for one line."""
 METHOD_LENGTH_MAX = 64
 """Longest method name shown in an error message or a log line, in characters: no method of the protocol has more."""
 NEEDLE_BYTES = 64
 """Bytes of a value that are searched for in a frame: preparing a search for more takes longer than searching."""
+TICK_MS_MAX = 10**13
+"""Highest time of a tick clock, in milliseconds: 317 years, so that no instant computed from it leaves the calendar."""

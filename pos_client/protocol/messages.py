@@ -12,12 +12,16 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from pos_client.protocol.limits import NAME_LENGTH_MAX, REQUEST_ID_LENGTH_MAX, TEXT_LENGTH_MAX
+from pos_client.protocol.limits import NAME_LENGTH_MAX, REQUEST_ID_LENGTH_MAX, TEXT_LENGTH_MAX, TICK_MS_MAX
 from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
 CHAIN_START = "0" * 64
 """The chain head of a terminal before its first posting."""
+TICK_CLOCK = "tick_clock"
+"""The feature of a server that reads `boot`, `tick_ms` and `oldest_tick_ms`."""
+FEATURES = (TICK_CLOCK,)
+"""All features of this edition of the protocol."""
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
 # In Python, `$` alone would accept a trailing line feed; the look-ahead is valid in ECMA patterns too.
@@ -31,6 +35,7 @@ Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 NonNegative = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+TickMs = Annotated[int, Meta(ge=0, le=TICK_MS_MAX, description="milliseconds since the machine booted")]
 RequestText = Annotated[str, Meta(max_length=REQUEST_ID_LENGTH_MAX, pattern=r"^[^\x00]*$(?!\n)")]
 RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText
 """The client's id of a request, repeated in the reply."""
@@ -113,15 +118,23 @@ class Reply(Message, frozen=True):
 
 
 class OutboxReport(StrictMessage, frozen=True):
-    """The state of a till's outbox; `oldest_occurred_at` belongs to the oldest pending posting."""
+    """The state of a till's outbox; `oldest_occurred_at` belongs to the oldest pending posting.
+
+    `oldest_tick_ms` is its time by the tick clock, if all that is pending was made since the machine booted.
+    """
 
     pending: NonNegative
     dead: NonNegative = 0
     oldest_occurred_at: Instant | None = None
+    oldest_tick_ms: TickMs | None = None
 
 
 class HelloParams(StrictMessage, frozen=True):
-    """Identifies the terminal, its outbox file (`lineage`) and what the outbox holds."""
+    """Identifies the terminal, its outbox file (`lineage`) and what the outbox holds.
+
+    `boot` and `tick_ms` are the till's tick clock at the moment of sending. `backdated` announces old postings, as in
+    a replay or an import.
+    """
 
     terminal: TerminalName
     token: str | UnsetType = UNSET
@@ -131,6 +144,9 @@ class HelloParams(StrictMessage, frozen=True):
     location: Location | UnsetType = UNSET
     outbox: OutboxReport | UnsetType = UNSET
     now: Instant | UnsetType = UNSET
+    boot: UUID | UnsetType = UNSET
+    tick_ms: TickMs | UnsetType = UNSET
+    backdated: bool | UnsetType = UNSET
 
 
 class Limits(Message, frozen=True):
@@ -143,7 +159,10 @@ class Limits(Message, frozen=True):
 
 
 class HelloResult(Message, frozen=True):
-    """Who the server takes the client for, and the state of that terminal in the ledger."""
+    """Who the server takes the client for, and the state of that terminal in the ledger.
+
+    `features` names what this server supports beyond the first edition of the protocol; a client uses nothing else.
+    """
 
     server: str
     protocol: int
@@ -156,13 +175,16 @@ class HelloResult(Message, frozen=True):
     server_time: Instant
     heartbeat_s: int
     limits: Limits
+    features: tuple[str, ...] = ()
 
 
 class PingParams(StrictMessage, frozen=True):
-    """A heartbeat; `outbox` and `now` are the inputs of completeness."""
+    """A heartbeat; `outbox` and `now` are the inputs of completeness, `boot` and `tick_ms` those of the tick clock."""
 
     outbox: OutboxReport | UnsetType = UNSET
     now: Instant | UnsetType = UNSET
+    boot: UUID | UnsetType = UNSET
+    tick_ms: TickMs | UnsetType = UNSET
 
 
 class PingResult(Message, frozen=True):
@@ -231,18 +253,28 @@ class Body(StrictMessage, frozen=True):
 
 
 class PostItem(StrictMessage, frozen=True):
-    """A posting in a frame: `id` makes it idempotent, `seq` reveals holes, `body` is hashed as sent."""
+    """A posting in a frame: `id` makes it idempotent, `seq` reveals holes, `body` is hashed as sent.
+
+    `boot` and `tick_ms` are the till's tick clock when the posting was made, the same at every resend.
+    """
 
     id: UUID
     body: Raw
     seq: Sequence | UnsetType = UNSET
+    boot: UUID | UnsetType = UNSET
+    tick_ms: TickMs | UnsetType = UNSET
 
 
 class PostParams(StrictMessage, frozen=True):
-    """One frame of postings: one commit, one result each. `parent` is the last chain head received."""
+    """One frame of postings: one commit, one result each. `parent` is the last chain head received.
+
+    `boot` and `tick_ms` are the till's tick clock at the moment of sending.
+    """
 
     postings: list[PostItem]
     parent: Digest | UnsetType = UNSET
+    boot: UUID | UnsetType = UNSET
+    tick_ms: TickMs | UnsetType = UNSET
 
 
 class PostingResult(Message, frozen=True):

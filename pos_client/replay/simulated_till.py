@@ -191,6 +191,7 @@ class SimulatedTill:
                     lineage=self._lineage,
                     location=self._till.location if self._token is None else UNSET,
                     app="pos-client replay",
+                    backdated=True,
                 ),
             )
             self._parent = self._hello.parent

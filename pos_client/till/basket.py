@@ -4,25 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Unpack
+from typing import NamedTuple, Unpack
 from uuid import UUID
 
 from pos_client.protocol.errors import BasketSold
 from pos_client.protocol.messages import Line
+from pos_client.protocol.tick import Tick
 from pos_client.till.basket_lines import QuantityLike, exact_quantity
 from pos_client.till.posting import Posting
 from pos_client.till.posting_details import BasketDetails, check_names
 
 
+class Stamp(NamedTuple):
+    """When a posting was made: the wall clock and, unless the caller dated it, the tick clock."""
+
+    occurred_at: datetime
+    tick: Tick | None = None
+
+
 class Basket:
     """A sale while it is being scanned. Its id is made when it is opened, so selling it twice counts once."""
 
-    def __init__(self, basket_id: UUID, sell: Callable[..., Posting], now: Callable[[], datetime]) -> None:
+    def __init__(self, basket_id: UUID, sell: Callable[..., Posting], stamp: Callable[[], Stamp]) -> None:
         self.id = basket_id
         self.lines: list[Line] = []
         self._sell = sell
-        self._now = now
-        self._sold_at: datetime | None = None
+        self._stamp = stamp
+        self._sold_at: Stamp | None = None
         self._sold_lines: list[Line] | None = None  # None until it is stored
 
     def add(self, sku: str, quantity: QuantityLike = 1) -> None:
@@ -40,9 +48,8 @@ class Basket:
         if self._sold_lines is not None and self._sold_lines != self.lines:
             raise self._is_sold()
         if self._sold_at is None:
-            self._sold_at = self._now()
-        arguments = {"occurred_at": self._sold_at, **details}
-        posting = self._sell(self.lines, id=self.id, reservation=reservation, **arguments)
+            self._sold_at = self._stamp()
+        posting = self._sell(self.lines, self._sold_at, id=self.id, reservation=reservation, **details)
         self._sold_lines = list(self.lines)
         return posting
 

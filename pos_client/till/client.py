@@ -38,11 +38,12 @@ from pos_client.protocol.messages import (
     StoredPosting,
 )
 from pos_client.protocol.printable import is_unicode, printable
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import SECOND_MICROS, Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.till.basket import Basket
+from pos_client.till.basket import Basket, Stamp
 from pos_client.till.basket_lines import LineLike, as_lines
-from pos_client.till.clock import monotonic, wall_clock
+from pos_client.till.clock import TickClock, local_time, machine_tick_clock, monotonic, wall_clock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
 from pos_client.till.policy import (
@@ -88,6 +89,7 @@ class PosClient:
         location: str | None = None,
         on_result: Callable[[PostingResult], None] | None = None,
         clock: Callable[[], int] = wall_clock,
+        tick_clock: TickClock | None = None,
         rng: random.Random | None = None,
         retry_policy: RetryPolicy | None = None,
         connect_seconds: float = CONNECT_SECONDS,
@@ -99,6 +101,7 @@ class PosClient:
         self.terminal = terminal
         self._closed = False
         self._clock = clock
+        self._tick_clock = tick_clock or machine_tick_clock()
         self._new_id = Uuid7(clock, rng)
         self._postings = PendingRegistry(on_result)
         self.outbox = Outbox(outbox, clock=clock, ids=self._new_id)
@@ -106,6 +109,7 @@ class PosClient:
             self.outbox,
             Identity(terminal, token, location, "tillwire pos_client"),
             clock=clock,
+            tick_clock=self._tick_clock,
             timer=monotonic,
             rng=rng,
             retry_policy=retry_policy,
@@ -192,21 +196,37 @@ class PosClient:
 
     def open_basket(self) -> Basket:
         """Open a basket; it gets its id now, so that selling it twice by mistake counts once."""
-        return Basket(self._new_id(), self.sell, lambda: _local(self._clock()))
+        return Basket(self._new_id(), self._sell_basket, self._stamp)
 
-    def _post(self, kind: PostingType, lines: Iterable[LineLike] | None, details: Details, **fields: Any) -> Posting:
+    def _sell_basket(
+        self, lines: Iterable[LineLike], stamp: Stamp, *, reservation: UUID | None, **details: Unpack[Details]
+    ) -> Posting:
+        return self._post("sale", lines, details, stamp, reservation=_given(reservation))
+
+    def _stamp(self) -> Stamp:
+        return Stamp(local_time(self._clock()), self._tick_clock())
+
+    def _post(
+        self,
+        kind: PostingType,
+        lines: Iterable[LineLike] | None,
+        details: Details,
+        stamp: Stamp | None = None,
+        **fields: Any,
+    ) -> Posting:
         check_names(_METHOD_NAMES.get(kind, kind), details, Details.__annotations__)
-        ext = details.get("ext")
+        ext, dated = details.get("ext"), details.get("occurred_at")
+        stamp = Stamp(dated) if dated else stamp or self._stamp()
         body = Body(
             type=kind,
-            occurred_at=details.get("occurred_at") or _local(self._clock()),
+            occurred_at=stamp.occurred_at,
             lines=UNSET if lines is None else as_lines(lines),
             location=details.get("location", UNSET),
             reference=details.get("reference", UNSET),
             ext=UNSET if ext is None else Raw(_encoded("$.ext", ext)),
             **fields,
         )
-        return self.post(body, id=details.get("id"), on_result=details.get("on_result"))
+        return self._store(body, details.get("id"), details.get("on_result"), stamp.tick)
 
     def post(
         self,
@@ -215,17 +235,22 @@ class PosClient:
         id: UUID | None = None,  # noqa: A002 (the protocol's own name)
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> Posting:
-        """Store a posting of any type, validated as HQ will validate it. All other posting methods use this one."""
-        if id is not None and not isinstance(id, UUID):
-            raise BodyError("$.id", "a uuid.UUID", f"{type(id).__name__} {printable(repr(id))}")
+        """Store a posting of any type, validated as HQ will validate it. Its instant is the caller's."""
+        return self._store(body, id, on_result, None)
+
+    def _store(
+        self, body: Body, given_id: UUID | None, on_result: Callable[[PostingResult], None] | None, tick: Tick | None
+    ) -> Posting:
+        if given_id is not None and not isinstance(given_id, UUID):
+            raise BodyError("$.id", "a uuid.UUID", f"{type(given_id).__name__} {printable(repr(given_id))}")
         raw, effect = _checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
-        posting = self._postings.expect(id or self._new_id(), reference, on_result)
+        posting = self._postings.expect(given_id or self._new_id(), reference, on_result)
         with ExitStack() as undo:
             undo.callback(self._postings.forget, posting)
-            self.outbox.add(NewPosting(posting.id, raw, micros(body.occurred_at), effect, reference))
+            self.outbox.add(NewPosting(posting.id, raw, micros(body.occurred_at), effect, reference, tick))
             undo.pop_all()
-        if id is not None and (found := self.outbox.find(id)) is not None and found.result is not None:
+        if given_id is not None and (found := self.outbox.find(given_id)) is not None and found.result is not None:
             self._postings.resolve(found.result)  # it was sold and delivered before
         self._sender_thread.wake()
         return posting
@@ -366,11 +391,6 @@ def _listed(name: str, values: Sequence[str] | None) -> list[str] | UnsetType:
     if isinstance(values, str | bytes):
         raise TypeError(f"{name} is a sequence of texts, not one: pass [{values!r}]")
     return UNSET if values is None else list(values)
-
-
-def _local(microseconds: int) -> datetime:
-    """That instant, with the UTC offset of the till's time zone."""
-    return instant(microseconds, time.localtime(microseconds // SECOND_MICROS).tm_gmtoff // 60)
 
 
 def _with_reason(lines: Iterable[LineLike], reason: str | None) -> Iterable[Line]:

@@ -19,6 +19,7 @@ import msgspec
 from pos_client.protocol.errors import OutboxError
 from pos_client.protocol.limits import ITEM_OVERHEAD_BYTES
 from pos_client.protocol.messages import OutboxReport, PostingResult
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.clock import wall_clock
@@ -36,8 +37,8 @@ from pos_client.till.outbox_records import (
 from pos_client.till.policy import KEEP_DONE, OUTBOX_BUSY_SECONDS, PRUNE_STEP, RECOGNISE_BYTES_MAX
 
 _INSERT = """
-INSERT INTO posting (id, lineage, seq, occurred_at, quantity, reference, body)
-SELECT ?, number, (SELECT coalesce(max(place), 0) + 1 FROM posting) - base, ?, ?, ?, ?
+INSERT INTO posting (id, lineage, seq, occurred_at, quantity, reference, body, boot, tick_ms)
+SELECT ?, number, (SELECT coalesce(max(place), 0) + 1 FROM posting) - base, ?, ?, ?, ?, ?, ?
 FROM lineage ORDER BY number DESC LIMIT 1
 ON CONFLICT (id) DO NOTHING
 """
@@ -61,8 +62,12 @@ FROM posting p JOIN lineage l ON l.number = p.lineage
 WHERE p.state = 'parked' AND p.place > ? ORDER BY p.place LIMIT 100
 """
 _REPORT = """
-SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occurred_at)
+SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occurred_at),
+    CASE WHEN count(*) = count(CASE WHEN boot = ? THEN 1 END) THEN min(tick_ms) END
 FROM posting WHERE state = 'pending'
+"""
+_PENDING = """
+SELECT id, seq, body, boot, tick_ms FROM posting WHERE state = 'pending' ORDER BY seq LIMIT ? OFFSET ?
 """
 _REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
 # The witness is pending but keeps its stored answer, which HQ must give again; it is number 1 of its lineage.
@@ -153,15 +158,12 @@ class Outbox:
         batch: list[PendingEntry] = []
         left = max_bytes
         with self._file.read() as db:
-            rows = db.execute(
-                "SELECT id, seq, body FROM posting WHERE state = 'pending' ORDER BY seq LIMIT ? OFFSET ?",
-                (max_postings, skip),
-            )
-            for key, seq, body in rows:
+            rows = db.execute(_PENDING, (max_postings, skip))
+            for key, seq, body, boot, tick_ms in rows:
                 left -= len(body) + ITEM_OVERHEAD_BYTES
                 if batch and left < 0:
                     break
-                batch.append(PendingEntry(UUID(bytes=key), seq, body))
+                batch.append(PendingEntry(UUID(bytes=key), seq, body, boot and Tick(UUID(bytes=boot), tick_ms)))
             rows.close()
         return batch
 
@@ -304,10 +306,10 @@ class Outbox:
             done = db.execute("SELECT count(*) FROM posting WHERE state = 'done'").fetchone()[0]
         return Counts(pending, parked, done, oldest)
 
-    def report(self) -> OutboxReport:
-        """The outbox's state, as it is reported to HQ."""
-        [(pending, parked, oldest)] = self._file.rows(_REPORT)
-        return OutboxReport(pending, parked, None if oldest is None else instant(oldest))
+    def report(self, boot: UUID | None = None) -> OutboxReport:
+        """The outbox's state, as it is reported to HQ; with the oldest tick if all that is pending is of `boot`."""
+        [(pending, parked, oldest, tick_ms)] = self._file.rows(_REPORT, (boot and boot.bytes,))
+        return OutboxReport(pending, parked, None if oldest is None else instant(oldest), tick_ms)
 
     def totals(self) -> ControlTotals:
         """The control totals of the current lineage."""
@@ -353,7 +355,8 @@ class Outbox:
 
 
 def _row(posting: NewPosting) -> tuple[object, ...]:
-    return posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body
+    boot, tick_ms = (None, None) if posting.tick is None else (posting.tick.boot.bytes, posting.tick.ms)
+    return posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body, boot, tick_ms
 
 
 def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:

@@ -36,12 +36,14 @@ CREATE TABLE posting (
     quantity INTEGER NOT NULL,
     reference TEXT,
     body BLOB NOT NULL,
+    boot BLOB,
+    tick_ms INTEGER,
     state TEXT NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'done', 'parked')),
     attempts INTEGER NOT NULL DEFAULT 0,
     result BLOB,
     settled_at INTEGER
 );
-CREATE INDEX posting_pending ON posting (seq, occurred_at) WHERE state = 'pending';
+CREATE INDEX posting_pending ON posting (seq, occurred_at, boot, tick_ms) WHERE state = 'pending';
 CREATE INDEX posting_parked ON posting (place) WHERE state = 'parked';
 CREATE INDEX posting_done ON posting (place) WHERE state = 'done';
 """

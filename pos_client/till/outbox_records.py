@@ -10,6 +10,7 @@ import msgspec
 
 from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.tick import Tick
 
 State = Literal["pending", "done", "parked"]
 """`pending` until HQ gives a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""
@@ -20,13 +21,17 @@ ISOLATED = "isolated"
 
 
 class NewPosting(NamedTuple):
-    """A posting to store: its exact `body` bytes, when it occurred, its effect on stock."""
+    """A posting to store: its exact `body` bytes, when it occurred, its effect on stock.
+
+    `tick` is when it occurred by the tick clock; None for a posting that a person or another program dated.
+    """
 
     id: UUID
     body: bytes
     occurred_at: int
     quantity: int
     reference: str | None = None
+    tick: Tick | None = None
 
 
 class PendingEntry(NamedTuple):
@@ -35,6 +40,7 @@ class PendingEntry(NamedTuple):
     id: UUID
     seq: int
     body: bytes
+    tick: Tick | None = None
 
 
 class Found(NamedTuple):

@@ -18,6 +18,7 @@ from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
 from pos_client.protocol.limits import ENVELOPE_BYTES
 from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
+    TICK_CLOCK,
     ByeParams,
     HelloParams,
     HelloResult,
@@ -30,8 +31,10 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
 )
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import SECOND_MICROS, instant, micros, unscaled
 from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, SendPost
+from pos_client.till.clock import TickClock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, PendingEntry
 from pos_client.till.poison import PoisonSearch
@@ -44,7 +47,7 @@ class Sender:
     """Decides what is sent next and what an answer means for each posting. Not thread-safe.
 
     `clock` is the till's wall clock, `timer` a monotonic clock (default: `clock`), both in µs; the instants of actions
-    are the timer's. `on_result` is called for every posting that is settled or parked.
+    are the timer's. `tick_clock` dates what is sent. `on_result` is called for every posting that is settled or parked.
     """
 
     def __init__(
@@ -53,6 +56,7 @@ class Sender:
         identity: Identity,
         *,
         clock: Callable[[], int],
+        tick_clock: TickClock,
         rng: random.Random,
         timer: Callable[[], int] | None = None,
         retry_policy: RetryPolicy | None = None,
@@ -65,6 +69,8 @@ class Sender:
         self.hq_ahead_micros: int | None = None  # HQ's clock minus the till's, at HQ's last answer
         self._identity = identity
         self._clock = clock
+        self._tick_clock = tick_clock
+        self._features: tuple[str, ...] = ()  # HQ's, as it said last; kept while disconnected
         self._timer = timer or clock
         self._random = rng
         self._retry = retry_policy or RetryPolicy()
@@ -123,14 +129,26 @@ class Sender:
             return SendHello(self._hello_params()) if self._connected else Connect()
         self._batch = self._next_batch(self.hello)
         if self._batch:
-            items = [PostItem(entry.id, Raw(entry.body), entry.seq) for entry in self._batch]
-            return SendPost(PostParams(items, self._parent or UNSET))
+            items = [self._item(entry) for entry in self._batch]
+            return SendPost(PostParams(items, self._parent or UNSET, *self._tick()))
         if now >= self._next_ping_at or self._told_pending or self._parked_untold:
-            return SendPing(PingParams(self.outbox.report(), instant(self._clock())))
+            return SendPing(PingParams(self._report(), instant(self._clock()), *self._tick()))
         return Idle(self._next_ping_at)
+
+    def _item(self, entry: PendingEntry) -> PostItem:
+        tick = entry.tick if TICK_CLOCK in self._features else None
+        return PostItem(entry.id, Raw(entry.body), entry.seq, *(tick or (UNSET, UNSET)))
+
+    def _tick(self) -> Tick | tuple[UnsetType, UnsetType]:
+        """The tick clock of now, if HQ reads it."""
+        return self._tick_clock() if TICK_CLOCK in self._features else (UNSET, UNSET)
+
+    def _report(self) -> OutboxReport:
+        return self.outbox.report(self._tick_clock().boot if TICK_CLOCK in self._features else None)
 
     def _hello_params(self) -> HelloParams:
         who = self._identity
+        boot, tick_ms = self._tick()
         return HelloParams(
             terminal=who.terminal,
             token=who.token or UNSET,
@@ -138,8 +156,10 @@ class Sender:
             app=who.app or UNSET,
             protocol=(PROTOCOL_VERSION, PROTOCOL_VERSION),
             location=who.location or UNSET,
-            outbox=self.outbox.report(),
+            outbox=self._report(),
             now=instant(self._clock()),
+            boot=boot,
+            tick_ms=tick_ms,
         )
 
     def _next_batch(self, hello: HelloResult) -> list[PendingEntry]:
@@ -181,7 +201,7 @@ class Sender:
     def on_hello(self, result: HelloResult) -> None:
         """HQ accepted `hello`. If its chain is not the one this outbox left behind, a new lineage begins."""
         told = self._take(SendHello).params.outbox
-        self.limits = result.limits
+        self.limits, self._features = result.limits, result.features
         self._compare_clocks(result.server_time)
         try:
             if not self._is_ours(result):
@@ -228,6 +248,8 @@ class Sender:
     def on_error(self, error: RequestError) -> None:
         """HQ refused the whole request: nothing was executed."""
         asked, self._asked = self._asked, None
+        if isinstance(asked, SendHello):
+            self._features = ()  # a server that was downgraded refuses fields that it does not know
         self.last_error = f"{error.code.name}: {error.message}"
         meaning = MEANINGS[error.code]
         if isinstance(asked, SendPost) and meaning is Meaning.frame and _blames_postings(error):

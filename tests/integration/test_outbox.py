@@ -97,7 +97,7 @@ def test_the_same_id_with_another_body_is_refused_and_nothing_of_its_commit_stay
         (10, 1 << 20, 0, [1, 2, 3, 4]),
         (2, 1 << 20, 0, [1, 2]),
         (10, 1, 0, [1]),  # at least one, however long
-        (10, 2 * 150, 0, [1, 2]),
+        (10, 2 * 230, 0, [1, 2]),
         (10, 1 << 20, 3, [4]),
         (1, 1, 1, [2]),
         (10, 1 << 20, 4, []),

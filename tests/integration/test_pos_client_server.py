@@ -14,6 +14,7 @@ from inventory_server.config import Settings
 from inventory_server.store import open_store
 from pos_client import ConnectionLost, PosClient, request_once
 from pos_client.protocol.address import Address
+from pos_client.till.clock import wall_clock
 from tests.support.tills import FAST
 from tests.support.waiting import HANG_SECONDS, wait_until
 
@@ -50,6 +51,16 @@ def headquarters(ledger: str) -> Iterator[Headquarters]:
 
 def open_till(headquarters: Headquarters, outbox: Path, terminal: str = "T1") -> PosClient:
     return PosClient(headquarters.address, terminal=terminal, outbox=outbox, location="S1", retry_policy=FAST)
+
+
+def test_a_till_whose_clock_is_an_hour_slow_sells_after_the_count(headquarters: Headquarters, tmp_path: Path) -> None:
+    slow = lambda: wall_clock() - 3_600_000_000  # noqa: E731
+    with (
+        open_till(headquarters, tmp_path / "till.db") as counting,
+        PosClient(headquarters.address, terminal="T2", outbox=tmp_path / "slow.db", location="S1", clock=slow) as till,
+    ):
+        counting.count([("milk", 50)]).wait(HANG_SECONDS)
+        assert "clock_corrected" in till.sell([("milk", 30)]).wait(HANG_SECONDS).flags
 
 
 def test_a_day_of_every_kind_of_posting_balances_at_the_goodbye(headquarters: Headquarters, tmp_path: Path) -> None:

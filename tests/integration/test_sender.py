@@ -79,7 +79,7 @@ def test_each_frame_names_the_chain_head_that_hq_gave_last(desk: Desk) -> None:
 
 def test_frames_keep_to_the_bytes_the_server_takes(desk: Desk) -> None:
     desk.sell(1, 2, 3)
-    desk.connect(limits=Limits(512 + 2 * (96 + len(posting(1).body)), 500, 1_000, 100))
+    desk.connect(limits=Limits(512 + 2 * (176 + len(posting(1).body)), 500, 1_000, 100))
     assert sent(desk.post()) == ids(1, 2)
 
 

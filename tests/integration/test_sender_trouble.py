@@ -210,7 +210,12 @@ def test_a_posting_that_the_server_cannot_take_is_parked_alone(desk: Desk, error
 
 def test_the_only_posting_is_parked_after_a_long_time(desk: Desk) -> None:
     desk.sender = Sender(
-        desk.outbox, Identity("T1"), clock=desk.clock, rng=random.Random(1), retry_policy=RetryPolicy(alone_seconds=5.0)
+        desk.outbox,
+        Identity("T1"),
+        clock=desk.clock,
+        tick_clock=desk.tick,
+        rng=random.Random(1),
+        retry_policy=RetryPolicy(alone_seconds=5.0),
     )
     desk.sell(1)
     desk.connect()

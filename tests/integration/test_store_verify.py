@@ -166,11 +166,21 @@ UNPROVEN = {
     "location": {"location"},
     "product": {"sku", "name", "unit", "reorder_point"},
     "movement": {"entry"},  # as long as their order is the same
-    "posting": {"seq", "utc_offset_minutes", "recorded_at", "flags", "location"},  # that of a void that moved nothing
+    "posting": {
+        "seq",
+        "utc_offset_minutes",
+        "recorded_at",
+        "flags",
+        "boot",
+        "tick_ms",
+        "location",
+    },  # of an orphan void
     "quarantine": {"id", "terminal", "recorded_at"},
     "rejection": {"id", "terminal", "lineage", "seq", "recorded_at", "code", "reason", "reopened_at"},
     "terminal": {column.name for column in tables.terminal.columns} - {"terminal", "head"},
     "lineage": {column.name for column in tables.lineage.columns},
+    "boot": {column.name for column in tables.boot.columns},
+    "audit": {column.name for column in tables.audit.columns},
     "void": {"voids", "location", "position", "occurred_at"},
     "reservation": {"expires_at"},
 }

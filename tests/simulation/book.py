@@ -7,8 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from pos_client.protocol.messages import Body, PostingResult, Role
-from tests.simulation.world import Violation
+from pos_client.protocol.messages import Body, PostingResult, PostItem, Role
+from tests.simulation.world import MINUTE, Violation
+
+BOOTS_KEPT = 5
+"""Boots of a terminal that HQ must know: it keeps ten."""
 
 
 @dataclass(slots=True)
@@ -26,11 +29,18 @@ class Created:
     location_named: bool
     refusals: frozenset[str] = frozenset()
     poisoned: bool = False
+    ticked_at: int | None = None  # the true time, if its device stamped it by its tick clock
     reused: bool = False  # its id is another posting's, by the fault of its program
     digest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.digest = hashlib.sha256(self.raw).digest()
+
+    def is_far_off(self, now: int) -> bool:
+        """True if the device's clock was so wrong that a late contact or a drift cannot explain it."""
+        if self.ticked_at is None:
+            return False
+        return abs(self.occurred_at - self.ticked_at) > MINUTE + (now - self.ticked_at) // 5_000
 
 
 @dataclass(slots=True)
@@ -52,6 +62,8 @@ class Book:
         self.seen: list[StockSeen] = []
         self.reopened: set[UUID] = set()
         self.hq_was_restored = False
+        self.hq_clock_was_set = False
+        self._boots: dict[str, list[UUID]] = {}
 
     def create(self, posting: Created) -> None:
         """A device made a posting; whether it was stored is another question."""
@@ -69,6 +81,7 @@ class Book:
         """HQ went back to a backup: answers about what came after `position` are void, disks may hold the rest."""
         self.hq_was_restored = True
         self.promised &= kept
+        self._boots.clear()
         self.seen = [seen for seen in self.seen if seen.position <= position]
         for key, answers in list(self.answers.items()):
             if answers[0].position is None or answers[0].position > position:
@@ -81,6 +94,21 @@ class Book:
             if before and posting_id not in self.reopened:
                 _agree(before, result)
             before.append(result)
+
+    def boot_heard(self, terminal: str, boot: UUID) -> None:
+        """HQ has answered a message with a tick of this boot."""
+        boots = self._boots.setdefault(terminal, [])
+        if boot not in boots:
+            self._boots[terminal] = [*boots[1 - BOOTS_KEPT :], boot]
+
+    def clocks_corrected(self, terminal: str, sent: list[PostItem], results: list[PostingResult], now: int) -> None:
+        """HQ has answered these postings: whose clock was wrong by far is corrected, if HQ knows the boot."""
+        for item, result in zip(sent, results, strict=True):
+            known = item.boot in self._boots.get(terminal, ())
+            if result.status == "posted" and known and not self.hq_clock_was_set:
+                made = self.find(item.id, hashlib.sha256(item.body).digest())
+                if made is not None and made.is_far_off(now) and "clock_corrected" not in result.flags:
+                    raise Violation("clock", f"{made.id}: a wrong clock was not corrected")
 
 
 def _agree(before: list[PostingResult], result: PostingResult) -> None:

@@ -129,6 +129,7 @@ def _clock_jump(run: Run) -> None:
 
 def _hq_clock_jump(run: Run) -> None:
     run.world.reached("hq clock jump")
+    run.book.hq_clock_was_set = True
     run.hq.skew += run.world.between((-2 * HOUR, 2 * HOUR))
 
 

@@ -65,5 +65,7 @@ MUTANTS = (
         hq.void_that_comes_first_is_forgotten,
     ),
     Mutant("pending-not-minded", "HQ's complete_to forgets what a till still holds", hq.pending_postings_not_minded),
+    Mutant("ticks-ignored", "HQ takes a till's word for when it sold", hq.ticks_ignored),
+    Mutant("boots-in-memory", "HQ forgets with its process when a till booted", hq.boots_remembered_in_memory),
     Mutant("recorded-by-the-clock", "recorded_at goes back with HQ's clock", hq.recorded_when_the_clock_says),
 )

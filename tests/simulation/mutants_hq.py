@@ -10,11 +10,13 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.domain import completeness, inventory
 from inventory_server.domain.requests import Item, Post
+from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge as ledger_module
 from inventory_server.store.write import posting
 from inventory_server.store.write import writer as writer_module
 from inventory_server.store.write.judge import CommitJudge
+from inventory_server.store.write.tick_clocks import TickClocks
 from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Ticket, Writer
 from pos_client.protocol.control_totals import STOCK_SIGN
@@ -212,6 +214,14 @@ def pending_postings_not_minded() -> AbstractContextManager[Any]:
         return lambda till, now: original(replace(till, pending=0), now)
 
     return replaced(completeness, "told_everything_to", make)
+
+
+def ticks_ignored() -> AbstractContextManager[Any]:
+    return replaced(TerminalClock, "happened", lambda _: never)
+
+
+def boots_remembered_in_memory() -> AbstractContextManager[Any]:
+    return replaced(TickClocks, "flush", lambda _: never)
 
 
 def void_that_comes_first_is_forgotten() -> AbstractContextManager[Any]:

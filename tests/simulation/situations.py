@@ -55,7 +55,9 @@ SITUATIONS = (
     "bye: mismatch",
     # the rules of stock
     "flag before_count",
+    "flag clock_corrected",
     "flag clock_suspect",
+    "reboot",
     "flag negative_stock",
     "flag orphan",
     "flag unlisted_product",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
+from uuid import NAMESPACE_OID, UUID, uuid5
 
 import msgspec
 from msgspec import Raw
@@ -21,6 +21,7 @@ from pos_client.protocol.messages import (
     Request,
     Role,
 )
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.protocol.wire import decode_reply, decode_result, encode, from_error_object
 from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPing, SendPost
@@ -32,7 +33,7 @@ from tests.simulation.book import Book, Created
 from tests.simulation.database import TOKEN
 from tests.simulation.disk import PATH, Disk, MemoryFile, TillCrash
 from tests.simulation.network import HqSide, Link, Network
-from tests.simulation.world import SECOND, Violation, World, nothing_happens
+from tests.simulation.world import MILLISECOND, SECOND, Violation, World, nothing_happens
 
 _REPLIES: dict[type, tuple[str, type[Any]]] = {
     SendHello: ("hello", HelloResult),
@@ -64,6 +65,7 @@ class Device:
         self.moved = False  # its disk began at another terminal
         self.goodbye: ByeResult | None = None
         self.careless = False  # its program does not compare chain heads: HQ has to notice copies
+        self._boots = 0
         self._world = world
         self._network = network
         self._hq = hq
@@ -76,12 +78,23 @@ class Device:
         self._wakes = 0
         self._process = 0
         self._unanswered: Counter[UUID] = Counter()
+        self.reboot()
 
     # ------------------------------------------------------------------------------ life and death
 
     def clock(self) -> int:
         """What the device takes for the time."""
         return self._world.now + self.skew
+
+    def tick(self) -> Tick:
+        """The device's tick clock, which runs true whatever is done to its wall clock."""
+        return Tick(self._boot_id, (self._world.now - self._booted_at) // MILLISECOND)
+
+    def reboot(self) -> None:
+        """Switch the machine off and on: its tick clock begins anew."""
+        self._boots += 1
+        self._boot_id = uuid5(NAMESPACE_OID, f"{self.name} {self._boots}")
+        self._booted_at = self._world.now
 
     def boot(self) -> None:
         """Start the till program on what the disk holds."""
@@ -95,6 +108,7 @@ class Device:
             self.outbox,
             Identity(self.terminal, TOKEN),
             clock=self.clock,
+            tick_clock=self.tick,
             timer=self._world.clock,
             rng=self._world.random,
             retry_policy=RetryPolicy(backoff_max_seconds=20.0),
@@ -118,6 +132,9 @@ class Device:
 
     def _boot_again(self, process: int) -> None:
         if process == self._process:
+            if self._world.happens(0.5):
+                self._world.reached("reboot")
+                self.reboot()
             self.boot()
 
     def at_point(self, point: str) -> None:
@@ -131,6 +148,7 @@ class Device:
         self._forget_link()
         self._old_disks.append(self.disk)
         self.disk = disk
+        self.reboot()
         self.boot()
 
     def scrap_disks(self) -> None:
@@ -153,9 +171,11 @@ class Device:
         created = make(self.new_id())
         if created is None:
             return
+        if created.occurred_at == self.clock():
+            created.ticked_at = self._world.now
         self._book.create(created)
         try:
-            self.outbox.add(_new_posting(created))
+            self.outbox.add(_new_posting(created, None if created.ticked_at is None else self.tick()))
         except TillCrash as crash:
             self.crash(str(crash))
             return
@@ -304,12 +324,15 @@ class Device:
             self._world.reached("new lineage after a fork")
 
     def _told(self, asked: Action, result: Any) -> None:
+        if isinstance(asked, SendHello | SendPing | SendPost) and isinstance(asked.params.boot, UUID):
+            self._book.boot_heard(self.terminal, asked.params.boot)
         if isinstance(asked, SendHello):
             self.sender.on_hello(result)
             if not self.sender.is_connected:
                 self._world.reached("new lineage after hello")
         elif isinstance(asked, SendPost):
             self._book.read([(item.id, bytes(item.body)) for item in asked.params.postings], result.results)
+            self._book.clocks_corrected(self.terminal, asked.params.postings, result.results, self._world.now)
             for item in asked.params.postings:
                 del self._unanswered[item.id]
             self.at_point("answer read, not settled")
@@ -326,7 +349,7 @@ class Device:
             self.sender.on_pong(result)
 
 
-def _new_posting(created: Created) -> NewPosting:
+def _new_posting(created: Created, tick: Tick | None) -> NewPosting:
     sign = 0 if created.body is None else _SIGNS.get(created.body.type, 0)
     quantity = sign * sum(quantity for _, quantity in created.lines)
-    return NewPosting(created.id, created.raw, created.occurred_at, quantity)
+    return NewPosting(created.id, created.raw, created.occurred_at, quantity, tick=tick)

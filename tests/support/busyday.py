@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from sqlalchemy import Connection
 
+from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
+from inventory_server.domain.requests import Ping
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
 from tests.support.maintenance import administer
@@ -25,6 +29,7 @@ def trade(place: Path | str) -> None:
         for outcome in ("imported", "refused"):
             administer(store, partial(_audit, outcome))
         first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")
+        perform(store, Ping(first.speaker, None, None, Tick(UUID(int=1), 60_000)))
         first.post(
             body("receipt", ("a", 100), ("b", 50), at=NOON - HOUR),
             body("sale", ("a", 2), (f"gtin:{GTIN}", 1), reference="R1"),

@@ -21,6 +21,7 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
 )
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.actions import Action, Connect, Idle, SendHello, SendPost
@@ -31,6 +32,7 @@ from tests.support.outboxes import NOON, posting, posting_id
 
 SECOND = 1_000_000
 TERMINAL = "T1"
+BOOT = UUID(int=1)
 LIMITS = Limits(1 << 20, 4, 1_000, 100)
 
 
@@ -45,6 +47,7 @@ class Desk:
             self.outbox,
             Identity(TERMINAL, "secret"),
             clock=self.clock,
+            tick_clock=self.tick,
             rng=random.Random(seed),
             on_result=self.results.append,
         )
@@ -70,6 +73,10 @@ class Desk:
 
     def clock(self) -> int:
         return self.now
+
+    def tick(self) -> Tick:
+        """The machine booted an hour before the test began."""
+        return Tick(BOOT, (self.now - NOON) // 1_000 + 3_600_000)
 
     def sell(self, *numbers: int) -> None:
         self.outbox.add(*[posting(number) for number in numbers])

@@ -30,6 +30,7 @@ def test_hello_settles_who_speaks_and_tells_the_limits() -> None:
         "server_time": "2023-11-14T22:13:20Z",
         "heartbeat_s": 30,
         "limits": {"max_frame_bytes": 1 << 20, "max_postings": 500, "max_lines": 1000, "max_connections": 1024},
+        "features": ["tick_clock"],
     }
 
 

@@ -16,6 +16,7 @@ from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 from pos_client.protocol.messages import (
+    FEATURES,
     Body,
     ByeParams,
     ByeResult,
@@ -51,6 +52,7 @@ from pos_client.protocol.messages import (
     WatchParams,
     WatchResult,
 )
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import Quantity, micros
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.protocol.wire import encode_body, error_object
@@ -83,6 +85,14 @@ def _id(clock: str, seed: str) -> UUID:
 
 
 LINEAGE = _id("07:55", "lineage")
+BOOT = UUID("2f6c0c4e-9a3b-4d57-8f10-6f0a4c1d2e3b")
+
+
+def _tick(clock: str) -> Tick:
+    """The tick clock of a till that was switched on at seven."""
+    return Tick(BOOT, (micros(at(clock)) - micros(at("07:00"))) // 1_000)
+
+
 _SALE, _RETURN, _RESERVE = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05"))
 
 
@@ -142,7 +152,14 @@ def _chain_head() -> str:
 
 
 _POST = Exchange(
-    PostParams([PostItem(key, Raw(encode_body(body)), seq) for key, seq, body in _POSTED], parent=FIRST_HEAD.hex()),
+    PostParams(
+        [
+            PostItem(key, Raw(encode_body(body)), seq, *_tick(f"{body.occurred_at:%H:%M:%S.%f}"))
+            for key, seq, body in _POSTED
+        ],
+        FIRST_HEAD.hex(),
+        *_tick("09:52:31.1"),
+    ),
     PostResult(
         [
             PostingResult(_SALE, "posted", position=5, recorded_at=_hq("09:52:31.118")),
@@ -238,8 +255,10 @@ _HELLO = Exchange(
         lineage=LINEAGE,
         app="ShopTill 4.2",
         protocol=(1, 1),
-        outbox=OutboxReport(2, 0, at("09:41:07.25")),
+        outbox=OutboxReport(2, 0, at("09:41:07.25"), _tick("09:41:07.25").ms),
         now=at("09:52:30.9"),
+        boot=BOOT,
+        tick_ms=_tick("09:52:30.9").ms,
     ),
     HelloResult(
         server="tillwire 0.1.0",
@@ -253,6 +272,7 @@ _HELLO = Exchange(
         server_time=_hq("09:52:31"),
         heartbeat_s=30,
         limits=Limits(MAX_FRAME_BYTES, MAX_POSTINGS, MAX_LINES, max_connections=1000),
+        features=FEATURES,
     ),
 )
 
@@ -264,7 +284,7 @@ EXCHANGES: dict[str, Exchange] = {
     "posting": _STORED,
     "watch": Exchange(WatchParams(4, locations=[_STORE]), WatchResult(4)),
     "unwatch": Exchange(NoParams(), NoParams()),
-    "ping": Exchange(PingParams(OutboxReport(0), at("10:15:04")), PingResult(_hq("10:15:04.02"))),
+    "ping": Exchange(PingParams(OutboxReport(0), at("10:15:04"), *_tick("10:15:04")), PingResult(_hq("10:15:04.02"))),
     "bye": Exchange(
         # +2 espresso and 1.365 apples sold, 1 espresso returned: −2 − 1.365 + 1
         ByeParams(LINEAGE, last_seq=2, count=2, quantity=Decimal("-2.365"), pending=0, dead=0),

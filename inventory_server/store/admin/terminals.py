@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from sqlalchemy import Connection, select
 
 from inventory_server.domain.answers import TerminalRow
@@ -35,8 +37,8 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
 def list_terminals(connection: Connection) -> list[TerminalRow]:
     """All terminals by location and name, revoked ones included."""
     c = t.terminal.c
-    columns = (c.terminal, c.role, c.location, c.enrolled_at, c.revoked_at, c.contact_at, c.pending, c.dead)
-    rows = connection.execute(select(*columns).order_by(c.location, c.terminal))
+    names = [field.name for field in fields(TerminalRow)]
+    rows = connection.execute(select(*(c[name] for name in names)).order_by(c.location, c.terminal))
     return [TerminalRow(*row) for row in rows]
 
 

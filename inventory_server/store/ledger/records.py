@@ -76,6 +76,7 @@ class Terminal(msgspec.Struct):
     dead: int
     oldest_pending_at: int | None
     closed_at: int | None
+    clock_offset_ms: int | None
 
 
 def held_lineage(row: Any) -> Lineage:

@@ -56,9 +56,26 @@ terminal = Table(
     Column("dead", BigInteger, nullable=False),
     Column("oldest_pending_at", BigInteger),
     Column("closed_at", BigInteger),
+    Column("clock_offset_ms", BigInteger),
     Index(None, "location"),
     sqlite_with_rowid=False,
 )
+"""`clock_offset_ms` is a till's wall clock minus its tick clock."""
+
+boot = Table(
+    "boot",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("boot", LargeBinary, primary_key=True),
+    Column("contacts", TEXT, nullable=False),
+    Column("last_minute", BigInteger, nullable=False),
+    Column("tick_ms", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("told_tick_ms", BigInteger, nullable=False),
+    Column("told_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The latest boots of each terminal's machine (`domain/tick_clock.py`); `contacts` is JSON."""
 
 lineage = Table(
     "lineage",
@@ -115,6 +132,8 @@ posting = Table(
     Column("reference", TEXT),
     Column("digest", LargeBinary, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("boot", LargeBinary),
+    Column("tick_ms", BigInteger),
     postgresql_partition_by="RANGE (position)",
 )
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select, tuple_
 from inventory_server.config import VERIFY_ROWS
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.documents import Document, DocumentLine, Kind, Replay, Role, document_lines
+from inventory_server.domain.inventory import Flags
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import document_row, groups_of, line_of
 from inventory_server.store.ledger.records import NEVER, Key
@@ -38,7 +39,10 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
 
     Lines with a barcode can only be checked in total: only the stored line tells which SKU it meant at the time.
     """
-    expires_at = NEVER if isinstance(body.expires_at, UnsetType) else micros(body.expires_at)
+    expires_at = NEVER
+    if not isinstance(body.expires_at, UnsetType):
+        shift = row.effective_at - row.occurred_at if row.flags & Flags.CLOCK_CORRECTED else 0
+        expires_at = micros(body.expires_at) + shift
     totals = {line.sku: line.quantity for line in stored}
     if isinstance(body.lines, list) and not any(isinstance(line.gtin, str) for line in body.lines):
         totals = {}

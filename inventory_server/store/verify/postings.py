@@ -34,12 +34,12 @@ class Moved(NamedTuple):
 
 def _postings_and_voids() -> Select[Any]:
     p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
-    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.effective_at, p.recorded_at)
+    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.effective_at, p.recorded_at, p.boot)
     fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
     first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
     works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
     return (
-        select(*columns, p.reference, p.lineage, p.seq, p.digest, p.body, v.position.label("void_position"))
+        select(*columns, p.flags, p.reference, p.lineage, p.seq, p.digest, p.body, v.position.label("void_position"))
         .select_from(t.posting.outerjoin(t.void, works))
         .where(p.position.between(bindparam("first"), bindparam("last")))
         .order_by(p.position)
@@ -118,7 +118,8 @@ def wrong_movements(
     said = (body.type, micros(body.occurred_at), reference, named)
     if said != (row.type, row.occurred_at, row.reference, row.location):
         yield "type, location, instant or reference are not those of the body"
-    if row.effective_at != min(row.occurred_at, row.recorded_at):
+    corrected = row.boot is not None and row.effective_at <= row.recorded_at
+    if row.effective_at != min(row.occurred_at, row.recorded_at) and not corrected:
         yield "the effective instant does not follow from when it occurred and was recorded"
     if isinstance(body.voids, UUID):
         if stored != _cancelled(connection, row, body.voids, stored):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from inventory_server.config import WRITER_CACHE_ROWS_MAX
 from inventory_server.domain.inventory import Level
 from inventory_server.domain.lineage import Lineage
+from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger.records import Key, Terminal
 
 
@@ -19,6 +20,7 @@ class WriterCache:
 
     stamp: int | None = None
     terminals: dict[str, Terminal] = field(default_factory=dict)
+    tick_clocks: dict[str, TerminalClock] = field(default_factory=dict)
     lineages: dict[tuple[str, bytes], Lineage] = field(default_factory=dict)
     levels: dict[Key, Level] = field(default_factory=dict)
     listed_skus: set[str] = field(default_factory=set)
@@ -28,12 +30,13 @@ class WriterCache:
         """Drop everything if the ledger's stamp has changed, and the large tables once they exceed their limit."""
         if stamp != self.stamp:
             self.forget()
-        if len(self.levels) > WRITER_CACHE_ROWS_MAX or len(self.lineages) > WRITER_CACHE_ROWS_MAX:
+        if max(len(self.levels), len(self.lineages), len(self.tick_clocks)) > WRITER_CACHE_ROWS_MAX:
             self.levels.clear()
             self.lineages.clear()
+            self.tick_clocks.clear()
 
     def forget(self) -> None:
         """Drop everything: another server has committed, or the transaction was rolled back."""
         self.stamp = None
-        for rows in (self.terminals, self.lineages, self.levels, self.listed_skus, self.locations):
+        for rows in (self.terminals, self.tick_clocks, self.lineages, self.levels, self.listed_skus, self.locations):
             rows.clear()

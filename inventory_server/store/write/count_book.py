@@ -27,6 +27,8 @@ class CountBook:
         self.counts: dict[Key, list[Count]] = {}
         self._moved_after: dict[tuple[str, str, int, int], int] = {}
         self._moved: dict[Key, list[Movement]] = {}
+        self._levels: dict[Key, Level] = {}
+        self._moved_until: dict[Key, int] = {}
         self._changed: list[tuple[Key, Count]] = []
 
     # ------------------------------------------------------------------------------ reading first
@@ -41,17 +43,19 @@ class CountBook:
         self._moved = {key: [] for key in self.counts}
         for location, sku, *count in self._sql.counts(self._connection, list(self.counts)):
             self.counts[location, sku].append(Count(*count))
-        wanted = {(*key, at, _LAST) for key, at in counted if _may_have_moved(levels[key], at)}
+        self._levels = levels
+        self._moved_until = {key: levels[key].last_movement_at or 0 for key in self.counts}
+        wanted = {(*key, at, _LAST) for key, at in counted if at <= self._moved_until[key]}
         for key in set(voided):
             standing = sorted((each for each in self.counts[key] if each.voided_position is None), reverse=True)
             wanted |= {(*key, *count.order) for count in standing[: voided.count(key) + 1]}
-        self._read_moved_after(levels, wanted)
+        self._read_moved_after(wanted)
 
-    def _read_moved_after(self, levels: dict[Key, Level], wanted: set[tuple[str, str, int, int]]) -> None:
+    def _read_moved_after(self, wanted: set[tuple[str, str, int, int]]) -> None:
         for place in [place for place in wanted if self._began.is_before(place[2])]:
             location, sku, effective_at, position = place
             before = LedgerAt(self._connection, NOW).until((effective_at, position)).moved(location, sku)
-            self._moved_after[place] = levels[location, sku].moved - before
+            self._moved_after[place] = self._levels[location, sku].moved - before
         live = [place for place in wanted if place not in self._moved_after]
         if not live:
             return
@@ -59,7 +63,7 @@ class CountBook:
         since = self._sql.moved_since(self._connection, after=min(place[2] for place in live))[0][0]
         bounds = {"first": head.segment if since is None else since, "open": head.segment}
         rows = self._sql.moved_after(self._connection, live, latest_at=self._latest_at or 0, **bounds)
-        self._moved_after |= {row[:4]: row[4] for row in rows}
+        self._moved_after |= dict.fromkeys(live, 0) | {row[:4]: row[4] for row in rows}
 
     # ------------------------------------------------------------------------------ deciding
 
@@ -79,18 +83,18 @@ class CountBook:
 
     def moved_after(self, key: Key, count: Count) -> int:
         """The sum of all stock movements of `key` after a count, including those of this commit."""
+        now = sum(each.quantity for each in self._moved[key] if each.order > count.order)
+        if count.effective_at > self._moved_until[key]:
+            return now
         position = _LAST if count.position > self._began.position else count.position
-        before = self._moved_after.get((*key, count.effective_at, position), 0)
-        return before + sum(each.quantity for each in self._moved[key] if each.order > count.order)
+        place = (*key, count.effective_at, position)
+        if place not in self._moved_after:  # the tick clock has corrected the instant of this count
+            self._read_moved_after({place})
+        return self._moved_after[place] + now
 
     def rows(self) -> list[tuple[object, ...]]:
         """The rows of `count` to write."""
         return [(*key, *count) for key, count in self._changed]
-
-
-def _may_have_moved(level: Level, at: int) -> bool:
-    """True if stock has moved at or after an instant, so that movements may have to be added to a count."""
-    return level.last_movement_at is not None and level.last_movement_at >= at
 
 
 def keys_of(movements: Iterable[Movement]) -> list[Key]:

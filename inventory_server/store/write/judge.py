@@ -22,6 +22,7 @@ from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.posting import Refusal, enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import known_terminal
+from inventory_server.store.write.tick_clocks import clock_limits
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -34,6 +35,7 @@ class CommitJudge:
 
     def __init__(self, settings: Settings, clock: Clock, new_stamp: Callable[[], int] = new_stamp) -> None:
         self._settings = settings
+        self._limits = clock_limits(settings)
         self._clock = clock
         self._new_stamp = new_stamp
         self._sql = Statements()
@@ -41,7 +43,7 @@ class CommitJudge:
 
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write the results; the outcomes are valid once the caller has committed."""
-        working_set = WorkingSet(connection, self._sql, self._cache, self._clock(), self._new_stamp())
+        working_set = WorkingSet(connection, self._sql, self._cache, self._clock(), self._new_stamp(), self._limits)
         reading.read(working_set, self._settings, works)
         outcomes: list[Outcome | RequestError] = []
         for work in works:
@@ -84,6 +86,7 @@ class CommitJudge:
             )
         held = None if speaker.lineage_key is None else working_set.lineages[speaker.terminal, speaker.lineage_key]
         _assert_no_fork(working_set, post, known, held)
+        working_set.tick_clocks.contact(speaker.terminal, post.tick, working_set.now)
         results = [self._post_item(working_set, speaker, known, held, item) for item in post.items]
         working_set.changed_terminals.add(known.terminal)
         known.contact_at = working_set.now

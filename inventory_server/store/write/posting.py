@@ -13,16 +13,15 @@ from inventory_server.domain.documents import Group, Kind, document_lines
 from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
+from inventory_server.domain.tick_clock import Effective
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Key, Posted, Void
 from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.messages import Body
-from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minutes
+from pos_client.protocol.units import SECOND_MICROS, instant, micros, unscaled, utc_offset_minutes
 
-_SECOND = 1_000_000
-_DAY = 86_400 * _SECOND
-_RECOUNT = _DAY // 2
-"""Within this time a count by another terminal is taken for a second count of the same goods."""
+_RECOUNT = 12 * 3_600 * SECOND_MICROS
+"""Within this time (µs) a count by another terminal is taken for a second count of the same goods."""
 
 
 class Refusal(Exception):
@@ -44,13 +43,12 @@ class JudgedPosting(msgspec.Struct, frozen=True):
     lines: list[tuple[str, int]]
     position: int
     recorded_at: int
-    effective_at: int
-    clock_flags: int
+    effective: Effective
 
     @property
     def order(self) -> tuple[int, int]:
         """Its place in the order of events."""
-        return self.effective_at, self.position
+        return self.effective.at, self.position
 
     @property
     def totals(self) -> dict[str, int]:
@@ -65,7 +63,7 @@ class JudgedPosting(msgspec.Struct, frozen=True):
 
 def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
     """Enter one posting into the ledger; Refusal if it can never be accepted."""
-    entry = _entry(working_set, settings, speaker, item)
+    entry = _entry(working_set, speaker, item)
     if entry.body.type == "void":
         return _enter_void(working_set, entry)
     if entry.body.type == "count":
@@ -76,14 +74,14 @@ def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: I
     moved = inventory.movements(entry.body.type, entry.location, entry.order, entry.lines)
     moved += inventory.opposite(moved) if is_voided else []
     working_set.take_position()
-    flags = entry.clock_flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
+    flags = entry.effective.flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
     flags |= _apply(working_set, entry, moved, is_voided)
     flags |= _draw(working_set, entry, is_voided)
     flags |= _repeated(working_set, entry, is_voided)
     return _add(working_set, entry, entry.location, flags, moved)
 
 
-def _entry(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> JudgedPosting:
+def _entry(working_set: WorkingSet, speaker: Speaker, item: Item) -> JudgedPosting:
     if item.body is None or item.occurred_at is None:
         raise Refusal("invalid_body", str(item.refused))
     body = item.body
@@ -95,10 +93,9 @@ def _entry(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: 
     if body.other_location == location:
         raise Refusal("invalid_body", f"$.other_location: expected a location other than {location!r}, got the same")
     position, recorded_at = working_set.upcoming
-    tolerance, old = settings.clock_tolerance_seconds * _SECOND, settings.clock_suspect_days * _DAY
-    effective_at, flags = inventory.effective_instant(item.occurred_at, recorded_at, tolerance, old)
+    effective = working_set.tick_clocks.effective(speaker, item, recorded_at)
     lines = lines_of(body.lines, item.quantities, working_set.skus_by_gtin)
-    return JudgedPosting(item, body, speaker, location, lines, position, recorded_at, effective_at, flags)
+    return JudgedPosting(item, body, speaker, location, lines, position, recorded_at, effective)
 
 
 def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: int, moved: list[Movement]) -> Posted:
@@ -113,12 +110,14 @@ def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: in
         location,
         entry.item.occurred_at,
         utc_offset_minutes(body.occurred_at),
-        entry.effective_at,
+        entry.effective.at,
         entry.recorded_at,
         flags,
         None if isinstance(body.reference, UnsetType) else body.reference,
         entry.item.digest,
         entry.item.raw,
+        None if entry.item.tick is None else entry.item.tick.boot.bytes,
+        None if entry.item.tick is None else entry.item.tick.ms,
     )
     working_set.add_posting(row, moved)
     return Posted(
@@ -131,11 +130,11 @@ def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: in
 
 def _assert_countable(working_set: WorkingSet, entry: JudgedPosting) -> None:
     """Refusal for a count from before the end of the archive: the movements before it are not available."""
-    if working_set.began.is_before(entry.effective_at):
+    if working_set.began.is_before(entry.effective.at):
         raise Refusal(
             "invalid_body",
             f"$.occurred_at: expected {working_set.began.until} or later (what was before is in the "
-            f"archive), got {instant(entry.effective_at).isoformat()}; count again.",
+            f"archive), got {instant(entry.effective.at).isoformat()}; count again.",
         )
 
 
@@ -160,7 +159,7 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
     voided = [] if target is None else working_set.movements_of(target.position)
     moved = inventory.opposite(voided)
     working_set.take_position()
-    flags = entry.clock_flags
+    flags = entry.effective.flags
     if target is None:
         flags |= Flags.ORPHAN
     else:
@@ -250,7 +249,7 @@ def _count(working_set: WorkingSet, entry: JudgedPosting, movement: Movement, is
     book.add(key, counted)
     if is_voided:
         return 0
-    is_again = any(abs(each.effective_at - entry.effective_at) <= _RECOUNT for each in others)
+    is_again = any(abs(each.effective_at - entry.effective.at) <= _RECOUNT for each in others)
     flags = Flags.RECOUNTED if is_again else 0
     if inventory.is_overtaken(level, counted.order):
         return flags | Flags.BEFORE_COUNT
@@ -313,7 +312,9 @@ def _returned(working_set: WorkingSet, entry: JudgedPosting, sale: bytes) -> int
 
 
 def _expiry(entry: JudgedPosting) -> int:
-    return NEVER if isinstance(entry.body.expires_at, UnsetType) else micros(entry.body.expires_at)
+    if isinstance(entry.body.expires_at, UnsetType):
+        return NEVER
+    return micros(entry.body.expires_at) + entry.effective.shift
 
 
 # ---------------------------------------------------------------------------------- other flags

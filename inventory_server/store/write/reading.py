@@ -56,6 +56,7 @@ def _read_terminals(working_set: WorkingSet, works: list[TerminalRequest]) -> No
     unknown = [(name,) for name in names if name not in working_set.terminals]
     for row in working_set.sql.terminals(working_set.connection, unknown):
         working_set.terminals[row[0]] = Terminal(*row)
+    working_set.tick_clocks.read(working_set.connection, works)
     wanted = set()
     for work in works:
         if not isinstance(work, Hello):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hmac
+import logging
 
 from msgspec import UnsetType
 
 from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
 from inventory_server.domain.requests import Bye, Hello, Ping, Welcome
 from inventory_server.domain.roles import Speaker
+from inventory_server.domain.tick_clock import ClockLimits, effective
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import ByeParams, ByeResult, OutboxReport, Totals
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
+
+log = logging.getLogger("tillwire.store")
 
 
 def hello(working_set: WorkingSet, said: Hello) -> Welcome:
@@ -34,8 +39,16 @@ def hello(working_set: WorkingSet, said: Hello) -> Welcome:
     if said.lineage is not None:
         known.lineage = said.lineage.bytes
         lineage = working_set.lineages[said.terminal, known.lineage]
-    _note_contact(working_set, known, said.outbox, None if said.now is None else micros(said.now))
-    speaker = Speaker(known.terminal, known.role, known.location, known.epoch, said.lineage, said.source)  # type: ignore[arg-type]
+    _note_contact(working_set, known, said)
+    speaker = Speaker(
+        known.terminal,
+        known.role,  # type: ignore[arg-type]
+        known.location,
+        known.epoch,
+        said.lineage,
+        said.source,
+        said.backdated,
+    )
     return Welcome(speaker, known.head.hex(), lineage.acked_seq)
 
 
@@ -43,7 +56,7 @@ def ping(working_set: WorkingSet, said: Ping) -> None:
     """Note that the terminal is alive, unless the connection is fenced."""
     known = known_terminal(working_set, said.actor)
     if known.epoch == said.actor.epoch:
-        _note_contact(working_set, known, said.outbox, None if said.now is None else micros(said.now))
+        _note_contact(working_set, known, said)
 
 
 def bye(working_set: WorkingSet, goodbye: Bye) -> ByeResult:
@@ -71,7 +84,8 @@ def bye(working_set: WorkingSet, goodbye: Bye) -> ByeResult:
 
 def _note_goodbye(working_set: WorkingSet, known: Terminal, totals: ByeParams) -> None:
     """Note contact and the reported state of the outbox."""
-    _note_contact(working_set, known, None, None)
+    known.contact_at = known.told_at = working_set.now
+    working_set.changed_terminals.add(known.terminal)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
     if not isinstance(totals.dead, UnsetType):
@@ -108,7 +122,7 @@ def known_terminal(working_set: WorkingSet, speaker: Speaker) -> Terminal:
 
 
 def _enrolled(name: str, location: str, now: int) -> Terminal:
-    return Terminal(name, "till", location, None, now, None, 0, FIRST_HEAD, None, None, None, 0, 0, None, None)
+    return Terminal(name, "till", location, None, now, None, 0, FIRST_HEAD, None, None, None, 0, 0, None, None, None)
 
 
 def _authenticate(known: Terminal | None, hello: Hello) -> None:
@@ -123,11 +137,40 @@ def _authenticate(known: Terminal | None, hello: Hello) -> None:
     )
 
 
-def _note_contact(working_set: WorkingSet, known: Terminal, outbox: OutboxReport | None, now: int | None) -> None:
-    known.contact_at = working_set.now
-    known.told_at = working_set.now if now is None else min(now, working_set.now)
-    if outbox is not None:
-        oldest = outbox.oldest_occurred_at
-        known.pending, known.dead = outbox.pending, outbox.dead
-        known.oldest_pending_at = None if oldest is None else micros(oldest)
+def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) -> None:
+    """Note what a message tells of the till's clock and outbox, and when it came."""
+    clocks, now = working_set.tick_clocks, working_set.now
+    clocks.contact(known.terminal, said.tick, now)
+    wall_clock = now if said.now is None else micros(said.now)
+    happened = clocks.of(known.terminal).happened(said.tick)
+    if happened is not None and said.now is not None:
+        _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
+    known.contact_at = now
+    known.told_at = clocks.told(known.terminal, said.tick, wall_clock, now)
+    if said.outbox is not None:
+        known.pending, known.dead = said.outbox.pending, said.outbox.dead
+        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, said.tick)
     working_set.changed_terminals.add(known.terminal)
+
+
+def _oldest_pending_at(working_set: WorkingSet, known: Terminal, outbox: OutboxReport, tick: Tick | None) -> int | None:
+    """When the oldest posting of an outbox will take effect, at the earliest.
+
+    By its tick; else, if the till's clock is ahead, as much earlier as that: it may yet be corrected.
+    """
+    if outbox.oldest_occurred_at is None:
+        return None
+    clocks, oldest = working_set.tick_clocks, micros(outbox.oldest_occurred_at)
+    if tick is not None and outbox.oldest_tick_ms is not None:
+        happened = clocks.of(known.terminal).happened(Tick(tick.boot, outbox.oldest_tick_ms))
+        return effective(oldest, working_set.now, happened, clocks.limits).at
+    ahead = (known.clock_offset_ms or 0) * 1_000
+    return oldest - ahead if ahead > clocks.limits.tolerance else oldest
+
+
+def _note_clock_offset(known: Terminal, offset_ms: int, limits: ClockLimits) -> None:
+    """Note how far the wall clock is from the tick clock; log it once when it becomes too much."""
+    tolerance_ms = limits.tolerance // 1_000
+    if abs(offset_ms) > tolerance_ms >= abs(known.clock_offset_ms or 0):
+        log.warning("event=till_clock_wrong terminal=%s offset_ms=%d", known.terminal, offset_ms)
+    known.clock_offset_ms = offset_ms

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from inventory_server.domain.inventory import Account, Level, Movement
 from inventory_server.domain.lineage import Lineage
+from inventory_server.domain.tick_clock import ClockLimits
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import Head
@@ -20,6 +21,7 @@ from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.document_book import DocumentBook
 from inventory_server.store.write.statements import Statements
+from inventory_server.store.write.tick_clocks import TickClocks
 
 Row = tuple[object, ...]
 """A row to write, in the order of its table's columns."""
@@ -32,7 +34,13 @@ class WorkingSet:
     """
 
     def __init__(
-        self, connection: Connection, statements: Statements, cache: WriterCache, now: int, stamp: int
+        self,
+        connection: Connection,
+        statements: Statements,
+        cache: WriterCache,
+        now: int,
+        stamp: int,
+        clock_limits: ClockLimits,
     ) -> None:
         self.connection = connection
         self.sql = statements
@@ -44,6 +52,7 @@ class WorkingSet:
         self.began = Head(self.position, archived, until)
         cache.begin(before)
         self.terminals = cache.terminals
+        self.tick_clocks = TickClocks(statements, cache, clock_limits)
         self.lineages = cache.lineages
         self.levels = cache.levels
         self.known: dict[bytes, Posted | Rejected] = {}
@@ -232,6 +241,7 @@ class WorkingSet:
         for put, changed, row_of in changes:
             if changed:
                 put(connection, [row_of(key) for key in sorted(changed)])
+        self.tick_clocks.flush(connection)
         sql.put_head(
             connection,
             position=self.position,

@@ -75,6 +75,8 @@ def make_postings() -> None:
         sa.Column("reference", TEXT, nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.Column("boot", sa.LargeBinary(), nullable=True),
+        sa.Column("tick_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_posting")),
         postgresql_partition_by="RANGE (position)",
     )
@@ -320,10 +322,24 @@ def make_terminals() -> None:
         sa.Column("dead", sa.BigInteger(), nullable=False),
         sa.Column("oldest_pending_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
+        sa.Column("clock_offset_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("terminal", name=op.f("pk_terminal")),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_terminal_location"), "terminal", ["location"])
+    op.create_table(
+        "boot",
+        sa.Column("terminal", TEXT, nullable=False),
+        sa.Column("boot", sa.LargeBinary(), nullable=False),
+        sa.Column("contacts", TEXT, nullable=False),
+        sa.Column("last_minute", sa.BigInteger(), nullable=False),
+        sa.Column("tick_ms", sa.BigInteger(), nullable=False),
+        sa.Column("effective_at", sa.BigInteger(), nullable=False),
+        sa.Column("told_tick_ms", sa.BigInteger(), nullable=False),
+        sa.Column("told_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("terminal", "boot", name=op.f("pk_boot")),
+        sqlite_with_rowid=False,
+    )
     op.create_table(
         "lineage",
         sa.Column("terminal", TEXT, nullable=False),
