@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -33,11 +33,12 @@ ALL_TYPES = (
 )
 THEMES = (
     ALL_TYPES,
-    ("transfer_out", "transfer_in"),
-    (*("transfer_out", "transfer_in") * 2, *("transfer_close", "transfer_close", "void", "merge")),
+    ("transfer_out", "transfer_in", "transfer_out", "transfer_in", "transfer_close"),
+    ("transfer_out", "transfer_in", "transfer_out", "transfer_in", "transfer_close", "void", "merge"),
     ("reserve", "release"),
     (*("reserve", "release") * 2, *("sale", "void", "merge")),
     ("sale", "receipt", "count", "count", "void", "adjustment"),
+    ("count", "count", "sale"),
     ("sale", "return", "return", "void"),
     ("receipt", "transfer_out", "adjustment"),
     ("sale", "receipt", "count", "void", "merge", "merge"),
@@ -49,8 +50,10 @@ DELAYS = (0, 0, 0, 5 * SECOND, 2 * HOUR, 2 * DAY, 50 * DAY)
 """From a posting to its arrival."""
 FAULTS = (0, 0, 0, 0, SECOND, -90 * SECOND, 90 * SECOND, -3 * HOUR, -60 * DAY, 365 * DAY)
 """By how much a wall clock, or a date given by hand, is wrong."""
-EXPIRIES = (HOUR, DAY, -HOUR, None)
+EXPIRIES = (None, None, DAY, HOUR, -HOUR)
 SENDING = (0, 0, 700_000, 30 * SECOND)
+KEYED_TWICE = 500
+"""What is added to the number of a document that is keyed in once more."""
 STANDSTILL = 10 * MINUTE
 RARELY = st.integers(0, 9).map(lambda number: number == 9)
 
@@ -62,6 +65,10 @@ class Running(NamedTuple):
     boot: str
     started_at: int
 
+    def elapsed(self, at: int) -> int:
+        """How long the boot has been running at an instant, without the time it stood still."""
+        return at - self.started_at
+
 
 @dataclass
 class Machine:
@@ -69,12 +76,21 @@ class Machine:
 
     running: list[Running]
     fault: int = 0
+    last_posting_at: int = 0
     ids: Iterator[int] = field(default_factory=lambda: count(1))
 
     def tick(self, at: int) -> Tick:
-        """What the tick clock shows at an instant."""
-        running = max(each for each in self.running if each.since <= at)
-        return Tick(running.boot, (at - running.started_at) // 1_000)
+        """What the tick clock shows at an instant; just before it goes on, it stands still."""
+        running = [each for each in self.running if each.since <= at][-1]
+        later = [each.elapsed(each.since) for each in self.running if each.since > at and each.boot == running.boot]
+        return Tick(running.boot, min([running.elapsed(at), *later]) // 1_000)
+
+
+class Sent(NamedTuple):
+    """A delivery, and when it was sent."""
+
+    sent_at: int
+    delivery: Delivery
 
 
 @dataclass(frozen=True)
@@ -97,20 +113,21 @@ def histories(
     draw: DrawFn, themes: Sequence[Sequence[str]] = THEMES, size_max: int = 12, standstills: bool = True
 ) -> list[Delivery]:
     """What reached HQ in which order, of the types of one theme; `standstills` stop tick clocks for a while."""
-    types, size = st.sampled_from(draw(st.sampled_from(themes))), draw(st.integers(1, size_max))
+    types = st.sampled_from(draw(st.sampled_from(themes)))
+    size = draw(st.integers(1, size_max) | st.integers(size_max // 2, size_max))  # short ones are for failures
     plan = Plan(draw(st.lists(types, min_size=size, max_size=size)), standstills)
     machines = {sender: _machine(sender) for sender in SENDERS if not sender.operator}
-    at, made = NOON, []
+    at, made = NOON, list[Sent]()
     for number, kind in enumerate(plan.kinds):
         at += draw(st.sampled_from(GAPS))
         made += _made(draw, plan, number, kind, at, machines)
-    sent = []
-    for order, delivery in enumerate(sorted(made, key=lambda each: each.received_at)):
+    history = []
+    for order, (sent_at, delivery) in enumerate(sorted(made, key=lambda each: each.delivery.received_at)):
         machine = machines.get(delivery.sender)
+        now = machine.tick(sent_at) if machine and delivery.tick else None
         received_at = delivery.received_at + order  # HQ's clock is later at each commit
-        now = machine.tick(received_at - draw(st.sampled_from(SENDING))) if machine and delivery.tick else None
-        sent.append(Delivery(delivery.id, delivery.body, delivery.sender, received_at, delivery.tick, now))
-    return sent
+        history.append(replace(delivery, received_at=received_at, now=now))
+    return history
 
 
 def _machine(sender: Sender) -> Machine:
@@ -118,8 +135,8 @@ def _machine(sender: Sender) -> Machine:
     return Machine([Running(started_at, f"{sender.terminal}-boot-0", started_at)])
 
 
-def _made(draw: DrawFn, plan: Plan, number: int, kind: str, at: int, machines: dict[Sender, Machine]) -> list[Delivery]:
-    """One posting on its way, perhaps twice, perhaps with another body the second time."""
+def _made(draw: DrawFn, plan: Plan, number: int, kind: str, at: int, machines: dict[Sender, Machine]) -> list[Sent]:
+    """One posting on its way: perhaps twice, with another body the second time, or keyed twice under two ids."""
     operators = [sender for sender in SENDERS if sender.operator]
     sender = draw(st.sampled_from(operators if kind == "merge" and not draw(RARELY) else SENDERS))
     machine = machines.get(sender)
@@ -128,24 +145,27 @@ def _made(draw: DrawFn, plan: Plan, number: int, kind: str, at: int, machines: d
     body = {"type": kind, "occurred_at": text(at + fault), **_place(draw, sender), **_content(draw, plan, kind)}
     if kind == "reserve" and (expiry := draw(st.sampled_from(EXPIRIES))) is not None:
         body["expires_at"] = text(at + fault + expiry)
-    arrival = at + draw(st.sampled_from(DELAYS))
-    once = Delivery(posting_id(number), body, sender, arrival, tick)
+    sent_at = at + draw(st.sampled_from(DELAYS))
+    once = Delivery(posting_id(number), body, sender, sent_at + draw(st.sampled_from(SENDING)), tick)
     if not draw(RARELY):
-        return [once]
+        return [Sent(sent_at, once)]
+    id_ = draw(st.sampled_from([once.id, once.id, posting_id(number + KEYED_TWICE)]))
     again = body | draw(st.sampled_from([{}, {}, {"reference": "altered"}]))
-    return [once, Delivery(once.id, again, draw(st.sampled_from([sender, SENDERS[0]])), arrival + HOUR, tick)]
+    by, sent_again_at = draw(st.sampled_from([sender, SENDERS[0]])), sent_at + HOUR
+    return [Sent(sent_at, once), Sent(sent_again_at, Delivery(id_, again, by, sent_again_at, tick))]
 
 
 def _happen_to(draw: DrawFn, plan: Plan, machine: Machine, at: int) -> Tick | None:
     """Now and then the clock is set, the machine reboots, or its ticks stop; some postings are dated by hand."""
     event = draw(st.sampled_from(["", "", "", "set", "set", "reboot", "standstill", "by hand"]))
-    running = machine.running[-1]
+    running, idle = machine.running[-1], at - machine.last_posting_at
+    machine.last_posting_at = at
     if event == "set":
         machine.fault = draw(st.sampled_from(FAULTS))
     elif event == "reboot":
         boot = f"{running.boot.rsplit('-', 1)[0]}-{next(machine.ids)}"
         machine.running.append(Running(at, boot, at))
-    elif event == "standstill" and plan.standstills and at - running.started_at > STANDSTILL:
+    elif event == "standstill" and plan.standstills and min(idle, running.elapsed(at)) > STANDSTILL:
         machine.running.append(Running(at, running.boot, running.started_at + STANDSTILL))
     return None if event == "by hand" else machine.tick(at)
 
@@ -153,7 +173,8 @@ def _happen_to(draw: DrawFn, plan: Plan, machine: Machine, at: int) -> Tick | No
 def _place(draw: DrawFn, sender: Sender) -> dict[str, str]:
     if sender.operator:
         return {"location": draw(st.sampled_from([*["L1", "L2"] * 4, "W", UNKNOWN_LOCATION]))}
-    return draw(st.sampled_from([{"location": sender.home}] * 3 + [{}, {"location": "L1"}]))  # type: ignore[no-any-return]
+    location = draw(st.sampled_from([sender.home] * 5 + ["", "", "L1", "L2"]))
+    return {"location": location} if location else {}
 
 
 def _content(draw: DrawFn, plan: Plan, kind: str) -> dict[str, Any]:

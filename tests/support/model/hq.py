@@ -84,18 +84,19 @@ class Model:
         location = said.location or sender.home
         if reason := refusal(id_, said, sender, location, book):
             return Answer("rejected", reason=reason)
-        posting = self._dated(id_, said, sender, location, recorded_at, tick)
+        posting, flags = self._dated(id_, said, sender, location, recorded_at, tick)
         self.postings.append(posting)
         if not self.book().stands(posting):
             posting = self.postings[-1] = replace(posting, voided_on_arrival=True)
-        for flag, certain in findings(Arrival(posting, book, self.book(), self.locations, self._listed)):
-            (posting.flags if certain else posting.open_flags).add(flag)
-        open_flags = posting.open_flags - posting.flags
-        return Answer("posted", posting.position, recorded_at, frozenset(posting.flags), frozenset(open_flags))
+        found = list(findings(Arrival(posting, book, self.book(), self.locations, self._listed)))
+        certain = flags.union(flag for flag, is_certain in found if is_certain)
+        open_flags = {flag for flag, _ in found} - certain
+        return Answer("posted", posting.position, recorded_at, certain, frozenset(open_flags))
 
     def _dated(
         self, id_: str, said: Document, sender: Sender, location: str, recorded_at: int, tick: Tick | None
-    ) -> Posting:
+    ) -> tuple[Posting, frozenset[str]]:
+        """The posting at its effective instant, and the flags of the clock."""
         assert not self.postings or recorded_at > self.postings[-1].recorded_at
         happened = self.clocks.happened(sender.terminal, tick) if tick else None
         bounds = self.clocks.bounds(sender.terminal, tick) if tick else Bounds()
@@ -103,8 +104,7 @@ class Model:
         if tick and happened:
             self.clocks.date(sender.terminal, tick, at)
         expires_at = FOREVER if said.expires_at == FOREVER else said.expires_at + correction
-        position = len(self.postings) + 1
-        return Posting(position, id_, said, sender, location, recorded_at, at, expires_at, flags=set(flags))
+        return Posting(len(self.postings) + 1, id_, said, sender, location, recorded_at, at, expires_at), flags
 
     # ---- questions: `as_of` is an instant, `known_at` a position, `now` HQ's clock
 

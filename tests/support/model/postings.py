@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any, NamedTuple
@@ -114,8 +114,6 @@ class Posting:
     effective_at: int
     expires_at: int = FOREVER
     voided_on_arrival: bool = False
-    flags: set[str] = field(default_factory=set)
-    open_flags: set[str] = field(default_factory=set)
 
     @property
     def type(self) -> str:
