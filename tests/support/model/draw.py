@@ -142,7 +142,9 @@ def _made(draw: DrawFn, plan: Plan, number: int, kind: str, at: int, machines: d
     machine = machines.get(sender)
     tick = None if machine is None else _happen_to(draw, plan, machine, at)
     fault = draw(st.sampled_from(FAULTS)) if machine is None else machine.fault
-    body = {"type": kind, "occurred_at": text(at + fault), **_place(draw, sender), **_content(draw, plan, kind)}
+    place = _place(draw, sender)
+    here = place.get("location", sender.home)
+    body = {"type": kind, "occurred_at": text(at + fault), **place, **_content(draw, plan, kind, here)}
     if kind == "reserve" and (expiry := draw(st.sampled_from(EXPIRIES))) is not None:
         body["expires_at"] = text(at + fault + expiry)
     sent_at = at + draw(st.sampled_from(DELAYS))
@@ -177,7 +179,7 @@ def _place(draw: DrawFn, sender: Sender) -> dict[str, str]:
     return {"location": location} if location else {}
 
 
-def _content(draw: DrawFn, plan: Plan, kind: str) -> dict[str, Any]:
+def _content(draw: DrawFn, plan: Plan, kind: str, here: str) -> dict[str, Any]:
     """The fields of a body besides its instant and its place."""
     said: dict[str, Any] = {}
     if kind in WITH_LINES or (kind == "transfer_close" and draw(st.booleans())):
@@ -188,12 +190,16 @@ def _content(draw: DrawFn, plan: Plan, kind: str) -> dict[str, Any]:
     if named and (kind in ("void", "transfer_close") or draw(st.booleans())):
         said[named[0]] = plan.name(draw, *named[1])
     if kind == "transfer_out" or (kind == "transfer_in" and "transfer" not in said):
-        said["other_location"] = draw(st.sampled_from([*["L1", "L2", "L2"] * 3, "W", UNKNOWN_LOCATION]))
+        said["other_location"] = draw(st.sampled_from([*[_opposite(here)] * 6, "L2", "W", UNKNOWN_LOCATION]))
     if kind == "transfer_close":
         said["reason"] = draw(st.sampled_from(["lost", "refused", "mistake"]))
     if kind == "merge":
         said["merge"], said["into"] = draw(st.sampled_from([*SKUS, GTIN_SKU])), draw(st.sampled_from(SKUS))
     return said
+
+
+def _opposite(location: str) -> str:
+    return "L1" if location == "L2" else "L2"
 
 
 _NAMED = {
