@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pos_client.protocol.messages import Completeness, Hole, Range, SilentTill
+from inventory_server.domain.limits import HOLES_SHOWN_MAX
+from pos_client.protocol.messages import ClosedTill, Completeness, Hole, Range, SilentTill
 from pos_client.protocol.units import instant
 
 
@@ -17,7 +18,8 @@ class TillState:
     """What HQ knows of one till.
 
     `told_at` is the till's own clock at its last message, capped at HQ's clock; `oldest_pending_at` is the instant of
-    the oldest posting in its outbox; `acked_at` that of the last posting before a hole.
+    the oldest posting in its outbox; `acked_at` that of the last posting before a hole. `closed_at` is when the till
+    ended its day with balanced totals, None while it is open.
     """
 
     terminal: str
@@ -27,16 +29,16 @@ class TillState:
     oldest_pending_at: int | None
     holes: Sequence[Range]
     acked_at: int | None
-    closed: bool
+    closed_at: int | None
 
 
-def told_everything_to(till: TillState, now: int) -> int | None:
-    """The latest instant up to which HQ has all postings of `till`; None if there is none.
+def told_everything_to(till: TillState) -> int | None:
+    """The latest instant up to which HQ has all postings of `till`, as far as HQ was told; None if there is none.
 
-    A till that closed its day with balanced totals has nothing pending.
+    A till that closed its day had told everything then; it may have sold since, with its line down.
     """
-    if till.closed and not till.holes and not till.pending:
-        return now
+    if till.closed_at is not None and not till.holes and not till.pending:
+        return till.closed_at
     if till.told_at is None:
         return None
     bounds = [till.told_at]
@@ -53,22 +55,26 @@ def told_everything_to(till: TillState, now: int) -> int | None:
 
 def is_silent(till: TillState, now: int, silent_after: int) -> bool:
     """True if an open till has sent nothing for `silent_after` microseconds."""
-    return not till.closed and (till.contact_at is None or now - till.contact_at > silent_after)
+    return till.closed_at is None and till.contact_at is not None and now - till.contact_at > silent_after
 
 
 def completeness(tills: Sequence[TillState], now: int, silent_after: int) -> Completeness:
-    """The completeness of the location to which `tills` belong."""
-    told = [told_everything_to(till, now) for till in tills]
+    """The completeness of the location to which `tills` belong; one that has never connected is not in use yet."""
+    tills = [till for till in tills if till.contact_at is not None]
+    told = [told_everything_to(till) for till in tills]
     known = [moment for moment in told if moment is not None]
     complete_to = min(known, default=now) if len(known) == len(told) else None
+    holes = [Hole(till.terminal, first, last) for till in tills for first, last in till.holes]
     return Completeness(
         complete_to=None if complete_to is None else instant(complete_to),
         tills=len(tills),
         silent=[
-            SilentTill(till.terminal, None if till.contact_at is None else instant(till.contact_at))
+            SilentTill(till.terminal, instant(till.contact_at))
             for till in tills
-            if is_silent(till, now, silent_after)
+            if till.contact_at is not None and is_silent(till, now, silent_after)
         ],
-        holes=[Hole(till.terminal, first, last) for till in tills for first, last in till.holes],
+        holes=holes[:HOLES_SHOWN_MAX],
         pending=sum(till.pending for till in tills),
+        closed=[ClosedTill(till.terminal, instant(till.closed_at)) for till in tills if till.closed_at is not None],
+        holes_total=len(holes),
     )

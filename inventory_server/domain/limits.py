@@ -18,3 +18,6 @@ DRIFT_DIVISOR = 10_000
 """An oscillator is off by at most one part in this many."""
 BOOTS_MAX = 10
 """Boots kept of a terminal: a till that reboots at every opening delivers what is up to ten days old."""
+
+HOLES_SHOWN_MAX = 10
+"""Holes in the answer about one location: enough to see whose postings are missing; all are counted."""

@@ -61,21 +61,29 @@ class StockReport:
         if told.pending:
             gaps.append(f"{told.pending} {'posting' if told.pending == 1 else 'postings'} pending at the tills")
         gaps += [_missing(hole) for hole in told.holes]
+        if told.holes_total > len(told.holes):
+            gaps.append(f"{told.holes_total - len(told.holes)} more ranges of postings missing")
         separator = ": " if told.tills and told.complete_to is None else "; "
         return f"{location}: {separator.join(filter(None, (self._complete_to(told), '; '.join(gaps))))}"
 
     def _complete_to(self, told: Completeness) -> str:
         if not told.tills:
             return "no tills"
-        tills = f"{told.tills} {'till' if told.tills == 1 else 'tills'}"
+        tills = f"{told.tills} {'till' if told.tills == 1 else 'tills'}{_closed(told)}"
         if told.complete_to is None:
             return f"figures may be incomplete ({tills})"
         return f"complete to {self.instant(told.complete_to)} ({tills})"
 
     def _silence(self, till: SilentTill) -> str:
-        if till.since is None:
-            return f"{till.terminal} has never connected (not in use? revoke it)"
         return f"{till.terminal} silent since {self.instant(till.since)}"
+
+
+def _closed(told: Completeness) -> str:
+    if not told.closed:
+        return ""
+    if len(told.closed) == told.tills:
+        return " closed" if told.tills == 1 else ", all closed"
+    return f", {len(told.closed)} closed"
 
 
 def _missing(hole: Hole) -> str:

@@ -341,10 +341,17 @@ class UnknownItem(Message, frozen=True):
 
 
 class SilentTill(Message, frozen=True):
-    """A till that is overdue; `since` is its last contact, null if it has never connected."""
+    """A till that is overdue; `since` is its last contact."""
 
     terminal: str
-    since: Instant | None
+    since: Instant
+
+
+class ClosedTill(Message, frozen=True):
+    """A till that ended its day with balanced totals; `at` is when, on HQ's clock."""
+
+    terminal: str
+    at: Instant
 
 
 class Hole(Message, frozen=True, rename={"from_": "from"}):
@@ -356,13 +363,18 @@ class Hole(Message, frozen=True, rename={"from_": "from"}):
 
 
 class Completeness(Message, frozen=True):
-    """How complete a location's figures are: every till has delivered everything up to `complete_to`."""
+    """How complete a location's figures are: every till has delivered everything up to `complete_to`.
+
+    `tills` are those in use: one counts from its first `hello`. `holes` are the first of `holes_total`.
+    """
 
     complete_to: Instant | None
     tills: int
     silent: list[SilentTill]
     holes: list[Hole]
     pending: int
+    closed: list[ClosedTill] = []
+    holes_total: int = 0
 
 
 class StockResult(Message, frozen=True):

@@ -14,7 +14,7 @@ import pytest
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ImportProducts
 from pos_client.commands import stock_report
-from pos_client.protocol.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
+from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill, StockItem, UnknownItem
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 from tests.support.maintenance import change
@@ -28,18 +28,23 @@ SENTENCES = [
     (Completeness(AT, 2, [], [], 0), "A: complete to 14:03 (2 tills)"),
     (Completeness(DAYS_AGO, 1, [], [], 0), "A: complete to 2026-02-26 14:03 (1 till)"),
     (Completeness(None, 3, [], [], 0), "A: figures may be incomplete (3 tills)"),
+    (Completeness(None, 3, [], [], 1), "A: figures may be incomplete (3 tills): 1 posting pending at the tills"),
+    (Completeness(AT, 2, [], [], 0, [ClosedTill("T1", AT)]), "A: complete to 14:03 (2 tills, 1 closed)"),
     (
-        Completeness(None, 3, [SilentTill("T8", None)], [], 1),
-        (
-            "A: figures may be incomplete (3 tills): T8 has never connected (not in use? revoke it); "
-            "1 posting pending at the tills"
-        ),
+        Completeness(AT, 2, [], [], 0, [ClosedTill("T1", AT), ClosedTill("T2", AT)]),
+        "A: complete to 14:03 (2 tills, all closed)",
+    ),
+    (
+        Completeness(AT, 1, [], [Hole("T3", 2, 2)], 0, holes_total=4),
+        "A: complete to 14:03 (1 till); posting 2 of T3 missing; 3 more ranges of postings missing",
     ),
     (Completeness(AT, 0, [], [], 0), "A: no tills"),
     (
-        Completeness(AT, 9, [SilentTill("T7", AT), SilentTill("T8", None)], [Hole("T3", 17, 19), Hole("T4", 2, 2)], 2),
+        Completeness(
+            AT, 9, [SilentTill("T7", AT), SilentTill("T8", DAYS_AGO)], [Hole("T3", 17, 19), Hole("T4", 2, 2)], 2
+        ),
         (
-            "A: complete to 14:03 (9 tills); T7 silent since 14:03; T8 has never connected (not in use? revoke it); "
+            "A: complete to 14:03 (9 tills); T7 silent since 14:03; T8 silent since 2026-02-26 14:03; "
             "2 postings pending at the tills; postings 17–19 of T3 missing; posting 2 of T4 missing"
         ),
     ),

@@ -18,6 +18,7 @@ from inventory_server.store.query.paging import encode_cursor
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import (
     ByeParams,
+    ClosedTill,
     Completeness,
     Hole,
     OutboxReport,
@@ -356,7 +357,7 @@ def test_a_hole_holds_back_all_after_it(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1), at=NOON + SECOND))
     post(store, till.speaker, item(body("sale", ("a", 1), at=NOON + HOUR), uid(3), 3))
-    assert complete(store) == Completeness(instant(NOON + SECOND), 1, [], [Hole("T1", 2, 2)], 0)
+    assert complete(store) == Completeness(instant(NOON + SECOND), 1, [], [Hole("T1", 2, 2)], 0, holes_total=1)
     post(store, till.speaker, item(body("sale", ("a", 1), at=NOON + 2 * SECOND), uid(2), 2))
     assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)
 
@@ -365,8 +366,9 @@ def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: LedgerSto
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
     perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
+    closed_at = instant(clock.now)
     clock.now += DAY
-    assert complete(store) == Completeness(instant(clock.now), 1, [], [], 0)
+    assert complete(store) == Completeness(closed_at, 1, [], [], 0, [ClosedTill("T1", closed_at)])
     hello(store, lineage=till.lineage, now=clock.now - HOUR)
     assert complete(store) == Completeness(instant(clock.now - HOUR), 1, [], [], 0)
 
@@ -382,9 +384,9 @@ def test_no_other_goodbye_does(store: LedgerStore, clock: Clock, totals: ByePara
     assert [silent.terminal for silent in found.silent] == ["T1"]
 
 
-def test_a_till_that_never_spoke_leaves_its_location_unknown_and_a_reader_does_not(store: LedgerStore) -> None:
+def test_neither_a_till_that_never_spoke_nor_a_reader_counts(store: LedgerStore) -> None:
     hello(store, "T1")
     enrol(store, "R1", "reader", "L1")
     assert complete(store).complete_to == instant(MORNING)
     enrol(store, "T2", "till", "L1")
-    assert complete(store) == Completeness(None, 2, [SilentTill("T2", None)], [], 0)
+    assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)

@@ -85,5 +85,5 @@ def _state(
         oldest_pending_at=oldest_pending_at,
         holes=holes,
         acked_at=acked_at,
-        closed=closed_at is not None,
+        closed_at=closed_at,
     )

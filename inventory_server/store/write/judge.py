@@ -101,9 +101,9 @@ class CommitJudge:
             result = _again(working_set, speaker, item, before)
         else:
             result = self._judge(working_set, speaker, known, item)
-        if held is not None and speaker.lineage_key is not None and item.seq is not None:
+        if held is not None and speaker.lineage_key is not None:
             reopened = isinstance(before, Rejected) and before.reopened
-            if _receive(held, item, item.seq, result, reopened):
+            if _receive(held, item, result, reopened):
                 working_set.changed_lineages.add((speaker.terminal, speaker.lineage_key))
         return result
 
@@ -117,11 +117,17 @@ class CommitJudge:
         return _posted(item, "posted", posted)
 
 
-def _receive(held: Lineage, item: Item, seq: int, result: PostingResult, reopened: bool) -> bool:
-    """Record `seq` and its result in the lineage; True if that changed it."""
-    news = not held.holds(seq)
-    if news:
-        held.receive(seq, item.occurred_at)
+def _receive(held: Lineage, item: Item, result: PostingResult, reopened: bool) -> bool:
+    """Record a posting and its result in the lineage; True if that changed it.
+
+    One without a sequence number counts when it is posted: only a number tells that this lineage sent a duplicate.
+    """
+    if item.seq is None:
+        news = result.status == "posted"
+    else:
+        news = not held.holds(item.seq)
+        if news:
+            held.receive(item.seq, item.occurred_at)
     if (news or reopened) and result.status in ("posted", "duplicate"):
         held.count += 1
         held.quantity += 0 if item.body is None else stock_effect(item.body.type, item.quantities)
