@@ -189,7 +189,7 @@ def test_a_cursor_with_a_key_that_no_page_can_end_with_is_refused(
 
 
 def test_the_last_key_that_there_can_be_is_followed_by_nothing(store: LedgerStore) -> None:
-    assert stock(store, cursor=encode_cursor("\U0010ffff" * 64, "\U0010ffff" * 64)).items == []
+    assert stock(store, cursor=encode_cursor(0, 0, "\U0010ffff" * 64, "\U0010ffff" * 64)).items == []
     assert history(store, cursor=encode_cursor(2**63 - 1, 2**31 - 1)).entries == []
 
 

@@ -309,6 +309,7 @@ document_line = Table(
     Column("voided_position", BigInteger),
     Column("waiting", BigInteger, nullable=False),
     Index(None, "document"),
+    Index(None, "voided_position"),
     Index(None, "location", "sku", "kind", "source"),
     sqlite_with_rowid=False,
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UnsetType
-from sqlalchemy import Connection, Select, and_, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func, or_, select, tuple_
 
 from inventory_server.config import Settings
 from inventory_server.domain.inventory import Level
@@ -19,11 +19,10 @@ from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
 from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at, recorded_at
 from inventory_server.store.query.completeness import completeness_of
+from inventory_server.store.query.later_pages import PageStart, changed_after, changed_keys
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
 from pos_client.protocol.messages import (
-    Location,
-    Sku,
     StockItem,
     StockParams,
     StockResult,
@@ -105,47 +104,78 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     params = question.params
     named = _Named(connection, params)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
-    at = _moment(connection, params)
-    after = decode_cursor(params.cursor, tuple[Location, Sku])
-    position = head_of(connection).position
-    if at is None and named.pairs() is None:
-        wanted = _levels(connection, question, named, after).limit(limit + 1)
-        rows = plain_rows(connection, wanted, now=now)
-        items, last = [item_of(row) for row in rows[:limit]], len(rows) <= limit
-        cursor = None if last else encode_cursor(items[-1].location, items[-1].sku)
+    start = decode_cursor(params.cursor, PageStart)
+    head = head_of(connection).position
+    position, began, after = (head, now, None) if start is None else (start.position, start.now, start.after)
+    since = position if position < head else None
+    at = _moment(connection, params, since)
+    if named.pairs() is None and at in (None, Moment(None, since)):
+        rows = plain_rows(connection, _levels(connection, question, named, after, since).limit(limit + 1), now=began)
+        keys = [(row[0], row[1]) for row in rows]
+        items = [item_of(row) for row in rows[:limit]]
+        items = items if at is None else list(_as_of_first_page(connection, items, at, began))
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
-        past = None if at is None else _Past(connection, at, keys[:limit], now)
-        items = [_item_of_key(connection, key, past, now) for key in keys[:limit]]
-        items = [item for item in items if is_wanted(item, question)]
-        cursor = None if len(keys) <= limit else encode_cursor(*keys[limit - 1])
+        shown = keys[:limit]
+        if since is not None and named.pairs() is None:
+            shown = list(_known_then(connection, shown, since, began))
+        past = None if at is None else _Past(connection, at, shown, began)
+        items = [_item_of_key(connection, key, past, began) for key in shown]
+    items = [item for item in items if is_wanted(item, question)]
+    cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
     locations = {item.location for item in items}.union(named.locations or ())
     known_at = position if at is None or at.known_at is None else min(position, at.known_at)
     return StockResult(items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor)
 
 
-def _moment(connection: Connection, params: StockParams) -> Moment | None:
-    if isinstance(params.as_of, UnsetType) and isinstance(params.known_at, UnsetType):
-        return None
+def _moment(connection: Connection, params: StockParams, known_at: int | None) -> Moment | None:
+    """The moment a page is about; `known_at` is the position of the first page if the ledger has grown since."""
     as_of = None if isinstance(params.as_of, UnsetType) else micros(params.as_of)
-    known_at = params.known_at
-    if isinstance(known_at, UnsetType):
-        return Moment(as_of, None)
-    return Moment(as_of, known_at if isinstance(known_at, int) else position_at(connection, micros(known_at)))
+    if isinstance(params.known_at, int):
+        known_at = params.known_at
+    elif not isinstance(params.known_at, UnsetType):
+        known_at = position_at(connection, micros(params.known_at))
+    return None if as_of is None and known_at is None else Moment(as_of, known_at)
 
 
-def _levels(connection: Connection, question: Stock, named: _Named, after: Key | None) -> Select[Any]:
+def _as_of_first_page(connection: Connection, items: list[StockItem], at: Moment, began: int) -> Iterator[StockItem]:
+    """The items as they were at the first page; those that HQ did not know then are left out."""
+    assert at.known_at is not None
+    listed = {(item.location, item.sku): item for item in items}
+    changed = changed_keys(connection, at.known_at).intersection(listed)
+    past = _Past(connection, at, list(changed), began, until=began)
+    for key in _known_then(connection, list(listed), at.known_at, began):
+        yield _item_of_key(connection, key, past, began) if key in changed else listed[key]
+
+
+def _known_then(connection: Connection, keys: list[Key], position: int, began: int) -> Iterator[Key]:
+    """Those of `keys` that HQ knew at a position."""
+    changed = changed_keys(connection, position).intersection(keys)
+    past = _Past(connection, Moment(None, position), list(changed), began, until=began)
+    for key in keys:
+        if key not in changed or past.of(key) != (Level(), 0):
+            yield key
+
+
+def _levels(
+    connection: Connection, question: Stock, named: _Named, after: Key | None, since: int | None
+) -> Select[Any]:
+    """The levels now that pass the question's filters, and those that have changed after the position `since`."""
     statement = _all_levels
     if named.skus is not None:
         statement = statement.where(among(connection, _level.sku, named.skus))
     if named.locations is not None:
         statement = statement.where(among(connection, _level.location, named.locations))
+    filters: list[ColumnElement[bool]] = []
     if question.params.negative is True:
-        statement = statement.where(_level.on_hand < 0)
+        filters.append(_level.on_hand < 0)
     if question.below == "reorder_point":
-        statement = statement.where(_available < _product.reorder_point)
+        filters.append(_available < _product.reorder_point)
     elif question.below is not None:
-        statement = statement.where(_available < scaled(question.below))  # type: ignore[arg-type]
+        filters.append(_available < scaled(question.below))  # type: ignore[arg-type]
+    if filters and since is not None:
+        filters = [or_(and_(*filters), tuple_(_level.location, _level.sku).in_(changed_after(since)))]
+    statement = statement.where(*filters)
     if after is not None:
         statement = statement.where(tuple_(_level.location, _level.sku) > after)
     return statement
@@ -167,13 +197,16 @@ def _page_of_keys(connection: Connection, named: _Named, after: Key | None, coun
 
 
 class _Past:
-    """The levels of some keys at a moment; reservations expire at its instant, or when its position was recorded."""
+    """The levels of some keys at a moment.
 
-    def __init__(self, connection: Connection, at: Moment, keys: list[Key], now: int) -> None:
+    Reservations expire at `until`, else at the moment's instant, else when its position was recorded.
+    """
+
+    def __init__(self, connection: Connection, at: Moment, keys: list[Key], now: int, until: int | None = None) -> None:
         self._ledger = LedgerAt(connection, at)
         self._known = {row[0] for row in _locations(connection, [(name,) for name in {key[0] for key in keys}])}
         self._documents = DocumentsAt(connection, keys, at.as_of, at.known_at)
-        self._until = at.as_of if at.as_of is not None else recorded_at(connection, at.known_at) or now
+        self._until = until or at.as_of or recorded_at(connection, at.known_at) or now
 
     def of(self, key: Key) -> tuple[Level, int]:
         """The level of a key, and what is reserved of it."""

@@ -205,6 +205,7 @@ def make_documents() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_document_line_document"), "document_line", ["document"])
+    op.create_index(op.f("ix_document_line_voided_position"), "document_line", ["voided_position"])
     group = ["location", "sku", "kind", "source"]
     op.create_index(op.f("ix_document_line_location_sku_kind_source"), "document_line", group)
     op.create_table(

@@ -1,0 +1,88 @@
+"""An answer in several pages is one snapshot: that of its first page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from inventory_server.store import LedgerStore
+from pos_client.protocol.messages import StockItem
+from pos_client.protocol.units import instant
+from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, enrol, opened, proof_of, stock, uid
+
+SKUS = tuple("abcdef")
+MORNING = NOON + DAY
+"""HQ's clock at first."""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
+    with opened(ledger, clock=clock) as store:
+        enrol(store, "T2", "till", "L2")
+        Till(store).posts(body("receipt", *((sku, 10) for sku in SKUS)), uid("delivery"))
+        yield store
+        proof = proof_of(ledger)
+    assert proof.holds, proof.findings
+
+
+def figures(items: list[StockItem]) -> list[tuple[Any, ...]]:
+    return [(each.location, each.sku, each.on_hand, each.reserved, each.in_transit) for each in items]
+
+
+def pages(store: LedgerStore, between: Callable[[], object], **params: Any) -> list[tuple[Any, ...]]:
+    """The answer in pages of two; `between` is called after the first."""
+    page = stock(store, limit=2, **params)
+    found, position = list(page.items), page.position
+    between()
+    while page.cursor is not None:
+        page = stock(store, limit=2, cursor=page.cursor, **params)
+        assert page.position == position
+        found += page.items
+    return figures(found)
+
+
+SENT: list[tuple[str, bytes]] = [
+    ("a sale", body("sale", ("e", 4), ("a", 1))),
+    ("a void", body("void", voids=uid("delivery"))),
+    ("a count", body("count", ("f", 2))),
+    ("a reservation", body("reserve", ("d", 3))),
+    ("a transfer", body("transfer_out", ("d", 3), other_location="L2")),
+    ("what HQ did not know", body("receipt", ("ee", 1))),
+    ("nothing at all", body("adjustment", ("a", 0))),
+]
+
+
+@pytest.mark.parametrize(("what", "raw"), SENT)
+@pytest.mark.parametrize("params", [{}, {"below": 100}, {"negative": False}, {"as_of": instant(MORNING + HOUR)}])
+def test_what_comes_between_two_pages_is_not_in_the_second(
+    store: LedgerStore, what: str, raw: bytes, params: dict[str, Any]
+) -> None:
+    till = Till(store)
+    expected = figures(stock(store, **params).items)
+    assert pages(store, lambda: till.posts(raw), **params) == expected, what
+
+
+def test_what_has_left_a_filter_meanwhile_is_still_in_the_answer(store: LedgerStore) -> None:
+    till = Till(store)
+    expected = figures(stock(store, below=11).items)
+    assert len(expected) == len(SKUS)
+    assert pages(store, lambda: till.posts(body("receipt", *((sku, 90) for sku in SKUS))), below=11) == expected
+
+
+def test_a_reservation_that_expires_meanwhile_is_judged_at_the_first_page(store: LedgerStore, clock: Clock) -> None:
+    till = Till(store)
+    till.posts(body("reserve", ("e", 3), expires_at=instant(MORNING + HOUR)))
+    expected = figures(stock(store).items)
+
+    def an_hour_later() -> None:
+        clock.now += 2 * HOUR
+        till.posts(body("sale", ("e", 1)))
+
+    assert pages(store, an_hour_later) == [(*row[:3], 3 if row[1] == "e" else 0, row[4]) for row in expected]
