@@ -159,8 +159,8 @@ class Chain:
         goodbyes = {name: self.tell_till(name, bye=True) for name in self.names}
         self.watch.look()
         rows = [
-            (UUID(bytes=id_), body, location, position)
-            for id_, body, location, position in self.query(
+            (UUID(bytes=id_), body, location, position, recorded_at)
+            for id_, body, location, position, recorded_at in self.query(
                 "SELECT id, body, location, position, recorded_at FROM posting ORDER BY position"
             )
         ]

@@ -293,11 +293,11 @@ def test_the_checker_finds_what_is_lost_doubled_or_made_up(tmp_path: Path) -> No
     for place, each in enumerate(ids):
         account.expect(each, f"body {place}")
         account.answers[each] = "posted"
-    rows = [(each, f"body {place}".encode(), "store", place) for place, each in enumerate(ids)]
+    rows = [(each, f"body {place}".encode(), "store", place, place) for place, each in enumerate(ids)]
     assert checker.compare(rows, account, {}).is_clean
     assert checker.compare(rows[1:], account, {}).lost == 2  # acknowledged, and begun
     assert checker.compare([*rows, (UUID(int=9), *rows[0][1:])], account, {}).doubled == 1
-    assert checker.compare([*rows, (UUID(int=9), b"other", "store", 9)], account, {}).others
+    assert checker.compare([*rows, (UUID(int=9), b"other", "store", 9, 9)], account, {}).others
     assert checker.differences({("s", "a"): 1}, {("s", "a"): 2}) == ["('s', 'a'): the level is 1, expected 2"]
 
 

@@ -27,7 +27,7 @@ from tests.support.answermodel import AnswerModel
 from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
 from tests.support.maintenance import administer
 from tests.support.sites import Site, on_postgresql, on_sqlite
-from tests.support.stockmodel import View
+from tests.support.stockmodel import SIGNED, View
 
 SKUS = ["a", "b"]
 GTINS = {"40000001": "a"}
@@ -35,7 +35,7 @@ UNLISTED_GTIN = "40000002"
 LOCATIONS = ["L1", "L2"]
 KINDS: list[PostingType] = [
     *("sale", "return", "receipt", "adjustment", "count", "count", "count"),  # the rule that is easiest to get wrong
-    *("transfer_out", "transfer_in", "reserve", "release", "void", "void"),
+    *("transfer_out", "transfer_in", "transfer_close", "reserve", "release", "void", "void"),
 ]
 Key = tuple[str, str]
 
@@ -83,13 +83,20 @@ def documents(draw: st.DrawFn, number: int, total: int) -> Document:
     others = st.integers(0, total - 1).map(lambda other: uid(other))
     if kind == "void":
         return Document(sender, body(kind, at=draw(hours), voids=draw(others), **fields))
-    if kind.startswith("transfer"):
+    if kind in ("transfer_out", "transfer_in"):
         fields["other_location"] = draw(st.sampled_from(LOCATIONS))
+    if kind == "transfer_close" or (kind == "transfer_in" and draw(st.booleans())):
+        fields["transfer"] = draw(others)
+    if kind == "transfer_close":
+        fields["reason"] = "lost"
     if kind in ("sale", "release") and draw(st.booleans()):
         fields["reservation"] = draw(others)
     if kind == "reserve" and draw(st.booleans()):
         fields["expires_at"] = instant(draw(hours))
-    lines = draw(st.lists(st.tuples(codes, quantities), min_size=1, max_size=3))
+    if kind == "transfer_close" and draw(st.booleans()):
+        return Document(sender, body(kind, at=draw(hours), reference=str(number), **fields))
+    signed = quantities if kind in SIGNED else quantities.map(abs)
+    lines = draw(st.lists(st.tuples(codes, signed), min_size=1, max_size=3))
     return Document(sender, body(kind, *lines, at=draw(hours), reference=str(number), **fields))
 
 

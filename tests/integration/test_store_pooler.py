@@ -66,7 +66,7 @@ def test_tills_at_two_servers_are_answered_and_stored_exactly_once(
         account.expect(id_, body)
         account.answers[id_] = status
     query = "SELECT id, body, location, position, recorded_at FROM posting ORDER BY position"
-    rows = [(UUID(bytes=id_), body, place, at) for id_, body, place, at in postgres.execute(query, database)]
+    rows = [(UUID(bytes=row[0]), *row[1:]) for row in postgres.execute(query, database)]
     levels = postgres.execute("SELECT location, sku, on_hand FROM level", database)
     assert len(account.acknowledged) == len(rows) == TILLS * SALES
     assert checker.compare(rows, account, {}).is_clean

@@ -211,10 +211,10 @@ def _complete(rows: list[Row], book: Book) -> None:
 
 def _movements(database: sqlite3.Connection, model: StockModel) -> None:
     """P2: a posting's movements are its body's."""
-    query = "SELECT position, location, sku, account, quantity, occurred_at FROM movement"
+    query = "SELECT position, location, sku, account, quantity, effective_at FROM movement"
     stored = Counter(database.execute(query))
     wanted = Counter(
-        (move.position, *move.key, move.account, move.quantity, move.occurred_at)
+        (move.position, *move.key, move.account, move.quantity, move.effective_at)
         for moves in model.moves.values()
         for move in moves
     )

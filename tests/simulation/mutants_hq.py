@@ -13,8 +13,9 @@ from inventory_server.domain.requests import Item, Post
 from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge as ledger_module
-from inventory_server.store.write import posting
+from inventory_server.store.write import posting, reading
 from inventory_server.store.write import writer as writer_module
+from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.tick_clocks import TickClocks
 from inventory_server.store.write.working_set import WorkingSet
@@ -32,9 +33,11 @@ def ids_remembered_in_memory() -> AbstractContextManager[Any]:
     remembered: set[bytes] = set()
 
     def make_read(original: Any) -> Any:
-        def read(batch: WorkingSet, ids: set[bytes]) -> None:
-            original(batch, ids & remembered)
-            remembered.update(ids)
+        def read(batch: WorkingSet, posts: list[Post]) -> None:
+            original(batch, posts)
+            for key in batch.known.keys() - remembered:
+                del batch.known[key]
+            remembered.update(item.key for post in posts for item in post.items)
 
         return read
 
@@ -45,20 +48,20 @@ def ids_remembered_in_memory() -> AbstractContextManager[Any]:
 
         return forget
 
-    return together(replaced(WorkingSet, "_read_identities", make_read), replaced(CommitJudge, "forget", make_forget))
+    return together(replaced(reading, "_read_identities", make_read), replaced(CommitJudge, "forget", make_forget))
 
 
 def ids_remembered_for_a_day() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def read(batch: WorkingSet, ids: set[bytes]) -> None:
-            original(batch, ids)
+        def read(batch: WorkingSet, posts: list[Post]) -> None:
+            original(batch, posts)
             for key, before in list(batch.known.items()):
                 if isinstance(before, Posted) and before.recorded_at < batch.now - DAY:
                     del batch.known[key]
 
         return read
 
-    return replaced(WorkingSet, "_read_identities", make)
+    return replaced(reading, "_read_identities", make)
 
 
 def checked_before_the_transaction() -> AbstractContextManager[Any]:
@@ -156,15 +159,7 @@ def answered_before_the_commit() -> AbstractContextManager[Any]:
 
 
 def recorded_when_the_clock_says() -> AbstractContextManager[Any]:
-    def make(original: Any) -> Any:
-        def next_position(batch: WorkingSet) -> tuple[int, int]:
-            position, _ = original(batch)
-            batch.recorded_at = batch.now
-            return position, batch.now
-
-        return next_position
-
-    return replaced(WorkingSet, "next_position", make)
+    return replaced(WorkingSet, "upcoming", lambda _: property(lambda batch: (batch.position + 1, batch.now)))
 
 
 def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
@@ -175,7 +170,7 @@ def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
                 sign = STOCK_SIGN.get(item.body.type, 0)
                 for line, quantity in zip(item.body.lines, item.quantities, strict=True):
                     key = (speaker.location, str(line.sku))
-                    batch.level(key).on_hand += sign * quantity
+                    batch.levels[key].on_hand += sign * quantity
                     batch._changed_levels.add(key)
             return result
 
@@ -185,7 +180,7 @@ def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
 
 
 def count_ignores_what_moved_since() -> AbstractContextManager[Any]:
-    return replaced(inventory, "needs_later_movements", lambda _: lambda _level, _at: False)
+    return replaced(CountBook, "moved_after", lambda _: lambda _book, _key, _count: 0)
 
 
 def count_is_overrun_by_late_sales() -> AbstractContextManager[Any]:
@@ -202,7 +197,15 @@ def count_is_overrun_by_late_sales() -> AbstractContextManager[Any]:
 
 
 def older_count_overtakes() -> AbstractContextManager[Any]:
-    return replaced(inventory, "is_overtaken", lambda _: lambda _level, _at: False)
+    def make(original: Any) -> Any:
+        def count(batch: WorkingSet, entry: Any, movement: Any, is_voided: bool) -> int:
+            if not is_voided:
+                batch.levels[movement.location, movement.sku].counted_at = None
+            return cast(int, original(batch, entry, movement, is_voided))
+
+        return count
+
+    return replaced(posting, "_count", make)
 
 
 def voided_count_still_counts() -> AbstractContextManager[Any]:
@@ -226,10 +229,11 @@ def boots_remembered_in_memory() -> AbstractContextManager[Any]:
 
 def void_that_comes_first_is_forgotten() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def read(batch: WorkingSet, ids: set[bytes]) -> None:
-            original(batch, ids)
-            batch.waiting_voids.clear()
+        def read(batch: WorkingSet, posts: list[Post]) -> None:
+            original(batch, posts)
+            for key in batch.voids.keys() - batch.known.keys():
+                del batch.voids[key]
 
         return read
 
-    return replaced(WorkingSet, "_read_identities", make)
+    return replaced(reading, "_read_identities", make)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import UUID
 
-from tests.support.stockmodel import StockModel, known
+from tests.support.stockmodel import SIGNED, StockModel, known
 
 
 class AnswerModel:
@@ -26,6 +26,7 @@ class AnswerModel:
             return "duplicate" if self._posted[id_] == raw else "conflict"
         posting = known(id_, raw, own_location, by_till, self._skus_by_gtin)
         is_wrong = posting.voids is not None and (posting.voids == id_ or not self.stock.may_void(posting))
+        is_wrong |= posting.kind not in SIGNED and any(quantity < 0 for _, quantity in posting.lines)
         is_elsewhere = by_till and posting.location != own_location
         if is_wrong or is_elsewhere or posting.other_location == posting.location:
             self._rejected[id_] = raw

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
-from inventory_server.domain.documents import Group, Kind, document_lines
+from inventory_server.domain.documents import Group, Kind, Role, document_lines
 from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
@@ -282,6 +282,9 @@ def _draw(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int
     drawn = [book.add(line) for line in lines]
     for sku, _ in entry.lines:
         working_set.touch_level((entry.location, sku))
+    for line in lines:
+        if line.role is Role.OPENS:
+            working_set.touch_level((line.location, line.sku))
     if lines[0].kind is Kind.RETURN:
         return _returned(working_set, entry, lines[0].document or b"")
     flags = 0 if all(each.is_known for each in drawn) else Flags.ORPHAN

@@ -212,11 +212,11 @@ class WorkingSet:
         """Write all decisions; the transaction stays open."""
         sql, connection = self.sql, self.connection
         changed_transit = self.documents.changed_transit()
-        self.read_levels(set(changed_transit))
+        self._changed_levels |= changed_transit.keys()
+        self.read_levels(self._changed_levels)
         self.read_locations({location for location, _ in changed_transit})
         for key, change in changed_transit.items():
             self.levels[key].in_transit += change if self.is_known_location(key[0]) else 0
-        self._changed_levels |= changed_transit.keys()
         self._movements.sort(key=itemgetter(slice(5)))  # in primary key order, as they are stored
         for put, rows in (
             (sql.put_identities, self._identities),

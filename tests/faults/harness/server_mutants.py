@@ -18,7 +18,7 @@ from inventory_server.protocol import session
 from inventory_server.store.database import schema, sqlite
 from inventory_server.store.ledger import sql
 from inventory_server.store.ledger.records import Posted
-from inventory_server.store.write import judge, posting, writer
+from inventory_server.store.write import judge, posting, reading, writer
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Writer
@@ -87,15 +87,17 @@ def _dedup_only(options: Options, is_remembered: Callable[[WorkingSet, Any], boo
     connection.close()
     put(schema, assert_schema=lambda *_: None)
     _no_forks()
-    read = WorkingSet._read_identities
+    read = reading._read_identities
 
-    def read_(self: WorkingSet, ids: set[bytes]) -> None:
-        read(self, ids)
-        self.known = {
-            key: known for key, known in self.known.items() if isinstance(known, Posted) and is_remembered(self, known)
+    def read_(opened: WorkingSet, posts: list[Post]) -> None:
+        read(opened, posts)
+        opened.known = {
+            key: known
+            for key, known in opened.known.items()
+            if isinstance(known, Posted) and is_remembered(opened, known)
         }
 
-    put(WorkingSet, _read_identities=read_)
+    put(reading, _read_identities=read_)
 
 
 def _no_forks() -> None:
@@ -173,22 +175,18 @@ def no_flush(_: Options) -> None:
 def clock_as_it_is(_: Options) -> None:
     """HQ records what its clock says, even where that went back."""
 
-    def next_position(self: WorkingSet) -> tuple[int, int]:
-        self.position += 1
-        self.recorded_at = self.now
-        return self.position, self.recorded_at
-
-    put(WorkingSet, next_position=next_position)
+    put(WorkingSet, upcoming=property(lambda opened: (opened.position + 1, opened.now)))
 
 
 def drop_ext(_: Options) -> None:
     """Bodies are stored as this version would write them."""
-    row = posting._row
+    add = WorkingSet.add_posting
 
-    def row_(entry: Any, *rest: Any) -> tuple[object, ...]:
-        return (*row(entry, *rest)[:-1], wire.encode_body(entry.body).replace(b'"ext":{', b'"ext":{"v":1,'))
+    def add_posting(self: WorkingSet, row: tuple[Any, ...], moved: list[Any]) -> None:
+        body = wire.encode_body(wire.decode_body(row[-1])).replace(b'"ext":{', b'"ext":{"v":1,')
+        add(self, (*row[:-1], body), moved)
 
-    put(posting, _row=row_)
+    put(WorkingSet, add_posting=add_posting)
 
 
 def refuse_stale(_: Options) -> None:
