@@ -21,7 +21,7 @@ TRANSFER_WAITS = 86_400_000_000
 """How much later than an unnamed receipt its transfer may take effect, in µs: an older surplus has no transfer."""
 
 
-class Kind(enum.IntEnum):
+class DocumentKind(enum.IntEnum):
     """What a document is. A `RETURN` only draws: on the sale that the goods come back from."""
 
     TRANSFER = 0
@@ -29,7 +29,7 @@ class Kind(enum.IntEnum):
     RETURN = 2
 
 
-class Role(enum.IntEnum):
+class LineRole(enum.IntEnum):
     """What a line does to a document. `CLOSES_ALL` has no line of its own: it closes all that is left."""
 
     OPENS = 0
@@ -43,7 +43,7 @@ class Group(NamedTuple):
 
     location: str
     sku: str
-    kind: Kind
+    kind: DocumentKind
     source: str
 
 
@@ -57,8 +57,8 @@ class DocumentLine(NamedTuple):
     entry: int
     document: bytes | None
     sku: str
-    kind: Kind
-    role: Role
+    kind: DocumentKind
+    role: LineRole
     location: str
     source: str
     quantity: int
@@ -116,7 +116,7 @@ def fits(document: DocumentLine, drawing: DocumentLine) -> bool:
     """True if a line that names no document may draw on this one, which it may do before or after it arrives."""
     if document.location != drawing.location or document.source != drawing.source:
         return False
-    if document.kind is Kind.TRANSFER:
+    if document.kind is DocumentKind.TRANSFER:
         is_earlier = document.position < drawing.position
         return is_earlier or document.effective_at <= drawing.effective_at + TRANSFER_WAITS
     before = (document.effective_at, document.position) < (drawing.effective_at, drawing.position)
@@ -127,7 +127,7 @@ def _same(one: str, other: str, _position: int) -> bool:
     return one == other
 
 
-class Replay:
+class DocumentReplay:
     """The documents of one product at one place, after all lines up to a position, and what unnamed ones drew of them.
 
     `lines` are those of the product (or of products merged into it) and all that name its documents. `is_same` tells
@@ -146,7 +146,7 @@ class Replay:
         self._is_same = is_same
         known = [line for line in lines if known_at is None or line.position <= known_at]
         self._lines = sorted((line for line in known if line.stands(known_at)), key=lambda line: line[:2])
-        self._named = _named(line for line in self._lines if line.kind is Kind.TRANSFER)
+        self._named = _named(line for line in self._lines if line.kind is DocumentKind.TRANSFER)
         for line in self._lines:
             self.follow(line)
 
@@ -156,7 +156,7 @@ class Replay:
         documents: Iterable[Document],
         waiting: Iterable[tuple[DocumentLine, int]],
         naming: Mapping[bytes, list[DocumentLine]],
-    ) -> Replay:
+    ) -> DocumentReplay:
         """Go on from stored documents and waiting lines; `naming` has the lines that named a new one before it came."""
         replay = cls(())
         for document in sorted(documents, key=lambda document: document.line.position):
@@ -173,12 +173,12 @@ class Replay:
         return {
             line.document: _with(Document(line, line.quantity, drawn=drawn.get(line.document, 0)), named)
             for line in before
-            if line.role is Role.OPENS and line.document is not None
+            if line.role is LineRole.OPENS and line.document is not None
         }
 
     def follow(self, line: DocumentLine) -> None:
         """Add the next line."""
-        if line.role is Role.OPENS:
+        if line.role is LineRole.OPENS:
             self._open(line)
         elif line.document is None:
             rest = line.quantity
@@ -186,7 +186,7 @@ class Replay:
                 rest -= self._draw(document, line, rest, line.position)
             if rest:
                 self.waiting[line] = rest
-        elif line.kind is Kind.RESERVATION or line not in self._named.get(line.document, ()):
+        elif line.kind is DocumentKind.RESERVATION or line not in self._named.get(line.document, ()):
             self._named.setdefault(line.document, []).append(line)
             if line.document in self.documents:
                 _apply(self.documents[line.document], line)
@@ -214,7 +214,7 @@ def _named(lines: Iterable[DocumentLine]) -> dict[bytes, list[DocumentLine]]:
     """The lines that name a document and draw on it or close it, by document."""
     named: dict[bytes, list[DocumentLine]] = {}
     for line in lines:
-        if line.document is not None and line.role is not Role.OPENS:
+        if line.document is not None and line.role is not LineRole.OPENS:
             named.setdefault(line.document, []).append(line)
     return named
 
@@ -236,21 +236,24 @@ def _with(document: Document, named: Mapping[bytes, list[DocumentLine]]) -> Docu
 
 
 def _apply(document: Document, line: DocumentLine) -> None:
-    document.named += line.quantity if line.role is Role.DRAWS else 0
-    document.closed += line.quantity if line.role is Role.CLOSES else 0
-    document.is_closed |= line.role is Role.CLOSES_ALL
+    document.named += line.quantity if line.role is LineRole.DRAWS else 0
+    document.closed += line.quantity if line.role is LineRole.CLOSES else 0
+    document.is_closed |= line.role is LineRole.CLOSES_ALL
 
 
 def _standing(lines: Iterable[DocumentLine]) -> list[DocumentLine]:
-    return [line for line in lines if line.stands() and line.role is not Role.OPENS]
+    return [line for line in lines if line.stands() and line.role is not LineRole.OPENS]
 
 
-_OPENS: Mapping[PostingType, Kind] = {"transfer_out": Kind.TRANSFER, "reserve": Kind.RESERVATION}
-_DRAWS: Mapping[PostingType, Kind] = {
-    "transfer_in": Kind.TRANSFER,
-    "release": Kind.RESERVATION,
-    "sale": Kind.RESERVATION,
-    "return": Kind.RETURN,
+_OPENS: Mapping[PostingType, DocumentKind] = {
+    "transfer_out": DocumentKind.TRANSFER,
+    "reserve": DocumentKind.RESERVATION,
+}
+_DRAWS: Mapping[PostingType, DocumentKind] = {
+    "transfer_in": DocumentKind.TRANSFER,
+    "release": DocumentKind.RESERVATION,
+    "sale": DocumentKind.RESERVATION,
+    "return": DocumentKind.RETURN,
 }
 
 
@@ -260,21 +263,21 @@ def document_lines(
     """What a posting does to documents; `lines` are its quantities by SKU. A negative one draws nothing."""
     named = _name_of(body)
     if body.type in _OPENS:
-        kind, role = _OPENS[body.type], Role.OPENS
+        kind, role = _OPENS[body.type], LineRole.OPENS
     elif body.type == "transfer_close":
-        kind, role = Kind.TRANSFER, Role.CLOSES
+        kind, role = DocumentKind.TRANSFER, LineRole.CLOSES
     elif body.type in _DRAWS and (named is not None or body.type in ("transfer_in", "release")):
-        kind, role = _DRAWS[body.type], Role.DRAWS
+        kind, role = _DRAWS[body.type], LineRole.DRAWS
     else:
         return []
     here, source = location, ""
     if isinstance(body.other_location, str):
-        here, source = (body.other_location, location) if role is Role.OPENS else (location, body.other_location)
-    document = own_id if role is Role.OPENS else named
+        here, source = (body.other_location, location) if role is LineRole.OPENS else (location, body.other_location)
+    document = own_id if role is LineRole.OPENS else named
     at = (here, source)
     effective_at, position = order
     if not lines:
-        return [DocumentLine(position, 0, document, "", kind, Role.CLOSES_ALL, *at, 0, effective_at, expires_at)]
+        return [DocumentLine(position, 0, document, "", kind, LineRole.CLOSES_ALL, *at, 0, effective_at, expires_at)]
     return [
         DocumentLine(position, entry, document, sku, kind, role, *at, max(0, quantity), effective_at, expires_at)
         for entry, (sku, quantity) in enumerate(lines.items())

@@ -37,7 +37,17 @@ STANDS = {
     "barcode": Stand(COPIED, "a catalogue, like its products"),
     "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
     "count": Stand(SPREAD, "counts are of one location"),
-    "reservation": Stand(SPREAD, "what is reserved is reserved at one location"),
+    "document": Stand(
+        NOT_YET,
+        "found by its id: would be given the location that it is reserved at or sent to",
+        ("primary key lacks location",),
+    ),
+    "document_line": Stand(
+        NOT_YET,
+        "belongs to the positions, and has to be where its document is, which may be at another location",
+        ("primary key lacks location", "key begins with position, which only grows"),
+    ),
+    "reference": Stand(NOT_YET, "would be given the location of its posting", ("primary key lacks location",)),
     "void": Stand(SPREAD, "of one location; an operator's that names none is kept and looked for under the empty one"),
     "location": Stand(SPREAD, "its own row"),
     "movement": Stand(
@@ -96,6 +106,7 @@ STANDS = {
         "a till has one location, which would join its key; operators and readers would become rows that are copied",
         ("primary key lacks location",),
     ),
+    "boot": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "lineage": Stand(NOT_YET, "would be given its terminal's location", ("primary key lacks location",)),
     "rejection": Stand(NOT_YET, "found by id: would be given the sender's location", ("primary key lacks location",)),
     "quarantine": Stand(NOT_YET, "the same", ("primary key lacks location",)),

@@ -84,7 +84,7 @@ REFUSED: list[tuple[str, str]] = [
     (_sale(more=f',"voids":"{ID}"'), "$.voids: expected this field only on a void, got it on type sale"),
     (
         _sale(more=',"other_location":"b"'),
-        "$.other_location: expected this field only on a transfer, got it on type sale",
+        "$.other_location: expected this field only on a transfer_out or a transfer_in, got it on type sale",
     ),
     (_sale(more=',"expires_at":"2024-01-02T03:04:05Z"'), "$.expires_at: expected this field only on a reserve"),
     (_sale(more=',"reservation":"x"'), "$.reservation: expected a UUID"),

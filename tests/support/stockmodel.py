@@ -196,9 +196,9 @@ class StockModel:
         waiting: list[list[Any]] = []
         for posting in stand:
             position = self._positions[posting.id]
-            if posting.kind == _DRAWN_BY[opening] and posting.transfer is None and posting.reservation is None:
-                if posting.location == location and posting.totals.get(sku, 0) > 0:
-                    waiting.append([posting, position, posting.totals[sku]])
+            is_unnamed = posting.kind == _DRAWN_BY[opening] and posting.transfer is None and posting.reservation is None
+            if is_unnamed and posting.location == location and posting.totals.get(sku, 0) > 0:
+                waiting.append([posting, position, posting.totals[sku]])
             for line in waiting:
                 for document in documents:
                     if position == line[1] or document.position == position:

@@ -93,7 +93,7 @@ def _tick(clock: str) -> Tick:
     return Tick(BOOT, (micros(at(clock)) - micros(at("07:00"))) // 1_000)
 
 
-_SALE, _RETURN, _RESERVE = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05"))
+_SALE, _RETURN, _RESERVE, _TRANSFER = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05", "11:20"))
 
 
 def _line(sku: str, quantity: Quantity, price: str | None = None) -> Line:
@@ -115,6 +115,7 @@ BODIES: dict[str, Body] = {
         at("09:52:30"),
         [Line(1, sku=_ESPRESSO, unit_price=Decimal("18.90"), currency="EUR", reason="wrong roast")],
         reference="R-2026-000418",
+        returns=_SALE,
     ),
     "receipt": Body(
         "receipt",
@@ -128,7 +129,10 @@ BODIES: dict[str, Body] = {
         "transfer_out", at("11:20"), [_line(_ESPRESSO, 6)], other_location=_BRANCH, reference="T-0093"
     ),
     "transfer_in": Body(
-        "transfer_in", at("12:05"), [_line(_ESPRESSO, 6)], location=_BRANCH, other_location=_STORE, reference="T-0093"
+        "transfer_in", at("12:05"), [_line(_ESPRESSO, 5)], location=_BRANCH, transfer=_TRANSFER, reference="T-0093"
+    ),
+    "transfer_close": Body(
+        "transfer_close", at("12:10"), [_line(_ESPRESSO, 1)], location=_BRANCH, transfer=_TRANSFER, reason="lost"
     ),
     "reserve": Body("reserve", at("10:05"), [_line(_ESPRESSO, 1)], reference="WEB-5521", expires_at=at("18:00")),
     "release": Body("release", at("10:40"), [_line(_ESPRESSO, 1)], reservation=_RESERVE),

@@ -27,7 +27,7 @@ from pos_client.protocol.messages import (
     RequestId,
 )
 from pos_client.protocol.units import QUANTITY_MAX
-from pos_client.protocol.wire import encode
+from pos_client.protocol.wire import ONLY_ON, SIGNED, encode
 
 Schema = dict[str, Any]
 
@@ -74,28 +74,39 @@ _FIELDS: dict[tuple[str, str], Schema] = {
         "required": ["name", "retryable"],
     },
 }
+_NOT_NEGATIVE: Schema = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": "^[^-]|^-[0.]+$"}]}
 _RULES: dict[str, Schema] = {
     "Line": {"oneOf": [{"required": ["sku"]}, {"required": ["gtin"]}]},
     "Body": {
         "allOf": [
             {
-                "if": {"properties": {"type": {"enum": types}}},
-                "then": {"required": required},
-                "else": {"properties": dict.fromkeys(only_here, False)},
+                "if": {"properties": {"type": {"enum": list(types)}}},
+                "else": {"properties": {field: False}},
             }
-            for types, required, only_here in (
-                (["void"], ["voids"], ["voids"]),
-                (["transfer_out", "transfer_in"], ["other_location"], ["other_location"]),
-                (["sale", "release"], [], ["reservation"]),
-                (["reserve"], [], ["expires_at"]),
-            )
+            for field, (types, _) in ONLY_ON.items()
+        ]
+        + [
+            {"if": {"properties": {"type": {"const": kind}}}, "then": {"required": [field]}}
+            for field, (_, needed) in ONLY_ON.items()
+            for kind in needed
         ]
         + [
             {
+                "if": {"properties": {"type": {"const": "transfer_in"}}},
+                "then": {"anyOf": [{"required": ["other_location"]}, {"required": ["transfer"]}]},
+            },
+            {
                 "if": {"properties": {"type": {"const": "void"}}},
                 "then": {"properties": {"lines": False}},
+            },
+            {
+                "if": {"properties": {"type": {"enum": ["void", "transfer_close"]}}},
                 "else": {"required": ["lines"]},
-            }
+            },
+            {
+                "if": {"properties": {"type": {"enum": list(SIGNED)}}},
+                "else": {"properties": {"lines": {"items": {"properties": {"quantity": _NOT_NEGATIVE}}}}},
+            },
         ]
     },
     "Reply": {"required": ["jsonrpc"]},

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, select
 
-from inventory_server.domain.documents import Document, DocumentLine, Group, Kind, Replay, Role
+from inventory_server.domain.documents import Document, DocumentKind, DocumentLine, DocumentReplay, Group, LineRole
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup, Statement
@@ -16,7 +16,7 @@ _lines = t.document_line.c
 _of_keys = Lookup(t.document_line, [_lines.location, _lines.sku])
 _of_documents = Lookup(t.document_line, [_lines.document])
 _d = t.document.c
-_is_reserved = and_(_d.kind == int(Kind.RESERVATION), _d.expires_at > bindparam("now"))
+_is_reserved = and_(_d.kind == int(DocumentKind.RESERVATION), _d.expires_at > bindparam("now"))
 _reserved = select(func.coalesce(func.sum(_d.remaining), 0)).where(
     _d.location == bindparam("location"), _d.sku == bindparam("sku"), _is_reserved
 )
@@ -33,7 +33,7 @@ _reserved_now = Statement(_reserved)
 
 _on_the_road = (
     select(func.coalesce(func.sum(_d.remaining), 0))
-    .where(_d.location == t.level.c.location, _d.sku == t.level.c.sku, _d.kind == int(Kind.TRANSFER))
+    .where(_d.location == t.level.c.location, _d.sku == t.level.c.sku, _d.kind == int(DocumentKind.TRANSFER))
     .scalar_subquery()
 )
 _know_transit = t.level.update().where(t.level.c.location == bindparam("place")).values(in_transit=_on_the_road)
@@ -56,7 +56,7 @@ def reserved_of(connection: Connection, location: str, sku: str, now: int) -> in
 def line_of(row: Sequence[Any]) -> DocumentLine:
     """The line of a row of `document_line`."""
     position, entry, document, sku, kind, role, *rest, _waiting = row
-    return DocumentLine(position, entry, document, sku, Kind(kind), Role(role), *rest)
+    return DocumentLine(position, entry, document, sku, DocumentKind(kind), LineRole(role), *rest)
 
 
 def line_row(line: DocumentLine, waiting: int) -> tuple[Any, ...]:
@@ -68,7 +68,7 @@ def document_of(row: Sequence[Any]) -> Document:
     """The document of a row of `document`."""
     document, sku, kind, location, source, position, effective_at, expires_at, quantity, *sums, _ = row
     named, closed, is_closed, drawn = sums
-    opened = (Kind(kind), Role.OPENS, location, source, quantity, effective_at, expires_at)
+    opened = (DocumentKind(kind), LineRole.OPENS, location, source, quantity, effective_at, expires_at)
     line = DocumentLine(position, 0, document, sku, *opened)
     return Document(line, quantity, named, closed, bool(is_closed), drawn)
 
@@ -85,14 +85,14 @@ def groups_of(connection: Connection, keys: Iterable[Key]) -> dict[Group, list[D
     """The document lines of many (location, sku), by group: those of the group and those that name one of it."""
     lines = [line_of(row) for row in _of_keys(connection, list(keys))]
     naming: dict[bytes | None, list[DocumentLine]] = {}
-    openers = {line.document for line in lines if line.role is Role.OPENS}
+    openers = {line.document for line in lines if line.role is LineRole.OPENS}
     for row in _of_documents(connection, [(each,) for each in openers]):
         line = line_of(row)
-        if line.role is not Role.OPENS:
+        if line.role is not LineRole.OPENS:
             naming.setdefault(line.document, []).append(line)
     groups: dict[Group, list[DocumentLine]] = {}
     for line in lines:
-        if line.role is Role.OPENS:
+        if line.role is LineRole.OPENS:
             named = [each for each in naming.get(line.document, ()) if each.sku in (line.sku, "")]
             groups.setdefault(line.group, []).extend([line, *named])
         elif line.document is None:
@@ -104,17 +104,17 @@ class DocumentsAt:
     """What is on the road to and reserved at many (location, sku), as of an instant, as known at a position."""
 
     def __init__(self, connection: Connection, keys: Iterable[Key], as_of: int | None, known_at: int | None) -> None:
-        self._documents: dict[tuple[str, str, Kind], list[Document]] = {}
+        self._documents: dict[tuple[str, str, DocumentKind], list[Document]] = {}
         for group, lines in groups_of(connection, keys).items():
-            replay = Replay(lines, known_at)
+            replay = DocumentReplay(lines, known_at)
             found = replay.documents if as_of is None else replay.at(as_of)
             self._documents.setdefault(group[:3], []).extend(found.values())
 
     def in_transit(self, key: Key) -> int:
         """What is on the road to a location."""
-        return sum(each.left for each in self._documents.get((*key, Kind.TRANSFER), ()))
+        return sum(each.left for each in self._documents.get((*key, DocumentKind.TRANSFER), ()))
 
     def reserved(self, key: Key, at: int) -> int:
         """What is reserved and not expired at an instant."""
-        documents = self._documents.get((*key, Kind.RESERVATION), ())
+        documents = self._documents.get((*key, DocumentKind.RESERVATION), ())
         return sum(each.left for each in documents if each.line.expires_at > at)

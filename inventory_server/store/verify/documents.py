@@ -11,7 +11,14 @@ from sqlalchemy import Connection, select, tuple_
 
 from inventory_server.config import VERIFY_ROWS
 from inventory_server.domain.answers import Proof
-from inventory_server.domain.documents import Document, DocumentLine, Kind, Replay, Role, document_lines
+from inventory_server.domain.documents import (
+    Document,
+    DocumentKind,
+    DocumentLine,
+    DocumentReplay,
+    LineRole,
+    document_lines,
+)
 from inventory_server.domain.inventory import Flags
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import document_row, groups_of, line_of
@@ -74,12 +81,12 @@ def _wrong(connection: Connection, proof: Proof, keys: list[Key], in_transit: di
     stored = {(row[0], row[1]): tuple(row) for row in _documents(connection, keys)}
     waiting = {(row[0], row[1]): row[2] for row in _waiting(connection, keys) if row[2]}
     for group, lines in groups_of(connection, keys).items():
-        replay = Replay(lines)
-        if group.kind is Kind.TRANSFER:
+        replay = DocumentReplay(lines)
+        if group.kind is DocumentKind.TRANSFER:
             key = (group.location, group.sku)
             proof.transfers += len(replay.documents)
             in_transit[key] = in_transit.get(key, 0) + sum(each.left for each in replay.documents.values())
-        voided = [Document(line, 0) for line in lines if line.role is Role.OPENS and not line.stands()]
+        voided = [Document(line, 0) for line in lines if line.role is LineRole.OPENS and not line.stands()]
         for document in (*replay.documents.values(), *voided):
             row = document_row(document)
             if (found := stored.pop((row[0], row[1]), None)) != row:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from inventory_server.domain.documents import Document, DocumentLine, Group, Kind, Replay, Role
+from inventory_server.domain.documents import Document, DocumentKind, DocumentLine, DocumentReplay, Group, LineRole
 from inventory_server.store.ledger.documents import document_of, document_row, line_of, line_row
 from inventory_server.store.write.statements import Statements
 
@@ -39,7 +39,7 @@ class DocumentNeeds:
 class _Documents:
     """The documents of one group. With `lines`, all of them, from which they can be drawn anew."""
 
-    def __init__(self, replay: Replay, lines: list[DocumentLine] | None) -> None:
+    def __init__(self, replay: DocumentReplay, lines: list[DocumentLine] | None) -> None:
         self.replay = replay
         self.lines = lines
         self.remaining = self.total()
@@ -52,8 +52,9 @@ class _Documents:
         """Add a line, which may move on what unnamed lines have drawn."""
         if self.lines is not None:
             self.lines.append(line)
-        if self.lines is not None and line.kind is Kind.TRANSFER and line.document and line.role is not Role.OPENS:
-            self.replay = Replay(self.lines)
+        moves_on = line.kind is DocumentKind.TRANSFER and line.document and line.role is not LineRole.OPENS
+        if self.lines is not None and moves_on:
+            self.replay = DocumentReplay(self.lines)
         else:
             self.replay.follow(line)
 
@@ -61,7 +62,7 @@ class _Documents:
         """Replace lines by their voided versions and draw anew."""
         assert self.lines is not None, "a group with a voided line is read whole"
         self.lines = [voided.get(line, line) for line in self.lines]
-        self.replay = Replay(self.lines)
+        self.replay = DocumentReplay(self.lines)
 
 
 class DocumentBook:
@@ -86,7 +87,7 @@ class DocumentBook:
         gone = self._read_lines(self._sql.lines_at, [(position,) for position in voided])
         named = named | {line.document for line in gone if line.document is not None}
         naming = self._read_lines(self._sql.lines_of_documents, [(each,) for each in named | opened])
-        openers = [line for line in naming if line.role is Role.OPENS]
+        openers = [line for line in naming if line.role is LineRole.OPENS]
         redrawn = needs.redrawn | {line.document for line in gone}
         whole = needs.whole | {line.group for line in gone if line.document is None}
         whole |= {line.group for line in openers if line.document in redrawn}
@@ -97,7 +98,7 @@ class DocumentBook:
 
     def _with_draws(self, openers: list[DocumentLine], groups: set[Group]) -> set[Group]:
         """The groups of named transfers on which lines without a document draw, or may do so in this commit."""
-        transfers = [line for line in openers if line.kind is Kind.TRANSFER]
+        transfers = [line for line in openers if line.kind is DocumentKind.TRANSFER]
         ids = {line.document for line in transfers if line.document is not None}
         rows = self._sql.documents(self._connection, [(each,) for each in ids])
         drawn = {(row[0], row[1]) for row in rows if document_of(row).drawn}
@@ -117,14 +118,14 @@ class DocumentBook:
 
     def _read_whole(self, groups: set[Group]) -> None:
         lines = self._read_lines(self._sql.lines_of_groups, list(groups))
-        unread = {line.document for line in lines if line.role is Role.OPENS} - self._naming.keys()
+        unread = {line.document for line in lines if line.role is LineRole.OPENS} - self._naming.keys()
         self._read_lines(self._sql.lines_of_documents, [(each,) for each in unread])
         for row in self._sql.documents_of_groups(self._connection, list(groups)):
             self._stored[row[0], row[1]] = tuple(row)
         for group in groups:
-            own = [line for line in lines if line.group == group and (line.role is Role.OPENS or not line.document)]
-            naming = [each for line in own if line.role is Role.OPENS for each in self._of(line)]
-            self._keep(group, _Documents(Replay([*own, *naming]), [*own, *naming]))
+            own = [line for line in lines if line.group == group and (line.role is LineRole.OPENS or not line.document)]
+            naming = [each for line in own if line.role is LineRole.OPENS for each in self._of(line)]
+            self._keep(group, _Documents(DocumentReplay([*own, *naming]), [*own, *naming]))
 
     def _read_open(self, groups: set[Group], openers: list[DocumentLine]) -> None:
         documents: dict[Group, list[Document]] = {group: [] for group in groups}
@@ -142,7 +143,7 @@ class DocumentBook:
             self._lines[line.position, line.entry] = line
             waiting[line.group].append((line, row[-1]))
         for group, found in documents.items():
-            self._keep(group, _Documents(Replay.resumed(found, waiting[group], self._naming), None))
+            self._keep(group, _Documents(DocumentReplay.resumed(found, waiting[group], self._naming), None))
 
     def _keep(self, group: Group, documents: _Documents) -> None:
         self._groups[group] = documents
@@ -153,7 +154,7 @@ class DocumentBook:
         """The lines that draw on a document or close it, of its SKU or of all."""
         assert opener.document is not None
         naming = self._naming.get(opener.document, ())
-        return [line for line in naming if line.role is not Role.OPENS and line.sku in (opener.sku, "")]
+        return [line for line in naming if line.role is not LineRole.OPENS and line.sku in (opener.sku, "")]
 
     # ------------------------------------------------------------------------------ deciding
 
@@ -162,9 +163,9 @@ class DocumentBook:
         self._lines[line.position, line.entry] = line
         if line.document is not None:
             self._naming.setdefault(line.document, []).append(line)
-        if line.kind is Kind.RETURN or line.voided_position is not None:
+        if line.kind is DocumentKind.RETURN or line.voided_position is not None:
             return Drawn(True, 0, 0)
-        if line.role is Role.OPENS:
+        if line.role is LineRole.OPENS:
             assert line.document is not None
             self._groups_of.setdefault(line.document, []).append(line.group)
             self._groups[line.group].follow(line)
@@ -206,13 +207,13 @@ class DocumentBook:
     def opener(self, document: bytes) -> DocumentLine | None:
         """A line that opens a document and stands; None if there is none."""
         lines = self._naming.get(document, ())
-        return next((line for line in lines if line.role is Role.OPENS and line.stands()), None)
+        return next((line for line in lines if line.role is LineRole.OPENS and line.stands()), None)
 
     def returned(self, sale: bytes) -> dict[str, int]:
         """By SKU, how much of a sale has come back."""
         total: dict[str, int] = {}
         for line in self._naming.get(sale, ()):
-            if line.kind is Kind.RETURN and line.stands():
+            if line.kind is DocumentKind.RETURN and line.stands():
                 total[line.sku] = total.get(line.sku, 0) + line.quantity
         return total
 
@@ -225,8 +226,8 @@ class DocumentBook:
         """True if goods of a transfer were received at another location than it was sent to."""
         if line.document is None or (opener := self.opener(line.document)) is None:
             return False
-        naming = [each for each in self._naming[line.document] if each.role is Role.DRAWS and each.stands()]
-        received = naming if line.role is Role.OPENS else [line]
+        naming = [each for each in self._naming[line.document] if each.role is LineRole.DRAWS and each.stands()]
+        received = naming if line.role is LineRole.OPENS else [line]
         return any(each.location != opener.location for each in received)
 
     def reserved(self, group: Group, now: int) -> int:
@@ -238,7 +239,7 @@ class DocumentBook:
         """By (location, sku), by how much what is on the road has changed in this commit."""
         changes: dict[tuple[str, str], int] = {}
         for group, documents in self._groups.items():
-            if group.kind is Kind.TRANSFER and (change := documents.total() - documents.remaining):
+            if group.kind is DocumentKind.TRANSFER and (change := documents.total() - documents.remaining):
                 key = (group.location, group.sku)
                 changes[key] = changes.get(key, 0) + change
         return changes
@@ -255,6 +256,6 @@ class DocumentBook:
         """The rows of `document` to write; nothing is left of a voided one."""
         rows = [document_row(each) for group in self._groups.values() for each in group.replay.documents.values()]
         present = {(row[0], row[1]) for row in rows}
-        gone = [line for line in self._lines.values() if line.role is Role.OPENS and not line.stands()]
+        gone = [line for line in self._lines.values() if line.role is LineRole.OPENS and not line.stands()]
         rows += [document_row(Document(line, 0)) for line in gone if (line.document, line.sku) not in present]
         return [row for row in rows if self._stored.get((row[0], row[1])) != row]

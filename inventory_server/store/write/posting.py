@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
-from inventory_server.domain.documents import Group, Kind, Role, document_lines
+from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines
 from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
@@ -140,7 +140,9 @@ def _assert_countable(working_set: WorkingSet, entry: JudgedPosting) -> None:
 
 def _assert_available(working_set: WorkingSet, entry: JudgedPosting) -> None:
     for sku, quantity in entry.totals.items():
-        reserved = working_set.documents.reserved(Group(entry.location, sku, Kind.RESERVATION, ""), working_set.now)
+        reserved = working_set.documents.reserved(
+            Group(entry.location, sku, DocumentKind.RESERVATION, ""), working_set.now
+        )
         available = working_set.levels[entry.location, sku].on_hand - reserved
         if available < quantity:
             raise Refusal(
@@ -283,9 +285,9 @@ def _draw(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int
     for sku, _ in entry.lines:
         working_set.touch_level((entry.location, sku))
     for line in lines:
-        if line.role is Role.OPENS:
+        if line.role is LineRole.OPENS:
             working_set.touch_level((line.location, line.sku))
-    if lines[0].kind is Kind.RETURN:
+    if lines[0].kind is DocumentKind.RETURN:
         return _returned(working_set, entry, lines[0].document or b"")
     flags = 0 if all(each.is_known for each in drawn) else Flags.ORPHAN
     if body.type in ("transfer_in", "transfer_out"):

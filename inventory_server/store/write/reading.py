@@ -10,7 +10,7 @@ from msgspec import UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain import documents, inventory
-from inventory_server.domain.documents import Group, Kind, Role
+from inventory_server.domain.documents import DocumentKind, Group, LineRole
 from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
 from inventory_server.store.ledger.records import NEVER, Key, Posted, Rejected, Terminal, Void
 from inventory_server.store.write import count_book
@@ -166,17 +166,17 @@ def _document_needs(settings: Settings, told: list[Told], targets: set[int]) -> 
         for line in documents.document_lines(
             one.body, one.item.key, one.location, (0, 0), NEVER, inventory.totals_of(one.lines)
         ):
-            if line.role is Role.OPENS:
+            if line.role is LineRole.OPENS:
                 needs.opened.add(one.item.key)
             elif line.document is not None:
                 needs.named.add(line.document)
-            if line.role is Role.OPENS or line.document is None:
+            if line.role is LineRole.OPENS or line.document is None:
                 needs.groups.add(line.group)
             if is_voided:
                 needs.redrawn.add(line.document)
-                needs.whole |= {line.group} if line.role is Role.OPENS or line.document is None else set()
+                needs.whole |= {line.group} if line.role is LineRole.OPENS or line.document is None else set()
         if settings.forbid_negative and one.body.type in ("transfer_out", "reserve"):
-            needs.groups |= {Group(one.location, sku, Kind.RESERVATION, "") for sku, _ in one.lines}
+            needs.groups |= {Group(one.location, sku, DocumentKind.RESERVATION, "") for sku, _ in one.lines}
         if one.body.type == "sale" and is_voided:
             needs.named.add(one.item.key)
     needs.named |= {each.bytes for one in told for each in _named(one.body, "voids")}
