@@ -71,6 +71,11 @@ class DocumentLine(NamedTuple):
         """The documents among which it draws, if it names none."""
         return Group(self.location, self.sku, self.kind, self.source)
 
+    def names(self, opener: DocumentLine) -> bool:
+        """True if it draws on the document that `opener` opens with its SKU, or closes it."""
+        is_named = self.document == opener.document and self.role is not LineRole.OPENS and self.kind is opener.kind
+        return is_named and self.sku in (opener.sku, "")
+
     def stands(self, known_at: int | None = None) -> bool:
         """True if its posting is not voided, as known at a position (None: now)."""
         return self.voided_position is None or (known_at is not None and self.voided_position > known_at)
@@ -155,15 +160,13 @@ class DocumentReplay:
         cls,
         documents: Iterable[Document],
         waiting: Iterable[tuple[DocumentLine, int]],
-        naming: Mapping[bytes, list[DocumentLine]],
     ) -> DocumentReplay:
-        """Go on from stored documents and waiting lines; `naming` has the lines that named a new one before it came."""
+        """Go on from stored documents and waiting lines."""
         replay = cls(())
         for document in sorted(documents, key=lambda document: document.line.position):
             assert document.line.document is not None
             replay.documents[document.line.document] = document
         replay.waiting = dict(sorted(waiting))
-        replay._named = {name: _standing(lines) for name, lines in naming.items()}
         return replay
 
     def at(self, as_of: int) -> dict[bytes, Document]:
@@ -176,24 +179,26 @@ class DocumentReplay:
             if line.role is LineRole.OPENS and line.document is not None
         }
 
-    def follow(self, line: DocumentLine) -> None:
-        """Add the next line."""
+    def follow(self, line: DocumentLine, naming: Iterable[DocumentLine] = ()) -> None:
+        """Add the next line. `naming` are lines that named the document before it came and are not known yet."""
         if line.role is LineRole.OPENS:
-            self._open(line)
+            assert line.document is not None, "a document has the id of the posting that opens it"
+            self._named.setdefault(line.document, []).extend(each for each in naming if each.stands())
+            self._open(line, line.document)
         elif line.document is None:
             rest = line.quantity
             for document in self.documents.values():
                 rest -= self._draw(document, line, rest, line.position)
             if rest:
                 self.waiting[line] = rest
-        elif line.kind is DocumentKind.RESERVATION or line not in self._named.get(line.document, ()):
+        elif line.kind is not DocumentKind.TRANSFER or line not in self._named.get(line.document, ()):
             self._named.setdefault(line.document, []).append(line)
-            if line.document in self.documents:
-                _apply(self.documents[line.document], line)
+            named = self.documents.get(line.document)
+            if named is not None and line.names(named.line):
+                _apply(named, line)
 
-    def _open(self, line: DocumentLine) -> None:
-        assert line.document is not None, "a document has the id of the posting that opens it"
-        document = self.documents[line.document] = _with(Document(line, line.quantity), self._named)
+    def _open(self, line: DocumentLine, name: bytes) -> None:
+        document = self.documents[name] = _with(Document(line, line.quantity), self._named)
         for drawing, rest in list(self.waiting.items()):
             self.waiting[drawing] = rest - self._draw(document, drawing, rest, line.position)
             if not self.waiting[drawing]:
@@ -230,7 +235,7 @@ def _with(document: Document, named: Mapping[bytes, list[DocumentLine]]) -> Docu
     """Apply the lines that name a document."""
     assert document.line.document is not None
     for line in named.get(document.line.document, ()):
-        if line.sku in (document.line.sku, ""):
+        if line.names(document.line):
             _apply(document, line)
     return document
 
@@ -239,10 +244,6 @@ def _apply(document: Document, line: DocumentLine) -> None:
     document.named += line.quantity if line.role is LineRole.DRAWS else 0
     document.closed += line.quantity if line.role is LineRole.CLOSES else 0
     document.is_closed |= line.role is LineRole.CLOSES_ALL
-
-
-def _standing(lines: Iterable[DocumentLine]) -> list[DocumentLine]:
-    return [line for line in lines if line.stands() and line.role is not LineRole.OPENS]
 
 
 _OPENS: Mapping[PostingType, DocumentKind] = {

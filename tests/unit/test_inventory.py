@@ -10,7 +10,6 @@ from inventory_server.domain.inventory import (
     Level,
     Movement,
     base_count,
-    effective_instant,
     flag_names,
     is_overtaken,
     move,
@@ -155,23 +154,6 @@ def test_stock_rests_on_the_latest_count_that_stood_then(
 
 def test_of_two_counts_at_one_instant_the_later_position_counts() -> None:
     assert base_count([Count(5, 2, 20), Count(5, 1, 10)], None, None) == Count(5, 2, 20)
-
-
-# occurred_at, flag, effective instant: recorded at 100, 10 ahead and 50 behind are fine
-CLOCKS = [
-    (100, 0, 100),
-    (110, 0, 100),
-    (111, Flags.CLOCK_SUSPECT, 100),
-    (50, 0, 50),
-    (49, Flags.CLOCK_SUSPECT, 49),
-    (-(2**62), Flags.CLOCK_SUSPECT, -(2**62)),
-    (2**62, Flags.CLOCK_SUSPECT, 100),
-]
-
-
-@pytest.mark.parametrize(("occurred_at", "flag", "effective_at"), CLOCKS)
-def test_nothing_takes_effect_later_than_it_is_recorded(occurred_at: int, flag: int, effective_at: int) -> None:
-    assert effective_instant(occurred_at, 100, 10, 50) == (effective_at, flag)
 
 
 def test_flags_have_the_names_of_the_protocol_in_its_order() -> None:

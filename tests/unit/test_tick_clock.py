@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_server.domain.inventory import CLOCK_CORRECTED, CLOCK_SUSPECT
+from inventory_server.domain.inventory import Flags
 from inventory_server.domain.limits import BOOTS_MAX, GAP_MINUTES, PERIODS_MAX, WINDOW_MINUTES
 from inventory_server.domain.tick_clock import (
     ClockLimits,
@@ -22,28 +22,28 @@ from pos_client.protocol.tick import Tick
 MS, SECOND, MINUTE, HOUR, DAY = 1_000, 10**6, 60 * 10**6, 3_600 * 10**6, 86_400 * 10**6
 NOON = 1_767_600_000 * SECOND
 LIMITS = ClockLimits(tolerance=2 * SECOND, old=45 * DAY)
-BOTH = CLOCK_CORRECTED | CLOCK_SUSPECT
+BOTH = Flags.CLOCK_CORRECTED | Flags.CLOCK_SUSPECT
 
 # occurred, happened (None: no tick), distance to a contact, relative to when it was recorded; effective instant, flags
 EFFECTIVE = [
     (0, None, 0, (0, 0)),
     (-HOUR, None, 0, (-HOUR, 0)),
     (2 * SECOND, None, 0, (0, 0)),
-    (2 * SECOND + 1, None, 0, (0, CLOCK_SUSPECT)),
-    (365 * DAY, None, 0, (0, CLOCK_SUSPECT)),
+    (2 * SECOND + 1, None, 0, (0, Flags.CLOCK_SUSPECT)),
+    (365 * DAY, None, 0, (0, Flags.CLOCK_SUSPECT)),
     (-45 * DAY, None, 0, (-45 * DAY, 0)),
-    (-45 * DAY - 1, None, 0, (-45 * DAY - 1, CLOCK_SUSPECT)),
+    (-45 * DAY - 1, None, 0, (-45 * DAY - 1, Flags.CLOCK_SUSPECT)),
     (-3 * SECOND, -SECOND, 0, (-3 * SECOND, 0)),
-    (-3 * SECOND - 1, -SECOND, 0, (-SECOND, CLOCK_CORRECTED)),
-    (-HOUR, -SECOND, 0, (-SECOND, CLOCK_CORRECTED)),
-    (HOUR, -SECOND, 0, (-SECOND, CLOCK_CORRECTED)),
-    (HOUR, HOUR, 0, (0, CLOCK_SUSPECT)),
+    (-3 * SECOND - 1, -SECOND, 0, (-SECOND, Flags.CLOCK_CORRECTED)),
+    (-HOUR, -SECOND, 0, (-SECOND, Flags.CLOCK_CORRECTED)),
+    (HOUR, -SECOND, 0, (-SECOND, Flags.CLOCK_CORRECTED)),
+    (HOUR, HOUR, 0, (0, Flags.CLOCK_SUSPECT)),
     (0, HOUR, 0, (0, BOTH)),
-    (-5 * 365 * DAY, -SECOND, 0, (-SECOND, CLOCK_CORRECTED)),
+    (-5 * 365 * DAY, -SECOND, 0, (-SECOND, Flags.CLOCK_CORRECTED)),
     (-SECOND, -46 * DAY, 0, (-46 * DAY, BOTH)),
-    (-DAY, -DAY - 10 * SECOND, 20_000 * SECOND, (-DAY - 10 * SECOND, CLOCK_CORRECTED)),
+    (-DAY, -DAY - 10 * SECOND, 20_000 * SECOND, (-DAY - 10 * SECOND, Flags.CLOCK_CORRECTED)),
     (-DAY, -DAY - 4 * SECOND, 20_000 * SECOND, (-DAY, 0)),
-    (-DAY, -DAY - 4 * SECOND - 1, 20_000 * SECOND, (-DAY - 4 * SECOND - 1, CLOCK_CORRECTED)),
+    (-DAY, -DAY - 4 * SECOND - 1, 20_000 * SECOND, (-DAY - 4 * SECOND - 1, Flags.CLOCK_CORRECTED)),
 ]
 
 
@@ -58,12 +58,12 @@ def test_when_a_posting_takes_effect(
 
 # backdated, is a count, days before it was recorded; flags
 OLD = [
-    (False, False, 46, CLOCK_SUSPECT),
-    (False, True, 46, CLOCK_SUSPECT),
+    (False, False, 46, Flags.CLOCK_SUSPECT),
+    (False, True, 46, Flags.CLOCK_SUSPECT),
     (True, False, 46, 0),
-    (True, True, 46, CLOCK_SUSPECT),
+    (True, True, 46, Flags.CLOCK_SUSPECT),
     (True, True, 44, 0),
-    (True, False, -1, CLOCK_SUSPECT),
+    (True, False, -1, Flags.CLOCK_SUSPECT),
 ]
 
 
@@ -195,7 +195,7 @@ def heard(*ticks: Tick) -> TerminalClock:
 def test_a_slow_clock_is_corrected_also_after_a_reboot() -> None:
     clock = heard(tick(10_000), tick(90_000_000, boot=2))
     found = clock.effective(tick(8_000), NOON - HOUR, NOON + DAY)
-    assert (found.at, found.flags) == (NOON + 8 * SECOND, CLOCK_CORRECTED)
+    assert (found.at, found.flags) == (NOON + 8 * SECOND, Flags.CLOCK_CORRECTED)
     assert found.shift == HOUR + 8 * SECOND
 
 
@@ -230,7 +230,7 @@ def test_a_posting_is_never_in_the_time_of_which_hq_was_told_everything() -> Non
     assert clock.told(tick(11_000), NOON + HOUR, NOON + 13 * SECOND) == NOON + 12_500 * MS
     clock.contact(tick(12_000), NOON + 12 * SECOND)
     found = clock.effective(tick(11_500), NOON + HOUR, NOON + 13 * SECOND)
-    assert (found.at, found.flags) == (NOON + 12_500 * MS, CLOCK_CORRECTED)
+    assert (found.at, found.flags) == (NOON + 12_500 * MS, Flags.CLOCK_CORRECTED)
     assert clock.effective(tick(9_000), NOON + HOUR, NOON + 13 * SECOND).at == NOON + 9 * SECOND
 
 
@@ -254,9 +254,9 @@ def test_the_effective_instant_is_that_of_the_slow_reading(
     if by_tick is not None:
         happened, contact = (timedelta(microseconds=each) for each in by_tick)
         if abs(recorded + happened - said) > 2 * second + contact // 10_000:
-            said, flags = recorded + happened, {CLOCK_CORRECTED}
+            said, flags = recorded + happened, {Flags.CLOCK_CORRECTED}
     if said - recorded > 2 * second or (recorded - said > timedelta(days=45) and not backdated):
-        flags.add(CLOCK_SUSPECT)
+        flags.add(Flags.CLOCK_SUSPECT)
     happening = None if by_tick is None else Happened(NOON + by_tick[0], by_tick[1])
     found = effective(NOON + occurred, NOON, happening, LIMITS, backdated=backdated)
     wanted = (min(said, recorded) - recorded) // timedelta(microseconds=1)

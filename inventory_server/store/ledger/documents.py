@@ -93,7 +93,7 @@ def groups_of(connection: Connection, keys: Iterable[Key]) -> dict[Group, list[D
     groups: dict[Group, list[DocumentLine]] = {}
     for line in lines:
         if line.role is LineRole.OPENS:
-            named = [each for each in naming.get(line.document, ()) if each.sku in (line.sku, "")]
+            named = [each for each in naming.get(line.document, ()) if each.names(line)]
             groups.setdefault(line.group, []).extend([line, *named])
         elif line.document is None:
             groups.setdefault(line.group, []).append(line)

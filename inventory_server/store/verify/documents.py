@@ -50,14 +50,15 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
     if not isinstance(body.expires_at, UnsetType):
         shift = row.effective_at - row.occurred_at if row.flags & Flags.CLOCK_CORRECTED else 0
         expires_at = micros(body.expires_at) + shift
-    totals = {line.sku: line.quantity for line in stored}
-    if isinstance(body.lines, list) and not any(isinstance(line.gtin, str) for line in body.lines):
-        totals = {}
+    totals: dict[str, int] = {}
+    if isinstance(body.lines, list) and any(isinstance(line.gtin, str) for line in body.lines):
+        totals = {line.sku: line.quantity for line in stored}
+        if stored and not max(0, sum(quantities)) <= sum(totals.values()) <= sum(max(0, each) for each in quantities):
+            yield "what it does to documents is not what its lines say"
+    elif isinstance(body.lines, list):
         for line, quantity in zip(body.lines, quantities, strict=True):
             assert isinstance(line.sku, str)
             totals[line.sku] = totals.get(line.sku, 0) + quantity
-    elif isinstance(body.lines, list) and sum(totals.values()) != sum(max(0, each) for each in quantities) and stored:
-        yield "what it does to documents is not what its lines say"
     expected = document_lines(body, row.id, row.location, (row.effective_at, row.position), expires_at, totals)
     voided = None if row.void_position is None else max(row.void_position, row.position)
     if stored != [line._replace(voided_position=voided) for line in expected]:

@@ -24,12 +24,12 @@ class Drawn(NamedTuple):
 class DocumentNeeds:
     """What has to be read of documents: those `named` and `opened`, and what the postings at `voided` drew.
 
-    `groups` are those in which a document opens or a line without a document draws. `whole` are groups, and `redrawn`
-    documents, of which a posting of this commit is voided in this commit.
+    `opened` has the groups of each document. `groups` are those in which a document opens or a line without a document
+    draws. `whole` are groups, and `redrawn` documents, of which a posting of this commit is voided in this commit.
     """
 
     named: set[bytes] = field(default_factory=set)
-    opened: set[bytes] = field(default_factory=set)
+    opened: dict[bytes, set[Group]] = field(default_factory=dict)
     groups: set[Group] = field(default_factory=set)
     voided: set[int] = field(default_factory=set)
     whole: set[Group] = field(default_factory=set)
@@ -40,29 +40,39 @@ class _Documents:
     """The documents of one group. With `lines`, all of them, from which they can be drawn anew."""
 
     def __init__(self, replay: DocumentReplay, lines: list[DocumentLine] | None) -> None:
-        self.replay = replay
-        self.lines = lines
+        self._replay = replay
+        self._is_current = True
+        self._lines = lines
         self.remaining = self.total()
+
+    @property
+    def replay(self) -> DocumentReplay:
+        """The documents and what waits for one; drawn anew only when somebody asks."""
+        if not self._is_current:
+            assert self._lines is not None, "a group is read whole if it may have to be drawn anew"
+            self._replay, self._is_current = DocumentReplay(self._lines), True
+        return self._replay
 
     def total(self) -> int:
         """What is left of all documents."""
         return sum(document.left for document in self.replay.documents.values())
 
-    def follow(self, line: DocumentLine) -> None:
-        """Add a line, which may move on what unnamed lines have drawn."""
-        if self.lines is not None:
-            self.lines.append(line)
-        moves_on = line.kind is DocumentKind.TRANSFER and line.document and line.role is not LineRole.OPENS
-        if self.lines is not None and moves_on:
-            self.replay = DocumentReplay(self.lines)
-        else:
-            self.replay.follow(line)
+    def follow(self, line: DocumentLine, naming: list[DocumentLine]) -> None:
+        """Add a line, which may move on what unnamed lines have drawn; `naming` named the document before it came."""
+        if self._lines is not None:
+            self._lines += [*naming, line]
+            names_transfer = (
+                line.kind is DocumentKind.TRANSFER and line.document is not None and line.role is not LineRole.OPENS
+            )
+            self._is_current &= not names_transfer
+        if self._is_current:
+            self._replay.follow(line, naming)
 
     def void(self, voided: dict[DocumentLine, DocumentLine]) -> None:
-        """Replace lines by their voided versions and draw anew."""
-        assert self.lines is not None, "a group with a voided line is read whole"
-        self.lines = [voided.get(line, line) for line in self.lines]
-        self.replay = DocumentReplay(self.lines)
+        """Replace lines by their voided versions; what they drew is drawn anew."""
+        assert self._lines is not None, "a group with a voided line is read whole"
+        self._lines = [voided.get(line, line) for line in self._lines]
+        self._is_current = False
 
 
 class DocumentBook:
@@ -75,6 +85,7 @@ class DocumentBook:
         self._groups_of: dict[bytes, list[Group]] = {}
         self._lines: dict[tuple[int, int], DocumentLine] = {}
         self._naming: dict[bytes, list[DocumentLine]] = {}
+        self._whole: set[bytes] = set()
         self._stored: dict[tuple[bytes, str] | tuple[int, int], tuple[object, ...]] = {}
 
     # ------------------------------------------------------------------------------ reading first
@@ -86,10 +97,13 @@ class DocumentBook:
             return
         gone = self._read_lines(self._sql.lines_at, [(position,) for position in voided])
         named = named | {line.document for line in gone if line.document is not None}
-        naming = self._read_lines(self._sql.lines_of_documents, [(each,) for each in named | opened])
+        naming = self._read_naming(named | opened.keys())
         openers = [line for line in naming if line.role is LineRole.OPENS]
         redrawn = needs.redrawn | {line.document for line in gone}
         whole = needs.whole | {line.group for line in gone if line.document is None}
+        whole |= {
+            group for each in opened for group in opened[each] if each in redrawn or _moves_on(group, each, named)
+        }
         whole |= {line.group for line in openers if line.document in redrawn}
         whole |= self._with_draws(openers, groups)
         groups = groups | {line.group for line in openers}
@@ -116,10 +130,15 @@ class DocumentBook:
             lines.append(line)
         return lines
 
+    def _read_naming(self, documents: set[bytes]) -> list[DocumentLine]:
+        """The lines that open documents, draw on them or close them."""
+        self._whole |= documents
+        return self._read_lines(self._sql.lines_of_documents, [(each,) for each in documents])
+
     def _read_whole(self, groups: set[Group]) -> None:
         lines = self._read_lines(self._sql.lines_of_groups, list(groups))
-        unread = {line.document for line in lines if line.role is LineRole.OPENS} - self._naming.keys()
-        self._read_lines(self._sql.lines_of_documents, [(each,) for each in unread])
+        opened = {line.document for line in lines if line.role is LineRole.OPENS and line.document is not None}
+        self._read_naming(opened - self._whole)
         for row in self._sql.documents_of_groups(self._connection, list(groups)):
             self._stored[row[0], row[1]] = tuple(row)
         for group in groups:
@@ -132,10 +151,12 @@ class DocumentBook:
         ids = [(line.document,) for line in openers if line.group in groups]
         rows = {tuple(row) for row in self._sql.open_documents(self._connection, list(groups))}
         rows |= {tuple(row) for row in self._sql.documents(self._connection, ids)}
+        voided = {(line.document, line.sku) for line in openers if not line.stands()}
         for row in rows:
             document = document_of(row)
             self._stored[row[0], row[1]] = row
-            documents.setdefault(document.line.group, []).append(document)
+            if (row[0], row[1]) not in voided:
+                documents.setdefault(document.line.group, []).append(document)
         waiting: dict[Group, list[tuple[DocumentLine, int]]] = {group: [] for group in documents}
         for row in self._sql.waiting_lines(self._connection, list(groups)):
             line = line_of(row)
@@ -143,7 +164,7 @@ class DocumentBook:
             self._lines[line.position, line.entry] = line
             waiting[line.group].append((line, row[-1]))
         for group, found in documents.items():
-            self._keep(group, _Documents(DocumentReplay.resumed(found, waiting[group], self._naming), None))
+            self._keep(group, _Documents(DocumentReplay.resumed(found, waiting[group]), None))
 
     def _keep(self, group: Group, documents: _Documents) -> None:
         self._groups[group] = documents
@@ -153,8 +174,7 @@ class DocumentBook:
     def _of(self, opener: DocumentLine) -> list[DocumentLine]:
         """The lines that draw on a document or close it, of its SKU or of all."""
         assert opener.document is not None
-        naming = self._naming.get(opener.document, ())
-        return [line for line in naming if line.role is not LineRole.OPENS and line.sku in (opener.sku, "")]
+        return [line for line in self._naming.get(opener.document, ()) if line.names(opener)]
 
     # ------------------------------------------------------------------------------ deciding
 
@@ -168,11 +188,11 @@ class DocumentBook:
         if line.role is LineRole.OPENS:
             assert line.document is not None
             self._groups_of.setdefault(line.document, []).append(line.group)
-            self._groups[line.group].follow(line)
+            self._groups[line.group].follow(line, self._of(line))
             return Drawn(True, 0, self._groups[line.group].replay.documents[line.document].over)
         if line.document is None:
             documents = self._groups[line.group]
-            documents.follow(line)
+            documents.follow(line, [])
             return Drawn(True, documents.replay.waiting.get(line, 0), 0)
         return self._name(line, line.document)
 
@@ -180,11 +200,12 @@ class DocumentBook:
         over = 0
         for group in self._groups_of.get(document, ()):
             documents = self._groups[group]
-            if line.sku in (group.sku, "") and document in documents.replay.documents:
-                before = documents.replay.documents[document].over
-                documents.follow(line)
+            found = documents.replay.documents.get(document)
+            if found is not None and line.names(found.line):
+                before = found.over
+                documents.follow(line, [])
                 over += documents.replay.documents[document].over - before
-        return Drawn(self.opener(document) is not None, 0, over)
+        return Drawn(self.opener(document, line.kind) is not None, 0, over)
 
     def void(self, position: int, by: int) -> None:
         """Void the lines of the posting at `position` by the posting at `by`."""
@@ -204,10 +225,10 @@ class DocumentBook:
 
     # ------------------------------------------------------------------------------ asking
 
-    def opener(self, document: bytes) -> DocumentLine | None:
-        """A line that opens a document and stands; None if there is none."""
-        lines = self._naming.get(document, ())
-        return next((line for line in lines if line.role is LineRole.OPENS and line.stands()), None)
+    def opener(self, document: bytes, kind: DocumentKind) -> DocumentLine | None:
+        """A line that opens a document of a kind and stands; None if there is none."""
+        openers = (line for line in self._naming.get(document, ()) if line.role is LineRole.OPENS and line.kind is kind)
+        return next((line for line in openers if line.stands()), None)
 
     def returned(self, sale: bytes) -> dict[str, int]:
         """By SKU, how much of a sale has come back."""
@@ -224,9 +245,10 @@ class DocumentBook:
 
     def went_elsewhere(self, line: DocumentLine) -> bool:
         """True if goods of a transfer were received at another location than it was sent to."""
-        if line.document is None or (opener := self.opener(line.document)) is None:
+        if line.document is None or (opener := self.opener(line.document, line.kind)) is None:
             return False
         naming = [each for each in self._naming[line.document] if each.role is LineRole.DRAWS and each.stands()]
+        naming = [each for each in naming if each.kind is line.kind]
         received = naming if line.role is LineRole.OPENS else [line]
         return any(each.location != opener.location for each in received)
 
@@ -259,3 +281,8 @@ class DocumentBook:
         gone = [line for line in self._lines.values() if line.role is LineRole.OPENS and not line.stands()]
         rows += [document_row(Document(line, 0)) for line in gone if (line.document, line.sku) not in present]
         return [row for row in rows if self._stored.get((row[0], row[1])) != row]
+
+
+def _moves_on(group: Group, document: bytes, named: set[bytes]) -> bool:
+    """True if lines that name a new transfer move on what others have drawn of it in the same commit."""
+    return group.kind is DocumentKind.TRANSFER and document in named

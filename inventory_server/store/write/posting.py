@@ -75,7 +75,8 @@ def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: I
     moved += inventory.opposite(moved) if is_voided else []
     working_set.take_position()
     flags = entry.effective.flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
-    flags |= _apply(working_set, entry, moved, is_voided)
+    before = _on_hand(working_set, moved)
+    flags |= _apply(working_set, entry, moved, is_voided) | _negative(working_set, before)
     flags |= _draw(working_set, entry, is_voided)
     flags |= _repeated(working_set, entry, is_voided)
     return _add(working_set, entry, entry.location, flags, moved)
@@ -165,10 +166,11 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
     if target is None:
         flags |= Flags.ORPHAN
     else:
+        before = _on_hand(working_set, moved)
         for movement in voided:
             if movement.account is Account.COUNT:
                 _void_count(working_set, movement, target.position)
-        flags |= _apply(working_set, entry, moved, is_voided=False)
+        flags |= _apply(working_set, entry, moved, is_voided=False) | _negative(working_set, before)
         flags |= _undo(working_set, entry, target)
     working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
     return _add(working_set, entry, entry.location if target is None else target.location, flags, moved)
@@ -223,23 +225,30 @@ def _undo(working_set: WorkingSet, entry: JudgedPosting, target: Posted) -> int:
 # ---------------------------------------------------------------------------------- levels
 
 
+def _on_hand(working_set: WorkingSet, moved: list[Movement]) -> dict[Key, int]:
+    """What is on hand of all that `moved` moves."""
+    keys = {(movement.location, movement.sku) for movement in moved}
+    return {key: working_set.levels[key].on_hand for key in keys}
+
+
+def _negative(working_set: WorkingSet, before: dict[Key, int]) -> int:
+    """`NEGATIVE` if a level is lower than before and below zero."""
+    levels = working_set.levels
+    return Flags.NEGATIVE if any(levels[key].on_hand < min(before[key], 0) for key in before) else 0
+
+
 def _apply(working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], is_voided: bool) -> int:
     """Apply every movement to its level; return the resulting flags."""
     flags = 0
-    before: dict[Key, int] = {}
     for number, movement in enumerate(moved):
         key = (movement.location, movement.sku)
         level = working_set.levels[key]
-        before.setdefault(key, level.on_hand)
         if movement.account is Account.COUNT:
             flags |= _count(working_set, entry, movement, is_voided)
         else:
             working_set.counts.note(key, movement)
             flags |= inventory.move(level, movement)
         working_set.add_movement(movement, number)
-    for key, on_hand in before.items():
-        if working_set.levels[key].on_hand < min(on_hand, 0):
-            flags |= Flags.NEGATIVE
     return flags
 
 

@@ -167,7 +167,7 @@ def _document_needs(settings: Settings, told: list[Told], targets: set[int]) -> 
             one.body, one.item.key, one.location, (0, 0), NEVER, inventory.totals_of(one.lines)
         ):
             if line.role is LineRole.OPENS:
-                needs.opened.add(one.item.key)
+                needs.opened.setdefault(one.item.key, set()).add(line.group)
             elif line.document is not None:
                 needs.named.add(line.document)
             if line.role is LineRole.OPENS or line.document is None:
