@@ -13,22 +13,16 @@ from typing import Any, Self, Unpack
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType, structs
+from msgspec import UNSET, Raw
 
-from pos_client.protocol import wire
 from pos_client.protocol.address import Address
-from pos_client.protocol.control_totals import stock_effect
-from pos_client.protocol.decode_errors import request_error
-from pos_client.protocol.errors import BodyError, ErrorCode
-from pos_client.protocol.limits import ENVELOPE_BYTES, MAX_LINES
+from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import (
     Body,
     ByeResult,
-    HelloParams,
+    CloseReason,
     HistoryParams,
     HistoryResult,
-    Limits,
-    Line,
     Message,
     PostingParams,
     PostingResult,
@@ -37,17 +31,17 @@ from pos_client.protocol.messages import (
     StockResult,
     StoredPosting,
 )
-from pos_client.protocol.printable import is_unicode, printable
+from pos_client.protocol.printable import printable
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import SECOND_MICROS, Quantity, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till.arguments import check_identity, checked, encoded, given, listed, named, with_reason
 from pos_client.till.basket import Basket, Stamp
 from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import TickClock, local_time, machine_tick_clock, monotonic, wall_clock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
 from pos_client.till.policy import (
-    BODY_BYTES_MAX,
     BYE_SECONDS_MIN,
     LINGER_SECONDS,
     SETTLE_POLL_SECONDS,
@@ -62,7 +56,13 @@ from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
-_METHOD_NAMES = {"return": "return_", "receipt": "receive", "adjustment": "adjust", "sale": "sell"}
+_METHOD_NAMES = {
+    "return": "return_",
+    "receipt": "receive",
+    "adjustment": "adjust",
+    "sale": "sell",
+    "transfer_close": "close_transfer",
+}
 """The methods that are not named after the type that they post."""
 
 
@@ -96,7 +96,7 @@ class PosClient:
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
         where = Address.parse(address)
-        _check_identity(terminal, token, location)
+        check_identity(terminal, token, location)
         rng = rng or random.SystemRandom()
         self.terminal = terminal
         self._closed = False
@@ -152,11 +152,13 @@ class PosClient:
         self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
     ) -> Posting:
         """Record a sale; a negative quantity is goods returned in the same basket."""
-        return self._post("sale", lines, details, reservation=_given(reservation))
+        return self._post("sale", lines, details, reservation=given(reservation))
 
-    def return_(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
-        """Record a return."""
-        return self._post("return", lines, details)
+    def return_(
+        self, lines: Iterable[LineLike], *, returns: UUID | Posting | None = None, **details: Unpack[Details]
+    ) -> Posting:
+        """Record goods that came back, of the sale `returns` if it is known. To undo a sale never made, void it."""
+        return self._post("return", lines, details, returns=named(returns))
 
     def receive(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
         """Record a delivery from outside."""
@@ -164,7 +166,7 @@ class PosClient:
 
     def adjust(self, lines: Iterable[LineLike], *, reason: str | None = None, **details: Unpack[Details]) -> Posting:
         """Correct stock for another reason (broken, stolen, found), with signed quantities."""
-        return self._post("adjustment", _with_reason(lines, reason), details)
+        return self._post("adjustment", with_reason(lines, reason), details)
 
     def count(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
         """Record a stock count: the quantities on hand at `occurred_at`."""
@@ -174,25 +176,45 @@ class PosClient:
         """Record goods sent to another location."""
         return self._post("transfer_out", lines, details, other_location=to)
 
-    def transfer_in(self, lines: Iterable[LineLike], *, from_: str, **details: Unpack[Details]) -> Posting:
-        """Record goods received from another location."""
-        return self._post("transfer_in", lines, details, other_location=from_)
+    def transfer_in(
+        self,
+        lines: Iterable[LineLike],
+        *,
+        from_: str | None = None,
+        transfer: UUID | Posting | None = None,
+        **details: Unpack[Details],
+    ) -> Posting:
+        """Record goods received from another location, of a `transfer` (its `transfer_out`) or the oldest on the road.
+
+        One of `from_` and `transfer` is needed.
+        """
+        return self._post("transfer_in", lines, details, other_location=given(from_), transfer=named(transfer))
+
+    def close_transfer(
+        self,
+        transfer: UUID | Posting,
+        reason: CloseReason,
+        lines: Iterable[LineLike] | None = None,
+        **details: Unpack[Details],
+    ) -> Posting:
+        """End a transfer short: `lines` of it (default: all that is left) will not arrive. Moves no stock."""
+        return self._post("transfer_close", lines, details, transfer=named(transfer), reason=reason)
 
     def reserve(
         self, lines: Iterable[LineLike], *, expires_at: datetime | None = None, **details: Unpack[Details]
     ) -> Posting:
         """Reserve goods; the posting's id is the id of the reservation."""
-        return self._post("reserve", lines, details, expires_at=_given(expires_at))
+        return self._post("reserve", lines, details, expires_at=given(expires_at))
 
     def release(
         self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
     ) -> Posting:
         """Release reserved goods."""
-        return self._post("release", lines, details, reservation=_given(reservation))
+        return self._post("release", lines, details, reservation=given(reservation))
 
     def void(self, posting: UUID | Posting, **details: Unpack[Details]) -> Posting:
-        """Reverse a whole posting."""
-        return self._post("void", None, details, voids=posting.id if isinstance(posting, Posting) else posting)
+        """Undo a whole posting that should never have been made: all is as if it had not been."""
+        return self._post("void", None, details, voids=named(posting))
 
     def open_basket(self) -> Basket:
         """Open a basket; it gets its id now, so that selling it twice by mistake counts once."""
@@ -201,7 +223,7 @@ class PosClient:
     def _sell_basket(
         self, lines: Iterable[LineLike], stamp: Stamp, *, reservation: UUID | None, **details: Unpack[Details]
     ) -> Posting:
-        return self._post("sale", lines, details, stamp, reservation=_given(reservation))
+        return self._post("sale", lines, details, stamp, reservation=given(reservation))
 
     def _stamp(self) -> Stamp:
         return Stamp(local_time(self._clock()), self._tick_clock())
@@ -223,7 +245,7 @@ class PosClient:
             lines=UNSET if lines is None else as_lines(lines),
             location=details.get("location", UNSET),
             reference=details.get("reference", UNSET),
-            ext=UNSET if ext is None else Raw(_encoded("$.ext", ext)),
+            ext=UNSET if ext is None else Raw(encoded("$.ext", ext)),
             **fields,
         )
         return self._store(body, details.get("id"), details.get("on_result"), stamp.tick)
@@ -243,7 +265,7 @@ class PosClient:
     ) -> Posting:
         if given_id is not None and not isinstance(given_id, UUID):
             raise BodyError("$.id", "a uuid.UUID", f"{type(given_id).__name__} {printable(repr(given_id))}")
-        raw, effect = _checked(body, self._sender.limits)
+        raw, effect = checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         posting = self._postings.expect(given_id or self._new_id(), reference, on_result)
         with ExitStack() as undo:
@@ -295,14 +317,14 @@ class PosClient:
     ) -> StockResult:
         """Stock levels at HQ; `below` is "reorder_point" or a quantity."""
         params = StockParams(
-            skus=_listed("skus", skus),
-            locations=_listed("locations", locations),
+            skus=listed("skus", skus),
+            locations=listed("locations", locations),
             below=UNSET if below is None else Raw(msgspec.json.encode(below)),
-            negative=_given(negative),
-            as_of=_given(as_of),
-            known_at=_given(known_at),
-            limit=_given(limit),
-            cursor=_given(cursor),
+            negative=given(negative),
+            as_of=given(as_of),
+            known_at=given(known_at),
+            limit=given(limit),
+            cursor=given(cursor),
         )
         return self._ask("stock", params, timeout)  # type: ignore[no-any-return]
 
@@ -318,7 +340,7 @@ class PosClient:
         timeout: float = REPLY_SECONDS,
     ) -> HistoryResult:
         """The movements of one SKU in ledger order, with since ≤ occurred_at < until."""
-        params = HistoryParams(sku, _given(location), _given(since), _given(until), _given(limit), _given(cursor))
+        params = HistoryParams(sku, given(location), given(since), given(until), given(limit), given(cursor))
         return self._ask("history", params, timeout)  # type: ignore[no-any-return]
 
     def posting(self, posting_id: UUID, *, timeout: float = REPLY_SECONDS) -> StoredPosting:
@@ -344,55 +366,3 @@ class PosClient:
     def _ask(self, method: str, params: Message, timeout: float) -> Any:
         msgspec.json.encode(params)  # what cannot be encoded raises here, in the caller's thread
         return self._sender_thread.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)
-
-
-def _checked(body: Body, limits: Limits | None) -> tuple[bytes, int]:
-    """The bytes of a body as they are stored, and its effect on stock; BodyError if HQ would reject it.
-
-    `limits` are those of HQ's last answer to `hello`, None before the first.
-    """
-    raw = _encoded("$", body)
-    most = BODY_BYTES_MAX if limits is None else min(BODY_BYTES_MAX, limits.max_frame_bytes - 2 * ENVELOPE_BYTES)
-    if len(raw) > most:
-        raise BodyError("$", f"at most {most:,} bytes", f"{len(raw):,}")
-    max_lines = MAX_LINES if limits is None else limits.max_lines
-    return raw, stock_effect(body.type, wire.check_body(wire.decode_body(raw), max_lines))
-
-
-def _encoded(path: str, value: Any) -> bytes:
-    """`value` as JSON; BodyError if a text in it is not valid Unicode."""
-    try:
-        return msgspec.json.encode(value)
-    except UnicodeEncodeError as error:
-        raise BodyError(path, "text without lone surrogates", f'"{printable(error.object)}"') from error
-
-
-def _check_identity(terminal: str, token: str | None, location: str | None) -> None:
-    given = {"terminal": terminal, "token": token, "location": location}
-    for field, value in given.items():
-        if isinstance(value, str) and not is_unicode(value):
-            raise ValueError(f"the {field} cannot be used: expected text without lone surrogates")
-    raw = msgspec.json.encode({field: value for field, value in given.items() if value is not None})
-    try:
-        msgspec.json.decode(raw, type=HelloParams)
-    except msgspec.ValidationError as error:
-        told = request_error(error, ErrorCode.invalid_params, raw).data
-        field = told["path"].removeprefix("$.")
-        shown = "the token" if field == "token" else f"the {field} {told['came']}"
-        raise ValueError(f"{shown} cannot be used: expected {told['expected']}") from error
-
-
-def _given(value: Any) -> Any:
-    return UNSET if value is None else value
-
-
-def _listed(name: str, values: Sequence[str] | None) -> list[str] | UnsetType:
-    """`values` as a list; TypeError for a single text, which is a sequence of its letters."""
-    if isinstance(values, str | bytes):
-        raise TypeError(f"{name} is a sequence of texts, not one: pass [{values!r}]")
-    return UNSET if values is None else list(values)
-
-
-def _with_reason(lines: Iterable[LineLike], reason: str | None) -> Iterable[Line]:
-    for line in as_lines(lines):
-        yield line if reason is None or line.reason is not UNSET else structs.replace(line, reason=reason)

@@ -49,6 +49,15 @@ def test_a_sale_is_durable_at_once_and_answered_soon(hq: ScriptedHq, open_till: 
     assert "done" in repr(posting)
 
 
+def test_a_return_and_a_receipt_name_what_they_belong_to(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
+    till = open_till()
+    sold, sent = till.sell([("milk", 2)]), till.transfer_out([("milk", 1)], to="S2")
+    back, received = till.return_([("milk", 1)], returns=sold), till.transfer_in([("milk", 1)], transfer=sent.id)
+    assert_each_once(hq, [sold, sent, back, received])
+    assert f'"returns":"{sold.id}"' in hq.ledger[back.id].body.decode()
+    assert f'"transfer":"{sent.id}"' in hq.ledger[received.id].body.decode()
+
+
 def test_every_kind_of_posting_goes_out_as_the_protocol_names_it(
     hq: ScriptedHq, open_till: Callable[..., PosClient]
 ) -> None:
@@ -66,6 +75,7 @@ def test_every_kind_of_posting_goes_out_as_the_protocol_names_it(
         "transfer_in": till.transfer_in(milk, from_="S2"),
         "reserve": kept,
         "release": till.release(milk, reservation=kept.id),
+        "transfer_close": till.close_transfer(kept.id, "lost"),
     }
     posted["void"] = till.void(posted["sale"])
     assert_each_once(hq, list(posted.values()))
@@ -74,6 +84,7 @@ def test_every_kind_of_posting_goes_out_as_the_protocol_names_it(
         assert body.startswith(f'{{"type":"{kind}","occurred_at":"')
     assert '"occurred_at":"2026-03-01T10:00:00+01:00"' in bodies["sale"]
     assert f'"reservation":"{kept.id}"' in bodies["sale"]
+    assert f'"transfer":"{kept.id}","reason":"lost"' in bodies["transfer_close"]
     assert bodies["adjustment"].count('"reason":"broken"') == 1
     assert '"location":"S1"' in bodies["receipt"]
     assert '"other_location":"S2"' in bodies["transfer_out"]
