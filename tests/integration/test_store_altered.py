@@ -15,8 +15,8 @@ SALE = body("sale", ("a", 1))
     ("altered", "undone"),
     [
         (
-            "ALTER TABLE movement RENAME COLUMN reservation TO held",
-            "ALTER TABLE movement RENAME COLUMN held TO reservation",
+            "ALTER TABLE movement RENAME COLUMN event_position TO event",
+            "ALTER TABLE movement RENAME COLUMN event TO event_position",
         ),
         ("ALTER TABLE identity RENAME TO identities", "ALTER TABLE identities RENAME TO identity"),
     ],

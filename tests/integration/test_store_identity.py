@@ -107,12 +107,21 @@ def test_an_id_twice_in_a_commit_is_posted_and_then_a_duplicate(store: LedgerSto
     assert [outcome.results[0].status for outcome in outcomes] == ["posted", "duplicate"]  # type: ignore[union-attr]
 
 
-def test_a_duplicate_gets_the_first_answer_however_late_and_by_whomever(store: LedgerStore, clock: Clock) -> None:
+def test_a_duplicate_gets_the_first_answer_however_late_and_by_any_till_of_the_location(
+    store: LedgerStore, clock: Clock
+) -> None:
     first = Till(store, "T1").posts(SALE, TWICE)
     clock.now += 10**12
-    again = Till(store, "T2", "L2").posts(SALE, TWICE)
+    again = Till(store, "T2").posts(SALE, TWICE)
     assert (again.position, again.recorded_at, again.flags) == (first.position, first.recorded_at, first.flags)
     assert again.status == "duplicate"
+
+
+def test_the_same_content_for_another_location_is_a_conflict(store: LedgerStore) -> None:
+    Till(store, "T1").posts(SALE, TWICE)
+    again = Till(store, "T2", "L2").posts(SALE, TWICE)
+    assert (again.status, again.code) == ("conflict", "id_taken")
+    assert level(store).on_hand == -1
 
 
 def test_an_identical_content_under_another_id_is_another_sale(store: LedgerStore) -> None:

@@ -44,7 +44,8 @@ def lines_between(connection: Connection, first: int, last: int) -> dict[int, li
 def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[DocumentLine]) -> Iterator[str]:
     """Findings, in words, where a posting's document lines are not those of its body.
 
-    Lines with a barcode can only be checked in total: only the stored line tells which SKU it meant at the time.
+    Lines with a barcode can only be checked in total: only the stored line tells which SKU it meant at the time. Goods
+    that come back in the same basket cannot be checked so: they reduce what is drawn of their SKU, to 0 at most.
     """
     expires_at = NEVER
     if not isinstance(body.expires_at, UnsetType):
@@ -52,7 +53,7 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
         expires_at = micros(body.expires_at) + shift
     totals: dict[str, int] = {}
     if isinstance(body.lines, list) and any(isinstance(line.gtin, str) for line in body.lines):
-        totals = {line.sku: line.quantity for line in stored}
+        totals = {line.sku: line.quantity for line in stored if line.role is not LineRole.CLOSES_ALL}
         if stored and not max(0, sum(quantities)) <= sum(totals.values()) <= sum(max(0, each) for each in quantities):
             yield "what it does to documents is not what its lines say"
     elif isinstance(body.lines, list):

@@ -45,7 +45,11 @@ class CountBook:
             self.counts[location, sku].append(Count(*count))
         self._levels = levels
         self._moved_until = {key: levels[key].last_movement_at or 0 for key in self.counts}
-        wanted = {(*key, at, _LAST) for key, at in counted if at <= self._moved_until[key]}
+        wanted = {
+            (*key, at, _LAST)
+            for key, at in counted
+            if at <= self._moved_until[key] and not self._began.is_before(at)  # such a count is refused
+        }
         for key in set(voided):
             standing = sorted((each for each in self.counts[key] if each.voided_position is None), reverse=True)
             wanted |= {(*key, *count.order) for count in standing[: voided.count(key) + 1]}
