@@ -110,7 +110,7 @@ FLIPS = {
     "a byte": ("UPDATE posting SET digest = x'00' WHERE position = 3", {"posting"}),
     "a text": ("UPDATE product SET name = 'apple' WHERE sku = 'a'", {"product"}),
     "nothing where something was": ("UPDATE product SET unit = NULL WHERE sku = 'a'", {"product"}),
-    "a row less": ("DELETE FROM movement WHERE position = 5", {"movement"}),
+    "a row less": ("DELETE FROM movement WHERE position = 6", {"movement"}),
     "a row more": ("INSERT INTO location VALUES ('L3')", {"location"}),
     "the head": ("UPDATE ledger SET recorded_at = 7", {"ledger"}),
 }

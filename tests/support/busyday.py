@@ -31,7 +31,7 @@ def trade(place: Path | str) -> None:
         first, second = Till(store, "T1", "L1"), Till(store, "T2", "L2")
         perform(store, Ping(first.speaker, None, None, Tick(UUID(int=1), 60_000)))
         first.post(
-            body("receipt", ("a", 100), ("b", 50), at=NOON - HOUR),
+            body("receipt", ("a", 100), ("b", 50), at=NOON - HOUR, reference="D1"),
             body("sale", ("a", 2), (f"gtin:{GTIN}", 1), reference="R1"),
             body("count", ("a", 90), ("b", 40), at=NOON + HOUR),
             body("sale", ("a", 1), at=NOON - 2 * HOUR),

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from msgspec import UnsetType
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, select, tuple_, union
 
 from inventory_server.config import VERIFY_ROWS
 from inventory_server.domain.answers import Proof
@@ -69,11 +69,12 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
 def wrong_documents(connection: Connection, proof: Proof, in_transit: dict[Key, int]) -> Iterator[str]:
     """Draw all documents anew and compare them with what is stored; `in_transit` gets what is on the road."""
     known = {row[0] for row in plain_rows(connection, select(t.location.c.location))}
-    page = select(_line.location, _line.sku).distinct().order_by(_line.location, _line.sku).limit(VERIFY_ROWS)
+    each = union(select(_line.location, _line.sku), select(t.document.c.location, t.document.c.sku)).subquery().c
+    page = select(each.location, each.sku).order_by(each.location, each.sku).limit(VERIFY_ROWS)
     keys = [(row[0], row[1]) for row in plain_rows(connection, page)]
     while keys:
         yield from _wrong(connection, proof, keys, in_transit)
-        after = page.where(tuple_(_line.location, _line.sku) > keys[-1])
+        after = page.where(tuple_(each.location, each.sku) > keys[-1])
         keys = [(row[0], row[1]) for row in plain_rows(connection, after)]
     for key in [key for key in in_transit if key[0] not in known]:
         del in_transit[key]  # in transit nowhere until HQ knows the location
@@ -92,8 +93,7 @@ def _wrong(connection: Connection, proof: Proof, keys: list[Key], in_transit: di
         for document in (*replay.documents.values(), *voided):
             row = document_row(document)
             if (found := stored.pop((row[0], row[1]), None)) != row:
-                left = "nothing" if found is None else found[-1]
-                yield f"{_named(row[0])}: {left} is left of {group.sku!r}, the ledger says {row[-1]}"
+                yield f"{_named(row[0])}: {_difference(group.sku, found, row)}"
         for line, rest in replay.waiting.items():
             if waiting.pop((line.position, line.entry), 0) != rest:
                 yield f"position {line.position}: {rest} of {group.sku!r} has not found a document, stored otherwise"
@@ -101,6 +101,12 @@ def _wrong(connection: Connection, proof: Proof, keys: list[Key], in_transit: di
         yield f"{_named(document)}: is stored for {sku!r}, but no posting opens it"
     for position, _ in waiting:
         yield f"position {position}: is stored as not having found a document"
+
+
+def _difference(sku: str, found: tuple[Any, ...] | None, due: tuple[Any, ...]) -> str:
+    if found is not None and found[-1] == due[-1]:
+        return f"what is stored of {sku!r} does not follow from the ledger"
+    return f"{'nothing' if found is None else found[-1]} is left of {sku!r}, the ledger says {due[-1]}"
 
 
 def _named(document: bytes) -> str:
