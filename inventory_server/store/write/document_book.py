@@ -22,7 +22,7 @@ class Drawn(NamedTuple):
 
 @dataclass(slots=True)
 class DocumentNeeds:
-    """What has to be read of documents: those `named` and `opened` (by group), and what the postings at `voided` drew.
+    """What has to be read of documents: those `named` and `opened`, and what the postings at `voided` drew.
 
     `opened` has the groups of each document. `groups` are those in which a document opens or a line without a document
     draws. `whole` are groups, and `redrawn` documents, of which a posting of this commit is voided in this commit.
@@ -92,9 +92,8 @@ class DocumentBook:
 
     def read(self, needs: DocumentNeeds) -> None:
         """Read all of `needs`."""
-        named, groups, voided = needs.named, needs.groups, needs.voided
-        opened = {document for documents in needs.opened.values() for document in documents}
-        if not (named or groups or voided):
+        named, opened, groups, voided = needs.named, needs.opened, needs.groups, needs.voided
+        if not (named or opened or groups or voided):
             return
         gone = self._read_lines(self._sql.lines_at, [(position,) for position in voided])
         named = named | {line.document for line in gone if line.document is not None}
