@@ -37,6 +37,7 @@ class Row(NamedTuple):
     lineage: bytes | None
     seq: int | None
     recorded_at: int
+    effective_at: int
 
 
 def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], orderly: bool) -> StockModel:
@@ -44,7 +45,7 @@ def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], order
 
     In an `orderly` run no disk was copied or lost, no clock set and no frame doubled: HQ knows how far it is complete.
     """
-    columns = "position, id, digest, terminal, lineage, seq, recorded_at"
+    columns = "position, id, digest, terminal, lineage, seq, recorded_at, effective_at"
     rows = [
         Row(row[0], UUID(bytes=row[1]), *row[2:])
         for row in database.execute(f"SELECT {columns} FROM posting ORDER BY position")
@@ -174,7 +175,7 @@ def _replay(rows: list[Row], book: Book) -> StockModel:
         if row is not None:
             made = book.find(row.id, row.digest)
             assert made is not None
-            model.enter(_known(made), row.recorded_at)
+            model.enter(_known(made), row.recorded_at, None if made.ticked_at is None else row.effective_at)
         for levels in seen.get(position, ()):
             for key, told_level in levels.items():
                 figure = model.level(key)

@@ -104,9 +104,13 @@ class StockModel:
         self._recorded: dict[int, int] = {}
         self._waiting: dict[UUID, list[Known]] = defaultdict(list)  # voids of what has not come yet
 
-    def enter(self, posting: Known, recorded_at: int) -> None:
-        """HQ holds one more posting, in the order of its positions; it takes effect at `recorded_at` at the latest."""
-        posting = posting._replace(effective_at=min(posting.occurred_at, recorded_at))
+    def enter(self, posting: Known, recorded_at: int, corrected_at: int | None = None) -> None:
+        """HQ holds one more posting, in the order of its positions; it takes effect at `recorded_at` at the latest.
+
+        `corrected_at` is the instant by its till's tick clock, if HQ goes by that.
+        """
+        happened_at = posting.occurred_at if corrected_at is None else corrected_at
+        posting = posting._replace(effective_at=min(happened_at, recorded_at))
         self.known.append(posting)
         position = self._positions[posting.id] = len(self.known)
         self._recorded[position] = recorded_at
