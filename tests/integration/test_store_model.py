@@ -1,123 +1,47 @@
-"""The store agrees with the formula of domain.md, whatever is posted in whatever order."""
+"""The store says what the model of the rules says, whatever is posted in whatever order and by whatever clocks."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, cast
+from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
+from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
-from inventory_server.domain.requests import CloseBooks, Post
+from inventory_server.domain.requests import CloseBooks, Hello, Item, Post, Welcome
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables
-from pos_client.protocol.messages import PostingType, PostResult, StockItem
-from pos_client.protocol.units import Quantity, instant, scaled, unscaled
+from inventory_server.store.ledger.documents import know_location
+from pos_client.protocol.messages import PostingResult, PostResult, StockItem
+from pos_client.protocol.tick import Tick as StoreTick
+from pos_client.protocol.units import instant, micros, scaled, unscaled
 from tests.support import ledgers
-from tests.support.answermodel import AnswerModel
-from tests.support.ledgers import DAY, HOUR, NOON, SECOND, Clock, body, enrol, hello, item, opened, uid
+from tests.support.ledgers import Clock, enrol, item, opened, uid
 from tests.support.maintenance import administer
+from tests.support.model import Answer, Model, Sender, Tick
+from tests.support.model.draw import GTIN, SKUS, WITHOUT_MERGES, histories
+from tests.support.model.history import LOCATIONS, NOON, SENDERS, UNKNOWN_LOCATION, Delivery, moments
+from tests.support.model.postings import DAY, SECOND, Posting
+from tests.support.model.stock import Key
 from tests.support.sites import Site, on_postgresql, on_sqlite
-from tests.support.stockmodel import SIGNED, View
 
-SKUS = ["a", "b"]
-GTINS = {"40000001": "a"}
-UNLISTED_GTIN = "40000002"
-LOCATIONS = ["L1", "L2"]
-KINDS: list[PostingType] = [
-    *("sale", "return", "receipt", "adjustment", "count", "count", "count"),  # the rule that is easiest to get wrong
-    *("transfer_out", "transfer_in", "transfer_close", "reserve", "release", "void", "void"),
-]
-Key = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Document:
-    """A posting, and who sends it (0 and 1: the tills of L1 and L2, 2: an operator)."""
-
-    sender: int
-    raw: bytes
-
-    def __repr__(self) -> str:
-        return f"{self.sender}: {self.raw.decode()}"
-
-
-@dataclass(frozen=True)
-class Arrival:
-    """A document on its way: with its own content or another, in the frame and the commit of the one before or not."""
-
-    number: int
-    altered: bool
-    new_frame: bool
-    new_commit: bool
-    clock_moves: int
-
-    def __repr__(self) -> str:
-        start = "commit " if self.new_commit else "frame " if self.new_frame else ""
-        return f"{start}{self.number}{' altered' * self.altered}"
-
-
-quantities = st.one_of(
-    st.integers(-3, 9), st.sampled_from([Decimal("0.5"), Decimal("-1.25"), Decimal("0.00001"), Decimal("1e9")])
-)
-codes = st.sampled_from([*SKUS, *SKUS, *(f"gtin:{gtin}" for gtin in (*GTINS, UNLISTED_GTIN))])
-hours = st.integers(-6, 6).map(lambda hour: NOON + hour * HOUR)
-
-
-@st.composite
-def documents(draw: st.DrawFn, number: int, total: int) -> Document:
-    kind = draw(st.sampled_from(KINDS))
-    sender = draw(st.integers(0, 2))
-    fields: dict[str, Any] = {}
-    if sender == 2 and draw(st.booleans()):
-        fields["location"] = draw(st.sampled_from(LOCATIONS))
-    others = st.integers(0, total - 1).map(lambda other: uid(other))
-    if kind == "void":
-        return Document(sender, body(kind, at=draw(hours), voids=draw(others), **fields))
-    if kind in ("transfer_out", "transfer_in"):
-        fields["other_location"] = draw(st.sampled_from(LOCATIONS))
-    if kind == "transfer_close" or (kind == "transfer_in" and draw(st.booleans())):
-        fields["transfer"] = draw(others)
-    if kind == "transfer_close":
-        fields["reason"] = "lost"
-    if kind in ("sale", "release") and draw(st.booleans()):
-        fields["reservation"] = draw(others)
-    if kind == "reserve" and draw(st.booleans()):
-        fields["expires_at"] = instant(draw(hours))
-    if kind == "transfer_close" and draw(st.booleans()):
-        return Document(sender, body(kind, at=draw(hours), reference=str(number), **fields))
-    signed = quantities if kind in SIGNED else quantities.map(abs)
-    lines = draw(st.lists(st.tuples(codes, signed), min_size=1, max_size=3))
-    return Document(sender, body(kind, *lines, at=draw(hours), reference=str(number), **fields))
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> tuple[list[Document], list[Arrival]]:
-    """Documents, and how they arrive: out of order, some more than once, a few with another content."""
-    total = draw(st.integers(1, 12))
-    written = [draw(documents(number, total)) for number in range(total)]
-    numbers = draw(st.permutations(range(total)))
-    repeated = draw(st.lists(st.integers(0, total - 1), max_size=4))
-    arrivals = [
-        Arrival(
-            number,
-            at >= total and draw(st.booleans()),
-            draw(st.booleans()),
-            draw(st.booleans()),
-            draw(st.sampled_from([0, 0, SECOND, -HOUR, HOUR, DAY])),
-        )
-        for at, number in enumerate([*numbers, *repeated])
-    ]
-    return written, arrivals
+LISTED = ("a", "c")
+REORDER_POINT = 4
+TOGETHER_WITHIN = 10 * SECOND
+"""What arrives so shortly one after the other may be of one commit."""
+CONTACT_SLACK = 61 * SECOND
+"""HQ keeps contacts by the minute, so that an hour of them, and what one tells of a boot, may differ by as much."""
+KEYS = [(location, sku) for location in (*LOCATIONS, UNKNOWN_LOCATION) for sku in SKUS]
 
 
 class Headquarters:
@@ -126,67 +50,102 @@ class Headquarters:
     def __init__(self, store: LedgerStore, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self._answers = AnswerModel(GTINS)
-        self.model = self._answers.stock
-        enrol(store, "O", "operator", "L1")
-        products = [Product("a", reorder_point=scaled(4), barcodes=tuple(GTINS))]
+        self.model = Model(LOCATIONS, LISTED, {GTIN: "c"})
+        for sender in SENDERS:
+            enrol(store, sender.terminal, "operator" if sender.operator else "till", sender.home)
+        forms = (GTIN[-8:], GTIN[-13:], GTIN)
+        products = [Product("a", reorder_point=scaled(REORDER_POINT)), Product("c", barcodes=forms)]
         administer(store, lambda connection: catalog.import_products(connection, products))
-        self.speakers = [hello(store, "T1", "L1").speaker, hello(store, "T2", "L2").speaker, hello(store, "O").speaker]
+        for location in LOCATIONS:
+            administer(store, lambda connection, location=location: know_location(connection, location))
+        self._speakers = {sender.terminal: self._speaker(sender) for sender in SENDERS}
 
-    def receive(self, written: list[Document], arrivals: list[Arrival]) -> Iterator[None]:
-        """Post what arrives, commit by commit, and compare what is said of each posting."""
-        commit: list[tuple[Speaker, list[tuple[UUID, bytes]]]] = []
-        for arrival in arrivals:
-            document = written[arrival.number]
-            raw = document.raw.replace(b'"reference":"', b'"reference":"altered ') if arrival.altered else document.raw
-            speaker = self.speakers[document.sender]
-            if commit and arrival.new_commit:
-                self._commit(commit)
-                yield
-                commit = []
-                self.clock.now += arrival.clock_moves
-            if not commit or arrival.new_frame or commit[-1][0] != speaker:
-                commit.append((speaker, []))
-            commit[-1][1].append((uid(arrival.number), raw))
-        self._commit(commit)
-        yield
+    def _speaker(self, sender: Sender) -> Speaker:
+        said = Hello(sender.terminal, None, True, None, None, None, None, backdated=sender.backdated)
+        welcome = perform(self.store, said)
+        assert isinstance(welcome, Welcome)
+        return welcome.speaker
 
-    def _commit(self, frames: list[tuple[Speaker, list[tuple[UUID, bytes]]]]) -> None:
-        works = [Post(speaker, [item(raw, id_) for id_, raw in sent], None) for speaker, sent in frames]
-        for (speaker, sent), outcome in zip(frames, ledgers.together(self.store, *works), strict=True):
+    def commit(self, frames: list[list[Delivery]]) -> None:
+        """Post frames in one commit, and compare what is said of each posting."""
+        self.clock.now = frames[-1][-1].received_at
+        outcomes = ledgers.together(self.store, *(self._work(frame) for frame in frames))
+        expected = [self._expected(frame) for frame in frames]
+        self._compare_instants()
+        for answers, outcome in zip(expected, outcomes, strict=True):
             assert isinstance(outcome, PostResult), outcome
-            expected = [
-                self._answers.post(*posting, speaker.location, speaker.role == "till", self.clock.now)
-                for posting in sent
-            ]
-            assert [result.status for result in outcome.results] == expected
+            for answer, result in zip(answers, outcome.results, strict=True):
+                self._compare_answers(answer, result)
+
+    def _work(self, frame: list[Delivery]) -> Post:
+        items = [_item(delivery) for delivery in frame]
+        return Post(self._speakers[frame[0].sender.terminal], items, None, _tick(frame[-1].now))
+
+    def _expected(self, frame: list[Delivery]) -> list[Answer]:
+        sender, now = frame[-1].sender, frame[-1].now
+        if now is not None:
+            self.model.clocks.hear(sender.terminal, now, self.clock.now)
+        return [self._answer(delivery) for delivery in frame]
+
+    def _answer(self, delivery: Delivery) -> Answer:
+        postings = self.model.postings
+        recorded_at = max(self.clock.now, postings[-1].recorded_at + 1 if postings else 0)
+        return self.model.post(delivery.id, delivery.body, delivery.sender, recorded_at, delivery.tick)
 
     # ------------------------------------------------------------------------------ comparing
 
-    def expected(self, key: Key, view: View) -> dict[str, object]:
-        level = self.model.level(key, view)
-        on_hand, reserved = unscaled(level.on_hand), unscaled(self.model.reserved(key, self.clock.now, view))
+    def _compare_instants(self) -> None:
+        """The effective instants are the model's; gives a history up in which HQ knows less of a boot than it."""
+        row = tables.posting.c
+        query = select(row.effective_at).order_by(row.position)
+        stored = administer(self.store, lambda connection: connection.execute(query).scalars().all())
+        expected = [posting.effective_at for posting in self.model.postings]
+        assert len(stored) == len(expected)
+        differences = [abs(one - other) for one, other in zip(stored, expected, strict=True) if one != other]
+        assert max(differences, default=0) <= CONTACT_SLACK, (stored, expected)
+        assume(not differences)
+
+    def _compare_answers(self, answer: Answer, result: PostingResult) -> None:
+        assert result.status == answer.status, (result, answer)
+        if answer.position is None:
+            return
+        assert result.recorded_at is not None
+        assert (result.position, micros(result.recorded_at)) == (answer.position, answer.recorded_at)
+        demanded, flags = answer.flags, frozenset(result.flags)
+        if self.model.postings[answer.position - 1].type == "sale":
+            demanded -= {"over_returned"}  # a return that came before its sale
+        assert demanded <= flags <= answer.flags | answer.open_flags, (result, answer)
+
+    def expected(self, key: Key, as_of: int | None = None, known_at: int | None = None) -> dict[str, object]:
+        """What the model says of a level."""
+        figures = self.model.stock(*key, self.clock.now, as_of, known_at)
+        counted = self.last_count(key, as_of, known_at)
         return {
             "location": key[0],
             "sku": key[1],
-            "on_hand": on_hand,
-            "reserved": reserved,
-            "available": on_hand - reserved,
-            "in_transit": unscaled(level.in_transit),
-            "counted_at": None if level.counted_at is None else instant(level.counted_at),
+            **{name: unscaled(quantity) for name, quantity in figures._asdict().items()},
+            "counted_at": None if counted is None else instant(counted.effective_at),
         }
 
-    def compare_levels(self, view: View, **params: Any) -> None:
-        """All levels, asked for in pages of two, are the model's; so are those named outright."""
-        touched = self.model.touched()
-        expected = [self.expected(key, view) for key in touched]
-        assert [shown(found) for found in self._pages(**params)] == expected
-        skus = sorted({sku for _, sku in touched})
-        named = self._pages(skus=skus, locations=LOCATIONS, **params) if skus else []
-        assert [shown(found) for found in named if (found.location, found.sku) in touched] == expected
-        assert all(found.on_hand == 0 for found in named if (found.location, found.sku) not in touched)
+    def last_count(self, key: Key, as_of: int | None, known_at: int | None) -> Posting | None:
+        """The count that a level rests on."""
+        counts = self.model.book(known_at).standing("count", as_of=as_of)
+        mine = [count for count in counts if count.location == key[0] and key[1] in count.document.quantities]
+        return max(mine, key=lambda count: count.order, default=None)
 
-    def _pages(self, **params: Any) -> list[StockItem]:
+    def compare_levels(self, as_of: int | None = None, known_at: int | None = None, **params: Any) -> None:
+        """Levels named outright are the model's; a list in pages of two leaves out only what is zero."""
+        expected = {key: self.expected(key, as_of, known_at) for key in KEYS}
+        named = self.pages(skus=list(SKUS), locations=[*LOCATIONS, UNKNOWN_LOCATION], **params)
+        assert [shown(found) for found in named] == [expected[found.location, found.sku] for found in named]
+        _only_zeros_left_out(expected, named)
+        listed = self.pages(**params)
+        assert [shown(found) for found in listed] == [expected[found.location, found.sku] for found in listed]
+        assert [_key(found) for found in listed] == sorted({_key(found) for found in listed})
+        _only_zeros_left_out(expected, listed)
+
+    def pages(self, **params: Any) -> list[StockItem]:
+        """All pages of a list of stock."""
         page = ledgers.stock(self.store, limit=2, **params)
         found = list(page.items)
         while page.cursor is not None:
@@ -195,28 +154,66 @@ class Headquarters:
         return found
 
     def compare_filters(self) -> None:
-        """`negative` and `below` leave what the model's figures say."""
-        levels = [self.expected(key, View()) for key in self.model.touched()]
-        negative = [level for level in levels if cast("Decimal", level["on_hand"]) < 0]
-        assert [shown(found) for found in self._pages(negative=True)] == negative
-        below = [level for level in levels if cast("Decimal", level["available"]) < 3]
-        assert [shown(found) for found in self._pages(below=3)] == below
-        reorder = [level for level in levels if level["sku"] == "a" and cast("Decimal", level["available"]) < 4]
-        assert [shown(found) for found in self._pages(below="reorder_point")] == reorder
+        """`negative` and `below` leave what the figures say."""
+        levels = self.pages()
+        assert self.pages(negative=True) == [level for level in levels if level.on_hand < 0]
+        assert self.pages(below=3) == [level for level in levels if level.available < 3]
+        reorder = [level for level in levels if level.sku == "a" and level.available < REORDER_POINT]
+        assert self.pages(below="reorder_point") == reorder
 
     def compare_history(self) -> None:
         """The last movement of a posting leaves the level that the model has as known then."""
-        for location, sku in self.model.touched():
+        for location, sku in KEYS:
             entries = ledgers.pages_of_history(self.store, sku, limit=3, location=location)
-            after = {entry.position: entry.on_hand_after for entry in entries}
             assert [entry.position for entry in entries] == sorted(entry.position for entry in entries)
-            for position, on_hand in after.items():
-                assert on_hand == unscaled(self.model.level((location, sku), View(None, position)).on_hand)
+            for position, on_hand in {entry.position: entry.on_hand_after for entry in entries}.items():
+                figures = self.model.stock(location, sku, self.clock.now, None, position)
+                assert on_hand == unscaled(figures.on_hand)
+
+
+def _item(delivery: Delivery) -> Item:
+    made = item(json.dumps(delivery.body).encode(), UUID(delivery.id))
+    made.tick = _tick(delivery.tick)
+    return made
+
+
+def _tick(tick: Tick | None) -> StoreTick | None:
+    return None if tick is None else StoreTick(uid(tick.boot), tick.milliseconds)
+
+
+def _key(found: StockItem) -> Key:
+    return found.location, found.sku
+
+
+def _only_zeros_left_out(expected: dict[Key, dict[str, object]], found: list[StockItem]) -> None:
+    absent = [expected[key] for key in expected.keys() - {_key(each) for each in found}]
+    figures = ("on_hand", "reserved", "in_transit")
+    assert [level for level in absent if any(level[figure] for figure in figures)] == []
 
 
 def shown(found: StockItem) -> dict[str, object]:
     names = ("location", "sku", "on_hand", "reserved", "available", "in_transit", "counted_at")
     return {name: getattr(found, name) for name in names}
+
+
+# ---------------------------------------------------------------------------------- drawing
+
+
+@st.composite
+def commits(draw: st.DrawFn) -> list[list[list[Delivery]]]:
+    """A history in commits of frames, by terminals that have no earlier location."""
+    history = draw(histories(WITHOUT_MERGES, standstills=False))
+    made: list[list[list[Delivery]]] = []
+    for delivery in history:
+        posted = replace(delivery, sender=replace(delivery.sender, earlier=frozenset()))
+        last = made[-1][-1][-1] if made else None
+        if last is None or delivery.received_at > last.received_at + TOGETHER_WITHIN or draw(st.booleans()):
+            made.append([[posted]])
+        elif last.sender != posted.sender or draw(st.booleans()):
+            made[-1].append([posted])
+        else:
+            made[-1][-1].append(posted)
+    return made
 
 
 @pytest.fixture(
@@ -226,17 +223,23 @@ def shown(found: StockItem) -> dict[str, object]:
     ids=["segments of 2", "segments of 4096"],
 )
 def short_segments(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Segments are made so short that every story crosses some."""
+    """Segments are made so short that every history crosses some."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tables, "SEGMENT_POSITIONS_LOG2", request.param)
         yield
 
 
 @contextmanager
-def new_ledger(site: Site) -> Iterator[str]:
-    """A ledger of its own for every example."""
-    yield site.new()
-    site.clear()
+def headquarters(site: Site) -> Iterator[Headquarters]:
+    """A ledger of its own for every example, proven in the end."""
+    ledger, clock = site.new(), Clock(NOON - DAY)
+    try:
+        with opened(ledger, clock) as store:
+            yield Headquarters(store, clock)
+            proof = ledgers.proof_of(ledger)
+        assert proof.holds, proof.findings
+    finally:
+        site.clear()
 
 
 modest = settings(
@@ -244,99 +247,52 @@ modest = settings(
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # to explain a failure takes minutes here
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-
-
 few = settings(modest, max_examples=6)
 """Where each example takes a second."""
+many = settings(modest, max_examples=400)
 
 
 @on_sqlite
 @modest
-@given(story=stories(), data=st.data())
-def test_the_store_agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
-    agrees_with_the_formula(site, story, data)
+@given(history=commits(), data=st.data())
+def test_the_store_agrees_with_the_model(site: Site, history: Any, data: st.DataObject) -> None:
+    agrees_with_the_model(site, history, data)
 
 
 @on_postgresql
 @few
-@given(story=stories(), data=st.data())
-def test_postgresql_agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
-    agrees_with_the_formula(site, story, data)
+@given(history=commits(), data=st.data())
+def test_postgresql_agrees_with_the_model(site: Site, history: Any, data: st.DataObject) -> None:
+    agrees_with_the_model(site, history, data)
 
 
-def agrees_with_the_formula(site: Site, story: Any, data: st.DataObject) -> None:
-    clock = Clock(data.draw(st.sampled_from([NOON + DAY, NOON - 2 * HOUR]), "clock"))
-    with new_ledger(site) as ledger, opened(ledger, clock) as store:
-        hq = Headquarters(store, clock)
-        for _ in hq.receive(*story):
-            hq.compare_levels(View())
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+@on_sqlite
+@many
+@given(history=commits(), data=st.data())
+def test_the_store_agrees_with_the_model_in_many_histories(site: Site, history: Any, data: st.DataObject) -> None:
+    agrees_with_the_model(site, history, data)
+
+
+def agrees_with_the_model(site: Site, history: list[list[list[Delivery]]], data: st.DataObject) -> None:
+    with headquarters(site) as hq:
+        for commit in history:
+            hq.commit(commit)
             if data.draw(st.booleans(), "close"):
-                close(store)
-        compare_looking_back(hq, data)
+                hq.store.submit(CloseBooks(actor=HEADQUARTERS)).wait()
+        compare_moments(hq, [delivery for commit in history for frame in commit for delivery in frame], data)
         hq.compare_filters()
         hq.compare_history()
-        proof = ledgers.proof_of(ledger)
-    assert proof.holds, proof.findings
 
 
-def close(store: LedgerStore) -> None:
-    """Close the books, as far as they can be."""
-    store.submit(CloseBooks(actor=HEADQUARTERS)).wait()
-
-
-def compare_looking_back(hq: Headquarters, data: st.DataObject) -> None:
-    for _ in range(3):
-        as_of = data.draw(st.none() | hours, "as_of")
-        known_at = data.draw(st.none() | st.integers(0, len(hq.model.known) + 1), "known_at")
+def compare_moments(hq: Headquarters, history: list[Delivery], data: st.DataObject) -> None:
+    hq.compare_levels()
+    asked = list(moments(history, hq.model))[1:]
+    for as_of, known_at in data.draw(st.lists(st.sampled_from(asked), max_size=4, unique=True), "moments"):
         params: dict[str, Any] = {} if as_of is None else {"as_of": instant(as_of)}
         if known_at is not None:
             params["known_at"] = known_at
-            if data.draw(st.booleans(), "by instant") and 0 < known_at <= len(hq.model.known):
-                params["known_at"] = ledgers.find(hq.store, hq.model.known[known_at - 1].id).recorded_at
-        hq.compare_levels(View(as_of, known_at), **params)
-
-
-@on_sqlite
-@modest
-@given(story=stories())
-def test_the_order_of_arrival_does_not_matter(site: Site, story: Any) -> None:
-    any_order_will_do(site, story)
-
-
-@on_postgresql
-@few
-@given(story=stories())
-def test_the_order_of_arrival_does_not_matter_to_postgresql(site: Site, story: Any) -> None:
-    any_order_will_do(site, story)
-
-
-def any_order_will_do(site: Site, story: Any) -> None:
-    """The same postings, none of them at the same instant, leave the same levels in any order."""
-    written, arrivals = story
-    numbers = once_voided(written)
-    raws = [apart(document.raw, number) for number, document in enumerate(written)]
-    levels: list[dict[Key, Quantity]] = []
-    for order in (range(len(raws)), [arrival.number for arrival in arrivals]):
-        with new_ledger(site) as ledger, opened(ledger) as store:
-            hq = Headquarters(store, Clock())
-            for number in (number for number in order if number in numbers):
-                ledgers.post(store, hq.speakers[written[number].sender], item(raws[number], uid(number)))
-            levels.append({(found.location, found.sku): found.on_hand for found in ledgers.stock(store).items})
-    assert levels[0] == levels[1]
-
-
-def apart(raw: bytes, number: int) -> bytes:
-    """The same document at an instant of its own."""
-    return raw.replace(b":20Z", b":%02dZ" % (20 + number), 1)
-
-
-def once_voided(written: list[Document]) -> set[int]:
-    """All documents but further voids of the same: whichever of those arrives first is the one that counts."""
-    voided: set[str] = set()
-    numbers = set()
-    for number, document in enumerate(written):
-        voids = json.loads(document.raw).get("voids")
-        if voids not in voided:
-            numbers.add(number)
-            voided |= {voids} - {None}
-    return numbers
+            if data.draw(st.booleans(), "by instant"):
+                params["known_at"] = instant(hq.model.postings[known_at - 1].recorded_at)
+        hq.compare_levels(as_of, known_at, **params)

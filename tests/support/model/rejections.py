@@ -19,6 +19,8 @@ def refusal(id_: str, document: Document, sender: Sender, location: str, book: B
         return "sign"
     if not sender.may_post_at(location):
         return "location"
+    if document.other_location == location:
+        return "other location"
     if document.type == "merge":
         return _merge_refused(document, sender, book)
     if document.type == "void":
