@@ -41,6 +41,8 @@ TOGETHER_WITHIN = 10 * SECOND
 """What arrives so shortly one after the other may be of one commit."""
 CONTACT_SLACK = 61 * SECOND
 """HQ keeps contacts by the minute, so that an hour of them, and what one tells of a boot, may differ by as much."""
+Moment = tuple[int | None, int | None]
+"""`as_of` and `known_at`."""
 KEYS = [(location, sku) for location in (*LOCATIONS, UNKNOWN_LOCATION) for sku in SKUS]
 
 
@@ -102,7 +104,9 @@ class Headquarters:
         expected = [posting.effective_at for posting in self.model.postings]
         assert len(stored) == len(expected)
         differences = [abs(one - other) for one, other in zip(stored, expected, strict=True) if one != other]
-        assert max(differences, default=0) <= CONTACT_SLACK, (stored, expected)
+        assert max(differences, default=0) <= CONTACT_SLACK, [
+            (at + 1, one, other) for at, (one, other) in enumerate(zip(stored, expected, strict=True)) if one != other
+        ]
         assume(not differences)
 
     def _compare_answers(self, answer: Answer, result: PostingResult) -> None:
@@ -133,16 +137,16 @@ class Headquarters:
         mine = [count for count in counts if count.location == key[0] and key[1] in count.document.quantities]
         return max(mine, key=lambda count: count.order, default=None)
 
-    def compare_levels(self, as_of: int | None = None, known_at: int | None = None, **params: Any) -> None:
+    def compare_levels(self, moment: Moment = (None, None), **params: Any) -> None:
         """Levels named outright are the model's; a list in pages of two leaves out only what is zero."""
-        expected = {key: self.expected(key, as_of, known_at) for key in KEYS}
+        expected = {key: self.expected(key, *moment) for key in KEYS}
         named = self.pages(skus=list(SKUS), locations=[*LOCATIONS, UNKNOWN_LOCATION], **params)
         assert [shown(found) for found in named] == [expected[found.location, found.sku] for found in named]
-        _only_zeros_left_out(expected, named)
+        _only_zeros_left_out(expected, named, params)
         listed = self.pages(**params)
         assert [shown(found) for found in listed] == [expected[found.location, found.sku] for found in listed]
         assert [_key(found) for found in listed] == sorted({_key(found) for found in listed})
-        _only_zeros_left_out(expected, listed)
+        _only_zeros_left_out(expected, listed, params)
 
     def pages(self, **params: Any) -> list[StockItem]:
         """All pages of a list of stock."""
@@ -185,10 +189,11 @@ def _key(found: StockItem) -> Key:
     return found.location, found.sku
 
 
-def _only_zeros_left_out(expected: dict[Key, dict[str, object]], found: list[StockItem]) -> None:
+def _only_zeros_left_out(expected: dict[Key, dict[str, object]], found: list[StockItem], asked: object) -> None:
     absent = [expected[key] for key in expected.keys() - {_key(each) for each in found}]
     figures = ("on_hand", "reserved", "in_transit")
-    assert [level for level in absent if any(level[figure] for figure in figures)] == []
+    wrong = [level for level in absent if any(level[figure] for figure in figures)]
+    assert not wrong, (asked, wrong)
 
 
 def shown(found: StockItem) -> dict[str, object]:
@@ -295,4 +300,4 @@ def compare_moments(hq: Headquarters, history: list[Delivery], data: st.DataObje
             params["known_at"] = known_at
             if data.draw(st.booleans(), "by instant"):
                 params["known_at"] = instant(hq.model.postings[known_at - 1].recorded_at)
-        hq.compare_levels(as_of, known_at, **params)
+        hq.compare_levels((as_of, known_at), **params)

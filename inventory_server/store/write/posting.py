@@ -162,7 +162,7 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
     voided = [] if target is None else working_set.movements_of(target.position)
     moved = inventory.opposite(voided)
     working_set.take_position()
-    flags = entry.effective.flags
+    flags = entry.effective.flags | _unknown_locations(working_set, entry)
     if target is None:
         flags |= Flags.ORPHAN
     else:
@@ -173,7 +173,8 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
         flags |= _apply(working_set, entry, moved, is_voided=False) | _negative(working_set, before)
         flags |= _undo(working_set, entry, target)
     working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
-    return _add(working_set, entry, entry.location if target is None else target.location, flags, moved)
+    is_told = target is None or isinstance(entry.body.location, str)
+    return _add(working_set, entry, entry.location if is_told else target.location, flags, moved)
 
 
 def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Posted | None:
@@ -189,8 +190,7 @@ def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Poste
         return None
     if target.type == "void":
         raise Refusal("not_voidable", f"{voids} is a void itself; post again what it reversed.")
-    named = not isinstance(entry.body.location, UnsetType)
-    if target.location != entry.location and (entry.is_till or named):
+    if target.location != entry.location and entry.is_till:
         raise Refusal("forbidden_location", f"{voids} was posted at {target.location!r}, not {entry.location!r}.")
     if working_set.is_archived(target.position):
         raise Refusal(
@@ -202,8 +202,8 @@ def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Poste
 
 
 def _reach(void: JudgedPosting) -> str:
-    """The location that a void applies to: its own, or any if an operator named none."""
-    return ANYWHERE if not void.is_till and isinstance(void.body.location, UnsetType) else void.location
+    """The location that a void applies to: that of a till, any for an operator, who may post everywhere."""
+    return void.location if void.is_till else ANYWHERE
 
 
 def _first(voids: list[Void], location: str) -> Void | None:
@@ -339,11 +339,11 @@ def _unlisted(working_set: WorkingSet, entry: JudgedPosting) -> int:
 
 
 def _unknown_locations(working_set: WorkingSet, entry: JudgedPosting) -> int:
-    other = entry.body.other_location
-    is_known = working_set.is_known_location(entry.location) and (
-        isinstance(other, UnsetType) or working_set.is_known_location(other)
-    )
-    return 0 if is_known else Flags.UNKNOWN_LOCATION
+    """`UNKNOWN_LOCATION` if HQ does not know where a posting was made, or where it sends goods to."""
+    named = {entry.location}
+    if entry.body.type == "transfer_out" and isinstance(entry.body.other_location, str):
+        named.add(entry.body.other_location)
+    return 0 if all(working_set.is_known_location(each) for each in named) else Flags.UNKNOWN_LOCATION
 
 
 def _repeated(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int:
