@@ -28,11 +28,11 @@ from pos_client.protocol.units import instant, micros, scaled, unscaled
 from tests.support import ledgers
 from tests.support.ledgers import Clock, enrol, item, opened, uid
 from tests.support.maintenance import administer
-from tests.support.model import Answer, Model, Sender, Tick
+from tests.support.model import Answer, Model, Sender, Stock, Tick
 from tests.support.model.draw import GTIN, SKUS, WITHOUT_MERGES, histories
 from tests.support.model.history import LOCATIONS, NOON, SENDERS, UNKNOWN_LOCATION, Delivery, moments
-from tests.support.model.postings import DAY, SECOND, Posting
-from tests.support.model.stock import Key
+from tests.support.model.postings import DAY, SECOND
+from tests.support.model.stock import Key, last_count
 from tests.support.sites import Site, on_postgresql, on_sqlite
 
 LISTED = ("a", "c")
@@ -43,6 +43,7 @@ CONTACT_SLACK = 61 * SECOND
 """HQ keeps contacts by the minute, so that an hour of them, and what one tells of a boot, may differ by as much."""
 Moment = tuple[int | None, int | None]
 """`as_of` and `known_at`."""
+NOTHING = Stock(0, 0, 0, 0)
 KEYS = [(location, sku) for location in (*LOCATIONS, UNKNOWN_LOCATION) for sku in SKUS]
 
 
@@ -120,10 +121,15 @@ class Headquarters:
             demanded -= {"over_returned"}  # a return that came before its sale
         assert demanded <= flags <= answer.flags | answer.open_flags, (result, answer)
 
-    def expected(self, key: Key, as_of: int | None = None, known_at: int | None = None) -> dict[str, object]:
-        """What the model says of a level."""
-        figures = self.model.stock(*key, self.clock.now, as_of, known_at)
-        counted = self.last_count(key, as_of, known_at)
+    def expected(self, moment: Moment) -> dict[Key, dict[str, object]]:
+        """What the model says of each level."""
+        as_of, known_at = moment
+        levels = self.model.levels(self.clock.now, as_of, known_at)
+        return {key: self._told(key, levels.get(key, NOTHING), moment) for key in KEYS}
+
+    def _told(self, key: Key, figures: Stock, moment: Moment) -> dict[str, object]:
+        as_of, known_at = moment
+        counted = last_count(self.model.book(known_at), key, as_of)
         return {
             "location": key[0],
             "sku": key[1],
@@ -131,15 +137,9 @@ class Headquarters:
             "counted_at": None if counted is None else instant(counted.effective_at),
         }
 
-    def last_count(self, key: Key, as_of: int | None, known_at: int | None) -> Posting | None:
-        """The count that a level rests on."""
-        counts = self.model.book(known_at).standing("count", as_of=as_of)
-        mine = [count for count in counts if count.location == key[0] and key[1] in count.document.quantities]
-        return max(mine, key=lambda count: count.order, default=None)
-
     def compare_levels(self, moment: Moment = (None, None), **params: Any) -> None:
         """Levels named outright are the model's; a list in pages of two leaves out only what is zero."""
-        expected = {key: self.expected(key, *moment) for key in KEYS}
+        expected = self.expected(moment)
         named = self.pages(skus=list(SKUS), locations=[*LOCATIONS, UNKNOWN_LOCATION], **params)
         assert [shown(found) for found in named] == [expected[found.location, found.sku] for found in named]
         _only_zeros_left_out(expected, named, params)

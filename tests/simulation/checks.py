@@ -7,19 +7,18 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
-from msgspec import UnsetType
 
 from pos_client.protocol.messages import CHAIN_START, PostingResult
 from pos_client.protocol.units import micros
 from pos_client.till.outbox_records import ISOLATED
 from tests.simulation.book import Book, Created
 from tests.simulation.disk import Disk
+from tests.simulation.stock_checks import Row, check_stock
 from tests.simulation.world import SECOND, Violation
-from tests.support.stockmodel import Known, StockModel
+from tests.support.model import Model
 
 _DONE = ("posted", "duplicate")
 
@@ -27,25 +26,12 @@ CLOCK_SLACK = 4 * SECOND
 """HQ's tolerance, and how late a frame is in slow but orderly weather: HQ knows no better when a boot began."""
 
 
-class Row(NamedTuple):
-    """A posting of the ledger."""
-
-    position: int
-    id: UUID
-    digest: bytes
-    terminal: str
-    lineage: bytes | None
-    seq: int | None
-    recorded_at: int
-    effective_at: int
-
-
-def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], orderly: bool) -> StockModel:
+def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], orderly: bool) -> Model:
     """Raise Violation where a promise is broken; otherwise return what the ledger means.
 
     In an `orderly` run no disk was copied or lost, no clock set and no frame doubled: HQ knows how far it is complete.
     """
-    columns = "position, id, digest, terminal, lineage, seq, recorded_at, effective_at"
+    columns = "position, id, digest, terminal, lineage, seq, recorded_at, effective_at, boot"
     rows = [
         Row(row[0], UUID(bytes=row[1]), *row[2:])
         for row in database.execute(f"SELECT {columns} FROM posting ORDER BY position")
@@ -58,10 +44,7 @@ def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], order
     _chains(database, rows)
     if orderly:
         _complete(rows, book)
-    model = _replay(rows, book)
-    _movements(database, model)
-    _levels(database, model)
-    return model
+    return check_stock(database, rows, book)
 
 
 def _once(rows: list[Row]) -> None:
@@ -165,34 +148,6 @@ def _chains(database: sqlite3.Connection, rows: list[Row]) -> None:
             raise Violation("P3", f"the chain of {terminal} does not verify")
 
 
-def _replay(rows: list[Row], book: Book) -> StockModel:
-    """P3 as of every position that a reader was told about, and the model of the whole ledger."""
-    model = StockModel()
-    seen: dict[int, list[dict[tuple[str, str], tuple[int, int]]]] = {}
-    for told in book.seen:
-        seen.setdefault(told.position, []).append(told.levels)
-    for position, row in enumerate([None, *rows]):
-        if row is not None:
-            made = book.find(row.id, row.digest)
-            assert made is not None
-            model.enter(_known(made), row.recorded_at, None if made.ticked_at is None else row.effective_at)
-        for levels in seen.get(position, ()):
-            for key, told_level in levels.items():
-                figure = model.level(key)
-                if told_level != (figure.on_hand, figure.in_transit):
-                    raise Violation("P3", f"{key} was shown as {told_level} at {position}; the ledger says {figure}")
-    return model
-
-
-def _known(made: Created) -> Known:
-    body = made.body
-    assert body is not None
-    anywhere = made.role == "operator" and not made.location_named
-    voids = None if isinstance(body.voids, UnsetType) else body.voids
-    other = None if isinstance(body.other_location, UnsetType) else body.other_location
-    return Known(made.id, body.type, made.location, made.occurred_at, tuple(made.lines), anywhere, voids, other)
-
-
 def _complete(rows: list[Row], book: Book) -> None:
     """HQ had everything that the tills it had heard of had sold up to where it said that it had."""
     for seen in book.seen:
@@ -208,26 +163,3 @@ def _complete(rows: list[Row], book: Book) -> None:
                 raise Violation(
                     "complete_to", f"position {row.position} came later than {seen.position} and was sold before"
                 )
-
-
-def _movements(database: sqlite3.Connection, model: StockModel) -> None:
-    """P2: a posting's movements are its body's."""
-    query = "SELECT position, location, sku, account, quantity, effective_at FROM movement"
-    stored = Counter(database.execute(query))
-    wanted = Counter(
-        (move.position, *move.key, move.account, move.quantity, move.effective_at)
-        for moves in model.moves.values()
-        for move in moves
-    )
-    if stored != wanted:
-        raise Violation("P2", f"movements: stored but not due {stored - wanted}, due but not stored {wanted - stored}")
-
-
-def _levels(database: sqlite3.Connection, model: StockModel) -> None:
-    """P3: every level is what the rules make of the ledger."""
-    query = "SELECT location, sku, on_hand, in_transit, counted_at FROM level"
-    stored = {(row[0], row[1]): tuple(row[2:]) for row in database.execute(query)}
-    for key in stored.keys() | model.moves.keys():
-        figure = model.level(key)
-        if stored.get(key, (0, 0, None)) != (figure.on_hand, figure.in_transit, figure.counted_at):
-            raise Violation("P3", f"{key}: the level is {stored.get(key)}, the ledger says {figure}")

@@ -5,11 +5,13 @@ The levels are those of a model that is given the stored bodies; the program's o
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -20,7 +22,8 @@ from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.database.sqlite import Sqlite, reading_engine
 from inventory_server.store.verify.verify import verify
 from tests.faults.harness.journal import Account
-from tests.support.stockmodel import StockModel, known
+from tests.support.model import Model, Sender
+from tests.support.model.stock import on_hand
 from tests.support.waiting import HANG_SECONDS
 
 Answer = TypeVar("Answer")
@@ -123,7 +126,7 @@ def differences(levels: Mapping[tuple[str, str], int], expected: Mapping[tuple[s
 
 def expected_levels(rows: list[Row]) -> dict[tuple[str, str], int]:
     """`on_hand` per (location, sku), as the model has it."""
-    model = StockModel()
+    model = Model(())
     for id_, raw, location, _, recorded_at in rows:
-        model.enter(known(id_, raw, location), recorded_at)
-    return {key: model.level(key).on_hand for key in model.touched()}
+        model.enter(str(id_), json.loads(raw, parse_float=Decimal), Sender("", location), recorded_at)
+    return on_hand(model.book())

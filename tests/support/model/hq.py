@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from tests.support.model.documents import ReservationRow, TransferRow, reservati
 from tests.support.model.flags import Arrival, findings
 from tests.support.model.postings import FOREVER, Document, Invalid, Posting, Sender, document
 from tests.support.model.rejections import refusal
-from tests.support.model.stock import CountRow, count_rows, on_hand
+from tests.support.model.stock import CountRow, Key, count_rows, on_hand
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,16 @@ class Model:
         expires_at = FOREVER if said.expires_at == FOREVER else said.expires_at + correction
         return Posting(len(self.postings) + 1, id_, said, sender, location, recorded_at, at, expires_at), flags
 
+    def enter(
+        self, id_: str, body: Mapping[str, Any], sender: Sender, recorded_at: int, effective_at: int | None = None
+    ) -> None:
+        """Take the next posting over from a ledger, unjudged; `effective_at` is None where its own date counts."""
+        said = document(body, self._barcodes)
+        location, at = said.location or sender.home, min(said.occurred_at, recorded_at)
+        at = at if effective_at is None else effective_at
+        position = len(self.postings) + 1
+        self.postings.append(Posting(position, id_, said, sender, location, recorded_at, at, said.expires_at))
+
     # ---- questions: `as_of` is an instant, `known_at` a position, `now` HQ's clock
 
     def book(self, known_at: int | None = None) -> Book:
@@ -114,18 +125,22 @@ class Model:
 
     def stock(self, location: str, sku: str, now: int, as_of: int | None = None, known_at: int | None = None) -> Stock:
         """The figures of a product, at the instant `as_of` as known at the position `known_at`."""
-        hand = on_hand(self.book(known_at), as_of)[location, sku]
-        reserved = sum(
-            row.left
-            for row in self.reservations(now, as_of, known_at)
-            if (row.reserve.location, row.sku) == (location, sku)
-        )
-        in_transit = sum(
-            row.left
-            for row in self.transfers(as_of, known_at)
-            if (row.out.document.other_location, row.sku) == (location, sku) and location in self.locations
-        )
-        return Stock(hand, reserved, hand - reserved, in_transit)
+        return self.levels(now, as_of, known_at).get((location, sku), Stock(0, 0, 0, 0))
+
+    def levels(self, now: int, as_of: int | None = None, known_at: int | None = None) -> dict[Key, Stock]:
+        """The figures of every product at every location that has any."""
+        hand = on_hand(self.book(known_at), as_of)
+        reserved: dict[Key, int] = defaultdict(int)
+        in_transit: dict[Key, int] = defaultdict(int)
+        for held in self.reservations(now, as_of, known_at):
+            reserved[held.reserve.location, held.sku] += held.left
+        for sent in self.transfers(as_of, known_at):
+            if (destination := sent.out.document.other_location) in self.locations:
+                in_transit[str(destination), sent.sku] += sent.left
+        return {
+            key: Stock(hand.get(key, 0), reserved[key], hand.get(key, 0) - reserved[key], in_transit[key])
+            for key in sorted({*hand, *reserved, *in_transit})
+        }
 
     def transfers(self, as_of: int | None = None, known_at: int | None = None) -> list[TransferRow]:
         """All transfers that stand, also those of which nothing is left."""
@@ -133,7 +148,7 @@ class Model:
 
     def reservations(self, now: int, as_of: int | None = None, known_at: int | None = None) -> list[ReservationRow]:
         """The reservations that hold something; `known_at` alone asks as of the instant it was recorded."""
-        if as_of is None and known_at is not None:
+        if as_of is None and known_at:
             as_of = self.postings[known_at - 1].recorded_at
         return reservation_rows(self.book(known_at), now if as_of is None else as_of, as_of)
 

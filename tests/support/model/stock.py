@@ -39,6 +39,14 @@ def on_hand(book: Book, as_of: int | None = None, before: Order | None = None) -
     return stock
 
 
+def last_count(book: Book, key: Key, as_of: int | None = None) -> Posting | None:
+    """The count that the stock of a key rests on."""
+    location, sku = key
+    counts = [each for each in book.standing("count", as_of=as_of) if each.location == location]
+    mine = [each for each in counts if sku in book.names().of(each)]
+    return max(mine, key=lambda count: count.order, default=None)
+
+
 def _carry(stock: dict[Key, int], ended: str | None, into: str) -> None:
     """At every location, all there is of a product becomes another one's."""
     for location, sku in list(stock):

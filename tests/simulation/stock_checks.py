@@ -1,0 +1,127 @@
+"""What must hold of stock when a run has come to rest: every figure is what the model makes of the ledger."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import NamedTuple
+from uuid import UUID
+
+from tests.simulation.book import Book
+from tests.simulation.trade import LOCATIONS
+from tests.simulation.world import Violation
+from tests.support.model import Model, Sender, Stock
+from tests.support.model.postings import ON_HAND, Posting
+from tests.support.model.stock import last_count
+
+STOCK, COUNT = 0, 1
+NOTHING = Stock(0, 0, 0, 0)
+
+
+class Row(NamedTuple):
+    """A posting of the ledger."""
+
+    position: int
+    id: UUID
+    digest: bytes
+    terminal: str
+    lineage: bytes | None
+    seq: int | None
+    recorded_at: int
+    effective_at: int
+    boot: bytes | None
+
+
+class Movement(NamedTuple):
+    """A row of `movement` as it must be."""
+
+    position: int
+    location: str
+    sku: str
+    account: int
+    quantity: int
+    effective_at: int
+
+
+def check_stock(database: sqlite3.Connection, rows: list[Row], book: Book) -> Model:
+    """Raise Violation where a figure is wrong; otherwise return what the ledger means."""
+    model = _replay(rows, book)
+    _movements(database, model)
+    _levels(database, model)
+    return model
+
+
+def came_first(model: Model) -> bool:
+    """True where a void came before what it voids."""
+    targets = ((void, model.book().find(void.document.voids)) for void in model.book().standing("void"))
+    return any(target is None or target.position > void.position for void, target in targets)
+
+
+def _replay(rows: list[Row], book: Book) -> Model:
+    """P3 as of every position that a reader was told about, and the model of the whole ledger."""
+    model = Model(LOCATIONS)
+    for row in rows:
+        made = book.find(row.id, row.digest)
+        assert made is not None
+        sender = Sender(made.terminal, made.location, made.role == "operator")
+        model.enter(str(made.id), json.loads(made.raw, parse_float=Decimal), sender, row.recorded_at, row.effective_at)
+        _dated(row, model.postings[-1])
+    for told in book.seen:
+        figures = model.levels(0, known_at=told.position)
+        for key, level in told.levels.items():
+            due = figures.get(key, NOTHING)
+            if level != (due.on_hand, due.in_transit):
+                raise Violation("P3", f"{key} was shown as {level} at {told.position}; the ledger says {due}")
+    return model
+
+
+def _dated(row: Row, posting: Posting) -> None:
+    """What was made without a tick clock is effective when it says, and nothing later than it was recorded."""
+    due = min(posting.document.occurred_at, row.recorded_at)
+    if row.effective_at > row.recorded_at or (row.boot is None and row.effective_at != due):
+        raise Violation("clock", f"position {row.position} is effective at {row.effective_at}")
+
+
+def _movements(database: sqlite3.Connection, model: Model) -> None:
+    """P2: a posting's movements are its body's, those of a void the opposite of its target's."""
+    query = "SELECT position, location, sku, account, quantity, effective_at FROM movement"
+    stored = Counter(database.execute(query))
+    wanted = Counter(_due(model))
+    if stored != wanted:
+        raise Violation("P2", f"movements: stored but not due {stored - wanted}, due but not stored {wanted - stored}")
+
+
+def _due(model: Model) -> Iterator[Movement]:
+    voids: dict[str, Posting] = {}
+    for void in model.book().standing("void"):
+        if (target := model.book().target(void)) is not None:
+            voids.setdefault(target.id, void)
+    for posting in model.postings:
+        for sku, account, quantity in _moves(posting):
+            yield Movement(posting.position, posting.location, sku, account, quantity, posting.effective_at)
+            if posting.id in voids:
+                known_at, back = max(posting.position, voids[posting.id].position), 0 if account else -quantity
+                yield Movement(known_at, posting.location, sku, STOCK, back, posting.effective_at)
+
+
+def _moves(posting: Posting) -> Iterator[tuple[str, int, int]]:
+    """The (sku, account, quantity) of each line; a count has one of each sku."""
+    if posting.type == "count":
+        yield from ((sku, COUNT, quantity) for sku, quantity in posting.document.quantities.items())
+    elif posting.type in ON_HAND:
+        yield from ((line.sku, STOCK, ON_HAND[posting.type] * line.quantity) for line in posting.document.lines)
+
+
+def _levels(database: sqlite3.Connection, model: Model) -> None:
+    """P3: every level is what the rules make of the ledger."""
+    query = "SELECT location, sku, on_hand, in_transit, counted_at FROM level"
+    stored = {(row[0], row[1]): tuple(row[2:]) for row in database.execute(query)}
+    figures, book = model.levels(0), model.book()
+    for key in stored.keys() | figures.keys():
+        due, count = figures.get(key, NOTHING), last_count(book, key)
+        counted_at = None if count is None else count.effective_at
+        if stored.get(key, (0, 0, None)) != (due.on_hand, due.in_transit, counted_at):
+            raise Violation("P3", f"{key}: the level is {stored.get(key)}, the ledger says {due}, {counted_at}")
