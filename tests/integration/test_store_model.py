@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -60,7 +61,7 @@ class Headquarters:
         products = [Product("a", reorder_point=scaled(REORDER_POINT)), Product("c", barcodes=forms)]
         administer(store, lambda connection: catalog.import_products(connection, products))
         for location in LOCATIONS:
-            administer(store, lambda connection, location=location: know_location(connection, location))
+            administer(store, partial(know_location, location=location))
         self._speakers = {sender.terminal: self._speaker(sender) for sender in SENDERS}
 
     def _speaker(self, sender: Sender) -> Speaker:
