@@ -26,10 +26,10 @@ STEP_MICROS = 2_000_000
 SEGMENT_POSITIONS = 1 << SEGMENT_POSITIONS_LOG2
 _LINES_MAX = 1_000
 _POSTING = (
-    "position, id, terminal, lineage, seq, type, location, occurred_at, utc_offset_minutes, recorded_at, flags, "
-    "reference, digest, body"
+    "position, id, terminal, lineage, seq, type, location, occurred_at, utc_offset_minutes, effective_at, "
+    "recorded_at, flags, reference, digest, body"
 )
-_MOVEMENT = "segment, location, sku, position, entry, account, occurred_at, quantity, on_hand_after, reservation"
+_MOVEMENT = "segment, location, sku, position, entry, account, effective_at, quantity, on_hand_after"
 _TERMINAL = "terminal, role, location, enrolled_at, epoch, head, lineage, contact_at, told_at, pending, dead, closed_at"
 _LINEAGE = "terminal, lineage, acked_seq, beyond, count, quantity, acked_at"
 _FORMAT = hashlib.sha256(Path(__file__).read_bytes() + Path(trade.__file__).read_bytes()).hexdigest()[:8]
@@ -127,7 +127,7 @@ class _Bulk:
         tally[1] += sum(quantity for _, quantity in lines) * trade.SCALE
         tally[2] = at
         reference = body[-12:-2].decode()
-        row = (self._position, id_, f"past-{location}", self._lineages[location], tally[0], kind, location, at, 0)
+        row = (self._position, id_, f"past-{location}", self._lineages[location], tally[0], kind, location, at, 0, at)
         self._postings.append((*row, self._recorded_at, 0, reference, digest, body))
         for entry, (sku, quantity) in enumerate(lines):
             self._move(location, sku, entry, quantity * trade.SCALE, at)
@@ -138,7 +138,7 @@ class _Bulk:
         level[0] += quantity
         level[1] = max(level[1], at)
         segment = self._position >> SEGMENT_POSITIONS_LOG2
-        row = (segment, location, sku, self._position, entry, int(Account.STOCK), at, quantity, level[0], None)
+        row = (segment, location, sku, self._position, entry, int(Account.STOCK), at, quantity, level[0])
         self._movements.append(row)
 
     def _put(self, table: str, columns: str, rows: Iterable[tuple[object, ...]]) -> None:

@@ -56,13 +56,13 @@ class Raw:
         for sale, digest in sales:
             self._position += 1
             row = (self._position, sale.id, "raw", _LINEAGE, self._position, "sale", sale.location, sale.occurred_at)
-            postings.append((*row, 0, now, 0, "R-00000001", digest, sale.body))
+            postings.append((*row, 0, sale.occurred_at, now, 0, "R-00000001", digest, sale.body, None, None))
             for entry, (sku, quantity) in enumerate(sale.lines):
                 key = (sale.location, sku)
                 moved = -quantity * trade.SCALE
                 changed[key] = self._levels[key] = self._levels.get(key, 0) + moved
                 place = (self._position >> SEGMENT_POSITIONS_LOG2, *key, self._position, entry, 0)
-                movements.append((*place, sale.occurred_at, moved, changed[key], None))
+                movements.append((*place, sale.occurred_at, None, moved, changed[key]))
         self._write(postings, sorted(movements, key=lambda row: row[:5]), changed, now)
 
     def _write(
@@ -81,7 +81,7 @@ class Raw:
         locations, skus = [location for location, _ in keys], [sku for _, sku in keys]
         self._db.execute(_LEVEL, (locations, skus, [changed[key] for key in keys], [now] * len(keys)))
         self._db.execute(
-            "UPDATE terminal SET head = %s, contact_at = %s WHERE terminal = 'raw'", (postings[-1][12], now)
+            "UPDATE terminal SET head = %s, contact_at = %s WHERE terminal = 'raw'", (postings[-1][13], now)
         )
         self._db.execute("UPDATE ledger SET position = %s, recorded_at = %s", (self._position, now))
         self._db.commit()

@@ -23,7 +23,7 @@ from inventory_server.store.database.sqlite import writing_engine
 from inventory_server.store.ledger.tables import SEGMENT_POSITIONS_LOG2
 
 SALES_A_SECOND_MAX = 90_000
-_POSTING = "INSERT INTO posting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_POSTING = "INSERT INTO posting VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, NULL)"
 _MOVEMENT = "INSERT INTO movement VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _LEVEL = """
 INSERT INTO level (location, sku, on_hand, moved, in_transit, last_movement_at) VALUES (?, ?, ?, ?, 0, ?)
@@ -68,7 +68,7 @@ class Raw:
             self._seq += 1
             self._latest_at = sale.occurred_at
             row = (self._position, sale.id, "raw", self._lineage, self._seq, "sale", sale.location, sale.occurred_at)
-            postings.append((*row, 0, now, 0, "R-00000001", digest, sale.body))
+            postings.append((*row, 0, sale.occurred_at, now, 0, "R-00000001", digest, sale.body))
             self._move(sale, movements, changed)
         self._write(postings, sorted(movements), [changed[key] for key in sorted(changed)], segments, now)
 
@@ -80,7 +80,7 @@ class Raw:
             key = (sale.location, sku)
             moved = -quantity * trade.SCALE
             on_hand = self._levels[key] = self._levels.get(key, 0) + moved
-            movements.append((segment, *key, self._position, entry, 0, sale.occurred_at, moved, on_hand, None))
+            movements.append((segment, *key, self._position, entry, 0, sale.occurred_at, None, moved, on_hand))
             changed[key] = (*key, on_hand, on_hand, sale.occurred_at)
 
     def _write(
@@ -98,7 +98,7 @@ class Raw:
         db.executemany(_MOVEMENT, movements)
         db.executemany(_LEVEL, levels)
         db.executemany("INSERT INTO segment VALUES (?, ?)", segments)
-        db.execute("UPDATE terminal SET head = ?, contact_at = ? WHERE terminal = 'raw'", (postings[-1][12], now))
+        db.execute("UPDATE terminal SET head = ?, contact_at = ? WHERE terminal = 'raw'", (postings[-1][13], now))
         lineage = (self._seq, self._seq, now, self._lineage)
         db.execute(
             "UPDATE lineage SET acked_seq = ?, count = ?, acked_at = ? WHERE terminal = 'raw' AND lineage = ?", lineage
