@@ -215,14 +215,19 @@ WRONG = {
     "straggler gone": ("DELETE FROM straggler", "takes effect before the closing that precedes it"),
     "straggler more": ("INSERT INTO straggler VALUES ('L9', 'a', 7, 0, 1, NULL, 1)", "rows in straggler, there are"),
     "instant": ("UPDATE closing SET closed_at = closed_at + 1", "which is not the end of a segment"),
-    "cut within": ("UPDATE closing SET position = 14", "which is not the end of a segment"),
-    "cut too late": ("UPDATE closing SET position = 4095", "position 4095, which the ledger does not reach"),
+    "cut within": ("UPDATE closing SET position = 14 WHERE position = 19", "which is not the end of a segment"),
+    "cut too late": (
+        "UPDATE closing SET position = 4095 WHERE position = 19",
+        "position 4095, which the ledger does not reach",
+    ),
 }
 
 
 def trade_and_close(ledger: str) -> None:
-    trade(ledger, Clock(NOON), 5)
-    close_now(ledger)
+    clock = Clock(NOON)
+    for hours in (3, 2):
+        trade(ledger, clock, hours)
+        close_now(ledger)
 
 
 @on_sqlite_first
