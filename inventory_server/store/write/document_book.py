@@ -155,8 +155,8 @@ class DocumentBook:
         for row in rows:
             document = document_of(row)
             self._stored[row[0], row[1]] = row
-            if (row[0], row[1]) not in voided:
-                documents.setdefault(document.line.group, []).append(document)
+            if (row[0], row[1]) not in voided and document.line.group in groups:
+                documents[document.line.group].append(document)
         waiting: dict[Group, list[tuple[DocumentLine, int]]] = {group: [] for group in documents}
         for row in self._sql.waiting_lines(self._connection, list(groups)):
             line = line_of(row)
