@@ -173,7 +173,7 @@ class Boot(msgspec.Struct):
         if tick_ms < self.tick_ms:
             return min(at, self.effective_at)
         if tick_ms > self.tick_ms:
-            at = max(at, self.effective_at)
+            at = min(max(at, self.effective_at), recorded_at)  # HQ's clock may have been set back since a refusal
         self.tick_ms, self.effective_at = tick_ms, max(at, self.effective_at)
         return at
 

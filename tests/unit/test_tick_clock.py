@@ -239,6 +239,8 @@ def test_nothing_takes_effect_after_it_was_recorded_even_if_hqs_clock_was_set_ba
     clock.told(tick(10_000), NOON + 10 * SECOND, NOON + 10 * SECOND)
     found = clock.effective(tick(11_000), NOON - HOUR, NOON - HOUR)
     assert found.at == NOON - HOUR
+    clock.effective(tick(12_000), NOON + 12 * SECOND, NOON + 12 * SECOND)  # of a posting that was then refused
+    assert clock.effective(tick(13_000), NOON - HOUR, NOON - HOUR).at == NOON - HOUR
 
 
 @given(
