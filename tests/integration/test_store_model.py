@@ -34,6 +34,7 @@ from tests.support.model.draw import GTIN, SKUS, WITHOUT_MERGES, histories
 from tests.support.model.history import LOCATIONS, NOON, SENDERS, UNKNOWN_LOCATION, Delivery, moments
 from tests.support.model.postings import DAY, SECOND
 from tests.support.model.stock import Key, last_count
+from tests.support.model.story import deliveries
 from tests.support.sites import Site, on_postgresql, on_sqlite
 
 LISTED = ("a", "c")
@@ -141,9 +142,10 @@ class Headquarters:
     def compare_levels(self, moment: Moment = (None, None), **params: Any) -> None:
         """Levels named outright are the model's; a list in pages of two leaves out only what is zero."""
         expected = self.expected(moment)
-        named = self.pages(skus=list(SKUS), locations=[*LOCATIONS, UNKNOWN_LOCATION], **params)
+        named = self.pages(skus=list(SKUS), locations=list(LOCATIONS), **params)
         assert [shown(found) for found in named] == [expected[found.location, found.sku] for found in named]
-        _only_zeros_left_out(expected, named, params)
+        here = {key: level for key, level in expected.items() if key[0] in LOCATIONS}
+        _only_zeros_left_out(here, named, params)
         listed = self.pages(**params)
         assert [shown(found) for found in listed] == [expected[found.location, found.sku] for found in listed]
         assert [_key(found) for found in listed] == sorted({_key(found) for found in listed})
@@ -256,6 +258,24 @@ modest = settings(
 few = settings(modest, max_examples=6)
 """Where each example takes a second."""
 many = settings(modest, max_examples=400)
+
+
+# what drawn histories have found to be wrong
+STORIES = [
+    "transfer_out a=2 c=2 other:L2 | transfer_in c=8 location:L2 other:L1 | transfer_close c=5 transfer:1 reason:lost",
+    "sale a=1 | void voids:1 location:L2",
+    "void voids:2 location:L2 | sale a=1",
+    "sale a=1 | void voids:1 location:X",
+    "transfer_in a=1 other:X",
+]
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_the_store_agrees_with_the_model_of_a_story(site: Site, story: str) -> None:
+    with headquarters(site) as hq:
+        for delivery in deliveries(story):
+            hq.commit([[delivery]])
+            hq.compare_levels()
 
 
 @on_sqlite

@@ -26,7 +26,6 @@ class Created:
     terminal: str
     role: Role
     location: str
-    location_named: bool
     refusals: frozenset[str] = frozenset()
     poisoned: bool = False
     ticked_at: int | None = None  # the true time, if its device stamped it by its tick clock

@@ -76,7 +76,7 @@ class Trade:
                 body["other_location"] = next(other for other in LOCATIONS if other != location)
             refusals = frozenset({"not_available"}) if kind in ("transfer_out", "reserve") else refusals
         made = Body(**body)
-        created = self._created(posting_id, encode_body(made), made, terminal, role, location, named, refusals)
+        created = self._created(posting_id, encode_body(made), made, terminal, role, location, refusals)
         return self._oddly(created) if self._world.happens(self._odd) else self._remember(created)
 
     def reused_id(self, terminal: str, role: Role, home: str, now: int) -> Created | None:
@@ -86,7 +86,7 @@ class Trade:
             return None
         taken = self._world.random.choice(others)
         body = Body("sale", instant(now), [Line(7, sku=SKUS[0])], reference="id used twice")
-        created = self._created(taken.id, encode_body(body), body, terminal, role, home, False, frozenset())
+        created = self._created(taken.id, encode_body(body), body, terminal, role, home, frozenset())
         created.reused = True
         return created
 
@@ -98,13 +98,12 @@ class Trade:
         terminal: str,
         role: Role,
         location: str,
-        named: bool,
         refusals: frozenset[str],
     ) -> Created:
         lines = [] if body is None or not isinstance(body.lines, list) else body.lines
         moved = [(str(line.sku), scaled(line.quantity)) for line in lines]
         occurred_at = 0 if body is None else micros(body.occurred_at)
-        return Created(posting_id, raw, body, occurred_at, moved, terminal, role, location, named, refusals)
+        return Created(posting_id, raw, body, occurred_at, moved, terminal, role, location, refusals)
 
     def _remember(self, created: Created) -> Created:
         assert created.body is not None

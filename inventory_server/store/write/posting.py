@@ -173,8 +173,8 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
         flags |= _apply(working_set, entry, moved, is_voided=False) | _negative(working_set, before)
         flags |= _undo(working_set, entry, target)
     working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
-    is_there = target is not None and not isinstance(entry.body.location, str)
-    return _add(working_set, entry, target.location if target and is_there else entry.location, flags, moved)
+    location = entry.location if target is None or isinstance(entry.body.location, str) else target.location
+    return _add(working_set, entry, location, flags, moved)
 
 
 def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Posted | None:
