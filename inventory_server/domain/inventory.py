@@ -12,6 +12,7 @@ from typing import NamedTuple, get_args
 import msgspec
 from msgspec import UnsetType
 
+from pos_client.protocol import gtin
 from pos_client.protocol.control_totals import STOCK_SIGN
 from pos_client.protocol.messages import Flag, Line, PostingType
 
@@ -100,11 +101,14 @@ def flag_names(bits: int) -> tuple[Flag, ...]:
 
 
 def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
-    """The SKU of a line; a barcode that is not in the catalogue is its own SKU."""
+    """The SKU of a line; a barcode that is not in the catalogue is its suspense product.
+
+    `skus_by_gtin` holds the listed barcodes by their 14 digits.
+    """
     if not isinstance(line.sku, UnsetType):
         return line.sku
     assert not isinstance(line.gtin, UnsetType)
-    return skus_by_gtin.get(line.gtin, line.gtin)
+    return skus_by_gtin.get(gtin.padded(line.gtin)) or gtin.suspense_sku(line.gtin)
 
 
 def lines_of(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """One row of a catalogue; `reorder_point` in units of 10⁻⁵."""
+    """One row of a catalogue; `reorder_point` in units of 10⁻⁵, `barcodes` are GTINs of 14 digits."""
 
     sku: str
     name: str | None = None

@@ -14,9 +14,10 @@ from inventory_server.domain.product import Product
 from pos_client.files.cells import read_quantity
 from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
 from pos_client.files.limits import CELL_LENGTH_MAX
+from pos_client.protocol import gtin
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
-from pos_client.protocol.messages import Gtin, Sku
+from pos_client.protocol.messages import Sku
 from pos_client.protocol.units import scaled
 
 FIELDS = ("sku", "name", "unit", "barcode", "reorder_point")
@@ -35,7 +36,8 @@ def read_catalog(
 ) -> list[Product]:
     """The products in the CSV file `path`; `columns` maps fields to columns of another name.
 
-    Only `sku` is required. A barcode cell may contain several, separated by spaces. `delimiter` is one character.
+    Only `sku` is required. A barcode cell may contain several, separated by spaces: 8, 12, 13 or 14 digits with
+    the right check digit. `delimiter` is one character.
     """
     try:
         with open_text(path) as (text, _):
@@ -97,11 +99,11 @@ def _product(cells: list[str] | csv.Error, header: Sequence[str], places: Mappin
         raise _BadCell(f"row: expected {len(header)} cells as in the header, got {len(cells)}")
     text = {field: cells[at] for field, at in places.items()}
     return Product(
-        sku=_checked("sku", text["sku"], Sku, f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"),
+        sku=_sku(text["sku"]),
         name=_words("name", text.get("name")),
         unit=_words("unit", text.get("unit")),
         reorder_point=_reorder_point(text.get("reorder_point")),
-        barcodes=tuple(_checked("barcode", code, Gtin, "8 to 14 digits") for code in text.get("barcode", "").split()),
+        barcodes=tuple(map(_barcode, text.get("barcode", "").split())),
     )
 
 
@@ -111,6 +113,23 @@ def _checked(field: str, text: str, kind: Any, expected: str) -> str:
         return str(msgspec.convert(text, kind))
     except (msgspec.ValidationError, UnicodeEncodeError) as error:
         raise _BadCell(f"{field}: expected {expected}, got {text[:CELL_LENGTH_MAX]!a}") from error
+
+
+def _sku(text: str) -> str:
+    sku = _checked("sku", text, Sku, f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters")
+    if sku.startswith(gtin.SUSPENSE_PREFIX):
+        raise _BadCell(
+            f"sku: expected one that does not begin with {gtin.SUSPENSE_PREFIX!r} (barcodes that no catalogue lists), "
+            f"got {sku!r}"
+        )
+    return sku
+
+
+def _barcode(text: str) -> str:
+    try:
+        return gtin.checked(text)
+    except ValueError as error:
+        raise _BadCell(f"barcode: expected {error}, got {text[:CELL_LENGTH_MAX]!a}") from error
 
 
 def _words(field: str, text: str | None) -> str | None:

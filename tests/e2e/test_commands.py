@@ -103,7 +103,7 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
 
     till, office = enrol(server, "A-1", "A", "till"), enrol(server, "office", "HQ", "reader")
     catalogue = tmp_path / "products.csv"
-    catalogue.write_text("sku,name,unit,barcode,reorder_point\napple,Apples,kg,20000001,5\n")
+    catalogue.write_text("sku,name,unit,barcode,reorder_point\napple,Apples,kg,20000004,5\n")
     assert administer(server, "catalog", "import", catalogue).returncode == 0
     sold = run("pos-client", "sell", "apple=0.42", "--wait", str(HANG_SECONDS), env=till, cwd=tmp_path)
     assert (sold.returncode, sold.stdout.split()[1:]) == (0, ["posted", "negative_stock"])

@@ -15,12 +15,16 @@ from inventory_server.domain.requests import Bye, Ping
 from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
 from inventory_server.store.query.paging import encode_cursor
+from pos_client.protocol import wire
 from pos_client.protocol.errors import RequestError
+from pos_client.protocol.gtin import padded
 from pos_client.protocol.messages import (
+    Body,
     ByeParams,
     ClosedTill,
     Completeness,
     Hole,
+    Line,
     OutboxReport,
     PostingType,
     SilentTill,
@@ -52,7 +56,7 @@ from tests.support.ledgers import (
 from tests.support.maintenance import administer
 
 MORNING = NOON + DAY
-GTIN = "40000001"
+GTIN = "40000008"
 
 
 @pytest.fixture
@@ -104,7 +108,7 @@ def test_a_level_says_all_it_knows(store: LedgerStore) -> None:
 
 
 def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: LedgerStore) -> None:
-    listed(store, Product("listed", barcodes=(GTIN,)))
+    listed(store, Product("listed", barcodes=(padded(GTIN),)))
     Till(store).posts(body("sale", ("a", 1)))
     found = stock(store, skus=["a", "nope", "listed"], locations=["L1", "nowhere"])
     assert found.unknown == [UnknownItem(sku="nope"), UnknownItem(location="nowhere")]
@@ -113,11 +117,51 @@ def test_what_hq_has_never_heard_of_is_named_and_is_no_error(store: LedgerStore)
     assert stock(store, location="nowhere").items == []
 
 
-def test_a_barcode_names_its_sku_or_stands_for_itself(store: LedgerStore) -> None:
-    listed(store, Product("a", barcodes=(GTIN,)))
-    Till(store).posts(body("sale", (f"gtin:{GTIN}", 1), ("gtin:40000002", 2)))
-    assert [found.sku for found in stock(store, gtin=GTIN).items] == ["a"]
-    assert [(found.sku, found.on_hand) for found in stock(store, gtin="40000002").items] == [("40000002", -2)]
+FORMS = ("36000291452", "036000291452", "0036000291452", "00036000291452")
+"""One GTIN, also as a spreadsheet writes it: without leading zeros."""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_barcode_is_one_product_in_all_its_forms(store: LedgerStore, form: str) -> None:
+    listed(store, Product("a", barcodes=(padded(form),)))
+    sold = [Till(store).posts(body("sale", (f"gtin:{each}", 1))) for each in FORMS]
+    assert [each.flags for each in sold] == [("negative_stock",)] * 4
+    assert [(found.sku, found.on_hand) for found in stock(store, gtin=form).items] == [("a", -4)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_barcode_nobody_listed_is_a_suspense_product(store: LedgerStore, form: str) -> None:
+    """It is no sku of the same digits; its own sku names it, too."""
+    listed(store, Product("36000291452"), Product("00036000291452"))
+    flags = Till(store).posts(body("receipt", *((f"gtin:{each}", 1) for each in FORMS))).flags
+    assert flags == ("unlisted_product",)
+    suspense = "gtin:00036000291452"
+    [found] = stock(store, gtin=form).items
+    assert (found.sku, found.on_hand, found.unlisted) == (suspense, 4, True)
+    assert stock(store, sku=suspense).items == [found]
+    assert [each.on_hand for each in stock(store, skus=["36000291452", "00036000291452"], location="L1").items] == [
+        0,
+        0,
+    ]
+
+
+def test_a_wrong_check_digit_is_posted_and_flagged(store: LedgerStore) -> None:
+    listed(store, Product("a", barcodes=(padded(GTIN),)))
+    result = Till(store).posts(body("receipt", ("gtin:40000002", 2)))
+    assert (result.status, result.flags) == ("posted", ("unlisted_product",))
+    assert [(found.sku, found.on_hand) for found in stock(store, gtin="40000002").items] == [("gtin:00000040000002", 2)]
+
+
+def test_a_line_that_names_a_suspense_product_outright_is_of_that_product(store: LedgerStore) -> None:
+    suspense = f"gtin:{padded(GTIN)}"
+    till = Till(store)
+    till.posts(encoded(Line(1, sku=suspense)))
+    till.posts(encoded(Line(2, gtin=GTIN)))
+    assert [(found.sku, found.on_hand) for found in stock(store, gtin=GTIN).items] == [(suspense, 3)]
+
+
+def encoded(line: Line) -> bytes:
+    return wire.encode_body(Body("receipt", instant(NOON), [line]))
 
 
 def test_one_sku_at_all_locations_and_all_skus_at_one(store: LedgerStore) -> None:

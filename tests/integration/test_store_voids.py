@@ -58,7 +58,7 @@ def test_a_void_that_arrives_first_waits_for_what_it_voids(store: LedgerStore) -
     assert till.posts(body("void", at=NOON + HOUR, voids=SALE)).flags == ("orphan",)
     till.posts(body("sale", ("a", 3), ("gtin:40000001", 2)), SALE)
     assert on_hand(store) == 0
-    assert on_hand(store, "40000001") == 0
+    assert on_hand(store, "gtin:00000040000001") == 0
     assert level(store, as_of=instant(NOON)).on_hand == 0
     assert [entry.on_hand_after for entry in history(store).entries] == [-3, 0]
 

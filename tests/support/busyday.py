@@ -14,17 +14,18 @@ from inventory_server.domain.requests import Ping
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
 from pos_client.protocol.tick import Tick
+from pos_client.protocol.gtin import padded
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
 from tests.support.maintenance import administer
 
-GTIN = "40000001"
+GTIN = "40000008"
 
 
 def trade(place: Path | str) -> None:
     """Make a ledger with every type of posting, late ones, voids in both orders, a refusal and a conflict."""
     with opened(place) as store:
-        products = [Product("a", "Apple", "kg", scaled(5), (GTIN,)), Product("b")]
+        products = [Product("a", "Apple", "kg", scaled(5), (padded(GTIN),)), Product("b")]
         administer(store, lambda connection: catalog.import_products(connection, products))
         for outcome in ("imported", "refused"):
             administer(store, partial(_audit, outcome))

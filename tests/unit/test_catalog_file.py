@@ -24,9 +24,12 @@ def read(
 
 
 def test_products_are_read_with_all_they_have(tmp_path: Path) -> None:
-    text = f"\ufeff{HEADER}\nA1,Apples,kg,20000001 20000018,1.5\n\nBANK CHARGES,,,,\n"
+    text = f"\ufeff{HEADER}\nA1,Apples,kg,20000004 012345678905,1.5\n\nBANK CHARGES,,,,\n"
     products, problems = read(tmp_path / "c.csv", text)
-    assert products == [Product("A1", "Apples", "kg", 150_000, ("20000001", "20000018")), Product("BANK CHARGES")]
+    assert products == [
+        Product("A1", "Apples", "kg", 150_000, ("00000020000004", "00012345678905")),
+        Product("BANK CHARGES"),
+    ]
     assert problems == []
 
 
@@ -42,7 +45,15 @@ BAD_ROWS = [
     (",x,,,", "sku: expected 1 to 64 characters"),
     (f"{'x' * 65},x,,,", "sku: expected 1 to 64 characters"),
     ("A1,x,,,", "sku: expected each sku once, got 'A1' again; it is also in line 2"),
-    ("A2,x,,1234567,", "barcode: expected 8 to 14 digits, got '1234567'"),
+    (
+        "gtin:00000020000004,x,,,",
+        "sku: expected one that does not begin with 'gtin:' (barcodes that no catalogue lists), got",
+    ),
+    ("gtin:,x,,,", "sku: expected one that does not begin with 'gtin:'"),
+    ("A2,x,,1234567,", "barcode: expected 8, 12, 13 or 14 digits, got '1234567'"),
+    ("A2,x,,12345678905,", "barcode: expected 8, 12, 13 or 14 digits, got '12345678905'"),
+    ("A2,x,,12345678901٥,", "barcode: expected 8, 12, 13 or 14 digits, got '12345678901\\u0665'"),
+    ("A2,x,,20000004 012345678904,", "barcode: expected the check digit 5 at the end, got '012345678904'"),
     ("A2,x,,,lots", "reorder_point: expected an exact number"),
     ("A2,x,,,1.000001", "reorder_point: expected an exact number"),
     ("A2,a\tb,,,", "name: expected at most 256 printable characters"),
@@ -64,10 +75,10 @@ def test_a_row_that_does_not_map_is_reported_with_its_line_and_the_rest_goes_on(
 
 def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) -> None:
     path = tmp_path / "c.csv"
-    products, problems = read(path, f"{HEADER}\nA1,,,12345670 12345670,\nA2,,,12345670,\nA3,,,12345671,\n")
+    products, problems = read(path, f"{HEADER}\nA1,,,12345670 12345670,\nA2,,,000012345670,\nA3,,,12345687,\n")
     assert [product.sku for product in products] == ["A1", "A3"]
     assert [str(problem) for problem in problems] == [
-        f"{path}:3: barcode: expected one sku for 12345670, which 'A1' has too"
+        f"{path}:3: barcode: expected one sku for 00000012345670, which 'A1' has too"
     ]
 
 

@@ -167,7 +167,20 @@ def test_lines_of_the_same_sku_are_added_up() -> None:
     assert totals_of([("a", 1), ("b", 2), ("a", -4)]) == {"a": -3, "b": 2}
 
 
-def test_a_barcode_stands_for_its_sku_or_for_itself() -> None:
-    assert sku_of(Line(1, sku="a"), {"40000001": "b"}) == "a"
-    assert sku_of(Line(1, gtin="40000001"), {"40000001": "b"}) == "b"
-    assert sku_of(Line(1, gtin="40000002"), {"40000001": "b"}) == "40000002"
+SKUS_OF_LINES = [
+    (Line(1, sku="a"), "a"),
+    (Line(1, sku="40000008"), "40000008"),  # a sku is never taken for a barcode
+    (Line(1, gtin="40000008"), "b"),
+    (Line(1, gtin="000040000008"), "b"),
+    (Line(1, gtin="0000040000008"), "b"),
+    (Line(1, gtin="00000040000008"), "b"),
+    (Line(1, gtin="40000002"), "gtin:00000040000002"),  # wrong check digit
+    (Line(1, gtin="4000000000020"), "gtin:04000000000020"),  # not listed
+    (Line(1, sku="gtin:04000000000020"), "gtin:04000000000020"),  # the same product, named outright
+    (Line(1, sku="gtin:00000040000008"), "gtin:00000040000008"),
+]
+
+
+@pytest.mark.parametrize(("line", "sku"), SKUS_OF_LINES)
+def test_a_barcode_is_its_listed_product_or_its_suspense_product(line: Line, sku: str) -> None:
+    assert sku_of(line, {"00000040000008": "b"}) == sku

@@ -22,6 +22,7 @@ from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.later_pages import PageStart, changed_after, changed_keys
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
+from pos_client.protocol import gtin
 from pos_client.protocol.messages import (
     StockItem,
     StockParams,
@@ -59,16 +60,16 @@ class _Named:
         self.locations = self._locations(connection, params)
 
     def _skus(self, connection: Connection, params: StockParams) -> list[str] | None:
-        wanted, gtin = _listed(params.skus, params.sku), params.gtin
-        if wanted is None and isinstance(gtin, UnsetType):
+        wanted, scanned = _listed(params.skus, params.sku), params.gtin
+        if wanted is None and isinstance(scanned, UnsetType):
             return None
         known = _known_skus(connection, wanted or [])
         self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
-        if not isinstance(gtin, UnsetType):
-            listed = _sku_of(connection, gtin=gtin)
-            scanned = _known_skus(connection, [listed[0][0] if listed else gtin])
-            self.unknown += [] if scanned else [UnknownItem(gtin=gtin)]
-            known |= scanned
+        if not isinstance(scanned, UnsetType):
+            listed = _sku_of(connection, gtin=gtin.padded(scanned))
+            found = _known_skus(connection, [listed[0][0] if listed else gtin.suspense_sku(scanned)])
+            self.unknown += [] if found else [UnknownItem(gtin=scanned)]
+            known |= found
         return sorted(known)
 
     def _locations(self, connection: Connection, params: StockParams) -> list[str] | None:

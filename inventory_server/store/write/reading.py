@@ -17,6 +17,7 @@ from inventory_server.store.write import count_book
 from inventory_server.store.write.document_book import DocumentNeeds
 from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
+from pos_client.protocol import gtin
 from pos_client.protocol.messages import Body, Line
 
 
@@ -94,8 +95,8 @@ def _named(body: Body | None, field: str) -> list[UUID]:
 
 def _read_barcodes(working_set: WorkingSet, posts: list[Post]) -> None:
     items = [item for post in posts for item in post.items]
-    gtins = {line.gtin for item in items for line in _lines(item) if isinstance(line.gtin, str)}
-    for row in working_set.sql.barcodes(working_set.connection, [(gtin,) for gtin in gtins]):
+    scanned = {gtin.padded(line.gtin) for item in items for line in _lines(item) if isinstance(line.gtin, str)}
+    for row in working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned]):
         working_set.skus_by_gtin[row[0]] = row[1]
 
 
