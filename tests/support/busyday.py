@@ -13,8 +13,8 @@ from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Ping
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
-from pos_client.protocol.tick import Tick
 from pos_client.protocol.gtin import padded
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, NOON, Till, body, opened, uid
 from tests.support.maintenance import administer
