@@ -123,7 +123,7 @@ class Demo:
     def wrong_shelves(self) -> list[str]:
         """Where HQ's stock differs from the actual stock."""
         answer = self.ask(StockParams(limit=PAGE_ITEMS))
-        told = {(item.location, item.sku): scaled(item.on_hand) for item in answer.items}
+        told = {(item.location, item.sku): scaled(item.on_hand) for item in answer.items if item.location}
         there = self.plan.shelves
         return [
             f"{sku} at {location}: HQ says {told.get((location, sku))}, actual stock is {there.get((location, sku))}"

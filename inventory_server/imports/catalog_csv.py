@@ -10,17 +10,19 @@ from typing import Any
 
 import msgspec
 
-from inventory_server.domain.product import Product
+from inventory_server.domain.product import Product, Ranged
 from pos_client.files.cells import read_quantity
 from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.protocol import gtin
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
-from pos_client.protocol.messages import Sku
+from pos_client.protocol.messages import Location, Sku
 from pos_client.protocol.units import scaled
 
-FIELDS = ("sku", "name", "unit", "barcode", "reorder_point")
+FIELDS = ("sku", "name", "unit", "barcode", "reorder_point", "location")
+
+_CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
 
 
 class CatalogError(TillwireError):
@@ -37,7 +39,8 @@ def read_catalog(
     """The products in the CSV file `path`; `columns` maps fields to columns of another name.
 
     Only `sku` is required. A barcode cell may contain several, separated by spaces: 8, 12, 13 or 14 digits with
-    the right check digit. `delimiter` is one character.
+    the right check digit. A row with a `location` ranges its product for it, with a reorder point of its own; a product
+    may have one row for each. `delimiter` is one character.
     """
     try:
         with open_text(path) as (text, _):
@@ -55,28 +58,52 @@ def _read(
     if header is None:
         raise CatalogError(f"{path} is empty: expected a header row with the columns {', '.join(FIELDS)}.")
     places = _places(path, header, columns)
-    lines: dict[str, int] = {}
+    lines: dict[tuple[str, str], int] = {}
     scanned: dict[str, str] = {}
-    products = []
+    products: dict[str, Product] = {}
     for line, cells in numbered(reader):
         try:
             if cells == []:
                 continue
-            product = _product(cells, header, places)
-            if product.sku in lines:
+            row = _product(cells, header, places)
+            key = (row.sku, row.ranged[0].location if row.ranged else "")
+            if key in lines:
                 raise _BadCell(
-                    f"sku: expected each sku once, got {product.sku!r} again; it is also in line {lines[product.sku]}"
+                    f"sku: expected each sku once{_at(key)}, got {row.sku!r} again; it is also in line {lines[key]}"
                 )
-            for code in product.barcodes:
-                if scanned.get(code, product.sku) != product.sku:
+            for code in row.barcodes:
+                if scanned.get(code, row.sku) != row.sku:
                     raise _BadCell(f"barcode: expected one sku for {code}, which {scanned[code]!r} has too")
+            product = _joined(products[row.sku], row) if row.sku in products else row
         except _BadCell as error:
             report(Problem(str(path), line, str(error)))
         else:
-            lines[product.sku] = line
-            scanned.update(dict.fromkeys(product.barcodes, product.sku))
-            products.append(product)
-    return products
+            lines[key] = line
+            scanned.update(dict.fromkeys(row.barcodes, row.sku))
+            products[row.sku] = product
+    return list(products.values())
+
+
+def _at(key: tuple[str, str]) -> str:
+    return f" at {key[1]!r}" if key[1] else ""
+
+
+def _joined(product: Product, row: Product) -> Product:
+    """`product` with what a further row, for another location, says of it."""
+    for field in ("name", "unit"):
+        here, there = getattr(row, field), getattr(product, field)
+        if here is not None and there is not None and here != there:
+            raise _BadCell(
+                f"{field}: expected {there!r} as in the rows before of {row.sku!r}, or nothing, got {here!r}"
+            )
+    return Product(
+        sku=row.sku,
+        name=product.name or row.name,
+        unit=product.unit or row.unit,
+        reorder_point=row.reorder_point if product.reorder_point is None else product.reorder_point,
+        barcodes=tuple(dict.fromkeys(product.barcodes + row.barcodes)),
+        ranged=(product.ranged or ()) + (row.ranged or ()),
+    )
 
 
 def _places(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
@@ -98,12 +125,15 @@ def _product(cells: list[str] | csv.Error, header: Sequence[str], places: Mappin
     if len(cells) != len(header):
         raise _BadCell(f"row: expected {len(header)} cells as in the header, got {len(cells)}")
     text = {field: cells[at] for field, at in places.items()}
+    reorder_point = _reorder_point(text.get("reorder_point"))
+    location = _location(text.get("location"))
     return Product(
         sku=_sku(text["sku"]),
         name=_words("name", text.get("name")),
         unit=_words("unit", text.get("unit")),
-        reorder_point=_reorder_point(text.get("reorder_point")),
+        reorder_point=None if location else reorder_point,
         barcodes=tuple(map(_barcode, text.get("barcode", "").split())),
+        ranged=(Ranged(location, reorder_point),) if location else None if location is None else (),
     )
 
 
@@ -116,13 +146,20 @@ def _checked(field: str, text: str, kind: Any, expected: str) -> str:
 
 
 def _sku(text: str) -> str:
-    sku = _checked("sku", text, Sku, f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters")
+    sku = _checked("sku", text, Sku, _CODE_EXPECTED)
     if sku.startswith(gtin.SUSPENSE_PREFIX):
         raise _BadCell(
             f"sku: expected one that does not begin with {gtin.SUSPENSE_PREFIX!r} (barcodes that no catalogue lists), "
             f"got {sku!r}"
         )
     return sku
+
+
+def _location(text: str | None) -> str | None:
+    """The location of a row; empty: none in particular, None: the file has no such column."""
+    if not text:
+        return text
+    return _checked("location", text, Location, _CODE_EXPECTED)
 
 
 def _barcode(text: str) -> str:

@@ -45,7 +45,7 @@ class StockReport:
         """One stock level as the cells of `COLUMNS`."""
         return [
             f"{item.sku} (unlisted)" if item.unlisted else item.sku,
-            item.location,
+            item.location or "",
             quantity(item.on_hand),
             quantity(item.reserved),
             quantity(item.available),

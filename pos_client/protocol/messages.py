@@ -318,10 +318,13 @@ class StockParams(StrictMessage, frozen=True):
 
 
 class StockItem(Message, frozen=True):
-    """The stock level of one (location, sku): `available` = `on_hand` − `reserved`."""
+    """The stock level of one (location, sku): `available` = `on_hand` − `reserved`.
+
+    `location` is null for a listed product that no location has had and the catalogue ranges for none.
+    """
 
     sku: str
-    location: str
+    location: str | None
     on_hand: Quantity
     reserved: Quantity
     available: Quantity

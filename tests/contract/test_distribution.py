@@ -34,6 +34,7 @@ NOT_YET = "not yet"
 
 STANDS = {
     "product": Stand(COPIED, "a catalogue: read by every commit, changed by administrators"),
+    "product_location": Stand(COPIED, "a catalogue, like its products"),
     "barcode": Stand(COPIED, "a catalogue, like its products"),
     "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
     "count": Stand(SPREAD, "counts are of one location"),

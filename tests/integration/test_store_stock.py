@@ -77,7 +77,7 @@ def listed(store: LedgerStore, *products: Product) -> None:
 
 
 def keys(store: LedgerStore, **params: Any) -> list[tuple[str, str]]:
-    return [(found.location, found.sku) for found in stock(store, **params).items]
+    return [(found.location or "", found.sku) for found in stock(store, **params).items]
 
 
 # ---------------------------------------------------------------------------------- what is asked for

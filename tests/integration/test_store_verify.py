@@ -182,6 +182,7 @@ UNPROVEN = {
     "barcode": {"gtin", "sku"},
     "location": {"location"},
     "product": {"sku", "name", "unit", "reorder_point"},
+    "product_location": {"location", "sku", "reorder_point"},
     "movement": {"entry"},  # as long as their order is the same
     "posting": {
         "seq",

@@ -42,7 +42,11 @@ class Reader:
             return
         result = decode_result(reply, StockResult)
         self._world.reached("stock read")
-        levels = {(item.location, item.sku): (scaled(item.on_hand), scaled(item.in_transit)) for item in result.items}
+        levels = {
+            (item.location, item.sku): (scaled(item.on_hand), scaled(item.in_transit))
+            for item in result.items
+            if item.location
+        }
         told = {
             location: micros(about.complete_to)
             for location, about in result.completeness.items()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inventory_server.commands.catalog import chunks
-from inventory_server.domain.product import Product
+from inventory_server.domain.product import Product, Ranged
 from inventory_server.imports.catalog_csv import CatalogError, read_catalog
 from pos_client.files.csv_reader import Problem
 
@@ -79,6 +79,33 @@ def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) 
     assert [product.sku for product in products] == ["A1", "A3"]
     assert [str(problem) for problem in problems] == [
         f"{path}:3: barcode: expected one sku for 00000012345670, which 'A1' has too"
+    ]
+
+
+def test_a_product_has_a_row_for_each_location_it_is_ranged_for(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    text = "sku,name,barcode,reorder_point,location\n" + "\n".join(
+        [
+            "A1,Apples,,3,north",
+            "A1,,20000004,,south",
+            "A2,Pears,,4,",
+            "A1,,,12,",
+            "A1,Pears,,9,east",
+            "A1,,,9,south",
+            f"A1,,,9,{'x' * 65}",
+            "A2,,,5,",
+        ]
+    )
+    products, problems = read(path, text)
+    assert products == [
+        Product("A1", "Apples", None, 1_200_000, ("00000020000004",), (Ranged("north", 300_000), Ranged("south"))),
+        Product("A2", "Pears", None, 400_000, (), ()),
+    ]
+    assert [str(problem) for problem in problems] == [
+        f"{path}:6: name: expected 'Apples' as in the rows before of 'A1', or nothing, got 'Pears'",
+        f"{path}:7: sku: expected each sku once at 'south', got 'A1' again; it is also in line 3",
+        f"{path}:8: location: expected 1 to 64 characters, UTF-8, without control characters, got '{'x' * 60}'",
+        f"{path}:9: sku: expected each sku once, got 'A2' again; it is also in line 4",
     ]
 
 

@@ -1,17 +1,18 @@
-"""The catalogue: products with their units, barcodes and reorder points."""
+"""The catalogue: products with their units, barcodes, reorder points and locations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
 from inventory_server.domain.product import Product
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.sql import Insert
+from inventory_server.store.ledger.sql import Insert, among
 
 _put_products = Insert(t.product, "replace")
 _put_barcodes = Insert(t.barcode, "replace")
+_put_ranged = Insert(t.product_location, "replace")
 
 
 def import_products(connection: Connection, products: Iterable[Product]) -> int:
@@ -19,4 +20,7 @@ def import_products(connection: Connection, products: Iterable[Product]) -> int:
     by_sku = {product.sku: product for product in products}
     _put_products(connection, [(p.sku, p.name, p.unit, p.reorder_point) for p in by_sku.values()])
     _put_barcodes(connection, list({gtin: (gtin, p.sku) for p in by_sku.values() for gtin in p.barcodes}.values()))
+    told = {p.sku: p.ranged for p in by_sku.values() if p.ranged is not None}
+    connection.execute(delete(t.product_location).where(among(connection, t.product_location.c.sku, list(told))))
+    _put_ranged(connection, [(r.location, sku, r.reorder_point) for sku, ranged in told.items() for r in ranged])
     return len(by_sku)

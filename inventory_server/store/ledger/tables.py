@@ -398,6 +398,17 @@ product = Table(
     sqlite_with_rowid=False,
 )
 
+product_location = Table(
+    "product_location",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, ForeignKey("product.sku"), primary_key=True),
+    Column("reorder_point", BigInteger),
+    Index(None, "sku"),
+    sqlite_with_rowid=False,
+)
+"""The locations that the catalogue ranges a product for, and its reorder point there if that is another one."""
+
 barcode = Table(
     "barcode",
     metadata,

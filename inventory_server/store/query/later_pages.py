@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from msgspec import Meta
 from sqlalchemy import CompoundSelect, Connection, or_, select, union
 
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import plain_rows
-from pos_client.protocol.messages import Location, NonNegative, Sku
+from pos_client.protocol.messages import NonNegative, Sku
+
+_Place = Annotated[str, Meta(pattern=r"^[^\x00]*$(?!\n)")]
+"""A location, or empty: a product may be of none."""
 
 
 class PageStart(NamedTuple):
@@ -17,7 +21,7 @@ class PageStart(NamedTuple):
 
     position: NonNegative
     now: NonNegative
-    location: Location
+    location: _Place
     sku: Sku
 
     @property

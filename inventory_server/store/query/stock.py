@@ -16,18 +16,19 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import DocumentsAt, reserved_by_key, reserved_of
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Key
-from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
+from inventory_server.store.ledger.sql import Statement, among, plain_rows
 from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at, recorded_at
+from inventory_server.store.query import assortment
+from inventory_server.store.query.assortment import Bounds
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.later_pages import PageStart, changed_after, changed_keys
+from inventory_server.store.query.named import Named, known_locations
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from pos_client.protocol import gtin
 from pos_client.protocol.messages import (
     StockItem,
     StockParams,
     StockResult,
-    UnknownItem,
 )
 from pos_client.protocol.units import micros, scaled
 
@@ -36,74 +37,26 @@ _by_key = reserved_by_key.subquery()
 _reserved = func.coalesce(_by_key.c.reserved, 0)
 _available = _level.on_hand - _reserved
 _all_levels = (
-    select(t.level, _reserved.label("reserved"), _product.reorder_point, _product.sku.label("listed_sku"))
+    select(t.level, _reserved.label("reserved"), assortment.reorder_point, _product.sku.label("listed_sku"))
     .select_from(
-        t.level.outerjoin(t.product, _product.sku == _level.sku).outerjoin(
+        assortment.with_product(t.level, _level.location, _level.sku).outerjoin(
             _by_key, and_(_by_key.c.location == _level.location, _by_key.c.sku == _level.sku)
         )
     )
     .order_by(_level.location, _level.sku)
 )
 _one_level = Statement(select(t.level).where(_level.location == bindparam("location"), _level.sku == bindparam("sku")))
-_one_product = Statement(select(_product.reorder_point, _product.sku).where(_product.sku == bindparam("sku")))
-
-_sku_of = Statement(select(t.barcode.c.sku).where(t.barcode.c.gtin == bindparam("gtin")))
-_locations = Lookup(t.location, [t.location.c.location])
-
-
-class _Named:
-    """The SKUs and locations that a question names, and which of them are unknown to HQ."""
-
-    def __init__(self, connection: Connection, params: StockParams) -> None:
-        self.unknown: list[UnknownItem] = []
-        self.skus = self._skus(connection, params)
-        self.locations = self._locations(connection, params)
-
-    def _skus(self, connection: Connection, params: StockParams) -> list[str] | None:
-        wanted, scanned = _listed(params.skus, params.sku), params.gtin
-        if wanted is None and isinstance(scanned, UnsetType):
-            return None
-        known = _known_skus(connection, wanted or [])
-        self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
-        if not isinstance(scanned, UnsetType):
-            listed = _sku_of(connection, gtin=gtin.padded(scanned))
-            found = _known_skus(connection, [listed[0][0] if listed else gtin.suspense_sku(scanned)])
-            self.unknown += [] if found else [UnknownItem(gtin=scanned)]
-            known |= found
-        return sorted(known)
-
-    def _locations(self, connection: Connection, params: StockParams) -> list[str] | None:
-        wanted = _listed(params.locations, params.location)
-        if wanted is None:
-            return None
-        known = {row[0] for row in _locations(connection, [(name,) for name in wanted])}
-        self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
-        return sorted(known)
-
-    def pairs(self) -> Iterator[Key] | None:
-        """Every (location, sku) in key order, if the question names both; else None."""
-        return None if self.skus is None or self.locations is None else itertools.product(self.locations, self.skus)
-
-
-def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | None:
-    if isinstance(many, UnsetType) and isinstance(one, UnsetType):
-        return None
-    named = [] if isinstance(many, UnsetType) else many
-    return list(dict.fromkeys(named if isinstance(one, UnsetType) else [*named, one]))
-
-
-def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
-    if not skus:
-        return set()
-    listed = select(t.product.c.sku).where(among(connection, t.product.c.sku, skus))
-    moved = select(t.level.c.sku).where(among(connection, t.level.c.sku, skus))
-    return {row[0] for row in plain_rows(connection, listed.union(moved))}
+_one_product = Statement(
+    select(assortment.reorder_point, _product.sku)
+    .select_from(assortment.product_at(bindparam("location")))
+    .where(_product.sku == bindparam("sku"))
+)
 
 
 def stock(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult:
     """The levels asked for, in (location, sku) order, and the completeness of each location."""
     params = question.params
-    named = _Named(connection, params)
+    named = Named(connection, params)
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     start = decode_cursor(params.cursor, PageStart)
     head = head_of(connection).position
@@ -113,20 +66,26 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     if named.pairs() is None and at in (None, Moment(None, since)):
         rows = plain_rows(connection, _levels(connection, question, named, after, since).limit(limit + 1), now=began)
         keys = [(row[0], row[1]) for row in rows]
-        items = [item_of(row) for row in rows[:limit]]
-        items = items if at is None else list(_as_of_first_page(connection, items, at, began))
+        items = {key: item_of(row) for key, row in zip(keys[:limit], rows, strict=False)}
+        items = items if at is None else dict(_as_of_first_page(connection, items, at, began))
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
         shown = keys[:limit]
         if since is not None and named.pairs() is None:
             shown = list(_known_then(connection, shown, since, began))
         past = None if at is None else _Past(connection, at, shown, began)
-        items = [_item_of_key(connection, key, past, began) for key in shown]
-    items = [item for item in items if is_wanted(item, question)]
+        items = {key: _item_of_key(connection, key, past, began) for key in shown}
+    if named.pairs() is None:
+        bounds = Bounds(named.skus, named.locations, after, keys[limit] if len(keys) > limit else None, limit + 1)
+        items = _unmoved(connection, question, bounds, since, began) | items
+        keys = sorted({*keys, *items})[: limit + 1]
+    shown_items = [items[key] for key in keys[:limit] if key in items and is_wanted(items[key], question)]
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
-    locations = {item.location for item in items}.union(named.locations or ())
+    locations = {item.location for item in shown_items if item.location is not None}.union(named.locations or ())
     known_at = position if at is None or at.known_at is None else min(position, at.known_at)
-    return StockResult(items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor)
+    return StockResult(
+        shown_items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor
+    )
 
 
 def _moment(connection: Connection, params: StockParams, known_at: int | None) -> Moment | None:
@@ -139,14 +98,28 @@ def _moment(connection: Connection, params: StockParams, known_at: int | None) -
     return None if as_of is None and known_at is None else Moment(as_of, known_at)
 
 
-def _as_of_first_page(connection: Connection, items: list[StockItem], at: Moment, began: int) -> Iterator[StockItem]:
+def _unmoved(
+    connection: Connection, question: Stock, bounds: Bounds, since: int | None, began: int
+) -> dict[Key, StockItem]:
+    """The listed products of which HQ had no level at the first page."""
+    items = assortment.of_no_range(connection, question, bounds, since)
+    if since is not None and items:
+        skus = {sku for _, sku in items}
+        changed = [key for key in changed_keys(connection, since) if key[1] in skus]
+        had = {sku for _, sku in _known_then(connection, changed, since, began)}
+        items = {key: item for key, item in items.items() if key[1] not in had}
+    return items | assortment.of_range(connection, question, bounds, since)
+
+
+def _as_of_first_page(
+    connection: Connection, listed: dict[Key, StockItem], at: Moment, began: int
+) -> Iterator[tuple[Key, StockItem]]:
     """The items as they were at the first page; those that HQ did not know then are left out."""
     assert at.known_at is not None
-    listed = {(item.location, item.sku): item for item in items}
     changed = changed_keys(connection, at.known_at).intersection(listed)
     past = _Past(connection, at, list(changed), began, until=began)
     for key in _known_then(connection, list(listed), at.known_at, began):
-        yield _item_of_key(connection, key, past, began) if key in changed else listed[key]
+        yield key, _item_of_key(connection, key, past, began) if key in changed else listed[key]
 
 
 def _known_then(connection: Connection, keys: list[Key], position: int, began: int) -> Iterator[Key]:
@@ -158,9 +131,7 @@ def _known_then(connection: Connection, keys: list[Key], position: int, began: i
             yield key
 
 
-def _levels(
-    connection: Connection, question: Stock, named: _Named, after: Key | None, since: int | None
-) -> Select[Any]:
+def _levels(connection: Connection, question: Stock, named: Named, after: Key | None, since: int | None) -> Select[Any]:
     """The levels now that pass the question's filters, and those that have changed after the position `since`."""
     statement = _all_levels
     if named.skus is not None:
@@ -171,7 +142,7 @@ def _levels(
     if question.params.negative is True:
         filters.append(_level.on_hand < 0)
     if question.below == "reorder_point":
-        filters.append(_available < _product.reorder_point)
+        filters.append(_available < assortment.reorder_point)
     elif question.below is not None:
         filters.append(_available < scaled(question.below))  # type: ignore[arg-type]
     if filters and since is not None:
@@ -182,7 +153,7 @@ def _levels(
     return statement
 
 
-def _page_of_keys(connection: Connection, named: _Named, after: Key | None, count: int) -> list[Key]:
+def _page_of_keys(connection: Connection, named: Named, after: Key | None, count: int) -> list[Key]:
     pairs = named.pairs()
     if pairs is not None:
         return list(itertools.islice((key for key in pairs if after is None or key > after), count))
@@ -205,7 +176,7 @@ class _Past:
 
     def __init__(self, connection: Connection, at: Moment, keys: list[Key], now: int, until: int | None = None) -> None:
         self._ledger = LedgerAt(connection, at)
-        self._known = {row[0] for row in _locations(connection, [(name,) for name in {key[0] for key in keys}])}
+        self._known = {row[0] for row in known_locations(connection, [(name,) for name in {key[0] for key in keys}])}
         self._documents = DocumentsAt(connection, keys, at.as_of, at.known_at)
         self._until = until or at.as_of or recorded_at(connection, at.known_at) or now
 
@@ -221,7 +192,7 @@ def _item_of_key(connection: Connection, key: Key, past: _Past | None, now: int)
         found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
     else:
         found, reserved = past.of(key)
-    products = _one_product(connection, sku=key[1])
+    products = _one_product(connection, location=key[0], sku=key[1])
     reorder, listed = products[0] if products else (None, None)
     level = (found.on_hand, found.moved, found.in_transit, found.counted_at, found.counted_position)
     return item_of((*key, *level, found.last_movement_at, reserved, reorder, listed))

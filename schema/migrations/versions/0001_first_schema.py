@@ -376,6 +376,16 @@ def make_catalogue() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "product_location",
+        sa.Column("location", TEXT, nullable=False),
+        sa.Column("sku", TEXT, nullable=False),
+        sa.Column("reorder_point", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_product_location_sku")),
+        sa.PrimaryKeyConstraint("location", "sku", name=op.f("pk_product_location")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_product_location_sku", "product_location", ["sku"])
+    op.create_table(
         "barcode",
         sa.Column("gtin", TEXT, nullable=False),
         sa.Column("sku", TEXT, nullable=False),

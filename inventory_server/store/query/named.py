@@ -1,0 +1,68 @@
+"""What a stock question names: SKUs, a barcode, locations, and which of them HQ does not know."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from msgspec import UnsetType
+from sqlalchemy import Connection, bindparam, select
+
+from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.records import Key
+from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
+from pos_client.protocol import gtin
+from pos_client.protocol.messages import StockParams, UnknownItem
+
+_sku_of = Statement(select(t.barcode.c.sku).where(t.barcode.c.gtin == bindparam("gtin")))
+known_locations = Lookup(t.location, [t.location.c.location])
+"""Those of the locations given that HQ knows."""
+
+
+class Named:
+    """The SKUs and locations that a question names, and which of them are unknown to HQ."""
+
+    def __init__(self, connection: Connection, params: StockParams) -> None:
+        self.unknown: list[UnknownItem] = []
+        self.skus = self._skus(connection, params)
+        self.locations = self._locations(connection, params)
+
+    def _skus(self, connection: Connection, params: StockParams) -> list[str] | None:
+        wanted, scanned = _listed(params.skus, params.sku), params.gtin
+        if wanted is None and isinstance(scanned, UnsetType):
+            return None
+        known = _known_skus(connection, wanted or [])
+        self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
+        if not isinstance(scanned, UnsetType):
+            listed = _sku_of(connection, gtin=gtin.padded(scanned))
+            found = _known_skus(connection, [listed[0][0] if listed else gtin.suspense_sku(scanned)])
+            self.unknown += [] if found else [UnknownItem(gtin=scanned)]
+            known |= found
+        return sorted(known)
+
+    def _locations(self, connection: Connection, params: StockParams) -> list[str] | None:
+        wanted = _listed(params.locations, params.location)
+        if wanted is None:
+            return None
+        known = {row[0] for row in known_locations(connection, [(name,) for name in wanted])}
+        self.unknown += [UnknownItem(location=name) for name in wanted if name not in known]
+        return sorted(known)
+
+    def pairs(self) -> Iterator[Key] | None:
+        """Every (location, sku) in key order, if the question names both; else None."""
+        return None if self.skus is None or self.locations is None else itertools.product(self.locations, self.skus)
+
+
+def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | None:
+    if isinstance(many, UnsetType) and isinstance(one, UnsetType):
+        return None
+    named = [] if isinstance(many, UnsetType) else many
+    return list(dict.fromkeys(named if isinstance(one, UnsetType) else [*named, one]))
+
+
+def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
+    if not skus:
+        return set()
+    listed = select(t.product.c.sku).where(among(connection, t.product.c.sku, skus))
+    moved = select(t.level.c.sku).where(among(connection, t.level.c.sku, skus))
+    return {row[0] for row in plain_rows(connection, listed.union(moved))}

@@ -1,0 +1,110 @@
+"""Lists start from the catalogue: which listed products are shown at which location, though nobody moved them there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from inventory_server.domain.product import Product, Ranged
+from inventory_server.store import LedgerStore
+from inventory_server.store.admin import catalog
+from pos_client.protocol.messages import StockItem
+from pos_client.protocol.units import instant, scaled
+from tests.support.ledgers import HOUR, NOON, Till, body, hello, opened, stock
+from tests.support.maintenance import administer
+
+CATALOGUE = [
+    Product("everywhere", reorder_point=scaled(5)),
+    Product("moved", reorder_point=scaled(5)),
+    Product("plenty", reorder_point=scaled(5)),
+    Product("ranged", reorder_point=scaled(5), ranged=(Ranged("L1"), Ranged("L3", scaled(2)))),
+    Product("unwatched"),
+    Product("elsewhere", reorder_point=scaled(5), ranged=(Ranged("L2"),)),
+]
+
+
+@pytest.fixture
+def store(ledger: str) -> Iterator[LedgerStore]:
+    """At L1, `moved` and `elsewhere` are short, `plenty` is not; L2 never moved anything, and HQ does not know L3."""
+    with opened(ledger) as store:
+        listed(store, *CATALOGUE)
+        hello(store, "T2", "L2")
+        Till(store).posts(body("receipt", ("moved", 1), ("elsewhere", 1), ("plenty", 9), ("unlisted", 1)))
+        yield store
+
+
+def listed(store: LedgerStore, *products: Product) -> None:
+    administer(store, lambda connection: catalog.import_products(connection, products))
+
+
+def shown(items: list[StockItem]) -> list[tuple[str | None, str, object, object]]:
+    return [(item.location, item.sku, item.on_hand, item.reorder_point) for item in items]
+
+
+MOVED = ("L1", "moved", 1, 5)
+RANGED = [("L1", "ranged", 0, 5), ("L2", "elsewhere", 0, 5), ("L3", "ranged", 0, 2)]
+AT_L1 = [("L1", "elsewhere", 1, None), MOVED, ("L1", "plenty", 9, 5), RANGED[0], ("L1", "unlisted", 1, None)]
+QUESTIONS: list[tuple[dict[str, Any], list[tuple[str | None, str, object, object]]]] = [
+    ({}, [*AT_L1, *RANGED[1:]]),
+    ({"location": "L1"}, AT_L1),
+    ({"location": "L2"}, [RANGED[1]]),
+    ({"location": "L3"}, []),  # said to be unknown
+    ({"below": "reorder_point"}, [(None, "everywhere", 0, 5), MOVED, *RANGED]),
+    ({"below": "reorder_point", "location": "L1"}, [("L1", "everywhere", 0, 5), MOVED, RANGED[0]]),
+    ({"below": "reorder_point", "location": "L2"}, [RANGED[1], ("L2", "everywhere", 0, 5)]),
+    ({"below": "reorder_point", "skus": ["everywhere", "ranged"]}, [(None, "everywhere", 0, 5), RANGED[0], RANGED[2]]),
+    ({"below": 1}, [(None, "everywhere", 0, 5), (None, "unwatched", 0, None), *RANGED]),
+    ({"below": 0}, []),
+    ({"negative": True}, []),
+    ({"sku": "unwatched"}, [(None, "unwatched", 0, None)]),
+    ({"sku": "ranged"}, [RANGED[0], RANGED[2]]),
+    ({"sku": "moved"}, [MOVED]),
+    ({"sku": "everywhere", "locations": ["L2", "L1"]}, [("L1", "everywhere", 0, 5), ("L2", "everywhere", 0, 5)]),
+    ({"sku": "elsewhere", "location": "L1"}, [("L1", "elsewhere", 1, None)]),
+    ({"sku": "ranged", "location": "L1"}, [RANGED[0]]),
+]
+
+
+@pytest.mark.parametrize("past", [{}, {"known_at": 1}, {"as_of": instant(NOON + HOUR)}], ids=["now", "known", "as of"])
+@pytest.mark.parametrize(("question", "expected"), QUESTIONS)
+def test_a_list_shows_what_the_catalogue_ranges_and_what_was_moved(
+    store: LedgerStore, question: dict[str, Any], past: dict[str, Any], expected: list[tuple[str, str, object, object]]
+) -> None:
+    assert shown(stock(store, **question, **past).items) == expected
+
+
+@pytest.mark.parametrize("question", [question for question, _ in QUESTIONS])
+def test_pages_are_in_key_order_and_repeat_and_omit_nothing(store: LedgerStore, question: dict[str, Any]) -> None:
+    whole = stock(store, **question).items
+    found, page = [], stock(store, **question, limit=1)
+    while True:
+        found += page.items
+        if page.cursor is None:
+            break
+        page = stock(store, **question, limit=1, cursor=page.cursor)
+    assert found == whole
+
+
+@pytest.mark.parametrize("question", [question for question, _ in QUESTIONS])
+def test_what_is_moved_between_two_pages_is_shown_as_at_the_first(store: LedgerStore, question: dict[str, Any]) -> None:
+    whole = stock(store, **question).items
+    page = stock(store, **question, limit=1)
+    found = page.items
+    till = Till(store)
+    till.posts(body("sale", *((product.sku, 7) for product in CATALOGUE), at=NOON + HOUR))
+    Till(store, "T2", "L2").posts(body("receipt", *((product.sku, 7) for product in CATALOGUE), at=NOON + HOUR))
+    while page.cursor is not None:
+        page = stock(store, **question, limit=1, cursor=page.cursor)
+        found += page.items
+    assert found == whole
+
+
+def test_a_file_without_locations_leaves_them_and_one_with_them_replaces_them(store: LedgerStore) -> None:
+    listed(store, Product("ranged", "Ranged", reorder_point=scaled(6)))
+    assert shown(stock(store, sku="ranged").items) == [("L1", "ranged", 0, 6), ("L3", "ranged", 0, 2)]
+    listed(store, Product("ranged", ranged=(Ranged("L2", scaled(1)),)))
+    assert shown(stock(store, sku="ranged").items) == [("L2", "ranged", 0, 1)]
+    listed(store, Product("ranged", ranged=()))
+    assert shown(stock(store, sku="ranged").items) == [(None, "ranged", 0, None)]
