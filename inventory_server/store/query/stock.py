@@ -63,7 +63,8 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     position, began, after = (head, now, None) if start is None else (start.position, start.now, start.after)
     since = position if position < head else None
     at = _moment(connection, params, since)
-    if named.pairs() is None and at in (None, Moment(None, since)):
+    is_list = named.pairs() is None
+    if is_list and at in (None, Moment(None, since)):
         rows = plain_rows(connection, _levels(connection, question, named, after, since).limit(limit + 1), now=began)
         keys = [(row[0], row[1]) for row in rows]
         items = {key: item_of(row) for key, row in zip(keys[:limit], rows, strict=False)}
@@ -71,14 +72,16 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
         shown = keys[:limit]
-        if since is not None and named.pairs() is None:
+        if since is not None and is_list:
             shown = list(_known_then(connection, shown, since, began))
         past = None if at is None else _Past(connection, at, shown, began)
         items = {key: _item_of_key(connection, key, past, began) for key in shown}
-    if named.pairs() is None:
+    if is_list:
         bounds = Bounds(named.skus, named.locations, after, keys[limit] if len(keys) > limit else None, limit + 1)
-        items = _unmoved(connection, question, bounds, since, began) | items
-        keys = sorted({*keys, *items})[: limit + 1]
+        ranged = assortment.of_range(connection, question, bounds, since)
+        others = assortment.of_no_range(connection, question, bounds, since)
+        keys = sorted({*keys, *ranged, *others})[: limit + 1]
+        items = ranged | _unmoved_then(connection, others, since, began) | items
     shown_items = [items[key] for key in keys[:limit] if key in items and is_wanted(items[key], question)]
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
     locations = {item.location for item in shown_items if item.location is not None}.union(named.locations or ())
@@ -98,17 +101,16 @@ def _moment(connection: Connection, params: StockParams, known_at: int | None) -
     return None if as_of is None and known_at is None else Moment(as_of, known_at)
 
 
-def _unmoved(
-    connection: Connection, question: Stock, bounds: Bounds, since: int | None, began: int
+def _unmoved_then(
+    connection: Connection, items: dict[Key, StockItem], since: int | None, began: int
 ) -> dict[Key, StockItem]:
-    """The listed products of which HQ had no level at the first page."""
-    items = assortment.of_no_range(connection, question, bounds, since)
-    if since is not None and items:
-        skus = {sku for _, sku in items}
-        changed = [key for key in changed_keys(connection, since) if key[1] in skus]
-        had = {sku for _, sku in _known_then(connection, changed, since, began)}
-        items = {key: item for key, item in items.items() if key[1] not in had}
-    return items | assortment.of_range(connection, question, bounds, since)
+    """Those of the products ranged for no location that no location had at the first page."""
+    if since is None or not items:
+        return items
+    skus = {sku for _, sku in items}
+    changed = [key for key in changed_keys(connection, since) if key[1] in skus]
+    had = {sku for _, sku in _known_then(connection, changed, since, began)}
+    return {key: item for key, item in items.items() if key[1] not in had}
 
 
 def _as_of_first_page(
