@@ -15,6 +15,8 @@ from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import HOUR, NOON, Till, body, hello, opened, stock
 from tests.support.maintenance import administer
 
+Row = tuple[str | None, str, object, object]
+"""Location, sku, on hand, reorder point."""
 CATALOGUE = [
     Product("everywhere", reorder_point=scaled(5)),
     Product("moved", reorder_point=scaled(5)),
@@ -39,14 +41,14 @@ def listed(store: LedgerStore, *products: Product) -> None:
     administer(store, lambda connection: catalog.import_products(connection, products))
 
 
-def shown(items: list[StockItem]) -> list[tuple[str | None, str, object, object]]:
+def shown(items: list[StockItem]) -> list[Row]:
     return [(item.location, item.sku, item.on_hand, item.reorder_point) for item in items]
 
 
-MOVED = ("L1", "moved", 1, 5)
-RANGED = [("L1", "ranged", 0, 5), ("L2", "elsewhere", 0, 5), ("L3", "ranged", 0, 2)]
-AT_L1 = [("L1", "elsewhere", 1, None), MOVED, ("L1", "plenty", 9, 5), RANGED[0], ("L1", "unlisted", 1, None)]
-QUESTIONS: list[tuple[dict[str, Any], list[tuple[str | None, str, object, object]]]] = [
+MOVED: Row = ("L1", "moved", 1, 5)
+RANGED: list[Row] = [("L1", "ranged", 0, 5), ("L2", "elsewhere", 0, 5), ("L3", "ranged", 0, 2)]
+AT_L1: list[Row] = [("L1", "elsewhere", 1, None), MOVED, ("L1", "plenty", 9, 5), RANGED[0], ("L1", "unlisted", 1, None)]
+QUESTIONS: list[tuple[dict[str, Any], list[Row]]] = [
     ({}, [*AT_L1, *RANGED[1:]]),
     ({"location": "L1"}, AT_L1),
     ({"location": "L2"}, [RANGED[1]]),
@@ -70,7 +72,7 @@ QUESTIONS: list[tuple[dict[str, Any], list[tuple[str | None, str, object, object
 @pytest.mark.parametrize("past", [{}, {"known_at": 1}, {"as_of": instant(NOON + HOUR)}], ids=["now", "known", "as of"])
 @pytest.mark.parametrize(("question", "expected"), QUESTIONS)
 def test_a_list_shows_what_the_catalogue_ranges_and_what_was_moved(
-    store: LedgerStore, question: dict[str, Any], past: dict[str, Any], expected: list[tuple[str, str, object, object]]
+    store: LedgerStore, question: dict[str, Any], past: dict[str, Any], expected: list[Row]
 ) -> None:
     assert shown(stock(store, **question, **past).items) == expected
 

@@ -181,7 +181,7 @@ UNPROVEN = {
     "ledger": {"stamp"},  # any other one makes a writer read again what it remembers
     "barcode": {"gtin", "sku"},
     "location": {"location"},
-    "product": {"sku", "name", "unit", "reorder_point"},
+    "product": {"sku", "name", "unit", "reorder_point", "is_ranged"},
     "product_location": {"location", "sku", "reorder_point"},
     "movement": {"entry"},  # as long as their order is the same
     "posting": {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, delete, select, update
 
 from inventory_server.domain.product import Product
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Insert, among
 
+_ranged = t.product_location.c
 _put_products = Insert(t.product, "replace")
 _put_barcodes = Insert(t.barcode, "replace")
 _put_ranged = Insert(t.product_location, "replace")
@@ -18,9 +19,11 @@ _put_ranged = Insert(t.product_location, "replace")
 def import_products(connection: Connection, products: Iterable[Product]) -> int:
     """Add `products` to the catalogue, replacing the data of their SKUs; return the number of SKUs."""
     by_sku = {product.sku: product for product in products}
-    _put_products(connection, [(p.sku, p.name, p.unit, p.reorder_point) for p in by_sku.values()])
-    _put_barcodes(connection, list({gtin: (gtin, p.sku) for p in by_sku.values() for gtin in p.barcodes}.values()))
     told = {p.sku: p.ranged for p in by_sku.values() if p.ranged is not None}
-    connection.execute(delete(t.product_location).where(among(connection, t.product_location.c.sku, list(told))))
+    _put_products(connection, [(p.sku, p.name, p.unit, p.reorder_point, 0) for p in by_sku.values()])
+    _put_barcodes(connection, list({gtin: (gtin, p.sku) for p in by_sku.values() for gtin in p.barcodes}.values()))
+    connection.execute(delete(t.product_location).where(among(connection, _ranged.sku, list(told))))
     _put_ranged(connection, [(r.location, sku, r.reorder_point) for sku, ranged in told.items() for r in ranged])
+    is_ranged = select(_ranged.sku).where(_ranged.sku == t.product.c.sku, among(connection, _ranged.sku, list(by_sku)))
+    connection.execute(update(t.product).where(is_ranged.exists()).values(is_ranged=1))
     return len(by_sku)

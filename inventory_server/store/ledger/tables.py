@@ -395,8 +395,10 @@ product = Table(
     Column("name", TEXT),
     Column("unit", TEXT),
     Column("reorder_point", BigInteger),
+    Column("is_ranged", SmallInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+"""`is_ranged`: 1 if `product_location` has rows of it, else 0."""
 
 product_location = Table(
     "product_location",

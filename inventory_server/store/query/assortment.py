@@ -9,7 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, FromClause, Select, and_, case, func, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, case, func, literal, select, true, tuple_
 
 from inventory_server.domain.requests import Stock
 from inventory_server.store.ledger import tables as t
@@ -22,26 +22,14 @@ from pos_client.protocol.units import unscaled
 NOWHERE = ""
 """In keys and cursors, the location of a product that is of none."""
 _product, _level, _ranged = t.product.c, t.level.c, t.product_location.c
-_here = t.product_location.alias("here")
-_is_ranged = select(_ranged.sku).where(_ranged.sku == _product.sku).correlate(t.product).exists()
-
-reorder_point = case(
-    (_here.c.sku.is_not(None), func.coalesce(_here.c.reorder_point, _product.reorder_point)),
-    (_product.reorder_point.is_(None) | _is_ranged, None),
-    else_=_product.reorder_point,
-)
-"""A product's reorder point at a location, in what `with_product` joins: none outside of its range."""
 
 
-def with_product(one: FromClause, location: ColumnElement[Any], sku: ColumnElement[Any]) -> FromClause:
-    """`one` joined to the product `sku` and to what the catalogue says of it at `location`, if it is listed."""
-    here = and_(_here.c.location == location, _here.c.sku == sku)
-    return one.outerjoin(t.product, _product.sku == sku).outerjoin(_here, here)
-
-
-def product_at(location: ColumnElement[Any]) -> FromClause:
-    """The products, joined to what the catalogue says of them at `location`."""
-    return t.product.outerjoin(_here, and_(_here.c.location == location, _here.c.sku == _product.sku))
+def reorder_point_at(location: ColumnElement[Any]) -> ColumnElement[Any]:
+    """The reorder point of the product of a row at `location`: none outside of its range."""
+    here = select(func.coalesce(_ranged.reorder_point, _product.reorder_point)).where(
+        _ranged.location == location, _ranged.sku == _product.sku
+    )
+    return case((_product.is_ranged == 1, here.scalar_subquery()), else_=_product.reorder_point)
 
 
 class Bounds(NamedTuple):
@@ -81,7 +69,9 @@ def of_no_range(connection: Connection, question: Stock, bounds: Bounds, since: 
     place: ColumnElement[Any] = literal(NOWHERE) if bounds.locations is None else t.location.c.location
     columns = (place, _product.sku, _product.reorder_point)
     everywhere = t.product if bounds.locations is None else t.product.join(t.location, true())
-    statement = select(*columns).select_from(everywhere).where(~_is_ranged, ~anywhere.correlate(t.product).exists())
+    statement = (
+        select(*columns).select_from(everywhere).where(_product.is_ranged == 0, ~anywhere.correlate(t.product).exists())
+    )
     return _items(connection, question, bounds, columns, statement)
 
 

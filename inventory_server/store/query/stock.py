@@ -36,10 +36,11 @@ _level, _product = t.level.c, t.product.c
 _by_key = reserved_by_key.subquery()
 _reserved = func.coalesce(_by_key.c.reserved, 0)
 _available = _level.on_hand - _reserved
+_reorder_point = assortment.reorder_point_at(_level.location)
 _all_levels = (
-    select(t.level, _reserved.label("reserved"), assortment.reorder_point, _product.sku.label("listed_sku"))
+    select(t.level, _reserved.label("reserved"), _reorder_point, _product.sku.label("listed_sku"))
     .select_from(
-        assortment.with_product(t.level, _level.location, _level.sku).outerjoin(
+        t.level.outerjoin(t.product, _product.sku == _level.sku).outerjoin(
             _by_key, and_(_by_key.c.location == _level.location, _by_key.c.sku == _level.sku)
         )
     )
@@ -47,9 +48,9 @@ _all_levels = (
 )
 _one_level = Statement(select(t.level).where(_level.location == bindparam("location"), _level.sku == bindparam("sku")))
 _one_product = Statement(
-    select(assortment.reorder_point, _product.sku)
-    .select_from(assortment.product_at(bindparam("location")))
-    .where(_product.sku == bindparam("sku"))
+    select(assortment.reorder_point_at(bindparam("location", type_=t.TEXT)), _product.sku).where(
+        _product.sku == bindparam("sku")
+    )
 )
 
 
@@ -144,7 +145,7 @@ def _levels(connection: Connection, question: Stock, named: Named, after: Key | 
     if question.params.negative is True:
         filters.append(_level.on_hand < 0)
     if question.below == "reorder_point":
-        filters.append(_available < assortment.reorder_point)
+        filters.append(_available < _reorder_point)
     elif question.below is not None:
         filters.append(_available < scaled(question.below))  # type: ignore[arg-type]
     if filters and since is not None:

@@ -15,18 +15,18 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import assert_standing
 from inventory_server.store.ledger.documents import reserved_here
 from inventory_server.store.ledger.sql import Statement
-from inventory_server.store.query import assortment
+from inventory_server.store.query.assortment import reorder_point_at
 from inventory_server.store.query.completeness import TILL_COLUMNS, completeness_from, tills_and_lineages
 from inventory_server.store.query.stock_item import is_wanted, item_of
 from pos_client.protocol.messages import StockResult
 
 _speaker = t.terminal.alias("speaker")
 _FIRST = (select(t.ledger.c.position).scalar_subquery(), _speaker.c.revoked_at, _speaker.c.epoch)
-_ITEM = (*t.level.c, reserved_here, assortment.reorder_point, t.product.c.sku)
+_ITEM = (*t.level.c, reserved_here, reorder_point_at(t.level.c.location), t.product.c.sku)
 _one_level = Statement(
     select(*_FIRST, *_ITEM, *TILL_COLUMNS)
     .select_from(
-        assortment.with_product(t.level, t.level.c.location, t.level.c.sku)
+        t.level.outerjoin(t.product, t.product.c.sku == t.level.c.sku)
         .outerjoin(_speaker, _speaker.c.terminal == bindparam("speaker"))
         .outerjoin(tills_and_lineages, t.terminal.c.location == t.level.c.location)
     )

@@ -372,6 +372,7 @@ def make_catalogue() -> None:
         sa.Column("name", TEXT, nullable=True),
         sa.Column("unit", TEXT, nullable=True),
         sa.Column("reorder_point", sa.BigInteger(), nullable=True),
+        sa.Column("is_ranged", sa.SmallInteger(), nullable=False),
         sa.PrimaryKeyConstraint("sku", name=op.f("pk_product")),
         sqlite_with_rowid=False,
     )
