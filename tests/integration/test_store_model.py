@@ -58,8 +58,7 @@ class Headquarters:
         self.model = Model(LOCATIONS, LISTED, {GTIN: "c"})
         for sender in SENDERS:
             enrol(store, sender.terminal, "operator" if sender.operator else "till", sender.home)
-        forms = (GTIN[-8:], GTIN[-13:], GTIN)
-        products = [Product("a", reorder_point=scaled(REORDER_POINT)), Product("c", barcodes=forms)]
+        products = [Product("a", reorder_point=scaled(REORDER_POINT)), Product("c", barcodes=(GTIN,))]
         administer(store, lambda connection: catalog.import_products(connection, products))
         for location in LOCATIONS:
             administer(store, partial(know_location, location=location))
@@ -165,9 +164,17 @@ class Headquarters:
         """`negative` and `below` leave what the figures say."""
         levels = self.pages()
         assert self.pages(negative=True) == [level for level in levels if level.on_hand < 0]
-        assert self.pages(below=3) == [level for level in levels if level.available < 3]
-        reorder = [level for level in levels if level.sku == "a" and level.available < REORDER_POINT]
-        assert self.pages(below="reorder_point") == reorder
+        unmoved = sorted({"a", "c"} - {level.sku for level in levels})
+        nowhere, below = self._pages_below(3)
+        assert (nowhere, below) == (unmoved, [level for level in levels if level.available < 3])
+        nowhere, below = self._pages_below("reorder_point")
+        assert nowhere == [sku for sku in unmoved if sku == "a"]
+        assert below == [level for level in levels if level.sku == "a" and level.available < REORDER_POINT]
+
+    def _pages_below(self, below: Any) -> tuple[list[str], list[StockItem]]:
+        """The listed products that no location ever had, and the levels below."""
+        pages = self.pages(below=below)
+        return [each.sku for each in pages if each.location is None], [each for each in pages if each.location]
 
     def compare_history(self) -> None:
         """The last movement of a posting leaves the level that the model has as known then."""
