@@ -141,10 +141,14 @@ class DocumentBook:
         self._read_naming(opened - self._whole)
         for row in self._sql.documents_of_groups(self._connection, list(groups)):
             self._stored[row[0], row[1]] = tuple(row)
-        for group in groups:
-            own = [line for line in lines if line.group == group and (line.role is LineRole.OPENS or not line.document)]
-            naming = [each for line in own if line.role is LineRole.OPENS for each in self._of(line)]
-            self._keep(group, _Documents(DocumentReplay([*own, *naming]), [*own, *naming]))
+        by_group: dict[Group, list[DocumentLine]] = {group: [] for group in groups}
+        for line in lines:
+            if line.role is LineRole.OPENS:
+                by_group[line.group] += [line, *self._of(line)]
+            elif line.document is None:
+                by_group[line.group].append(line)
+        for group, own in by_group.items():
+            self._keep(group, _Documents(DocumentReplay(own), own))
 
     def _read_open(self, groups: set[Group], openers: list[DocumentLine]) -> None:
         documents: dict[Group, list[Document]] = {group: [] for group in groups}
