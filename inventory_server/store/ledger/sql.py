@@ -35,7 +35,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-SIZES = (512, 256, 64, 16)
+SIZES = (512, 256, 128, 64, 32, 16)
 """Rows in a multi-row statement, largest first; the remainder goes into one more statement."""
 
 
@@ -98,12 +98,12 @@ def chunks(rows: Sequence[Any], pad: Any = None) -> list[Sequence[Any]]:
     cut: list[Sequence[Any]] = []
     at, left = 0, len(rows)
     for size in SIZES:
-        if pad is not None and size // 2 < left < size:
-            return [*cut, [*rows[at:], *[pad] * (size - left)]]
         while left >= size:
             cut.append(rows[at : at + size])
             at += size
             left -= size
+        if pad is not None and size // 2 < left:
+            return [*cut, [*rows[at:], *[pad] * (size - left)]]
     if left:
         cut.append(rows[at:])
     return cut
