@@ -345,6 +345,7 @@ reference = Table(
     Column("digest", LargeBinary, primary_key=True),
     Column("position", BigInteger, primary_key=True),
     Column("voided_position", BigInteger),
+    Index(None, "position"),
     sqlite_with_rowid=False,
 )
 """Deliveries, transfers and adjustments with a `reference`, by a digest of all that makes two of them the same."""

@@ -175,6 +175,7 @@ def make_caches() -> None:
         sa.PrimaryKeyConstraint("digest", "position", name=op.f("pk_reference")),
         sqlite_with_rowid=False,
     )
+    op.create_index(op.f("ix_reference_position"), "reference", ["position"])
     op.create_table(
         "void",
         sa.Column("voids", sa.LargeBinary(), nullable=False),
