@@ -51,7 +51,7 @@ def test_a_ledger_is_used_again_unless_a_test_has_changed_more_than_its_rows(pos
         site.clear()
         return again == used
 
-    assert after("INSERT INTO product (sku) VALUES ('a')")
+    assert after("INSERT INTO product (sku, is_ranged) VALUES ('a', 0)")
     assert [name for name, change in CHANGES.items() if after(change)] == []
 
 

@@ -94,7 +94,7 @@ revision, down_revision = "0002", "{head}"
 def upgrade() -> None:
     op.execute("CREATE TABLE made_up (sku TEXT)")
     op.execute("INSERT INTO made_up SELECT sku FROM level")
-    op.execute("INSERT INTO product (sku) SELECT sku FROM made_up")
+    op.execute("INSERT INTO product (sku, is_ranged) SELECT sku, 0 FROM made_up")
     op.execute("DROP TABLE made_up")
 """
 
