@@ -10,7 +10,7 @@ import pytest
 from inventory_server.domain.product import Product, Ranged
 from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
-from pos_client.protocol.messages import StockItem
+from pos_client.protocol.messages import StockItem, StockResult
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import HOUR, NOON, Till, body, hello, opened, stock
 from tests.support.maintenance import administer
@@ -70,37 +70,34 @@ QUESTIONS: list[tuple[dict[str, Any], list[Row]]] = [
 
 
 @pytest.mark.parametrize("past", [{}, {"known_at": 1}, {"as_of": instant(NOON + HOUR)}], ids=["now", "known", "as of"])
-@pytest.mark.parametrize(("question", "expected"), QUESTIONS)
-def test_a_list_shows_what_the_catalogue_ranges_and_what_was_moved(
-    store: LedgerStore, question: dict[str, Any], past: dict[str, Any], expected: list[Row]
-) -> None:
-    assert shown(stock(store, **question, **past).items) == expected
+def test_a_list_shows_what_the_catalogue_ranges_and_what_was_moved(store: LedgerStore, past: dict[str, Any]) -> None:
+    found = [shown(stock(store, **question, **past).items) for question, _ in QUESTIONS]
+    assert found == [expected for _, expected in QUESTIONS]
 
 
-@pytest.mark.parametrize("question", [question for question, _ in QUESTIONS])
-def test_pages_are_in_key_order_and_repeat_and_omit_nothing(store: LedgerStore, question: dict[str, Any]) -> None:
-    whole = stock(store, **question).items
-    found, page = [], stock(store, **question, limit=1)
-    while True:
-        found += page.items
-        if page.cursor is None:
-            break
-        page = stock(store, **question, limit=1, cursor=page.cursor)
-    assert found == whole
+def test_pages_are_in_key_order_and_repeat_and_omit_nothing(store: LedgerStore) -> None:
+    for question, _ in QUESTIONS:
+        whole = stock(store, **question).items
+        assert following(store, question, stock(store, **question, limit=1)) == whole, question
 
 
-@pytest.mark.parametrize("question", [question for question, _ in QUESTIONS])
-def test_what_is_moved_between_two_pages_is_shown_as_at_the_first(store: LedgerStore, question: dict[str, Any]) -> None:
-    whole = stock(store, **question).items
-    page = stock(store, **question, limit=1)
-    found = page.items
-    till = Till(store)
-    till.posts(body("sale", *((product.sku, 7) for product in CATALOGUE), at=NOON + HOUR))
-    Till(store, "T2", "L2").posts(body("receipt", *((product.sku, 7) for product in CATALOGUE), at=NOON + HOUR))
+def test_what_is_moved_between_two_pages_is_shown_as_at_the_first(store: LedgerStore) -> None:
+    whole = [stock(store, **question).items for question, _ in QUESTIONS]
+    first = [stock(store, **question, limit=1) for question, _ in QUESTIONS]
+    goods = [(product.sku, 7) for product in CATALOGUE]
+    Till(store).posts(body("sale", *goods, at=NOON + HOUR))
+    Till(store, "T2", "L2").posts(body("receipt", *goods, at=NOON + HOUR))
+    for (question, _), items, page in zip(QUESTIONS, whole, first, strict=True):
+        assert following(store, question, page) == items, question
+
+
+def following(store: LedgerStore, question: dict[str, Any], page: StockResult) -> list[StockItem]:
+    """The items of a page and of those that follow it."""
+    found = list(page.items)
     while page.cursor is not None:
         page = stock(store, **question, limit=1, cursor=page.cursor)
         found += page.items
-    assert found == whole
+    return found
 
 
 def test_a_file_without_locations_leaves_them_and_one_with_them_replaces_them(store: LedgerStore) -> None:
