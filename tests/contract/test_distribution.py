@@ -34,7 +34,7 @@ NOT_YET = "not yet"
 
 STANDS = {
     "product": Stand(COPIED, "a catalogue: read by every commit, changed by administrators"),
-    "product_location": Stand(COPIED, "a catalogue, like its products"),
+    "product_location": Stand(SPREAD, "of one location; its product is copied to every machine"),
     "barcode": Stand(COPIED, "a catalogue, like its products"),
     "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
     "count": Stand(SPREAD, "counts are of one location"),
