@@ -188,10 +188,7 @@ ALTERATIONS = {
     "key dropped": (
         [
             "DROP TABLE void",
-            (
-                "CREATE TABLE void (voids BLOB NOT NULL, position BIGINT NOT NULL, "
-                "occurred_at BIGINT NOT NULL, location TEXT NOT NULL)"
-            ),
+            ("CREATE TABLE void (voids BLOB NOT NULL, position BIGINT NOT NULL, location TEXT NOT NULL)"),
         ],
         f"{ALTERED} (the primary key of void is not voids, location)",
     ),

@@ -33,7 +33,10 @@ _archived_count = Statement(
         *(t.archived_count.c[name] == bindparam(name) for name in ("location", "sku", "position", "count_position"))
     )
 )
-_recorded_at = Statement(select(t.posting.c.recorded_at).where(t.posting.c.position == bindparam("position")))
+_recorded_at, _archived_at = (
+    Statement(select(table.c.recorded_at).where(table.c.position == bindparam("position")))
+    for table in (t.posting, t.archived)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,8 @@ def position_at(connection: Connection, moment: int) -> int:
 
 
 def recorded_at(connection: Connection, position: int | None) -> int | None:
-    """When a position was recorded, in microseconds; None if there is none or it is archived."""
-    rows = _recorded_at(connection, position=position)
+    """When a position was recorded, in microseconds; None if there is no such position."""
+    rows = _recorded_at(connection, position=position) or _archived_at(connection, position=position)
     return rows[0][0] if rows else None
 
 
