@@ -12,7 +12,9 @@ import pytest
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, opened, proof_of
 from tests.support.shops import Shops
-from tests.support.sites import Site
+from tests.support.sites import Site, on_sqlite_first
+
+pytestmark = on_sqlite_first
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,9 @@ from inventory_server.domain.requests import Post
 from inventory_server.store.ledger import sql
 from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, opened, outcome_of, uid
+from tests.support.sites import on_sqlite_first
+
+pytestmark = on_sqlite_first
 
 POSTINGS = 500
 STATEMENTS_MAX = 80
