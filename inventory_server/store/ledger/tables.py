@@ -396,7 +396,7 @@ product = Table(
     Column("name", TEXT),
     Column("unit", TEXT),
     Column("reorder_point", BigInteger),
-    Column("is_ranged", SmallInteger, nullable=False),
+    Column("is_ranged", SmallInteger, nullable=False, default=0),
     sqlite_with_rowid=False,
 )
 """`is_ranged`: 1 if `product_location` has rows of it, else 0."""
