@@ -90,6 +90,7 @@ def test_a_server_says_when_partitions_run_out(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.long
 def test_a_partition_is_archived_and_taken_back(
     shell: Shell, site: PostgresSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

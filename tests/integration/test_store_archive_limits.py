@@ -187,7 +187,9 @@ def test_only_what_is_closed_is_archived(site: PostgresSite) -> None:
     assert proof_of(ledger).findings == []
 
 
-@pytest.mark.parametrize("step", ["_keep_heads", "_keep_counts", "_take_out"])
+@pytest.mark.parametrize(
+    "step", ["_take_out", *(pytest.param(name, marks=pytest.mark.long) for name in ("_keep_heads", "_keep_counts"))]
+)
 def test_an_archive_that_broke_off_is_of_no_effect_and_is_finished_by_the_next(
     site: PostgresSite, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -233,7 +235,9 @@ archive(ledger, int(until) + 1, lambda: 0)
 """
 
 
-@pytest.mark.parametrize("point", ["split", "kept", "taken out"])
+@pytest.mark.parametrize(
+    "point", ["taken out", *(pytest.param(name, marks=pytest.mark.long) for name in ("split", "kept"))]
+)
 def test_a_command_that_is_killed_leaves_all_as_it_was(twins: Twins, point: str, root: Path) -> None:
     before = partitions_of(twins.whole)
     command = [sys.executable, "-c", KILLED, point, twins.whole, str(twins.until)]
@@ -361,6 +365,7 @@ def test_what_came_back_is_what_it_was(twins: Twins) -> None:
 # ---------------------------------------------------------------------------------- what is copied
 
 
+@pytest.mark.long
 def test_a_copy_of_an_archived_ledger_knows_what_that_knows(site: PostgresSite, twins: Twins, tmp_path: Path) -> None:
     file = f"sqlite:///{tmp_path / 'ledger.db'}"
     upgrade(file)

@@ -14,9 +14,6 @@ from pos_client.protocol.messages import StockItem, StockResult
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import HOUR, NOON, Till, body, hello, opened, stock
 from tests.support.maintenance import administer
-from tests.support.sites import on_sqlite_first
-
-pytestmark = on_sqlite_first
 
 Row = tuple[str | None, str, object, object]
 """Location, sku, on hand, reorder point."""

@@ -16,7 +16,7 @@ from pos_client.protocol.messages import StockItem
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, opened, proof_of, stock
 from tests.support.maintenance import close_books, read_ledger
-from tests.support.sites import Site, on_postgresql, on_sqlite_first
+from tests.support.sites import Site, on_postgresql
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +88,6 @@ def answers(ledger: str, clock: Clock, seen: list[dict[str, Any]]) -> list[list[
         return [stock(store, **view).items for view in seen]
 
 
-@on_sqlite_first
 def test_no_answer_changes_however_often_the_books_are_closed(ledger: str, clock: Clock) -> None:
     for hours in (3, 1, 4):
         trade(ledger, clock, hours)
@@ -101,7 +100,6 @@ def test_no_answer_changes_however_often_the_books_are_closed(ledger: str, clock
     assert proof_of(ledger).closings == len(cuts_of(ledger)) == 3
 
 
-@on_sqlite_first
 def test_a_look_back_after_a_closing_visits_nothing_before_it(site: Site, ledger: str, clock: Clock) -> None:
     """Shown by taking that away: only a look back to before the closing notices."""
     trade(ledger, clock, 6)
@@ -117,7 +115,6 @@ def test_a_look_back_after_a_closing_visits_nothing_before_it(site: Site, ledger
     assert answers(ledger, clock, earlier) != missed
 
 
-@on_sqlite_first
 def test_a_look_back_between_two_closings_visits_what_is_between_them(site: Site, ledger: str, clock: Clock) -> None:
     for hours in (4, 4, 4):
         trade(ledger, clock, hours)
@@ -131,7 +128,6 @@ def test_a_look_back_between_two_closings_visits_what_is_between_them(site: Site
     assert answers(ledger, clock, between) == seen
 
 
-@on_sqlite_first
 def test_a_closing_that_broke_off_is_of_no_use_and_is_finished_by_the_next(
     ledger: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +153,6 @@ def test_a_closing_that_broke_off_is_of_no_use_and_is_finished_by_the_next(
     assert proof_of(ledger).findings == []
 
 
-@on_sqlite_first
 def test_a_ledger_that_was_not_closed_for_years_is_closed_in_parts(
     ledger: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +225,6 @@ def trade_and_close(ledger: str) -> None:
         close_now(ledger)
 
 
-@on_sqlite_first
 @pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
 def test_what_was_changed_in_the_balances_is_found(site: Site, statement: str, expected: str) -> None:
     closed = site.filled(trade_and_close)

@@ -28,9 +28,6 @@ from tests.support.ledgers import (
     stock,
     uid,
 )
-from tests.support.sites import on_sqlite_first
-
-pytestmark = on_sqlite_first
 
 MORNING = NOON + DAY
 

@@ -37,6 +37,9 @@ from tests.support.ledgers import (
     uid,
 )
 from tests.support.maintenance import administer
+from tests.support.sites import on_both
+
+pytestmark = on_both
 
 TWICE = uid("an id that a faulty till program uses twice")
 THREADS = 8

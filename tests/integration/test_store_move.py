@@ -184,6 +184,7 @@ def test_what_postgresql_cannot_hold_is_refused(sites: dict[str, Site]) -> None:
         maintenance.copy(one, other)
 
 
+@pytest.mark.long
 def test_a_target_that_is_lost_half_way_says_so(sites: dict[str, Site], monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = sites["sqlite"].filled(trade), sites["postgresql"].new()
     monkeypatch.setattr(Postgresql, "hold", lambda _, connection: run(connection, HANGS_UP, ()))

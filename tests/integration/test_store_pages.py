@@ -11,9 +11,6 @@ from inventory_server.store import LedgerStore
 from pos_client.protocol.messages import StockItem
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, enrol, opened, proof_of, stock, uid
-from tests.support.sites import on_sqlite_first
-
-pytestmark = on_sqlite_first
 
 SKUS = tuple("abcdef")
 MORNING = NOON + DAY

@@ -89,6 +89,7 @@ def test_new_ones_are_made_in_front_of_the_open_ended_one(ledger: str) -> None:
     assert make_partitions(ledger, 6, MILLION) == 0
 
 
+@pytest.mark.long
 def test_what_went_into_the_open_ended_one_stays_where_it_is(site: Site) -> None:
     ledger = small(site, 1)
     assert warning(ledger) is None

@@ -12,9 +12,7 @@ import pytest
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, opened, proof_of
 from tests.support.shops import Shops
-from tests.support.sites import Site, on_sqlite_first
-
-pytestmark = on_sqlite_first
+from tests.support.sites import Site
 
 
 @pytest.fixture(scope="module")

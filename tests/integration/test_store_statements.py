@@ -15,9 +15,6 @@ from inventory_server.domain.requests import Post
 from inventory_server.store.ledger import sql
 from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, opened, outcome_of, uid
-from tests.support.sites import on_sqlite_first
-
-pytestmark = on_sqlite_first
 
 POSTINGS = 500
 STATEMENTS_MAX = 80
@@ -136,7 +133,13 @@ def ran_for(place: str, frames: list[Frame], monkeypatch: pytest.MonkeyPatch) ->
     return ran
 
 
-@pytest.mark.parametrize("what", frames(1))
+EVERYDAY = ("sale", "late count", "transfer_in, named", "release, unnamed", "void of counts")
+"""The kinds of frame that `make test` counts; `make test-long` counts all."""
+
+
+@pytest.mark.parametrize(
+    "what", [each if each in EVERYDAY else pytest.param(each, marks=pytest.mark.long) for each in frames(1)]
+)
 def test_a_frame_takes_few_statements(ledger: str, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     ran = ran_for(ledger, frames(3)[what], monkeypatch)
     assert len(ran) <= STATEMENTS_MAX, ran

@@ -19,7 +19,7 @@ from inventory_server.store.ledger import tables
 from tests.support import busyday
 from tests.support.ledgers import Till, body, opened, proof_of
 from tests.support.maintenance import verified
-from tests.support.sites import Site, on_sqlite, on_sqlite_first
+from tests.support.sites import Site, on_sqlite
 
 FLIPS = 80
 
@@ -125,7 +125,6 @@ WRONG = {
 }
 
 
-@on_sqlite_first
 @pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
 def test_what_was_changed_behind_the_ledger_is_found(site: Site, whole: str, statement: str, expected: str) -> None:
     site.execute(whole, statement)

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from inventory_server.domain.door import perform
-from inventory_server.domain.product import Product
+from inventory_server.domain.product import Product, Ranged
 from inventory_server.domain.requests import Ping
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
@@ -25,7 +25,10 @@ GTIN = "40000008"
 def trade(place: Path | str) -> None:
     """Make a ledger with every type of posting, late ones, voids in both orders, a refusal and a conflict."""
     with opened(place) as store:
-        products = [Product("a", "Apple", "kg", scaled(5), (padded(GTIN),)), Product("b")]
+        products = [
+            Product("a", "Apple", "kg", scaled(5), (padded(GTIN),)),
+            Product("b", ranged=(Ranged("L1", scaled(3)),)),
+        ]
         administer(store, lambda connection: catalog.import_products(connection, products))
         for outcome in ("imported", "refused"):
             administer(store, partial(_audit, outcome))

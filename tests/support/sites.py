@@ -21,15 +21,14 @@ from inventory_server.store.ledger import tables
 from tests.support.postgres import Cluster
 
 SERIALIZABLE = {"default_transaction_isolation": "serializable"}
+_POSTGRESQL_LATER = pytest.param("postgresql", marks=pytest.mark.long)
 _SERIALIZABLE_LATER = pytest.param("serializable", marks=pytest.mark.long)
-EVERY_KIND = ("sqlite", "postgresql", _SERIALIZABLE_LATER)
-"""What a test runs on that takes a ledger: `make test` leaves the third to `make test-long`."""
+EVERY_KIND = ("sqlite", _POSTGRESQL_LATER, _SERIALIZABLE_LATER)
+"""What a test runs on that takes a ledger: `make test` leaves the repetitions to `make test-long`."""
 on_sqlite = pytest.mark.parametrize("_all_sites", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("_all_sites", ["postgresql", _SERIALIZABLE_LATER], indirect=True)
-on_sqlite_first = pytest.mark.parametrize(
-    "_all_sites", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long), _SERIALIZABLE_LATER], indirect=True
-)
-"""For what takes seconds and is much the same on every database."""
+on_both = pytest.mark.parametrize("_all_sites", ["sqlite", "postgresql", _SERIALIZABLE_LATER], indirect=True)
+"""For the promises that rest on what a database does: `make test` checks them on both."""
 
 
 class Site(ABC):
