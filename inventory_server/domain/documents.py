@@ -258,6 +258,11 @@ _DRAWS: Mapping[PostingType, DocumentKind] = {
 }
 
 
+def is_plain_sale(body: Body) -> bool:
+    """True for a sale that names no reservation, as nearly all postings are: it concerns no document."""
+    return body.type == "sale" and not isinstance(body.reservation, UUID)
+
+
 def document_lines(
     body: Body, own_id: bytes, location: str, order: tuple[int, int], expires_at: int, lines: Mapping[str, int]
 ) -> list[DocumentLine]:

@@ -9,7 +9,7 @@ from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
-from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines
+from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines, is_plain_sale
 from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
@@ -284,6 +284,8 @@ def _void_count(working_set: WorkingSet, movement: Movement, position: int) -> N
 def _draw(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int:
     """Open, draw on or close documents; return the resulting flags."""
     body, item = entry.body, entry.item
+    if is_plain_sale(body):
+        return 0
     lines = document_lines(body, item.key, entry.location, entry.order, _expiry(entry), entry.totals)
     if is_voided:
         lines = [line._replace(voided_position=entry.position) for line in lines]

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from typing import NamedTuple
 from uuid import UUID
 
-from msgspec import UnsetType
-
 from inventory_server.config import Settings
 from inventory_server.domain import documents, inventory
 from inventory_server.domain.documents import DocumentKind, Group, LineRole
@@ -39,14 +37,15 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
     _read_identities(working_set, posts)
     _read_barcodes(working_set, posts)
     told = list(_told(working_set, posts))
-    targets = _targets(working_set, told)
-    sold = _sold(working_set, told)
-    working_set.read_movements(targets | sold)
-    working_set.read_locations(set(_locations(told)))
+    others = [one for one in told if not documents.is_plain_sale(one.body)]
+    targets = _targets(working_set, others)
+    working_set.read_movements(targets | _sold(working_set, others))
+    working_set.read_locations({one.location for one in told}.union(_other_locations(others)))
     _read_levels(working_set, told, targets)
-    _read_counts(working_set, told, targets)
-    working_set.documents.read(_document_needs(settings, told, targets))
-    _read_references(working_set, told, targets)
+    if others:
+        _read_counts(working_set, others, targets)
+        working_set.documents.read(_document_needs(settings, others, targets))
+        _read_references(working_set, others, targets)
 
 
 # ---------------------------------------------------------------------------------- who speaks, and which ids
@@ -71,9 +70,11 @@ def _read_terminals(working_set: WorkingSet, works: list[TerminalRequest]) -> No
 def _read_identities(working_set: WorkingSet, posts: list[Post]) -> None:
     """Read what HQ has under the ids of the postings and under those that they name."""
     sql, connection = working_set.sql, working_set.connection
-    own = {item.key for post in posts for item in post.items}
-    voided = {each.bytes for post in posts for item in post.items for each in _named(item.body, "voids")}
-    named = {each.bytes for post in posts for item in post.items for each in _named(item.body, "returns")}
+    items = [item for post in posts for item in post.items]
+    own = {item.key for item in items}
+    others = [item.body for item in items if item.body is not None and not documents.is_plain_sale(item.body)]
+    voided = {each.bytes for body in others for each in _named(body, "voids")}
+    named = {each.bytes for body in others for each in _named(body, "returns")}
     for row in sql.rejections(connection, [(each,) for each in own]):
         posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
         working_set.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
@@ -88,8 +89,8 @@ def _read_identities(working_set: WorkingSet, posts: list[Post]) -> None:
         working_set.voids.setdefault(row[0], []).append(Void(*row))
 
 
-def _named(body: Body | None, field: str) -> list[UUID]:
-    named = UnsetType if body is None else getattr(body, field)
+def _named(body: Body, field: str) -> list[UUID]:
+    named = getattr(body, field)
     return [named] if isinstance(named, UUID) else []
 
 
@@ -132,9 +133,8 @@ def _sold(working_set: WorkingSet, told: list[Told]) -> set[int]:
     return {each.position for each in named if isinstance(each, Posted) and not working_set.is_archived(each.position)}
 
 
-def _locations(told: list[Told]) -> Iterator[str]:
+def _other_locations(told: list[Told]) -> Iterator[str]:
     for one in told:
-        yield one.location
         if isinstance(one.body.other_location, str):
             yield one.body.other_location
 
@@ -178,8 +178,6 @@ def _document_needs(settings: Settings, told: list[Told], targets: set[int]) -> 
                 needs.whole |= {line.group} if line.role is LineRole.OPENS or line.document is None else set()
         if settings.forbid_negative and one.body.type in ("transfer_out", "reserve"):
             needs.groups |= {Group(one.location, sku, DocumentKind.RESERVATION, "") for sku, _ in one.lines}
-        if one.body.type == "sale" and is_voided:
-            needs.named.add(one.item.key)
     needs.named |= {each.bytes for one in told for each in _named(one.body, "voids")}
     return needs
 
