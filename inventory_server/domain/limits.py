@@ -21,3 +21,6 @@ BOOTS_MAX = 10
 
 HOLES_SHOWN_MAX = 10
 """Holes in the answer about one location: enough to see whose postings are missing; all are counted."""
+
+FIGURE_MAX = 2**63 - 1
+"""The largest stock figure, in units of 10⁻⁵: what a column of 64 bit holds."""

@@ -153,17 +153,17 @@ def test_a_level_first_named_in_a_commit_that_was_rolled_back_is_known_later(
     assert ("L9", "a") in {(found.location, found.sku) for found in stock(store).items}
 
 
-def test_a_figure_beyond_64_bit_spoils_only_its_own_frame(store: LedgerStore) -> None:
-    till, other = Till(store), Till(store, "T2", "L2")
+def test_a_figure_beyond_64_bit_is_refused_and_its_neighbours_are_posted(store: LedgerStore) -> None:
+    till = Till(store)
     units = 2**63 - 1
-    most = f"UPDATE level SET on_hand = {units}, moved = {units}"
     till.posts(body("receipt", ("a", 1)))
+    most = f"UPDATE level SET on_hand = {units - 1}, moved = 1"
     administer(store, lambda connection: connection.exec_driver_sql(most))
-    works = [Post(each.speaker, [each.item(body("receipt", ("a", QUANTITY_MAX)))], None) for each in (till, other)]
-    spoilt, fine = together(store, *works)
-    assert isinstance(spoilt, OverflowError)
-    assert fine.results[0].status == "posted"  # type: ignore[union-attr]
-    mended = "UPDATE level SET on_hand = 100000, moved = 100000 WHERE location = 'L1'"
+    refused, fine = till.post(body("receipt", ("a", QUANTITY_MAX)), body("receipt", ("b", QUANTITY_MAX))).results
+    assert (refused.status, refused.code) == ("rejected", "too_much")
+    assert "'a' at 'L1'" in (refused.reason or "")
+    assert fine.status == "posted"
+    mended = "UPDATE level SET on_hand = 100000, moved = 100000 WHERE sku = 'a'"
     administer(store, lambda connection: connection.exec_driver_sql(mended))
 
 

@@ -11,6 +11,7 @@ from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines, is_plain_sale
 from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
+from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import Effective
@@ -73,9 +74,9 @@ def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: I
     is_voided = _first(working_set.voids.get(item.key, []), entry.location) is not None
     moved = inventory.movements(entry.body.type, entry.location, entry.order, entry.lines)
     moved += inventory.opposite(moved) if is_voided else []
+    before = _on_hand(working_set, moved)
     working_set.take_position()
     flags = entry.effective.flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
-    before = _on_hand(working_set, moved)
     flags |= _apply(working_set, entry, moved, is_voided) | _negative(working_set, before)
     flags |= _draw(working_set, entry, is_voided)
     flags |= _repeated(working_set, entry, is_voided)
@@ -161,12 +162,12 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
     target = _target(working_set, entry, entry.body.voids)
     voided = [] if target is None else working_set.movements_of(target.position)
     moved = inventory.opposite(voided)
+    before = _on_hand(working_set, moved)
     working_set.take_position()
     flags = entry.effective.flags | _unknown_locations(working_set, entry)
     if target is None:
         flags |= Flags.ORPHAN
     else:
-        before = _on_hand(working_set, moved)
         for movement in voided:
             if movement.account is Account.COUNT:
                 _void_count(working_set, movement, target.position)
@@ -226,9 +227,21 @@ def _undo(working_set: WorkingSet, entry: JudgedPosting, target: Posted) -> int:
 
 
 def _on_hand(working_set: WorkingSet, moved: list[Movement]) -> dict[Key, int]:
-    """What is on hand of all that `moved` moves."""
-    keys = {(movement.location, movement.sku) for movement in moved}
-    return {key: working_set.levels[key].on_hand for key in keys}
+    """What is on hand of all that `moved` moves. Refusal if a figure could leave 64 bit."""
+    before: dict[Key, int] = {}
+    most: dict[Key, int] = {}
+    for movement in moved:
+        key = (movement.location, movement.sku)
+        level = working_set.levels[key]
+        before[key] = level.on_hand
+        most[key] = most.get(key, abs(level.on_hand) + abs(level.moved)) + abs(movement.quantity)
+        if most[key] > FIGURE_MAX:
+            raise Refusal(
+                "too_much",
+                f"{movement.sku!r} at {movement.location!r}: {unscaled(level.on_hand)} on hand, and this posting moves "
+                f"{unscaled(movement.quantity)}; a figure is at most {unscaled(FIGURE_MAX)}.",
+            )
+    return before
 
 
 def _negative(working_set: WorkingSet, before: dict[Key, int]) -> int:
