@@ -104,7 +104,7 @@ class _Bulk:
 
     def open_shop(self) -> None:
         """List the products and post a receipt of all of them at every location."""
-        self._put("product", "sku, name, unit", [(sku, f"Product {sku}", "each") for sku in trade.SKUS])
+        self._put("product", "sku, name, unit, is_ranged", [(sku, f"Product {sku}", "each", 0) for sku in trade.SKUS])
         self._put("location", "location", [(location,) for location in trade.LOCATIONS])
         rng = random.Random(10)
         for location in trade.LOCATIONS:

@@ -17,7 +17,7 @@ FLIPS_A_STRIKE = 12
 # order of the ledger is noticed; it decides no level, only which instant a question with `known_at` means.
 _FIGURES = (
     "SELECT location, sku, on_hand, in_transit, counted_at, last_movement_at FROM level ORDER BY 1, 2",
-    "SELECT location, sku, occurred_at, position, quantity, voided_position FROM count ORDER BY 1, 2, 3, 4",
+    "SELECT location, sku, effective_at, position, quantity, voided_position FROM count ORDER BY 1, 2, 3, 4",
     "SELECT * FROM movement ORDER BY position, entry",
     "SELECT position, id, terminal, type, location, occurred_at, digest, body FROM posting ORDER BY 1",
 )
