@@ -259,7 +259,7 @@ FLAGS = [
     ("receipt 9 | sale 1 2 =x | return 3 of:x", ""),
     ("receipt 9 | sale 3 =x | return 1b of:x", "over_returned"),
     ("receipt 9 | sale 3 =x | return 2 of:x =y | void of:y | return 3 of:x", ""),
-    ("receipt 9 | sale 3 =x | void of:x | return 1 of:x", "over_returned"),
+    ("receipt 9 | sale 3 =x | void of:x | return 1 of:x", "orphan over_returned"),
     ("receipt 9 | sale 3 =x | return 1 of:x | void of:x", "over_returned"),
     ("receipt 9 | sale 3 =x | return 1 of:x =y | void of:y | void of:x", ""),
     ("return 1 of:x", "orphan"),

@@ -329,7 +329,7 @@ def _returned(working_set: WorkingSet, entry: JudgedPosting, sale: bytes) -> int
     if not isinstance(found, Posted) or found.type != "sale":
         return Flags.ORPHAN
     if _first(working_set.voids.get(sale, []), found.location) is not None:
-        return Flags.OVER_RETURNED
+        return Flags.OVER_RETURNED | Flags.ORPHAN
     if working_set.is_archived(found.position):
         return 0
     sold: dict[str, int] = {}

@@ -147,16 +147,21 @@ def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) 
         _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
     known.contact_at = now
     known.told_at = clocks.told(known.terminal, said.tick, wall_clock, now)
+    if said.tick is None and wall_clock - now > clocks.limits.tolerance:
+        known.told_at -= wall_clock - now  # without a tick HQ cannot tell how late this message came
     if said.outbox is not None:
         known.pending, known.dead = said.outbox.pending, said.outbox.dead
-        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, said.tick)
+        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, said.tick, wall_clock - now)
     working_set.changed_terminals.add(known.terminal)
 
 
-def _oldest_pending_at(working_set: WorkingSet, known: Terminal, outbox: OutboxReport, tick: Tick | None) -> int | None:
+def _oldest_pending_at(
+    working_set: WorkingSet, known: Terminal, outbox: OutboxReport, tick: Tick | None, ahead: int
+) -> int | None:
     """When the oldest posting of an outbox will take effect, at the earliest.
 
-    By its tick; else, if the till's clock is ahead, as much earlier as that: it may yet be corrected.
+    By its tick; else, if the till's clock is ahead, as much earlier as that: it may yet be corrected. `ahead` is how
+    much it is by this message alone (µs).
     """
     if outbox.oldest_occurred_at is None:
         return None
@@ -164,7 +169,7 @@ def _oldest_pending_at(working_set: WorkingSet, known: Terminal, outbox: OutboxR
     if tick is not None and outbox.oldest_tick_ms is not None:
         happened = clocks.of(known.terminal).happened(Tick(tick.boot, outbox.oldest_tick_ms))
         return effective(oldest, working_set.now, happened, clocks.limits).at
-    ahead = (known.clock_offset_ms or 0) * 1_000
+    ahead = max(ahead, (known.clock_offset_ms or 0) * 1_000)
     return oldest - ahead if ahead > clocks.limits.tolerance else oldest
 
 
