@@ -74,6 +74,9 @@ class PoisonSearch:
 
     def died(self, ids: Sequence[UUID], now: int) -> UUID | None:
         """The connection died on a frame; return the posting to park, once it is known to be the cause."""
+        if self._calling_witness and self._accused in ids:
+            self._clear(0)  # it is no longer the first: another posting is to be sent again before it
+            return None
         if self._accused is not None and self._accused not in ids:
             self._witnesses_dead += 1
             self._calling_witness = self._is_alone = False

@@ -134,3 +134,13 @@ def test_a_posting_that_gets_through_at_last_is_not_parked() -> None:
     queue.run(kills=kills)
     assert queue.parked == []
     assert queue.pending == []
+
+
+@pytest.mark.parametrize("steps", range(1, 12))
+def test_a_posting_that_is_to_be_sent_again_before_the_accused_changes_nothing_in_the_end(steps: int) -> None:
+    """An HQ that was restored has the till send older postings again, in the middle of the search."""
+    queue = Queue(3)
+    queue.run(kills=holds(1), steps=steps)
+    queue.pending.insert(0, posting_id(9))
+    queue.run(kills=holds(1), steps=100)
+    assert (queue.parked, queue.pending) == ([posting_id(1)], [])
