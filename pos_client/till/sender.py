@@ -70,7 +70,9 @@ class Sender:
         self._identity = identity
         self._clock = clock
         self._tick_clock = tick_clock
-        self._features: tuple[str, ...] = ()  # HQ's, as it said last; kept while disconnected
+        # HQ's, as it said last; kept while disconnected. Until then the first hello carries a tick, too: without one HQ
+        # cannot tell how late it came.
+        self._features: tuple[str, ...] = (TICK_CLOCK,)
         self._timer = timer or clock
         self._random = rng
         self._retry = retry_policy or RetryPolicy()
@@ -248,8 +250,8 @@ class Sender:
     def on_error(self, error: RequestError) -> None:
         """HQ refused the whole request: nothing was executed."""
         asked, self._asked = self._asked, None
-        if isinstance(asked, SendHello):
-            self._features = ()  # a server that was downgraded refuses fields that it does not know
+        if isinstance(asked, SendHello) and error.code in (ErrorCode.invalid_params, ErrorCode.unsupported_protocol):
+            self._features = ()  # an older server refuses fields that it does not know
         self.last_error = f"{error.code.name}: {error.message}"
         meaning = MEANINGS[error.code]
         if isinstance(asked, SendPost) and meaning is Meaning.frame and _blames_postings(error):

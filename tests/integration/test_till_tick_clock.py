@@ -113,8 +113,9 @@ def next_hello(desk: Desk) -> SendHello:
     return action
 
 
-def test_hello_ping_and_post_carry_the_tick_of_now_once_hq_has_said_that_it_reads_it(desk: Desk) -> None:
-    assert next_hello(desk).params.tick_ms is UNSET
+def test_hello_ping_and_post_carry_the_tick_of_now(desk: Desk) -> None:
+    first = next_hello(desk).params
+    assert (first.boot, first.tick_ms) == desk.tick()
     desk.sender.on_hello(desk.hello_result())
     ping = desk.later()
     assert isinstance(ping, SendPing)
@@ -135,12 +136,16 @@ def test_an_hq_without_the_feature_is_sent_no_tick(desk: Desk) -> None:
     assert (item.boot, item.tick_ms) == (UNSET, UNSET)
 
 
-def test_an_hq_that_was_downgraded_and_refuses_the_hello_is_greeted_without_a_tick(desk: Desk) -> None:
-    desk.connect()
-    desk.sender.on_lost()
+@pytest.mark.parametrize(
+    ("code", "again"),
+    [(ErrorCode.invalid_params, False), (ErrorCode.unsupported_protocol, False), (ErrorCode.busy, True)],
+)
+def test_an_older_hq_that_refuses_the_fields_is_greeted_without_a_tick(
+    desk: Desk, code: ErrorCode, again: bool
+) -> None:
     assert next_hello(desk).params.tick_ms is not UNSET
-    desk.sender.on_error(RequestError(ErrorCode.invalid_params, "unknown field", path="$.tick_ms"))
-    assert next_hello(desk).params.tick_ms is UNSET
+    desk.sender.on_error(RequestError(code, "refused", path="$.tick_ms"))
+    assert (next_hello(desk).params.tick_ms is not UNSET) is again
 
 
 # ---------------------------------------------------------------------------------- the machine's clock

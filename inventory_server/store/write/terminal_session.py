@@ -147,8 +147,6 @@ def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) 
         _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
     known.contact_at = now
     known.told_at = clocks.told(known.terminal, said.tick, wall_clock, now)
-    if said.tick is None and wall_clock - now > clocks.limits.tolerance:
-        known.told_at -= wall_clock - now  # without a tick HQ cannot tell how late this message came
     if said.outbox is not None:
         known.pending, known.dead = said.outbox.pending, said.outbox.dead
         known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, said.tick, wall_clock - now)
