@@ -111,12 +111,8 @@ def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
     return skus_by_gtin.get(gtin.padded(line.gtin)) or gtin.suspense_sku(line.gtin)
 
 
-def lines_of(
-    lines: list[Line] | UnsetType, quantities: Sequence[int], skus_by_gtin: dict[str, str]
-) -> list[tuple[str, int]]:
+def lines_of(lines: list[Line], quantities: Sequence[int], skus_by_gtin: dict[str, str]) -> list[tuple[str, int]]:
     """The (sku, quantity) of each line of a body."""
-    if isinstance(lines, UnsetType):
-        return []
     return [(sku_of(line, skus_by_gtin), quantity) for line, quantity in zip(lines, quantities, strict=True)]
 
 

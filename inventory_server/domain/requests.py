@@ -88,7 +88,7 @@ class Item:
 
     `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`; `tick` is when it was made
     by the till's tick clock. `key` (the bytes of `id`) and `occurred_at` (microseconds) are computed once, since the
-    store uses them often.
+    store uses them often. `lines` are its (sku, quantity), once the store has found out which SKUs its barcodes mean.
     """
 
     id: UUID
@@ -101,6 +101,7 @@ class Item:
     tick: Tick | None = None
     key: bytes = field(init=False)
     occurred_at: int | None = field(init=False)
+    lines: list[tuple[str, int]] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.key = self.id.bytes

@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines, is_plain_sale
-from inventory_server.domain.inventory import Account, Count, Flags, Movement, lines_of, totals_of
+from inventory_server.domain.inventory import Account, Count, Flags, Movement, totals_of
 from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
@@ -35,13 +35,12 @@ class Refusal(Exception):
 
 
 class JudgedPosting(msgspec.Struct, frozen=True):
-    """A posting with everything that its rules need. `lines` are its (sku, quantity)."""
+    """A posting with everything that its rules need."""
 
     item: Item
     body: Body
     speaker: Speaker
     location: str
-    lines: list[tuple[str, int]]
     position: int
     recorded_at: int
     effective: Effective
@@ -50,6 +49,11 @@ class JudgedPosting(msgspec.Struct, frozen=True):
     def order(self) -> tuple[int, int]:
         """Its place in the order of events."""
         return self.effective.at, self.position
+
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """Its (sku, quantity)."""
+        return self.item.lines
 
     @property
     def totals(self) -> dict[str, int]:
@@ -96,8 +100,7 @@ def _entry(working_set: WorkingSet, speaker: Speaker, item: Item) -> JudgedPosti
         raise Refusal("invalid_body", f"$.other_location: expected a location other than {location!r}, got the same")
     position, recorded_at = working_set.upcoming
     effective = working_set.tick_clocks.effective(speaker, item, recorded_at)
-    lines = lines_of(body.lines, item.quantities, working_set.skus_by_gtin)
-    return JudgedPosting(item, body, speaker, location, lines, position, recorded_at, effective)
+    return JudgedPosting(item, body, speaker, location, position, recorded_at, effective)
 
 
 def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: int, moved: list[Movement]) -> Posted:

@@ -20,12 +20,16 @@ from pos_client.protocol.messages import Body, Line
 
 
 class Told(NamedTuple):
-    """A posting of this commit with its location and its (sku, quantity)."""
+    """A posting of this commit with its location."""
 
     item: Item
     body: Body
     location: str
-    lines: list[tuple[str, int]]
+
+    @property
+    def lines(self) -> list[tuple[str, int]]:
+        """Its (sku, quantity)."""
+        return self.item.lines
 
 
 def read(working_set: WorkingSet, settings: Settings, works: list[TerminalRequest]) -> None:
@@ -35,8 +39,8 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
     if not posts:
         return
     _read_identities(working_set, posts)
-    _read_barcodes(working_set, posts)
-    told = list(_told(working_set, posts))
+    _read_lines(working_set, posts)
+    told = list(_told(posts))
     others = [one for one in told if not documents.is_plain_sale(one.body)]
     targets = _targets(working_set, others)
     working_set.read_movements(targets | _sold(working_set, others))
@@ -94,28 +98,26 @@ def _named(body: Body, field: str) -> list[UUID]:
     return [named] if isinstance(named, UUID) else []
 
 
-def _read_barcodes(working_set: WorkingSet, posts: list[Post]) -> None:
-    items = [item for post in posts for item in post.items]
+def _read_lines(working_set: WorkingSet, posts: list[Post]) -> None:
+    """Find out which SKUs the lines of the postings mean."""
+    items = [item for post in posts for item in post.items if item.body is not None]
     scanned = {gtin.padded(line.gtin) for item in items for line in _lines(item) if isinstance(line.gtin, str)}
-    for row in working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned]):
-        working_set.skus_by_gtin[row[0]] = row[1]
+    listed = working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned])
+    skus_by_gtin: dict[str, str] = {row[0]: row[1] for row in listed}
+    for item in items:
+        item.lines = inventory.lines_of(_lines(item), item.quantities, skus_by_gtin)
 
 
 def _lines(item: Item) -> list[Line]:
     return [] if item.body is None or not isinstance(item.body.lines, list) else item.body.lines
 
 
-def _told(working_set: WorkingSet, posts: list[Post]) -> Iterator[Told]:
+def _told(posts: list[Post]) -> Iterator[Told]:
     for post in posts:
         for item in post.items:
             if item.body is not None:
                 location = item.body.location if isinstance(item.body.location, str) else post.actor.location
-                yield Told(
-                    item,
-                    item.body,
-                    location,
-                    inventory.lines_of(item.body.lines, item.quantities, working_set.skus_by_gtin),
-                )
+                yield Told(item, item.body, location)
 
 
 # ---------------------------------------------------------------------------------- what they touch

@@ -57,7 +57,6 @@ class WorkingSet:
         self.levels = cache.levels
         self.known: dict[bytes, Posted | Rejected] = {}
         self.voids: dict[bytes, list[Void]] = {}
-        self.skus_by_gtin: dict[str, str] = {}
         self.counts = CountBook(connection, statements, self.began, self._segment_latest_at)
         self.documents = DocumentBook(connection, statements)
         self.references: dict[bytes, dict[int, int | None]] = {}
