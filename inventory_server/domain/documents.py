@@ -10,7 +10,7 @@ Quantities are integers of 10⁻⁵, instants integer microseconds since 1970 UT
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
@@ -119,7 +119,7 @@ class Draw(NamedTuple):
 
 def fits(document: DocumentLine, drawing: DocumentLine) -> bool:
     """True if a line that names no document may draw on this one, which it may do before or after it arrives."""
-    if document.location != drawing.location or document.source != drawing.source:
+    if document.group != drawing.group:
         return False
     if document.kind is DocumentKind.TRANSFER:
         is_earlier = document.position < drawing.position
@@ -128,27 +128,16 @@ def fits(document: DocumentLine, drawing: DocumentLine) -> bool:
     return before and document.expires_at > drawing.effective_at
 
 
-def _same(one: str, other: str, _position: int) -> bool:
-    return one == other
-
-
 class DocumentReplay:
     """The documents of one product at one place, after all lines up to a position, and what unnamed ones drew of them.
 
-    `lines` are those of the product (or of products merged into it) and all that name its documents. `is_same` tells
-    whether two SKUs are one product, as known at a position.
+    `lines` are those of the product and all that name its documents.
     """
 
-    def __init__(
-        self,
-        lines: Iterable[DocumentLine],
-        known_at: int | None = None,
-        is_same: Callable[[str, str, int], bool] = _same,
-    ) -> None:
+    def __init__(self, lines: Iterable[DocumentLine], known_at: int | None = None) -> None:
         self.documents: dict[bytes, Document] = {}
         self.draws: list[Draw] = []
         self.waiting: dict[DocumentLine, int] = {}
-        self._is_same = is_same
         known = [line for line in lines if known_at is None or line.position <= known_at]
         self._lines = sorted((line for line in known if line.stands(known_at)), key=lambda line: line[:2])
         self._named = _named(line for line in self._lines if line.kind is DocumentKind.TRANSFER)
@@ -188,7 +177,7 @@ class DocumentReplay:
         elif line.document is None:
             rest = line.quantity
             for document in self.documents.values():
-                rest -= self._draw(document, line, rest, line.position)
+                rest -= self._draw(document, line, rest)
             if rest:
                 self.waiting[line] = rest
         elif line.kind is not DocumentKind.TRANSFER or line not in self._named.get(line.document, ()):
@@ -200,14 +189,14 @@ class DocumentReplay:
     def _open(self, line: DocumentLine, name: bytes) -> None:
         document = self.documents[name] = _with(Document(line, line.quantity), self._named)
         for drawing, rest in list(self.waiting.items()):
-            self.waiting[drawing] = rest - self._draw(document, drawing, rest, line.position)
+            self.waiting[drawing] = rest - self._draw(document, drawing, rest)
             if not self.waiting[drawing]:
                 del self.waiting[drawing]
 
-    def _draw(self, document: Document, by: DocumentLine, quantity: int, position: int) -> int:
+    def _draw(self, document: Document, by: DocumentLine, quantity: int) -> int:
         """Draw at most `quantity` of a document if it fits; return how much."""
         drawn = min(quantity, document.left)
-        if drawn <= 0 or not fits(document.line, by) or not self._is_same(document.line.sku, by.sku, position):
+        if drawn <= 0 or not fits(document.line, by):
             return 0
         document.drawn += drawn
         assert document.line.document is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from sqlalchemy import Connection
 
 from inventory_server.domain.documents import Document, DocumentKind, DocumentLine, DocumentReplay, Group, LineRole
 from inventory_server.store.ledger.documents import document_of, document_row, line_of, line_row
+from inventory_server.store.ledger.sql import Lookup
 from inventory_server.store.write.statements import Statements
 
 
@@ -118,10 +120,9 @@ class DocumentBook:
         drawn = {(row[0], row[1]) for row in rows if document_of(row).drawn}
         return {line.group for line in transfers if line.group in groups or (line.document, line.sku) in drawn}
 
-    def _read_lines(self, lookup: object, keys: list[tuple[object, ...]]) -> list[DocumentLine]:
-        rows = lookup(self._connection, keys)  # type: ignore[operator]
+    def _read_lines(self, lookup: Lookup, keys: Sequence[tuple[object, ...]]) -> list[DocumentLine]:
         lines = []
-        for row in rows:
+        for row in lookup(self._connection, keys):
             line = line_of(row)
             self._stored[line.position, line.entry] = tuple(row)
             self._lines[line.position, line.entry] = line
