@@ -86,3 +86,14 @@ def test_a_reservation_that_expires_meanwhile_is_judged_at_the_first_page(store:
         till.posts(body("sale", ("e", 1)))
 
     assert pages(store, an_hour_later) == [(*row[:3], 3 if row[1] == "e" else 0, row[4]) for row in expected]
+
+
+def test_pages_as_known_at_a_position_judge_reservations_when_that_was_recorded(
+    store: LedgerStore, clock: Clock
+) -> None:
+    till = Till(store)
+    till.posts(body("reserve", ("a", 1), ("e", 3), expires_at=instant(MORNING + HOUR)))
+    clock.now += 2 * HOUR
+    expected = figures(stock(store, known_at=2).items)
+    assert pages(store, lambda: till.posts(body("sale", ("b", 1))), known_at=2) == expected
+    assert {row[1]: row[3] for row in expected if row[3]} == {"a": 1, "e": 3}

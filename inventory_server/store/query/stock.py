@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UnsetType
@@ -65,16 +65,15 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     since = position if position < head else None
     at = _moment(connection, params, since)
     is_list = named.pairs() is None
-    if is_list and at in (None, Moment(None, since)):
+    first = _FirstPage(connection, since, began) if is_list and since is not None else None
+    if is_list and isinstance(params.as_of, UnsetType) and isinstance(params.known_at, UnsetType):
         rows = plain_rows(connection, _levels(connection, question, named, after, since).limit(limit + 1), now=began)
         keys = [(row[0], row[1]) for row in rows]
         items = {key: item_of(row) for key, row in zip(keys[:limit], rows, strict=False)}
-        items = items if at is None else dict(_as_of_first_page(connection, items, at, began))
+        items = items if first is None else first.as_it_was(items)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
-        shown = keys[:limit]
-        if since is not None and is_list:
-            shown = list(_known_then(connection, shown, since, began))
+        shown = keys[:limit] if first is None else first.known(keys[:limit])
         past = None if at is None else _Past(connection, at, shown, began)
         items = {key: _item_of_key(connection, key, past, began) for key in shown}
     if is_list:
@@ -82,7 +81,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         ranged = assortment.of_range(connection, question, bounds, since)
         others = assortment.of_no_range(connection, question, bounds, since)
         keys = sorted({*keys, *ranged, *others})[: limit + 1]
-        items = ranged | _unmoved_then(connection, others, since, began) | items
+        items = ranged | (others if first is None else first.without_stock(others)) | items
     shown_items = [items[key] for key in keys[:limit] if key in items and is_wanted(items[key], question)]
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
     locations = {item.location for item in shown_items if item.location is not None}.union(named.locations or ())
@@ -102,36 +101,41 @@ def _moment(connection: Connection, params: StockParams, known_at: int | None) -
     return None if as_of is None and known_at is None else Moment(as_of, known_at)
 
 
-def _unmoved_then(
-    connection: Connection, items: dict[Key, StockItem], since: int | None, began: int
-) -> dict[Key, StockItem]:
-    """Those of the products ranged for no location that no location had at the first page."""
-    if since is None or not items:
-        return items
-    skus = {sku for _, sku in items}
-    changed = [key for key in changed_keys(connection, since) if key[1] in skus]
-    had = {sku for _, sku in _known_then(connection, changed, since, began)}
-    return {key: item for key, item in items.items() if key[1] not in had}
+class _FirstPage:
+    """The levels as they were at the first page of a list; `since` is its position, `began` its instant."""
 
+    def __init__(self, connection: Connection, since: int, began: int) -> None:
+        self._connection = connection
+        self._since = since
+        self._began = began
+        self._changed = changed_keys(connection, since)
 
-def _as_of_first_page(
-    connection: Connection, listed: dict[Key, StockItem], at: Moment, began: int
-) -> Iterator[tuple[Key, StockItem]]:
-    """The items as they were at the first page; those that HQ did not know then are left out."""
-    assert at.known_at is not None
-    changed = changed_keys(connection, at.known_at).intersection(listed)
-    past = _Past(connection, at, list(changed), began, until=began)
-    for key in _known_then(connection, list(listed), at.known_at, began):
-        yield key, _item_of_key(connection, key, past, began) if key in changed else listed[key]
+    def _past(self, keys: Iterable[Key]) -> _Past:
+        changed = sorted(self._changed.intersection(keys))
+        return _Past(self._connection, Moment(None, self._since), changed, self._began, until=self._began)
 
+    def _knew(self, past: _Past, key: Key) -> bool:
+        return key not in self._changed or past.of(key) != (Level(), 0)
 
-def _known_then(connection: Connection, keys: list[Key], position: int, began: int) -> Iterator[Key]:
-    """Those of `keys` that HQ knew at a position."""
-    changed = changed_keys(connection, position).intersection(keys)
-    past = _Past(connection, Moment(None, position), list(changed), began, until=began)
-    for key in keys:
-        if key not in changed or past.of(key) != (Level(), 0):
-            yield key
+    def known(self, keys: list[Key]) -> list[Key]:
+        """Those of `keys` that HQ knew then."""
+        past = self._past(keys)
+        return [key for key in keys if self._knew(past, key)]
+
+    def as_it_was(self, listed: dict[Key, StockItem]) -> dict[Key, StockItem]:
+        """The items as they were then; those that HQ did not know are left out."""
+        past = self._past(listed)
+        return {
+            key: _item_of_key(self._connection, key, past, self._began) if key in self._changed else item
+            for key, item in listed.items()
+            if self._knew(past, key)
+        }
+
+    def without_stock(self, items: dict[Key, StockItem]) -> dict[Key, StockItem]:
+        """Those of the products ranged for no location that no location had then."""
+        skus = {sku for _, sku in items}
+        had = {sku for _, sku in self.known([key for key in self._changed if key[1] in skus])}
+        return {key: item for key, item in items.items() if key[1] not in had}
 
 
 def _levels(connection: Connection, question: Stock, named: Named, after: Key | None, since: int | None) -> Select[Any]:
@@ -182,12 +186,15 @@ class _Past:
         self._known = {row[0] for row in known_locations(connection, [(name,) for name in {key[0] for key in keys}])}
         self._documents = DocumentsAt(connection, keys, at.as_of, at.known_at)
         self._until = until or at.as_of or recorded_at(connection, at.known_at) or now
+        self._levels: dict[Key, tuple[Level, int]] = {}
 
     def of(self, key: Key) -> tuple[Level, int]:
         """The level of a key, and what is reserved of it."""
-        in_transit = self._documents.in_transit(key) if key[0] in self._known else 0
-        level = self._ledger.of(*key).level(in_transit)
-        return level, self._documents.reserved(key, self._until)
+        if key not in self._levels:
+            in_transit = self._documents.in_transit(key) if key[0] in self._known else 0
+            level = self._ledger.of(*key).level(in_transit)
+            self._levels[key] = (level, self._documents.reserved(key, self._until))
+        return self._levels[key]
 
 
 def _item_of_key(connection: Connection, key: Key, past: _Past | None, now: int) -> StockItem:
