@@ -118,17 +118,18 @@ class Pair:
 
 
 def comparable(history: list[Delivery]) -> list[Delivery]:
-    """Without the voids that the reference judges otherwise.
+    """Without what the reference judges otherwise.
 
-    It takes a void of itself, gives an early void of what turns out to be elsewhere an effect, and refuses a second
-    void even where the first one may have none.
+    It takes a transfer from a location to itself, which the store refuses as invalid. It takes a void of itself, gives
+    an early void of what turns out to be elsewhere an effect, and refuses a second void even where the first one may
+    have none.
     """
     places = {each.id: each.body.get("location", each.sender.home) for each in history}
     first: dict[str, Delivery] = {}
 
     def is_comparable(delivery: Delivery) -> bool:
         if delivery.body["type"] != "void":
-            return True
+            return bool(delivery.body.get("other_location") != places[delivery.id])
         here, voided = places[delivery.id], delivery.body["voids"]
         same_rights = first.setdefault(voided, delivery).sender == delivery.sender
         in_place = delivery.sender.operator or here == places.get(voided, here)
