@@ -11,7 +11,7 @@ from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.requests import Enrol, ListTerminals, RevokeTerminal, RotateToken
 from pos_client.commands import console
-from pos_client.protocol.messages import Location, Role, TerminalName
+from pos_client.protocol.fields import Location, Role, TerminalName
 
 _COLUMNS = {
     "terminal": False,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from inventory_server.domain.product import Product
-from pos_client.protocol.messages import PostingType
+from pos_client.protocol.fields import PostingType
 from pos_client.protocol.units import Quantity, scaled, unscaled
 
 STORES = {"Riverside": 7, "Oldtown": 6, "Station": 6, "Hillside": 5}

@@ -23,7 +23,8 @@ from inventory_server.imports.catalog_csv import read_catalog
 from inventory_server.store import LedgerStore, open_reader, open_store, upgrade
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
-from pos_client.protocol.messages import HelloParams, Role, StockParams, StockResult
+from pos_client.protocol.fields import Role
+from pos_client.protocol.messages import HelloParams, StockParams, StockResult
 from pos_client.protocol.units import Quantity, scaled
 from pos_client.till.client import PosClient
 from pos_client.till.posting import Posting

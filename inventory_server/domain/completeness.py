@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from inventory_server.domain.limits import HOLES_SHOWN_MAX
-from pos_client.protocol.messages import ClosedTill, Completeness, Hole, Range, SilentTill
+from pos_client.protocol.fields import Range
+from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill
 from pos_client.protocol.units import instant
 
 

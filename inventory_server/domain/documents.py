@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from pos_client.protocol.messages import Body, PostingType
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import Body
 
 TRANSFER_WAITS = 86_400_000_000
 """How much later than an unnamed receipt its transfer may take effect, in µs: an older surplus has no transfer."""

@@ -14,7 +14,8 @@ from msgspec import UnsetType
 
 from pos_client.protocol import gtin
 from pos_client.protocol.control_totals import STOCK_SIGN
-from pos_client.protocol.messages import Flag, Line, PostingType
+from pos_client.protocol.fields import Flag, PostingType
+from pos_client.protocol.messages import Line
 
 FLAGS: tuple[Flag, ...] = get_args(Flag)
 """In the order of their bits in the ledger, which is that of the protocol."""

@@ -6,7 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 
 from inventory_server.domain.limits import GAPS_MAX
-from pos_client.protocol.messages import CHAIN_START, Range
+from pos_client.protocol.fields import Range
+from pos_client.protocol.messages import CHAIN_START
 
 FIRST_HEAD = bytes.fromhex(CHAIN_START)
 """The head of the chain of a terminal that has posted nothing."""

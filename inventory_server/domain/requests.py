@@ -23,21 +23,19 @@ from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
 from inventory_server.domain.product import Product
 from inventory_server.domain.roles import ADMINS, EVERYBODY, NOBODY, OPERATORS, POSTERS, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.fields import Location, Role, TerminalName
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
     ByeResult,
     HistoryParams,
     HistoryResult,
-    Location,
     OutboxReport,
     PostingParams,
     PostResult,
-    Role,
     StockParams,
     StockResult,
     StoredPosting,
-    TerminalName,
 )
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import Quantity, micros

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
-from pos_client.protocol.messages import Role
+from pos_client.protocol.fields import Role
 
 ActorRole = Role | Literal["admin", "nobody"]
 """A terminal's role; `admin`: has write access to the ledger's files or database; `nobody`: may do nothing."""

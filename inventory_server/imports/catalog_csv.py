@@ -16,8 +16,8 @@ from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.protocol import gtin
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.fields import Location, Sku
 from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
-from pos_client.protocol.messages import Location, Sku
 from pos_client.protocol.units import scaled
 
 FIELDS = ("sku", "name", "unit", "barcode", "reorder_point", "location")

@@ -13,8 +13,8 @@ import msgspec
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.files.mapping import Time, zone_of
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.fields import Currency, Location, PostingType, Sku
 from pos_client.protocol.limits import NAME_LENGTH_MAX
-from pos_client.protocol.messages import Currency, Location, PostingType, Sku
 from pos_client.protocol.printable import is_unicode
 from pos_client.protocol.units import (
     QUANTITY_EXPECTED,

@@ -19,8 +19,8 @@ from msgspec import Meta, Struct
 
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import ErrorCode, TillwireError
+from pos_client.protocol.fields import Currency, Location, PostingType
 from pos_client.protocol.limits import MAX_LINES
-from pos_client.protocol.messages import Currency, Location, PostingType
 
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})\Z")
 

@@ -22,8 +22,9 @@ from pos_client.files.cells import CellError
 from pos_client.files.csv_reader import Problem, numbered, open_text
 from pos_client.files.mapping import MappingError, SalesMapping
 from pos_client.files.sales_row import RowMapper, SalesRow
+from pos_client.protocol.fields import PostingType
 from pos_client.protocol.limits import TEXT_LENGTH_MAX
-from pos_client.protocol.messages import Body, Line, PostingType
+from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import instant, scaled
 from pos_client.protocol.uuid7 import uuid7
 from pos_client.protocol.wire import encode_body

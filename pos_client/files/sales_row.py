@@ -19,7 +19,7 @@ from pos_client.files.cells import (
 )
 from pos_client.files.csv_reader import no_column
 from pos_client.files.mapping import MappingError, SalesMapping, names
-from pos_client.protocol.messages import PostingType
+from pos_client.protocol.fields import PostingType
 from pos_client.protocol.printable import is_unicode
 from pos_client.protocol.units import Quantity
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pos_client.protocol.messages import PostingType
+from pos_client.protocol.fields import PostingType
 
 STOCK_SIGN: dict[PostingType, int] = {
     "sale": -1,

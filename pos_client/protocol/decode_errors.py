@@ -9,8 +9,8 @@ from typing import Any, get_args
 import msgspec
 
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.fields import Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
 from pos_client.protocol.limits import MAX_DEPTH, NAME_LENGTH_MAX, VALUE_LENGTH_MAX
-from pos_client.protocol.messages import Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
 from pos_client.protocol.printable import printable
 from pos_client.protocol.units import QUANTITY_EXPECTED
 

@@ -6,13 +6,31 @@ The JSON Schema, the OpenRPC document and the examples in `schema/` are generate
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-from pos_client.protocol.limits import NAME_LENGTH_MAX, REQUEST_ID_LENGTH_MAX, TEXT_LENGTH_MAX, TICK_MS_MAX
+from pos_client.protocol.fields import (
+    CloseReason,
+    Currency,
+    Digest,
+    Flag,
+    Gtin,
+    Instant,
+    Location,
+    NonNegative,
+    PostingStatus,
+    PostingType,
+    Range,
+    RequestId,
+    Role,
+    Sequence,
+    Sku,
+    TerminalName,
+    Text,
+    TickMs,
+)
 from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
@@ -22,57 +40,6 @@ TICK_CLOCK = "tick_clock"
 """The feature of a server that reads `boot`, `tick_ms` and `oldest_tick_ms`."""
 FEATURES = (TICK_CLOCK,)
 """All features of this edition of the protocol."""
-
-Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
-# In Python, `$` alone would accept a trailing line feed; the look-ahead is valid in ECMA patterns too.
-TerminalName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH_MAX}}}$(?!\n)")]
-_CODE = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{NAME_LENGTH_MAX}}}$(?!\n)"
-Sku = Annotated[str, Meta(pattern=_CODE, description="byte-exact: no case folding, no trimming")]
-Location = Annotated[str, Meta(pattern=_CODE)]
-Gtin = Annotated[str, Meta(pattern=r"^[0-9]{8,14}$(?!\n)")]
-Currency = Annotated[str, Meta(pattern=r"^[A-Z]{3}$(?!\n)", description="ISO 4217")]
-Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
-Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
-Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
-NonNegative = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-TickMs = Annotated[int, Meta(ge=0, le=TICK_MS_MAX, description="milliseconds since the machine booted")]
-RequestText = Annotated[str, Meta(max_length=REQUEST_ID_LENGTH_MAX, pattern=r"^[^\x00]*$(?!\n)")]
-RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText
-"""The client's id of a request, repeated in the reply."""
-Range = tuple[int, int]
-"""A closed range of sequence numbers, `[from, to]`."""
-
-PostingType = Literal[
-    "sale",
-    "return",
-    "receipt",
-    "adjustment",
-    "count",
-    "transfer_out",
-    "transfer_in",
-    "transfer_close",
-    "reserve",
-    "release",
-    "void",
-]
-Role = Literal["till", "reader", "operator"]
-PostingStatus = Literal["posted", "duplicate", "conflict", "rejected"]
-Flag = Literal[
-    "unlisted_product",
-    "negative_stock",
-    "clock_suspect",
-    "clock_corrected",
-    "before_count",
-    "recounted",
-    "orphan",
-    "over_returned",
-    "over_received",
-    "other_destination",
-    "unknown_location",
-    "nothing_reserved",
-    "repeated_document",
-]
-CloseReason = Literal["lost", "refused", "mistake"]
 
 
 class Message(Struct, frozen=True, omit_defaults=True):

@@ -17,16 +17,15 @@ from msgspec import UNSET, Raw
 
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import BodyError
+from pos_client.protocol.fields import CloseReason, PostingType
 from pos_client.protocol.messages import (
     Body,
     ByeResult,
-    CloseReason,
     HistoryParams,
     HistoryResult,
     Message,
     PostingParams,
     PostingResult,
-    PostingType,
     StockParams,
     StockResult,
     StoredPosting,

@@ -18,8 +18,9 @@ from inventory_server.protocol.describe.openrpc import document, example_lines, 
 from inventory_server.resources import schema_path
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.fields import PostingType
 from pos_client.protocol.framing import MAX_FRAME_BYTES
-from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PostingType, PostParams, Request
+from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PostParams, Request
 from tests.support.waiting import HANG_SECONDS
 
 SCHEMA = json.loads(schema_path("messages.schema.json").read_bytes())

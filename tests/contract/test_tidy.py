@@ -13,9 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 ONE_LIST = {
-    "pos_client/protocol/messages.py": 535,
-    "inventory_server/store/ledger/tables.py": 445,
-    "schema/migrations/versions/0001_first_schema.py": 415,
+    "pos_client/protocol/messages.py": 496,
+    "inventory_server/store/ledger/tables.py": 441,
+    "schema/migrations/versions/0001_first_schema.py": 412,
 }
 """Files that are one list and would only get harder to read in two; these numbers may only fall."""
 

@@ -1,4 +1,4 @@
-"""A scripted HQ and tills that report to it."""
+"""A scripted HQ and tills that report to it; a store whose ledger is proven at the end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from inventory_server.store import LedgerStore
 from pos_client import (
     PosClient,
 )
+from tests.support.ledgers import Clock, opened, proof_of
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.tills import FAST
 
@@ -34,3 +36,18 @@ def open_till(hq: ScriptedHq, tmp_path: Path) -> Iterator[Callable[..., PosClien
     yield open_one
     for each in opened:
         each.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """HQ's clock, a day after the tests' noon."""
+    return Clock()
+
+
+@pytest.fixture
+def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
+    """A store on a new ledger."""
+    with opened(ledger, clock) as store:
+        yield store
+        proof = proof_of(ledger)
+    assert proof.holds, proof.findings

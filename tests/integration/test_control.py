@@ -23,7 +23,7 @@ from inventory_server.domain.roles import User
 from inventory_server.store import StoreError, open_store, upgrade
 from inventory_server.store.ledger import tables
 from pos_client.protocol.address import Address
-from pos_client.protocol.messages import Role
+from pos_client.protocol.fields import Role
 from tests.support.commands import Shell, headquarters
 from tests.support.edge import LineClient, MemoryStore, raising
 from tests.support.maintenance import ask, change

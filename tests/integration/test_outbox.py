@@ -13,7 +13,8 @@ from uuid import UUID
 import pytest
 
 from pos_client.protocol.errors import OutboxError
-from pos_client.protocol.messages import CHAIN_START, PostingResult, PostingStatus
+from pos_client.protocol.fields import PostingStatus
+from pos_client.protocol.messages import CHAIN_START, PostingResult
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.outbox import Outbox

@@ -11,13 +11,13 @@ from msgspec import UNSET, Raw, json
 
 from pos_client.protocol import wire
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.fields import PostingStatus
 from pos_client.protocol.messages import (
     CHAIN_START,
     ByeParams,
     Limits,
     PingResult,
     PostingResult,
-    PostingStatus,
     PostParams,
     PostResult,
     Request,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from inventory_server.domain.door import perform
@@ -22,27 +20,12 @@ from tests.support.ledgers import (
     enrol,
     hello,
     item,
-    opened,
     post,
-    proof_of,
     stock,
     uid,
 )
 
 MORNING = NOON + DAY
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(MORNING)
-
-
-@pytest.fixture
-def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
-    with opened(ledger, clock) as store:
-        yield store
-        proof = proof_of(ledger)
-    assert proof.holds, proof.findings
 
 
 def complete(store: LedgerStore, location: str = "L1") -> Completeness:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from inventory_server.domain.requests import Post
 from inventory_server.store.ledger import tables
-from pos_client.protocol.messages import PostingType, PostResult
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import PostResult
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, body, enrol, hello, item, opened, outcome_of, proof_of, uid
 from tests.support.sites import Site, on_postgresql, on_sqlite

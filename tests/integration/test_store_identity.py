@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -29,10 +29,8 @@ from tests.support.ledgers import (
     hello,
     item,
     level,
-    opened,
     outcome_of,
     post,
-    proof_of,
     together,
     uid,
 )
@@ -45,19 +43,6 @@ TWICE = uid("an id that a faulty till program uses twice")
 THREADS = 8
 SALE = body("sale", ("a", 1))
 ELSEWHERE = body("sale", ("a", 1), location="elsewhere")
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
-    with opened(ledger, clock) as store:
-        yield store
-        proof = proof_of(ledger)
-    assert proof.holds, proof.findings
 
 
 def at_once(jobs: list[Callable[[], Any]]) -> list[Any]:

@@ -18,11 +18,6 @@ MORNING = NOON + DAY
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
 def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
     with opened(ledger, clock=clock) as store:
         enrol(store, "T2", "till", "L2")

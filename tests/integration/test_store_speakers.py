@@ -16,7 +16,8 @@ from inventory_server.domain.roles import Speaker
 from inventory_server.store import LedgerStore, StoreError
 from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
 from pos_client.protocol.errors import RequestError
-from pos_client.protocol.messages import CHAIN_START, ByeParams, ByeResult, Range, Totals
+from pos_client.protocol.fields import Range
+from pos_client.protocol.messages import CHAIN_START, ByeParams, ByeResult, Totals
 from tests.support.ledgers import (
     NOON,
     Clock,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -15,14 +14,9 @@ from inventory_server.store.admin import catalog
 from inventory_server.store.query.paging import encode_cursor
 from pos_client.protocol import wire
 from pos_client.protocol.errors import RequestError
+from pos_client.protocol.fields import PostingType
 from pos_client.protocol.gtin import padded
-from pos_client.protocol.messages import (
-    Body,
-    Line,
-    PostingType,
-    StockItem,
-    UnknownItem,
-)
+from pos_client.protocol.messages import Body, Line, StockItem, UnknownItem
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import (
     DAY,
@@ -45,19 +39,6 @@ from tests.support.maintenance import administer
 
 MORNING = NOON + DAY
 GTIN = "40000008"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock(MORNING)
-
-
-@pytest.fixture
-def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
-    with opened(ledger, clock) as store:
-        yield store
-        proof = proof_of(ledger)
-    assert proof.holds, proof.findings
 
 
 def listed(store: LedgerStore, *products: Product) -> None:

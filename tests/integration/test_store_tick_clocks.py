@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -20,25 +19,12 @@ from inventory_server.store.ledger import tables as t
 from pos_client.protocol.messages import OutboxReport, PostResult
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
-from tests.support.ledgers import NOON, Clock, body, item, opened, proof_of, stock
+from tests.support.ledgers import NOON, Clock, body, item, opened, stock
 from tests.support.maintenance import administer
 from tests.support.sites import on_postgresql
 
 SECOND, HOUR, DAY = 10**6, 3_600 * 10**6, 86_400 * 10**6
 BOOTED = NOON - HOUR
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(ledger: str, clock: Clock) -> Iterator[LedgerStore]:
-    with opened(ledger, clock) as store:
-        yield store
-        proof = proof_of(ledger)
-    assert proof.holds, proof.findings
 
 
 def tick(at: int, boot: int = 1) -> Tick:

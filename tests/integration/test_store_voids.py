@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
 from inventory_server.store import LedgerStore
 from pos_client.protocol.units import Quantity, instant
 from tests.support.ledgers import (
@@ -18,22 +14,12 @@ from tests.support.ledgers import (
     history,
     item,
     level,
-    opened,
     post,
-    proof_of,
     stock,
     uid,
 )
 
 SALE, VOID, OTHER = uid("sale"), uid("void"), uid("other")
-
-
-@pytest.fixture
-def store(ledger: str) -> Iterator[LedgerStore]:
-    with opened(ledger) as store:
-        yield store
-        proof = proof_of(ledger)
-    assert proof.holds, proof.findings
 
 
 def on_hand(store: LedgerStore, sku: str = "a", location: str = "L1") -> Quantity:

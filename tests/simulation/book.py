@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from pos_client.protocol.messages import Body, PostingResult, PostItem, Role
+from pos_client.protocol.fields import Role
+from pos_client.protocol.messages import Body, PostingResult, PostItem
 from tests.simulation.world import MINUTE, Violation
 
 BOOTS_KEPT = 5

@@ -17,7 +17,7 @@ from sqlalchemy.pool import StaticPool
 from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
-from pos_client.protocol.messages import Role
+from pos_client.protocol.fields import Role
 from tests.simulation.world import nothing_happens
 
 Image = dict[str, list[tuple[Any, ...]]]

@@ -11,7 +11,7 @@ from functools import cache
 
 from inventory_server.config import Settings
 from inventory_server.store.verify.verify import prove
-from pos_client.protocol.messages import Role
+from pos_client.protocol.fields import Role
 from pos_client.till.outbox_records import ISOLATED, Parked
 from tests.simulation import incidents
 from tests.simulation.book import Book

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Raw
 
 from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.protocol.fields import Role
 from pos_client.protocol.messages import (
     ByeParams,
     ByeResult,
@@ -19,7 +20,6 @@ from pos_client.protocol.messages import (
     PostingResult,
     PostResult,
     Request,
-    Role,
 )
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.uuid7 import Uuid7

@@ -9,7 +9,8 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.protocol.messages import Body, Line, PostingType, Role
+from pos_client.protocol.fields import PostingType, Role
+from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import Quantity, instant, micros, scaled
 from pos_client.protocol.wire import encode_body
 from tests.simulation.book import Book, Created

@@ -10,13 +10,13 @@ from uuid import UUID
 from msgspec import structs
 
 from pos_client.faultkit.memory_hq import MemoryHq
+from pos_client.protocol.fields import PostingStatus
 from pos_client.protocol.messages import (
     CHAIN_START,
     HelloParams,
     HelloResult,
     Limits,
     PostingResult,
-    PostingStatus,
     PostItem,
     PostParams,
     PostResult,

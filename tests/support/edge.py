@@ -17,7 +17,8 @@ from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store.administration import Settled
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.messages import CHAIN_START, ByeResult, PostingResult, PostResult, Role, StockResult
+from pos_client.protocol.fields import Role
+from pos_client.protocol.messages import CHAIN_START, ByeResult, PostingResult, PostResult, StockResult
 from pos_client.protocol.units import instant
 from tests.support.waiting import HANG_SECONDS
 

@@ -25,6 +25,7 @@ from inventory_server.store import LedgerStore, open_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
 from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError
+from pos_client.protocol.fields import PostingType, Role
 from pos_client.protocol.messages import (
     Body,
     HistoryEntry,
@@ -34,9 +35,7 @@ from pos_client.protocol.messages import (
     OutboxReport,
     PostingParams,
     PostingResult,
-    PostingType,
     PostResult,
-    Role,
     StockItem,
     StockParams,
     StockResult,

@@ -14,7 +14,8 @@ from uuid import UUID
 
 from inventory_server.domain.requests import Item, Post
 from inventory_server.store import LedgerStore
-from pos_client.protocol.messages import PostingResult, PostingType, PostResult
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import PostingResult, PostResult
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Till, body, enrol, hello, item, stock, together, uid
 

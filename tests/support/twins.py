@@ -12,7 +12,8 @@ from uuid import UUID
 
 from inventory_server.store import LedgerStore
 from inventory_server.store.ledger.timetravel import cuts
-from pos_client.protocol.messages import PostingResult, PostingType
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, SECOND, Clock, body, hello, item, opened, post, uid
 from tests.support.maintenance import archive, close_books, read_ledger

@@ -19,7 +19,8 @@ from inventory_server.domain.inventory import (
     sku_of,
     totals_of,
 )
-from pos_client.protocol.messages import Line, PostingType
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import Line
 
 STOCK, COUNT = Account.STOCK, Account.COUNT
 

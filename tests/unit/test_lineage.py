@@ -15,7 +15,7 @@ from inventory_server.domain.lineage import (
     missing,
     next_head,
 )
-from pos_client.protocol.messages import Range
+from pos_client.protocol.fields import Range
 
 # sequence numbers in order of arrival, acked_seq, ranges beyond the first hole, holes
 ARRIVALS: list[tuple[list[int], int, list[Range], list[Range]]] = [

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from pos_client.protocol.control_totals import stock_effect
-from pos_client.protocol.messages import Line, PostingType
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import Line
 from pos_client.protocol.units import Quantity
 from pos_client.till.basket_lines import as_lines, exact_quantity
 

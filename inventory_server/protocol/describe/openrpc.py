@@ -16,16 +16,8 @@ import msgspec
 from inventory_server.protocol.describe.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
 from pos_client.protocol.address import DEFAULT_PORT
 from pos_client.protocol.errors import ErrorCode
-from pos_client.protocol.messages import (
-    METHODS,
-    NOTIFICATIONS,
-    PROTOCOL_VERSION,
-    Body,
-    Message,
-    Reply,
-    Request,
-    RequestId,
-)
+from pos_client.protocol.fields import RequestId
+from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PROTOCOL_VERSION, Body, Message, Reply, Request
 from pos_client.protocol.units import QUANTITY_MAX
 from pos_client.protocol.wire import ONLY_ON, SIGNED, encode
 

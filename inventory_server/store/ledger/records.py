@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from inventory_server.domain.lineage import Lineage, Said
-from pos_client.protocol.messages import PostingType, Range
+from pos_client.protocol.fields import PostingType, Range
 
 NEVER = 2**63 - 1
 """The `expires_at` of what does not expire."""

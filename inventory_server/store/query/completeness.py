@@ -13,7 +13,8 @@ from inventory_server.domain.completeness import TillState, completeness
 from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Lookup
-from pos_client.protocol.messages import Completeness, Range
+from pos_client.protocol.fields import Range
+from pos_client.protocol.messages import Completeness
 from pos_client.protocol.units import SECOND_MICROS
 
 _ranges = msgspec.json.Decoder(list[Range])

@@ -16,7 +16,8 @@ from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.sql import Statement, among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.messages import HistoryEntry, HistoryResult, NonNegative, StoredPosting
+from pos_client.protocol.fields import NonNegative
+from pos_client.protocol.messages import HistoryEntry, HistoryResult, StoredPosting
 from pos_client.protocol.units import instant, micros, unscaled
 
 _p, _refused = t.posting.c, t.rejection.c

@@ -10,7 +10,7 @@ from sqlalchemy import CompoundSelect, Connection, or_, select, union
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import plain_rows
-from pos_client.protocol.messages import NonNegative, Sku
+from pos_client.protocol.fields import NonNegative, Sku
 
 _Place = Annotated[str, Meta(pattern=r"^[^\x00]*$(?!\n)")]
 """A location, or empty: a product may be of none."""

@@ -25,11 +25,7 @@ from inventory_server.store.query.later_pages import PageStart, changed_after, c
 from inventory_server.store.query.named import Named, known_locations
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from pos_client.protocol.messages import (
-    StockItem,
-    StockParams,
-    StockResult,
-)
+from pos_client.protocol.messages import StockItem, StockParams, StockResult
 from pos_client.protocol.units import micros, scaled
 
 _level, _product = t.level.c, t.product.c
