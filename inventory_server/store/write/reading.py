@@ -75,21 +75,21 @@ def _read_identities(working_set: WorkingSet, posts: list[Post]) -> None:
     """Read what HQ has under the ids of the postings and under those that they name."""
     sql, connection = working_set.sql, working_set.connection
     items = [item for post in posts for item in post.items]
-    own = {item.key for item in items}
     others = [item.body for item in items if item.body is not None and not documents.is_plain_sale(item.body)]
-    voided = {each.bytes for body in others for each in _named(body, "voids")}
-    named = {each.bytes for body in others for each in _named(body, "returns")}
-    for row in sql.rejections(connection, [(each,) for each in own]):
+    ids = {item.key for item in items}
+    ids.update(each.bytes for body in others for field in ("voids", "returns") for each in _named(body, field))
+    traces = sql.traces(connection, [(each,) for each in ids])
+    found = {position: id_ for id_, position in traces if position is not None}
+    live = [(position,) for position in found if not working_set.is_archived(position)]
+    archived = [(position,) for position in found if working_set.is_archived(position)]
+    elsewhere = [(id_,) for id_ in {id_ for id_, position in traces if position is None}]
+    for row in sql.rejections(connection, elsewhere):
         posting_id, _, lineage, seq, _, code, reason, digest, _, reopened_at = row
         working_set.known[posting_id] = Rejected(digest, code, reason, lineage, seq, reopened_at is not None)
-    identities = sql.identities(connection, [(each,) for each in own | voided | named])
-    ids = {position: id_ for id_, position in identities}
-    live = [(position,) for position in ids if not working_set.is_archived(position)]
-    archived = [(position,) for position in ids if working_set.is_archived(position)]
     for row in sql.postings(connection, live) + sql.archived_postings(connection, archived):
         posted = Posted(*row)
-        working_set.known[ids[posted.position]] = posted
-    for row in sql.voids(connection, [(each,) for each in own | voided | named]):
+        working_set.known[found[posted.position]] = posted
+    for row in sql.voids(connection, elsewhere):
         working_set.voids.setdefault(row[0], []).append(Void(*row))
 
 

@@ -30,6 +30,7 @@ class TickClocks:
         self._sql = statements
         self._clocks = cache.tick_clocks
         self.limits = limits
+        self._none = TerminalClock({}, limits)
         self._changed: set[tuple[str, bytes]] = set()
         self._forgotten: list[tuple[str, bytes]] = []
 
@@ -44,7 +45,7 @@ class TickClocks:
 
     def of(self, terminal: str) -> TerminalClock:
         """The tick clock of a terminal."""
-        return self._clocks.get(terminal) or TerminalClock({}, self.limits)
+        return self._clocks.get(terminal, self._none)
 
     def contact(self, terminal: str, tick: Tick | None, received_at: int) -> None:
         """Note that a message sent at `tick` was received."""
