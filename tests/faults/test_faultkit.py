@@ -71,14 +71,14 @@ def tally(
     )
 
 
-@pytest.mark.parametrize("case", ["cut_answer", "away", "fenced", "everything"])
+@pytest.mark.parametrize("case", ["cut_answer", "away", "fenced", pytest.param("everything", marks=pytest.mark.long)])
 def test_a_careful_till_without_the_library_passes(case: str, tmp_path: Path) -> None:
     found = tally(case, [*VENDOR, "good"], tmp_path)
     assert found.is_good, found
     assert found.faults
 
 
-@pytest.mark.parametrize("case", ["kill_unanswered", "everything"])
+@pytest.mark.parametrize("case", [pytest.param("kill_unanswered", marks=pytest.mark.long), "everything"])
 def test_a_till_on_the_library_passes(case: str, tmp_path: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHECKOUT", str(root))
     found = tally(case, [sys.executable, "-c", LIBRARY, "{hq}"], tmp_path)
@@ -87,7 +87,7 @@ def test_a_till_on_the_library_passes(case: str, tmp_path: Path, root: Path, mon
 
 MISTAKES = [
     ("forgets", "drop_request", "lost"),
-    ("claims_first", "kill", "lost"),
+    pytest.param("claims_first", "kill", "lost", marks=pytest.mark.long),
     ("new_ids", "drop_answer", "doubled"),
     ("inexact", "calm", "refused"),
 ]

@@ -71,6 +71,7 @@ def test_a_closing_that_fails_says_why_in_the_entry_that_it_began_with(
     assert [entry.outcome for entry in ask(ledger, ListAudit())] == ["refused: the disk is gone"]
 
 
+@pytest.mark.long
 @on_postgresql
 def test_so_do_those_of_partitions(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)

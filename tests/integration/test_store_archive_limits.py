@@ -163,6 +163,7 @@ WRONG = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
 def test_what_was_changed_in_what_is_kept_is_found(
     site: PostgresSite, twins: Twins, statement: str, expected: str
@@ -187,9 +188,8 @@ def test_only_what_is_closed_is_archived(site: PostgresSite) -> None:
     assert proof_of(ledger).findings == []
 
 
-@pytest.mark.parametrize(
-    "step", ["_take_out", *(pytest.param(name, marks=pytest.mark.long) for name in ("_keep_heads", "_keep_counts"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["_take_out", "_keep_heads", "_keep_counts"])
 def test_an_archive_that_broke_off_is_of_no_effect_and_is_finished_by_the_next(
     site: PostgresSite, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -235,9 +235,8 @@ archive(ledger, int(until) + 1, lambda: 0)
 """
 
 
-@pytest.mark.parametrize(
-    "point", ["taken out", *(pytest.param(name, marks=pytest.mark.long) for name in ("split", "kept"))]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("point", ["taken out", "split", "kept"])
 def test_a_command_that_is_killed_leaves_all_as_it_was(twins: Twins, point: str, root: Path) -> None:
     before = partitions_of(twins.whole)
     command = [sys.executable, "-c", KILLED, point, twins.whole, str(twins.until)]
@@ -250,6 +249,7 @@ def test_a_command_that_is_killed_leaves_all_as_it_was(twins: Twins, point: str,
     assert proof_of(twins.whole).findings == []
 
 
+@pytest.mark.long
 def test_tills_post_while_a_partition_is_archived(twins: Twins) -> None:
     done, results = threading.Event(), list[PostingResult]()
 
@@ -287,6 +287,7 @@ def test_who_reads_is_let_read_and_sees_all_of_it(twins: Twins, monkeypatch: pyt
     assert read_ledger(twins.whole, reading) > 4_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["_keep_postings", "_keep_heads"])
 def test_another_archive_may_be_quicker(twins: Twins, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     step = getattr(archiving._Archiving, name)
@@ -323,6 +324,7 @@ def test_only_what_was_archived_comes_back(site: PostgresSite, twins: Twins) -> 
     assert proof_of(ledger).findings == []
 
 
+@pytest.mark.long
 def test_what_was_kept_elsewhere_comes_back(site: PostgresSite, twins: Twins, tmp_path: Path) -> None:
     """With PostgreSQL's own tools, as the command says."""
     folder, url, dump = binaries() or Path(), make_url(twins.archived), tmp_path / "archive.dump"
@@ -340,6 +342,7 @@ def test_what_was_kept_elsewhere_comes_back(site: PostgresSite, twins: Twins, tm
     assert proof_of(twins.archived).findings == []
 
 
+@pytest.mark.long
 def test_another_may_bring_it_back_first(twins: Twins, monkeypatch: pytest.MonkeyPatch) -> None:
     bind = archiving._bind
 

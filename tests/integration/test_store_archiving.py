@@ -33,11 +33,11 @@ def twins(site: Site, request: pytest.FixtureRequest) -> Twins:
 def looks_back(twins: Twins) -> list[dict[str, Any]]:
     """Moments that need nothing of what is in the archive."""
     rng, until, now = random.Random(7), twins.until, twins.trade.clock.now
-    instants = [until, until + 1, now, now + 4 * HOUR, *(rng.randrange(until, now) for _ in range(6))]
-    positions = [twins.position, twins.position + 1, *(rng.randrange(twins.position, 4_000) for _ in range(4))]
+    instants = [until, until + 1, now, now + 4 * HOUR, *(rng.randrange(until, now) for _ in range(3))]
+    positions = [twins.position, twins.position + 1, *(rng.randrange(twins.position, 4_000) for _ in range(2))]
     views: list[dict[str, Any]] = [{"as_of": instant(at)} for at in instants]
     views += [{"known_at": position} for position in positions]
-    views += [{"as_of": instant(at), "known_at": position} for at in instants[:6] for position in positions]
+    views += [{"as_of": instant(at), "known_at": position} for at in instants[:5] for position in positions[:3]]
     return [*views, {"known_at": instant(until)}, {"known_at": instant(until + 5 * HOUR)}]
 
 

@@ -71,6 +71,7 @@ def test_documents_are_those_of_a_replay(site: Site, story: Any) -> None:
     documents_are_those_of_a_replay(site, story)
 
 
+@pytest.mark.long
 @on_postgresql
 @settings(modest, max_examples=6)
 @given(story=stories())

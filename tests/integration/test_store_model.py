@@ -293,6 +293,7 @@ def test_the_store_agrees_with_the_model(site: Site, history: Any, data: st.Data
     agrees_with_the_model(site, history, data)
 
 
+@pytest.mark.long
 @on_postgresql
 @few
 @given(history=commits(), data=st.data())

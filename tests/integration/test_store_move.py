@@ -116,7 +116,7 @@ FLIPS = {
 }
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.long)])
 @pytest.mark.parametrize(("statement", "expected"), FLIPS.values(), ids=FLIPS)
 def test_a_flipped_value_is_found(sites: dict[str, Site], kind: str, statement: str, expected: set[str]) -> None:
     one = sites["sqlite"].filled(trade)

@@ -107,6 +107,7 @@ def test_what_went_into_the_open_ended_one_stays_where_it_is(site: Site) -> None
     assert proof_of(ledger).findings == []
 
 
+@pytest.mark.long
 def test_tills_post_while_partitions_are_made(ledger: str) -> None:
     done, statuses = threading.Event(), []
 
@@ -141,6 +142,7 @@ def test_who_reads_for_long_is_let_read(site: PostgresSite, ledger: str, monkeyp
     make_partitions(ledger, 9, POSITIONS)
 
 
+@pytest.mark.long
 def test_nobody_knows_what_a_commit_did_that_broke_off(
     site: PostgresSite, ledger: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +191,7 @@ ALTERED = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("statements", "expected"), ALTERED.values(), ids=ALTERED)
 def test_partitions_that_were_altered_are_refused(site: Site, ledger: str, statements: str, expected: str) -> None:
     if "FUNCTION mine" in statements:
@@ -199,6 +202,7 @@ def test_partitions_that_were_altered_are_refused(site: Site, ledger: str, state
     assert f"was altered by hand ({expected}" in str(said)
 
 
+@pytest.mark.long
 def test_a_copy_has_partitions_for_all_of_it(site: Site, ledger: str) -> None:
     fill(ledger, 6 * POSITIONS)
     target = small(site, 1)

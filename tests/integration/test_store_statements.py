@@ -145,8 +145,9 @@ def test_a_frame_takes_few_statements(ledger: str, what: str, monkeypatch: pytes
     assert len(ran) <= STATEMENTS_MAX, ran
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["sale", "late count", "transfer_in, named", "void of transfer_in"])
-@pytest.mark.parametrize("lines", [1, pytest.param(10, marks=pytest.mark.long)])
+@pytest.mark.parametrize("lines", [1, 10])
 def test_only_chunks_of_rows_grow_with_the_lines(
     ledger: str, what: str, lines: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
