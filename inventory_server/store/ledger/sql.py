@@ -18,9 +18,11 @@ from typing import Any
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CompoundSelect,
     Connection,
     Executable,
     FromClause,
+    Select,
     Table,
     Text,
     and_,
@@ -29,6 +31,7 @@ from sqlalchemy import (
     column,
     func,
     select,
+    union_all,
     values,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -181,15 +184,18 @@ class Lookup:
         *columns: ColumnElement[Any],
         prunes: bool = False,
         where: ColumnElement[bool] | None = None,
+        also: Sequence[Lookup] = (),
     ) -> None:
         """With `prunes`, PostgreSQL sees the keys when it plans and skips all other partitions.
 
-        It then compares each key by itself, so that one key must determine the others.
+        It then compares each key by itself, so that one key must determine the others. `also` are further lookups of
+        the same keys, made by the same statement.
         """
         self._table = table
         self._prunes = prunes
         statement = select(*(columns or table.columns))
         self._statement = statement if where is None else statement.where(where)
+        self._also = also
         self._keys = keys
         self._nothing = (None,) * len(keys)
         self._texts: dict[int, str] = {}
@@ -213,16 +219,18 @@ class Lookup:
         return self._texts[size]
 
     def _render_arrays(self, connection: Connection) -> str:
-        statement: Executable = self._among(unnested(self._keys))
+        wanted = unnested(self._keys)
+        statement: Executable = self._among(select(wanted).cte() if self._also else wanted)
         if self._prunes:
             found = (key == any_(bindparam(key.name, type_=ARRAY(_plain(key)))) for key in self._keys)
             statement = self._statement.where(*found)
         self._array_text = _rendered(statement, connection)
         return self._array_text
 
-    def _among(self, wanted: FromClause) -> Executable:
-        matches = [key == wanted.c[key.name] for key in self._keys]
-        return self._statement.select_from(wanted.join(self._table, and_(*matches)))
+    def _among(self, wanted: FromClause) -> Select[Any] | CompoundSelect[Any]:
+        matches = [key == given for key, given in zip(self._keys, wanted.c, strict=True)]
+        found = self._statement.select_from(wanted.join(self._table, and_(*matches)))
+        return union_all(found, *(each._among(wanted) for each in self._also)) if self._also else found
 
 
 class ForEach:

@@ -79,6 +79,8 @@ def _read_identities(working_set: WorkingSet, posts: list[Post]) -> None:
     ids = {item.key for item in items}
     ids.update(each.bytes for body in others for field in ("voids", "returns") for each in _named(body, field))
     traces = sql.traces(connection, [(each,) for each in ids])
+    if not traces:
+        return
     found = {position: id_ for id_, position in traces if position is not None}
     live = [(position,) for position in found if not working_set.is_archived(position)]
     archived = [(position,) for position in found if working_set.is_archived(position)]

@@ -44,7 +44,11 @@ class Statements:
         of_boot = (t.boot.c.terminal == bindparam("of_terminal"), t.boot.c.boot == bindparam("boot_id"))
         self.forget_boot = Statement(t.boot.delete().where(*of_boot))
         self.lineages = Lookup(t.lineage, [t.lineage.c.terminal, t.lineage.c.lineage])
-        self.traces = ForEach([t.identity.c.id], _traces)
+        rejected, voided = t.rejection.c.id, t.void.c.voids
+        nowhere = null().cast(BigInteger)
+        unposted = [Lookup(table, [key], key, nowhere) for table, key in ((t.rejection, rejected), (t.void, voided))]
+        self.traces = Lookup(t.identity, [t.identity.c.id], t.identity.c.id, t.identity.c.position, also=unposted)
+        """(id, position) of ids that HQ has met; the position is NULL for one that was rejected or that is voided."""
         self.postings = Lookup(t.posting, [t.posting.c.position], *(t.posting.c[name] for name in POSTED), prunes=True)
         self.archived_postings = Lookup(t.archived, [t.archived.c.position], *(t.archived.c[name] for name in POSTED))
         self.rejections = Lookup(t.rejection, [t.rejection.c.id])
@@ -86,20 +90,6 @@ class Statements:
         self.put_voids = Insert(t.void)
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")
-
-
-def _traces(wanted: FromClause) -> Executable:
-    """Where HQ has met ids: (id, position), the position NULL for one that was rejected or that a void waits for.
-
-    One statement for three tables, as a new sale is in none of them.
-    """
-    rejected, void = t.rejection.c.id, t.void.c.voids
-    nowhere = null().cast(BigInteger)
-    return union_all(
-        select(wanted.c.id, t.identity.c.position).select_from(wanted.join(t.identity, t.identity.c.id == wanted.c.id)),
-        select(wanted.c.id, nowhere).select_from(wanted.join(t.rejection, rejected == wanted.c.id)),
-        select(wanted.c.id, nowhere).select_from(wanted.join(t.void, void == wanted.c.id)),
-    )
 
 
 def _moved_since() -> Select[Any]:
