@@ -10,6 +10,7 @@ from inventory_server.commands.close import close_command
 from inventory_server.commands.copy import compare_command, copy_command
 from inventory_server.commands.database import audit, db_group, postings, status, verify
 from inventory_server.commands.demo import demo
+from inventory_server.commands.exceptions import exceptions
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.reconcile import reconcile_command
 from inventory_server.commands.serve import serve
@@ -25,7 +26,9 @@ def inventory_server() -> None:
     """Tillwire headquarters (HQ): records the tills' postings, answers stock queries and proves the stock."""
 
 
-for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, audit, db_group, demo):
+for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, exceptions):
+    inventory_server.add_command(_command)
+for _command in (audit, db_group, demo):
     inventory_server.add_command(_command)
 for _command in (copy_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)

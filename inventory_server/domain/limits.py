@@ -2,6 +2,8 @@
 
 AUDIT_ENTRIES_MAX = 10_000
 """Most entries of the audit trail in one answer: some megabytes."""
+EXCEPTIONS_MAX = 10_000
+"""Most causes in one list of exceptions: some megabytes."""
 FINDINGS_MAX = 100
 """Most findings of a proof that are described; all are counted."""
 GAPS_MAX = 1_000

@@ -19,11 +19,11 @@ import msgspec
 from msgspec import Meta
 
 from inventory_server.domain import answers
-from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
+from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
 from inventory_server.domain.product import Product
 from inventory_server.domain.roles import ADMINS, EVERYBODY, NOBODY, OPERATORS, POSTERS, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.fields import Location, Role, TerminalName
+from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -165,6 +165,14 @@ class ListWaiting(ActorRequest, frozen=True):
     """Rejected postings that were not reopened, and bodies in quarantine, oldest first."""
 
 
+class ListExceptions(ActorRequest, frozen=True):
+    """What waits for a person, by cause: the latest `limit` of `flag` and `location`, if given."""
+
+    flag: Flag | None = None
+    location: Location | None = None
+    limit: Annotated[int, Meta(ge=1, le=EXCEPTIONS_MAX)] = 1_000
+
+
 class ListTerminals(ActorRequest, frozen=True):
     """All terminals, revoked ones included."""
 
@@ -229,6 +237,15 @@ class ReopenPosting(ActorRequest, frozen=True):
     """Have a rejected posting decided again when it is resent."""
 
     id: UUID
+
+
+class SettleException(ActorRequest, frozen=True):
+    """Settle the causes of `flag`, of one subject and one location if given, up to `position`. Outcome: how many."""
+
+    flag: Flag
+    position: Sequence
+    subject: Sku | None = None
+    location: Location | None = None
 
 
 class CloseBooks(ActorRequest, frozen=True):
@@ -322,6 +339,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
+        ListExceptions: _report("exceptions", answers.Exceptions, _MATTERS_TO_HQ),
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
         ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
@@ -333,6 +351,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         RotateToken: _change("rotate", None, ADMINS),
         ImportProducts: _change("import_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
+        SettleException: _change("settle", int, OPERATORS),
         CloseBooks: _change("close_books", answers.ClosedBooks | None, ADMINS, Cost.LONG),
         MakePartitions: _partition_change("make_partitions", int),
         ArchivePartitions: _partition_change("archive", list[answers.ArchivedPart]),
@@ -350,6 +369,7 @@ Administrative: TypeAlias = (
     | RotateToken
     | ImportProducts
     | ReopenPosting
+    | SettleException
     | CloseBooks
     | MakePartitions
     | ArchivePartitions
@@ -365,6 +385,7 @@ Question: TypeAlias = (
     | ShowOverview
     | Reconcile
     | ListWaiting
+    | ListExceptions
     | ListTerminals
     | ListAudit
     | ListPartitions

@@ -19,6 +19,7 @@ from inventory_server.domain.door import Outcome, Progress
 from inventory_server.store.admin.audit import list_audit
 from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.copy import compare, copy
+from inventory_server.store.admin.exceptions import exceptions, settle
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.admin.review import reopen, waiting
@@ -38,6 +39,7 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ShowOverview: lambda at, _: overview(at.connection),
         r.Reconcile: lambda at, _: reconcile(at.connection),
         r.ListWaiting: lambda at, _: waiting(at.connection),
+        r.ListExceptions: lambda at, question: exceptions(at.connection, question),
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
         r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
         r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
@@ -75,6 +77,7 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
         r.ImportProducts: lambda at, c: import_products(at.connection, c.products),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
+        r.SettleException: lambda at, c: settle(at.connection, c, at.now),
         r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),
     }
 )

@@ -33,6 +33,7 @@ SPREAD = "spread as it is"
 NOT_YET = "not yet"
 
 STANDS = {
+    "supplier": Stand(COPIED, "a catalogue, like its products"),
     "product": Stand(COPIED, "a catalogue: read by every commit, changed by administrators"),
     "product_location": Stand(SPREAD, "of one location; its product is copied to every machine"),
     "barcode": Stand(COPIED, "a catalogue, like its products"),
@@ -50,6 +51,8 @@ STANDS = {
     ),
     "reference": Stand(NOT_YET, "would be given the location of its posting", ("primary key lacks location",)),
     "void": Stand(SPREAD, "of one location; an operator's that names none is kept and looked for under the empty one"),
+    "flagged": Stand(SPREAD, "what waits for a person is of one location, like its posting"),
+    "settlement": Stand(SPREAD, "goes where the causes go that it settles"),
     "location": Stand(SPREAD, "its own row"),
     "movement": Stand(
         SPREAD,

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product, Ranged
-from inventory_server.domain.requests import Ping
+from inventory_server.domain.requests import Ping, SettleException
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
 from pos_client.protocol.gtin import padded
@@ -54,12 +55,13 @@ def trade(place: Path | str) -> None:
             (body("sale", ("b", 4), at=NOON), "voided"),
         ):
             first.posts(raw, uid(name))
-        second.post(
+        posted = second.post(
             body("transfer_in", ("a", 5), at=NOON + 5 * HOUR, other_location="L1"),
             body("sale", ("unlisted", 1), at=NOON + 6 * HOUR),
             body("return", ("a", 1), at=NOON + 7 * HOUR),
             body("adjustment", ("a", -1), at=NOON + 7 * HOUR),
         )
+        perform(store, SettleException("unlisted_product", posted.position, actor=HEADQUARTERS))
 
 
 def _audit(outcome: str, connection: Connection) -> None:

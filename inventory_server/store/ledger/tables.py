@@ -7,34 +7,17 @@ movements are clustered by segment, so that inserts touch only the newest segmen
 
 from __future__ import annotations
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
-    MetaData,
-    SmallInteger,
-    Table,
-    Text,
-    text,
-)
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table, text
+
+from inventory_server.store.ledger.catalogue_tables import barcode as barcode
+from inventory_server.store.ledger.catalogue_tables import product as product
+from inventory_server.store.ledger.catalogue_tables import product_location as product_location
+from inventory_server.store.ledger.metadata import POSITION
+from inventory_server.store.ledger.metadata import TEXT as TEXT
+from inventory_server.store.ledger.metadata import metadata as metadata
 
 SEGMENT_POSITIONS_LOG2 = 10
 """A segment is 1,024 positions: few enough that a commit touches few pages, many enough that time travel visits few."""
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# Compared and sorted bytewise on every database: SKUs that differ only in case are different.
-TEXT = Text().with_variant(Text(collation="C"), "postgresql")
 
 location = Table("location", metadata, Column("location", TEXT, primary_key=True), sqlite_with_rowid=False)
 
@@ -111,13 +94,10 @@ ledger = Table(
 Every change sets a new random `stamp`: a writer's cache is valid while the stamp is the one it set. Postings up to
 `archived_position`, recorded at `archived_until`, are archived; both are 0 if there is no archive."""
 
-# INTEGER, not BIGINT, on SQLite: only then is `position` an alias of the rowid.
-_POSITION = BigInteger().with_variant(Integer, "sqlite")
-
 posting = Table(
     "posting",
     metadata,
-    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("position", POSITION, primary_key=True, autoincrement=False),
     Column("id", LargeBinary, nullable=False),
     Column("terminal", TEXT, nullable=False),
     Column("lineage", LargeBinary),
@@ -169,7 +149,7 @@ movement = Table(
 segment = Table(
     "segment",
     metadata,
-    Column("segment", _POSITION, primary_key=True, autoincrement=False),
+    Column("segment", POSITION, primary_key=True, autoincrement=False),
     Column("latest_at", BigInteger, nullable=False),
 )
 """Closed segments, each with the latest instant at which any of its movements takes effect."""
@@ -177,7 +157,7 @@ segment = Table(
 closing = Table(
     "closing",
     metadata,
-    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("position", POSITION, primary_key=True, autoincrement=False),
     Column("closed_at", BigInteger, nullable=False),
     Column("written_at", BigInteger),
 )
@@ -216,7 +196,7 @@ straggler = Table(
 archive = Table(
     "archive",
     metadata,
-    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("position", POSITION, primary_key=True, autoincrement=False),
     Column("first_position", BigInteger, nullable=False),
     Column("closed_at", BigInteger, nullable=False),
     Column("archived_at", BigInteger, nullable=False),
@@ -229,7 +209,7 @@ While a partition is being archived, the tables below hold rows beyond the last 
 archived = Table(
     "archived",
     metadata,
-    Column("position", _POSITION, primary_key=True, autoincrement=False),
+    Column("position", POSITION, primary_key=True, autoincrement=False),
     Column("id", LargeBinary, nullable=False),
     Column("terminal", TEXT, nullable=False),
     Column("type", TEXT, nullable=False),
@@ -389,36 +369,33 @@ quarantine = Table(
     sqlite_with_rowid=False,
 )
 
-product = Table(
-    "product",
+flagged = Table(
+    "flagged",
     metadata,
-    Column("sku", TEXT, primary_key=True),
-    Column("name", TEXT),
-    Column("unit", TEXT),
-    Column("reorder_point", BigInteger),
-    Column("is_ranged", SmallInteger, nullable=False, default=0),
-    sqlite_with_rowid=False,
-)
-"""`is_ranged`: 1 if `product_location` has rows of it, else 0."""
-
-product_location = Table(
-    "product_location",
-    metadata,
+    Column("flag", SmallInteger, primary_key=True, autoincrement=False),
     Column("location", TEXT, primary_key=True),
-    Column("sku", TEXT, ForeignKey("product.sku"), primary_key=True),
-    Column("reorder_point", BigInteger),
-    Index(None, "sku"),
+    Column("subject", TEXT, primary_key=True),
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("names", LargeBinary),
+    Index(None, "position"),
     sqlite_with_rowid=False,
 )
-"""The locations that the catalogue ranges a product for, and its reorder point there if that is another one."""
+"""Postings with a flag that waits for a person, by cause: see `domain/exceptions.py`. Settled ones are deleted.
 
-barcode = Table(
-    "barcode",
+`flag` is the number of its bit, `names` the id that an orphan names."""
+
+settlement = Table(
+    "settlement",
     metadata,
-    Column("gtin", TEXT, primary_key=True),
-    Column("sku", TEXT, ForeignKey("product.sku"), nullable=False),
+    Column("flag", SmallInteger, primary_key=True, autoincrement=False),
+    Column("location", TEXT, primary_key=True),
+    Column("subject", TEXT, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("settled_at", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+"""Up to which position a person has settled a cause, and when; who did so is in `audit`."""
 
 # No sequence: it would have gaps, and a restored or copied ledger would have to set it.
 _NEXT_AUDIT_ID = "(SELECT coalesce(max(id), 0) + 1 FROM audit)"
@@ -426,7 +403,7 @@ _NEXT_AUDIT_ID = "(SELECT coalesce(max(id), 0) + 1 FROM audit)"
 audit = Table(
     "audit",
     metadata,
-    Column("id", _POSITION, primary_key=True, autoincrement=False, default=text(_NEXT_AUDIT_ID)),
+    Column("id", POSITION, primary_key=True, autoincrement=False, default=text(_NEXT_AUDIT_ID)),
     Column("at", BigInteger, nullable=False),
     Column("actor", TEXT, nullable=False),
     Column("role", TEXT, nullable=False),

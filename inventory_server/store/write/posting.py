@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines, is_plain_sale
-from inventory_server.domain.inventory import Account, Count, Flags, Movement, totals_of
+from inventory_server.domain.exceptions import WAITING
+from inventory_server.domain.inventory import Account, Count, Flags, Movement
 from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
-from inventory_server.domain.tick_clock import Effective
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Key, Posted, Void
+from inventory_server.store.write.flagging import add_causes
+from inventory_server.store.write.judged_posting import JudgedPosting
 from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
-from pos_client.protocol.messages import Body
 from pos_client.protocol.units import SECOND_MICROS, instant, micros, unscaled, utc_offset_minutes
 
 _RECOUNT = 12 * 3_600 * SECOND_MICROS
@@ -32,38 +32,6 @@ class Refusal(Exception):
         super().__init__(reason)
         self.code = code
         self.reason = reason
-
-
-class JudgedPosting(msgspec.Struct, frozen=True):
-    """A posting with everything that its rules need."""
-
-    item: Item
-    body: Body
-    speaker: Speaker
-    location: str
-    position: int
-    recorded_at: int
-    effective: Effective
-
-    @property
-    def order(self) -> tuple[int, int]:
-        """Its place in the order of events."""
-        return self.effective.at, self.position
-
-    @property
-    def lines(self) -> list[tuple[str, int]]:
-        """Its (sku, quantity)."""
-        return self.item.lines
-
-    @property
-    def totals(self) -> dict[str, int]:
-        """Its quantities by SKU."""
-        return totals_of(self.lines)
-
-    @property
-    def is_till(self) -> bool:
-        """True if a till posted it: tills may post for their own location only."""
-        return self.speaker.role == "till"
 
 
 def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
@@ -84,6 +52,8 @@ def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: I
     flags |= _apply(working_set, entry, moved, is_voided) | _negative(working_set, before)
     flags |= _draw(working_set, entry, is_voided)
     flags |= _repeated(working_set, entry, is_voided)
+    if flags & WAITING and not is_voided:
+        add_causes(working_set, entry, entry.location, flags, before)
     return _add(working_set, entry, entry.location, flags, moved)
 
 
@@ -178,6 +148,8 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
         flags |= _undo(working_set, entry, target)
     working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
     location = entry.location if target is None or isinstance(entry.body.location, str) else target.location
+    if flags & WAITING:
+        add_causes(working_set, entry, location, flags, before)
     return _add(working_set, entry, location, flags, moved)
 
 
@@ -221,6 +193,8 @@ def _undo(working_set: WorkingSet, entry: JudgedPosting, target: Posted) -> int:
     book, voids = working_set.documents, entry.body.voids.bytes
     flags = Flags.OVER_RETURNED if target.type == "sale" and any(book.returned(voids).values()) else 0
     flags |= Flags.OVER_RECEIVED if target.type == "transfer_out" and book.is_received(voids) else 0
+    if target.flags & WAITING:
+        working_set.unflag(target.position)
     book.void(target.position, entry.position)
     working_set.void_references(target.position, entry.position)
     return flags
@@ -358,10 +332,7 @@ def _unlisted(working_set: WorkingSet, entry: JudgedPosting) -> int:
 
 def _unknown_locations(working_set: WorkingSet, entry: JudgedPosting) -> int:
     """`UNKNOWN_LOCATION` if HQ does not know where a posting was made, or where it sends goods to."""
-    named = {entry.location}
-    if entry.body.type == "transfer_out" and isinstance(entry.body.other_location, str):
-        named.add(entry.body.other_location)
-    return 0 if all(working_set.is_known_location(each) for each in named) else Flags.UNKNOWN_LOCATION
+    return 0 if all(map(working_set.is_known_location, entry.places)) else Flags.UNKNOWN_LOCATION
 
 
 def _repeated(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int:

@@ -87,6 +87,7 @@ class Statements:
         self.put_document_lines = Insert(t.document_line, "replace")
         self.put_documents = Insert(t.document, "replace")
         self.put_references = Insert(t.reference, "replace")
+        self.put_flagged = Insert(t.flagged)
         self.put_voids = Insert(t.void)
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")

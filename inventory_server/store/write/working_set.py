@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete
 
+from inventory_server.domain.exceptions import FlaggedPosting
 from inventory_server.domain.inventory import Account, Level, Movement
 from inventory_server.domain.lineage import Lineage
 from inventory_server.domain.tick_clock import ClockLimits
@@ -16,7 +17,7 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import Key, Posted, Rejected, Void, held_lineage
-from inventory_server.store.ledger.sql import Insert
+from inventory_server.store.ledger.sql import Insert, among
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.document_book import DocumentBook
@@ -67,6 +68,8 @@ class WorkingSet:
         self._segments: list[Row] = []
         self._voids: list[Row] = []
         self._references: list[Row] = []
+        self._flagged: list[FlaggedPosting] = []
+        self._unflagged: set[int] = set()
         self._rejections: list[Row] = []
         self._quarantine: list[Row] = []
         self._changed_levels: set[Key] = set()
@@ -188,6 +191,14 @@ class WorkingSet:
             if position in positions:
                 self.add_reference(digest, position, by)
 
+    def add_flagged(self, flagged: Iterable[FlaggedPosting]) -> None:
+        """Have a person look into a posting."""
+        self._flagged += flagged
+
+    def unflag(self, position: int) -> None:
+        """Have nobody look into the posting at `position`: it is voided."""
+        self._unflagged.add(position)
+
     def know_location(self, location: str) -> None:
         """Have HQ know a location, if it does not yet; what is on the road to it is in transit from now on."""
         if not self._cache.locations.get(location):
@@ -217,6 +228,10 @@ class WorkingSet:
         for key, change in changed_transit.items():
             self.levels[key].in_transit += change if self.is_known_location(key[0]) else 0
         self._movements.sort(key=itemgetter(slice(5)))  # in primary key order, as they are stored
+        if self._unflagged:
+            self._flagged = [each for each in self._flagged if each.position not in self._unflagged]
+            gone = among(connection, t.flagged.c.position, list(self._unflagged))
+            connection.execute(delete(t.flagged).where(gone))
         for put, rows in (
             (sql.put_identities, self._identities),
             (sql.put_postings, self._postings),
@@ -226,6 +241,7 @@ class WorkingSet:
             (sql.put_document_lines, self.documents.line_rows()),
             (sql.put_documents, self.documents.document_rows()),
             (sql.put_references, self._references),
+            (sql.put_flagged, self._flagged),
             (sql.put_voids, self._voids),
             (sql.put_rejections, self._rejections),
             (sql.put_quarantine, self._quarantine),

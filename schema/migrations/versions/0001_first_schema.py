@@ -29,6 +29,7 @@ def upgrade() -> None:
     make_archive()
     make_terminals()
     make_catalogue()
+    make_exceptions()
     make_audit()
     op.execute("INSERT INTO ledger (book, position, recorded_at) VALUES (1, 0, 0)")
     if op.get_bind().dialect.name == "postgresql":
@@ -44,6 +45,16 @@ def make_partitions(table: str, size: int) -> None:
             f"CREATE TABLE {table}_{number * PARTITION_POSITIONS} PARTITION OF {table}"
             f" FOR VALUES FROM ({number * size}) TO ({end})"
         )
+
+
+def make_keyed_table(name: str, key: list[str], *parts: sa.schema.SchemaItem) -> None:
+    """A table whose rows are stored by their key, on SQLite too."""
+    op.create_table(name, *parts, sa.PrimaryKeyConstraint(*key, name=op.f(f"pk_{name}")), sqlite_with_rowid=False)
+
+
+def columns(kind: sa.types.TypeEngine, *names: str, nullable: bool = False) -> list[sa.Column]:
+    """Columns of one type; none counts by itself, though it may be the first of a key."""
+    return [sa.Column(name, kind, autoincrement=False, nullable=nullable) for name in names]
 
 
 def make_postings() -> None:
@@ -228,8 +239,8 @@ def make_documents() -> None:
         sa.PrimaryKeyConstraint("document", "sku", name=op.f("pk_document")),
         sqlite_with_rowid=False,
     )
-    columns = ["location", "sku", "kind", "expires_at"]
-    op.create_index(op.f("ix_document_location_sku_kind_expires_at"), "document", columns)
+    group = ["location", "sku", "kind", "expires_at"]
+    op.create_index(op.f("ix_document_location_sku_kind_expires_at"), "document", group)
 
 
 def make_closings() -> None:
@@ -240,15 +251,11 @@ def make_closings() -> None:
         sa.Column("written_at", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_closing")),
     )
-    op.create_table(
+    make_keyed_table(
         "balance",
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("latest_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("location", "sku", "position", name=op.f("pk_balance")),
-        sqlite_with_rowid=False,
+        ["location", "sku", "position"],
+        *columns(TEXT, "location", "sku"),
+        *columns(sa.BigInteger(), "position", "quantity", "latest_at"),
     )
     op.create_table(
         "straggler",
@@ -286,23 +293,18 @@ def make_archive() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_archived")),
     )
-    op.create_table(
+    make_keyed_table(
         "archived_head",
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("head", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("terminal", "position", name=op.f("pk_archived_head")),
-        sqlite_with_rowid=False,
+        ["terminal", "position"],
+        *columns(TEXT, "terminal"),
+        *columns(sa.BigInteger(), "position"),
+        *columns(sa.LargeBinary(), "head"),
     )
-    op.create_table(
+    make_keyed_table(
         "archived_count",
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("count_position", sa.BigInteger(), nullable=False),
-        sa.Column("moved", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("location", "sku", "position", "count_position", name=op.f("pk_archived_count")),
-        sqlite_with_rowid=False,
+        ["location", "sku", "position", "count_position"],
+        *columns(TEXT, "location", "sku"),
+        *columns(sa.BigInteger(), "position", "count_position", "moved"),
     )
 
 
@@ -329,71 +331,68 @@ def make_terminals() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_terminal_location"), "terminal", ["location"])
-    op.create_table(
+    make_keyed_table(
         "boot",
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("boot", sa.LargeBinary(), nullable=False),
-        sa.Column("contacts", TEXT, nullable=False),
-        sa.Column("last_minute", sa.BigInteger(), nullable=False),
-        sa.Column("tick_ms", sa.BigInteger(), nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("told_tick_ms", sa.BigInteger(), nullable=False),
-        sa.Column("told_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("terminal", "boot", name=op.f("pk_boot")),
-        sqlite_with_rowid=False,
+        ["terminal", "boot"],
+        *columns(TEXT, "terminal"),
+        *columns(sa.LargeBinary(), "boot"),
+        *columns(TEXT, "contacts"),
+        *columns(sa.BigInteger(), "last_minute", "tick_ms", "effective_at", "told_tick_ms", "told_at"),
     )
-    op.create_table(
+    make_keyed_table(
         "lineage",
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("lineage", sa.LargeBinary(), nullable=False),
-        sa.Column("acked_seq", sa.BigInteger(), nullable=False),
-        sa.Column("beyond", TEXT, nullable=False),
-        sa.Column("count", sa.BigInteger(), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("acked_at", sa.BigInteger(), nullable=True),
-        sa.Column("said_at", sa.BigInteger(), nullable=True),
-        sa.Column("said_last_seq", sa.BigInteger(), nullable=True),
-        sa.Column("said_count", sa.BigInteger(), nullable=True),
-        sa.Column("said_quantity", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("terminal", "lineage", name=op.f("pk_lineage")),
-        sqlite_with_rowid=False,
+        ["terminal", "lineage"],
+        *columns(TEXT, "terminal"),
+        *columns(sa.LargeBinary(), "lineage"),
+        *columns(sa.BigInteger(), "acked_seq"),
+        *columns(TEXT, "beyond"),
+        *columns(sa.BigInteger(), "count", "quantity"),
+        *columns(sa.BigInteger(), "acked_at", "said_at", "said_last_seq", "said_count", "said_quantity", nullable=True),
     )
 
 
 def make_catalogue() -> None:
-    op.create_table(
-        "location",
-        sa.Column("location", TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("location", name=op.f("pk_location")),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
+    make_keyed_table("location", ["location"], *columns(TEXT, "location"))
+    make_keyed_table(
         "product",
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("name", TEXT, nullable=True),
-        sa.Column("unit", TEXT, nullable=True),
-        sa.Column("reorder_point", sa.BigInteger(), nullable=True),
-        sa.Column("is_ranged", sa.SmallInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("sku", name=op.f("pk_product")),
-        sqlite_with_rowid=False,
+        ["sku"],
+        *columns(TEXT, "sku"),
+        *columns(TEXT, "name", "unit", nullable=True),
+        *columns(sa.BigInteger(), "reorder_point", nullable=True),
+        *columns(sa.SmallInteger(), "is_ranged"),
     )
-    op.create_table(
+    make_keyed_table(
         "product_location",
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("reorder_point", sa.BigInteger(), nullable=True),
+        ["location", "sku"],
+        *columns(TEXT, "location", "sku"),
+        *columns(sa.BigInteger(), "reorder_point", nullable=True),
         sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_product_location_sku")),
-        sa.PrimaryKeyConstraint("location", "sku", name=op.f("pk_product_location")),
-        sqlite_with_rowid=False,
     )
     op.create_index("ix_product_location_sku", "product_location", ["sku"])
-    op.create_table(
+    make_keyed_table(
         "barcode",
-        sa.Column("gtin", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
+        ["gtin"],
+        *columns(TEXT, "gtin", "sku"),
         sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_barcode_sku")),
-        sa.PrimaryKeyConstraint("gtin", name=op.f("pk_barcode")),
-        sqlite_with_rowid=False,
+    )
+
+
+def make_exceptions() -> None:
+    make_keyed_table(
+        "flagged",
+        ["flag", "location", "subject", "position"],
+        *columns(sa.SmallInteger(), "flag"),
+        *columns(TEXT, "location", "subject"),
+        *columns(sa.BigInteger(), "position", "effective_at"),
+        *columns(sa.LargeBinary(), "names", nullable=True),
+    )
+    op.create_index("ix_flagged_position", "flagged", ["position"])
+    make_keyed_table(
+        "settlement",
+        ["flag", "location", "subject"],
+        *columns(sa.SmallInteger(), "flag"),
+        *columns(TEXT, "location", "subject"),
+        *columns(sa.BigInteger(), "position", "settled_at"),
     )
 
 

@@ -1,0 +1,88 @@
+"""`inventory-server exceptions`: what waits for a person, by cause, and settling it."""
+
+from __future__ import annotations
+
+import click
+from click.core import ParameterSource
+
+from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, told, when
+from inventory_server.domain.answers import ExceptionCause, Exceptions
+from inventory_server.domain.exceptions import ACTIONS
+from inventory_server.domain.limits import EXCEPTIONS_MAX
+from inventory_server.domain.requests import ListExceptions, SettleException, ShowOverview
+from pos_client.commands import console
+from pos_client.protocol.fields import Flag, Location, Sku
+
+_COLUMNS = {
+    "flag": False,
+    "of": False,
+    "location": False,
+    "count": True,
+    "first": False,
+    "last": False,
+    "position": True,
+    "settled before": False,
+    "what to do": False,
+}
+_location_option = click.option("--location", metavar="LOCATION", help="Only this location's.")
+
+
+@click.group("exceptions", invoke_without_command=True)
+@click.option("--flag", type=click.Choice(list(ACTIONS)), help="Only this flag's.")
+@_location_option
+@click.option(
+    "--limit", type=click.IntRange(1, EXCEPTIONS_MAX), default=1_000, show_default=True, help="Show at most this many."
+)
+@db_option
+@json_option
+@click.pass_context
+def exceptions(
+    context: click.Context, flag: Flag | None, location: str | None, limit: int, db: str, as_json: bool
+) -> int:
+    """List what waits for a person: one line for each cause of a flag; exit code 1 if there is any."""
+    if context.invoked_subcommand is not None:
+        if any(context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in context.params):
+            raise click.UsageError(f"Write options behind the command: exceptions {context.invoked_subcommand} …")
+        return console.OK
+    with office_of(db) as office:
+        found: Exceptions = office.ask(ListExceptions(flag, location, limit))
+    if as_json:
+        causes = [told(cause) for cause in found.causes]
+        console.print_json({"position": found.position, "total": found.total, "causes": causes})
+    elif not found.causes:
+        console.say("Nothing waits for a person.")
+    else:
+        console.print_table(_COLUMNS, [_row(cause) for cause in found.causes])
+        if found.total > len(found.causes):
+            console.say(f"… and {counted(found.total - len(found.causes), 'earlier cause')}.")
+    return console.FOUND_PROBLEMS if found.total else console.OK
+
+
+def _row(cause: ExceptionCause) -> list[str]:
+    times = [when(cause.first_at), when(cause.last_at), str(cause.position), when(cause.settled_at)]
+    return [cause.flag, cause.subject, cause.location, f"{cause.count:,}", *times, cause.action]
+
+
+@exceptions.command("settle")
+@click.argument("flag", type=click.Choice(list(ACTIONS)))
+@click.argument("subject", required=False)
+@_location_option
+@click.option(
+    "--up-to", "position", type=click.IntRange(1), metavar="POSITION",
+    help="Settle only what was posted up to there, such as the position in the list; otherwise up to now.",
+)  # fmt: skip
+@db_option
+def settle(flag: Flag, subject: str | None, location: str | None, position: int | None, db: str) -> int:
+    """Settle a cause: FLAG of SUBJECT (a SKU or a terminal), or of all subjects if none is given.
+
+    What is posted later with the same flag is listed again.
+    """
+    if subject is not None:
+        checked(subject, Sku, "a SKU or a terminal of 1 to 64 characters without control characters")
+    if location is not None:
+        checked(location, Location, "a location of 1 to 64 characters without control characters")
+    with office_of(db) as office:
+        upto = office.ask(ShowOverview()).position if position is None else position
+        settled: int = office.change(SettleException(flag, max(upto, 1), subject, location))
+    console.say(f"Settled {counted(settled, 'cause')} of {flag} up to position {upto}.")
+    return console.OK

@@ -1,0 +1,38 @@
+"""Table definitions of the catalogue: suppliers, products, where they are kept, and their barcodes."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, SmallInteger, Table
+
+from inventory_server.store.ledger.metadata import TEXT, metadata
+
+product = Table(
+    "product",
+    metadata,
+    Column("sku", TEXT, primary_key=True),
+    Column("name", TEXT),
+    Column("unit", TEXT),
+    Column("reorder_point", BigInteger),
+    Column("is_ranged", SmallInteger, nullable=False, default=0),
+    sqlite_with_rowid=False,
+)
+"""`is_ranged`: 1 if `product_location` has rows of it, else 0."""
+
+product_location = Table(
+    "product_location",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, ForeignKey("product.sku"), primary_key=True),
+    Column("reorder_point", BigInteger),
+    Index(None, "sku"),
+    sqlite_with_rowid=False,
+)
+"""The locations that the catalogue ranges a product for, and its reorder point there if that is another one."""
+
+barcode = Table(
+    "barcode",
+    metadata,
+    Column("gtin", TEXT, primary_key=True),
+    Column("sku", TEXT, ForeignKey("product.sku"), nullable=False),
+    sqlite_with_rowid=False,
+)
