@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import click
 import msgspec
 
+from inventory_server.admin.office import Office
 from inventory_server.commands.options import counted, db_option, json_option, office_of
 from inventory_server.config import IMPORT_CHUNK_BYTES
-from inventory_server.domain.product import Product
-from inventory_server.domain.requests import ImportProducts
-from inventory_server.imports.catalog_csv import FIELDS, read_catalog
+from inventory_server.domain.product import FIELDS, Product, Supplier
+from inventory_server.domain.requests import FindBarcodes, ImportProducts
+from inventory_server.imports.catalog_csv import Catalog, read_catalog
 from pos_client.commands import console
 from pos_client.files.csv_reader import Problem
+
+_Listed = TypeVar("_Listed", Product, Supplier)
 
 
 @click.group("catalog")
 def catalog() -> None:
-    """The product catalogue: names, units, barcodes, reorder points."""
+    """The product catalogue: names, units, barcodes, suppliers, and what to order when."""
 
 
 @catalog.command("import")
@@ -29,12 +33,15 @@ def catalog() -> None:
     help=f"The COLUMN that holds FIELD, if it has another name; FIELD is one of {', '.join(FIELDS)}; repeatable.",
 )  # fmt: skip
 @click.option("--delimiter", default=",", help="Column separator; a comma by default.")
+@click.option("--move-barcodes", is_flag=True, help="Let a barcode of another product move to the one in the file.")
 @db_option
 @json_option
-def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: str, db: str, as_json: bool) -> int:
-    """Import the products in CSV FILE (also .csv.gz), replacing the data of the SKUs in it.
+def import_catalog(
+    file: Path, columns: Sequence[tuple[str, str]], delimiter: str, move_barcodes: bool, db: str, as_json: bool
+) -> int:
+    """Import the products in CSV FILE (also .csv.gz). It changes what its columns name of the SKUs in it.
 
-    An invalid row is reported with file and line and skipped; the exit code is then 1.
+    Whatever is wrong is reported with line and column; nothing is imported then, and the exit code is 1.
     """
     for field, _ in columns:
         if field not in FIELDS:
@@ -43,30 +50,61 @@ def import_catalog(file: Path, columns: Sequence[tuple[str, str]], delimiter: st
         raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")
     problems: list[Problem] = []
     report = _both(problems.append, lambda problem: console.say(str(problem), err=True))
-    products = read_catalog(file, dict(columns), report, delimiter)
+    found = read_catalog(file, dict(columns), report, delimiter)
+    if found.ignored:
+        console.say(f"Ignored columns: {', '.join(found.ignored)}.", err=True)
     listed = 0
-    with office_of(db) as office, console.progress_bar("products", len(products)) as progress:
-        for chunk in chunks(products):
-            listed += office.change(ImportProducts(chunk))
-            progress(listed)
-    if as_json:
-        console.print_json({"listed": listed, "not_mapped": len(problems)})
-    else:
-        skipped = f", skipped {counted(len(problems), 'row')}" if problems else ""
-        console.say(f"Imported {counted(listed, 'product')}{skipped}.")
+    with office_of(db) as office:
+        if not problems and not move_barcodes:
+            _report_taken_barcodes(office, found, str(file), report)
+        if not problems:
+            listed = _import(office, found)
+    _show(listed, len(found.suppliers), len(problems), as_json)
     return console.FOUND_PROBLEMS if problems else console.OK
 
 
-def chunks(products: Sequence[Product]) -> Iterator[list[Product]]:
-    """`products` in lists of at most `IMPORT_CHUNK_BYTES`."""
-    chunk: list[Product] = []
+def _report_taken_barcodes(office: Office, found: Catalog, file: str, report: Callable[[Problem], None]) -> None:
+    """Report the barcodes that are listed for a product that is not in the file, which would lose them."""
+    skus = {product.sku for product in found.products}
+    for code, sku in office.ask(FindBarcodes(list(found.scanned))).items():
+        if sku not in skus:
+            reason = f"barcode: expected one that no other product has, got {code}, which is listed for {sku!r}"
+            report(Problem(file, found.scanned[code], f"{reason}; move it with: --move-barcodes"))
+
+
+def _import(office: Office, found: Catalog) -> int:
+    """Import what a file says, a part that fits one request after the other; return the number of products."""
+    for suppliers in chunks(found.suppliers):
+        office.change(ImportProducts([], suppliers, found.columns))
+    listed = 0
+    with console.progress_bar("products", len(found.products)) as progress:
+        for products in chunks(found.products):
+            listed += office.change(ImportProducts(products, columns=found.columns))
+            progress(listed)
+    return listed
+
+
+def _show(listed: int, suppliers: int, problems: int, as_json: bool) -> None:
+    if as_json:
+        told = {"listed": listed, "suppliers": 0 if problems else suppliers, "not_mapped": problems}
+        console.print_json(told)
+    elif problems:
+        console.say(f"Nothing was imported: correct the {counted(problems, 'problem')} and import the file again.")
+    else:
+        others = f" and {counted(suppliers, 'supplier')}" if suppliers else ""
+        console.say(f"Imported {counted(listed, 'product')}{others}.")
+
+
+def chunks(listed: Sequence[_Listed]) -> Iterator[list[_Listed]]:
+    """`listed` in lists of at most `IMPORT_CHUNK_BYTES`."""
+    chunk: list[_Listed] = []
     size = 0
-    for product in products:
-        size += len(msgspec.json.encode(product)) + 1
+    for one in listed:
+        size += len(msgspec.json.encode(one)) + 1
         if chunk and size > IMPORT_CHUNK_BYTES:
             yield chunk
-            chunk, size = [], len(msgspec.json.encode(product)) + 1
-        chunk.append(product)
+            chunk, size = [], len(msgspec.json.encode(one)) + 1
+        chunk.append(one)
     if chunk:
         yield chunk
 

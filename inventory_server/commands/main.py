@@ -12,6 +12,7 @@ from inventory_server.commands.database import audit, db_group, postings, status
 from inventory_server.commands.demo import demo
 from inventory_server.commands.exceptions import exceptions
 from inventory_server.commands.partition import partition_command
+from inventory_server.commands.product import product
 from inventory_server.commands.reconcile import reconcile_command
 from inventory_server.commands.serve import serve
 from inventory_server.commands.terminal import terminal
@@ -28,7 +29,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, exceptions):
     inventory_server.add_command(_command)
-for _command in (audit, db_group, demo):
+for _command in (product, audit, db_group, demo):
     inventory_server.add_command(_command)
 for _command in (copy_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)

@@ -45,7 +45,7 @@ class Demo:
     def __init__(self, folder: Path, baskets: int, seed: int) -> None:
         self.db = f"sqlite:///{folder / 'demo.db'}"
         self._folder = folder
-        self.products = read_catalog(PRODUCTS, {}, _refuse)
+        self.products = read_catalog(PRODUCTS, {}, _refuse).products
         begins = (datetime.now(UTC) - DAY - timedelta(minutes=15)).replace(second=0, microsecond=0)
         self.plan = plan_day(self.products, begins, baskets, random.Random(seed))
         self._tokens = {name: secrets.token_urlsafe(TOKEN_BYTES) for name in (*terminals(), OFFICE)}

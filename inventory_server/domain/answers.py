@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from inventory_server.domain.limits import FINDINGS_MAX
 from pos_client.protocol.fields import Flag
+from pos_client.protocol.units import Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,34 @@ class WaitingPosting:
     terminal: str
     recorded_at: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProductTerms:
+    """What applies to a product at a location; None: where nothing else is stated.
+
+    A location's value wins over the product's, the product's over its supplier's.
+    """
+
+    location: str | None
+    reorder_point: Quantity | None
+    supplier: str | None
+    pack_size: Quantity | None
+    minimum: Quantity | None
+    lead_time_days: int | None
+    order_cycle_days: int | None
+    order_by_hour: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProductCard:
+    """A product as the catalogue lists it; `terms` begins with those of the product, then those of its locations."""
+
+    sku: str
+    name: str | None
+    unit: str | None
+    barcodes: list[str]
+    terms: list[ProductTerms]
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from inventory_server.domain import answers
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
-from inventory_server.domain.product import Product
+from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.roles import ADMINS, EVERYBODY, NOBODY, OPERATORS, POSTERS, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName
@@ -173,6 +173,18 @@ class ListExceptions(ActorRequest, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=EXCEPTIONS_MAX)] = 1_000
 
 
+class ShowProduct(ActorRequest, frozen=True):
+    """What the catalogue says of a product; StoreError if it does not list it."""
+
+    sku: Sku
+
+
+class FindBarcodes(ActorRequest, frozen=True):
+    """The SKUs of listed barcodes, by their 14 digits."""
+
+    barcodes: list[str]
+
+
 class ListTerminals(ActorRequest, frozen=True):
     """All terminals, revoked ones included."""
 
@@ -228,9 +240,14 @@ class RotateToken(ActorRequest, frozen=True):
 
 
 class ImportProducts(ActorRequest, frozen=True):
-    """Add products to the catalogue, replacing the data of their SKUs. Outcome: how many."""
+    """Add products and suppliers to the catalogue, or change what `columns` name of them. Outcome: how many products.
+
+    A barcode of another product moves.
+    """
 
     products: list[Product]
+    suppliers: list[Supplier] = []
+    columns: tuple[str, ...] = FIELDS
 
 
 class ReopenPosting(ActorRequest, frozen=True):
@@ -340,6 +357,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
         ListExceptions: _report("exceptions", answers.Exceptions, _MATTERS_TO_HQ),
+        ShowProduct: _report("product", answers.ProductCard, _MATTERS_TO_HQ, Cost.QUICK),
+        FindBarcodes: Kind("barcodes", dict[str, str], Cost.PAGE, _MATTERS_TO_HQ),
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
         ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
@@ -386,6 +405,8 @@ Question: TypeAlias = (
     | Reconcile
     | ListWaiting
     | ListExceptions
+    | ShowProduct
+    | FindBarcodes
     | ListTerminals
     | ListAudit
     | ListPartitions

@@ -1,46 +1,49 @@
-"""Reads products from a CSV file; invalid rows are reported with file and line."""
+"""Reads a catalogue from a CSV file; whatever is wrong in it is reported with file, line and column."""
 
 from __future__ import annotations
 
 import csv
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
-from inventory_server.domain.product import Product, Ranged
-from pos_client.files.cells import read_quantity
+from inventory_server.domain.product import FIELDS, OF_SUPPLIER, PER_LOCATION, Product, Ranged, Supplier
+from inventory_server.imports.catalog_cells import READERS, WrongCell
 from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
-from pos_client.files.limits import CELL_LENGTH_MAX
-from pos_client.protocol import gtin
 from pos_client.protocol.errors import TillwireError
-from pos_client.protocol.fields import Location, Sku
-from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
-from pos_client.protocol.units import scaled
 
-FIELDS = ("sku", "name", "unit", "barcode", "reorder_point", "location")
-
-_CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
+_SAME_IN_ALL_ROWS = ("name", "unit", *OF_SUPPLIER)
+"""What a product has only one of: its rows for several locations must agree."""
 
 
 class CatalogError(TillwireError):
     """A catalogue file that cannot be read or has no SKU column."""
 
 
-class _BadCell(Exception):
-    """A row or cell that is invalid."""
+@dataclass
+class Catalog:
+    """What a catalogue file says; `columns` are the fields that it has, `ignored` its other columns.
+
+    `scanned` has the line of each barcode.
+    """
+
+    products: list[Product] = field(default_factory=list)
+    suppliers: list[Supplier] = field(default_factory=list)
+    columns: tuple[str, ...] = ()
+    ignored: list[str] = field(default_factory=list)
+    scanned: dict[str, int] = field(default_factory=dict)
 
 
 def read_catalog(
     path: Path, columns: Mapping[str, str], report: Callable[[Problem], None], delimiter: str = ","
-) -> list[Product]:
-    """The products in the CSV file `path`; `columns` maps fields to columns of another name.
+) -> Catalog:
+    """The catalogue in the CSV file `path`; `columns` maps fields to columns of another name.
 
     Only `sku` is required. A barcode cell may contain several, separated by spaces: 8, 12, 13 or 14 digits with
-    the right check digit. A row with a `location` ranges its product for it, with a reorder point of its own; a product
-    may have one row for each. `delimiter` is one character.
+    the right check digit. A row with a `location` ranges its product for it, with what differs there; a product may
+    have one row for each. A row with a `supplier` and no `sku` is that supplier's. `delimiter` is one character.
     """
     try:
         with open_text(path) as (text, _):
@@ -53,136 +56,141 @@ def read_catalog(
 
 def _read(
     path: Path, reader: Iterator[list[str]], columns: Mapping[str, str], report: Callable[[Problem], None]
-) -> list[Product]:
+) -> Catalog:
     header = next(reader, None)
     if header is None:
         raise CatalogError(f"{path} is empty: expected a header row with the columns {', '.join(FIELDS)}.")
-    places = _places(path, header, columns)
-    lines: dict[tuple[str, str], int] = {}
-    scanned: dict[str, str] = {}
-    products: dict[str, Product] = {}
+    rows = _Rows(path, [name.strip() for name in header], columns)
     for line, cells in numbered(reader):
-        try:
-            if cells == []:
-                continue
-            row = _product(cells, header, places)
-            key = (row.sku, row.ranged[0].location if row.ranged else "")
-            if key in lines:
-                raise _BadCell(
-                    f"sku: expected each sku once{_at(key)}, got {row.sku!r} again; it is also in line {lines[key]}"
-                )
-            for code in row.barcodes:
-                if scanned.get(code, row.sku) != row.sku:
-                    raise _BadCell(f"barcode: expected one sku for {code}, which {scanned[code]!r} has too")
-            product = _joined(products[row.sku], row) if row.sku in products else row
-        except _BadCell as error:
-            report(Problem(str(path), line, str(error)))
-        else:
-            lines[key] = line
-            scanned.update(dict.fromkeys(row.barcodes, row.sku))
-            products[row.sku] = product
-    return list(products.values())
+        for wrong in rows.add(line, cells):
+            report(Problem(str(path), line, wrong))
+    return rows.catalog()
 
 
-def _at(key: tuple[str, str]) -> str:
-    return f" at {key[1]!r}" if key[1] else ""
+class _Rows:
+    """The rows of a file read so far."""
+
+    def __init__(self, path: Path, header: Sequence[str], columns: Mapping[str, str]) -> None:
+        self._width = len(header)
+        self._names = {name: columns.get(name, name) for name in FIELDS}
+        self._places = _places(path, header, columns, self._names)
+        self._ignored = [name for at, name in enumerate(header) if name and at not in self._places.values()]
+        self._lines: dict[tuple[str | None, str], int] = {}
+        self._owners: dict[str, str] = {}
+        self._scanned: dict[str, int] = {}
+        self._products: dict[str, Product] = {}
+        self._suppliers: list[Supplier] = []
+
+    def catalog(self) -> Catalog:
+        """What all rows say."""
+        columns = tuple(name for name in FIELDS if name in self._places)
+        return Catalog(list(self._products.values()), self._suppliers, columns, self._ignored, self._scanned)
+
+    def add(self, line: int, cells: list[str] | csv.Error) -> list[str]:
+        """Add a row; return what is wrong with it."""
+        if isinstance(cells, csv.Error):
+            return [f"row: expected CSV, got {cells}"]
+        cells = [cell.strip() for cell in cells]
+        if not any(cells):
+            return []
+        if len(cells) != self._width:
+            return [f"row: expected {self._width} cells as in the header, got {len(cells)}"]
+        text = {name: cells[at] for name, at in self._places.items()}
+        is_supplier = not text["sku"] and bool(text.get("supplier"))
+        values, wrong = self._values(text, is_supplier)
+        if not wrong:
+            try:
+                (self._add_supplier if is_supplier else self._add_product)(line, values)
+            except _Contradiction as error:
+                wrong.append(f"{self._names[error.field]}: {error}")
+        return wrong
+
+    def _values(self, text: Mapping[str, str], is_supplier: bool) -> tuple[dict[str, Any], list[str]]:
+        values, wrong = {}, []
+        for name, cell in text.items():
+            try:
+                if is_supplier and cell and name not in ("supplier", *OF_SUPPLIER):
+                    raise WrongCell("nothing in the row of a supplier (it names no sku)", cell)
+                is_read = bool(cell) or (name == "sku" and not is_supplier)
+                values[name] = READERS[name](cell) if is_read else None
+            except WrongCell as error:
+                wrong.append(f"{self._names[name]}: {error}")
+        return values, wrong
+
+    def _add_supplier(self, line: int, values: Mapping[str, Any]) -> None:
+        key = (None, values["supplier"])
+        if key in self._lines:
+            raise _Contradiction(
+                "supplier", f"expected one row, got {key[1]!r} again; it is also in line {self._lines[key]}"
+            )
+        self._lines[key] = line
+        self._suppliers.append(Supplier(values["supplier"], *(values.get(name) for name in OF_SUPPLIER)))
+
+    def _add_product(self, line: int, values: Mapping[str, Any]) -> None:
+        row = _product(values)
+        key = (row.sku, values.get("location") or "")
+        if key in self._lines:
+            at = f" at {key[1]!r}" if key[1] else ""
+            raise _Contradiction(
+                "sku", f"expected each sku once{at}, got {row.sku!r} again; it is also in line {self._lines[key]}"
+            )
+        for code in row.barcodes:
+            if self._owners.get(code, row.sku) != row.sku:
+                raise _Contradiction("barcode", f"expected one sku for {code}, which {self._owners[code]!r} has too")
+        self._products[row.sku] = _joined(self._products[row.sku], row) if row.sku in self._products else row
+        self._lines[key] = line
+        self._owners.update(dict.fromkeys(row.barcodes, row.sku))
+        self._scanned.update(dict.fromkeys(row.barcodes, line))
+
+
+class _Contradiction(Exception):
+    """A field of a row that another row contradicts."""
+
+    def __init__(self, field: str, said: str) -> None:
+        super().__init__(said)
+        self.field = field
+
+
+def _product(values: Mapping[str, Any]) -> Product:
+    """The product of one row."""
+    location = values.get("location")
+    here: dict[str, Any] = {name: values.get(name) for name in PER_LOCATION}
+    everywhere: dict[str, Any] = {name: values.get(name) for name in _SAME_IN_ALL_ROWS}
+    product = Product(values["sku"], barcodes=values.get("barcode") or (), **everywhere)
+    if location is not None:
+        return replace(product, ranged=(Ranged(location, **here),), has_own_row=False)
+    return replace(product, ranged=() if "location" in values else None, **here)
 
 
 def _joined(product: Product, row: Product) -> Product:
     """`product` with what a further row, for another location, says of it."""
-    for field in ("name", "unit"):
-        here, there = getattr(row, field), getattr(product, field)
+    same = {}
+    for name in _SAME_IN_ALL_ROWS:
+        here, there = getattr(row, name), getattr(product, name)
         if here is not None and there is not None and here != there:
-            raise _BadCell(
-                f"{field}: expected {there!r} as in the rows before of {row.sku!r}, or nothing, got {here!r}"
+            raise _Contradiction(
+                name, f"expected {there!r} as in the rows before of {row.sku!r}, or nothing, got {here!r}"
             )
-    return Product(
-        sku=row.sku,
-        name=product.name or row.name,
-        unit=product.unit or row.unit,
-        reorder_point=row.reorder_point if product.reorder_point is None else product.reorder_point,
+        same[name] = here if there is None else there
+    own = row if row.has_own_row else product
+    return replace(
+        own,
+        **same,
         barcodes=tuple(dict.fromkeys(product.barcodes + row.barcodes)),
         ranged=(product.ranged or ()) + (row.ranged or ()),
     )
 
 
-def _places(path: Path, header: Sequence[str], columns: Mapping[str, str]) -> dict[str, int]:
+def _places(path: Path, header: Sequence[str], columns: Mapping[str, str], names: Mapping[str, str]) -> dict[str, int]:
     for name in columns.values():
         if name not in header:
             raise CatalogError(no_column(path, name, header))
-    named = {field: columns.get(field, field) for field in FIELDS}
-    places = {field: header.index(name) for field, name in named.items() if name in header}
+    for name in names.values():
+        if header.count(name) > 1:
+            raise CatalogError(f"{path} has {header.count(name)} columns {name!r}: expected one.")
+    places = {field: header.index(name) for field, name in names.items() if name in header}
     if "sku" not in places:
         complaint = no_column(path, "sku", header)
         advice = "" if "--delimiter" in complaint else f" Name it: --column sku={header[0]}"
         raise CatalogError(complaint + advice)
     return places
-
-
-def _product(cells: list[str] | csv.Error, header: Sequence[str], places: Mapping[str, int]) -> Product:
-    if isinstance(cells, csv.Error):
-        raise _BadCell(f"row: expected CSV, got {cells}")
-    if len(cells) != len(header):
-        raise _BadCell(f"row: expected {len(header)} cells as in the header, got {len(cells)}")
-    text = {field: cells[at] for field, at in places.items()}
-    reorder_point = _reorder_point(text.get("reorder_point"))
-    location = _location(text.get("location"))
-    return Product(
-        sku=_sku(text["sku"]),
-        name=_words("name", text.get("name")),
-        unit=_words("unit", text.get("unit")),
-        reorder_point=None if location else reorder_point,
-        barcodes=tuple(map(_barcode, text.get("barcode", "").split())),
-        ranged=(Ranged(location, reorder_point),) if location else None if location is None else (),
-    )
-
-
-def _checked(field: str, text: str, kind: Any, expected: str) -> str:
-    try:
-        text.encode()
-        return str(msgspec.convert(text, kind))
-    except (msgspec.ValidationError, UnicodeEncodeError) as error:
-        raise _BadCell(f"{field}: expected {expected}, got {text[:CELL_LENGTH_MAX]!a}") from error
-
-
-def _sku(text: str) -> str:
-    sku = _checked("sku", text, Sku, _CODE_EXPECTED)
-    if sku.startswith(gtin.SUSPENSE_PREFIX):
-        raise _BadCell(
-            f"sku: expected one that does not begin with {gtin.SUSPENSE_PREFIX!r} (barcodes that no catalogue lists), "
-            f"got {sku!r}"
-        )
-    return sku
-
-
-def _location(text: str | None) -> str | None:
-    """The location of a row; empty: none in particular, None: the file has no such column."""
-    if not text:
-        return text
-    return _checked("location", text, Location, _CODE_EXPECTED)
-
-
-def _barcode(text: str) -> str:
-    try:
-        return gtin.checked(text)
-    except ValueError as error:
-        raise _BadCell(f"barcode: expected {error}, got {text[:CELL_LENGTH_MAX]!a}") from error
-
-
-def _words(field: str, text: str | None) -> str | None:
-    if not text:
-        return None
-    if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
-        raise _BadCell(
-            f"{field}: expected at most {TEXT_LENGTH_MAX} printable characters, got {text[:CELL_LENGTH_MAX]!a}"
-        )
-    return text
-
-
-def _reorder_point(text: str | None) -> int | None:
-    if not text:
-        return None
-    try:
-        return scaled(read_quantity(text))
-    except ValueError as error:
-        raise _BadCell(f"reorder_point: expected {error}, got {text[:CELL_LENGTH_MAX]!r}") from error

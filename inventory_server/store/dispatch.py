@@ -17,7 +17,7 @@ from inventory_server.clock import Clock
 from inventory_server.domain import requests as r
 from inventory_server.domain.door import Outcome, Progress
 from inventory_server.store.admin.audit import list_audit
-from inventory_server.store.admin.catalog import import_products
+from inventory_server.store.admin.catalog import find_barcodes, import_products, show_product
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.exceptions import exceptions, settle
 from inventory_server.store.admin.overview import overview
@@ -40,6 +40,8 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.Reconcile: lambda at, _: reconcile(at.connection),
         r.ListWaiting: lambda at, _: waiting(at.connection),
         r.ListExceptions: lambda at, question: exceptions(at.connection, question),
+        r.ShowProduct: lambda at, question: show_product(at.connection, question.sku),
+        r.FindBarcodes: lambda at, question: find_barcodes(at.connection, question.barcodes),
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
         r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
         r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
@@ -75,7 +77,7 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.Enrol: lambda at, c: add_terminal(at.connection, c.terminal, c.role, c.location, c.token, at.now),
         r.RevokeTerminal: lambda at, c: revoke_terminal(at.connection, c.terminal, at.now),
         r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
-        r.ImportProducts: lambda at, c: import_products(at.connection, c.products),
+        r.ImportProducts: lambda at, c: import_products(at.connection, c.products, c.suppliers, c.columns),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
         r.SettleException: lambda at, c: settle(at.connection, c, at.now),
         r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),

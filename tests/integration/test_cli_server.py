@@ -101,15 +101,18 @@ def test_a_name_that_is_taken_is_refused(server: Server) -> None:
     assert "exists already" in done.err
 
 
-def test_a_catalogue_is_imported_and_rows_that_do_not_map_are_reported(server: Server, tmp_path: Path) -> None:
+def test_a_catalogue_is_imported_only_if_nothing_is_wrong_in_it(server: Server, tmp_path: Path) -> None:
     path = tmp_path / "products.csv"
     path.write_text("code,name,reorder_point\nA1,Apples,5\nA2,Pears,many\nA3,Plums,\n")
     done = server("catalog", "import", path, "--column", "sku=code")
-    assert (done.code, done.out) == (1, "Imported 2 products, skipped 1 row.\n")
+    assert (done.code, done.out) == (1, "Nothing was imported: correct the 1 problem and import the file again.\n")
     assert done.err.startswith(f"{path}:3: reorder_point: expected an exact number")
     again = server("catalog", "import", path, "--column", "sku=code", "--json")
-    assert json.loads(again.out) == {"listed": 2, "not_mapped": 1}
-    assert json.loads(server("status", "--json").out)["products"] == 2
+    assert json.loads(again.out) == {"listed": 0, "suppliers": 0, "not_mapped": 1}
+    assert json.loads(server("status", "--json").out)["products"] == 0
+    path.write_text("code,name,reorder_point,colour\nA1,Apples,5,red\nA2,Pears,,\n")
+    done = server("catalog", "import", path, "--column", "sku=code")
+    assert (done.code, done.out, done.err) == (0, "Imported 2 products.\n", "Ignored columns: colour.\n")
 
 
 WRONG_IMPORTS = [

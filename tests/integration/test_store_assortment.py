@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from inventory_server.domain.product import Product, Ranged
-from inventory_server.store import LedgerStore
+from inventory_server.domain.answers import ProductCard, ProductTerms
+from inventory_server.domain.door import perform
+from inventory_server.domain.product import FIELDS, Product, Ranged, Supplier
+from inventory_server.domain.requests import FindBarcodes, ImportProducts, ShowProduct
+from inventory_server.domain.roles import HEADQUARTERS
+from inventory_server.store import LedgerStore, StoreError
 from inventory_server.store.admin import catalog
+from pos_client.protocol.gtin import padded
 from pos_client.protocol.messages import StockItem, StockResult
 from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import HOUR, NOON, Till, body, hello, opened, stock
@@ -107,3 +113,91 @@ def test_a_file_without_locations_leaves_them_and_one_with_them_replaces_them(st
     assert shown(stock(store, sku="ranged").items) == [("L2", "ranged", 0, 1)]
     listed(store, Product("ranged", ranged=()))
     assert shown(stock(store, sku="ranged").items) == [(None, "ranged", 0, None)]
+
+
+# ---------------------------------------------------------------------------------- importing again
+
+
+def imported(store: LedgerStore, *products: Product, columns: str = "", suppliers: tuple[Supplier, ...] = ()) -> None:
+    """Import what a file with `columns` says; all of them unless some are named."""
+    change = ImportProducts(list(products), list(suppliers), tuple(columns.split()) or FIELDS, actor=HEADQUARTERS)
+    perform(store, change)
+
+
+def card(store: LedgerStore, sku: str = "new") -> ProductCard:
+    found = perform(store, ShowProduct(sku, actor=HEADQUARTERS))
+    assert isinstance(found, ProductCard)
+    return found
+
+
+WHOLE = Product(
+    "new",
+    "New",
+    "kg",
+    scaled(5),
+    (padded("40000008"),),
+    (Ranged("L1", scaled(3), "Near", scaled(2), scaled(4)),),
+    "ACME",
+    scaled(12),
+    scaled(24),
+    4,
+    None,
+    9,
+)
+EVERYWHERE = ProductTerms(None, 5, "ACME", 12, 24, 4, 7, 9)
+AT_NORTH = ProductTerms("L1", 3, "Near", 2, 4, 4, 1, 9)
+# the columns of a second file, what it says of the product, and what has changed in the end
+AGAIN: list[tuple[str, Product, dict[str, Any], list[ProductTerms]]] = [
+    ("sku name", Product("new", "Newer"), {"name": "Newer"}, [EVERYWHERE, AT_NORTH]),
+    ("sku name unit", Product("new"), {"name": None, "unit": None}, [EVERYWHERE, AT_NORTH]),
+    ("sku barcode", Product("new"), {"barcodes": []}, [EVERYWHERE, AT_NORTH]),
+    ("sku reorder_point", Product("new"), {}, [replace(EVERYWHERE, reorder_point=None), AT_NORTH]),
+    (
+        "sku lead_time_days",
+        Product("new"),
+        {},
+        [replace(EVERYWHERE, lead_time_days=2), replace(AT_NORTH, lead_time_days=1)],
+    ),
+    ("sku location", Product("new", ranged=()), {}, [EVERYWHERE]),
+    ("sku location", Product("new", ranged=(Ranged("L1"),)), {}, [EVERYWHERE, AT_NORTH]),
+    (
+        "sku location minimum",
+        Product("new", ranged=(Ranged("L1"), Ranged("L2", minimum=scaled(1))), has_own_row=False),
+        {},
+        [EVERYWHERE, replace(AT_NORTH, minimum=24), replace(EVERYWHERE, location="L2", minimum=1)],
+    ),
+    (
+        "sku location minimum",
+        Product("new", minimum=scaled(6), ranged=(Ranged("L2"),)),
+        {},
+        [replace(EVERYWHERE, minimum=6), replace(EVERYWHERE, location="L2", minimum=6)],
+    ),
+]
+
+
+@pytest.mark.parametrize(("columns", "again", "changed", "terms"), AGAIN)
+def test_a_column_left_out_keeps_and_an_empty_cell_clears(
+    store: LedgerStore, columns: str, again: Product, changed: dict[str, Any], terms: list[ProductTerms]
+) -> None:
+    imported(store, WHOLE, suppliers=(Supplier("ACME", 2, 7, 11), Supplier("Near", 1, 1)))
+    whole = ProductCard("new", "New", "kg", [padded("40000008")], [EVERYWHERE, AT_NORTH])
+    assert card(store) == whole
+    imported(store, again, columns=columns)
+    assert card(store) == replace(whole, **changed, terms=terms)
+
+
+def test_a_supplier_keeps_what_a_file_has_no_column_for(store: LedgerStore) -> None:
+    imported(store, Product("new", supplier="ACME"), suppliers=(Supplier("ACME", 2, 7, 11),))
+    imported(store, columns="sku supplier order_cycle_days", suppliers=(Supplier("ACME"),))
+    assert card(store).terms == [ProductTerms(None, None, "ACME", None, None, 2, None, 11)]
+
+
+def test_a_product_that_is_not_listed_cannot_be_shown(store: LedgerStore) -> None:
+    with pytest.raises(StoreError, match="The catalogue does not list unlisted; list it with"):
+        card(store, "unlisted")
+
+
+def test_listed_barcodes_are_found(store: LedgerStore) -> None:
+    imported(store, WHOLE)
+    wanted = [padded("40000008"), padded("40000015")]
+    assert perform(store, FindBarcodes(wanted, actor=HEADQUARTERS)) == {wanted[0]: "new"}

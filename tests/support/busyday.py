@@ -28,7 +28,7 @@ def trade(place: Path | str) -> None:
     with opened(place) as store:
         products = [
             Product("a", "Apple", "kg", scaled(5), (padded(GTIN),)),
-            Product("b", ranged=(Ranged("L1", scaled(3)),)),
+            Product("b", ranged=(Ranged("L1", scaled(3)),), supplier="ACME"),
         ]
         administer(store, lambda connection: catalog.import_products(connection, products))
         for outcome in ("imported", "refused"):

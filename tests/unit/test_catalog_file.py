@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inventory_server.commands.catalog import chunks
-from inventory_server.domain.product import Product, Ranged
+from inventory_server.domain.product import Product, Ranged, Supplier
 from inventory_server.imports.catalog_csv import CatalogError, read_catalog
 from pos_client.files.csv_reader import Problem
 
@@ -20,7 +20,7 @@ def read(
 ) -> tuple[list[Product], list[Problem]]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     problems: list[Problem] = []
-    return read_catalog(path, columns or {}, problems.append, delimiter), problems
+    return read_catalog(path, columns or {}, problems.append, delimiter).products, problems
 
 
 def test_products_are_read_with_all_they_have(tmp_path: Path) -> None:
@@ -71,6 +71,92 @@ def test_a_row_that_does_not_map_is_reported_with_its_line_and_the_rest_goes_on(
     assert [product.sku for product in products if product.sku != "A2"] == ["A1", "A3"]
     assert [str(problem).startswith(f"{path}:3: ") for problem in problems] == ([] if reason is None else [True])
     assert all(reason is not None and reason in str(problem) for problem in problems)
+
+
+def test_every_wrong_cell_of_a_row_is_reported_by_its_column(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    _, problems = read(path, "Article,reorder_point,barcode\nA,x,1\n", {"sku": "Article"})
+    assert [str(problem) for problem in problems] == [
+        f"{path}:2: barcode: expected 8, 12, 13 or 14 digits, got '1'",
+        f"{path}:2: reorder_point: expected an exact number with at most 5 decimals and |quantity| ≤ 10⁹, got 'x'",
+    ]
+
+
+# a column, what its cell holds, what is read or what was expected
+CELLS = [
+    ("supplier", "ACME Ltd", "ACME Ltd"),
+    ("supplier", "x" * 65, "1 to 64 characters"),
+    ("pack_size", "12", 1_200_000),
+    ("pack_size", "0.25", 25_000),
+    ("pack_size", "0", "a quantity above 0, got '0'"),
+    ("minimum", "-1", "a quantity above 0"),
+    ("minimum", "some", "an exact number"),
+    ("lead_time_days", "0", 0),
+    ("lead_time_days", "1.5", "whole days, 0 to 366, got '1.5'"),
+    ("lead_time_days", "367", "whole days, 0 to 366"),
+    ("lead_time_days", "\u0663", "whole days, 0 to 366"),
+    ("order_cycle_days", "7", 7),
+    ("order_cycle_days", "0", "whole days, 1 to 366"),
+    ("order_by_hour", "14", 14),
+    ("order_by_hour", "09:00", 9),
+    ("order_by_hour", "24", "an hour of the day, 0 to 23, got '24'"),
+    ("order_by_hour", "14:30", "an hour of the day, 0 to 23"),
+]
+
+
+@pytest.mark.parametrize(("column", "cell", "expected"), CELLS)
+def test_what_is_ordered_and_when(column: str, cell: str, expected: int | str, tmp_path: Path) -> None:
+    products, problems = read(tmp_path / "c.csv", f"sku,{column}\nA,{cell}\n")
+    if problems:
+        assert f"{column}: expected {expected}" in str(problems[0])
+    else:
+        assert products == [Product("A", **{column: expected})]  # type: ignore[arg-type]
+
+
+def test_names_of_columns_and_cells_may_have_blanks_around_them(tmp_path: Path) -> None:
+    products, problems = read(tmp_path / "c.csv", "sku, name ,\u00a0reorder_point\n\u00a0A , Apples,\u00a06\n , ,\n")
+    assert (products, problems) == ([Product("A", "Apples", reorder_point=600_000)], [])
+
+
+def test_a_file_says_which_columns_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    path.write_text("colour,sku,barcode,Reorder point\nred,A,20000004,1\n")
+    found = read_catalog(path, {}, lambda _: None)
+    assert (found.columns, found.ignored) == (("sku", "barcode"), ["colour", "Reorder point"])
+    assert found.scanned == {"00000020000004": 2}
+
+
+def test_a_row_of_a_supplier_names_no_sku(tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    lines = [
+        "sku,name,supplier,lead_time_days,order_by_hour",
+        ",,ACME,3,14",
+        "A,Apples,ACME,5,",
+        ",Fruit,Best,,",
+        ",,ACME,4,",
+        ",,,4,",
+    ]
+    path.write_text("\n".join(lines))
+    problems: list[Problem] = []
+    found = read_catalog(path, {}, problems.append)
+    assert found.suppliers == [Supplier("ACME", 3, None, 14)]
+    assert found.products == [Product("A", "Apples", supplier="ACME", lead_time_days=5)]
+    assert [str(problem) for problem in problems] == [
+        f"{path}:4: name: expected nothing in the row of a supplier (it names no sku), got 'Fruit'",
+        f"{path}:5: supplier: expected one row, got 'ACME' again; it is also in line 2",
+        f"{path}:6: sku: expected 1 to 64 characters, UTF-8, without control characters, got ''",
+    ]
+
+
+def test_a_location_has_what_differs_there(tmp_path: Path) -> None:
+    text = "sku,supplier,pack_size,minimum,location\nA,ACME,12,,\nA,,6,24,north\nB,Best,,,south\n"
+    products, problems = read(tmp_path / "c.csv", text)
+    north = Ranged("north", pack_size=600_000, minimum=2_400_000)
+    assert products == [
+        Product("A", supplier="ACME", pack_size=1_200_000, ranged=(north,)),
+        Product("B", ranged=(Ranged("south", supplier="Best"),), has_own_row=False),
+    ]
+    assert problems == []
 
 
 def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) -> None:
@@ -143,6 +229,12 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_reason(
 ) -> None:
     with pytest.raises(CatalogError, match=reason):
         read(tmp_path / name, content)
+
+
+def test_two_columns_of_one_name_are_refused_where_it_is_used(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="has 2 columns 'name': expected one"):
+        read(tmp_path / "c.csv", "sku,name,name\nA,x,y\n")
+    assert read(tmp_path / "c.csv", "sku,colour,colour\nA,x,y\n") == ([Product("A")], [])
 
 
 def test_a_column_that_is_not_there_is_named(tmp_path: Path) -> None:

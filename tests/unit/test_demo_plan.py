@@ -15,7 +15,7 @@ BEGINS = datetime(2026, 3, 1, 7, tzinfo=UTC)
 
 def plan(seed: int) -> Plan:
     problems: list[Problem] = []
-    products = read_catalog(PRODUCTS, {}, problems.append)
+    products = read_catalog(PRODUCTS, {}, problems.append).products
     assert problems == []
     return plan_day(products, BEGINS, 50, random.Random(seed))
 

@@ -67,7 +67,8 @@ def test_the_audit_trail_keeps_no_secret_and_of_a_list_its_length() -> None:
         "role": "till",
         "location": "L1",
     }
-    assert audited_arguments(ImportProducts([])) == {"products": 0}
+    imported = ImportProducts([], columns=("sku", "name"))
+    assert audited_arguments(imported) == {"products": 0, "suppliers": 0, "columns": ("sku", "name")}
 
 
 def test_every_text_of_an_audited_request_is_known_to_be_a_secret_or_none() -> None:
@@ -79,4 +80,4 @@ def test_every_text_of_an_audited_request_is_known_to_be_a_secret_or_none() -> N
         for field in msgspec.structs.fields(request)
         if field.name != "actor" and "str" in str(field.type)
     }
-    assert texts - requests.SECRETS == {"terminal", "location", "subject"}
+    assert texts - requests.SECRETS == {"terminal", "location", "subject", "columns"}

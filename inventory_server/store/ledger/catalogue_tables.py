@@ -6,6 +6,16 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, SmallInteger, Tabl
 
 from inventory_server.store.ledger.metadata import TEXT, metadata
 
+supplier = Table(
+    "supplier",
+    metadata,
+    Column("supplier", TEXT, primary_key=True),
+    Column("lead_time_days", SmallInteger),
+    Column("order_cycle_days", SmallInteger),
+    Column("order_by_hour", SmallInteger),
+    sqlite_with_rowid=False,
+)
+
 product = Table(
     "product",
     metadata,
@@ -13,10 +23,18 @@ product = Table(
     Column("name", TEXT),
     Column("unit", TEXT),
     Column("reorder_point", BigInteger),
+    Column("supplier", TEXT, ForeignKey("supplier.supplier")),
+    Column("pack_size", BigInteger),
+    Column("minimum", BigInteger),
+    Column("lead_time_days", SmallInteger),
+    Column("order_cycle_days", SmallInteger),
+    Column("order_by_hour", SmallInteger),
     Column("is_ranged", SmallInteger, nullable=False, default=0),
     sqlite_with_rowid=False,
 )
-"""`is_ranged`: 1 if `product_location` has rows of it, else 0."""
+"""`lead_time_days` and the next two: where they are not those of the supplier.
+
+`is_ranged`: 1 if `product_location` has rows of it, else 0."""
 
 product_location = Table(
     "product_location",
@@ -24,15 +42,19 @@ product_location = Table(
     Column("location", TEXT, primary_key=True),
     Column("sku", TEXT, ForeignKey("product.sku"), primary_key=True),
     Column("reorder_point", BigInteger),
+    Column("supplier", TEXT, ForeignKey("supplier.supplier")),
+    Column("pack_size", BigInteger),
+    Column("minimum", BigInteger),
     Index(None, "sku"),
     sqlite_with_rowid=False,
 )
-"""The locations that the catalogue ranges a product for, and its reorder point there if that is another one."""
+"""The locations that the catalogue ranges a product for, and what differs there."""
 
 barcode = Table(
     "barcode",
     metadata,
     Column("gtin", TEXT, primary_key=True),
     Column("sku", TEXT, ForeignKey("product.sku"), nullable=False),
+    Index(None, "sku"),
     sqlite_with_rowid=False,
 )

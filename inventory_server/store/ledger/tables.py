@@ -12,6 +12,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInt
 from inventory_server.store.ledger.catalogue_tables import barcode as barcode
 from inventory_server.store.ledger.catalogue_tables import product as product
 from inventory_server.store.ledger.catalogue_tables import product_location as product_location
+from inventory_server.store.ledger.catalogue_tables import supplier as supplier
 from inventory_server.store.ledger.metadata import POSITION
 from inventory_server.store.ledger.metadata import TEXT as TEXT
 from inventory_server.store.ledger.metadata import metadata as metadata

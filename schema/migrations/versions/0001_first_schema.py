@@ -4,6 +4,8 @@ Until the first release every change of the tables edits this file. Its text is 
 that was made by another version of it is recognised.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -52,7 +54,7 @@ def make_keyed_table(name: str, key: list[str], *parts: sa.schema.SchemaItem) ->
     op.create_table(name, *parts, sa.PrimaryKeyConstraint(*key, name=op.f(f"pk_{name}")), sqlite_with_rowid=False)
 
 
-def columns(kind: sa.types.TypeEngine, *names: str, nullable: bool = False) -> list[sa.Column]:
+def columns(kind: sa.types.TypeEngine[Any], *names: str, nullable: bool = False) -> list[sa.Column[Any]]:
     """Columns of one type; none counts by itself, though it may be the first of a key."""
     return [sa.Column(name, kind, autoincrement=False, nullable=nullable) for name in names]
 
@@ -353,19 +355,23 @@ def make_terminals() -> None:
 
 def make_catalogue() -> None:
     make_keyed_table("location", ["location"], *columns(TEXT, "location"))
+    make_keyed_table("supplier", ["supplier"], *columns(TEXT, "supplier"), *terms())
     make_keyed_table(
         "product",
         ["sku"],
         *columns(TEXT, "sku"),
         *columns(TEXT, "name", "unit", nullable=True),
-        *columns(sa.BigInteger(), "reorder_point", nullable=True),
+        *ordering(),
+        *terms(),
         *columns(sa.SmallInteger(), "is_ranged"),
+        sa.ForeignKeyConstraint(["supplier"], ["supplier.supplier"], name=op.f("fk_product_supplier")),
     )
     make_keyed_table(
         "product_location",
         ["location", "sku"],
         *columns(TEXT, "location", "sku"),
-        *columns(sa.BigInteger(), "reorder_point", nullable=True),
+        *ordering(),
+        sa.ForeignKeyConstraint(["supplier"], ["supplier.supplier"], name=op.f("fk_product_location_supplier")),
         sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_product_location_sku")),
     )
     op.create_index("ix_product_location_sku", "product_location", ["sku"])
@@ -375,6 +381,18 @@ def make_catalogue() -> None:
         *columns(TEXT, "gtin", "sku"),
         sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_barcode_sku")),
     )
+    op.create_index("ix_barcode_sku", "barcode", ["sku"])
+
+
+def ordering() -> list[sa.Column[Any]]:
+    """What is ordered of a product, in general or for a location."""
+    first = columns(sa.BigInteger(), "reorder_point", nullable=True)
+    return first + columns(TEXT, "supplier", nullable=True) + columns(sa.BigInteger(), "pack_size", "minimum", nullable=True)
+
+
+def terms() -> list[sa.Column[Any]]:
+    """When a supplier has to be asked, and when it delivers."""
+    return columns(sa.SmallInteger(), "lead_time_days", "order_cycle_days", "order_by_hour", nullable=True)
 
 
 def make_exceptions() -> None:

@@ -1,0 +1,116 @@
+"""Reads the cells of a catalogue file: each field from its text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from pos_client.files.cells import read_quantity
+from pos_client.files.limits import CELL_LENGTH_MAX
+from pos_client.protocol import gtin
+from pos_client.protocol.fields import Location, Sku
+from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
+from pos_client.protocol.units import scaled
+
+_CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
+_DAYS_MAX = 366
+"""Longest lead time and order cycle: what is ordered more rarely needs no list."""
+_HOUR = re.compile(r"([01]?[0-9]|2[0-3])(:00)?\Z")
+_WHOLE = re.compile(r"[0-9]{1,3}\Z")
+
+
+class WrongCell(Exception):
+    """A cell that cannot be read: what was expected, and what it holds."""
+
+    def __init__(self, expected: str, came: str) -> None:
+        super().__init__(f"expected {expected}, got {came[:CELL_LENGTH_MAX]!a}")
+
+
+def _code(kind: Any) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        try:
+            text.encode()
+            return str(msgspec.convert(text, kind))
+        except (msgspec.ValidationError, UnicodeEncodeError) as error:
+            raise WrongCell(_CODE_EXPECTED, text) from error
+
+    return read
+
+
+_read_sku = _code(Sku)
+
+
+def _sku(text: str) -> str:
+    sku = _read_sku(text)
+    if sku.startswith(gtin.SUSPENSE_PREFIX):
+        raise WrongCell(
+            f"one that does not begin with {gtin.SUSPENSE_PREFIX!r} (barcodes that no catalogue lists)", text
+        )
+    return sku
+
+
+def _barcodes(text: str) -> tuple[str, ...]:
+    return tuple(map(_barcode, text.split()))
+
+
+def _barcode(text: str) -> str:
+    try:
+        return gtin.checked(text)
+    except ValueError as error:
+        raise WrongCell(str(error), text) from error
+
+
+def _words(text: str) -> str:
+    if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
+        raise WrongCell(f"at most {TEXT_LENGTH_MAX} printable characters", text)
+    return text
+
+
+def _quantity(text: str) -> int:
+    try:
+        return scaled(read_quantity(text))
+    except ValueError as error:
+        raise WrongCell(str(error), text) from error
+
+
+def _positive(text: str) -> int:
+    quantity = _quantity(text)
+    if quantity <= 0:
+        raise WrongCell("a quantity above 0", text)
+    return quantity
+
+
+def _days(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not _WHOLE.match(text) or not least <= int(text) <= _DAYS_MAX:
+            raise WrongCell(f"whole days, {least} to {_DAYS_MAX}", text)
+        return int(text)
+
+    return read
+
+
+def _hour(text: str) -> int:
+    found = _HOUR.match(text)
+    if found is None:
+        raise WrongCell("an hour of the day, 0 to 23", text)
+    return int(found[1])
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "sku": _sku,
+    "name": _words,
+    "unit": _words,
+    "barcode": _barcodes,
+    "reorder_point": _quantity,
+    "supplier": _code(Location),
+    "pack_size": _positive,
+    "minimum": _positive,
+    "lead_time_days": _days(0),
+    "order_cycle_days": _days(1),
+    "order_by_hour": _hour,
+    "location": _code(Location),
+}
+"""For each field, the function that reads its text, which is not empty; WrongCell where that fails."""
