@@ -64,7 +64,8 @@ class Office:
 
     def _open_writer(self, first: Administrative) -> _CarryOut:
         try:
-            store = open_store(self._url, self._settings, self._clock)
+            even_if_moved = REQUESTS[type(first)].on_moved_ledger
+            store = open_store(self._url, self._settings, self._clock, even_if_moved=even_if_moved)
         except StoreInUse:
             if type(first) not in OFFERED:  # this change needs the server stopped
                 raise

@@ -96,6 +96,7 @@ def status(db: str, as_json: bool) -> int:
         return console.OK
     rows = [[label, f"{getattr(found, name):,}"] for name, label in OVERVIEW.items()]
     rows.append(["last recorded", when(found.recorded_at)])
+    rows += [] if found.moved_to is None else [["moved to", found.moved_to]]
     console.print_table({"ledger": False, shown(db): True}, rows)
     return console.OK
 

@@ -7,7 +7,7 @@ import click
 from inventory_server.commands.archive import archive_command
 from inventory_server.commands.catalog import catalog
 from inventory_server.commands.close import close_command
-from inventory_server.commands.copy import compare_command, copy_command
+from inventory_server.commands.copy import compare_command, copy_command, unmove_command
 from inventory_server.commands.database import audit, db_group, postings, status, verify
 from inventory_server.commands.demo import demo
 from inventory_server.commands.exceptions import exceptions
@@ -31,7 +31,7 @@ for _command in (serve, terminal, catalog, verify, status, reconcile_command, po
     inventory_server.add_command(_command)
 for _command in (product, audit, db_group, demo):
     inventory_server.add_command(_command)
-for _command in (copy_command, compare_command, close_command, partition_command, archive_command):
+for _command in (copy_command, unmove_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)
 inventory_server.add_command(console.completion_command(PROGRAM, "stock-query"))
 

@@ -12,7 +12,10 @@ from pos_client.protocol.units import Quantity
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A summary of a ledger. `archived` is the position up to which it is in the archive."""
+    """A summary of a ledger. `archived` is the position up to which it is in the archive.
+
+    `moved_to` is the URL of the database that it was moved to, None if it was not.
+    """
 
     position: int
     archived: int
@@ -25,6 +28,7 @@ class Overview:
     unlisted: int
     rejected: int
     quarantined: int
+    moved_to: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,6 +286,19 @@ class ReturnPartition(ActorRequest, frozen=True):
     """Reattach the partition that was archived last. Outcome: that partition, or None if nothing is archived."""
 
 
+class MarkMoved(ActorRequest, frozen=True):
+    """Have this ledger no longer served, as it moves to the database `to` (a URL that is valid everywhere, no password).
+
+    Outcome: False if it was marked so before.
+    """
+
+    to: str
+
+
+class UnmarkMoved(ActorRequest, frozen=True):
+    """Have a ledger served again that was moved. Outcome: the URL that it was moved to."""
+
+
 class CopyFrom(ActorRequest, frozen=True):
     """Copy the ledger of the database `source` (a URL) into this one, which is empty, and compare them."""
 
@@ -317,6 +330,8 @@ class Kind:
     """The writer commits it together with others."""
     ends_session: bool = False
     """Its reply closes the connection."""
+    on_moved_ledger: bool = False
+    """It is made even if the ledger was moved to another database."""
     on_control_socket: bool = False
     """A running server carries it out for an administrator; its params are the fields of the request."""
 
@@ -341,6 +356,11 @@ def _change(
 def _partition_change(name: str, outcome: Any) -> Kind:
     """A change of partitions, which PostgreSQL alone has: there a command makes it without the server."""
     return _change(name, outcome, ADMINS, Cost.LONG, on_control_socket=False)
+
+
+def _move(name: str, outcome: Any) -> Kind:
+    """A change of whether the ledger is served, made while no server does."""
+    return Kind(name, outcome, Cost.QUICK, ADMINS, writes=True, is_audited=True, on_moved_ledger=True)
 
 
 _MATTERS_TO_HQ: frozenset[ActorRole] = OPERATORS | frozenset[ActorRole](("reader",))
@@ -375,6 +395,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         MakePartitions: _partition_change("make_partitions", int),
         ArchivePartitions: _partition_change("archive", list[answers.ArchivedPart]),
         ReturnPartition: _partition_change("return_partition", answers.ArchivedPart | None),
+        MarkMoved: _move("move", bool),
+        UnmarkMoved: _move("unmove", str),
         # Not audited: the entry would be the only difference between the copy and its source.
         CopyFrom: Kind("copy", answers.Comparison, Cost.LONG, ADMINS, writes=True),
     }
@@ -393,6 +415,8 @@ Administrative: TypeAlias = (
     | MakePartitions
     | ArchivePartitions
     | ReturnPartition
+    | MarkMoved
+    | UnmarkMoved
     | CopyFrom
 )
 """Administrators' changes, each in its own transactions."""

@@ -14,10 +14,11 @@ from inventory_server.clock import Clock
 from inventory_server.config import OPENING_ATTEMPTS, RETRY_FIRST_SECONDS, Settings
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress, no_progress
 from inventory_server.domain.requests import REQUESTS, Change, Question, assert_allowed
+from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
-from inventory_server.store.database.url import database_of, shown, sqlite_path
+from inventory_server.store.database.url import database_of, lasting, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
 from inventory_server.store.query.service import QueryService
 from inventory_server.store.query.standby import FallbackReader
@@ -33,6 +34,7 @@ __all__ = [
     "OutcomeUnknown",
     "StoreError",
     "StoreInUse",
+    "lasting_url",
     "open_reader",
     "open_store",
     "shown",
@@ -80,6 +82,7 @@ class LedgerStore:
         clock: Clock,
         on_fatal: Callable[[Exception], None] | None,
         read_url: str | None,
+        even_if_moved: bool,
     ) -> None:
         self._database = database = database_of(url)
         database.assert_exists()
@@ -92,6 +95,8 @@ class LedgerStore:
             with writing.connect() as connection:
                 _assert_durable(database.assert_settings(connection), settings)
                 schema.assert_schema(connection, database)
+                if not even_if_moved:
+                    assert_not_moved(connection, database)
             _assert_writable(database, writing)
             if read_url is not None:
                 standby = FallbackReader(database_of(read_url), settings, clock, primary)
@@ -145,13 +150,14 @@ def open_store(
     clock: Clock,
     on_fatal: Callable[[Exception], None] | None = None,
     read_url: str | None = None,
+    even_if_moved: bool = False,
 ) -> LedgerStore:
-    """Open a ledger for posting; StoreError with the reason and the remedy if that fails.
+    """Open a ledger for posting; StoreError with the reason and the remedy if that fails, or if it was moved.
 
     `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Queries are answered
     from the standby `read_url`, which may lag a little, while it is available.
     """
-    return LedgerStore(url, settings, clock, on_fatal, read_url)
+    return LedgerStore(url, settings, clock, on_fatal, read_url, even_if_moved)
 
 
 def _opened_queries(database: Database, settings: Settings, clock: Clock, opened: ExitStack) -> QueryService:
@@ -181,6 +187,11 @@ def _assert_writable(database: Database, writing: Engine) -> None:
             time.sleep(RETRY_FIRST_SECONDS)
         else:
             return
+
+
+def lasting_url(url: str) -> str:
+    """`url` without a password, valid in every folder."""
+    return lasting(database_of(url))
 
 
 def upgrade(url: str) -> None:

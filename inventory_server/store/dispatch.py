@@ -20,6 +20,7 @@ from inventory_server.store.admin.audit import list_audit
 from inventory_server.store.admin.catalog import find_barcodes, import_products, show_product
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.exceptions import exceptions, settle
+from inventory_server.store.admin.move import mark_moved, unmark_moved
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.admin.review import reopen, waiting
@@ -80,6 +81,8 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.ImportProducts: lambda at, c: import_products(at.connection, c.products, c.suppliers, c.columns),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
         r.SettleException: lambda at, c: settle(at.connection, c, at.now),
+        r.MarkMoved: lambda at, c: mark_moved(at.connection, at.database, c.to),
+        r.UnmarkMoved: lambda at, _: unmark_moved(at.connection, at.database),
         r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),
     }
 )

@@ -11,13 +11,17 @@ from typing import Any
 import pytest
 from sqlalchemy import Table, select
 
-from inventory_server.store import StoreError, StoreInUse
+from inventory_server.config import Settings
+from inventory_server.domain.requests import ListAudit, MarkMoved, ShowOverview, UnmarkMoved
+from inventory_server.store import StoreError, StoreInUse, lasting_url, shown
 from inventory_server.store.admin import copy
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.ledger import tables
 from inventory_server.store.ledger.sql import Insert, run
+from pos_client.protocol.errors import RequestError
 from tests.support import maintenance
 from tests.support.busyday import GTIN, trade
+from tests.support.commands import Done, Shell
 from tests.support.ledgers import NOON, Till, body, history, level, opened, proof_of, stock, uid
 from tests.support.maintenance import read_ledger
 from tests.support.postgres import Cluster
@@ -44,6 +48,11 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(copy, "COPY_ROWS", 2)
 
 
+@pytest.fixture
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    return Shell(monkeypatch, capsys)
+
+
 def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
     """Everything in a ledger, read in another way than `move` reads it."""
 
@@ -58,7 +67,7 @@ def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def _kept(table: Table) -> list[Any]:
-    return [column for column in table.columns if column.name != "stamp"]
+    return [column for column in table.columns if column.name not in ("stamp", "moved_to")]
 
 
 @pytest.mark.usefixtures("small_pages")
@@ -200,3 +209,100 @@ def test_a_ledger_that_is_served_is_not_moved(sites: dict[str, Site]) -> None:
         maintenance.copy(one, other)
     with opened(other), pytest.raises(StoreInUse, match="A server runs on this ledger"):
         maintenance.copy(one, other)
+
+
+# ---------------------------------------------------------------------------------- the mark of a move
+
+
+def moved(shell: Shell, one: str, other: str) -> Done:
+    """`db copy --move`, as an operator types it."""
+    return shell("inventory-server", "db", "copy", "--from", one, "--to", other, "--move")
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS[:2])
+def test_a_moved_ledger_is_not_served_and_the_tills_go_on_at_the_copy(
+    sites: dict[str, Site], shell: Shell, source: str, target: str
+) -> None:
+    one, other = sites[source].filled(trade), sites[target].new()
+    with opened(one) as store:
+        before = Till(store, "T1").welcome
+    done = moved(shell, one, other)
+    assert done.code == 0
+    assert done.out.splitlines()[-1].endswith(f"To undo: inventory-server db unmove --db {shown(one)}")
+    for refused in (
+        shell("inventory-server", "serve", "--db", one),
+        shell("inventory-server", "db", "close", "--db", one),
+    ):
+        assert refused.code == 2
+        assert (
+            f"was moved to {lasting_url(other)}; serve that one. To undo the move: inventory-server db unmove"
+            in refused.err
+        )
+    assert "moved to" in shell("inventory-server", "status", "--db", one).out
+    assert maintenance.ask(one, ShowOverview()).moved_to == lasting_url(other)
+    assert maintenance.ask(other, ShowOverview()).moved_to is None
+    assert maintenance.compare(one, other).is_equal
+    with opened(other) as store:
+        till = Till(store, "T1")
+        assert (till.welcome.parent, till.welcome.acked_seq) == (before.parent, before.acked_seq)
+        answer = till.post(body("sale", ("a", 1), at=NOON + 9 * 3_600_000_000))
+        assert ([result.status for result in answer.results], answer.holes) == (["posted"], [])
+    assert proof_of(other).findings == []
+    assert [entry.request for entry in maintenance.ask(other, ListAudit())][-1] == "move"
+
+
+def test_a_ledger_moves_once(sites: dict[str, Site], shell: Shell) -> None:
+    site = sites["sqlite"]
+    one, other, third = site.filled(trade), site.new(), site.new()
+    assert moved(shell, one, other).code == 0
+    for mistake in (("--from", one, "--to", third), ("--from", one, "--to", third, "--move")):
+        done = shell("inventory-server", "db", "copy", *mistake)
+        assert (done.code, f"was moved to {other}; serve that one" in done.err) == (2, True)
+    assert maintenance.ask(third, ShowOverview()).position == 0
+    again = moved(shell, one, other)  # as after a crash; the copy is in use by now
+    assert (again.code, "holds a ledger already" in again.err) == (2, True)
+    assert maintenance.ask(one, ShowOverview()).moved_to == lasting_url(other)
+
+
+def test_a_move_that_fails_leaves_the_ledger_in_service(sites: dict[str, Site], shell: Shell) -> None:
+    one, other = sites["sqlite"].filled(trade), sites["sqlite"].new()
+    with opened(other) as store:
+        Till(store)
+    assert "holds a ledger already" in moved(shell, one, other).err
+    assert "name another database" in moved(shell, one, one).err
+    with opened(one):
+        assert "A server runs on this ledger" in moved(shell, one, other).err
+    with opened(one) as store:
+        assert Till(store, "T1").posts(body("sale", ("a", 1))).status == "posted"
+    assert [entry.request for entry in maintenance.ask(one, ListAudit())][-2:] == ["move", "unmove"]
+
+
+def test_a_move_that_was_interrupted_goes_on(sites: dict[str, Site], shell: Shell) -> None:
+    one, other = sites["sqlite"].filled(trade), sites["sqlite"].new()
+    maintenance.change(one, MarkMoved(lasting_url(other)))
+    assert moved(shell, one, other).code == 0
+
+
+def test_a_move_is_undone(sites: dict[str, Site], shell: Shell) -> None:
+    one, other = sites["sqlite"].filled(trade), sites["sqlite"].new()
+    moved(shell, one, other)
+    done = shell("inventory-server", "db", "unmove", "--db", one)
+    assert (done.code, done.out) == (0, f"{one} may be served again. Never serve {other} as well.\n")
+    with opened(one) as store:
+        assert Till(store, "T1").posts(body("sale", ("a", 1))).status == "posted"
+    assert "was not moved; it may be served" in shell("inventory-server", "db", "unmove", "--db", one).err
+
+
+def test_a_server_that_still_runs_posts_nothing_more(sites: dict[str, Site]) -> None:
+    one, other = sites["postgresql"].filled(trade), sites["postgresql"].new()
+    with opened(one, settings=Settings(commit_retry_seconds=0)) as store:
+        till = Till(store, "T1")
+        maintenance.change(one, MarkMoved(lasting_url(other)))
+        with pytest.raises(RequestError, match="nothing was posted"):
+            till.posts(body("sale", ("a", 1)), uid("meanwhile"))
+        maintenance.change(one, UnmarkMoved())
+        assert till.posts(body("sale", ("a", 1)), uid("meanwhile")).status == "posted"
+
+
+def test_no_password_is_in_the_mark() -> None:
+    assert lasting_url("postgresql+psycopg://kim:secret@db/stock") == "postgresql+psycopg://kim:***@db/stock"

@@ -18,9 +18,11 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import COPY_ROWS, PARTITION_POSITIONS, PARTITIONS_AHEAD
 from inventory_server.domain.answers import Comparison, Content, Pair
 from inventory_server.domain.door import Progress, no_progress
+from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError, said_by
 from inventory_server.store.database.snapshot import snapshot
+from inventory_server.store.database.url import lasting
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, new_stamp
 from inventory_server.store.ledger.sql import Insert, plain_rows
@@ -38,7 +40,7 @@ def copy(
     """
     database.hold(connection)
     target = _Side(database, connection)
-    with _held(source_database) as source:
+    with _held(source_database, lasting(database)) as source:
         _assert_empty(target)
         target.make_room_for(source)
         count = _Counter(progress, 2 * source.rows())
@@ -142,8 +144,8 @@ class _Side:
 
 
 @contextmanager
-def _held(database: Database) -> Iterator[_Side]:
-    """A ledger locked against other writers while the block runs."""
+def _held(database: Database, to: str) -> Iterator[_Side]:
+    """A ledger locked against other writers while the block runs; it was not moved, but to the URL `to`."""
     database.assert_exists()
     with database.explained(), database.writer(), ExitStack() as opened:
         writing = database.writing_engine()
@@ -151,6 +153,7 @@ def _held(database: Database) -> Iterator[_Side]:
         with writing.begin() as connection:
             schema.assert_schema(connection, database)
             database.hold(connection)
+            assert_not_moved(connection, database, to)
             yield _Side(database, connection)
 
 
@@ -172,8 +175,8 @@ def _assert_empty(target: _Side) -> None:
 
 
 def _columns(table: Table) -> list[Any]:
-    """All columns but the stamp, a random value that only tells writers that something changed."""
-    return [column for column in table.columns if column is not t.ledger.c.stamp]
+    """All columns but those about the database itself: the stamp that tells writers of changes, the mark of a move."""
+    return [column for column in table.columns if column is not t.ledger.c.stamp and column is not t.ledger.c.moved_to]
 
 
 def _copy_table(table: Table, source: _Side, target: _Side, count: _Counter) -> Content:

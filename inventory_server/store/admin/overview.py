@@ -35,4 +35,5 @@ def overview(connection: Connection) -> Overview:
         unlisted=int(connection.execute(unlisted).scalar_one()),
         rejected=count(t.rejection, t.rejection.c.reopened_at.is_(None)),
         quarantined=count(t.quarantine),
+        moved_to=head.moved_to,
     )

@@ -23,6 +23,10 @@ class StoreInUse(StoreError):
     """A server runs on this database and must be stopped first."""
 
 
+class LedgerMoved(StoreError):
+    """The ledger was moved to another database: this one is only read."""
+
+
 class OtherLedger(StoreError):
     """The standby's database holds a different ledger from its primary's."""
 

@@ -48,6 +48,11 @@ def shown(url: str) -> str:
     return database_of(url).url
 
 
+def lasting(database: Database) -> str:
+    """The URL of a database, without a password, that is valid in every folder."""
+    return database.url if database.path is None else f"sqlite:///{database.path.absolute()}"
+
+
 def sqlite_path(url: str) -> Path | None:
     """The file of an SQLite `url`, None for a database server; StoreError if it names neither."""
     return database_of(url).path

@@ -89,11 +89,13 @@ ledger = Table(
     Column("stamp", BigInteger, nullable=False, server_default="0"),
     Column("archived_position", BigInteger, nullable=False, server_default="0"),
     Column("archived_until", BigInteger, nullable=False, server_default="0"),
+    Column("moved_to", TEXT),
 )
 """A single row, updated by every commit: the last position, its instant, the latest effective instant in its segment.
 
 Every change sets a new random `stamp`: a writer's cache is valid while the stamp is the one it set. Postings up to
-`archived_position`, recorded at `archived_until`, are archived; both are 0 if there is no archive."""
+`archived_position`, recorded at `archived_until`, are archived; both are 0 if there is no archive. `moved_to` is the
+URL, without a password, of the database that the ledger was moved to: then this one is only read."""
 
 posting = Table(
     "posting",

@@ -13,6 +13,7 @@ from inventory_server.domain.exceptions import FlaggedPosting
 from inventory_server.domain.inventory import Account, Level, Movement
 from inventory_server.domain.lineage import Lineage
 from inventory_server.domain.tick_clock import ClockLimits
+from inventory_server.store.database.base import LedgerMoved
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import Head
@@ -49,7 +50,9 @@ class WorkingSet:
         self.now = now
         self._stamp = stamp
         [head] = statements.head(connection)
-        _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until = head
+        _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until, moved_to = head
+        if moved_to is not None:
+            raise LedgerMoved(f"The ledger was moved to {moved_to}; serve that one.")
         self.began = Head(self.position, archived, until)
         cache.begin(before)
         self.terminals = cache.terminals

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine
 from inventory_server.config import STORAGE_RETRY_MS, Settings
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown
 from inventory_server.domain.requests import Post, TerminalRequest
-from inventory_server.store.database.base import ErrorClass, TransactionBackend, said_by
+from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
 from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
@@ -190,7 +190,8 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """After a rollback: refuse all if the database is the cause, else commit one by one to find the faulty one."""
-        if self._database.classify_error(error, committing=False) is not ErrorClass.WORK_FAILED:
+        is_moved = isinstance(error, LedgerMoved)
+        if is_moved or self._database.classify_error(error, committing=False) is not ErrorClass.WORK_FAILED:
             self._refuse(tickets, error)
         elif len(tickets) == 1:
             log.error("event=commit_failed", exc_info=error)

@@ -69,6 +69,7 @@ def make_postings() -> None:
         sa.Column("stamp", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("archived_position", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("archived_until", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("moved_to", TEXT, nullable=True),
         sa.PrimaryKeyConstraint("book", name=op.f("pk_ledger")),
     )
     op.create_table(
@@ -125,46 +126,35 @@ def make_postings() -> None:
 
 
 def make_refusals() -> None:
-    op.create_table(
+    make_keyed_table(
         "rejection",
-        sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("lineage", sa.LargeBinary(), nullable=True),
-        sa.Column("seq", sa.BigInteger(), nullable=True),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("code", TEXT, nullable=False),
-        sa.Column("reason", TEXT, nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.Column("reopened_at", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_rejection")),
-        sqlite_with_rowid=False,
+        ["id"],
+        *columns(sa.LargeBinary(), "id"),
+        *columns(TEXT, "terminal"),
+        *columns(sa.LargeBinary(), "lineage", nullable=True),
+        *columns(sa.BigInteger(), "seq", nullable=True),
+        *columns(sa.BigInteger(), "recorded_at"),
+        *columns(TEXT, "code", "reason"),
+        *columns(sa.LargeBinary(), "digest", "body"),
+        *columns(sa.BigInteger(), "reopened_at", nullable=True),
     )
-    op.create_table(
+    make_keyed_table(
         "quarantine",
-        sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
-        sa.PrimaryKeyConstraint("id", "digest", name=op.f("pk_quarantine")),
-        sqlite_with_rowid=False,
+        ["id", "digest"],
+        *columns(sa.LargeBinary(), "id", "digest"),
+        *columns(TEXT, "terminal"),
+        *columns(sa.BigInteger(), "recorded_at"),
+        *columns(sa.LargeBinary(), "body"),
     )
 
 
 def make_caches() -> None:
-    op.create_table(
+    make_keyed_table(
         "level",
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("on_hand", sa.BigInteger(), nullable=False),
-        sa.Column("moved", sa.BigInteger(), nullable=False),
-        sa.Column("in_transit", sa.BigInteger(), nullable=False),
-        sa.Column("counted_at", sa.BigInteger(), nullable=True),
-        sa.Column("counted_position", sa.BigInteger(), nullable=True),
-        sa.Column("last_movement_at", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("location", "sku", name=op.f("pk_level")),
-        sqlite_with_rowid=False,
+        ["location", "sku"],
+        *columns(TEXT, "location", "sku"),
+        *columns(sa.BigInteger(), "on_hand", "moved", "in_transit"),
+        *columns(sa.BigInteger(), "counted_at", "counted_position", "last_movement_at", nullable=True),
     )
     op.create_index(op.f("ix_level_sku"), "level", ["sku"])
     op.create_table(
@@ -180,22 +170,20 @@ def make_caches() -> None:
         sqlite_with_rowid=False,
     )
     make_documents()
-    op.create_table(
+    make_keyed_table(
         "reference",
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("voided_position", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("digest", "position", name=op.f("pk_reference")),
-        sqlite_with_rowid=False,
+        ["digest", "position"],
+        *columns(sa.LargeBinary(), "digest"),
+        *columns(sa.BigInteger(), "position"),
+        *columns(sa.BigInteger(), "voided_position", nullable=True),
     )
     op.create_index(op.f("ix_reference_position"), "reference", ["position"])
-    op.create_table(
+    make_keyed_table(
         "void",
-        sa.Column("voids", sa.LargeBinary(), nullable=False),
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("voids", "location", name=op.f("pk_void")),
-        sqlite_with_rowid=False,
+        ["voids", "location"],
+        *columns(sa.LargeBinary(), "voids"),
+        *columns(TEXT, "location"),
+        *columns(sa.BigInteger(), "position"),
     )
 
 
@@ -222,24 +210,16 @@ def make_documents() -> None:
     op.create_index(op.f("ix_document_line_voided_position"), "document_line", ["voided_position"])
     group = ["location", "sku", "kind", "source"]
     op.create_index(op.f("ix_document_line_location_sku_kind_source"), "document_line", group)
-    op.create_table(
+    make_keyed_table(
         "document",
-        sa.Column("document", sa.LargeBinary(), nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("source", TEXT, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("named", sa.BigInteger(), nullable=False),
-        sa.Column("closed", sa.BigInteger(), nullable=False),
-        sa.Column("is_closed", sa.SmallInteger(), nullable=False),
-        sa.Column("drawn", sa.BigInteger(), nullable=False),
-        sa.Column("remaining", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("document", "sku", name=op.f("pk_document")),
-        sqlite_with_rowid=False,
+        ["document", "sku"],
+        *columns(sa.LargeBinary(), "document"),
+        *columns(TEXT, "sku"),
+        *columns(sa.SmallInteger(), "kind"),
+        *columns(TEXT, "location", "source"),
+        *columns(sa.BigInteger(), "position", "effective_at", "expires_at", "quantity", "named", "closed"),
+        *columns(sa.SmallInteger(), "is_closed"),
+        *columns(sa.BigInteger(), "drawn", "remaining"),
     )
     group = ["location", "sku", "kind", "expires_at"]
     op.create_index(op.f("ix_document_location_sku_kind_expires_at"), "document", group)
@@ -259,17 +239,15 @@ def make_closings() -> None:
         *columns(TEXT, "location", "sku"),
         *columns(sa.BigInteger(), "position", "quantity", "latest_at"),
     )
-    op.create_table(
+    make_keyed_table(
         "straggler",
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("entry", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("event_position", sa.BigInteger(), nullable=True),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("location", "sku", "position", "entry", name=op.f("pk_straggler")),
-        sqlite_with_rowid=False,
+        ["location", "sku", "position", "entry"],
+        *columns(TEXT, "location", "sku"),
+        *columns(sa.BigInteger(), "position"),
+        *columns(sa.Integer(), "entry"),
+        *columns(sa.BigInteger(), "effective_at"),
+        *columns(sa.BigInteger(), "event_position", nullable=True),
+        *columns(sa.BigInteger(), "quantity"),
     )
 
 
@@ -386,8 +364,9 @@ def make_catalogue() -> None:
 
 def ordering() -> list[sa.Column[Any]]:
     """What is ordered of a product, in general or for a location."""
-    first = columns(sa.BigInteger(), "reorder_point", nullable=True)
-    return first + columns(TEXT, "supplier", nullable=True) + columns(sa.BigInteger(), "pack_size", "minimum", nullable=True)
+    point = columns(sa.BigInteger(), "reorder_point", nullable=True)
+    sizes = columns(sa.BigInteger(), "pack_size", "minimum", nullable=True)
+    return [*point, *columns(TEXT, "supplier", nullable=True), *sizes]
 
 
 def terms() -> list[sa.Column[Any]]:
