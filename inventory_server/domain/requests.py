@@ -19,11 +19,24 @@ import msgspec
 from msgspec import Meta
 
 from inventory_server.domain import answers
+from inventory_server.domain.changes import ArchivePartitions as ArchivePartitions
+from inventory_server.domain.changes import CloseBooks as CloseBooks
+from inventory_server.domain.changes import CopyFrom as CopyFrom
+from inventory_server.domain.changes import Enrol as Enrol
+from inventory_server.domain.changes import ImportProducts as ImportProducts
+from inventory_server.domain.changes import MakePartitions as MakePartitions
+from inventory_server.domain.changes import MarkMoved as MarkMoved
+from inventory_server.domain.changes import ReopenPosting as ReopenPosting
+from inventory_server.domain.changes import ReturnPartition as ReturnPartition
+from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
+from inventory_server.domain.changes import RotateToken as RotateToken
+from inventory_server.domain.changes import SettleException as SettleException
+from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
-from inventory_server.domain.product import FIELDS, Product, Supplier
-from inventory_server.domain.roles import ADMINS, EVERYBODY, NOBODY, OPERATORS, POSTERS, Actor, ActorRole, Speaker
+from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRole, Speaker
+from inventory_server.domain.roles import ActorRequest as ActorRequest
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName
+from pos_client.protocol.fields import Flag, Location, Sku
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -39,15 +52,6 @@ from pos_client.protocol.messages import (
 )
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import Quantity, micros
-
-Token = Annotated[str, Meta(min_length=1)]
-
-
-class ActorRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the requests of people and terminals: who asks. Without an actor it is refused."""
-
-    actor: Actor = NOBODY
-
 
 # ---------------------------------------------------------------------------------- terminals' requests that write
 
@@ -212,97 +216,6 @@ class Compare(ActorRequest, frozen=True):
     """Compare this ledger with that of the database `other` (a URL), row by row."""
 
     other: str
-
-
-# ---------------------------------------------------------------------------------- administrators' changes
-
-
-class Enrol(ActorRequest, frozen=True):
-    """Enrol a terminal; only a hash of the token is stored."""
-
-    terminal: TerminalName
-    role: Role
-    location: Location
-    token: Token
-
-
-class RevokeTerminal(ActorRequest, frozen=True):
-    """Refuse a terminal from now on."""
-
-    terminal: TerminalName
-
-
-class RotateToken(ActorRequest, frozen=True):
-    """Give a terminal a new token and lift a revocation."""
-
-    terminal: TerminalName
-    token: Token
-
-
-class ImportProducts(ActorRequest, frozen=True):
-    """Add products and suppliers to the catalogue, or change what `columns` name of them. Outcome: how many products.
-
-    A barcode of another product moves.
-    """
-
-    products: list[Product]
-    suppliers: list[Supplier] = []
-    columns: tuple[str, ...] = FIELDS
-
-
-class ReopenPosting(ActorRequest, frozen=True):
-    """Have a rejected posting decided again when it is resent."""
-
-    id: UUID
-
-
-class SettleException(ActorRequest, frozen=True):
-    """Settle the causes of `flag`, of one subject and one location if given, up to `position`. Outcome: how many."""
-
-    flag: Flag
-    position: Sequence
-    subject: Sku | None = None
-    location: Location | None = None
-
-
-class CloseBooks(ActorRequest, frozen=True):
-    """Write the next closing; outcome None if there is nothing to close. Repeat it until then."""
-
-
-class MakePartitions(ActorRequest, frozen=True):
-    """Keep `ahead` empty partitions of `positions` each ahead of the ledger. Outcome: how many were created."""
-
-    ahead: int
-    positions: int
-
-
-class ArchivePartitions(ActorRequest, frozen=True):
-    """Archive all partitions filled before an instant (microseconds). Outcome: those archived."""
-
-    before: int
-
-
-class ReturnPartition(ActorRequest, frozen=True):
-    """Reattach the partition that was archived last. Outcome: that partition, or None if nothing is archived."""
-
-
-class MarkMoved(ActorRequest, frozen=True):
-    """Have this ledger no longer served, as it moves to the database `to` (a URL that is valid everywhere, no password).
-
-    Outcome: False if it was marked so before.
-    """
-
-    to: str
-
-
-class UnmarkMoved(ActorRequest, frozen=True):
-    """Have a ledger served again that was moved. Outcome: the URL that it was moved to."""
-
-
-class CopyFrom(ActorRequest, frozen=True):
-    """Copy the ledger of the database `source` (a URL) into this one, which is empty, and compare them."""
-
-    source: str
 
 
 # ---------------------------------------------------------------------------------- the table

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+import msgspec
+
 from pos_client.protocol.fields import Role
 
 ActorRole = Role | Literal["admin", "nobody"]
@@ -57,3 +59,9 @@ NOBODY = User("", "nobody", "")
 """The actor of a request that names none."""
 HEADQUARTERS = User("hq", "admin", "here")
 """The server process itself."""
+
+
+class ActorRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the requests of people and terminals: who asks. Without an actor it is refused."""
+
+    actor: Actor = NOBODY

@@ -1,0 +1,102 @@
+"""Administrators' changes: what people at headquarters may have changed. The table in `requests.py` has their kinds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import Meta, field
+
+from inventory_server.domain.product import FIELDS, Product, Supplier
+from inventory_server.domain.roles import ActorRequest
+from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName
+
+Token = Annotated[str, Meta(min_length=1)]
+
+
+class Enrol(ActorRequest, frozen=True):
+    """Enrol a terminal; only a hash of the token is stored."""
+
+    terminal: TerminalName
+    role: Role
+    location: Location
+    token: Token
+
+
+class RevokeTerminal(ActorRequest, frozen=True):
+    """Refuse a terminal from now on."""
+
+    terminal: TerminalName
+
+
+class RotateToken(ActorRequest, frozen=True):
+    """Give a terminal a new token and lift a revocation."""
+
+    terminal: TerminalName
+    token: Token
+
+
+class ImportProducts(ActorRequest, frozen=True):
+    """Add products and suppliers to the catalogue, or change what `columns` name of them. Outcome: how many products.
+
+    A barcode of another product moves.
+    """
+
+    products: list[Product]
+    suppliers: list[Supplier] = field(default_factory=list)
+    columns: tuple[str, ...] = FIELDS
+
+
+class ReopenPosting(ActorRequest, frozen=True):
+    """Have a rejected posting decided again when it is resent."""
+
+    id: UUID
+
+
+class SettleException(ActorRequest, frozen=True):
+    """Settle the causes of `flag`, of one subject and one location if given, up to `position`. Outcome: how many."""
+
+    flag: Flag
+    position: Sequence
+    subject: Sku | None = None
+    location: Location | None = None
+
+
+class CloseBooks(ActorRequest, frozen=True):
+    """Write the next closing; outcome None if there is nothing to close. Repeat it until then."""
+
+
+class MakePartitions(ActorRequest, frozen=True):
+    """Keep `ahead` empty partitions of `positions` each ahead of the ledger. Outcome: how many were created."""
+
+    ahead: int
+    positions: int
+
+
+class ArchivePartitions(ActorRequest, frozen=True):
+    """Archive all partitions filled before an instant (microseconds). Outcome: those archived."""
+
+    before: int
+
+
+class ReturnPartition(ActorRequest, frozen=True):
+    """Reattach the partition that was archived last. Outcome: that partition, or None if nothing is archived."""
+
+
+class MarkMoved(ActorRequest, frozen=True):
+    """Have this ledger no longer served: it moves to the database `to`, a URL without a password, valid in any folder.
+
+    Outcome: False if it was marked so before.
+    """
+
+    to: str
+
+
+class UnmarkMoved(ActorRequest, frozen=True):
+    """Have a ledger served again that was moved. Outcome: the URL that it was moved to."""
+
+
+class CopyFrom(ActorRequest, frozen=True):
+    """Copy the ledger of the database `source` (a URL) into this one, which is empty, and compare them."""
+
+    source: str
