@@ -2,6 +2,8 @@
 
 AUDIT_ENTRIES_MAX = 10_000
 """Most entries of the audit trail in one answer: some megabytes."""
+ORDER_DAYS_MAX = 366
+"""Longest lead time and order cycle, in days: what is ordered more rarely needs no list."""
 EXCEPTIONS_MAX = 10_000
 """Most causes in one list of exceptions: some megabytes."""
 FINDINGS_MAX = 100

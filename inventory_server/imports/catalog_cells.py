@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from inventory_server.domain.limits import ORDER_DAYS_MAX
 from pos_client.files.cells import read_quantity
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.protocol import gtin
@@ -16,8 +17,6 @@ from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
 from pos_client.protocol.units import scaled
 
 _CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
-_DAYS_MAX = 366
-"""Longest lead time and order cycle: what is ordered more rarely needs no list."""
 _HOUR = re.compile(r"([01]?[0-9]|2[0-3])(:00)?\Z")
 _WHOLE = re.compile(r"[0-9]{1,3}\Z")
 
@@ -85,8 +84,8 @@ def _positive(text: str) -> int:
 
 def _days(least: int) -> Callable[[str], int]:
     def read(text: str) -> int:
-        if not _WHOLE.match(text) or not least <= int(text) <= _DAYS_MAX:
-            raise WrongCell(f"whole days, {least} to {_DAYS_MAX}", text)
+        if not _WHOLE.match(text) or not least <= int(text) <= ORDER_DAYS_MAX:
+            raise WrongCell(f"whole days, {least} to {ORDER_DAYS_MAX}", text)
         return int(text)
 
     return read
