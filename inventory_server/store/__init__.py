@@ -93,10 +93,11 @@ class LedgerStore:
             primary = _opened_queries(database, settings, clock, opened)
             self._queries: QueryService | FallbackReader = primary
             with writing.connect() as connection:
-                _assert_durable(database.assert_settings(connection), settings)
+                weakness = database.assert_settings(connection)
                 schema.assert_schema(connection, database)
                 if not even_if_moved:
                     assert_not_moved(connection, database)
+                _assert_durable(weakness, settings)
             _assert_writable(database, writing)
             if read_url is not None:
                 standby = FallbackReader(database_of(read_url), settings, clock, primary)
