@@ -93,6 +93,13 @@ class Document:
     is_closed: bool = False
     drawn: int = 0
 
+    def apply(self, line: DocumentLine, is_of_product: bool = True) -> None:
+        """Apply a line that names it; one of another product than it sent can only close all of it."""
+        quantity = line.quantity if is_of_product else 0
+        self.named += quantity if line.role is LineRole.DRAWS else 0
+        self.closed += quantity if line.role is LineRole.CLOSES else 0
+        self.is_closed |= line.role is LineRole.CLOSES_ALL
+
     @property
     def received(self) -> int:
         """What was drawn, up to what was sent."""
@@ -120,8 +127,11 @@ class Draw(NamedTuple):
 
 def fits(document: DocumentLine, drawing: DocumentLine) -> bool:
     """True if a line that names no document may draw on this one, which it may do before or after it arrives."""
-    if document.group != drawing.group:
-        return False
+    return document.group == drawing.group and fits_in_time(document, drawing)
+
+
+def fits_in_time(document: DocumentLine, drawing: DocumentLine) -> bool:
+    """True if their order allows a line without a name to draw on this document."""
     if document.kind is DocumentKind.TRANSFER:
         is_earlier = document.position < drawing.position
         return is_earlier or document.effective_at <= drawing.effective_at + TRANSFER_WAITS
@@ -185,7 +195,7 @@ class DocumentReplay:
             self._named.setdefault(line.document, []).append(line)
             named = self.documents.get(line.document)
             if named is not None and line.names(named.line):
-                _apply(named, line)
+                named.apply(line)
 
     def _open(self, line: DocumentLine, name: bytes) -> None:
         document = self.documents[name] = _with(Document(line, line.quantity), self._named)
@@ -226,14 +236,8 @@ def _with(document: Document, named: Mapping[bytes, list[DocumentLine]]) -> Docu
     assert document.line.document is not None
     for line in named.get(document.line.document, ()):
         if line.names(document.line):
-            _apply(document, line)
+            document.apply(line)
     return document
-
-
-def _apply(document: Document, line: DocumentLine) -> None:
-    document.named += line.quantity if line.role is LineRole.DRAWS else 0
-    document.closed += line.quantity if line.role is LineRole.CLOSES else 0
-    document.is_closed |= line.role is LineRole.CLOSES_ALL
 
 
 _OPENS: Mapping[PostingType, DocumentKind] = {

@@ -40,10 +40,15 @@ class Flags:
 
 
 class Account(enum.IntEnum):
-    """What a movement does to a level: `STOCK` adds to it, `COUNT` sets it."""
+    """What a movement does to a level: `STOCK` adds to it, `COUNT` sets it.
+
+    `CARRIED` tells what a posting did to the level of another product than it names, through merges. No figure is
+    computed from it.
+    """
 
     STOCK = 0
     COUNT = 1
+    CARRIED = 2
 
 
 class Movement(NamedTuple):
@@ -183,11 +188,15 @@ def rest_on(level: Level, base: Count | None, moved_since: int) -> None:
 
 def base_count(counts: Iterable[Count], as_of: int | None, known_at: int | None) -> Count | None:
     """The count on which stock at `as_of`, as known at position `known_at`, is based (None: no bound)."""
-    standing = [
+    return max(standing_counts(counts, as_of, known_at), key=lambda count: count.order, default=None)
+
+
+def standing_counts(counts: Iterable[Count], as_of: int | None, known_at: int | None) -> list[Count]:
+    """The counts that stand at `as_of`, as known at position `known_at` (None: no bound)."""
+    return [
         count
         for count in counts
         if (as_of is None or count.effective_at <= as_of)
         and (known_at is None or count.position <= known_at)
         and (count.voided_position is None or (known_at is not None and count.voided_position > known_at))
     ]
-    return max(standing, key=lambda count: count.order, default=None)
