@@ -47,6 +47,13 @@ class ImportProducts(ActorRequest, frozen=True):
     columns: tuple[str, ...] = FIELDS
 
 
+class MergeProducts(ActorRequest, frozen=True):
+    """Merge the product `merge` into another one, `into`, as a posting of HQ. Outcome: its position."""
+
+    merge: Sku
+    into: Sku
+
+
 class ReopenPosting(ActorRequest, frozen=True):
     """Have a rejected posting decided again when it is resent."""
 

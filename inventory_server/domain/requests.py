@@ -26,6 +26,7 @@ from inventory_server.domain.changes import Enrol as Enrol
 from inventory_server.domain.changes import ImportProducts as ImportProducts
 from inventory_server.domain.changes import MakePartitions as MakePartitions
 from inventory_server.domain.changes import MarkMoved as MarkMoved
+from inventory_server.domain.changes import MergeProducts as MergeProducts
 from inventory_server.domain.changes import ReopenPosting as ReopenPosting
 from inventory_server.domain.changes import ReturnPartition as ReturnPartition
 from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
@@ -302,6 +303,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         RevokeTerminal: _change("revoke", None, ADMINS),
         RotateToken: _change("rotate", None, ADMINS),
         ImportProducts: _change("import_products", int, OPERATORS),
+        MergeProducts: _change("merge_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
         SettleException: _change("settle", int, OPERATORS),
         CloseBooks: _change("close_books", answers.ClosedBooks | None, ADMINS, Cost.LONG),
@@ -322,6 +324,7 @@ Administrative: TypeAlias = (
     | RevokeTerminal
     | RotateToken
     | ImportProducts
+    | MergeProducts
     | ReopenPosting
     | SettleException
     | CloseBooks

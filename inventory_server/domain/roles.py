@@ -57,6 +57,10 @@ class Speaker:
 Actor = User | Speaker
 NOBODY = User("", "nobody", "")
 """The actor of a request that names none."""
+RESERVED_TERMINAL = "hq"
+"""The terminal of HQ's own postings: nobody connects as it, and none is enrolled under its name."""
+HQ_POSTING = Speaker(RESERVED_TERMINAL, "operator", "", 0, None, "here")
+"""Who makes HQ's own postings; those that name no location are of none."""
 HEADQUARTERS = User("hq", "admin", "here")
 """The server process itself."""
 

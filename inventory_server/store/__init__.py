@@ -103,8 +103,9 @@ class LedgerStore:
                 standby = FallbackReader(database_of(read_url), settings, clock, primary)
                 self._queries = opened.enter_context(closing(standby))
                 standby.start()
-            self._writer = Writer(writing, database, CommitJudge(settings, clock), settings, on_fatal)
-            self._administration = Administration(database, self._writer, primary, clock)
+            judge = CommitJudge(settings, clock)
+            self._writer = Writer(writing, database, judge, settings, on_fatal)
+            self._administration = Administration(database, self._writer, judge, primary, clock)
             self._writer.start()
             self._opened = opened.pop_all()
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -12,13 +14,18 @@ from sqlalchemy import Connection
 
 from inventory_server.clock import Clock
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress
-from inventory_server.domain.requests import REQUESTS, Administrative
+from inventory_server.domain.requests import REQUESTS, Administrative, Item, Post
+from inventory_server.domain.roles import HQ_POSTING
 from inventory_server.store.admin import audit
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.dispatch import CHANGES, MAINTENANCE, Changing, Maintaining
 from inventory_server.store.query.service import QueryService
+from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
+from pos_client.protocol import wire
 from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import Body, PostingResult, PostResult
+from pos_client.protocol.uuid7 import Uuid7
 
 log = logging.getLogger("tillwire.store")
 
@@ -38,11 +45,18 @@ class Settled:
 
 
 class Administration:
-    """Administrators' changes, in transactions of `writer`; `queries` reads for those of many transactions."""
+    """Administrators' changes, in transactions of `writer`; `queries` reads for those of many transactions.
 
-    def __init__(self, database: Database, writer: Writer, queries: QueryService, clock: Clock) -> None:
+    `judge` is the writer's: it enters HQ's own postings.
+    """
+
+    def __init__(
+        self, database: Database, writer: Writer, judge: CommitJudge, queries: QueryService, clock: Clock
+    ) -> None:
         self._database = database
         self._writer = writer
+        self._judge = judge
+        self._ids = Uuid7(clock, random.SystemRandom())
         self._queries = queries
         self._clock = clock
 
@@ -54,7 +68,7 @@ class Administration:
 
         def job(connection: Connection) -> Outcome:
             now = self._clock()
-            changing = Changing(connection, self._database, now, progress)
+            changing = Changing(connection, self._database, now, progress, partial(self._post, connection))
             outcome = CHANGES[type(change)](changing, change)
             self._record(connection, change, now, audit.DONE)
             return outcome
@@ -66,6 +80,17 @@ class Administration:
                 raise
             under_way.settle(None, error)
         return under_way
+
+    def _post(self, connection: Connection, bodies: Sequence[Body]) -> list[PostingResult]:
+        """Enter HQ's own postings into the ledger, in the writer's transaction on `connection`."""
+        items = []
+        for body in bodies:
+            raw = wire.encode_body(body)
+            digest = hashlib.sha256(raw).digest()
+            items.append(Item(self._ids(), None, raw, digest, body, wire.check_body(body), None))
+        [outcome] = self._judge.carry_out(connection, [Post(HQ_POSTING, items, None)])
+        assert isinstance(outcome, PostResult), outcome
+        return outcome.results
 
     def _maintain(self, change: Administrative, then: OnOutcome | None, progress: Progress) -> Pending:
         """Record `change` as not finished, then carry it out; its last transaction makes that `done`."""

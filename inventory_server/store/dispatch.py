@@ -20,6 +20,7 @@ from inventory_server.store.admin.audit import list_audit
 from inventory_server.store.admin.catalog import find_barcodes, import_products, show_product
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.exceptions import exceptions, settle
+from inventory_server.store.admin.merges import PostForHq, merge_listed, merge_products
 from inventory_server.store.admin.move import mark_moved, unmark_moved
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.admin.reconcile import reconcile
@@ -65,12 +66,23 @@ SHORTCUTS: Mapping[type, Shortcut] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class Changing:
-    """The context of a change: the writer's transaction, rolled back if the change raises."""
+    """The context of a change: the writer's transaction, rolled back if the change raises.
+
+    `post` enters HQ's own postings into the ledger in it.
+    """
 
     connection: Connection
     database: Database
     now: int
     progress: Progress
+    post: PostForHq
+
+
+def _import_products(at: Changing, change: r.ImportProducts) -> int:
+    """Import products, and merge what was sold by their barcodes before they were listed."""
+    imported = import_products(at.connection, change.products, change.suppliers, change.columns)
+    merge_listed(at.connection, at.post, change.products, at.now)
+    return imported
 
 
 CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
@@ -78,7 +90,8 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.Enrol: lambda at, c: add_terminal(at.connection, c.terminal, c.role, c.location, c.token, at.now),
         r.RevokeTerminal: lambda at, c: revoke_terminal(at.connection, c.terminal, at.now),
         r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
-        r.ImportProducts: lambda at, c: import_products(at.connection, c.products, c.suppliers, c.columns),
+        r.ImportProducts: lambda at, c: _import_products(at, c),
+        r.MergeProducts: lambda at, c: merge_products(at.connection, at.post, c.merge, c.into, at.now),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
         r.SettleException: lambda at, c: settle(at.connection, c, at.now),
         r.MarkMoved: lambda at, c: mark_moved(at.connection, at.database, c.to),

@@ -111,7 +111,7 @@ def _check(mapping: SalesMapping) -> None:
     if mapping.columns.type is not None and not mapping.types:
         raise MappingError("The mapping has a type column but no [types] table: list the posting type of each value.")
     for kind in (mapping.constants.type, *mapping.types.values()):
-        if kind in ("void", "transfer_out", "transfer_in", "reserve", "release"):
+        if kind not in ("sale", "return", "receipt", "adjustment", "count"):
             raise MappingError(
                 f"A sales file cannot contain the type {kind}: use sale, return, receipt, adjustment or count."
             )

@@ -40,6 +40,7 @@ PostingType = Literal[
     "reserve",
     "release",
     "void",
+    "merge",
 ]
 Role = Literal["till", "reader", "operator"]
 PostingStatus = Literal["posted", "duplicate", "conflict", "rejected"]

@@ -216,6 +216,8 @@ class Body(StrictMessage, frozen=True):
     reason: CloseReason | UnsetType = UNSET
     reservation: UUID | UnsetType = UNSET
     expires_at: Instant | UnsetType = UNSET
+    merge: Sku | UnsetType = UNSET
+    into: Sku | UnsetType = UNSET
     ext: Raw | UnsetType = UNSET
 
 
@@ -369,10 +371,7 @@ class HistoryParams(StrictMessage, frozen=True, rename={"from_": "from"}):
 
 
 class HistoryEntry(Message, frozen=True):
-    """One movement; `quantity` is signed, and for a count it is the counted quantity.
-
-    `effective_at` is the instant that counts, if it is not `occurred_at`.
-    """
+    """One movement; `quantity` is signed, for a count the counted one; `effective_at` counts, if not `occurred_at`."""
 
     position: int
     id: UUID

@@ -32,9 +32,13 @@ ONLY_ON: Mapping[str, tuple[tuple[PostingType, ...], Mapping[PostingType, str]]]
         "other_location": (("transfer_out", "transfer_in"), {"transfer_out": "the other location of the transfer"}),
         "reservation": (("sale", "release"), {}),
         "expires_at": (("reserve",), {}),
+        "merge": (("merge",), {"merge": "the sku that ends"}),
+        "into": (("merge",), {"merge": "the sku that takes over"}),
     }
 )
 """Fields of a body that only some types have, and what is expected on those types that need them."""
+WITHOUT_LINES: tuple[PostingType, ...] = ("void", "merge")
+"""The types that have no lines."""
 SIGNED: tuple[PostingType, ...] = ("sale", "adjustment")
 """The types whose quantities may be negative: goods that come back in the same basket, and corrections."""
 
@@ -225,17 +229,18 @@ def decode_body(raw: bytes) -> Body:
 def check_body(body: Body, max_lines: int = MAX_LINES) -> list[int]:
     """Check the rules that span fields; return the lines' quantities in units of 10⁻⁵."""
     for name, (kinds, described) in ONLY_ON.items():
-        if getattr(body, name) is not UNSET and body.type not in kinds:
+        if getattr(body, name) is UNSET:
+            if body.type in described:
+                raise BodyError(f"$.{name}", described[body.type], "nothing")
+        elif body.type not in kinds:
             raise BodyError(f"$.{name}", f"this field only on a {' or a '.join(kinds)}", f"it on type {body.type}")
-        if getattr(body, name) is UNSET and body.type in described:
-            raise BodyError(f"$.{name}", described[body.type], "nothing")
     if body.type == "transfer_in" and body.other_location is UNSET and body.transfer is UNSET:
         raise BodyError("$.other_location", "where the goods come from, or the transfer they belong to", "nothing")
     if not isinstance(body.ext, UnsetType) and bytes(body.ext).lstrip()[:1] != b"{":
         raise BodyError("$.ext", "a JSON object", printable(bytes(body.ext).decode()))
-    if body.type == "void":
+    if body.type in WITHOUT_LINES:
         if not isinstance(body.lines, UnsetType):
-            raise BodyError("$.lines", "no lines on a void", f"{len(body.lines)} lines")
+            raise BodyError("$.lines", f"no lines on a {body.type}", f"{len(body.lines)} lines")
         return []
     if body.type == "transfer_close" and body.lines is UNSET:
         return []

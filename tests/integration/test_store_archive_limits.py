@@ -29,11 +29,15 @@ from tests.support.ledgers import (
     Clock,
     Till,
     body,
+    enrol,
+    hello,
     history,
+    item,
     level,
     opened,
     outcome_of,
     pages_of_history,
+    post,
     proof_of,
     stock,
     uid,
@@ -117,6 +121,11 @@ def test_what_would_need_archived_movements_is_rejected_with_what_to_do(twins: T
         assert (voided.status, voided.code) == ("rejected", "not_voidable")
         assert "is in the archive" in str(voided.reason)
         assert str(voided.reason).endswith("post an adjustment instead.")
+        enrol(store, "office", "operator", "L1")
+        raw = body("merge", at=twins.until - 1, merge="a", into="b")
+        [merged] = post(store, hello(store, "office").speaker, item(raw)).results
+        assert (merged.status, merged.code) == ("rejected", "invalid_body")
+        assert str(merged.reason).endswith("; merge as of a later instant.")
         sale = Sent("T1", body("sale", ("a", 1), at=NOON - 1_000 * HOUR), uid("from long before"))
         assert [result.status for result in send(store, [sale])] == ["posted"]
     assert proof_of(twins.archived).findings == []

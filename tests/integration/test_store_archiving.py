@@ -25,9 +25,10 @@ def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)
 
 
-@pytest.fixture(params=[1, pytest.param(2, marks=pytest.mark.long)])
+@pytest.fixture(params=[(1, False), (1, True), pytest.param((2, False), marks=pytest.mark.long)], ids=str)
 def twins(site: Site, request: pytest.FixtureRequest) -> Twins:
-    return Twins.of(site, request.param)
+    seed, merges = request.param
+    return Twins.of(site, seed, merges)
 
 
 def looks_back(twins: Twins) -> list[dict[str, Any]]:

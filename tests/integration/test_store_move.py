@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy import Table, select
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import ListAudit, MarkMoved, ShowOverview, UnmarkMoved
+from inventory_server.domain.requests import ListAudit, MarkMoved, MergeProducts, ShowOverview, UnmarkMoved
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import StoreError, StoreInUse, lasting_url, shown
 from inventory_server.store.admin import copy
 from inventory_server.store.database.postgresql import Postgresql
@@ -66,6 +67,13 @@ def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
     return found
 
 
+def trade_and_merge(place: Path | str) -> None:
+    """A busy day, at the end of which two products are merged."""
+    trade(place)
+    with opened(place) as store:
+        store.submit(MergeProducts("unlisted", "b", actor=HEADQUARTERS)).wait()
+
+
 def _kept(table: Table) -> list[Any]:
     return [column for column in table.columns if column.name not in ("stamp", "moved_to")]
 
@@ -73,7 +81,7 @@ def _kept(table: Table) -> list[Any]:
 @pytest.mark.usefixtures("small_pages")
 @pytest.mark.parametrize(("source", "target"), WAYS)
 def test_a_ledger_of_all_types_is_moved_as_it_is(sites: dict[str, Site], source: str, target: str) -> None:
-    one, other = sites[source].filled(trade), sites[target].new()
+    one, other = sites[source].filled(trade_and_merge), sites[target].new()
     told: list[tuple[int, int]] = []
     comparison = maintenance.copy(one, other, lambda *done: told.append(done))
     assert comparison.is_equal

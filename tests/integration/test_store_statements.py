@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Engine, event
 
 from inventory_server.domain.requests import Post
 from inventory_server.store.ledger import sql
 from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, opened, outcome_of, uid
+from tests.support.statements import statements
 
 POSTINGS = 500
 STATEMENTS_MAX = 80
@@ -94,28 +93,6 @@ def frames(count: int) -> dict[str, list[Frame]]:
         "void of reserves": [kept, unnamed, frame("void", count, "void", voids=names("kept"))],
         "void of releases": [kept, unnamed, frame("void", count, "void", voids=names("free"))],
     }
-
-
-@contextmanager
-def statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The statements that run meanwhile, on the driver's cursor or through SQLAlchemy."""
-    ran: list[str] = []
-    execute = sql.run
-
-    def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        ran.append(text)
-        return execute(connection, text, parameters)
-
-    def before(_connection: Any, _cursor: Any, text: str, *_: Any) -> None:
-        ran.append(text)
-
-    event.listen(Engine, "before_cursor_execute", before)
-    try:
-        with monkeypatch.context() as patch:
-            patch.setattr(sql, "run", run)
-            yield ran
-    finally:
-        event.remove(Engine, "before_cursor_execute", before)
 
 
 def ran_for(place: str, frames: list[Frame], monkeypatch: pytest.MonkeyPatch) -> list[str]:

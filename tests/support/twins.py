@@ -10,6 +10,8 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
+from inventory_server.domain.requests import MergeProducts
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore
 from inventory_server.store.ledger.timetravel import cuts
 from pos_client.protocol.fields import PostingType
@@ -25,6 +27,8 @@ PARTITIONS = 4
 """So many are filled; half of them go into the archive."""
 SKUS = ("a", "b", "c", "d", "e")
 LOCATIONS = {"T1": "L1", "T2": "L2"}
+MERGES = {3: ("d", "e"), 6: ("e", "c"), 12: ("b", "a")}
+"""After so many frames, what is merged into what; the first two go into the archive."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def send(store: LedgerStore, sent: list[Sent]) -> list[PostingResult]:
 class Twins:
     """Two ledgers of the same trade: the first partitions of one are in the archive, up to `position`, `until`."""
 
-    _made: ClassVar[dict[tuple[Site, int], Twins]] = {}
+    _made: ClassVar[dict[tuple[Site, int, bool], Twins]] = {}
 
     def __init__(self, whole: str, archived: str, trade: Trade, until: int) -> None:
         self.whole = whole
@@ -152,20 +156,22 @@ class Twins:
         self.position = PARTITIONS // 2 * POSITIONS - 1
 
     @classmethod
-    def of(cls, site: Site, seed: int) -> Twins:
-        """Copies of a pair that is made once."""
-        if (site, seed) not in cls._made:
-            cls._made[site, seed] = cls._make(site, seed)
-        made = cls._made[site, seed]
+    def of(cls, site: Site, seed: int, merges: bool = False) -> Twins:
+        """Copies of a pair that is made once; in some, products are merged."""
+        if (site, seed, merges) not in cls._made:
+            cls._made[site, seed, merges] = cls._make(site, seed, merges)
+        made = cls._made[site, seed, merges]
         return cls(site.copy(made.whole), site.copy(made.archived), copy.deepcopy(made.trade), made.until)
 
     @classmethod
-    def _make(cls, site: Site, seed: int) -> Twins:
+    def _make(cls, site: Site, seed: int, merges: bool) -> Twins:
         trade, whole = Trade(random.Random(seed)), small(site, PARTITIONS + 4)
         site.keep(whole)
         with opened(whole, trade.clock) as store:
-            for _ in range(PARTITIONS * POSITIONS // FRAME + 1):
+            for number in range(PARTITIONS * POSITIONS // FRAME + 1):
                 send(store, trade.frame(trade.rng.choice([*LOCATIONS])))
+                if merges and number in MERGES:
+                    store.submit(MergeProducts(*MERGES[number], actor=HEADQUARTERS)).wait()
         close_books(whole, trade.clock)
         archived = site.copy(whole)
         site.keep(archived)

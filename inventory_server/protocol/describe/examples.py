@@ -60,6 +60,7 @@ from pos_client.protocol.wire import encode_body, error_object
 _ZONE = timezone(timedelta(hours=1))
 _TILL, _STORE, _BRANCH = "north-gate-1", "north-gate", "harbour"
 _ESPRESSO, _APPLES, _MILK = "ESPRESSO-1KG", "APPLES-KG", "MILK-1L"
+_BARCODE = "4006381333931"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ BODIES: dict[str, Body] = {
     "receipt": Body(
         "receipt",
         at("06:30"),
-        [_line(_ESPRESSO, 24), Line(48, gtin="4006381333931"), _line(_APPLES, Decimal("62.5"))],
+        [_line(_ESPRESSO, 24), Line(48, gtin=_BARCODE), _line(_APPLES, Decimal("62.5"))],
         reference="DN-88213",
     ),
     "adjustment": Body("adjustment", at("08:10"), [Line(-3, sku=_MILK, reason="broken in the fridge")]),
@@ -137,6 +138,7 @@ BODIES: dict[str, Body] = {
     "reserve": Body("reserve", at("10:05"), [_line(_ESPRESSO, 1)], reference="WEB-5521", expires_at=at("18:00")),
     "release": Body("release", at("10:40"), [_line(_ESPRESSO, 1)], reservation=_RESERVE),
     "void": Body("void", at("09:43"), voids=_SALE, reference="R-2026-000417"),
+    "merge": Body("merge", at("18:30"), merge=f"gtin:0{_BARCODE}", into=_ESPRESSO),
 }
 """One body of every posting type."""
 

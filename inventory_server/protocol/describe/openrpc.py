@@ -19,7 +19,7 @@ from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.fields import RequestId
 from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PROTOCOL_VERSION, Body, Message, Reply, Request
 from pos_client.protocol.units import QUANTITY_MAX
-from pos_client.protocol.wire import ONLY_ON, SIGNED, encode
+from pos_client.protocol.wire import ONLY_ON, SIGNED, WITHOUT_LINES, encode
 
 Schema = dict[str, Any]
 
@@ -88,11 +88,11 @@ _RULES: dict[str, Schema] = {
                 "then": {"anyOf": [{"required": ["other_location"]}, {"required": ["transfer"]}]},
             },
             {
-                "if": {"properties": {"type": {"const": "void"}}},
+                "if": {"properties": {"type": {"enum": list(WITHOUT_LINES)}}},
                 "then": {"properties": {"lines": False}},
             },
             {
-                "if": {"properties": {"type": {"enum": ["void", "transfer_close"]}}},
+                "if": {"properties": {"type": {"enum": [*WITHOUT_LINES, "transfer_close"]}}},
                 "else": {"required": ["lines"]},
             },
             {

@@ -7,17 +7,18 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from inventory_server.domain.answers import Overview
+from inventory_server.domain.roles import RESERVED_TERMINAL
 from inventory_server.store.ledger import tables as t
 
 
 def overview(connection: Connection) -> Overview:
     """Count what a ledger holds; reads levels, not postings."""
     head = connection.execute(select(t.ledger)).one()
-    level = t.level.c
+    level, merged = t.level.c, select(t.merge.c.ended).where(t.merge.c.voided_position.is_(None))
     unlisted = (
         select(func.count(func.distinct(level.sku)))
         .select_from(t.level.outerjoin(t.product, t.product.c.sku == level.sku))
-        .where(t.product.c.sku.is_(None))
+        .where(t.product.c.sku.is_(None), level.sku.not_in(merged))
     )
 
     def count(table: Any, *where: Any) -> int:
@@ -30,7 +31,7 @@ def overview(connection: Connection) -> Overview:
         levels=count(t.level),
         negative=count(t.level, level.on_hand < 0),
         locations=count(t.location),
-        terminals=count(t.terminal, t.terminal.c.revoked_at.is_(None)),
+        terminals=count(t.terminal, t.terminal.c.revoked_at.is_(None), t.terminal.c.terminal != RESERVED_TERMINAL),
         products=count(t.product),
         unlisted=int(connection.execute(unlisted).scalar_one()),
         rejected=count(t.rejection, t.rejection.c.reopened_at.is_(None)),

@@ -10,9 +10,11 @@ from sqlalchemy import Connection
 from inventory_server.domain.documents import DocumentLine
 from inventory_server.domain.exceptions import OPENED_BY, FlaggedPosting
 from inventory_server.domain.inventory import FLAGS
+from inventory_server.domain.merge import standing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import document_of, line_of
 from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Void
 from inventory_server.store.ledger.sql import Lookup
 from pos_client.protocol.fields import PostingType
@@ -95,6 +97,7 @@ class _Drawn:
         named = {(line.document,) for lines in self._lines.values() for line in lines if line.document is not None}
         rows = _documents(connection, list(named))
         self._over = {(row[0], row[1]) for row in rows if document_of(row).over}
+        self._merges = standing(merges_of(connection, head_of(connection)))
 
     def waiting(self) -> list[FlaggedPosting]:
         """Those that still found too little. A void has no lines of its own: only a person can tell."""
@@ -108,7 +111,7 @@ class _Drawn:
     def _is_over(self, line: DocumentLine) -> bool:
         if line.document is None:
             return self._unmet[line.position, line.entry] > 0
-        return (line.document, line.sku) in self._over
+        return (line.document, self._merges.name(line.sku)) in self._over
 
 
 def _repeated(connection: Connection, postings: list[FlaggedPosting]) -> list[FlaggedPosting]:

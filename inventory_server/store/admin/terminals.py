@@ -8,6 +8,7 @@ from sqlalchemy import Connection, select
 
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.lineage import FIRST_HEAD
+from inventory_server.domain.roles import RESERVED_TERMINAL
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
@@ -15,7 +16,9 @@ from inventory_server.store.ledger.documents import know_location
 
 
 def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:
-    """Enrol a terminal; StoreError if the name is taken."""
+    """Enrol a terminal; StoreError if the name is taken, or reserved."""
+    if terminal == RESERVED_TERMINAL:
+        raise StoreError(f"The name {terminal} is reserved for HQ's own postings; choose another one.")
     if connection.execute(select(t.terminal.c.terminal).where(t.terminal.c.terminal == terminal)).scalar():
         raise StoreError(f"Terminal {terminal} exists already; give it a new token with: terminal rotate {terminal}")
     connection.execute(
@@ -35,10 +38,11 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
 
 
 def list_terminals(connection: Connection) -> list[TerminalRow]:
-    """All terminals by location and name, revoked ones included."""
+    """All terminals by location and name, revoked ones included; HQ itself is none of them."""
     c = t.terminal.c
     names = [field.name for field in fields(TerminalRow)]
-    rows = connection.execute(select(*(c[name] for name in names)).order_by(c.location, c.terminal))
+    others = select(*(c[name] for name in names)).where(c.terminal != RESERVED_TERMINAL)
+    rows = connection.execute(others.order_by(c.location, c.terminal))
     return [TerminalRow(*row) for row in rows]
 
 
@@ -53,6 +57,7 @@ def rotate_terminal(connection: Connection, terminal: str, token: str) -> None:
 
 
 def _update(connection: Connection, terminal: str, **values: object) -> None:
-    changed = connection.execute(t.terminal.update().where(t.terminal.c.terminal == terminal).values(**values))
+    named = (t.terminal.c.terminal == terminal, t.terminal.c.terminal != RESERVED_TERMINAL)
+    changed = connection.execute(t.terminal.update().where(*named).values(**values))
     if not changed.rowcount:
         raise StoreError(f"There is no terminal {terminal}; see: inventory-server terminal list")

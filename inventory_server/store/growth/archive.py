@@ -21,6 +21,7 @@ from inventory_server.domain.inventory import Count
 from inventory_server.store.database import partitions
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.partitions import PARTITIONED, Partition
+from inventory_server.store.growth.archived_merges import merged_places
 from inventory_server.store.growth.partition import MaintenanceTransactions, changing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.archived_postings import KEPT, ArchivedDigest, heads_at, pages
@@ -137,7 +138,10 @@ class _Archiving:
             self._aside(partial(_put_heads, rows=rows[begin : begin + ARCHIVE_ROWS]))
 
     def _keep_counts(self, connection: Connection, since: int = 0) -> None:
-        """Keep the sum of movements at each count on which a level may be based; only counts added after `since`."""
+        """Keep the sum of movements at each count on which a level may be based, and at each merge.
+
+        Only counts and merges added after `since`.
+        """
         past, after = LedgerAt(connection, Moment(None, self._cut.position)), None
         while counts := _counted(connection, self._cut, since, after):
             rows = [
@@ -146,6 +150,11 @@ class _Archiving:
             ]
             _put_counts(connection, rows)
             after = (*counts[-1][0], *counts[-1][1].order)
+        for key, orders in merged_places(connection, self._cut, since):
+            _put_counts(
+                connection,
+                [(*key, self._cut.position, order[1], past.until(order).moved(*key)) for order in sorted(orders)],
+            )
 
     def _take_out(self, connection: Connection, sha256: bytes, now: int) -> list[str]:
         self._assert_next(connection)

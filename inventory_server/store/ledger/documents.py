@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, select
 
 from inventory_server.domain.documents import Document, DocumentKind, DocumentLine, DocumentReplay, Group, LineRole
+from inventory_server.domain.family_documents import FamilyReplay
+from inventory_server.domain.merge import standing
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup, Statement
 
+NO_FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType({})
+"""No product is connected with another one."""
 _lines = t.document_line.c
 _of_keys = Lookup(t.document_line, [_lines.location, _lines.sku])
 _of_documents = Lookup(t.document_line, [_lines.document])
@@ -81,8 +88,19 @@ def document_row(document: Document) -> tuple[Any, ...]:
     return (line.document, line.sku, *at, *sums, document.left)
 
 
-def groups_of(connection: Connection, keys: Iterable[Key]) -> dict[Group, list[DocumentLine]]:
-    """The document lines of many (location, sku), by group: those of the group and those that name one of it."""
+def emptied(row: Sequence[Any]) -> tuple[Any, ...]:
+    """The row of a document of which there is nothing under this SKU any more."""
+    return (*row[:8], 0, 0, 0, 0, 0, 0)
+
+
+def groups_of(
+    connection: Connection, keys: Iterable[Key], families: Mapping[str, frozenset[str]] = NO_FAMILIES
+) -> dict[Group, list[DocumentLine]]:
+    """The document lines of many (location, sku), by group: those of the group and those that name one of it.
+
+    Products that merges connect, their `families`, are in one group: under the first SKU of the family.
+    """
+    keys = {(location, each) for location, sku in keys for each in families.get(sku, (sku,))}
     lines = [line_of(row) for row in _of_keys(connection, list(keys))]
     naming: dict[bytes | None, list[DocumentLine]] = {}
     openers = {line.document for line in lines if line.role is LineRole.OPENS}
@@ -92,12 +110,19 @@ def groups_of(connection: Connection, keys: Iterable[Key]) -> dict[Group, list[D
             naming.setdefault(line.document, []).append(line)
     groups: dict[Group, list[DocumentLine]] = {}
     for line in lines:
+        family = families.get(line.sku)
+        group = line.group if family is None else line.group._replace(sku=min(family))
         if line.role is LineRole.OPENS:
-            named = [each for each in naming.get(line.document, ()) if each.names(line)]
-            groups.setdefault(line.group, []).extend([line, *named])
+            named = [each for each in naming.get(line.document, ()) if _is_named(each, line, family)]
+            groups.setdefault(group, []).extend([line, *named])
         elif line.document is None:
-            groups.setdefault(line.group, []).append(line)
+            groups.setdefault(group, []).append(line)
     return groups
+
+
+def _is_named(line: DocumentLine, opener: DocumentLine, family: frozenset[str] | None) -> bool:
+    """True if a line names what `opener` opens with its SKU or, of a family, with any."""
+    return line.names(opener) if family is None else line.kind is opener.kind
 
 
 class DocumentsAt:
@@ -105,10 +130,18 @@ class DocumentsAt:
 
     def __init__(self, connection: Connection, keys: Iterable[Key], as_of: int | None, known_at: int | None) -> None:
         self._documents: dict[tuple[str, str, DocumentKind], list[Document]] = {}
-        for group, lines in groups_of(connection, keys).items():
+        merges = merges_of(connection, head_of(connection))
+        families = standing(merges, None, known_at).families
+        for group, lines in groups_of(connection, keys, families).items():
+            if group.sku in families:
+                self._add(group, FamilyReplay(lines, merges, known_at).documents(as_of).values())
+                continue
             replay = DocumentReplay(lines, known_at)
-            found = replay.documents if as_of is None else replay.at(as_of)
-            self._documents.setdefault(group[:3], []).extend(found.values())
+            self._add(group, (replay.documents if as_of is None else replay.at(as_of)).values())
+
+    def _add(self, group: Group, documents: Iterable[Document]) -> None:
+        for document in documents:
+            self._documents.setdefault((group.location, document.line.sku, group.kind), []).append(document)
 
     def in_transit(self, key: Key) -> int:
         """What is on the road to a location."""

@@ -12,15 +12,21 @@ from inventory_server.store.ledger.sql import Statement
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.units import instant
 
-_head = Statement(select(t.ledger.c.position, t.ledger.c.archived_position, t.ledger.c.archived_until))
+_head = Statement(
+    select(t.ledger.c.position, t.ledger.c.archived_position, t.ledger.c.archived_until, t.ledger.c.merges)
+)
 
 
 class Head(NamedTuple):
-    """The last position of a ledger, and the last archived one with the instant it was recorded (0, 0: no archive)."""
+    """The last position of a ledger, the last archived one with the instant it was recorded (0, 0: no archive).
+
+    `merges`: how many merges were ever posted.
+    """
 
     position: int
     archived_position: int
     archived_until: int
+    merges: int
 
     def is_before(self, moment: int) -> bool:
         """True if the movements up to `moment` are archived."""

@@ -7,8 +7,9 @@ movements are clustered by segment, so that inserts touch only the newest segmen
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table, text
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table
 
+from inventory_server.store.ledger.audit_table import audit as audit
 from inventory_server.store.ledger.catalogue_tables import barcode as barcode
 from inventory_server.store.ledger.catalogue_tables import product as product
 from inventory_server.store.ledger.catalogue_tables import product_location as product_location
@@ -90,12 +91,14 @@ ledger = Table(
     Column("archived_position", BigInteger, nullable=False, server_default="0"),
     Column("archived_until", BigInteger, nullable=False, server_default="0"),
     Column("moved_to", TEXT),
+    Column("merges", BigInteger, nullable=False, server_default="0"),
 )
 """A single row, updated by every commit: the last position, its instant, the latest effective instant in its segment.
 
 Every change sets a new random `stamp`: a writer's cache is valid while the stamp is the one it set. Postings up to
 `archived_position`, recorded at `archived_until`, are archived; both are 0 if there is no archive. `moved_to` is the
-URL, without a password, of the database that the ledger was moved to: then this one is only read."""
+URL, without a password, of the database that the ledger was moved to: then this one is only read.
+`merges` counts the rows of `merge`."""
 
 posting = Table(
     "posting",
@@ -145,7 +148,7 @@ movement = Table(
     sqlite_with_rowid=False,
     postgresql_partition_by="RANGE (segment)",
 )
-"""The effect of each line, at (`effective_at`, `event_position`) in the order of events.
+"""The effect of each line, at (`effective_at`, `event_position`) in the order of events, under the SKU that was posted.
 
 `event_position` is the position of the posting that a void reverses, else NULL: its own `position`."""
 
@@ -345,6 +348,17 @@ void = Table(
 
 With an empty `location` (an operator named none) it fits any target. The first that fits counts."""
 
+merge = Table(
+    "merge",
+    metadata,
+    Column("position", POSITION, primary_key=True, autoincrement=False),
+    Column("ended", TEXT, nullable=False),
+    Column("into_sku", TEXT, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("voided_position", BigInteger),
+)
+"""Merges, few and kept for ever: from there in the order of events on, the SKU `ended` means what `into_sku` means."""
+
 rejection = Table(
     "rejection",
     metadata,
@@ -399,23 +413,3 @@ settlement = Table(
     sqlite_with_rowid=False,
 )
 """Up to which position a person has settled a cause, and when; who did so is in `audit`."""
-
-# No sequence: it would have gaps, and a restored or copied ledger would have to set it.
-_NEXT_AUDIT_ID = "(SELECT coalesce(max(id), 0) + 1 FROM audit)"
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", POSITION, primary_key=True, autoincrement=False, default=text(_NEXT_AUDIT_ID)),
-    Column("at", BigInteger, nullable=False),
-    Column("actor", TEXT, nullable=False),
-    Column("role", TEXT, nullable=False),
-    Column("source", TEXT, nullable=False),
-    Column("request", TEXT, nullable=False),
-    Column("arguments", TEXT, nullable=False),
-    Column("outcome", TEXT, nullable=False),
-)
-"""Audited requests: who asked (`actor`, in which `role`, from which `source`), for what, and what came of it.
-
-`arguments` is JSON without secrets. A row is written in a transaction that holds the ledger: so ids are counted like
-positions."""

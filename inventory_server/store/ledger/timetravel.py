@@ -9,14 +9,16 @@ can have taken effect by then. Without a closing it adds up all movements.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Connection, Select, and_, bindparam, func, or_, select, union_all
 
-from inventory_server.domain.inventory import Account, Count, Level, base_count
+from inventory_server.domain.inventory import Account, Count, Level, base_count, standing_counts
+from inventory_server.domain.merge import Merges, Order, last_count, on_hand, standing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, out_of_reach
+from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Statement
 
 _closing, _count = t.closing.c, t.count.c
@@ -139,6 +141,11 @@ class LedgerAt:
             )
         )
         self._bounds = self._bounds_from(start, following)
+
+    @cached_property
+    def merges(self) -> Merges:
+        """The merges that stand."""
+        return standing(merges_of(self.connection, self._head), self.at.as_of, self.at.known_at)
 
     def of(self, location: str, sku: str) -> LevelAt:
         """The level of one (location, sku) at this moment."""
@@ -284,16 +291,34 @@ class LevelAt:
     def level(self, in_transit: int = 0) -> Level:
         """The level, computed from the ledger alone; what is `in_transit` is known from its documents."""
         at = self._past.at
-        base = base_count(counts_of(self._past.connection, *self._key), at.as_of, at.known_at)
         moved, latest_at = self._past.sum(*self._key)
-        on_hand = moved
-        if base is not None:
-            on_hand += base.quantity - self._past.until(base.order).moved(*self._key)
+        if self._key[1] in self._past.merges.families:
+            base, figure = self._merged()
+        else:
+            base = base_count(counts_of(self._past.connection, *self._key), at.as_of, at.known_at)
+            figure = moved
+            if base is not None:
+                figure += base.quantity - self._past.until(base.order).moved(*self._key)
         return Level(
-            on_hand=on_hand,
+            on_hand=figure,
             moved=moved,
             in_transit=in_transit,
             counted_at=base.effective_at if base else None,
             counted_position=base.position if base else None,
             last_movement_at=latest_at,
         )
+
+    def _merged(self) -> tuple[Count | None, int]:
+        """The count on which the level rests, and what is on hand, of a product that merges connect with others."""
+        past, (location, sku) = self._past, self._key
+        counts = {
+            member: standing_counts(counts_of(past.connection, location, member), past.at.as_of, past.at.known_at)
+            for member in past.merges.family(sku)
+        }
+
+        def moved(member: str, order: Order | None) -> int:
+            if order is None:
+                return past.sum(location, member).quantity
+            return past.until(order).moved(location, member)
+
+        return last_count(past.merges, sku, counts), on_hand(past.merges, sku, counts, moved)

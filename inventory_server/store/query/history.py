@@ -10,9 +10,11 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tup
 
 from inventory_server.config import HISTORY_SEGMENTS, Settings
 from inventory_server.domain import inventory
+from inventory_server.domain.merge import standing
 from inventory_server.domain.requests import FindPosting, History
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
+from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Statement, among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -74,8 +76,9 @@ def _would_need_archive(connection: Connection, head: Head, question: History, a
         (t.straggler, t.straggler.c.effective_at),
         (t.count, t.count.c.effective_at),
     )
+    family = standing(merges_of(connection, head)).family(params.sku)  # what merges carried has no balance of its own
     for table, latest_at in kept:
-        found = select(table.c.sku).where(table.c.sku == params.sku, table.c.position <= archived).limit(1)
+        found = select(table.c.sku).where(table.c.sku.in_(family), table.c.position <= archived).limit(1)
         if not isinstance(params.location, UnsetType):
             found = found.where(table.c.location == params.location)
         if not isinstance(params.from_, UnsetType):

@@ -11,10 +11,12 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, func,
 
 from inventory_server.config import Settings
 from inventory_server.domain.inventory import Level
+from inventory_server.domain.merge import standing
 from inventory_server.domain.requests import Stock
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import DocumentsAt, reserved_by_key, reserved_of
 from inventory_server.store.ledger.head import head_of
+from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Statement, among, plain_rows
 from inventory_server.store.ledger.timetravel import LedgerAt, Moment, position_at, recorded_at
@@ -78,6 +80,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         others = assortment.of_no_range(connection, question, bounds, since)
         keys = sorted({*keys, *ranged, *others})[: limit + 1]
         items = ranged | (others if first is None else first.without_stock(others)) | items
+        items = _without_ended(connection, question, at, items)
     shown_items = [items[key] for key in keys[:limit] if key in items and is_wanted(items[key], question)]
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
     locations = {item.location for item in shown_items if item.location is not None}.union(named.locations or ())
@@ -85,6 +88,17 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     return StockResult(
         shown_items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor
     )
+
+
+def _without_ended(
+    connection: Connection, question: Stock, at: Moment | None, items: dict[Key, StockItem]
+) -> dict[Key, StockItem]:
+    """The items of a list without those that nobody will order: of products that have been merged into others."""
+    if question.below is None:
+        return items
+    as_of, known_at = (None, None) if at is None else (at.as_of, at.known_at)
+    ended = standing(merges_of(connection, head_of(connection)), as_of, known_at).by_ended
+    return {key: item for key, item in items.items() if key[1] not in ended}
 
 
 def _moment(connection: Connection, params: StockParams, known_at: int | None) -> Moment | None:

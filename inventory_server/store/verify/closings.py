@@ -50,7 +50,7 @@ class ClosingCheck:
         before = self._cuts[self.closed - 1].closed_at if self.closed else None
         for position, group in moved.items():
             for movement, entry, _ in group:
-                if movement.account is Account.COUNT:
+                if movement.account is not Account.STOCK:
                     continue
                 if before is not None and movement.effective_at <= before:
                     place = (movement.location, movement.sku, position, entry)

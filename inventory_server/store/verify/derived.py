@@ -43,7 +43,7 @@ class DerivedCheck:
             follows = after == before
             if movement.account is Account.COUNT:
                 follows |= after == movement.quantity or after == _on_hand_at(connection, key, row.position)
-            elif movement.account is Account.STOCK:
+            else:
                 follows |= after == before + movement.quantity
                 if not follows and row.type == "void" and not movement.quantity:
                     follows = after == _on_hand_at(connection, key, row.position)
@@ -88,13 +88,14 @@ def wrong_levels(
 ) -> Iterator[str]:
     """Compare levels: those without counts with sums in one pass, the others by time travel one by one."""
     moved, now, on_hand = _sums(connection, check.head), LedgerAt(connection, NOW), check.on_hand
+    families = now.merges.families
     counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
     for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
         proof.levels += 1
         key = (row.location, row.sku)
         (total, latest), on_the_road = moved.pop(key, (0, None)), in_transit.pop(key, 0)
         expected: tuple[Any, ...] = (total, total, on_the_road, None, None, latest)
-        if key in counted:
+        if key in counted or row.sku in families:
             level = now.of(*key).level(on_the_road)
             expected = (level.on_hand, level.moved, level.in_transit)
             expected += (level.counted_at, level.counted_position, level.last_movement_at)

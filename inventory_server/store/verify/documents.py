@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 from uuid import UUID
 
@@ -19,11 +19,14 @@ from inventory_server.domain.documents import (
     LineRole,
     document_lines,
 )
+from inventory_server.domain.family_documents import FamilyReplay
 from inventory_server.domain.inventory import Flags
+from inventory_server.domain.merge import Merges
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.documents import document_row, groups_of, line_of
+from inventory_server.store.ledger.documents import document_row, emptied, groups_of, line_of
 from inventory_server.store.ledger.records import NEVER, Key
 from inventory_server.store.ledger.sql import Lookup, plain_rows
+from inventory_server.store.verify.merges import MergeCheck
 from pos_client.protocol.messages import Body
 from pos_client.protocol.units import micros
 
@@ -66,41 +69,60 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
         yield "what it does to documents does not follow from its body"
 
 
-def wrong_documents(connection: Connection, proof: Proof, in_transit: dict[Key, int]) -> Iterator[str]:
+def wrong_documents(
+    connection: Connection, proof: Proof, in_transit: dict[Key, int], merges: MergeCheck
+) -> Iterator[str]:
     """Draw all documents anew and compare them with what is stored; `in_transit` gets what is on the road."""
     known = {row[0] for row in plain_rows(connection, select(t.location.c.location))}
     each = union(select(_line.location, _line.sku), select(t.document.c.location, t.document.c.sku)).subquery().c
     page = select(each.location, each.sku).order_by(each.location, each.sku).limit(VERIFY_ROWS)
     keys = [(row[0], row[1]) for row in plain_rows(connection, page)]
+    families, merged = merges.standing.families, list[Key]()
     while keys:
-        yield from _wrong(connection, proof, keys, in_transit)
+        merged += [key for key in keys if key[1] in families]
+        yield from _wrong(connection, proof, [key for key in keys if key[1] not in families], in_transit, merges)
         after = page.where(tuple_(each.location, each.sku) > keys[-1])
         keys = [(row[0], row[1]) for row in plain_rows(connection, after)]
+    yield from _wrong(connection, proof, merged, in_transit, merges)
     for key in [key for key in in_transit if key[0] not in known]:
         del in_transit[key]  # in transit nowhere until HQ knows the location
 
 
-def _wrong(connection: Connection, proof: Proof, keys: list[Key], in_transit: dict[Key, int]) -> Iterator[str]:
+def _wrong(
+    connection: Connection, proof: Proof, keys: list[Key], in_transit: dict[Key, int], merges: MergeCheck
+) -> Iterator[str]:
     stored = {(row[0], row[1]): tuple(row) for row in _documents(connection, keys)}
     waiting = {(row[0], row[1]): row[2] for row in _waiting(connection, keys) if row[2]}
-    for group, lines in groups_of(connection, keys).items():
-        replay = DocumentReplay(lines)
-        if group.kind is DocumentKind.TRANSFER:
-            key = (group.location, group.sku)
-            proof.transfers += len(replay.documents)
-            in_transit[key] = in_transit.get(key, 0) + sum(each.left for each in replay.documents.values())
+    families = merges.standing.families
+    for group, lines in groups_of(connection, keys, families).items():
+        documents, unmet = _drawn(lines, merges.standing if group.sku in families else None)
+        for document in documents if group.kind is DocumentKind.TRANSFER else ():
+            key = (group.location, document.line.sku)
+            proof.transfers += 1
+            in_transit[key] = in_transit.get(key, 0) + document.left
         voided = [Document(line, 0) for line in lines if line.role is LineRole.OPENS and not line.stands()]
-        for document in (*replay.documents.values(), *voided):
+        for document in (*documents, *voided):
             row = document_row(document)
             if (found := stored.pop((row[0], row[1]), None)) != row:
                 yield f"{_named(row[0])}: {_difference(group.sku, found, row)}"
-        for line, rest in replay.waiting.items():
+        for line, rest in unmet.items():
             if waiting.pop((line.position, line.entry), 0) != rest:
                 yield f"position {line.position}: {rest} of {group.sku!r} has not found a document, stored otherwise"
-    for document, sku in stored:
+    for (document, sku), row in stored.items():
+        if sku in merges.ever and row == emptied(row):
+            continue  # it was this product's before a merge, or before the void of one
         yield f"{_named(document)}: is stored for {sku!r}, but no posting opens it"
     for position, _ in waiting:
         yield f"position {position}: is stored as not having found a document"
+
+
+def _drawn(lines: list[DocumentLine], merges: Merges | None) -> tuple[Collection[Document], dict[DocumentLine, int]]:
+    """The documents of a group, and what each line without a document has not found."""
+    if merges is not None:
+        family = FamilyReplay(lines, merges)
+        return family.documents().values(), family.waiting
+    replay = DocumentReplay(lines)
+    return replay.documents.values(), replay.waiting
 
 
 def _difference(sku: str, found: tuple[Any, ...] | None, due: tuple[Any, ...]) -> str:

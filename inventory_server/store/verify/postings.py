@@ -113,6 +113,7 @@ def wrong_movements(
     except BodyError as error:
         yield f"unreadable body, {error}"
         return
+    stored = [movement for movement in stored if movement.account is not Account.CARRIED]
     named = row.location if not isinstance(body.location, str) else body.location
     reference = body.reference if isinstance(body.reference, str) else None
     said = (body.type, micros(body.occurred_at), reference, named)
@@ -128,6 +129,8 @@ def wrong_movements(
     yield from documents.wrong_lines(row, body, quantities, lines)
     if isinstance(body.lines, list):
         yield from _wrong_moves(row, body, body.lines, quantities, stored)
+    elif stored:
+        yield "the movements are not those of the body"
 
 
 def _wrong_moves(
@@ -156,7 +159,7 @@ def _cancelled(connection: Connection, row: Any, voids: UUID, stored: list[Movem
     if position <= head_of(connection).archived_position:
         return stored
     target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])
-    return inventory.opposite([moved.movement for moved in target])
+    return inventory.opposite([moved.movement for moved in target if moved.movement.account is not Account.CARRIED])
 
 
 def _of_lines(body: Body, row: Any, lines: list[Line], quantities: list[int], stored: list[Movement]) -> list[Movement]:

@@ -23,6 +23,7 @@ from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Key, held_lineage
 from inventory_server.store.verify import archive, derived, documents
 from inventory_server.store.verify.closings import ClosingCheck
+from inventory_server.store.verify.merges import MergeCheck
 from inventory_server.store.verify.postings import (
     Moved,
     bounds,
@@ -80,9 +81,10 @@ def _prove_all(connection: Connection, proof: Proof, last: int, progress: Progre
     if identities != walk.postings + proof.archived:
         proof.found(f"the ledger has {walk.postings + proof.archived} postings, HQ knows {identities} ids")
     proof.all_found(walk.closings.unexplained())
+    proof.all_found(walk.merges.unexplained())
     proof.closings = walk.closings.closed
     in_transit: dict[Key, int] = {}
-    proof.all_found(documents.wrong_documents(connection, proof, in_transit))
+    proof.all_found(documents.wrong_documents(connection, proof, in_transit, walk.merges))
     proof.all_found(derived.wrong_levels(connection, proof, walk.derived, in_transit))
     return walk.recorded_at
 
@@ -99,6 +101,7 @@ class _Walk:
         self.heads = archive.prove(connection, self.head, proof)
         self.derived = derived.DerivedCheck(self.head)
         self.closings = ClosingCheck(connection, self.head)
+        self.merges = MergeCheck(connection, self.head)
         lineages = connection.execute(select(t.lineage))
         self._lineages = {(row.terminal, row.lineage): held_lineage(row) for row in lineages}
 
@@ -142,6 +145,7 @@ class _Walk:
         if [each.entry for each in moved] != list(range(len(moved))):
             yield "its movements are not numbered consecutively"
         yield from wrong_movements(self._connection, row, [each.movement for each in moved], lines)
+        yield from self.merges.wrong(row)
         yield from self.derived.wrong_figures(self._connection, row, moved)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from inventory_server.config import WRITER_CACHE_ROWS_MAX
 from inventory_server.domain.inventory import Level
 from inventory_server.domain.lineage import Lineage
+from inventory_server.domain.merge import Merges
 from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger.records import Key, Terminal
 
@@ -25,6 +26,7 @@ class WriterCache:
     levels: dict[Key, Level] = field(default_factory=dict)
     listed_skus: set[str] = field(default_factory=set)
     locations: dict[str, bool] = field(default_factory=dict)
+    merges: Merges | None = None
 
     def begin(self, stamp: int) -> None:
         """Drop everything if the ledger's stamp has changed, and the large tables once they exceed their limit."""
@@ -37,6 +39,6 @@ class WriterCache:
 
     def forget(self) -> None:
         """Drop everything: another server has committed, or the transaction was rolled back."""
-        self.stamp = None
+        self.stamp = self.merges = None
         for rows in (self.terminals, self.tick_clocks, self.lineages, self.levels, self.listed_skus, self.locations):
             rows.clear()

@@ -33,13 +33,20 @@ class CountBook:
 
     # ------------------------------------------------------------------------------ reading first
 
-    def read(self, levels: dict[Key, Level], counted: Iterable[tuple[Key, int]], voided: Iterable[Key]) -> None:
+    def read(
+        self,
+        levels: dict[Key, Level],
+        counted: Iterable[tuple[Key, int]],
+        voided: Iterable[Key],
+        merged: Iterable[Key] = (),
+    ) -> None:
         """Read the counts of all keys, and what moved after those on which a level may be based at the end.
 
-        `counted` are the keys and instants of new counts, `voided` has the key of each count that is voided.
+        `counted` are the keys and instants of new counts, `voided` has the key of each count that is voided. Of
+        products that merges connect (`merged`) it reads only the counts; for what moved see `read_moved_after`.
         """
         counted, voided = list(counted), list(voided)
-        self.counts = {key: [] for key in (*(key for key, _ in counted), *voided)}
+        self.counts = {key: [] for key in (*(key for key, _ in counted), *voided, *merged)}
         self._moved = {key: [] for key in self.counts}
         for location, sku, *count in self._sql.counts(self._connection, list(self.counts)):
             self.counts[location, sku].append(Count(*count))
@@ -54,6 +61,15 @@ class CountBook:
             standing = sorted((each for each in self.counts[key] if each.voided_position is None), reverse=True)
             wanted |= {(*key, *count.order) for count in standing[: voided.count(key) + 1]}
         self._read_moved_after(wanted)
+
+    def read_moved_after(self, asked: Iterable[tuple[Key, tuple[int, int]]]) -> None:
+        """Read what moved after places in the order of events of keys that have been read."""
+        wanted = {self._place(key, order) for key, order in asked if order[0] <= self._moved_until[key]}
+        self._read_moved_after(wanted - self._moved_after.keys())
+
+    def _place(self, key: Key, order: tuple[int, int]) -> tuple[str, str, int, int]:
+        effective_at, position = order
+        return (*key, effective_at, _LAST if position > self._began.position else position)
 
     def _read_moved_after(self, wanted: set[tuple[str, str, int, int]]) -> None:
         for place in [place for place in wanted if self._began.is_before(place[2])]:
@@ -85,14 +101,13 @@ class CountBook:
         """The count on which the level of `key` is based now."""
         return base_count(self.counts[key], None, None)
 
-    def moved_after(self, key: Key, count: Count) -> int:
-        """The sum of all stock movements of `key` after a count, including those of this commit."""
-        now = sum(each.quantity for each in self._moved[key] if each.order > count.order)
-        if count.effective_at > self._moved_until[key]:
+    def moved_after(self, key: Key, order: tuple[int, int]) -> int:
+        """The sum of all stock movements of `key` after a place in the order of events, including this commit's."""
+        now = sum(each.quantity for each in self._moved[key] if each.order > order)
+        if order[0] > self._moved_until[key]:
             return now
-        position = _LAST if count.position > self._began.position else count.position
-        place = (*key, count.effective_at, position)
-        if place not in self._moved_after:  # the tick clock has corrected the instant of this count
+        place = self._place(key, order)
+        if place not in self._moved_after:  # a tick clock has corrected an instant, or merges ask for more
             self._read_moved_after({place})
         return self._moved_after[place] + now
 

@@ -19,7 +19,8 @@ from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import Posted, Rejected, Terminal
 from inventory_server.store.write import reading, terminal_session
 from inventory_server.store.write.cache import WriterCache
-from inventory_server.store.write.posting import Refusal, enter
+from inventory_server.store.write.judged_posting import Refusal
+from inventory_server.store.write.posting import enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import known_terminal
 from inventory_server.store.write.tick_clocks import clock_limits

@@ -1,4 +1,4 @@
-"""A posting that is being judged, with everything that its rules need."""
+"""A posting that is being judged, with everything that its rules need, and why one can never be accepted."""
 
 from __future__ import annotations
 
@@ -9,6 +9,15 @@ from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import Effective
 from pos_client.protocol.messages import Body
+
+
+class Refusal(Exception):
+    """A posting that can never be accepted: a code for programs and a reason for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
 
 
 class JudgedPosting(msgspec.Struct, frozen=True):

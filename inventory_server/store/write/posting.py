@@ -7,31 +7,22 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
-from inventory_server.domain import inventory
+from inventory_server.domain import inventory, merge
 from inventory_server.domain.documents import DocumentKind, Group, LineRole, document_lines, is_plain_sale
 from inventory_server.domain.exceptions import WAITING
-from inventory_server.domain.inventory import Account, Count, Flags, Movement
+from inventory_server.domain.inventory import Account, Flags, Movement
 from inventory_server.domain.limits import FIGURE_MAX
+from inventory_server.domain.merge import Merge
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Key, Posted, Void
+from inventory_server.store.write import count_book
 from inventory_server.store.write.flagging import add_causes
-from inventory_server.store.write.judged_posting import JudgedPosting
+from inventory_server.store.write.judged_posting import JudgedPosting, Refusal
+from inventory_server.store.write.levels import TOO_MUCH, apply, negative, on_hand_of, regroup, void_count
 from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
-from pos_client.protocol.units import SECOND_MICROS, instant, micros, unscaled, utc_offset_minutes
-
-_RECOUNT = 12 * 3_600 * SECOND_MICROS
-"""Within this time (µs) a count by another terminal is taken for a second count of the same goods."""
-
-
-class Refusal(Exception):
-    """A posting that can never be accepted: a code for programs and a reason for people."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
+from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minutes
 
 
 def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
@@ -39,17 +30,19 @@ def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: I
     entry = _entry(working_set, speaker, item)
     if entry.body.type == "void":
         return _enter_void(working_set, entry)
+    if entry.body.type == "merge":
+        return _enter_merge(working_set, entry)
     if entry.body.type == "count":
-        _assert_countable(working_set, entry)
+        _assert_not_archived(working_set, entry, "count again")
     if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
         _assert_available(working_set, entry)
     is_voided = _first(working_set.voids.get(item.key, []), entry.location) is not None
     moved = inventory.movements(entry.body.type, entry.location, entry.order, entry.lines)
     moved += inventory.opposite(moved) if is_voided else []
-    before = _on_hand(working_set, moved)
+    before = on_hand_of(working_set, moved)
     working_set.take_position()
     flags = entry.effective.flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
-    flags |= _apply(working_set, entry, moved, is_voided) | _negative(working_set, before)
+    flags |= apply(working_set, entry, moved, is_voided) | negative(working_set, before)
     flags |= _draw(working_set, entry, is_voided)
     flags |= _repeated(working_set, entry, is_voided)
     if flags & WAITING and not is_voided:
@@ -103,18 +96,18 @@ def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: in
 # ---------------------------------------------------------------------------------- what can be refused
 
 
-def _assert_countable(working_set: WorkingSet, entry: JudgedPosting) -> None:
-    """Refusal for a count from before the end of the archive: the movements before it are not available."""
+def _assert_not_archived(working_set: WorkingSet, entry: JudgedPosting, advice: str) -> None:
+    """Refusal for what is from before the end of the archive: the movements before it are not available."""
     if working_set.began.is_before(entry.effective.at):
         raise Refusal(
             "invalid_body",
             f"$.occurred_at: expected {working_set.began.until} or later (what was before is in the "
-            f"archive), got {instant(entry.effective.at).isoformat()}; count again.",
+            f"archive), got {instant(entry.effective.at).isoformat()}; {advice}.",
         )
 
 
 def _assert_available(working_set: WorkingSet, entry: JudgedPosting) -> None:
-    for sku, quantity in entry.totals.items():
+    for sku, quantity in working_set.merging.standing.sums(entry.totals).items():
         reserved = working_set.documents.reserved(
             Group(entry.location, sku, DocumentKind.RESERVATION, ""), working_set.now
         )
@@ -135,16 +128,18 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
     target = _target(working_set, entry, entry.body.voids)
     voided = [] if target is None else working_set.movements_of(target.position)
     moved = inventory.opposite(voided)
-    before = _on_hand(working_set, moved)
+    before = on_hand_of(working_set, moved)
     working_set.take_position()
     flags = entry.effective.flags | _unknown_locations(working_set, entry)
     if target is None:
         flags |= Flags.ORPHAN
     else:
+        if target.type == "merge":
+            before = _void_merge(working_set, target.position)
         for movement in voided:
             if movement.account is Account.COUNT:
-                _void_count(working_set, movement, target.position)
-        flags |= _apply(working_set, entry, moved, is_voided=False) | _negative(working_set, before)
+                void_count(working_set, movement, target.position, count_book.keys_of(voided))
+        flags |= apply(working_set, entry, moved, is_voided=False) | negative(working_set, before)
         flags |= _undo(working_set, entry, target)
     working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
     location = entry.location if target is None or isinstance(entry.body.location, str) else target.location
@@ -195,77 +190,50 @@ def _undo(working_set: WorkingSet, entry: JudgedPosting, target: Posted) -> int:
     flags |= Flags.OVER_RECEIVED if target.type == "transfer_out" and book.is_received(voids) else 0
     if target.flags & WAITING:
         working_set.unflag(target.position)
-    book.void(target.position, entry.position)
+    for line in book.void(target.position, entry.position):
+        working_set.merging.note(line.location, line.sku)
+    working_set.add_carried(entry.order)
     working_set.void_references(target.position, entry.position)
     return flags
 
 
-# ---------------------------------------------------------------------------------- levels
+# ---------------------------------------------------------------------------------- merge
 
 
-def _on_hand(working_set: WorkingSet, moved: list[Movement]) -> dict[Key, int]:
-    """What is on hand of all that `moved` moves. Refusal if a figure could leave 64 bit."""
-    before: dict[Key, int] = {}
-    most: dict[Key, int] = {}
-    for movement in moved:
-        key = (movement.location, movement.sku)
-        level = working_set.levels[key]
-        before[key] = level.on_hand
-        most[key] = most.get(key, abs(level.on_hand) + abs(level.moved)) + abs(movement.quantity)
-        if most[key] > FIGURE_MAX:
-            raise Refusal(
-                "too_much",
-                f"{movement.sku!r} at {movement.location!r}: {unscaled(level.on_hand)} on hand, and this posting moves "
-                f"{unscaled(movement.quantity)}; a figure is at most {unscaled(FIGURE_MAX)}.",
-            )
-    return before
+def _enter_merge(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
+    """Enter a merge: what is on hand of one product just before it becomes another one's, at every location."""
+    body, merging = entry.body, working_set.merging
+    assert isinstance(body.merge, str)
+    assert isinstance(body.into, str)
+    if entry.is_till:
+        raise Refusal("forbidden_type", "$.type: expected a type that tills may post, got 'merge' (operators only)")
+    if (reason := merge.refusal(merging.standing, body.merge, body.into)) is not None:
+        raise Refusal("not_mergeable", reason)
+    _assert_not_archived(working_set, entry, "merge as of a later instant")
+    for location, levels in merging.all_levels_of(body.merge).items():
+        if sum(abs(level.on_hand) + abs(level.moved) for level in levels.values()) > FIGURE_MAX:
+            raise Refusal("too_much", f"{body.merge!r} and {body.into!r} at {location!r}: {TOO_MUCH}.")
+    voided = _first(working_set.voids.get(entry.item.key, []), entry.location)
+    working_set.take_position()
+    voided_position = None if voided is None else entry.position
+    flags = entry.effective.flags
+    flags |= _unknown_locations(working_set, entry) if entry.location else 0  # HQ itself is at none
+    merged = Merge(entry.position, body.merge, body.into, entry.effective.at, voided_position)
+    if merged.stands():
+        before = regroup(working_set, merged, lambda: merging.add(merged))
+        flags |= negative(working_set, before)
+        if flags & WAITING:
+            add_causes(working_set, entry, entry.location, flags, before)
+    else:
+        merging.add(merged)
+    return _add(working_set, entry, entry.location, flags, [])
 
 
-def _negative(working_set: WorkingSet, before: dict[Key, int]) -> int:
-    """`NEGATIVE` if a level is lower than before and below zero."""
-    levels = working_set.levels
-    return Flags.NEGATIVE if any(levels[key].on_hand < min(before[key], 0) for key in before) else 0
-
-
-def _apply(working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], is_voided: bool) -> int:
-    """Apply every movement to its level; return the resulting flags."""
-    flags = 0
-    for number, movement in enumerate(moved):
-        key = (movement.location, movement.sku)
-        level = working_set.levels[key]
-        if movement.account is Account.COUNT:
-            flags |= _count(working_set, entry, movement, is_voided)
-        else:
-            working_set.counts.note(key, movement)
-            flags |= inventory.move(level, movement)
-        working_set.add_movement(movement, number)
-    return flags
-
-
-def _count(working_set: WorkingSet, entry: JudgedPosting, movement: Movement, is_voided: bool) -> int:
-    key, book = (movement.location, movement.sku), working_set.counts
-    level, terminal = working_set.levels[key], entry.speaker.terminal
-    counted = Count(*entry.order, movement.quantity, entry.position if is_voided else None, terminal)
-    others = [each for each in book.counts[key] if each.voided_position is None and each.terminal != terminal]
-    book.add(key, counted)
-    if is_voided:
-        return 0
-    is_again = any(abs(each.effective_at - entry.effective.at) <= _RECOUNT for each in others)
-    flags = Flags.RECOUNTED if is_again else 0
-    if inventory.is_overtaken(level, counted.order):
-        return flags | Flags.BEFORE_COUNT
-    inventory.rest_on(level, counted, book.moved_after(key, counted))
-    return flags
-
-
-def _void_count(working_set: WorkingSet, movement: Movement, position: int) -> None:
-    key, book = (movement.location, movement.sku), working_set.counts
-    level = working_set.levels[key]
-    voided = next(count for count in book.counts[key] if count.position == position)
-    book.add(key, voided._replace(voided_position=working_set.position))
-    if level.counted_position == position:
-        base = book.base(key)
-        inventory.rest_on(level, base, book.moved_after(key, base) if base else level.moved)
+def _void_merge(working_set: WorkingSet, position: int) -> dict[Key, int]:
+    """Void the merge at a position: all is as if the products had never been merged; what was on hand before."""
+    merging = working_set.merging
+    merged = merging.of(position)
+    return regroup(working_set, merged, lambda: merging.void(merged, working_set.position))
 
 
 # ---------------------------------------------------------------------------------- documents
@@ -288,6 +256,8 @@ def _draw(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int
     for line in lines:
         if line.role is LineRole.OPENS:
             working_set.touch_level((line.location, line.sku))
+        working_set.merging.note(line.location, line.sku)
+    working_set.add_carried(entry.order)
     if lines[0].kind is DocumentKind.RETURN:
         return _returned(working_set, entry, lines[0].document or b"")
     flags = 0 if all(each.is_known for each in drawn) else Flags.ORPHAN
@@ -309,11 +279,13 @@ def _returned(working_set: WorkingSet, entry: JudgedPosting, sale: bytes) -> int
         return Flags.OVER_RETURNED | Flags.ORPHAN
     if working_set.is_archived(found.position):
         return 0
+    merges = working_set.merging.standing
     sold: dict[str, int] = {}
     for movement in working_set.movements_of(found.position):
         sold[movement.sku] = sold.get(movement.sku, 0) + max(0, -movement.quantity)
-    returned = working_set.documents.returned(sale)
-    is_over = any(returned.get(sku, 0) > sold.get(sku, 0) for sku, quantity in entry.lines if quantity)
+    sold, returned = merges.sums(sold), merges.sums(working_set.documents.returned(sale))
+    products = {merges.name(sku) for sku, quantity in entry.lines if quantity}
+    is_over = any(returned.get(product, 0) > sold.get(product, 0) for product in products)
     return Flags.OVER_RETURNED if is_over else 0
 
 

@@ -9,6 +9,8 @@ from uuid import UUID
 from inventory_server.config import Settings
 from inventory_server.domain import documents, inventory
 from inventory_server.domain.documents import DocumentKind, Group, LineRole
+from inventory_server.domain.inventory import Count
+from inventory_server.domain.merge import Merge
 from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
 from inventory_server.store.ledger.records import NEVER, Key, Posted, Rejected, Terminal, Void
 from inventory_server.store.write import count_book
@@ -43,12 +45,14 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
     told = list(_told(posts))
     others = [one for one in told if not documents.is_plain_sale(one.body)]
     targets = _targets(working_set, others)
+    if others:
+        _expect_merges(working_set, others)
     working_set.read_movements(targets | _sold(working_set, others))
     working_set.read_locations({one.location for one in told}.union(_other_locations(others)))
     _read_levels(working_set, told, targets)
     if others:
         _read_counts(working_set, others, targets)
-        working_set.documents.read(_document_needs(settings, others, targets))
+        working_set.documents.read(_document_needs(settings, others, targets, working_set.merging.keys()))
         _read_references(working_set, others, targets)
 
 
@@ -127,8 +131,12 @@ def _told(posts: list[Post]) -> Iterator[Told]:
 
 def _targets(working_set: WorkingSet, told: list[Told]) -> set[int]:
     """The positions of the postings that are voided and can be."""
+    return {each.position for each in _voided(working_set, told)}
+
+
+def _voided(working_set: WorkingSet, told: list[Told]) -> list[Posted]:
     named = [working_set.known.get(each.bytes) for one in told for each in _named(one.body, "voids")]
-    return {each.position for each in named if isinstance(each, Posted) and not working_set.is_archived(each.position)}
+    return [each for each in named if isinstance(each, Posted) and not working_set.is_archived(each.position)]
 
 
 def _sold(working_set: WorkingSet, told: list[Told]) -> set[int]:
@@ -143,9 +151,32 @@ def _other_locations(told: list[Told]) -> Iterator[str]:
             yield one.body.other_location
 
 
+def _expect_merges(working_set: WorkingSet, told: list[Told]) -> None:
+    """Read where there are levels of the products that this commit merges, or separates."""
+    merging = working_set.merging
+    pairs = _merges(told, working_set.position + 1)
+    if pairs:
+        merging.expect((each.ended, each.into) for each in pairs)
+    positions = {known.position for known in _voided(working_set, told)}
+    regrouped = [each.ended for each in (*merging.standing, *pairs) if each in pairs or each.position in positions]
+    skus = {member for sku in regrouped for member in merging.family(sku)}
+    merging.are_at(working_set.sql.locations_of_skus(working_set.connection, [(sku,) for sku in skus]))
+    if regrouped:
+        merging.are_at((one.location, sku) for one in told for sku, _ in one.lines if sku in skus)
+
+
+def _merges(told: list[Told], position: int) -> list[Merge]:
+    """The merges of this commit, before it is known which of them can be, and where they will stand."""
+    merges = [(one.body.merge, one.body.into, one.item.occurred_at or 0) for one in told if one.body.type == "merge"]
+    return [Merge(position, str(ended), str(into), at) for ended, into, at in merges]
+
+
 def _read_levels(working_set: WorkingSet, told: list[Told], targets: set[int]) -> None:
     keys = {(one.location, sku) for one in told for sku, _ in one.lines}
     keys |= {(moved.location, moved.sku) for position in targets for moved in working_set.movements_of(position)}
+    if families := working_set.merging.families:
+        keys |= {member for key in keys if key[1] in families for member in working_set.merging.keys_with(*key)}
+        keys |= working_set.merging.keys()
     working_set.read_levels(keys)
 
 
@@ -159,12 +190,22 @@ def _read_counts(working_set: WorkingSet, told: list[Told], targets: set[int]) -
             voided += [(one.location, sku) for sku, _ in one.lines if one.item.id in voids]
     for position in targets:
         voided += count_book.keys_of(working_set.movements_of(position))
-    if counted or voided:
-        working_set.counts.read(working_set.levels, counted, voided)
+    merging, upcoming = working_set.merging, working_set.position + 1
+    if not merging.families:
+        if counted or voided:
+            working_set.counts.read(working_set.levels, counted, voided)
+        return
+    concerned = {key for key, _ in counted}.union(voided)
+    merged = {each for key in concerned if key[1] in merging.families for each in merging.keys_with(*key)}
+    merged |= merging.keys()
+    others = [each for each in counted if each[0] not in merged], [key for key in voided if key not in merged]
+    working_set.counts.read(working_set.levels, *others, merged)
+    added = [(key, Count(at, upcoming, 0)) for key, at in counted if key in merged]
+    merging.read_sums(merged, added, _merges(told, upcoming), {known.position for known in _voided(working_set, told)})
 
 
-def _document_needs(settings: Settings, told: list[Told], targets: set[int]) -> DocumentNeeds:
-    needs = DocumentNeeds(voided=set(targets))
+def _document_needs(settings: Settings, told: list[Told], targets: set[int], merged: set[Key]) -> DocumentNeeds:
+    needs = DocumentNeeds(voided=set(targets), merged=merged)
     voids = {each for one in told for each in _named(one.body, "voids")}
     for one in told:
         is_voided = one.item.id in voids

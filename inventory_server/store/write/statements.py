@@ -66,6 +66,7 @@ class Statements:
         group = [line.location, line.sku, line.kind, line.source]
         self.lines_of_documents = Lookup(t.document_line, [line.document])
         self.lines_at = Lookup(t.document_line, [line.position])
+        self.lines_of_keys = Lookup(t.document_line, [line.location, line.sku])
         self.lines_of_groups = Lookup(t.document_line, group)
         self.waiting_lines = Lookup(t.document_line, group, where=line.waiting > literal_column("0"))
         self.documents = Lookup(t.document, [document.document])
@@ -74,6 +75,8 @@ class Statements:
         self.open_documents = Lookup(t.document, group, where=document.remaining > literal_column("0"))
         self.references = Lookup(t.reference, [t.reference.c.digest])
         self.references_at = Lookup(t.reference, [t.reference.c.position])
+        self.merges = Statement(select(t.merge).where(t.merge.c.voided_position.is_(None)))
+        self.locations_of_skus = Lookup(t.level, [t.level.c.sku], t.level.c.location, t.level.c.sku)
         self.locations = Lookup(t.location, [t.location.c.location], t.location.c.location)
         self.put_identities = Insert(t.identity)
         self.put_postings = Insert(t.posting)
@@ -89,6 +92,8 @@ class Statements:
         self.put_references = Insert(t.reference, "replace")
         self.put_flagged = Insert(t.flagged)
         self.put_voids = Insert(t.void)
+        self.put_merges = Insert(t.merge, "replace")
+        self.put_merge_count = Statement(t.ledger.update().values(merges=t.ledger.c.merges + bindparam("more")))
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hmac
 import logging
 
+import msgspec
 from msgspec import UnsetType
 
 from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
 from inventory_server.domain.requests import Bye, Hello, Ping, Welcome
-from inventory_server.domain.roles import Speaker
+from inventory_server.domain.roles import HQ_POSTING, RESERVED_TERMINAL, Speaker
 from inventory_server.domain.tick_clock import ClockLimits, effective
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
@@ -24,6 +25,9 @@ log = logging.getLogger("tillwire.store")
 
 def hello(working_set: WorkingSet, said: Hello) -> Welcome:
     """Authenticate a terminal and raise a till's epoch, which fences its older connections."""
+    if said.terminal == RESERVED_TERMINAL:
+        message = f"The name {said.terminal} is reserved for HQ's own postings; say hello as another terminal."
+        raise RequestError(ErrorCode.unauthenticated, message)
     known = working_set.terminals.get(said.terminal)
     if known is None and said.enrol is not None:
         known = _enrolled(said.terminal, said.enrol, working_set.now)
@@ -116,6 +120,9 @@ def _said(totals: ByeParams, now: int) -> Said:
 def known_terminal(working_set: WorkingSet, speaker: Speaker) -> Terminal:
     """The terminal of a connection; RequestError if it has been revoked since its hello."""
     known = working_set.terminals.get(speaker.terminal)
+    if known is None and speaker is HQ_POSTING:
+        known = _headquarters(speaker, working_set.now)
+        working_set.terminals[speaker.terminal] = known
     if known is None or known.revoked_at is not None:
         raise _revoked(speaker)
     return known
@@ -123,6 +130,11 @@ def known_terminal(working_set: WorkingSet, speaker: Speaker) -> Terminal:
 
 def _enrolled(name: str, location: str, now: int) -> Terminal:
     return Terminal(name, "till", location, None, now, None, 0, FIRST_HEAD, None, None, None, 0, 0, None, None, None)
+
+
+def _headquarters(speaker: Speaker, now: int) -> Terminal:
+    """The terminal of HQ's own postings, of which none has been made yet."""
+    return msgspec.structs.replace(_enrolled(speaker.terminal, speaker.location, now), role=speaker.role)
 
 
 def _authenticate(known: Terminal | None, hello: Hello) -> None:

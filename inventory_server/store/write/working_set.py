@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete
 from inventory_server.domain.exceptions import FlaggedPosting
 from inventory_server.domain.inventory import Account, Level, Movement
 from inventory_server.domain.lineage import Lineage
+from inventory_server.domain.merge import Merge, Merges
 from inventory_server.domain.tick_clock import ClockLimits
 from inventory_server.store.database.base import LedgerMoved
 from inventory_server.store.ledger import tables as t
@@ -22,6 +23,7 @@ from inventory_server.store.ledger.sql import Insert, among
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.document_book import DocumentBook
+from inventory_server.store.write.merge_book import MergeBook
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.tick_clocks import TickClocks
 
@@ -50,10 +52,10 @@ class WorkingSet:
         self.now = now
         self._stamp = stamp
         [head] = statements.head(connection)
-        _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until, moved_to = head
+        _, self.position, self.recorded_at, self._segment_latest_at, before, archived, until, moved_to, merges = head
         if moved_to is not None:
             raise LedgerMoved(f"The ledger was moved to {moved_to}; serve that one.")
-        self.began = Head(self.position, archived, until)
+        self.began = Head(self.position, archived, until, merges)
         cache.begin(before)
         self.terminals = cache.terminals
         self.tick_clocks = TickClocks(statements, cache, clock_limits)
@@ -62,9 +64,13 @@ class WorkingSet:
         self.known: dict[bytes, Posted | Rejected] = {}
         self.voids: dict[bytes, list[Void]] = {}
         self.counts = CountBook(connection, statements, self.began, self._segment_latest_at)
-        self.documents = DocumentBook(connection, statements)
+        if merges and cache.merges is None:
+            cache.merges = Merges(Merge(*row) for row in statements.merges(connection))
+        self.merging = MergeBook(cache.merges or Merges(), cache.levels, self.counts)
+        self.documents = DocumentBook(connection, statements, self.merging)
         self.references: dict[bytes, dict[int, int | None]] = {}
         self._moved: dict[int, list[Movement]] = {}
+        self._entry = 0
         self._identities: list[Row] = []
         self._postings: list[Row] = []
         self._movements: list[Row] = []
@@ -112,8 +118,9 @@ class WorkingSet:
         for position, _, location, sku, account, quantity, at, event in sorted(
             self.sql.movements(self.connection, keys)
         ):
-            movement = Movement(location, sku, Account(account), quantity, at, event or position)
-            self._moved.setdefault(position, []).append(movement)
+            if account != Account.CARRIED:
+                movement = Movement(location, sku, Account(account), quantity, at, event or position)
+                self._moved.setdefault(position, []).append(movement)
 
     def movements_of(self, position: int) -> list[Movement]:
         """The movements of a posting that was read or is of this commit."""
@@ -145,6 +152,7 @@ class WorkingSet:
                 self._segments.append((self.position >> t.SEGMENT_POSITIONS_LOG2, self._segment_latest_at))
             self._segment_latest_at = None
         self.position, self.recorded_at = self.upcoming
+        self._entry = 0
 
     def add_posting(self, row: Row, moved: list[Movement]) -> None:
         """Add a row of `posting`, in column order, and the movements of the posting."""
@@ -152,10 +160,11 @@ class WorkingSet:
         self._postings.append(row)
         self._moved[self.position] = moved
 
-    def add_movement(self, movement: Movement, entry: int) -> None:
-        """Add a movement of the posting at the last position; it has been applied to its level."""
+    def add_movement(self, movement: Movement) -> None:
+        """Add the next movement of the posting at the last position; it has been applied to its level."""
         key = (movement.location, movement.sku)
-        position = self.position
+        position, entry = self.position, self._entry
+        self._entry = entry + 1
         self._changed_levels.add(key)
         latest_at = self._segment_latest_at
         if latest_at is None or movement.effective_at > latest_at:
@@ -173,6 +182,13 @@ class WorkingSet:
                 self.levels[key].on_hand,
             )
         )
+
+    def add_carried(self, order: tuple[int, int]) -> None:
+        """Add what merges have carried since the last movement of the posting; it has been applied to its levels."""
+        self.read_levels(set(self.merging.carried))
+        for (location, sku), quantity in self.merging.carried.items():
+            self.add_movement(Movement(location, sku, Account.CARRIED, quantity, *order))
+        self.merging.carried.clear()
 
     def touch_level(self, key: Key) -> None:
         """Have HQ know of a level, even if nothing moved it."""
@@ -246,6 +262,7 @@ class WorkingSet:
             (sql.put_references, self._references),
             (sql.put_flagged, self._flagged),
             (sql.put_voids, self._voids),
+            (sql.put_merges, self.merging.rows()),
             (sql.put_rejections, self._rejections),
             (sql.put_quarantine, self._quarantine),
         ):
@@ -260,6 +277,9 @@ class WorkingSet:
             if changed:
                 put(connection, [row_of(key) for key in sorted(changed)])
         self.tick_clocks.flush(connection)
+        if self.merging.added:
+            sql.put_merge_count(connection, more=self.merging.added)
+        self._cache.merges = self.merging.standing
         sql.put_head(
             connection,
             position=self.position,

@@ -70,6 +70,7 @@ def make_postings() -> None:
         sa.Column("archived_position", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("archived_until", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("moved_to", TEXT, nullable=True),
+        sa.Column("merges", sa.BigInteger(), server_default="0", nullable=False),
         sa.PrimaryKeyConstraint("book", name=op.f("pk_ledger")),
     )
     op.create_table(
@@ -159,11 +160,8 @@ def make_caches() -> None:
     op.create_index(op.f("ix_level_sku"), "level", ["sku"])
     op.create_table(
         "count",
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
+        *columns(TEXT, "location", "sku"),
+        *columns(sa.BigInteger(), "effective_at", "position", "quantity"),
         sa.Column("voided_position", sa.BigInteger(), nullable=True),
         sa.Column("terminal", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("location", "sku", "effective_at", "position", name=op.f("pk_count")),
@@ -185,6 +183,14 @@ def make_caches() -> None:
         *columns(TEXT, "location"),
         *columns(sa.BigInteger(), "position"),
     )
+    op.create_table(
+        "merge",
+        *columns(POSITION, "position"),
+        *columns(TEXT, "ended", "into_sku"),
+        *columns(sa.BigInteger(), "effective_at"),
+        *columns(sa.BigInteger(), "voided_position", nullable=True),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_merge")),
+    )
 
 
 def make_documents() -> None:
@@ -196,11 +202,8 @@ def make_documents() -> None:
         sa.Column("sku", TEXT, nullable=False),
         sa.Column("kind", sa.SmallInteger(), nullable=False),
         sa.Column("role", sa.SmallInteger(), nullable=False),
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("source", TEXT, nullable=False),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        *columns(TEXT, "location", "source"),
+        *columns(sa.BigInteger(), "quantity", "effective_at", "expires_at"),
         sa.Column("voided_position", sa.BigInteger(), nullable=True),
         sa.Column("waiting", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("position", "entry", name=op.f("pk_document_line")),
@@ -255,9 +258,7 @@ def make_archive() -> None:
     op.create_table(
         "archive",
         sa.Column("position", POSITION, autoincrement=False, nullable=False),
-        sa.Column("first_position", sa.BigInteger(), nullable=False),
-        sa.Column("closed_at", sa.BigInteger(), nullable=False),
-        sa.Column("archived_at", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "first_position", "closed_at", "archived_at"),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_archive")),
     )
@@ -265,9 +266,7 @@ def make_archive() -> None:
         "archived",
         sa.Column("position", POSITION, autoincrement=False, nullable=False),
         sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("type", TEXT, nullable=False),
-        sa.Column("location", TEXT, nullable=False),
+        *columns(TEXT, "terminal", "type", "location"),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
         sa.Column("flags", sa.SmallInteger(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -291,9 +290,7 @@ def make_archive() -> None:
 def make_terminals() -> None:
     op.create_table(
         "terminal",
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("role", TEXT, nullable=False),
-        sa.Column("location", TEXT, nullable=False),
+        *columns(TEXT, "terminal", "role", "location"),
         sa.Column("token_hash", sa.LargeBinary(), nullable=True),
         sa.Column("enrolled_at", sa.BigInteger(), nullable=False),
         sa.Column("revoked_at", sa.BigInteger(), nullable=True),
@@ -302,8 +299,7 @@ def make_terminals() -> None:
         sa.Column("lineage", sa.LargeBinary(), nullable=True),
         sa.Column("contact_at", sa.BigInteger(), nullable=True),
         sa.Column("told_at", sa.BigInteger(), nullable=True),
-        sa.Column("pending", sa.BigInteger(), nullable=False),
-        sa.Column("dead", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "pending", "dead"),
         sa.Column("oldest_pending_at", sa.BigInteger(), nullable=True),
         sa.Column("closed_at", sa.BigInteger(), nullable=True),
         sa.Column("clock_offset_ms", sa.BigInteger(), nullable=True),
@@ -398,11 +394,6 @@ def make_audit() -> None:
         "audit",
         sa.Column("id", POSITION, autoincrement=False, nullable=False),
         sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("actor", TEXT, nullable=False),
-        sa.Column("role", TEXT, nullable=False),
-        sa.Column("source", TEXT, nullable=False),
-        sa.Column("request", TEXT, nullable=False),
-        sa.Column("arguments", TEXT, nullable=False),
-        sa.Column("outcome", TEXT, nullable=False),
+        *columns(TEXT, "actor", "role", "source", "request", "arguments", "outcome"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )

@@ -20,6 +20,7 @@ from inventory_server.store.ledger import sql
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge, posting, reading, writer
 from inventory_server.store.write.judge import CommitJudge
+from inventory_server.store.write.judged_posting import Refusal
 from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Writer
 from pos_client.protocol import wire
@@ -195,7 +196,7 @@ def refuse_stale(_: Options) -> None:
 
     def enter_(opened: WorkingSet, settings: Any, speaker: Any, item: Any) -> Any:
         if item.body is not None and micros(item.body.occurred_at) < opened.now - STALE_MICROS:
-            raise posting.Refusal("too_old", "This sale is too old.")
+            raise Refusal("too_old", "This sale is too old.")
         return enter(opened, settings, speaker, item)
 
     put(judge, enter=enter_)

@@ -44,7 +44,6 @@ THEMES = (
     ("sale", "receipt", "count", "void", "merge", "merge"),
 )
 """Few types at a time, so that a short history has many that concern each other."""
-WITHOUT_MERGES = tuple(tuple(kind for kind in theme if kind != "merge") for theme in THEMES)
 GAPS = (0, 0, 1, SECOND, HOUR, 13 * HOUR, DAY)
 """Between one posting and the next: several are of the same instant."""
 DELAYS = (0, 0, 0, 5 * SECOND, 2 * HOUR, 2 * DAY, 50 * DAY)

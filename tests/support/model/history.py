@@ -19,7 +19,7 @@ UNKNOWN_LOCATION = "X"
 TILL = Sender("t1", "L1")
 SECOND_TILL = Sender("t2", "L1")
 MOVED_TILL = Sender("t3", "L2", earlier=frozenset({"L1"}))
-OPERATOR = Sender("hq", "HQ", operator=True)
+OPERATOR = Sender("office", "HQ", operator=True)
 IMPORTER = Sender("import", "HQ", operator=True, backdated=True)
 SENDERS = (TILL, SECOND_TILL, MOVED_TILL, OPERATOR, IMPORTER)
 
