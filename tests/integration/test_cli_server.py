@@ -79,6 +79,7 @@ WRONG_TERMINALS = [
     (["add", "a b", "--location", "A"], "Expected a terminal name of 1 to 64 letters"),
     (["add", "T1", "--location", "A\x07"], "Expected a location of 1 to 64 characters"),
     (["add", "T1"], "Missing option '--location'"),
+    (["add", "hq", "--location", "A"], "The name hq is reserved for HQ's own postings; choose another one."),
     (["add", "T1", "--location", "A", "--role", "king"], "'king' is not one of"),
     (["rotate", "T9"], "There is no terminal T9; see: inventory-server terminal list"),
     (["revoke", "T9"], "There is no terminal T9"),
