@@ -12,7 +12,7 @@ import pytest
 
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
-from inventory_server.domain.requests import Hello, ImportProducts, MergeProducts, Post, Welcome
+from inventory_server.domain.requests import Hello, ImportProducts, ListExceptions, MergeProducts, Post, Welcome
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import LedgerStore, StoreError
 from pos_client.protocol.errors import RequestError
@@ -28,6 +28,8 @@ from tests.support.statements import statements
 BARCODE = "04000000000042"
 SUSPENSE = f"gtin:{BARCODE}"
 MERGE = "merge merge:a into:b"
+STATEMENTS_MAX = 100
+"""Most statements of an import that merges 500 products at two locations."""
 
 
 class World:
@@ -206,6 +208,22 @@ def test_flags(world: World, story: str, expected: tuple[str, ...]) -> None:
     assert flags == set(expected) - ({"negative_stock"} if "return" in story else set())
 
 
+@pytest.mark.parametrize(
+    ("story", "expected"),
+    [
+        (f"{MERGE} @1 | sale a=1 @2", {"b"}),
+        (f"receipt a=5 @1 | {MERGE} @2 | sale b=5 @3 | void voids:2", {"b"}),
+        (f"receipt b=5 @1 | sale a=1 @1 | {MERGE} @2", set()),  # what is missing of the one, there is of the other
+    ],
+)
+def test_stock_below_zero_waits_for_a_person_under_the_product_that_has_it(
+    world: World, story: str, expected: set[str]
+) -> None:
+    world.tell(story)
+    found = perform(world.store, ListExceptions("negative_stock", actor=HEADQUARTERS))
+    assert {cause.subject for cause in found.causes} == expected
+
+
 REJECTED = [
     # (story, code and reason of its last posting)
     (f"{MERGE} by:t1", "forbidden_type", "operators only"),
@@ -302,7 +320,7 @@ def test_many_merges_take_few_statements(world: World, monkeypatch: pytest.Monke
     listed = [Product(f"p{code}", barcodes=(code,)) for code in codes]
     with statements(monkeypatch) as ran:
         world.store.submit(ImportProducts(listed, actor=HEADQUARTERS)).wait()
-    assert len(ran) <= 200
+    assert len(ran) <= STATEMENTS_MAX
     assert world.on_hand(f"p{codes[7]}", location="L2") == (-2,)
 
 
