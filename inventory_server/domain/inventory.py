@@ -103,7 +103,7 @@ class Level(msgspec.Struct, gc=False):
 
 def flag_names(bits: int) -> tuple[Flag, ...]:
     """The names of the flags in `bits`, in the protocol's order."""
-    return tuple(name for bit, name in enumerate(FLAGS) if bits >> bit & 1)
+    return tuple(name for bit, name in enumerate(FLAGS) if bits >> bit & 1) if bits else ()
 
 
 def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
@@ -167,7 +167,7 @@ def move(level: Level, movement: Movement) -> int:
     level.moved += movement.quantity
     if level.last_movement_at is None or movement.effective_at > level.last_movement_at:
         level.last_movement_at = movement.effective_at
-    if is_overtaken(level, movement.order):
+    if level.counted_at is not None and is_overtaken(level, movement.order):
         return Flags.BEFORE_COUNT
     level.on_hand += movement.quantity
     return 0

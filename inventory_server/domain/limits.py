@@ -28,3 +28,5 @@ HOLES_SHOWN_MAX = 10
 
 FIGURE_MAX = 2**63 - 1
 """The largest stock figure, in units of 10⁻⁵: what a column of 64 bit holds."""
+FIGURE_NEAR_MAX = 2**62
+"""No single posting reaches `FIGURE_MAX` from less than this: its 1,000 lines of 10⁹ move 10¹⁷ units."""

@@ -87,10 +87,10 @@ class CountBook:
 
     # ------------------------------------------------------------------------------ deciding
 
-    def note(self, key: Key, movement: Movement) -> None:
+    def note(self, movement: Movement) -> None:
         """Note a stock movement of this commit."""
-        if key in self._moved and movement.account is Account.STOCK:
-            self._moved[key].append(movement)
+        if self._moved and (noted := self._moved.get((movement.location, movement.sku))) is not None:
+            noted.append(movement)
 
     def add(self, key: Key, count: Count) -> None:
         """Add a count, or replace it by its voided version."""

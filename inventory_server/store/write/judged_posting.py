@@ -52,8 +52,8 @@ class JudgedPosting(msgspec.Struct, frozen=True):
         return self.speaker.role == "till"
 
     @property
-    def places(self) -> set[str]:
+    def places(self) -> tuple[str, ...]:
         """Where it was made, and where it sends goods to."""
         if self.body.type == "transfer_out" and isinstance(self.body.other_location, str):
-            return {self.location, self.body.other_location}
-        return {self.location}
+            return self.location, self.body.other_location
+        return (self.location,)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from inventory_server.domain import inventory
 from inventory_server.domain.inventory import Account, Count, Flags, Movement
-from inventory_server.domain.limits import FIGURE_MAX
+from inventory_server.domain.limits import FIGURE_MAX, FIGURE_NEAR_MAX
 from inventory_server.domain.merge import Merge
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.write.judged_posting import JudgedPosting, Refusal
@@ -20,6 +20,19 @@ TOO_MUCH = f"a figure is at most {unscaled(FIGURE_MAX)}"
 
 def on_hand_of(working_set: WorkingSet, moved: list[Movement]) -> dict[Key, int]:
     """What is on hand of all that `moved` moves. Refusal if a figure could leave 64 bit."""
+    before: dict[Key, int] = {}
+    levels, families = working_set.levels, working_set.merging.families
+    is_small = True
+    for movement in moved:
+        key = (movement.location, movement.sku)
+        level = levels[key]
+        before[key] = level.on_hand
+        if abs(level.on_hand) + abs(level.moved) > FIGURE_NEAR_MAX or movement.sku in families:
+            is_small = False
+    return before if is_small else _on_hand_of_large(working_set, moved)
+
+
+def _on_hand_of_large(working_set: WorkingSet, moved: list[Movement]) -> dict[Key, int]:
     before: dict[Key, int] = {}
     most: dict[Key, int] = {}
     families = working_set.merging.families
@@ -46,28 +59,28 @@ def on_hand_of(working_set: WorkingSet, moved: list[Movement]) -> dict[Key, int]
 def negative(working_set: WorkingSet, before: dict[Key, int]) -> int:
     """`NEGATIVE` if a level is lower than before and below zero."""
     levels = working_set.levels
-    return Flags.NEGATIVE if any(levels[key].on_hand < min(before[key], 0) for key in before) else 0
+    for key, was in before.items():
+        if levels[key].on_hand < min(was, 0):
+            return Flags.NEGATIVE
+    return 0
 
 
 def apply(working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], is_voided: bool) -> int:
     """Apply every movement to its level; return the resulting flags."""
     flags = 0
-    ended = working_set.merging.standing.by_ended
-    if (
-        entry.body.type == "count"
-    ):  # lines of merged products are one figure: all of them are there before any is applied
+    levels, counts, ended = working_set.levels, working_set.counts, working_set.merging.standing.by_ended
+    if entry.body.type == "count":
+        # Lines of merged products are one figure: all of them are there before any is applied.
         _note_counts(working_set, entry, moved, is_voided)
     for movement in moved:
-        key = (movement.location, movement.sku)
-        level = working_set.levels[key]
         if movement.account is Account.COUNT:
             flags |= 0 if is_voided else _count(working_set, entry, movement)
         else:
-            working_set.counts.note(key, movement)
+            counts.note(movement)
             if ended and movement.sku in ended:
                 flags |= working_set.merging.move(movement)
             else:
-                flags |= inventory.move(level, movement)
+                flags |= inventory.move(levels[movement.location, movement.sku], movement)
         working_set.add_movement(movement)
         if ended:
             working_set.add_carried(movement.order)

@@ -299,7 +299,7 @@ def _expiry(entry: JudgedPosting) -> int:
 
 
 def _unlisted(working_set: WorkingSet, entry: JudgedPosting) -> int:
-    return 0 if all(working_set.is_listed(sku) for sku, _ in entry.lines) else Flags.UNLISTED
+    return 0 if working_set.are_listed({sku for sku, _ in entry.lines}) else Flags.UNLISTED
 
 
 def _unknown_locations(working_set: WorkingSet, entry: JudgedPosting) -> int:

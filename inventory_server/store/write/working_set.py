@@ -130,6 +130,10 @@ class WorkingSet:
         """True if `sku` is in the catalogue."""
         return sku in self._cache.listed_skus
 
+    def are_listed(self, skus: set[str]) -> bool:
+        """True if all of `skus` are in the catalogue."""
+        return skus <= self._cache.listed_skus
+
     def is_known_location(self, location: str) -> bool:
         """True if a terminal was enrolled there, or an operator named it."""
         return self._cache.locations[location]
@@ -240,12 +244,9 @@ class WorkingSet:
     def flush(self) -> None:
         """Write all decisions; the transaction stays open."""
         sql, connection = self.sql, self.connection
-        changed_transit = self.documents.changed_transit()
-        self._changed_levels |= changed_transit.keys()
         self.read_levels(self._changed_levels)
-        self.read_locations({location for location, _ in changed_transit})
-        for key, change in changed_transit.items():
-            self.levels[key].in_transit += change if self.is_known_location(key[0]) else 0
+        if changed_transit := self.documents.changed_transit():
+            self._change_transit(changed_transit)
         self._movements.sort(key=itemgetter(slice(5)))  # in primary key order, as they are stored
         if self._unflagged:
             self._flagged = [each for each in self._flagged if each.position not in self._unflagged]
@@ -288,6 +289,14 @@ class WorkingSet:
             stamp=self._stamp,
         )
         self._cache.stamp = self._stamp
+
+    def _change_transit(self, changes: dict[Key, int]) -> None:
+        """Change what is in transit at locations that HQ knows."""
+        self._changed_levels |= changes.keys()
+        self.read_levels(set(changes))
+        self.read_locations({location for location, _ in changes})
+        for key, change in changes.items():
+            self.levels[key].in_transit += change if self.is_known_location(key[0]) else 0
 
     def _terminal_row(self, name: str) -> Row:
         return msgspec.structs.astuple(self.terminals[name])
