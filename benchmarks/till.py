@@ -47,7 +47,7 @@ def main(folder: Path, count: int) -> None:
     sales = islice(trade.sales(time.time_ns() // 1_000, 1_000, random.Random(7)), count)
     selling: list[float] = []
     by_hand: list[float] = []
-    client = PosClient(NOBODY, terminal="till-1", outbox=folder / "outbox.db")
+    client = PosClient(NOBODY, terminal="till-1", location="shop", outbox=folder / "outbox.db")
     raw = _raw(folder / "outbox.db", folder / "by-hand.db")
     ready = list(sales)
     for first in range(0, count, TURN):

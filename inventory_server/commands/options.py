@@ -66,10 +66,17 @@ def checked(value: str, kind: Any, expected: str) -> str:
 
 def told(row: Any) -> dict[str, Any]:
     """The fields of the dataclass `row` for JSON; microseconds in fields that end in `_at` become datetimes."""
-    return {
-        name: instant(value) if name.endswith("_at") and value is not None else value
-        for name, value in asdict(row).items()
-    }
+    return _told(asdict(row))
+
+
+def _told(fields_of_row: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = {}
+    for name, value in fields_of_row.items():
+        if isinstance(value, list):
+            shown[name] = [_told(each) if isinstance(each, dict) else each for each in value]
+        else:
+            shown[name] = instant(value) if name.endswith("_at") and value is not None else value
+    return shown
 
 
 def counted(number: int, noun: str, plural: str = "s") -> str:

@@ -9,7 +9,14 @@ import click
 from inventory_server.commands.options import checked, db_option, json_option, office_of, told, when
 from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
-from inventory_server.domain.requests import Enrol, ListTerminals, RevokeTerminal, RotateToken
+from inventory_server.domain.requests import (
+    AdoptTerminal,
+    Enrol,
+    ListTerminals,
+    MoveTerminal,
+    RevokeTerminal,
+    RotateToken,
+)
 from pos_client.commands import console
 from pos_client.protocol.fields import Location, Role, TerminalName
 
@@ -17,6 +24,7 @@ _COLUMNS = {
     "terminal": False,
     "role": False,
     "location": False,
+    "formerly": False,
     "enrolled": False,
     "last contact": False,
     "pending": True,
@@ -28,7 +36,7 @@ _COLUMNS = {
 
 @click.group("terminal")
 def terminal() -> None:
-    """Enrol, list and revoke the terminals that may use this server."""
+    """Enrol, list, move and revoke the terminals that may use this server."""
 
 
 @terminal.command("add")
@@ -78,6 +86,38 @@ def revoke(name: str, db: str) -> int:
     return console.OK
 
 
+@terminal.command("move")
+@click.argument("name")
+@click.argument("location")
+@db_option
+def move(name: str, location: str, db: str) -> int:
+    """Have terminal NAME be at LOCATION from now on.
+
+    It keeps its name, its token and its history, and may still deliver what it sold at its former locations. Move a
+    till between two days: what it sells before it has heard of the move is booked at its former location.
+    """
+    checked(location, Location, "a location of 1 to 64 characters without control characters")
+    with office_of(db) as office:
+        office.change(MoveTerminal(name, location))
+    console.say(f"Terminal {name} is at {location} now; it learns so at its next hello.")
+    return console.OK
+
+
+@terminal.command("adopt")
+@click.argument("old")
+@click.option("--by", "new", required=True, help="The terminal that now uses the outbox of OLD.")
+@db_option
+def adopt(old: str, new: str, db: str) -> int:
+    """Allow another terminal to deliver what terminal OLD sold and did not deliver.
+
+    Its postings stay at OLD's locations; OLD may be revoked.
+    """
+    with office_of(db) as office:
+        office.change(AdoptTerminal(old, new))
+    console.say(f"Terminal {new} may deliver the postings of {old}, at the locations of {old}.")
+    return console.OK
+
+
 @terminal.command("list")
 @db_option
 @json_option
@@ -95,6 +135,7 @@ def listing(db: str, as_json: bool) -> int:
                 row.terminal,
                 row.role,
                 row.location,
+                _formerly(row),
                 when(row.enrolled_at),
                 when(row.contact_at),
                 str(row.pending),
@@ -106,6 +147,11 @@ def listing(db: str, as_json: bool) -> int:
         ],
     )
     return console.OK
+
+
+def _formerly(row: TerminalRow) -> str:
+    """Where a terminal was before, and until when."""
+    return ", ".join(f"{each.location} until {when(each.until_at)}" for each in row.former_locations)
 
 
 def _offset(milliseconds: int | None) -> str:

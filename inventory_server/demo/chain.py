@@ -30,6 +30,11 @@ Shelf = tuple[str, str]
 """(location, sku)"""
 
 
+def location_of(terminal: str) -> str:
+    """Where a terminal is: its name says so."""
+    return terminal.rpartition("-")[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One document of the day. `name` lets a later event of the same till refer to it by `about`."""
@@ -45,7 +50,7 @@ class Event:
     @property
     def location(self) -> str:
         """The terminal's location."""
-        return self.terminal.rpartition("-")[0]
+        return location_of(self.terminal)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,16 @@ from typing import Self
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import TOKEN_BYTES, Settings
-from inventory_server.demo.chain import COUNTED_STORE, DAY, OFFLINE_TILL, WAREHOUSE, Event, plan_day, terminals
+from inventory_server.demo.chain import (
+    COUNTED_STORE,
+    DAY,
+    OFFLINE_TILL,
+    WAREHOUSE,
+    Event,
+    location_of,
+    plan_day,
+    terminals,
+)
 from inventory_server.demo.limits import DELIVERY_SECONDS, PAGE_ITEMS, WORKERS
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.requests import Enrol, ImportProducts, Verify
@@ -72,7 +81,7 @@ class Demo:
         store.submit(ImportProducts(self.products, actor=HEADQUARTERS)).wait()
         for name, token in self._tokens.items():
             role: Role = "reader" if name == OFFICE else "till"
-            place = WAREHOUSE if name == OFFICE else name.rpartition("-")[0]
+            place = WAREHOUSE if name == OFFICE else location_of(name)
             store.submit(Enrol(name, role, place, token, actor=HEADQUARTERS)).wait()
 
     def trade(self, progress: Callable[[int], None]) -> None:
@@ -101,8 +110,8 @@ class Demo:
         return pending
 
     def _till(self, terminal: str, address: str) -> PosClient:
-        outbox = self._folder / f"{terminal}.db"
-        return PosClient(address, terminal=terminal, token=self._tokens[terminal], outbox=outbox)
+        outbox, place = self._folder / f"{terminal}.db", location_of(terminal)
+        return PosClient(address, terminal=terminal, token=self._tokens[terminal], location=place, outbox=outbox)
 
     def ask(self, question: StockParams) -> StockResult:
         """Query the server, as the back office."""

@@ -32,12 +32,28 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
+class FormerLocation:
+    """A location that a terminal was at, from `since_at` until it moved."""
+
+    location: str
+    since_at: int
+    until_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class TerminalRow:
-    """A terminal as HQ lists it; `clock_offset_ms` is its wall clock minus its tick clock, None if it has told none."""
+    """A terminal as HQ lists it; `clock_offset_ms` is its wall clock minus its tick clock, None if it has told none.
+
+    It has been at `location` since `located_at`, and was at the `former_locations` before, oldest first. It may deliver
+    for the terminals that it `adopted`.
+    """
 
     terminal: str
     role: str
     location: str
+    located_at: int
+    former_locations: list[FormerLocation]
+    adopted: list[str]
     enrolled_at: int
     revoked_at: int | None
     contact_at: int | None

@@ -36,6 +36,20 @@ class RotateToken(ActorRequest, frozen=True):
     token: Token
 
 
+class MoveTerminal(ActorRequest, frozen=True):
+    """Have a terminal be at another location from now on; it keeps its name, its history and where it may post."""
+
+    terminal: TerminalName
+    location: Location
+
+
+class AdoptTerminal(ActorRequest, frozen=True):
+    """Allow the terminal `by` to deliver what `terminal`, revoked or not, made and did not deliver."""
+
+    terminal: TerminalName
+    by: TerminalName
+
+
 class ImportProducts(ActorRequest, frozen=True):
     """Add products and suppliers to the catalogue, or change what `columns` name of them. Outcome: how many products.
 

@@ -19,6 +19,7 @@ import msgspec
 from msgspec import Meta
 
 from inventory_server.domain import answers
+from inventory_server.domain.changes import AdoptTerminal as AdoptTerminal
 from inventory_server.domain.changes import ArchivePartitions as ArchivePartitions
 from inventory_server.domain.changes import CloseBooks as CloseBooks
 from inventory_server.domain.changes import CopyFrom as CopyFrom
@@ -27,6 +28,7 @@ from inventory_server.domain.changes import ImportProducts as ImportProducts
 from inventory_server.domain.changes import MakePartitions as MakePartitions
 from inventory_server.domain.changes import MarkMoved as MarkMoved
 from inventory_server.domain.changes import MergeProducts as MergeProducts
+from inventory_server.domain.changes import MoveTerminal as MoveTerminal
 from inventory_server.domain.changes import ReopenPosting as ReopenPosting
 from inventory_server.domain.changes import ReturnPartition as ReturnPartition
 from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
@@ -78,11 +80,15 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The outcome of `Hello`: the terminal, the head of its chain (hex), its highest contiguous seq."""
+    """The outcome of `Hello`: the terminal, the head of its chain (hex), its highest contiguous seq.
+
+    `adopted` are the terminals whose undelivered postings it may deliver.
+    """
 
     speaker: Speaker
     parent: str
     acked_seq: int
+    adopted: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -302,6 +308,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Enrol: _change("enrol", None, ADMINS),
         RevokeTerminal: _change("revoke", None, ADMINS),
         RotateToken: _change("rotate", None, ADMINS),
+        MoveTerminal: _change("move_terminal", None, ADMINS),
+        AdoptTerminal: _change("adopt_terminal", None, ADMINS),
         ImportProducts: _change("import_products", int, OPERATORS),
         MergeProducts: _change("merge_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
@@ -323,6 +331,8 @@ Administrative: TypeAlias = (
     Enrol
     | RevokeTerminal
     | RotateToken
+    | MoveTerminal
+    | AdoptTerminal
     | ImportProducts
     | MergeProducts
     | ReopenPosting

@@ -169,6 +169,7 @@ def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
         heartbeat_s=limits.heartbeat_seconds,
         limits=Limits(limits.max_frame_bytes, limits.max_postings, limits.max_lines, limits.max_connections),
         features=FEATURES,
+        adopted=welcome.adopted,
     )
 
 

@@ -25,7 +25,14 @@ from inventory_server.store.admin.move import mark_moved, unmark_moved
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.admin.review import reopen, waiting
-from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
+from inventory_server.store.admin.terminals import (
+    add_terminal,
+    adopt_terminal,
+    list_terminals,
+    move_terminal,
+    revoke_terminal,
+    rotate_terminal,
+)
 from inventory_server.store.database.base import Database
 from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import archive, closing, partition
@@ -90,6 +97,8 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.Enrol: lambda at, c: add_terminal(at.connection, c.terminal, c.role, c.location, c.token, at.now),
         r.RevokeTerminal: lambda at, c: revoke_terminal(at.connection, c.terminal, at.now),
         r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
+        r.MoveTerminal: lambda at, c: move_terminal(at.connection, c.terminal, c.location, at.now),
+        r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
         r.ImportProducts: lambda at, c: _import_products(at, c),
         r.MergeProducts: lambda at, c: merge_products(at.connection, at.post, c.merge, c.into, at.now),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),

@@ -51,7 +51,9 @@ till_option = click.option(
 )
 token_option = click.option("--token", envvar="TILLWIRE_TOKEN", help="The terminal's token (safer in TILLWIRE_TOKEN).")
 location_option = click.option(
-    "--location", help="The till's location, for a development server, which enrols unknown tills."
+    "--location",
+    envvar="TILLWIRE_LOCATION",
+    help="Where the till is, until its outbox has it from HQ; a development server enrols the till there.",
 )
 outbox_option = click.option(
     "--outbox",

@@ -25,7 +25,7 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
     """Show what the outbox holds and whether HQ answers; exit code 1 if postings are parked."""
     box = open_outbox(outbox)
     try:
-        counts, totals = box.counts(), box.totals()
+        counts, totals, held, terminal = box.counts(), box.totals(), box.held(), box.terminal
     finally:
         box.close()
     shown = {
@@ -35,13 +35,20 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
         "pending": counts.pending,
         "oldest_pending_at": None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
         "parked": counts.parked,
+        "held": held,
         "hq": _hq(server),
     }
     if as_json:
         console.print_json(shown)
     else:
-        rows = [[name.replace("_", " "), "" if value is None else str(value)] for name, value in shown.items()]
+        rows = [
+            [name.replace("_", " "), "" if value is None else str(value)]
+            for name, value in shown.items()
+            if name != "held"
+        ]
         console.print_table({"till": False, "": False}, rows)
+        for each in held:
+            console.say(f"{each.advice(str(terminal))}.")
     return console.FOUND_PROBLEMS if counts.parked else console.OK
 
 

@@ -129,6 +129,7 @@ class HelloResult(Message, frozen=True):
     """Who the server takes the client for, and the state of that terminal in the ledger.
 
     `features` names what this server supports beyond the first edition of the protocol; a client uses nothing else.
+    This terminal may deliver for those that it `adopted`.
     """
 
     server: str
@@ -143,6 +144,7 @@ class HelloResult(Message, frozen=True):
     heartbeat_s: int
     limits: Limits
     features: tuple[str, ...] = ()
+    adopted: tuple[TerminalName, ...] = ()
 
 
 class PingParams(StrictMessage, frozen=True):
@@ -478,12 +480,7 @@ METHODS: dict[str, Method] = {
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),
-    "bye": Method(
-        ByeParams,
-        ByeResult,
-        "End the session with control totals; the server then closes the connection.",
-        before_hello=True,
-    ),
+    "bye": Method(ByeParams, ByeResult, "End the session with control totals; closes it.", before_hello=True),
     "rpc.discover": Method(NoParams, None, "The OpenRPC document of this protocol.", before_hello=True),
 }
 NOTIFICATIONS: dict[str, type[Message]] = {"changed": ChangedParams, "lagging": LaggingParams}

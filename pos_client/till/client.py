@@ -13,10 +13,10 @@ from typing import Any, Self, Unpack
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Raw
+from msgspec import UNSET, Raw, UnsetType, structs
 
 from pos_client.protocol.address import Address
-from pos_client.protocol.errors import BodyError
+from pos_client.protocol.errors import BodyError, OutboxError
 from pos_client.protocol.fields import CloseReason, PostingType
 from pos_client.protocol.messages import (
     Body,
@@ -70,8 +70,9 @@ class PosClient:
 
     `address` is `host`, `host:port`, `[::1]:port` or `unix:/path.sock`. No posting waits for HQ: a thread delivers in
     the background, now or in three weeks. A client is thread-safe; several processes may sell through one outbox, one
-    of them delivers. `on_result` is called for every posting that this process delivers. Only a development server
-    reads `location`.
+    of them delivers. `on_result` is called for every posting that this process delivers. `location` is where the till
+    is: every posting names it. It is needed until HQ has answered the outbox's first `hello`; from then on HQ's word
+    counts. What another terminal left in `outbox` is kept, and delivered once HQ allows it (`status`).
 
     Posting raises OutboxError if the posting could not be stored (the message says what to do), BodyError if it can
     never be posted, TypeError for a float. Queries raise ConnectionLost while HQ is unreachable, RequestError if HQ
@@ -98,12 +99,13 @@ class PosClient:
         check_identity(terminal, token, location)
         rng = rng or random.SystemRandom()
         self.terminal = terminal
+        self._location = location
         self._closed = False
         self._clock = clock
         self._tick_clock = tick_clock or machine_tick_clock()
         self._new_id = Uuid7(clock, rng)
         self._postings = PendingRegistry(on_result)
-        self.outbox = Outbox(outbox, clock=clock, ids=self._new_id)
+        self.outbox = Outbox(outbox, terminal=terminal, clock=clock, ids=self._new_id)
         self._sender = Sender(
             self.outbox,
             Identity(terminal, token, location, "tillwire pos_client"),
@@ -140,7 +142,7 @@ class PosClient:
             return
         self._closed = True
         deadline = time.monotonic() + linger_seconds
-        while self._sender_thread.is_hopeful and self.pending and (left := deadline - time.monotonic()) > 0:
+        while self._sender_thread.is_hopeful and self.outbox.deliverable and (left := deadline - time.monotonic()) > 0:
             self._postings.pause(min(SETTLE_POLL_SECONDS, left))
         self._sender_thread.stop()
         self.outbox.close()
@@ -264,6 +266,8 @@ class PosClient:
     ) -> Posting:
         if given_id is not None and not isinstance(given_id, UUID):
             raise BodyError("$.id", "a uuid.UUID", f"{type(given_id).__name__} {printable(repr(given_id))}")
+        if isinstance(body.location, UnsetType):
+            body = structs.replace(body, location=self._here())
         raw, effect = checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         posting = self._postings.expect(given_id or self._new_id(), reference, on_result)
@@ -275,6 +279,16 @@ class PosClient:
             self._postings.resolve(found.result)  # it was sold and delivered before
         self._sender_thread.wake()
         return posting
+
+    def _here(self) -> str:
+        """Where the till is; OutboxError if nobody has said so yet."""
+        here = self.outbox.location or self._location
+        if here is None:
+            raise OutboxError(
+                f"The outbox {self.outbox.path} does not know the till's location yet: give `location`, or connect to "
+                "HQ once. Nothing was stored."
+            )
+        return here
 
     # ------------------------------------------------------------------ queries
 
@@ -292,10 +306,11 @@ class PosClient:
             lineage=self.outbox.lineage,
             sending=self._sender_thread.is_sending,
             connected=hello is not None,
-            location=hello.location if hello else None,
+            location=self.outbox.location or self._location,
             epoch=hello.epoch if hello else None,
             pending=counts.pending,
             parked=counts.parked,
+            held=tuple(self.outbox.held()),
             oldest_pending_at=None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
             hq_ahead_seconds=None if ahead is None else ahead / SECOND_MICROS,
             last_error=sender.last_error,
@@ -352,7 +367,7 @@ class PosClient:
         Selling may continue afterwards: the next posting connects again.
         """
         deadline = time.monotonic() + timeout
-        while self.pending and (left := deadline - time.monotonic()) > 0:
+        while self.outbox.deliverable and (left := deadline - time.monotonic()) > 0:
             self._postings.pause(min(SETTLE_POLL_SECONDS, left))
 
         def say_bye(connection: Connection, seconds: float) -> ByeResult:

@@ -1,7 +1,9 @@
 """The till's durable outbox: every posting is on disk here before `add` returns, and until HQ has it.
 
 A row is `pending` until HQ gives a definite answer about it, then `done` or `parked`. Ids never change; sequence
-numbers belong to a lineage, which is replaced when this file turns out to be a copy.
+numbers belong to a lineage, which is replaced when this file turns out to be a copy, and when another terminal takes
+the file over. What the former terminal had not delivered stays behind in its lineage: it is held until HQ lets the new
+one deliver it.
 """
 
 from __future__ import annotations
@@ -10,8 +12,9 @@ import hashlib
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from uuid import UUID
 
 import msgspec
@@ -22,81 +25,39 @@ from pos_client.protocol.messages import OutboxReport, PostingResult
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
 from pos_client.protocol.uuid7 import Uuid7
+from pos_client.till import outbox_statements as sql
 from pos_client.till.clock import wall_clock
 from pos_client.till.outbox_file import OutboxFile, open_outbox_file
 from pos_client.till.outbox_records import (
     ControlTotals,
     Counts,
     Found,
+    Held,
     NewPosting,
     Parked,
     PendingEntry,
     is_repeated,
     is_word_of_hq,
+    parked_of,
+    row_of,
 )
 from pos_client.till.policy import KEEP_DONE, OUTBOX_BUSY_SECONDS, PRUNE_STEP, RECOGNISE_BYTES_MAX
-
-_INSERT = """
-INSERT INTO posting (id, lineage, seq, occurred_at, quantity, reference, body, boot, tick_ms)
-SELECT ?, number, (SELECT coalesce(max(place), 0) + 1 FROM posting) - base, ?, ?, ?, ?, ?, ?
-FROM lineage ORDER BY number DESC LIMIT 1
-ON CONFLICT (id) DO NOTHING
-"""
-_LAST_SEQ = """
-SELECT number, (SELECT coalesce(max(place), 0) FROM posting) - base FROM lineage ORDER BY number DESC LIMIT 1
-"""
-_SETTLE = """
-UPDATE posting SET state = ?, result = ?, settled_at = ?, attempts = attempts + 1
-WHERE id = ? AND state = 'pending' RETURNING quantity
-"""
-_ACKNOWLEDGE = """
-UPDATE lineage SET count = count + ?, quantity = quantity + ?, head = coalesce(?, head)
-WHERE number = (SELECT max(number) FROM lineage)
-"""
-_BEGIN_LINEAGE = """
-INSERT INTO lineage (number, uuid, head, base) SELECT ?, ?, ?, coalesce(max(place), 0) - ? FROM posting
-"""
-_PARKED = """
-SELECT p.place, p.id, l.uuid, p.seq, p.reference, p.occurred_at, p.settled_at, p.result, p.body
-FROM posting p JOIN lineage l ON l.number = p.lineage
-WHERE p.state = 'parked' AND p.place > ? ORDER BY p.place LIMIT 100
-"""
-_REPORT = """
-SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occurred_at),
-    CASE WHEN count(*) = count(CASE WHEN boot = ? THEN 1 END) THEN min(tick_ms) END
-FROM posting WHERE state = 'pending'
-"""
-_PENDING = """
-SELECT id, seq, body, boot, tick_ms FROM posting WHERE state = 'pending' ORDER BY seq LIMIT ? OFFSET ?
-"""
-_REOPEN = "UPDATE posting SET state = 'pending', result = NULL, settled_at = NULL WHERE "
-# The witness is pending but keeps its stored answer, which HQ must give again; it is number 1 of its lineage.
-_ASK_AGAIN = """
-UPDATE posting SET state = 'pending', settled_at = NULL WHERE place = (
-    SELECT place FROM posting WHERE state = 'done'
-    ORDER BY json_extract(CAST(result AS TEXT), '$.position') DESC, place DESC LIMIT 1)
-"""
-_WITNESS = "SELECT id, result FROM posting WHERE state = 'pending' AND seq = 1 AND result IS NOT NULL"
-_PLACES = "SELECT place FROM posting WHERE state = 'pending' ORDER BY result IS NULL, lineage, seq"
-_PRUNE = """
-DELETE FROM posting WHERE place IN (
-    SELECT place FROM posting WHERE state = 'done' ORDER BY place
-    LIMIT min(?, max(0, (SELECT count(*) FROM posting WHERE state = 'done') - ?)))
-"""
 
 
 class Outbox:
     """The outbox in the file at `path`, created if it does not exist. Thread-safe.
 
     Any number of processes may `add`; only the one that holds the sending lock (`acquire_sending`) may also send and
-    settle. Every method raises OutboxError, which says what to do, if the file cannot be used. `clock` gives the time
-    in µs since 1970, `ids` new lineages, `open_file` the file itself.
+    settle. Every method raises OutboxError, which says what to do, if the file cannot be used. `terminal` takes the
+    file over (None: leave it to the terminal that has it). `clock` gives the time in µs since 1970, `ids` new lineages,
+    `open_file` the file itself.
     """
 
     def __init__(
         self,
         path: str | Path,
         *,
+        terminal: str | None = None,
         clock: Callable[[], int] = wall_clock,
         ids: Callable[[], UUID] | None = None,
         busy_seconds: float = OUTBOX_BUSY_SECONDS,
@@ -107,21 +68,46 @@ class Outbox:
         self._ids = ids or Uuid7(clock, random.SystemRandom())
         self._keep_done = max(1, keep_done)  # keep the newest row: places are never reused
         self._settled_since_pruning = PRUNE_STEP
+        self._terminal = terminal
         self._file = open_file(path, busy_seconds)
         self.path = self._file.path
-        with self._file.write() as db:
-            db.execute(
-                "INSERT INTO lineage (number, uuid, base) SELECT 1, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM lineage)",
-                (self._ids().bytes,),
-            )
+        with ExitStack() as undo:
+            undo.callback(self._file.close)
+            with self._file.write() as db:
+                db.execute(
+                    "INSERT INTO lineage (number, uuid, base) SELECT 1, ?, 0 WHERE NOT EXISTS (SELECT 1 FROM lineage)",
+                    (self._ids().bytes,),
+                )
+                if terminal is not None:
+                    self._take_over(db, terminal)
+            undo.pop_all()
+
+    def _take_over(self, db: sqlite3.Connection, terminal: str) -> None:
+        """Have the file be the outbox of `terminal`; what another one had not delivered is held."""
+        former = _owner(db)
+        if former is None:
+            db.execute("UPDATE lineage SET terminal = ?", (terminal,))
+        elif former != terminal:
+            if not self._file.sending.try_acquire():
+                raise OutboxError(f"The outbox {self.path} is in use as {former}: end the program that uses it first.")
+            db.execute(sql.DISMISS_WITNESS)
+            self._begin_lineage(db, None, terminal)
 
     def close(self) -> None:
         """Close the file and let another process send."""
         self._file.close()
 
     def acquire_sending(self) -> bool:
-        """Become the process that sends from this file; False while another process is."""
-        return self._file.sending.try_acquire()
+        """Become the process that sends from this file; False while another process is.
+
+        Also False if another terminal has taken the file over: its postings are not this one's.
+        """
+        if not self._file.sending.try_acquire():
+            return False
+        if self._terminal in (None, self.terminal):
+            return True
+        self._file.sending.release()
+        return False
 
     # ------------------------------------------------------------------ selling
 
@@ -131,14 +117,27 @@ class Outbox:
         Adding the same id with the same bytes again changes nothing; with different bytes it raises OutboxError.
         """
         if len(postings) == 1:
-            if not self._file.write_once(_INSERT, _row(postings[0])):
+            if not self._file.write_once(sql.INSERT, (*row_of(postings[0]), self._terminal)):
                 with self._file.read() as db:
-                    _assert_same(db, postings[0])
+                    self._assert_same(db, postings[0])
             return
         with self._file.write() as db:
             for posting in postings:
-                if not db.execute(_INSERT, _row(posting)).rowcount:
-                    _assert_same(db, posting)
+                if not db.execute(sql.INSERT, (*row_of(posting), self._terminal)).rowcount:
+                    self._assert_same(db, posting)
+
+    def _assert_same(self, db: sqlite3.Connection, posting: NewPosting) -> None:
+        """OutboxError unless the posting that was not stored was stored before, with the same bytes."""
+        stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
+        if stored is None:
+            raise OutboxError(
+                f"The outbox {self.path} is in use as {_owner(db)} by now: nothing was stored. Start this program "
+                "again under that name, or with an outbox of its own."
+            )
+        if stored[0] != posting.body:
+            raise OutboxError(
+                f"The outbox already holds a different posting with the id {posting.id}: void that one if it is wrong."
+            )
 
     def find(self, posting_id: UUID) -> Found | None:
         """The state of a posting; None if it was never added, or was pruned after delivery."""
@@ -158,7 +157,7 @@ class Outbox:
         batch: list[PendingEntry] = []
         left = max_bytes
         with self._file.read() as db:
-            rows = db.execute(_PENDING, (max_postings, skip))
+            rows = db.execute(sql.PENDING, (max_postings, skip))
             for key, seq, body, boot, tick_ms in rows:
                 left -= len(body) + ITEM_OVERHEAD_BYTES
                 if batch and left < 0:
@@ -175,24 +174,24 @@ class Outbox:
         """
         now, done, quantity, forgotten = self._clock(), 0, 0, False
         with self._file.write() as db:
-            witness = db.execute(_WITNESS).fetchone()
+            witness = db.execute(sql.WITNESS).fetchone()
             for result in results:
                 if witness is not None and result.id.bytes == witness[0] and head is not None:
                     forgotten = not is_repeated(witness[1], result)
                 acknowledged = result.status in ("posted", "duplicate")
                 row = ("done" if acknowledged else "parked", msgspec.json.encode(result), now, result.id.bytes)
-                changed = db.execute(_SETTLE, row).fetchall()
+                changed = db.execute(sql.SETTLE, row).fetchall()
                 self._settled_since_pruning += len(changed)
                 if acknowledged and changed:
                     done += 1
                     quantity += changed[0][0]
-            db.execute(_ACKNOWLEDGE, (done, quantity, head))
+            db.execute(sql.ACKNOWLEDGE, (done, quantity, head))
             if self._settled_since_pruning >= PRUNE_STEP:
-                db.execute(_PRUNE, (PRUNE_STEP, self._keep_done))
+                db.execute(sql.PRUNE, (PRUNE_STEP, self._keep_done))
                 self._settled_since_pruning = 0
             if forgotten:
-                db.execute(_REOPEN + "state = 'done'")
-                self._begin_lineage(db, head)
+                db.execute(sql.REOPEN + f"state = 'done' AND {sql.OF}", (_json([_owner(db)]),))
+                self._begin_lineage(db, head, _owner(db))
         return forgotten
 
     def note_attempt(self, ids: Iterable[UUID]) -> None:
@@ -215,6 +214,25 @@ class Outbox:
         return UUID(bytes=key)
 
     @property
+    def terminal(self) -> str | None:
+        """The terminal whose outbox this is; None if it was never used."""
+        terminal: str | None
+        [(terminal,)] = self._file.rows(sql.OWNER)
+        return terminal
+
+    @property
+    def location(self) -> str | None:
+        """Where that terminal is, as HQ said last; None before its first `hello`."""
+        location: str | None
+        [(location,)] = self._file.rows("SELECT location FROM lineage ORDER BY number DESC LIMIT 1")
+        return location
+
+    def note_location(self, location: str) -> None:
+        """Store where HQ said that the terminal is."""
+        with self._file.write() as db:
+            db.execute(sql.NOTE_LOCATION, (location,))
+
+    @property
     def head(self) -> str | None:
         """The chain head of HQ's last answer; None before the first answer in this lineage."""
         head: str | None
@@ -224,7 +242,7 @@ class Outbox:
     def adopt_head(self, head: str) -> None:
         """Store the chain head that HQ gave."""
         with self._file.write() as db:
-            db.execute(_ACKNOWLEDGE, (0, 0, head))
+            db.execute(sql.ACKNOWLEDGE, (0, 0, head))
 
     def recognises(self, head: str, acked_seq: int, max_postings: int) -> bool:
         """True if HQ's state is the one this file left behind.
@@ -237,7 +255,7 @@ class Outbox:
         return not self._was_acknowledged(acked_seq + 1) and self._explains(head, max_postings)
 
     def _was_acknowledged(self, seq: int) -> bool:
-        [(number, last_seq)] = self._file.rows(_LAST_SEQ)
+        [(number, last_seq)] = self._file.rows(sql.LAST_SEQ)
         rows = self._file.rows("SELECT state, result FROM posting WHERE lineage = ? AND seq = ?", (number, seq))
         if not rows:
             return bool(seq <= last_seq)  # a pruned posting was done
@@ -253,7 +271,7 @@ class Outbox:
             entry.id.bytes + hashlib.sha256(entry.body).digest()
             for entry in self.next_batch(max_postings, RECOGNISE_BYTES_MAX)
         ]
-        asking = bool(self._file.rows(_WITNESS))
+        asking = bool(self._file.rows(sql.WITNESS))
         for first in range(asking, len(links)):
             link_head = start
             for link in links[first:]:
@@ -262,27 +280,31 @@ class Outbox:
                     return True
         return False
 
-    def new_lineage(self, *, head: str | None = None) -> UUID:
+    def new_lineage(self, *, head: str | None = None, adopting: Iterable[str] = ()) -> UUID:
         """Begin a new lineage: pending postings keep their ids and bytes and are numbered from 1 again.
 
-        `head` is HQ's chain head, from which the lineage continues; if HQ returns with another one, it has lost
-        data in between. Number 1, the witness, is the newest posting that HQ has acknowledged: HQ must give the same
-        answer again, or it has lost that posting and perhaps more (see `settle`). A restore only ever loses the
-        latest postings, so the witness vouches for everything acknowledged before it, in any terminal or lineage. If
-        the previous lineage's witness was never answered, every posting that is kept is sent again.
+        So are those held of the terminals `adopting`, before this terminal's own. `head` is HQ's chain head, from
+        which the lineage continues; if HQ returns with another one, it has lost data in between. Number 1, the
+        witness, is the newest posting of this terminal that HQ has acknowledged: HQ must give the same answer again,
+        or it has lost that posting and perhaps more (see `settle`). A restore only ever loses the latest postings, so
+        the witness vouches for everything acknowledged before it, in any lineage. If the previous lineage's witness
+        was never answered, every posting that is kept is sent again.
         """
         with self._file.write() as db:
-            return self._begin_lineage(db, head)
+            return self._begin_lineage(db, head, _owner(db), adopting)
 
-    def _begin_lineage(self, db: sqlite3.Connection, head: str | None) -> UUID:
-        lineage = self._ids()
-        if db.execute(_WITNESS).fetchone() is None:
-            db.execute(_ASK_AGAIN)
+    def _begin_lineage(
+        self, db: sqlite3.Connection, head: str | None, terminal: str | None, adopting: Iterable[str] = ()
+    ) -> UUID:
+        lineage, own = self._ids(), _json([terminal])
+        if db.execute(sql.WITNESS).fetchone() is None:
+            db.execute(sql.ASK_AGAIN, (own,))
         else:
-            db.execute(_REOPEN + "state = 'done' OR (state = 'pending' AND result IS NOT NULL)")
+            answered = "(state = 'done' OR (state = 'pending' AND result IS NOT NULL))"
+            db.execute(sql.REOPEN + f"{answered} AND {sql.OF}", (own,))
         number = db.execute("SELECT max(number) + 1 FROM lineage").fetchone()[0]
-        places = db.execute(_PLACES).fetchall()
-        db.execute(_BEGIN_LINEAGE, (number, lineage.bytes, head, len(places)))
+        places = db.execute(sql.PLACES, (_json([terminal, *adopting]),)).fetchall()
+        db.execute(sql.BEGIN_LINEAGE, (number, lineage.bytes, head, len(places), terminal, terminal))
         rows = [(number, seq, place) for seq, (place,) in enumerate(places, 1)]
         db.executemany("UPDATE posting SET lineage = ?, seq = ? WHERE place = ?", rows)
         return lineage
@@ -291,10 +313,21 @@ class Outbox:
 
     @property
     def pending(self) -> int:
-        """The number of postings that HQ has not answered yet."""
+        """The number of postings that HQ has not answered yet, those that are held included."""
         count: int
         [(count,)] = self._file.rows("SELECT count(*) FROM posting WHERE state = 'pending'")
         return count
+
+    @property
+    def deliverable(self) -> int:
+        """The number of pending postings that this terminal may deliver: all but those that are held."""
+        count: int
+        [(count, *_)] = self._file.rows(sql.REPORT, (None,))
+        return count
+
+    def held(self) -> list[Held]:
+        """The pending postings that other terminals made, by terminal and location."""
+        return [Held(*row) for row in self._file.rows(sql.HELD)]
 
     def counts(self) -> Counts:
         """The number of postings in each state."""
@@ -307,14 +340,17 @@ class Outbox:
         return Counts(pending, parked, done, oldest)
 
     def report(self, boot: UUID | None = None) -> OutboxReport:
-        """The outbox's state, as it is reported to HQ; with the oldest tick if all that is pending is of `boot`."""
-        [(pending, parked, oldest, tick_ms)] = self._file.rows(_REPORT, (boot and boot.bytes,))
+        """The outbox's state, as it is reported to HQ; with the oldest tick if all that is pending is of `boot`.
+
+        What is held does not count: it is another terminal's.
+        """
+        [(pending, parked, oldest, tick_ms)] = self._file.rows(sql.REPORT, (boot and boot.bytes,))
         return OutboxReport(pending, parked, None if oldest is None else instant(oldest), tick_ms)
 
     def totals(self) -> ControlTotals:
         """The control totals of the current lineage."""
         with self._file.read() as db:
-            last_seq = db.execute(_LAST_SEQ).fetchone()[1]
+            last_seq = db.execute(sql.LAST_SEQ).fetchone()[1]
             row = db.execute("SELECT uuid, count, quantity FROM lineage ORDER BY number DESC LIMIT 1").fetchone()
         return ControlTotals(UUID(bytes=row[0]), last_seq, row[1], row[2])
 
@@ -322,10 +358,10 @@ class Outbox:
         """The parked postings, oldest first."""
         place = 0
         while True:
-            rows = self._file.rows(_PARKED, (place,))
+            rows = self._file.rows(sql.PARKED, (place,))
             if not rows:
                 return
-            yield from (_parked(row) for _, *row in rows)
+            yield from (parked_of(row) for _, *row in rows)
             place = rows[-1][0]
 
     def export_parked(self, target: IO[str]) -> int:
@@ -342,42 +378,23 @@ class Outbox:
         HQ gives the same answer as before unless an operator has reopened the id there.
         """
         with self._file.write() as db:
-            row = db.execute("SELECT state, lineage FROM posting WHERE id = ?", (posting_id.bytes,)).fetchone()
+            row = db.execute(sql.OWNER_OF, (posting_id.bytes,)).fetchone()
             if row is None or row[0] != "parked":
                 raise OutboxError(f"{posting_id} is not parked: list the parked postings to see their ids.")
-            db.execute(_REOPEN + "id = ?", (posting_id.bytes,))
-            number, last_seq = db.execute(_LAST_SEQ).fetchone()
-            if row[1] != number:  # a sequence number of an old lineage is meaningless in the current one
+            db.execute(sql.REOPEN + "id = ?", (posting_id.bytes,))
+            number, last_seq = db.execute(sql.LAST_SEQ).fetchone()
+            if row[1] != number and row[2] == _owner(db):  # a number of an old lineage means nothing in the current one
                 db.execute("UPDATE lineage SET base = base - 1 WHERE number = ?", (number,))
                 db.execute(
                     "UPDATE posting SET lineage = ?, seq = ? WHERE id = ?", (number, last_seq + 1, posting_id.bytes)
                 )
 
 
-def _row(posting: NewPosting) -> tuple[object, ...]:
-    boot, tick_ms = (None, None) if posting.tick is None else (posting.tick.boot.bytes, posting.tick.ms)
-    return posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body, boot, tick_ms
+def _owner(db: sqlite3.Connection) -> str | None:
+    terminal: str | None
+    (terminal,) = db.execute(sql.OWNER).fetchone()
+    return terminal
 
 
-def _assert_same(db: sqlite3.Connection, posting: NewPosting) -> None:
-    stored = db.execute("SELECT body FROM posting WHERE id = ?", (posting.id.bytes,)).fetchone()
-    if stored is not None and stored[0] != posting.body:
-        raise OutboxError(
-            f"The outbox already holds a different posting with the id {posting.id}: void that one if it is wrong."
-        )
-
-
-def _parked(row: list[Any]) -> Parked:
-    key, lineage, seq, reference, occurred_at, settled_at, stored, body = row
-    result = msgspec.json.decode(stored, type=PostingResult)
-    return Parked(
-        id=UUID(bytes=key),
-        lineage=UUID(bytes=lineage),
-        seq=seq,
-        reference=reference,
-        occurred_at=instant(occurred_at).isoformat(),
-        parked_at=instant(settled_at).isoformat(),
-        code=result.code or result.status,
-        reason=result.reason or "HQ gave no reason.",
-        body=msgspec.Raw(body),
-    )
+def _json(names: list[str | None]) -> str:
+    return msgspec.json.encode(names).decode()

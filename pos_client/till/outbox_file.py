@@ -25,7 +25,9 @@ CREATE TABLE lineage (
     base INTEGER NOT NULL,
     count INTEGER NOT NULL DEFAULT 0,
     quantity INTEGER NOT NULL DEFAULT 0,
-    head TEXT
+    head TEXT,
+    terminal TEXT,
+    location TEXT
 );
 CREATE TABLE posting (
     place INTEGER PRIMARY KEY,
@@ -43,7 +45,7 @@ CREATE TABLE posting (
     result BLOB,
     settled_at INTEGER
 );
-CREATE INDEX posting_pending ON posting (seq, occurred_at, boot, tick_ms) WHERE state = 'pending';
+CREATE INDEX posting_pending ON posting (lineage, seq, occurred_at, boot, tick_ms) WHERE state = 'pending';
 CREATE INDEX posting_parked ON posting (place) WHERE state = 'parked';
 CREATE INDEX posting_done ON posting (place) WHERE state = 'done';
 """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.tick import Tick
+from pos_client.protocol.units import instant
 
 State = Literal["pending", "done", "parked"]
 """`pending` until HQ gives a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""
@@ -49,6 +50,21 @@ class Found(NamedTuple):
     state: State
     attempts: int
     result: PostingResult | None
+
+
+class Held(msgspec.Struct, frozen=True):
+    """Pending postings that another terminal made with this outbox: they wait until HQ lets this one deliver them."""
+
+    terminal: str
+    location: str | None
+    postings: int
+
+    def advice(self, by: str) -> str:
+        """What they wait for, in a sentence; `by` is the terminal that uses the outbox now."""
+        made = "1 posting was" if self.postings == 1 else f"{self.postings:,} postings were"
+        where = "" if self.location is None else f" at {self.location}"
+        ask = f"ask the operator for `terminal adopt {self.terminal} --by {by}`"
+        return f"{made} made as {self.terminal}{where}: {ask}"
 
 
 class Counts(NamedTuple):
@@ -101,3 +117,26 @@ def is_repeated(stored: bytes, result: PostingResult) -> bool:
     before = msgspec.json.decode(stored, type=PostingResult)
     entry = (before.position, before.recorded_at)
     return result.status == "duplicate" and (result.position, result.recorded_at) == entry
+
+
+def row_of(posting: NewPosting) -> tuple[object, ...]:
+    """A new posting as the parameters of its INSERT."""
+    boot, tick_ms = (None, None) if posting.tick is None else (posting.tick.boot.bytes, posting.tick.ms)
+    return posting.id.bytes, posting.occurred_at, posting.quantity, posting.reference, posting.body, boot, tick_ms
+
+
+def parked_of(row: list[Any]) -> Parked:
+    """The parked posting of a row."""
+    key, lineage, seq, reference, occurred_at, settled_at, stored, body = row
+    result = msgspec.json.decode(stored, type=PostingResult)
+    return Parked(
+        id=UUID(bytes=key),
+        lineage=UUID(bytes=lineage),
+        seq=seq,
+        reference=reference,
+        occurred_at=instant(occurred_at).isoformat(),
+        parked_at=instant(settled_at).isoformat(),
+        code=result.code or result.status,
+        reason=result.reason or "HQ gave no reason.",
+        body=msgspec.Raw(body),
+    )

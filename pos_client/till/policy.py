@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple
 
-from pos_client.protocol.errors import ErrorCode
+from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.limits import ENVELOPE_BYTES
 
@@ -46,6 +46,8 @@ BYE_SECONDS_MIN = 0.1
 
 RESTING_SECONDS = 60
 """How long a sender sleeps after a goodbye with nothing to send; a new sale wakes it."""
+ADOPTION_POLL_SECONDS = 60
+"""How often a till that holds another terminal's postings says hello again, to learn whether it may deliver them."""
 RETRY_AFTER_MS = 1_000
 """Wait after `busy` or `draining` if HQ does not say how long."""
 DEATHS_BEFORE_HALVING = 3
@@ -72,7 +74,7 @@ class RetryPolicy(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """Who the till is at HQ; only a development server reads `location`."""
+    """Who the till is at HQ; of `location` only a development server enrols it."""
 
     terminal: str
     token: str | None = None
@@ -107,3 +109,8 @@ MEANINGS = {
     ErrorCode.not_found: Meaning.person,
     ErrorCode.unsupported_protocol: Meaning.person,
 }
+
+
+def blames_postings(error: RequestError) -> bool:
+    """False if the error names a field of the frame outside its postings: then no posting is the cause."""
+    return "postings" in str(error.data.get("path", "postings"))

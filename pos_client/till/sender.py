@@ -7,7 +7,7 @@ Its driver calls `next_action()`, executes the action, reports the outcome with 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -38,7 +38,16 @@ from pos_client.till.clock import TickClock
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import ISOLATED, PendingEntry
 from pos_client.till.poison import PoisonSearch
-from pos_client.till.policy import MEANINGS, RESTING_SECONDS, RETRY_AFTER_MS, Identity, Meaning, RetryPolicy
+from pos_client.till.policy import (
+    ADOPTION_POLL_SECONDS,
+    MEANINGS,
+    RESTING_SECONDS,
+    RETRY_AFTER_MS,
+    Identity,
+    Meaning,
+    RetryPolicy,
+    blames_postings,
+)
 
 A = TypeVar("A", SendHello, SendPost, SendPing)
 
@@ -90,6 +99,7 @@ class Sender:
         self._told_pending = 0  # the pending count HQ was last told
         self._parked_untold = False
         self._resting = False
+        self._ask_again_at: int | None = None  # when to say hello again, while another terminal's postings are held
 
     @property
     def is_connected(self) -> bool:
@@ -133,9 +143,12 @@ class Sender:
         if self._batch:
             items = [self._item(entry) for entry in self._batch]
             return SendPost(PostParams(items, self._parent or UNSET, *self._tick()))
+        if self._ask_again_at is not None and now >= self._ask_again_at:
+            self._disconnect()
+            return Connect()
         if now >= self._next_ping_at or self._told_pending or self._parked_untold:
             return SendPing(PingParams(self._report(), instant(self._clock()), *self._tick()))
-        return Idle(self._next_ping_at)
+        return Idle(min(self._next_ping_at, self._ask_again_at or self._next_ping_at))
 
     def _item(self, entry: PendingEntry) -> PostItem:
         tick = entry.tick if TICK_CLOCK in self._features else None
@@ -209,12 +222,19 @@ class Sender:
             if not self._is_ours(result):
                 self._begin_lineage("The outbox or HQ was restored from a backup or a copy.", result.parent)
                 return
+            if self.outbox.location != result.location:
+                self.outbox.note_location(result.location)
+            held = {each.terminal for each in self.outbox.held()}
         except OutboxError as error:
             self._disconnect()
             self._back_off(str(error))
             return
+        if adopted := held.intersection(result.adopted):
+            self._begin_lineage("HQ lets this till deliver for another.", result.parent, adopted)
+            return
+        self._ask_again_at = self._timer() + ADOPTION_POLL_SECONDS * SECOND_MICROS if held else None
         self.hello, self._parent = result, result.parent
-        self._next_ping_at = self._timer() + self._heartbeat(result)
+        self._next_ping_at = self._timer() + max(1, result.heartbeat_s) * SECOND_MICROS
         self._told(told)
 
     def on_post(self, result: PostResult) -> None:
@@ -244,7 +264,7 @@ class Sender:
         told = self._take(SendPing).params.outbox
         self._compare_clocks(result.server_time)
         if self.hello is not None:
-            self._next_ping_at = self._timer() + self._heartbeat(self.hello)
+            self._next_ping_at = self._timer() + max(1, self.hello.heartbeat_s) * SECOND_MICROS
         self._told(told)
 
     def on_error(self, error: RequestError) -> None:
@@ -254,7 +274,7 @@ class Sender:
             self._features = ()  # an older server refuses fields that it does not know
         self.last_error = f"{error.code.name}: {error.message}"
         meaning = MEANINGS[error.code]
-        if isinstance(asked, SendPost) and meaning is Meaning.frame and _blames_postings(error):
+        if isinstance(asked, SendPost) and meaning is Meaning.frame and blames_postings(error):
             self._refused(error)
         elif isinstance(asked, SendPost) and meaning is Meaning.fork:
             self._begin_lineage(self.last_error)
@@ -309,9 +329,6 @@ class Sender:
     def _disconnect(self) -> None:
         self.hello, self._connected = None, False
 
-    def _heartbeat(self, hello: HelloResult) -> int:
-        return max(1, hello.heartbeat_s) * SECOND_MICROS
-
     def _compare_clocks(self, server_time: datetime) -> None:
         self.hq_ahead_micros = micros(server_time) - self._clock()
 
@@ -364,9 +381,9 @@ class Sender:
         except OutboxError as error:
             self._back_off(str(error))
 
-    def _begin_lineage(self, reason: str, head: str | None = None) -> None:
+    def _begin_lineage(self, reason: str, head: str | None = None, adopting: Iterable[str] = ()) -> None:
         try:
-            self.outbox.new_lineage(head=head)
+            self.outbox.new_lineage(head=head, adopting=adopting)
         except OutboxError as error:
             self._disconnect()
             self._back_off(str(error))
@@ -379,11 +396,6 @@ class Sender:
         self._forks += 1
         if self._forks > 1:  # most likely another device uses this identity: do not race it
             self._back_off(reason)
-
-
-def _blames_postings(error: RequestError) -> bool:
-    """False if the error names a field of the frame outside its postings: then no posting is the cause."""
-    return "postings" in str(error.data.get("path", "postings"))
 
 
 def _ignore(result: PostingResult) -> None:

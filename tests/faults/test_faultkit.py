@@ -25,7 +25,8 @@ LIBRARY = """
 import itertools, os, sys, time
 sys.path.insert(0, os.environ["CHECKOUT"])
 from pos_client import PosClient
-till = PosClient(sys.argv[1], terminal=os.environ["TILLWIRE_TERMINAL"], outbox=os.environ["TILLWIRE_OUTBOX"])
+terminal, outbox = os.environ["TILLWIRE_TERMINAL"], os.environ["TILLWIRE_OUTBOX"]
+till = PosClient(sys.argv[1], terminal=terminal, location="shop", outbox=outbox)
 for number in itertools.count(1):
     sale = till.sell([("ESPRESSO-1KG", 1)], reference=f"{os.getpid()}-{number}")
     print("SOLD", sale.id, sale.reference, flush=True)

@@ -29,7 +29,12 @@ def open_till(hq: ScriptedHq, tmp_path: Path) -> Iterator[Callable[..., PosClien
     opened: list[PosClient] = []
 
     def open_one(**options: Any) -> PosClient:
-        settings: dict[str, Any] = {"terminal": "T1", "outbox": tmp_path / "till.db", "retry_policy": FAST} | options
+        settings: dict[str, Any] = {
+            "terminal": "T1",
+            "location": "A",
+            "outbox": tmp_path / "till.db",
+            "retry_policy": FAST,
+        } | options
         opened.append(PosClient(settings.pop("address", hq.address), **settings))
         return opened[-1]
 

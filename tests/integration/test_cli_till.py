@@ -30,7 +30,8 @@ class Till:
         self.folder = folder
         self.address = address
         self._shell = shell
-        shell.env(TILLWIRE_SERVER=address, TILLWIRE_TERMINAL="T1", TILLWIRE_OUTBOX=str(folder / "till.db"))
+        shell.env(TILLWIRE_SERVER=address, TILLWIRE_TERMINAL="T1", TILLWIRE_LOCATION="A")
+        shell.env(TILLWIRE_OUTBOX=str(folder / "till.db"))
 
     def __call__(self, *arguments: str | Path) -> Done:
         return self._shell("pos-client", *arguments)

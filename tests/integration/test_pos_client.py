@@ -142,7 +142,7 @@ def test_goodbye_delivers_first_and_stays_away_until_the_next_sale(
 
 
 def test_leaving_the_with_block_waits_for_the_last_answers(hq: ScriptedHq, tmp_path: Path) -> None:
-    with PosClient(hq.address, terminal="T1", outbox=tmp_path / "till.db") as till:
+    with PosClient(hq.address, terminal="T1", location="A", outbox=tmp_path / "till.db") as till:
         postings = sell(till, 50)
     assert {posting.state for posting in postings} == {"done"}
     with pytest.raises(OutboxError, match="closed"):

@@ -63,7 +63,8 @@ def test_what_the_client_dates_carries_its_tick_and_what_the_caller_dates_carrie
 ) -> None:
     ticks = iter(range(1, 100))
     nobody = f"unix:{tmp_path}/nobody.sock"
-    with PosClient(nobody, terminal="T1", outbox=tmp_path / "t.db", tick_clock=lambda: Tick(BOOT, next(ticks))) as till:
+    stamps = lambda: Tick(BOOT, next(ticks))  # noqa: E731
+    with PosClient(nobody, terminal="T1", location="A", outbox=tmp_path / "t.db", tick_clock=stamps) as till:
         does(till)
         assert [entry.tick for entry in till.outbox.next_batch(10, 1 << 20)] == [tick]
 

@@ -16,6 +16,7 @@ from pos_client.protocol.messages import (
     HelloParams,
     HelloResult,
     Limits,
+    PingResult,
     PostingResult,
     PostItem,
     PostParams,
@@ -85,6 +86,9 @@ class Desk:
         self.hq.limits = limits
         result, self._speaker = self.hq.hello(HelloParams(TERMINAL, location="S1", lineage=self.outbox.lineage))
         return result if acked_seq is None else structs.replace(result, acked_seq=acked_seq)
+
+    def pong(self) -> PingResult:
+        return PingResult(instant(self.now))
 
     def connect(self, **fields: Any) -> None:
         assert isinstance(self.next(), Connect)

@@ -58,7 +58,7 @@ def fill(till: PosClient, outbox: Path) -> None:
 
 
 def main(address: str, outbox: str, verb: str, count: str = "0") -> None:
-    with PosClient(address, terminal="T1", outbox=outbox, retry_policy=PACE, reply_seconds=10.0) as till:
+    with PosClient(address, terminal="T1", location="L1", outbox=outbox, retry_policy=PACE, reply_seconds=10.0) as till:
         if verb == "sell":
             sell(till, int(count))
         elif verb == "drain":

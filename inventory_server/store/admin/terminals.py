@@ -1,12 +1,12 @@
-"""Enrols, lists and revokes terminals."""
+"""Enrols, lists, moves and revokes terminals, and has one deliver for another."""
 
 from __future__ import annotations
 
-from dataclasses import fields
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
-from inventory_server.domain.answers import TerminalRow
+from inventory_server.domain.answers import FormerLocation, TerminalRow
 from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.domain.roles import RESERVED_TERMINAL
 from inventory_server.store.database.base import StoreError
@@ -39,11 +39,69 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
 
 def list_terminals(connection: Connection) -> list[TerminalRow]:
     """All terminals by location and name, revoked ones included; HQ itself is none of them."""
-    c = t.terminal.c
-    names = [field.name for field in fields(TerminalRow)]
-    others = select(*(c[name] for name in names)).where(c.terminal != RESERVED_TERMINAL)
-    rows = connection.execute(others.order_by(c.location, c.terminal))
-    return [TerminalRow(*row) for row in rows]
+    former: dict[str, list[FormerLocation]] = {}
+    c = t.former_location.c
+    moves = select(c.terminal, c.location, c.since_at, c.until_at).order_by(c.terminal, c.until_at)
+    for terminal, *rest in connection.execute(moves):
+        former.setdefault(terminal, []).append(FormerLocation(*rest))
+    adopted: dict[str, list[str]] = {}
+    for terminal, other in connection.execute(
+        select(t.adoption.c.terminal, t.adoption.c.adopted).order_by(t.adoption.c.terminal, t.adoption.c.adopted)
+    ):
+        adopted.setdefault(terminal, []).append(other)
+    others = select(t.terminal).where(t.terminal.c.terminal != RESERVED_TERMINAL)
+    rows = connection.execute(others.order_by(t.terminal.c.location, t.terminal.c.terminal))
+    return [_row(row, former.get(row.terminal, []), adopted.get(row.terminal, [])) for row in rows]
+
+
+def _row(row: Any, former: list[FormerLocation], adopted: list[str]) -> TerminalRow:
+    return TerminalRow(
+        terminal=row.terminal,
+        role=row.role,
+        location=row.location,
+        located_at=former[-1].until_at if former else row.enrolled_at,
+        former_locations=former,
+        adopted=adopted,
+        enrolled_at=row.enrolled_at,
+        revoked_at=row.revoked_at,
+        contact_at=row.contact_at,
+        pending=row.pending,
+        dead=row.dead,
+        clock_offset_ms=row.clock_offset_ms,
+    )
+
+
+def move_terminal(connection: Connection, terminal: str, location: str, now: int) -> None:
+    """Have a terminal be at another location from now on; StoreError if it is there already.
+
+    A till's open connections are fenced, so that it says hello and learns where it is.
+    """
+    c, former = t.terminal.c, t.former_location.c
+    row = _known(connection, terminal)
+    if row.location == location:
+        raise StoreError(f"Terminal {terminal} is at {location} already.")
+    latest = connection.execute(select(func.max(former.until_at)).where(former.terminal == terminal)).scalar()
+    since_at = row.enrolled_at if latest is None else latest
+    connection.execute(
+        t.former_location.insert().values(
+            terminal=terminal, until_at=max(now, since_at + 1), location=row.location, since_at=since_at
+        )
+    )
+    _update(connection, terminal, location=location, epoch=c.epoch + int(row.role == "till"))
+    know_location(connection, location)
+
+
+def adopt_terminal(connection: Connection, terminal: str, by: str, now: int) -> None:
+    """Allow `by` to deliver what `terminal`, revoked or not, made; StoreError if that makes no sense."""
+    _known(connection, terminal)
+    if terminal == by:
+        raise StoreError(f"Terminal {terminal} delivers its own postings already.")
+    if (role := _known(connection, by).role) == "reader":
+        raise StoreError(f"Terminal {by} is a {role}, which cannot post.")
+    c = t.adoption.c
+    pair = (c.terminal == by, c.adopted == terminal)
+    if connection.execute(select(c.adopted_at).where(*pair)).first() is None:
+        connection.execute(t.adoption.insert().values(terminal=by, adopted=terminal, adopted_at=now))
 
 
 def revoke_terminal(connection: Connection, terminal: str, now: int) -> None:
@@ -56,8 +114,21 @@ def rotate_terminal(connection: Connection, terminal: str, token: str) -> None:
     _update(connection, terminal, token_hash=token_hash(token), revoked_at=None, epoch=t.terminal.c.epoch + 1)
 
 
+def _known(connection: Connection, terminal: str) -> Any:
+    """The row of a terminal; StoreError if there is none. HQ itself is none."""
+    named = (t.terminal.c.terminal == terminal, t.terminal.c.terminal != RESERVED_TERMINAL)
+    row = connection.execute(select(t.terminal).where(*named)).first()
+    if row is None:
+        raise _unknown(terminal)
+    return row
+
+
 def _update(connection: Connection, terminal: str, **values: object) -> None:
     named = (t.terminal.c.terminal == terminal, t.terminal.c.terminal != RESERVED_TERMINAL)
     changed = connection.execute(t.terminal.update().where(*named).values(**values))
     if not changed.rowcount:
-        raise StoreError(f"There is no terminal {terminal}; see: inventory-server terminal list")
+        raise _unknown(terminal)
+
+
+def _unknown(terminal: str) -> StoreError:
+    return StoreError(f"There is no terminal {terminal}; see: inventory-server terminal list")

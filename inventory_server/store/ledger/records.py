@@ -79,6 +79,16 @@ class Terminal(msgspec.Struct):
     clock_offset_ms: int | None
 
 
+class Rights(msgspec.Struct, frozen=True):
+    """Where a till may post besides its present location: `places`; `adopted` are the terminals it delivers for.
+
+    `places` are where it, and those, ever were.
+    """
+
+    places: frozenset[str] = frozenset()
+    adopted: tuple[str, ...] = ()
+
+
 def held_lineage(row: Any) -> Lineage:
     """The lineage of a row of `lineage`."""
     _, _, acked_seq, beyond, count, quantity, acked_at, said_at, *said = row

@@ -17,50 +17,14 @@ from inventory_server.store.ledger.catalogue_tables import supplier as supplier
 from inventory_server.store.ledger.metadata import POSITION
 from inventory_server.store.ledger.metadata import TEXT as TEXT
 from inventory_server.store.ledger.metadata import metadata as metadata
+from inventory_server.store.ledger.terminal_tables import adoption as adoption
+from inventory_server.store.ledger.terminal_tables import boot as boot
+from inventory_server.store.ledger.terminal_tables import former_location as former_location
+from inventory_server.store.ledger.terminal_tables import location as location
+from inventory_server.store.ledger.terminal_tables import terminal as terminal
 
 SEGMENT_POSITIONS_LOG2 = 10
 """A segment is 1,024 positions: few enough that a commit touches few pages, many enough that time travel visits few."""
-
-location = Table("location", metadata, Column("location", TEXT, primary_key=True), sqlite_with_rowid=False)
-
-terminal = Table(
-    "terminal",
-    metadata,
-    Column("terminal", TEXT, primary_key=True),
-    Column("role", TEXT, nullable=False),
-    Column("location", TEXT, nullable=False),
-    Column("token_hash", LargeBinary),
-    Column("enrolled_at", BigInteger, nullable=False),
-    Column("revoked_at", BigInteger),
-    Column("epoch", BigInteger, nullable=False),
-    Column("head", LargeBinary, nullable=False),
-    Column("lineage", LargeBinary),
-    Column("contact_at", BigInteger),
-    Column("told_at", BigInteger),
-    Column("pending", BigInteger, nullable=False),
-    Column("dead", BigInteger, nullable=False),
-    Column("oldest_pending_at", BigInteger),
-    Column("closed_at", BigInteger),
-    Column("clock_offset_ms", BigInteger),
-    Index(None, "location"),
-    sqlite_with_rowid=False,
-)
-"""`clock_offset_ms` is a till's wall clock minus its tick clock."""
-
-boot = Table(
-    "boot",
-    metadata,
-    Column("terminal", TEXT, primary_key=True),
-    Column("boot", LargeBinary, primary_key=True),
-    Column("contacts", TEXT, nullable=False),
-    Column("last_minute", BigInteger, nullable=False),
-    Column("tick_ms", BigInteger, nullable=False),
-    Column("effective_at", BigInteger, nullable=False),
-    Column("told_tick_ms", BigInteger, nullable=False),
-    Column("told_at", BigInteger, nullable=False),
-    sqlite_with_rowid=False,
-)
-"""The latest boots of each terminal's machine (`domain/tick_clock.py`); `contacts` is JSON."""
 
 lineage = Table(
     "lineage",

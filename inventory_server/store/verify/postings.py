@@ -37,7 +37,8 @@ def _postings_and_voids() -> Select[Any]:
     columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.effective_at, p.recorded_at, p.boot)
     fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
     first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
-    works = (v.voids == p.id) & (v.position == first) & (p.type != "void")
+    fits = v.location.in_((ANYWHERE, p.location))  # a void has a row for each location that it applies to
+    works = (v.voids == p.id) & fits & (v.position == first) & (p.type != "void")
     return (
         select(*columns, p.flags, p.reference, p.lineage, p.seq, p.digest, p.body, v.position.label("void_position"))
         .select_from(t.posting.outerjoin(t.void, works))

@@ -9,7 +9,7 @@ from inventory_server.domain.inventory import Level
 from inventory_server.domain.lineage import Lineage
 from inventory_server.domain.merge import Merges
 from inventory_server.domain.tick_clock import TerminalClock
-from inventory_server.store.ledger.records import Key, Terminal
+from inventory_server.store.ledger.records import Key, Rights, Terminal
 
 
 @dataclass(slots=True)
@@ -21,6 +21,7 @@ class WriterCache:
 
     stamp: int | None = None
     terminals: dict[str, Terminal] = field(default_factory=dict)
+    rights: dict[str, Rights] = field(default_factory=dict)
     tick_clocks: dict[str, TerminalClock] = field(default_factory=dict)
     lineages: dict[tuple[str, bytes], Lineage] = field(default_factory=dict)
     levels: dict[Key, Level] = field(default_factory=dict)
@@ -40,5 +41,13 @@ class WriterCache:
     def forget(self) -> None:
         """Drop everything: another server has committed, or the transaction was rolled back."""
         self.stamp = self.merges = None
-        for rows in (self.terminals, self.tick_clocks, self.lineages, self.levels, self.listed_skus, self.locations):
+        for rows in (
+            self.terminals,
+            self.rights,
+            self.tick_clocks,
+            self.lineages,
+            self.levels,
+            self.listed_skus,
+            self.locations,
+        ):
             rows.clear()

@@ -22,7 +22,7 @@ from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.judged_posting import Refusal
 from inventory_server.store.write.posting import enter
 from inventory_server.store.write.statements import Statements
-from inventory_server.store.write.terminal_session import known_terminal
+from inventory_server.store.write.terminal_session import fenced, known_terminal
 from inventory_server.store.write.tick_clocks import clock_limits
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.control_totals import stock_effect
@@ -80,10 +80,8 @@ class CommitJudge:
         speaker = post.actor
         known = known_terminal(working_set, speaker)
         if known.epoch != speaker.epoch:
-            raise RequestError(
-                ErrorCode.fenced,
-                "Another connection has said hello for this terminal since; say hello again after a pause.",
-                epoch=known.epoch,
+            raise fenced(
+                known, "Another connection has said hello for this terminal since; say hello again after a pause."
             )
         held = None if speaker.lineage_key is None else working_set.lineages[speaker.terminal, speaker.lineage_key]
         _assert_no_fork(working_set, post, known, held)

@@ -48,7 +48,7 @@ class JudgedPosting(msgspec.Struct, frozen=True):
 
     @property
     def is_till(self) -> bool:
-        """True if a till posted it: tills may post for their own location only."""
+        """True if a till posted it: tills may post where they are or were, operators anywhere."""
         return self.speaker.role == "till"
 
     @property

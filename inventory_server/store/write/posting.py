@@ -55,15 +55,19 @@ def _entry(working_set: WorkingSet, speaker: Speaker, item: Item) -> JudgedPosti
         raise Refusal("invalid_body", str(item.refused))
     body = item.body
     location = speaker.location if isinstance(body.location, UnsetType) else body.location
-    if speaker.role == "till" and location != speaker.location:
-        raise Refusal(
-            "forbidden_location", f"$.location: expected {speaker.location!r} (the till's own), got {location!r}"
-        )
+    if not working_set.may_post_at(location, speaker):
+        own = " or ".join(map(repr, _places(working_set, speaker)))
+        raise Refusal("forbidden_location", f"$.location: expected {own} (the till's own), got {location!r}")
     if body.other_location == location:
         raise Refusal("invalid_body", f"$.other_location: expected a location other than {location!r}, got the same")
     position, recorded_at = working_set.upcoming
     effective = working_set.tick_clocks.effective(speaker, item, recorded_at)
     return JudgedPosting(item, body, speaker, location, position, recorded_at, effective)
+
+
+def _places(working_set: WorkingSet, speaker: Speaker) -> list[str]:
+    """Where a till may post: first where it is."""
+    return [speaker.location, *sorted(working_set.rights_of(speaker.terminal).places - {speaker.location})]
 
 
 def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: int, moved: list[Movement]) -> Posted:
@@ -141,7 +145,10 @@ def _enter_void(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
                 void_count(working_set, movement, target.position, count_book.keys_of(voided))
         flags |= apply(working_set, entry, moved, is_voided=False) | negative(working_set, before)
         flags |= _undo(working_set, entry, target)
-    working_set.add_void(Void(entry.body.voids.bytes, _reach(entry), entry.position))
+    waiting = {void.location for void in working_set.voids.get(entry.body.voids.bytes, [])}
+    for place in _reach(working_set, entry, target):
+        if place not in waiting:
+            working_set.add_void(Void(entry.body.voids.bytes, place, entry.position))
     location = entry.location if target is None or isinstance(entry.body.location, str) else target.location
     if flags & WAITING:
         add_causes(working_set, entry, location, flags, before)
@@ -155,14 +162,16 @@ def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Poste
     found = working_set.known.get(voids.bytes)
     target = found if isinstance(found, Posted) else None
     waiting = working_set.voids.get(voids.bytes, [])
-    if _first(waiting, _reach(entry) if target is None else target.location) is not None:
+    places = _reach(working_set, entry, None) if target is None else [target.location]
+    if all(_first(waiting, place) is not None for place in places):
         raise Refusal("already_voided", f"{voids} is already voided; a posting can be voided once.")
     if target is None:
         return None
     if target.type == "void":
         raise Refusal("not_voidable", f"{voids} is a void itself; post again what it reversed.")
-    if target.location != entry.location and entry.is_till:
-        raise Refusal("forbidden_location", f"{voids} was posted at {target.location!r}, not {entry.location!r}.")
+    if not working_set.may_post_at(target.location, entry.speaker):
+        own = " or ".join(map(repr, _places(working_set, entry.speaker)))
+        raise Refusal("forbidden_location", f"{voids} was posted at {target.location!r}, not {own}.")
     if working_set.is_archived(target.position):
         raise Refusal(
             "not_voidable",
@@ -172,9 +181,14 @@ def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Poste
     return target
 
 
-def _reach(void: JudgedPosting) -> str:
-    """The location that a void applies to: that of a till, any for an operator, who may post everywhere."""
-    return void.location if void.is_till else ANYWHERE
+def _reach(working_set: WorkingSet, void: JudgedPosting, target: Posted | None) -> list[str]:
+    """The locations that a void applies to: any for an operator, for a till those where it may post.
+
+    Of a target that is known, its own is enough.
+    """
+    if not void.is_till:
+        return [ANYWHERE]
+    return _places(working_set, void.speaker) if target is None else [target.location]
 
 
 def _first(voids: list[Void], location: str) -> Void | None:

@@ -12,6 +12,7 @@ from inventory_server.domain.documents import DocumentKind, Group, LineRole
 from inventory_server.domain.inventory import Count
 from inventory_server.domain.merge import Merge
 from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import NEVER, Key, Posted, Rejected, Terminal, Void
 from inventory_server.store.write import count_book
 from inventory_server.store.write.document_book import DocumentNeeds
@@ -22,11 +23,12 @@ from pos_client.protocol.messages import Body, Line
 
 
 class Told(NamedTuple):
-    """A posting of this commit with its location."""
+    """A posting of this commit with its location, and who posts it."""
 
     item: Item
     body: Body
     location: str
+    speaker: Speaker
 
     @property
     def lines(self) -> list[tuple[str, int]]:
@@ -43,6 +45,7 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
     _read_identities(working_set, posts)
     _read_lines(working_set, posts)
     told = list(_told(posts))
+    working_set.read_rights(_away_from_home(told))
     others = [one for one in told if not documents.is_plain_sale(one.body)]
     targets = _targets(working_set, others)
     if others:
@@ -64,6 +67,7 @@ def _read_terminals(working_set: WorkingSet, works: list[TerminalRequest]) -> No
     unknown = [(name,) for name in names if name not in working_set.terminals]
     for row in working_set.sql.terminals(working_set.connection, unknown):
         working_set.terminals[row[0]] = Terminal(*row)
+    working_set.read_rights({work.terminal for work in works if isinstance(work, Hello)})
     working_set.tick_clocks.read(working_set.connection, works)
     wanted = set()
     for work in works:
@@ -123,7 +127,16 @@ def _told(posts: list[Post]) -> Iterator[Told]:
         for item in post.items:
             if item.body is not None:
                 location = item.body.location if isinstance(item.body.location, str) else post.actor.location
-                yield Told(item, item.body, location)
+                yield Told(item, item.body, location, post.actor)
+
+
+def _away_from_home(told: list[Told]) -> set[str]:
+    """The tills that post, or may void, elsewhere than at their present location: their rights decide."""
+    return {
+        one.speaker.terminal
+        for one in told
+        if (one.location != one.speaker.location or one.body.type == "void") and one.speaker.role == "till"
+    }
 
 
 # ---------------------------------------------------------------------------------- what they touch

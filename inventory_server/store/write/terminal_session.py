@@ -53,12 +53,18 @@ def hello(working_set: WorkingSet, said: Hello) -> Welcome:
         said.source,
         said.backdated,
     )
-    return Welcome(speaker, known.head.hex(), lineage.acked_seq)
+    adopted = working_set.rights_of(known.terminal).adopted
+    return Welcome(speaker, known.head.hex(), lineage.acked_seq, adopted)
 
 
 def ping(working_set: WorkingSet, said: Ping) -> None:
-    """Note that the terminal is alive, unless the connection is fenced."""
+    """Note that the terminal is alive, unless the connection is fenced.
+
+    A terminal that was moved is told so: until it says hello, it would book its sales at its former location.
+    """
     known = known_terminal(working_set, said.actor)
+    if known.role == "till" and known.location != said.actor.location:
+        raise fenced(known, f"This terminal is at {known.location} now; say hello again after a pause.")
     if known.epoch == said.actor.epoch:
         _note_contact(working_set, known, said)
 
@@ -115,6 +121,11 @@ def _said(totals: ByeParams, now: int) -> Said:
         None if isinstance(totals.count, UnsetType) else totals.count,
         quantity,
     )
+
+
+def fenced(known: Terminal, message: str) -> RequestError:
+    """The error of a connection that is no longer the terminal's."""
+    return RequestError(ErrorCode.fenced, message, epoch=known.epoch)
 
 
 def known_terminal(working_set: WorkingSet, speaker: Speaker) -> Terminal:

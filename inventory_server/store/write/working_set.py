@@ -13,12 +13,13 @@ from inventory_server.domain.exceptions import FlaggedPosting
 from inventory_server.domain.inventory import Account, Level, Movement
 from inventory_server.domain.lineage import Lineage
 from inventory_server.domain.merge import Merge, Merges
+from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import ClockLimits
 from inventory_server.store.database.base import LedgerMoved
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import Head
-from inventory_server.store.ledger.records import Key, Posted, Rejected, Void, held_lineage
+from inventory_server.store.ledger.records import Key, Posted, Rejected, Rights, Void, held_lineage
 from inventory_server.store.ledger.sql import Insert, among
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.count_book import CountBook
@@ -95,6 +96,15 @@ class WorkingSet:
         for row in self.sql.lineages(self.connection, unknown):
             self.lineages[row[0], row[1]] = held_lineage(row)
 
+    def read_rights(self, terminals: set[str]) -> None:
+        """Load where else than at its present location each of `terminals` may post."""
+        unread = [name for name in terminals if name not in self._cache.rights]
+        rows = self.sql.places(self.connection, [(name,) for name in unread])
+        for name in unread:
+            own = [row[1:] for row in rows if row[0] == name]
+            adopted = sorted({other for _, other in own if other is not None})
+            self._cache.rights[name] = Rights(frozenset(location for location, _ in own), tuple(adopted))
+
     def read_levels(self, keys: set[Key]) -> None:
         """Load the levels of `keys` and which of their SKUs are in the catalogue; new levels start at zero."""
         levels, listed = self.levels, self._cache.listed_skus
@@ -137,6 +147,18 @@ class WorkingSet:
     def is_known_location(self, location: str) -> bool:
         """True if a terminal was enrolled there, or an operator named it."""
         return self._cache.locations[location]
+
+    def rights_of(self, terminal: str) -> Rights:
+        """What was read of the rights of a terminal."""
+        return self._cache.rights[terminal]
+
+    def may_post_at(self, location: str, speaker: Speaker) -> bool:
+        """True if `speaker` may post at `location`: a till where it is, where it was and where those it adopted were.
+
+        The rights of a till that is elsewhere must have been read.
+        """
+        at_home = speaker.role != "till" or location == speaker.location
+        return at_home or location in self._cache.rights[speaker.terminal].places
 
     def is_archived(self, position: int) -> bool:
         """True if the posting at `position` is archived."""

@@ -288,25 +288,32 @@ def make_archive() -> None:
 
 
 def make_terminals() -> None:
-    op.create_table(
+    make_keyed_table(
         "terminal",
+        ["terminal"],
         *columns(TEXT, "terminal", "role", "location"),
-        sa.Column("token_hash", sa.LargeBinary(), nullable=True),
-        sa.Column("enrolled_at", sa.BigInteger(), nullable=False),
-        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
-        sa.Column("epoch", sa.BigInteger(), nullable=False),
-        sa.Column("head", sa.LargeBinary(), nullable=False),
-        sa.Column("lineage", sa.LargeBinary(), nullable=True),
-        sa.Column("contact_at", sa.BigInteger(), nullable=True),
-        sa.Column("told_at", sa.BigInteger(), nullable=True),
+        *columns(sa.LargeBinary(), "token_hash", nullable=True),
+        *columns(sa.BigInteger(), "enrolled_at"),
+        *columns(sa.BigInteger(), "revoked_at", nullable=True),
+        *columns(sa.BigInteger(), "epoch"),
+        *columns(sa.LargeBinary(), "head"),
+        *columns(sa.LargeBinary(), "lineage", nullable=True),
+        *columns(sa.BigInteger(), "contact_at", "told_at", nullable=True),
         *columns(sa.BigInteger(), "pending", "dead"),
-        sa.Column("oldest_pending_at", sa.BigInteger(), nullable=True),
-        sa.Column("closed_at", sa.BigInteger(), nullable=True),
-        sa.Column("clock_offset_ms", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("terminal", name=op.f("pk_terminal")),
-        sqlite_with_rowid=False,
+        *columns(sa.BigInteger(), "oldest_pending_at", "closed_at", "clock_offset_ms", nullable=True),
     )
     op.create_index(op.f("ix_terminal_location"), "terminal", ["location"])
+    make_keyed_table(
+        "former_location",
+        ["terminal", "until_at"],
+        *columns(TEXT, "terminal"),
+        *columns(sa.BigInteger(), "until_at"),
+        *columns(TEXT, "location"),
+        *columns(sa.BigInteger(), "since_at"),
+    )
+    op.create_index(op.f("ix_former_location_location"), "former_location", ["location"])
+    adoption = columns(TEXT, "terminal", "adopted"), columns(sa.BigInteger(), "adopted_at")
+    make_keyed_table("adoption", ["terminal", "adopted"], *adoption[0], *adoption[1])
     make_keyed_table(
         "boot",
         ["terminal", "boot"],

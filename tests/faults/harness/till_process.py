@@ -68,7 +68,7 @@ class Till:
             options["address"],
             terminal=self._terminal,
             outbox=options["db"],
-            location=None if options.get("token") else options["location"],
+            location=options["location"],
             token=options.get("token"),
             on_result=self._on_result,
             clock=self._clock,

@@ -1,0 +1,70 @@
+"""Table definitions of places and terminals; `tables` offers them with all others."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table
+
+from inventory_server.store.ledger.metadata import TEXT, metadata
+
+location = Table("location", metadata, Column("location", TEXT, primary_key=True), sqlite_with_rowid=False)
+
+terminal = Table(
+    "terminal",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("role", TEXT, nullable=False),
+    Column("location", TEXT, nullable=False),
+    Column("token_hash", LargeBinary),
+    Column("enrolled_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("epoch", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("lineage", LargeBinary),
+    Column("contact_at", BigInteger),
+    Column("told_at", BigInteger),
+    Column("pending", BigInteger, nullable=False),
+    Column("dead", BigInteger, nullable=False),
+    Column("oldest_pending_at", BigInteger),
+    Column("closed_at", BigInteger),
+    Column("clock_offset_ms", BigInteger),
+    Index(None, "location"),
+    sqlite_with_rowid=False,
+)
+"""`location` is the present one. `clock_offset_ms` is a till's wall clock minus its tick clock."""
+
+former_location = Table(
+    "former_location",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("until_at", BigInteger, primary_key=True),
+    Column("location", TEXT, nullable=False),
+    Column("since_at", BigInteger, nullable=False),
+    Index(None, "location"),
+    sqlite_with_rowid=False,
+)
+"""The locations that a terminal was at before the present one, each from `since_at` until it moved."""
+
+adoption = Table(
+    "adoption",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("adopted", TEXT, primary_key=True),
+    Column("adopted_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""`terminal` may deliver what `adopted` made and did not deliver: it may post at that one's locations, too."""
+
+boot = Table(
+    "boot",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("boot", LargeBinary, primary_key=True),
+    Column("contacts", TEXT, nullable=False),
+    Column("last_minute", BigInteger, nullable=False),
+    Column("tick_ms", BigInteger, nullable=False),
+    Column("effective_at", BigInteger, nullable=False),
+    Column("told_tick_ms", BigInteger, nullable=False),
+    Column("told_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The latest boots of each terminal's machine (`domain/tick_clock.py`); `contacts` is JSON."""
