@@ -11,6 +11,7 @@ from inventory_server.commands.copy import compare_command, copy_command, unmove
 from inventory_server.commands.database import audit, db_group, postings, status, verify
 from inventory_server.commands.demo import demo
 from inventory_server.commands.exceptions import exceptions
+from inventory_server.commands.location import location_group
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.product import product
 from inventory_server.commands.reconcile import reconcile_command
@@ -27,7 +28,7 @@ def inventory_server() -> None:
     """Tillwire headquarters (HQ): records the tills' postings, answers stock queries and proves the stock."""
 
 
-for _command in (serve, terminal, catalog, verify, status, reconcile_command, postings, exceptions):
+for _command in (serve, terminal, location_group, catalog, verify, status, reconcile_command, postings, exceptions):
     inventory_server.add_command(_command)
 for _command in (product, audit, db_group, demo):
     inventory_server.add_command(_command)

@@ -127,7 +127,7 @@ class Demo:
         """Counted minus recorded stock of the missed SKU, by what HQ knows now (negative: goods are missing)."""
         counted = dict(self.plan.count.lines)[self.plan.missed]
         before = self.plan.count.at - timedelta(microseconds=1)
-        book = self.ask(StockParams(sku=self.plan.missed, location=COUNTED_STORE, as_of=before))
+        book = self.ask(StockParams(sku=self.plan.missed, location=COUNTED_STORE, as_of=before.isoformat()))
         return counted - book.items[0].on_hand
 
     def wrong_shelves(self) -> list[str]:

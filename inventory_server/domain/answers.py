@@ -32,6 +32,16 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
+class LocationRow:
+    """A location: its name (None if it has none), its IANA time zone and the hour at which its business day ends."""
+
+    location: str
+    name: str | None
+    time_zone: str
+    day_ends_hour: int
+
+
+@dataclass(frozen=True, slots=True)
 class FormerLocation:
     """A location that a terminal was at, from `since_at` until it moved."""
 

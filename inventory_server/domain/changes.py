@@ -9,7 +9,7 @@ from msgspec import Meta, field
 
 from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.roles import ActorRequest
-from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName
+from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName, Text
 
 Token = Annotated[str, Meta(min_length=1)]
 
@@ -48,6 +48,15 @@ class AdoptTerminal(ActorRequest, frozen=True):
 
     terminal: TerminalName
     by: TerminalName
+
+
+class SetLocation(ActorRequest, frozen=True):
+    """Set what HQ knows of a location, and have HQ know it; None leaves what is set. StoreError for an unknown zone."""
+
+    location: Location
+    name: Text | None = None
+    time_zone: Text | None = None
+    day_ends_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
 
 
 class ImportProducts(ActorRequest, frozen=True):

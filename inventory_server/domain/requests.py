@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
@@ -33,6 +33,7 @@ from inventory_server.domain.changes import ReopenPosting as ReopenPosting
 from inventory_server.domain.changes import ReturnPartition as ReturnPartition
 from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
 from inventory_server.domain.changes import RotateToken as RotateToken
+from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
@@ -146,10 +147,14 @@ class Bye(msgspec.Struct, frozen=True):
 
 
 class Stock(ActorRequest, frozen=True):
-    """Stock levels; `below` and `known_at` of `params` decoded. `below` is "reorder_point" or a quantity."""
+    """Stock levels; `below` and `as_of` of `params` decoded. `below` is "reorder_point" or a quantity.
+
+    `as_of` is an instant (microseconds), or a date: the end of each location's business day.
+    """
 
     params: StockParams
     below: str | Quantity | None
+    as_of: int | date | None = None
 
 
 class History(ActorRequest, frozen=True):
@@ -198,6 +203,10 @@ class FindBarcodes(ActorRequest, frozen=True):
 
 class ListTerminals(ActorRequest, frozen=True):
     """All terminals, revoked ones included."""
+
+
+class ListLocations(ActorRequest, frozen=True):
+    """All locations that HQ knows."""
 
 
 class ListAudit(ActorRequest, frozen=True):
@@ -300,6 +309,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ShowProduct: _report("product", answers.ProductCard, _MATTERS_TO_HQ, Cost.QUICK),
         FindBarcodes: Kind("barcodes", dict[str, str], Cost.PAGE, _MATTERS_TO_HQ),
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
+        ListLocations: _report("locations", list[answers.LocationRow], _MATTERS_TO_HQ),
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
         ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
         AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
@@ -310,6 +320,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         RotateToken: _change("rotate", None, ADMINS),
         MoveTerminal: _change("move_terminal", None, ADMINS),
         AdoptTerminal: _change("adopt_terminal", None, ADMINS),
+        SetLocation: _change("set_location", None, OPERATORS),
         ImportProducts: _change("import_products", int, OPERATORS),
         MergeProducts: _change("merge_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
@@ -333,6 +344,7 @@ Administrative: TypeAlias = (
     | RotateToken
     | MoveTerminal
     | AdoptTerminal
+    | SetLocation
     | ImportProducts
     | MergeProducts
     | ReopenPosting
@@ -358,6 +370,7 @@ Question: TypeAlias = (
     | ShowProduct
     | FindBarcodes
     | ListTerminals
+    | ListLocations
     | ListAudit
     | ListPartitions
     | AdviseOnGrowth

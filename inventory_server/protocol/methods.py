@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from inventory_server.config import Settings
+from inventory_server.domain.business_day import LAST_DAY
 from inventory_server.domain.requests import (
     REQUESTS,
     Bye,
@@ -26,6 +28,7 @@ from inventory_server.domain.requests import (
 )
 from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.fields import AS_OF_EXPECTED, Instant
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
 from pos_client.protocol.messages import (
     FEATURES,
@@ -47,7 +50,7 @@ from pos_client.protocol.messages import (
     StockParams,
 )
 from pos_client.protocol.tick import Tick, tick_of
-from pos_client.protocol.units import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, scaled
+from pos_client.protocol.units import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, micros, scaled
 from pos_client.protocol.wire import check_body, decode_body, decode_params
 
 _SUPPORTED = [PROTOCOL_VERSION, PROTOCOL_VERSION]
@@ -235,7 +238,19 @@ def _stock(talk: SessionContext, params: StockParams) -> StoreRequest:
     _check_number(params, "skus", talk.settings.stock_items_max)
     _check_number(params, "locations", talk.settings.stock_items_max)
     below = None if isinstance(params.below, UnsetType) else _below(params.below)
-    return Stock(params, below, actor=actor_of(talk))
+    as_of = None if isinstance(params.as_of, UnsetType) else _as_of(params.as_of)
+    return Stock(params, below, as_of, actor=actor_of(talk))
+
+
+def _as_of(text: str) -> int | date:
+    try:
+        if len(text) > len("2026-10-31"):
+            return micros(msgspec.convert(text, Instant))
+        if (day := date.fromisoformat(text)) <= LAST_DAY:
+            return day
+    except (ValueError, msgspec.ValidationError):
+        raise refused("$.as_of", AS_OF_EXPECTED, ascii(text[:VALUE_LENGTH_MAX])) from None
+    raise refused("$.as_of", f"a date up to {LAST_DAY}", text)
 
 
 def _below(raw: Raw) -> str | Quantity:

@@ -20,6 +20,7 @@ from inventory_server.store.admin.audit import list_audit
 from inventory_server.store.admin.catalog import find_barcodes, import_products, show_product
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.exceptions import exceptions, settle
+from inventory_server.store.admin.locations import list_locations, set_location
 from inventory_server.store.admin.merges import PostForHq, merge_listed, merge_products
 from inventory_server.store.admin.move import mark_moved, unmark_moved
 from inventory_server.store.admin.overview import overview
@@ -52,6 +53,7 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ShowProduct: lambda at, question: show_product(at.connection, question.sku),
         r.FindBarcodes: lambda at, question: find_barcodes(at.connection, question.barcodes),
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
+        r.ListLocations: lambda at, _: list_locations(at.connection),
         r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
         r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
         r.AdviseOnGrowth: lambda at, _: at.database.growth_warning(at.connection),
@@ -99,6 +101,7 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
         r.MoveTerminal: lambda at, c: move_terminal(at.connection, c.terminal, c.location, at.now),
         r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
+        r.SetLocation: lambda at, c: set_location(at.connection, c),
         r.ImportProducts: lambda at, c: _import_products(at, c),
         r.MergeProducts: lambda at, c: merge_products(at.connection, at.post, c.merge, c.into, at.now),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -19,8 +20,20 @@ from pos_client.protocol.messages import HelloParams, StockParams, StockResult
 from pos_client.transport.connection import Connection
 
 PROGRAM = "stock-query"
+_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 DEFAULT_TERMINAL = "stock-query"
 """The terminal to ask as by default; a development server enrols it."""
+
+
+class AsOfParam(InstantParam):
+    """A date, or an instant."""
+
+    name = "date|instant"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The text of `as_of`."""
+        text = str(value)
+        return text if _DATE.fullmatch(text) else super().convert(value, param, ctx).isoformat()
 
 
 class KnownAt(InstantParam):
@@ -57,7 +70,11 @@ class Below(click.ParamType[Raw]):
     "--below", type=Below(), help="Only products whose available stock is below their reorder point, or below N."
 )
 @click.option("--negative", is_flag=True, help="Only products with less than zero on hand.")
-@click.option("--as-of", type=InstantParam(), help="Stock at a past instant.")
+@click.option(
+    "--as-of",
+    type=AsOfParam(),
+    help="Stock at a past instant, or at the end of a date: of each location's business day.",
+)
 @click.option("--known-at", type=KnownAt(), help="Stock as HQ knew it at an instant or ledger position.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @server_option

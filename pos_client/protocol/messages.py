@@ -12,6 +12,7 @@ from uuid import UUID
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from pos_client.protocol.fields import (
+    AsOf,
     CloseReason,
     Currency,
     Digest,
@@ -282,7 +283,7 @@ class StockParams(StrictMessage, frozen=True):
     location: Location | UnsetType = UNSET
     below: Raw | UnsetType = UNSET
     negative: bool | UnsetType = UNSET
-    as_of: Instant | UnsetType = UNSET
+    as_of: AsOf | UnsetType = UNSET
     known_at: Instant | NonNegative | UnsetType = UNSET
     limit: Sequence | UnsetType = UNSET
     cursor: str | UnsetType = UNSET

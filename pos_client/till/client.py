@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -323,19 +323,22 @@ class PosClient:
         locations: Sequence[str] | None = None,
         below: Quantity | str | None = None,
         negative: bool | None = None,
-        as_of: datetime | None = None,
+        as_of: date | None = None,
         known_at: datetime | int | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         timeout: float = REPLY_SECONDS,
     ) -> StockResult:
-        """Stock levels at HQ; `below` is "reorder_point" or a quantity."""
+        """Stock levels at HQ; `below` is "reorder_point" or a quantity.
+
+        `as_of` is an instant (a `datetime` with time zone), or a date: the end of each location's business day.
+        """
         params = StockParams(
             skus=listed("skus", skus),
             locations=listed("locations", locations),
             below=UNSET if below is None else Raw(msgspec.json.encode(below)),
             negative=given(negative),
-            as_of=given(as_of),
+            as_of=UNSET if as_of is None else as_of.isoformat(),
             known_at=given(known_at),
             limit=given(limit),
             cursor=given(cursor),

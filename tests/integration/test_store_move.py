@@ -128,7 +128,7 @@ FLIPS = {
     "a text": ("UPDATE product SET name = 'apple' WHERE sku = 'a'", {"product"}),
     "nothing where something was": ("UPDATE product SET unit = NULL WHERE sku = 'a'", {"product"}),
     "a row less": ("DELETE FROM movement WHERE position = 6", {"movement"}),
-    "a row more": ("INSERT INTO location VALUES ('L3')", {"location"}),
+    "a row more": ("INSERT INTO location (location) VALUES ('L3')", {"location"}),
     "the head": ("UPDATE ledger SET recorded_at = 7", {"ledger"}),
 }
 

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,7 +42,7 @@ from pos_client.protocol.messages import (
     StockResult,
     StoredPosting,
 )
-from pos_client.protocol.units import Quantity, instant
+from pos_client.protocol.units import Quantity, instant, micros
 from tests.support.maintenance import administer, verified
 
 NOON = 1_700_000_000_000_000
@@ -138,8 +139,11 @@ class Till:
 
 
 def stock(store: LedgerStore, below: str | Quantity | None = None, **params: Any) -> StockResult:
-    """Ask for stock."""
-    outcome = perform(store, Stock(StockParams(**params), below, actor=HEADQUARTERS))
+    """Ask for stock; `as_of` is an instant or a date."""
+    as_of: date | None = params.pop("as_of", None)
+    said = UNSET if as_of is None else as_of.isoformat()
+    moment = micros(as_of) if isinstance(as_of, datetime) else as_of
+    outcome = perform(store, Stock(StockParams(as_of=said, **params), below, moment, actor=HEADQUARTERS))
     assert isinstance(outcome, StockResult)
     return outcome
 

@@ -178,7 +178,10 @@ _POST = Exchange(
 )
 _STOCK = Exchange(
     StockParams(
-        skus=[_ESPRESSO, _APPLES, "ESPRESO-1KG"], location=_STORE, below=Raw(b'"reorder_point"'), as_of=at("10:30")
+        skus=[_ESPRESSO, _APPLES, "ESPRESO-1KG"],
+        location=_STORE,
+        below=Raw(b'"reorder_point"'),
+        as_of=at("10:30").isoformat(),
     ),
     StockResult(
         [

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table
 
 from inventory_server.store.ledger.metadata import TEXT, metadata
 
-location = Table("location", metadata, Column("location", TEXT, primary_key=True), sqlite_with_rowid=False)
+location = Table(
+    "location",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("name", TEXT),
+    Column("time_zone", TEXT),
+    Column("day_ends_hour", SmallInteger),
+    sqlite_with_rowid=False,
+)
+"""The locations that HQ knows; NULL: not set."""
 
 terminal = Table(
     "terminal",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import date
 
 from msgspec import UnsetType
 from sqlalchemy import Connection, bindparam, select
 
+from inventory_server.domain.business_day import UTC_NAME, end_of_day, time_zone
+from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
@@ -15,8 +18,23 @@ from pos_client.protocol import gtin
 from pos_client.protocol.messages import StockParams, UnknownItem
 
 _sku_of = Statement(select(t.barcode.c.sku).where(t.barcode.c.gtin == bindparam("gtin")))
-known_locations = Lookup(t.location, [t.location.c.location])
+known_locations = Lookup(t.location, [t.location.c.location], t.location.c.location)
 """Those of the locations given that HQ knows."""
+
+
+_days_of = Lookup(t.location, [t.location.c.location])
+"""The rows of locations: their time zones, and when their business days end."""
+
+
+def ends_of_day(connection: Connection, day: date, locations: Iterable[str]) -> dict[str, int]:
+    """When the business `day` of each location ends (microseconds); StoreError if this machine lacks a time zone."""
+    ends = dict.fromkeys(locations, end_of_day(day, time_zone(UTC_NAME), 0))
+    for location, _, zone, hour in _days_of(connection, [(name,) for name in ends]):
+        try:
+            ends[location] = end_of_day(day, time_zone(zone or UTC_NAME), hour or 0)
+        except LookupError as error:
+            raise StoreError(f"Location {location}: {error}") from error
+    return ends
 
 
 class Named:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import date
 from typing import Any
 
 from msgspec import UnsetType
@@ -24,10 +26,10 @@ from inventory_server.store.query import assortment
 from inventory_server.store.query.assortment import Bounds
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.later_pages import PageStart, changed_after, changed_keys
-from inventory_server.store.query.named import Named, known_locations
+from inventory_server.store.query.named import Named, ends_of_day, known_locations
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
-from pos_client.protocol.messages import StockItem, StockParams, StockResult
+from pos_client.protocol.messages import StockItem, StockResult
 from pos_client.protocol.units import micros, scaled
 
 _level, _product = t.level.c, t.product.c
@@ -61,10 +63,10 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     head = head_of(connection).position
     position, began, after = (head, now, None) if start is None else (start.position, start.now, start.after)
     since = position if position < head else None
-    at = _moment(connection, params, since)
+    at = _moment(connection, question, since)
     is_list = named.pairs() is None
     first = _FirstPage(connection, since, began) if is_list and since is not None else None
-    if is_list and isinstance(params.as_of, UnsetType) and isinstance(params.known_at, UnsetType):
+    if is_list and question.as_of is None and isinstance(params.known_at, UnsetType):
         rows = plain_rows(connection, _levels(connection, question, named, after, since).limit(limit + 1), now=began)
         keys = [(row[0], row[1]) for row in rows]
         items = {key: item_of(row) for key, row in zip(keys[:limit], rows, strict=False)}
@@ -72,7 +74,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     else:
         keys = _page_of_keys(connection, named, after, limit + 1)
         shown = keys[:limit] if first is None else first.known(keys[:limit])
-        past = None if at is None else _Past(connection, at, shown, began)
+        past = None if at is None else _past(connection, question, at, shown, began)
         items = {key: _item_of_key(connection, key, past, began) for key in shown}
     if is_list:
         bounds = Bounds(named.skus, named.locations, after, keys[limit] if len(keys) > limit else None, limit + 1)
@@ -94,21 +96,37 @@ def _without_ended(
     connection: Connection, question: Stock, at: Moment | None, items: dict[Key, StockItem]
 ) -> dict[Key, StockItem]:
     """The items of a list without those that nobody will order: of products that have been merged into others."""
-    if question.below is None:
+    if question.below is None or not (merges := merges_of(connection, head_of(connection))):
         return items
-    as_of, known_at = (None, None) if at is None else (at.as_of, at.known_at)
-    ended = standing(merges_of(connection, head_of(connection)), as_of, known_at).by_ended
-    return {key: item for key, item in items.items() if key[1] not in ended}
+    locations = {location for location, _ in items}
+    if isinstance(question.as_of, date):
+        instants: Mapping[str, int | None] = ends_of_day(connection, question.as_of, locations)
+    else:
+        instants = dict.fromkeys(locations, None if at is None else at.as_of)
+    known_at = None if at is None else at.known_at
+    ended = {instant: standing(merges, instant, known_at).by_ended for instant in set(instants.values())}
+    return {(location, sku): item for (location, sku), item in items.items() if sku not in ended[instants[location]]}
 
 
-def _moment(connection: Connection, params: StockParams, known_at: int | None) -> Moment | None:
-    """The moment a page is about; `known_at` is the position of the first page if the ledger has grown since."""
-    as_of = None if isinstance(params.as_of, UnsetType) else micros(params.as_of)
+def _moment(connection: Connection, question: Stock, known_at: int | None) -> Moment | None:
+    """The moment a page is about; `known_at` is the position of the first page if the ledger has grown since.
+
+    With a date as `as_of` the instant is that of each location: see `_past`.
+    """
+    params = question.params
     if isinstance(params.known_at, int):
         known_at = params.known_at
     elif not isinstance(params.known_at, UnsetType):
         known_at = position_at(connection, micros(params.known_at))
-    return None if as_of is None and known_at is None else Moment(as_of, known_at)
+    if question.as_of is None and known_at is None:
+        return None
+    return Moment(question.as_of if isinstance(question.as_of, int) else None, known_at)
+
+
+def _past(connection: Connection, question: Stock, at: Moment, keys: list[Key], now: int) -> _Past | _PastDay:
+    if isinstance(question.as_of, date):
+        return _PastDay(connection, question.as_of, at, keys, now)
+    return _Past(connection, at, keys, now)
 
 
 class _FirstPage:
@@ -207,7 +225,23 @@ class _Past:
         return self._levels[key]
 
 
-def _item_of_key(connection: Connection, key: Key, past: _Past | None, now: int) -> StockItem:
+class _PastDay:
+    """The levels of some keys at the end of a business day, each at that of its own location."""
+
+    def __init__(self, connection: Connection, day: date, at: Moment, keys: list[Key], now: int) -> None:
+        ends = ends_of_day(connection, day, {location for location, _ in keys})
+        self._moments = {location: replace(at, as_of=end) for location, end in ends.items()}
+        keys_at: dict[Moment, list[Key]] = {}
+        for key in keys:
+            keys_at.setdefault(self._moments[key[0]], []).append(key)
+        self._pasts = {moment: _Past(connection, moment, those, now) for moment, those in keys_at.items()}
+
+    def of(self, key: Key) -> tuple[Level, int]:
+        """The level of a key, and what is reserved of it."""
+        return self._pasts[self._moments[key[0]]].of(key)
+
+
+def _item_of_key(connection: Connection, key: Key, past: _Past | _PastDay | None, now: int) -> StockItem:
     if past is None:
         found, reserved = _level_now(connection, key), reserved_of(connection, *key, now)
     else:

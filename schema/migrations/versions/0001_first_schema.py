@@ -63,8 +63,7 @@ def make_postings() -> None:
     op.create_table(
         "ledger",
         sa.Column("book", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "position", "recorded_at"),
         sa.Column("segment_latest_at", sa.BigInteger(), nullable=True),
         sa.Column("stamp", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("archived_position", sa.BigInteger(), server_default="0", nullable=False),
@@ -80,12 +79,10 @@ def make_postings() -> None:
         sa.Column("terminal", TEXT, nullable=False),
         sa.Column("lineage", sa.LargeBinary(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
-        sa.Column("type", TEXT, nullable=False),
-        sa.Column("location", TEXT, nullable=False),
+        *columns(TEXT, "type", "location"),
         sa.Column("occurred_at", sa.BigInteger(), nullable=False),
         sa.Column("utc_offset_minutes", sa.SmallInteger(), nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("recorded_at", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "effective_at", "recorded_at"),
         sa.Column("flags", sa.SmallInteger(), nullable=False),
         sa.Column("reference", TEXT, nullable=True),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
@@ -105,15 +102,13 @@ def make_postings() -> None:
     op.create_table(
         "movement",
         sa.Column("segment", sa.BigInteger(), nullable=False),
-        sa.Column("location", TEXT, nullable=False),
-        sa.Column("sku", TEXT, nullable=False),
+        *columns(TEXT, "location", "sku"),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("entry", sa.Integer(), nullable=False),
         sa.Column("account", sa.SmallInteger(), nullable=False),
         sa.Column("effective_at", sa.BigInteger(), nullable=False),
         sa.Column("event_position", sa.BigInteger(), nullable=True),
-        sa.Column("quantity", sa.BigInteger(), nullable=False),
-        sa.Column("on_hand_after", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "quantity", "on_hand_after"),
         sa.PrimaryKeyConstraint("segment", "location", "sku", "position", "entry", name=op.f("pk_movement")),
         sqlite_with_rowid=False,
         postgresql_partition_by="RANGE (segment)",
@@ -312,8 +307,8 @@ def make_terminals() -> None:
         *columns(sa.BigInteger(), "since_at"),
     )
     op.create_index(op.f("ix_former_location_location"), "former_location", ["location"])
-    adoption = columns(TEXT, "terminal", "adopted"), columns(sa.BigInteger(), "adopted_at")
-    make_keyed_table("adoption", ["terminal", "adopted"], *adoption[0], *adoption[1])
+    pair = columns(TEXT, "terminal", "adopted")
+    make_keyed_table("adoption", ["terminal", "adopted"], *pair, *columns(sa.BigInteger(), "adopted_at"))
     make_keyed_table(
         "boot",
         ["terminal", "boot"],
@@ -335,7 +330,13 @@ def make_terminals() -> None:
 
 
 def make_catalogue() -> None:
-    make_keyed_table("location", ["location"], *columns(TEXT, "location"))
+    make_keyed_table(
+        "location",
+        ["location"],
+        *columns(TEXT, "location"),
+        *columns(TEXT, "name", "time_zone", nullable=True),
+        *columns(sa.SmallInteger(), "day_ends_hour", nullable=True),
+    )
     make_keyed_table("supplier", ["supplier"], *columns(TEXT, "supplier"), *terms())
     make_keyed_table(
         "product",

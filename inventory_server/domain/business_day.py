@@ -1,0 +1,40 @@
+"""Business days: when a location's day ends, in its time zone. Pure, except that zones are read from the system."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pos_client.protocol.units import SECOND_MICROS
+
+UTC_NAME = "UTC"
+"""The time zone of a location for which nobody has set one."""
+LAST_DAY = date.max - timedelta(days=1)
+"""The last day that has an end."""
+_NOON = 12
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (local times are subtracted from it)
+
+
+def time_zone(name: str) -> tzinfo:
+    """The zone with an IANA name; LookupError if there is none."""
+    if name == UTC_NAME:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:  # a path or a folder is no zone either
+        raise LookupError(
+            f"There is no time zone {name!r} on this machine: expected an IANA name like Europe/Paris (the system's "
+            "tzdata, or the package tzdata, lists them)."
+        ) from error
+
+
+def end_of_day(day: date, zone: tzinfo, ends_hour: int) -> int:
+    """The last instant, in microseconds since 1970, of a location's business `day`, which is at most `LAST_DAY`.
+
+    It ends before `ends_hour` o'clock: before noon that is an hour of the night to the next calendar day (0: midnight),
+    from noon on one of the day itself. Where the clocks skip that hour, the day ends as they skip it; where the hour
+    comes twice, it ends before the first.
+    """
+    end = datetime.combine(day + timedelta(days=ends_hour < _NOON), time(ends_hour))
+    offset = end.replace(tzinfo=zone).utcoffset() or timedelta()
+    return (end - _EPOCH - offset) // timedelta(seconds=1) * SECOND_MICROS - 1
