@@ -120,6 +120,9 @@ class Settings(NetworkLimits):
 
     max_postings: int = limit(MAX_POSTINGS, 1, "postings per frame; each frame is committed as a whole")
     max_lines: int = limit(MAX_LINES, 100, "lines per posting; a till refuses a longer sale")
+    till_quantity_max: int = limit(
+        1_000_000, 1, "quantity of a till's line, up or down: more is a scanned barcode; operators may post 10⁹"
+    )
     max_batch_requests: int = limit(100, 1, "requests per JSON-RPC batch")
     batch_reply_bytes_max: int = limit(
         8 << 20, 1 << 16, "bytes of replies to one batch; the requests after that are answered `too_large`"

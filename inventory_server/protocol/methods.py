@@ -211,18 +211,19 @@ def _post(talk: SessionContext, params: PostParams) -> StoreRequest:
     if not 1 <= len(params.postings) <= most:
         raise refused("$.postings", f"1 to {most} postings", str(len(params.postings)))
     max_lines = talk.settings.max_lines
-    items = [_item(posting, max_lines, nth) for nth, posting in enumerate(params.postings)]
+    quantity_max = talk.settings.till_quantity_max if speaker.role == "till" else QUANTITY_MAX
+    items = [_item(posting, max_lines, quantity_max, nth) for nth, posting in enumerate(params.postings)]
     return Post(speaker, items, given(params.parent), _tick(params))
 
 
-def _item(posting: PostItem, max_lines: int, nth: int) -> Item:
+def _item(posting: PostItem, max_lines: int, quantity_max: int, nth: int) -> Item:
     raw = bytes(posting.body)
     digest = hashlib.sha256(raw).digest()
     seq = None if isinstance(posting.seq, UnsetType) else posting.seq
     tick = None if posting.boot is UNSET and posting.tick_ms is UNSET else _tick(posting, f"$.postings[{nth}]")
     try:
         body = decode_body(raw)
-        quantities = check_body(body, max_lines)
+        quantities = check_body(body, max_lines, quantity_max)
     except BodyError as error:
         return Item(posting.id, seq, raw, digest, None, [], error, tick)
     return Item(posting.id, seq, raw, digest, body, quantities, None, tick)

@@ -45,6 +45,11 @@ def scaled(quantity: Quantity, maximum: int = QUANTITY_MAX) -> int:
     return int(quantity.scaleb(QUANTITY_PLACES))
 
 
+def quantity_expected(maximum: int = QUANTITY_MAX) -> str:
+    """What a quantity is, if it may be at most `maximum`."""
+    return QUANTITY_EXPECTED if maximum == QUANTITY_MAX else QUANTITY_EXPECTED.replace("10⁹", f"{maximum:,}")
+
+
 def unscaled(units: int) -> Quantity:
     """The inverse of `scaled`: `int` where whole, else a `Decimal` without trailing zeros."""
     if not units % QUANTITY_UNIT:

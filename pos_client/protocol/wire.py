@@ -17,7 +17,7 @@ from pos_client.protocol.limits import MAX_LINES
 from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, PostParams, Reply, Request
 from pos_client.protocol.printable import printable
 from pos_client.protocol.strict_json import check_body_strictly, has_no_more_strings, repeated_key
-from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled
+from pos_client.protocol.units import QUANTITY_MAX, Quantity, quantity_expected, scaled
 
 JSON_WHITE_SPACE = b" \t\r\n"
 """All that may surround a JSON text; `bytes.strip()` would also remove form feeds and vertical tabs."""
@@ -226,8 +226,11 @@ def decode_body(raw: bytes) -> Body:
     return body
 
 
-def check_body(body: Body, max_lines: int = MAX_LINES) -> list[int]:
-    """Check the rules that span fields; return the lines' quantities in units of 10⁻⁵."""
+def check_body(body: Body, max_lines: int = MAX_LINES, quantity_max: int = QUANTITY_MAX) -> list[int]:
+    """Check the rules that span fields; return the lines' quantities in units of 10⁻⁵.
+
+    `quantity_max` is the largest quantity of a line, up or down.
+    """
     for name, (kinds, described) in ONLY_ON.items():
         if getattr(body, name) is UNSET:
             if body.type in described:
@@ -244,10 +247,10 @@ def check_body(body: Body, max_lines: int = MAX_LINES) -> list[int]:
         return []
     if body.type == "transfer_close" and body.lines is UNSET:
         return []
-    return _line_quantities(body, max_lines)
+    return _line_quantities(body, max_lines, quantity_max)
 
 
-def _line_quantities(body: Body, max_lines: int) -> list[int]:
+def _line_quantities(body: Body, max_lines: int, quantity_max: int) -> list[int]:
     lines = [] if isinstance(body.lines, UnsetType) else body.lines
     if not 1 <= len(lines) <= max_lines:
         raise BodyError("$.lines", f"1 to {max_lines} lines", str(len(lines)))
@@ -255,7 +258,7 @@ def _line_quantities(body: Body, max_lines: int) -> list[int]:
     for at, line in enumerate(lines):
         if (line.sku is UNSET) == (line.gtin is UNSET):
             raise BodyError(f"$.lines[{at}]", "either a sku or a gtin", "both" if line.sku is not UNSET else "neither")
-        quantity = _exact(line.quantity, f"$.lines[{at}].quantity")
+        quantity = _exact(line.quantity, f"$.lines[{at}].quantity", quantity_max)
         if quantity < 0 and body.type not in SIGNED:
             expected = f"0 or more on a {body.type} (only {' and '.join(SIGNED)} take negative quantities)"
             raise BodyError(f"$.lines[{at}].quantity", expected, printable(str(line.quantity)))
@@ -265,8 +268,8 @@ def _line_quantities(body: Body, max_lines: int) -> list[int]:
     return quantities
 
 
-def _exact(value: Quantity, path: str) -> int:
+def _exact(value: Quantity, path: str, maximum: int = QUANTITY_MAX) -> int:
     try:
-        return scaled(value)
+        return scaled(value, maximum)
     except ValueError as error:
-        raise BodyError(path, QUANTITY_EXPECTED, printable(str(value))) from error
+        raise BodyError(path, quantity_expected(maximum), printable(str(value))) from error

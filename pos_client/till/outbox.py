@@ -32,7 +32,7 @@ from pos_client.till.outbox_records import (
     ControlTotals,
     Counts,
     Found,
-    Held,
+    HeldPostings,
     NewPosting,
     Parked,
     PendingEntry,
@@ -325,9 +325,9 @@ class Outbox:
         [(count, *_)] = self._file.rows(sql.REPORT, (None,))
         return count
 
-    def held(self) -> list[Held]:
+    def held(self) -> list[HeldPostings]:
         """The pending postings that other terminals made, by terminal and location."""
-        return [Held(*row) for row in self._file.rows(sql.HELD)]
+        return [HeldPostings(*row) for row in self._file.rows(sql.HELD)]
 
     def counts(self) -> Counts:
         """The number of postings in each state."""

@@ -52,7 +52,7 @@ class Found(NamedTuple):
     result: PostingResult | None
 
 
-class Held(msgspec.Struct, frozen=True):
+class HeldPostings(msgspec.Struct, frozen=True):
     """Pending postings that another terminal made with this outbox: they wait until HQ lets this one deliver them."""
 
     terminal: str

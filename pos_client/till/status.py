@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from pos_client.till.outbox_records import Held
+from pos_client.till.outbox_records import HeldPostings
 
 
 class Status(Struct, frozen=True):
@@ -16,7 +16,7 @@ class Status(Struct, frozen=True):
     `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's clock
     was ahead of the till's at HQ's last answer; `last_error` is None while there is no problem. `location` is where the
     till is, None until it is known. `held` are the pending postings that another terminal made with this outbox: an
-    operator has to let this one deliver them (`Held.advice`).
+    operator has to let this one deliver them (`HeldPostings.advice`).
     """
 
     terminal: str
@@ -27,7 +27,7 @@ class Status(Struct, frozen=True):
     epoch: int | None
     pending: int
     parked: int
-    held: tuple[Held, ...]
+    held: tuple[HeldPostings, ...]
     oldest_pending_at: datetime | None
     hq_ahead_seconds: float | None
     last_error: str | None

@@ -53,6 +53,9 @@ REFUSED: list[tuple[str, str]] = [
     (_quantity("10000000000"), "got 10000000000"),
     (_quantity("-10000000000"), "got -10000000000"),
     (_quantity("1000000000.00001"), "$.lines[0].quantity"),
+    (_quantity("1000001"), "exact number with at most 5 decimals and |quantity| ≤ 1,000,000, got 1000001"),
+    (_quantity("-1000001"), "|quantity| ≤ 1,000,000, got -1000001"),
+    (_quantity('"1000000.00001"'), "$.lines[0].quantity: expected an exact number"),
     (_quantity("9" * 5_000), "$.lines[0].quantity"),
     (_quantity('"1_000"'), "quantity: expected an exact number"),
     (_quantity('" 1"'), "quantity: expected an exact number"),
@@ -118,7 +121,8 @@ TAKEN: list[tuple[str, int]] = [
     ("1.000000000", 100_000),
     ("1e3", 100_000_000),
     ('"1E-5"', 1),
-    ("1000000000", 10**14),
+    ("1000000", 10**11),
+    ('"-1000000.00000"', -(10**11)),
     ("0.1", 10_000),
 ]
 
@@ -145,6 +149,31 @@ def test_a_quantity_counts_exactly_what_was_written(text: str, units: int) -> No
     work = talker.memory.works[-1]
     assert isinstance(work, Post)
     assert work.items[0].quantities == [units]
+
+
+# The till's limit, who posts, the quantity; whether it is posted.
+LIMITED: list[tuple[int, str, str, bool]] = [
+    (1_000_000, "till-1", "1000000", True),
+    (1_000_000, "till-1", "1000001", False),
+    (1_000_000, "operator-1", "1000001", True),
+    (1_000_000, "operator-1", "1000000000", True),
+    (1_000_000, "operator-1", "1000000001", False),
+    (5_000_000, "till-1", "5000000", True),
+    (5_000_000, "till-1", "-5000000.00001", False),
+    (100, "till-1", "100.00001", False),
+    (100, "operator-1", "100.00001", True),
+]
+
+
+@pytest.mark.parametrize(("limit", "terminal", "quantity", "expected"), LIMITED)
+def test_a_till_may_post_less_of_a_line_than_an_operator(
+    limit: int, terminal: str, quantity: str, expected: bool
+) -> None:
+    talker = Talker(settings=Settings(till_quantity_max=limit)).hello(terminal)
+    result = _post(_quantity(quantity), talker)[0]
+    assert (result["status"] == "posted") is expected
+    if not expected:
+        assert "$.lines[0].quantity: expected an exact number" in result["reason"]
 
 
 def test_not_a_number_makes_the_whole_frame_no_json_text() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from inventory_server.config import Settings
+from pos_client.protocol.fields import AS_OF_EXPECTED
 from tests.support.edge import ID, SALE, Talker
 
 NESTED = b"[" * 100_000 + b"]" * 100_000
@@ -148,7 +149,12 @@ PARAMS: list[tuple[str, str, dict[str, Any]]] = [
     ("stock", '{"limit":10001}', {"path": "$.limit", "expected": "1 to 10000", "came": "10001"}),
     ("stock", '{"limit":"5"}', {"path": "$.limit", "came": '"5"'}),
     ("stock", '{"known_at":-1}', {"path": "$.known_at"}),
-    ("stock", '{"as_of":5}', {"path": "$.as_of", "expected": "RFC 3339 with offset", "came": "5"}),
+    ("stock", '{"as_of":5}', {"path": "$.as_of", "expected": "text", "came": "5"}),
+    ("stock", '{"as_of":"yesterday"}', {"path": "$.as_of", "came": '"yesterday"'}),
+    ("stock", '{"as_of":"2026-02-30"}', {"path": "$.as_of", "expected": AS_OF_EXPECTED, "came": "'2026-02-30'"}),
+    ("stock", '{"as_of":"2026-10-31T12:00"}', {"path": "$.as_of", "expected": AS_OF_EXPECTED}),
+    ("stock", '{"as_of":"2026-W44-6"}', {"path": "$.as_of", "came": '"2026-W44-6"'}),
+    ("stock", '{"as_of":"9999-12-31"}', {"path": "$.as_of", "expected": "a date up to 9999-12-30"}),
     ("stock", '{"negative":1}', {"path": "$.negative", "expected": "true or false", "came": "1"}),
     ("history", "{}", {"path": "$.sku", "came": "nothing"}),
     ("history", '{"sku":"a","limit":10001}', {"path": "$.limit"}),

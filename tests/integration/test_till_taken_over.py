@@ -19,7 +19,7 @@ from pos_client import OutboxError, PosClient
 from pos_client.protocol.address import Address
 from pos_client.till.actions import Connect, SendHello
 from pos_client.till.outbox import Outbox
-from pos_client.till.outbox_records import Held
+from pos_client.till.outbox_records import HeldPostings
 from pos_client.till.policy import ADOPTION_POLL_SECONDS
 from tests.support.desk import SECOND, TERMINAL, Desk, ids, sent
 from tests.support.ledgers import level, proof_of
@@ -50,7 +50,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_what_another_terminal_left_is_held_and_does_not_count_as_this_ones(desk: Desk) -> None:
-    assert desk.outbox.held() == [Held("old", None, 3)]
+    assert desk.outbox.held() == [HeldPostings("old", None, 3)]
     assert (desk.outbox.pending, desk.outbox.deliverable, desk.outbox.report().pending) == (4, 1, 1)
     assert [(entry.seq, entry.id) for entry in desk.outbox.next_batch(10, 1 << 20)] == [(1, ids(4)[0])]
 
@@ -61,7 +61,7 @@ def test_the_terminal_that_comes_back_finds_what_it_left(tmp_path: Path) -> None
     sold_by(tmp_path, "old", 4)
     outbox = Outbox(tmp_path / "till.db")
     assert [(entry.seq, entry.id) for entry in outbox.next_batch(10, 1 << 20)] == list(enumerate(ids(1, 2, 4), 1))
-    assert (outbox.terminal, outbox.held()) == ("old", [Held("new", None, 1)])
+    assert (outbox.terminal, outbox.held()) == ("old", [HeldPostings("new", None, 1)])
     outbox.close()
 
 
@@ -104,19 +104,22 @@ def test_a_parked_posting_of_another_terminal_that_is_redriven_is_held(tmp_path:
     outbox.close()
     outbox = Outbox(tmp_path / "till.db", terminal="new")
     outbox.redrive(ids(1)[0])
-    assert (outbox.held(), outbox.deliverable) == ([Held("old", None, 1)], 0)
+    assert (outbox.held(), outbox.deliverable) == ([HeldPostings("old", None, 1)], 0)
     outbox.close()
 
 
 ADVICE = [
-    (Held("old", "O", 3), "3 postings were made as old at O: ask the operator for `terminal adopt old --by new`"),
-    (Held("old", "O", 1), "1 posting was made as old at O: ask the operator for `terminal adopt old --by new`"),
-    (Held("old", None, 2), "2 postings were made as old: ask the operator for `terminal adopt old --by new`"),
+    (
+        HeldPostings("old", "O", 3),
+        "3 postings were made as old at O: ask the operator for `terminal adopt old --by new`",
+    ),
+    (HeldPostings("old", "O", 1), "1 posting was made as old at O: ask the operator for `terminal adopt old --by new`"),
+    (HeldPostings("old", None, 2), "2 postings were made as old: ask the operator for `terminal adopt old --by new`"),
 ]
 
 
 @pytest.mark.parametrize(("held", "advice"), ADVICE)
-def test_what_is_held_says_what_it_waits_for(held: Held, advice: str) -> None:
+def test_what_is_held_says_what_it_waits_for(held: HeldPostings, advice: str) -> None:
     assert held.advice("new") == advice
 
 
@@ -135,7 +138,7 @@ def test_only_its_own_postings_are_sent(desk: Desk) -> None:
     items = desk.post()
     assert sent(items) == ids(4)
     desk.answer(items)
-    assert desk.outbox.held() == [Held("old", None, 3)]
+    assert desk.outbox.held() == [HeldPostings("old", None, 3)]
 
 
 @pytest.mark.parametrize("adopted", [(), ("other",)])
@@ -207,7 +210,7 @@ def test_a_device_that_goes_to_another_store_loses_nothing_and_its_sales_stay_at
     perform(chain.store, RevokeTerminal("old-1", actor=HEADQUARTERS))
     with chain.till("new-1", "new") as till:
         assert till.sell([("X", 1)]).wait(HANG_SECONDS).status == "posted"
-        assert till.status().held == (Held("old-1", "old", 2),)
+        assert till.status().held == (HeldPostings("old-1", "old", 2),)
         assert till.bye(timeout=HANG_SECONDS).status == "balanced"
     perform(chain.store, AdoptTerminal("old-1", "new-1", actor=HEADQUARTERS))
     with connected(chain.till("new-1")) as till:
