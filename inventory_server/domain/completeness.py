@@ -54,6 +54,15 @@ def told_everything_to(till: TillState) -> int | None:
     return min(bounds)
 
 
+def counts_after_moving(till: TillState, moved_at: int) -> bool:
+    """True if the location that `till` left at `moved_at` still waits for what it sold there.
+
+    Until HQ has everything up to then, some of it may be in its outbox.
+    """
+    told = told_everything_to(till)
+    return told is None or told < moved_at
+
+
 def is_silent(till: TillState, now: int, silent_after: int) -> bool:
     """True if an open till has sent nothing for `silent_after` microseconds."""
     return till.closed_at is None and till.contact_at is not None and now - till.contact_at > silent_after

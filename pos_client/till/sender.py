@@ -344,10 +344,8 @@ class Sender:
 
     def _back_off(self, reason: str) -> None:
         self.last_error = reason
-        ceiling = min(
-            self._retry.backoff_max_seconds,
-            self._retry.backoff_first_seconds * 2 ** min(self._failures, 30),
-        )
+        most, first = self._retry.backoff_max_seconds, self._retry.backoff_first_seconds
+        ceiling = min(most, first * 2 ** min(self._failures, 30))
         self._failures += 1
         self._hold(self._random.uniform(0, ceiling))
         self._may_retry_early = True

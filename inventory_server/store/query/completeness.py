@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_
+from sqlalchemy import ColumnElement, Connection, and_, literal, or_, select
 
 from inventory_server.config import Settings
-from inventory_server.domain.completeness import TillState, completeness
+from inventory_server.domain.completeness import TillState, completeness, counts_after_moving
 from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Lookup
@@ -38,6 +39,21 @@ TILL_COLUMNS = (
     _held.acked_at,
 )
 """The columns that `completeness_from` needs."""
+_left = t.former_location.c
+_movers = t.former_location.join(
+    tills_and_lineages, and_(_till.terminal == _left.terminal, _till.location != _left.location)
+)
+_former_tills = Lookup(_movers, [_left.location], _left.until_at, _left.location, *TILL_COLUMNS[1:])
+_owes = or_(_till.told_at < _left.until_at, _till.told_at.is_(None), _till.pending > 0, _held.beyond != "[]")
+# A till that said goodbye has told everything up to then, however late its last message came.
+_owes_still = or_(_owes, _till.closed_at < _left.until_at)
+
+
+def waits_for_movers(location: ColumnElement[str]) -> ColumnElement[bool]:
+    """Whether a till that left `location` may still hold what it sold there."""
+    return select(literal(1)).select_from(_movers).where(_left.location == location, _owes_still).exists()
+
+
 _tills = Lookup(tills_and_lineages, [_till.location], *TILL_COLUMNS)
 
 
@@ -46,17 +62,32 @@ def completeness_of(
 ) -> dict[str, Completeness]:
     """The completeness of each of `locations`; `now` is HQ's clock in microseconds."""
     names = sorted(locations)
-    return completeness_from(_tills(connection, [(name,) for name in names]), settings, now, names)
+    keys = [(name,) for name in names]
+    return completeness_from(_tills(connection, keys), settings, now, names, _former_tills(connection, keys))
 
 
 def completeness_from(
-    rows: Iterable[Sequence[Any]], settings: Settings, now: int, locations: Sequence[str]
+    rows: Iterable[Sequence[Any]],
+    settings: Settings,
+    now: int,
+    locations: Sequence[str],
+    former: Iterable[Sequence[Any]] = (),
 ) -> dict[str, Completeness]:
-    """The completeness of each of `locations`, whose terminals are `rows` of `TILL_COLUMNS`."""
+    """The completeness of each of `locations`, whose terminals are `rows` of `TILL_COLUMNS`.
+
+    A row of `former` is when a terminal left, then as in `rows`; it counts while the location waits for it.
+    """
     tills: dict[str, list[TillState]] = {name: [] for name in locations}
     for location, role, revoked_at, *row in rows:
         if role == "till" and revoked_at is None:
             tills[location].append(_state(*row))
+    left: dict[tuple[str, str], tuple[int, TillState]] = {}
+    for moved_at, location, role, revoked_at, *row in sorted(former, key=itemgetter(0)):
+        if role == "till" and revoked_at is None:
+            left[location, row[0]] = moved_at, _state(*row)
+    for (location, _), (moved_at, state) in left.items():
+        if counts_after_moving(state, moved_at):
+            tills[location].append(state)
     for states in tills.values():
         states.sort(key=lambda state: state.terminal)
     return {

@@ -16,12 +16,22 @@ from inventory_server.store.ledger.access import assert_standing
 from inventory_server.store.ledger.documents import reserved_here
 from inventory_server.store.ledger.sql import Statement
 from inventory_server.store.query.assortment import reorder_point_at
-from inventory_server.store.query.completeness import TILL_COLUMNS, completeness_from, tills_and_lineages
+from inventory_server.store.query.completeness import (
+    TILL_COLUMNS,
+    completeness_from,
+    tills_and_lineages,
+    waits_for_movers,
+)
 from inventory_server.store.query.stock_item import is_wanted, item_of
 from pos_client.protocol.messages import StockResult
 
 _speaker = t.terminal.alias("speaker")
-_FIRST = (select(t.ledger.c.position).scalar_subquery(), _speaker.c.revoked_at, _speaker.c.epoch)
+_FIRST = (
+    select(t.ledger.c.position).scalar_subquery(),
+    _speaker.c.revoked_at,
+    _speaker.c.epoch,
+    waits_for_movers(t.level.c.location),
+)
 _ITEM = (*t.level.c, reserved_here, reorder_point_at(t.level.c.location), t.product.c.sku)
 _one_level = Statement(
     select(*_FIRST, *_ITEM, *TILL_COLUMNS)
@@ -50,7 +60,9 @@ def is_everyday(question: Stock) -> bool:
 
 
 def ask(connection: Connection, settings: Settings, now: int, question: Stock) -> StockResult | None:
-    """Answer an everyday question; None if there is no such level. RequestError if the terminal may not ask.
+    """Answer an everyday question; None if there is no such level, or the location waits for a till that has left.
+
+    RequestError if the terminal may not ask.
 
     `connection` has no open transaction; `now` is HQ's clock in microseconds.
     """
@@ -60,9 +72,11 @@ def ask(connection: Connection, settings: Settings, now: int, question: Stock) -
     rows = _one_level(connection, location=location, sku=question.params.sku, now=now, speaker=asker)
     if not rows:
         return None
-    position, revoked_at, epoch = rows[0][: len(_FIRST)]
+    position, revoked_at, epoch, is_waiting = rows[0][: len(_FIRST)]
     if speaker is not None:
         assert_standing(speaker, revoked_at, epoch)
+    if is_waiting:
+        return None
     item = item_of(rows[0][len(_FIRST) : _TILL])
     tills = [row[_TILL:] for row in rows if row[_TILL] is not None]
     complete = completeness_from(tills, settings, now, (str(location),))
