@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,16 @@ from sqlalchemy import select
 
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
-from inventory_server.domain.requests import CloseBooks, Hello, Item, Post, Welcome
+from inventory_server.domain.requests import (
+    AdoptTerminal,
+    CloseBooks,
+    Hello,
+    Item,
+    MoveTerminal,
+    Post,
+    RevokeTerminal,
+    Welcome,
+)
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
@@ -31,7 +39,16 @@ from tests.support.ledgers import Clock, enrol, item, opened, uid
 from tests.support.maintenance import administer
 from tests.support.model import Answer, Model, Sender, Stock, Tick
 from tests.support.model.draw import GTIN, SKUS, histories
-from tests.support.model.history import LOCATIONS, NOON, SENDERS, UNKNOWN_LOCATION, Delivery, moments
+from tests.support.model.history import (
+    ADOPTING_TILL,
+    LOCATIONS,
+    MOVED_TILL,
+    NOON,
+    SENDERS,
+    UNKNOWN_LOCATION,
+    Delivery,
+    moments,
+)
 from tests.support.model.postings import DAY, SECOND
 from tests.support.model.stock import Key, last_count
 from tests.support.model.story import deliveries
@@ -57,7 +74,15 @@ class Headquarters:
         self.clock = clock
         self.model = Model(LOCATIONS, LISTED, {GTIN: "c"})
         for sender in SENDERS:
-            enrol(store, sender.terminal, "operator" if sender.operator else "till", sender.home)
+            home = min(sender.earlier) if sender == MOVED_TILL else sender.home
+            enrol(store, sender.terminal, "operator" if sender.operator else "till", home)
+        enrol(store, "revoked", "till", min(ADOPTING_TILL.earlier))
+        for change in (
+            MoveTerminal(MOVED_TILL.terminal, MOVED_TILL.home, actor=HEADQUARTERS),
+            RevokeTerminal("revoked", actor=HEADQUARTERS),
+            AdoptTerminal("revoked", ADOPTING_TILL.terminal, actor=HEADQUARTERS),
+        ):
+            perform(store, change)
         products = [Product("a", reorder_point=scaled(REORDER_POINT)), Product("c", barcodes=(GTIN,))]
         administer(store, lambda connection: catalog.import_products(connection, products))
         for location in LOCATIONS:
@@ -219,13 +244,12 @@ def shown(found: StockItem) -> dict[str, object]:
 
 @st.composite
 def commits(draw: st.DrawFn) -> list[list[list[Delivery]]]:
-    """A history in commits of frames, by terminals that have no earlier location."""
+    """A history in commits of frames."""
     history = draw(histories(standstills=False))
     made: list[list[list[Delivery]]] = []
-    for delivery in history:
-        posted = replace(delivery, sender=replace(delivery.sender, earlier=frozenset()))
+    for posted in history:
         last = made[-1][-1][-1] if made else None
-        if last is None or delivery.received_at > last.received_at + TOGETHER_WITHIN or draw(st.booleans()):
+        if last is None or posted.received_at > last.received_at + TOGETHER_WITHIN or draw(st.booleans()):
             made.append([[posted]])
         elif last.sender != posted.sender or draw(st.booleans()):
             made[-1].append([posted])
@@ -277,6 +301,10 @@ STORIES = [
     "void voids:2 location:L2 | sale a=1",
     "sale a=1 | void voids:1 location:X",
     "transfer_in a=1 other:X",
+    "sale a=1 by:t3 location:L1 | void voids:1 by:t3",
+    "sale a=1 by:t4 location:L2 | void voids:1 by:t4 | sale a=1 by:t4 location:W",
+    "void voids:2 by:t3 | sale a=1 by:t1",
+    "void voids:3 by:t1 | void voids:3 by:t3 | sale a=1 by:t4 location:L2",
 ]
 
 

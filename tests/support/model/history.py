@@ -19,9 +19,10 @@ UNKNOWN_LOCATION = "X"
 TILL = Sender("t1", "L1")
 SECOND_TILL = Sender("t2", "L1")
 MOVED_TILL = Sender("t3", "L2", earlier=frozenset({"L1"}))
+ADOPTING_TILL = Sender("t4", "L1", earlier=frozenset({"L2"}))
 OPERATOR = Sender("office", "HQ", operator=True)
 IMPORTER = Sender("import", "HQ", operator=True, backdated=True)
-SENDERS = (TILL, SECOND_TILL, MOVED_TILL, OPERATOR, IMPORTER)
+SENDERS = (TILL, SECOND_TILL, MOVED_TILL, ADOPTING_TILL, OPERATOR, IMPORTER)
 
 
 @dataclass(frozen=True)

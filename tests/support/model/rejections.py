@@ -45,7 +45,7 @@ def _void_refused(id_: str, document: Document, sender: Sender, book: Book) -> s
     target = book.find(document.voids)
     earlier = [each for each in book.standing("void") if each.document.voids == document.voids]
     if target is None:
-        return "voided already" if any(_covers(each.sender, sender) for each in earlier) else None
+        return "voided already" if _covered(sender, [each.sender for each in earlier]) else None
     if target.type == "void":
         return "void of a void"
     if not sender.may_post_at(target.location):
@@ -53,6 +53,8 @@ def _void_refused(id_: str, document: Document, sender: Sender, book: Book) -> s
     return None if book.stands(target) else "voided already"
 
 
-def _covers(one: Sender, other: Sender) -> bool:
-    """True where `one` may post wherever `other` may: whatever `other` voids early, `one` has voided."""
-    return one.operator or (not other.operator and {other.home, *other.earlier} <= {one.home, *one.earlier})
+def _covered(sender: Sender, others: list[Sender]) -> bool:
+    """True where `others` have voided early whatever `sender` could."""
+    if sender.operator:
+        return any(other.operator for other in others)
+    return all(any(other.may_post_at(place) for other in others) for place in {sender.home, *sender.earlier})
