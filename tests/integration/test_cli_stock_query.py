@@ -145,6 +145,9 @@ def test_the_filters_reach_hq(arguments: list[str], keys: set[tuple[str, str]], 
 def test_the_past_can_be_asked_for(query: Query) -> None:
     assert query.levels("pear", "--known-at", "1") == {("A", "pear"): "10"}
     assert query.levels("pear", "--as-of", "2000-01-01T00:00:00") == {("A", "pear"): "0"}
+    assert query.levels("pear", "--as-of", "2000-01-01") == {("A", "pear"): "0"}
+    today = query.levels("pear", "--as-of", f"{datetime.now(UTC):%Y-%m-%d}")
+    assert today == query.levels("pear"), "the day has not ended"
     assert query.levels("pear", "--known-at", "2999-01-01T00:00:00Z") == {("A", "pear"): "-2"}
 
 

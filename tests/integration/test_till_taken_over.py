@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -231,6 +232,7 @@ def test_a_till_names_the_location_of_the_moment(chain: Chain) -> None:
     with connected(chain.till("old-1")) as till:
         assert till.status().location == "new"
         assert till.sell([("W", 100)]).wait(HANG_SECONDS).status == "posted"
+        assert till.stock(["W"], locations=["new"], as_of=date(2000, 1, 1)).items[0].on_hand == 0
         wait_until(lambda: not till.pending)
     assert [level(chain.store, "W", place).on_hand for place in ("old", "new")] == [-11, -100]
 
