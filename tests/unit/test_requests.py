@@ -80,4 +80,15 @@ def test_every_text_of_an_audited_request_is_known_to_be_a_secret_or_none() -> N
         for field in msgspec.structs.fields(request)
         if field.name != "actor" and "str" in str(field.type)
     }
-    assert texts - requests.SECRETS == {"terminal", "location", "by", "name", "time_zone", "subject", "columns", "to", "merge", "into"}
+    assert texts - requests.SECRETS == {
+        "terminal",
+        "location",
+        "by",
+        "name",
+        "time_zone",
+        "subject",
+        "columns",
+        "to",
+        "merge",
+        "into",
+    }
