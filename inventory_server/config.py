@@ -62,10 +62,14 @@ CLOSING_ROWS = 1_000
 """Balances written in one transaction while the books are closed; bounds how long tills wait behind it."""
 ARCHIVE_ROWS = 4_096
 """Postings copied in one transaction while a partition is archived."""
-VERIFY_ROWS = 1_000
-"""(location, sku) of which the documents are drawn anew at a time."""
+VERIFY_ROWS = 2_000
+"""Rows read at a time by `verify`; bounds its memory."""
+VERIFY_LINES = 20_000
+"""Document lines drawn anew at a time by `verify`, or those of one (location, sku)."""
 COPY_ROWS = 2_000
 """Rows read, written and hashed at a time by `db copy` and `db compare`; bounds their memory."""
+PAGE_BYTES_MAX = 1 << 21
+"""Bodies read at a time by `verify`, `db copy` and `db compare`; a count of a whole store may take 1 MB."""
 HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 

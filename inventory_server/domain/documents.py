@@ -149,6 +149,7 @@ class DocumentReplay:
         self.documents: dict[bytes, Document] = {}
         self.draws: list[Draw] = []
         self.waiting: dict[DocumentLine, int] = {}
+        self._drawable: dict[bytes, Document] = {}  # all that may have something left
         known = [line for line in lines if known_at is None or line.position <= known_at]
         self._lines = sorted((line for line in known if line.stands(known_at)), key=lambda line: line[:2])
         self._named = _named(line for line in self._lines if line.kind is DocumentKind.TRANSFER)
@@ -165,7 +166,7 @@ class DocumentReplay:
         replay = cls(())
         for document in sorted(documents, key=lambda document: document.line.position):
             assert document.line.document is not None
-            replay.documents[document.line.document] = document
+            replay.documents[document.line.document] = replay._drawable[document.line.document] = document
         replay.waiting = dict(sorted(waiting))
         return replay
 
@@ -186,9 +187,7 @@ class DocumentReplay:
             self._named.setdefault(line.document, []).extend(each for each in naming if each.stands())
             self._open(line, line.document)
         elif line.document is None:
-            rest = line.quantity
-            for document in self.documents.values():
-                rest -= self._draw(document, line, rest)
+            rest = self._draw_oldest(line)
             if rest:
                 self.waiting[line] = rest
         elif line.kind is not DocumentKind.TRANSFER or line not in self._named.get(line.document, ()):
@@ -198,11 +197,24 @@ class DocumentReplay:
                 named.apply(line)
 
     def _open(self, line: DocumentLine, name: bytes) -> None:
-        document = self.documents[name] = _with(Document(line, line.quantity), self._named)
+        document = self.documents[name] = self._drawable[name] = _with(Document(line, line.quantity), self._named)
         for drawing, rest in list(self.waiting.items()):
             self.waiting[drawing] = rest - self._draw(document, drawing, rest)
             if not self.waiting[drawing]:
                 del self.waiting[drawing]
+
+    def _draw_oldest(self, line: DocumentLine) -> int:
+        """Draw on the oldest documents that fit; return what was not found."""
+        rest, exhausted = line.quantity, []
+        for name, document in self._drawable.items():
+            if not rest:
+                break
+            rest -= self._draw(document, line, rest)
+            if not document.left:
+                exhausted.append(name)
+        for name in exhausted:
+            del self._drawable[name]
+        return rest
 
     def _draw(self, document: Document, by: DocumentLine, quantity: int) -> int:
         """Draw at most `quantity` of a document if it fits; return how much."""

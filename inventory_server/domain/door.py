@@ -29,6 +29,20 @@ def no_progress(_done: int, _total: int) -> None:
     """Ignores the progress."""
 
 
+class ProgressCounter:
+    """Adds up steps done, and tells `progress` of each addition."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress = progress
+        self._done = 0
+        self._total = total
+
+    def __call__(self, steps: int) -> None:
+        """Add `steps`."""
+        self._done += steps
+        self._progress(self._done, self._total)
+
+
 class Pending(Protocol):
     """A submitted change."""
 

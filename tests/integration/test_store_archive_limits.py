@@ -163,7 +163,7 @@ WRONG = {
     "head": ("UPDATE archived_head SET head = x'00'", "chains at the end of the archive do not follow"),
     "head gone": ("DELETE FROM archived_head", "chains at the end of the archive do not follow"),
     "count": ("UPDATE archived_count SET moved = moved + 1", "position 2048: 'e' at 'L2' went from"),
-    "counts gone": ("DELETE FROM archived_count", "a column holds an unexpected value"),
+    "counts gone": ("DELETE FROM archived_count", "the ledger says"),
     "end": ("UPDATE ledger SET archived_until = archived_until + 1", "the ledger says that it is archived up to"),
     "archive gone": ("DELETE FROM archive", "its archive is empty"),
     "not closed": ("DELETE FROM closing WHERE position < 3000", "where nothing was closed"),

@@ -5,14 +5,15 @@
   `executemany`, and any waiting thread may take it; a multi-row statement keeps it. There are only a few sizes, so that
   every text stays compiled. PostgreSQL is given one array for each column, so that one text serves any number of rows.
 - `plain_rows`: a statement whose shape depends on the question (filters, page), composed for it.
+- `pages`: a whole table, in pieces that fit into memory.
 
 Everything else (administration, closing, verify) is rare enough to execute SQLAlchemy statements on the connection.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 from sqlalchemy import (
@@ -31,12 +32,15 @@ from sqlalchemy import (
     column,
     func,
     select,
+    tuple_,
     union_all,
     values,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
+
+from inventory_server.config import PAGE_BYTES_MAX
 
 SIZES = (512, 256, 128, 64, 32, 16)
 """Rows in a multi-row statement, largest first; the remainder goes into one more statement."""
@@ -60,6 +64,36 @@ def plain_rows(connection: Connection, statement: Executable, **parameters: Any)
     """The rows of a statement composed for one question, as plain tuples from the driver."""
     cursor: Any = connection.execute(statement, parameters).cursor
     return list(cursor.fetchall())
+
+
+def pages(
+    connection: Connection, columns: Sequence[ColumnElement[Any]], keys: Sequence[ColumnElement[Any]], rows_max: int
+) -> Iterator[list[tuple[Any, ...]]]:
+    """All rows of a table in the order of its `keys`, which are among `columns`, at most `rows_max` at a time.
+
+    A page with a column `body` holds at most `PAGE_BYTES_MAX` of them, or a single row.
+    """
+    places = [columns.index(key) for key in keys]
+    weighs = [func.length(each) for each in columns if each.name == "body"]
+    page = select(*columns).order_by(*keys)
+    after: tuple[Any, ...] | None = None
+    while True:
+        beyond = () if after is None else (tuple_(*keys) > after,)
+        rows = rows_max
+        if weighs:
+            weighed = plain_rows(connection, select(*weighs).where(*beyond).order_by(*keys).limit(rows_max))
+            rows = _fitting([bytes_ for (bytes_,) in weighed])
+        found = plain_rows(connection, page.where(*beyond).limit(rows)) if rows else []
+        if not found:
+            return
+        yield found
+        after = tuple(found[-1][place] for place in places)
+
+
+def _fitting(sizes: Sequence[int]) -> int:
+    """How many of the first `sizes`, in bytes, are together at most `PAGE_BYTES_MAX`; at least one, if there is one."""
+    fitting = sum(total <= PAGE_BYTES_MAX for total in accumulate(sizes))
+    return max(fitting, 1) if sizes else 0
 
 
 class Statement:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select, union_all
+from sqlalchemy import Connection, Row, and_, func, select
 
 from inventory_server.domain.answers import Proof
-from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.archived_postings import ArchivedDigest, heads_at, pages
 from inventory_server.store.ledger.head import Head, head_of
@@ -58,30 +57,12 @@ class _ArchivedId:
         self.id = posting_id
 
 
-def moved(head: Head) -> Any:
-    """All stock movements (`location`, `sku`, `quantity`, `latest_at`), archived ones as sums."""
-    return _of(_live(), _closed(head)) if head.archived_position else _of(_live())
-
-
-def archived(head: Head) -> Any:
-    """The archived movements, as sums with the same columns: the balances at the end of the archive."""
-    return _of(_closed(head))
-
-
-def _of(*parts: Select[Any]) -> Any:
-    return union_all(*parts).subquery().c
-
-
-def _closed(head: Head) -> Select[Any]:
+def balances(connection: Connection, head: Head) -> Iterator[Any]:
+    """The balances at the end of the archive: `location`, `sku`, `quantity`, `latest_at`."""
     b = t.balance.c
     key = (b.location, b.sku)
     last = select(*key, func.max(b.position).label("position")).where(b.position <= head.archived_position)
     latest = last.group_by(*key).subquery()
     same = and_(*(b[column.name] == column for column in latest.c))
-    return select(*key, b.quantity, b.latest_at).select_from(t.balance.join(latest, same))
-
-
-def _live() -> Select[Any]:
-    m = t.movement.c
-    columns = (m.location, m.sku, m.quantity, m.effective_at.label("latest_at"))
-    return select(*columns).where(m.account == int(Account.STOCK))
+    found = select(*key, b.quantity, b.latest_at).select_from(t.balance.join(latest, same))
+    yield from connection.execute(found)

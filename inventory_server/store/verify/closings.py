@@ -7,44 +7,37 @@ from typing import Any
 
 from sqlalchemy import Connection, func, select
 
-from inventory_server.domain.inventory import Account, Movement
+from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
+from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup
 from inventory_server.store.ledger.timetravel import Cut, cuts
-from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
-
-_Key = tuple[str, str]
-"""(location, sku)"""
+from inventory_server.store.verify.rebuilt import RebuiltLevel
 
 _balances = Lookup(t.balance, list(t.balance.primary_key.columns))
 _stragglers = Lookup(t.straggler, list(t.straggler.primary_key.columns))
 
 
 class ClosingCheck:
-    """Follows the ledger from closing to closing; memory grows with balances and the stragglers of one closing."""
+    """Follows the ledger from closing to closing; memory grows with the keys and stragglers of one closing.
 
-    def __init__(self, connection: Connection, head: Head) -> None:
+    `rebuilt` are the levels after the postings so far; whoever rebuilds them follows these, too.
+    """
+
+    def __init__(self, connection: Connection, head: Head, rebuilt: dict[Key, RebuiltLevel]) -> None:
         self._connection = connection
         self._cuts = cuts(connection)
         self._archived = head.archived_position
         self.closed = sum(cut.position <= self._archived for cut in self._cuts)
-        self._balances: dict[_Key, tuple[int, int]] = {}
-        self._changed: set[_Key] = set()
-        self._start_from_archive(head)
+        self._rebuilt = rebuilt
+        self._changed: set[Key] = set()
         self._stragglers: dict[tuple[Any, ...], tuple[Any, ...]] = {}
         self._rows = [0, 0]
 
-    def _start_from_archive(self, head: Head) -> None:
-        if not self._archived:
-            return
-        b = archive.archived(head)
-        rows = self._connection.execute(select(b.location, b.sku, b.quantity, b.latest_at))
-        self._balances = {(row[0], row[1]): (row[2], row[3]) for row in rows}
-
     def follow(self, moved: dict[int, list[Moved]]) -> None:
-        """Add the movements of the next segment."""
+        """Note what the next postings moved."""
         if self.closed == len(self._cuts):
             return
         before = self._cuts[self.closed - 1].closed_at if self.closed else None
@@ -57,7 +50,7 @@ class ClosingCheck:
                     event_position = None if movement.event_position == position else movement.event_position
                     at = (movement.effective_at, event_position)
                     self._stragglers[place] = (*at, movement.quantity)
-                self._add(movement)
+                self._changed.add((movement.location, movement.sku))
 
     def wrong(self, segment: int, recorded_at: int) -> Iterator[str]:
         """Compare, if the next closing is at the end of `segment`; its last posting was recorded at `recorded_at`."""
@@ -81,17 +74,12 @@ class ClosingCheck:
             if found != expected:
                 yield f"closing needs {expected} rows in {table.name}, there are {found}"
 
-    def _add(self, movement: Movement) -> None:
-        key = (movement.location, movement.sku)
-        quantity, latest_at = self._balances.get(key, (0, movement.effective_at))
-        self._balances[key] = (quantity + movement.quantity, max(latest_at, movement.effective_at))
-        self._changed.add(key)
-
     def _wrong_balances(self, cut: Cut) -> Iterator[str]:
         keys = [(*key, cut.position) for key in self._changed]
         found = {row[:2]: row[3:] for row in _balances(self._connection, keys)}
         for key in self._changed:
-            expected = self._balances[key]
+            level = self._rebuilt.get(key) or RebuiltLevel()
+            expected = (level.moved, level.latest_at)
             self._rows[0] += 1
             if found.get(key) != expected:
                 yield f"{key[1]!r} at {key[0]!r}: closed with {found.get(key)}, the ledger says {expected}"

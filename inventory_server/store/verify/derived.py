@@ -2,56 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+import msgspec
+from sqlalchemy import Connection, select
 
+from inventory_server.config import VERIFY_ROWS
 from inventory_server.domain.answers import Proof
-from inventory_server.domain.inventory import Account
+from inventory_server.domain.inventory import Account, Movement
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
+from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
-from inventory_server.store.ledger.sql import Lookup
+from inventory_server.store.ledger.sql import Lookup, pages
 from inventory_server.store.ledger.timetravel import NOW, LedgerAt, Moment
-from inventory_server.store.verify import archive
 from inventory_server.store.verify.postings import Moved
+from inventory_server.store.verify.rebuilt import RebuiltLevel, rebuilt_from_archive
 
 _counts = Lookup(t.count, list(t.count.primary_key.columns))
 
 
 class DerivedCheck:
-    """Follows `on_hand_after` from movement to movement; the last one of each key must be that of its level."""
+    """Rebuilds every level from the movements: each must leave what the ledger says that it left."""
 
-    def __init__(self, head: Head) -> None:
-        self.head = head
-        self.on_hand: dict[Key, int] = {}
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self.levels: dict[Key, RebuiltLevel] = rebuilt_from_archive(connection, head)
+        self.merged = {sku for merge in merges_of(connection, head) for sku in (merge.ended, merge.into)}
+        self.left: dict[Key, int] = {}
         self.counts = 0
+        self._head = head
 
-    def _before(self, connection: Connection, key: Key) -> int:
-        """The stock before the next movement of `key`; after an archive, computed from what it keeps."""
-        if key not in self.on_hand and self.head.archived_position:
-            self.on_hand[key] = _on_hand_at(connection, key, self.head.archived_position)
-        return self.on_hand.get(key, 0)
+    def _left(self, connection: Connection, key: Key) -> int:
+        """What the last movement of a product that was merged left; after an archive, computed from what it keeps."""
+        if key not in self.left and self._head.archived_position:
+            self.left[key] = _on_hand_at(connection, key, self._head.archived_position)
+        return self.left.get(key, 0)
 
     def wrong_figures(self, connection: Connection, row: Any, moved: list[Moved]) -> Iterator[str]:
-        """Check one posting. After a late or voided count, the expected figure is computed by time travel."""
+        """Check what the movements of one posting left on hand."""
         for movement, _, after in moved:
             key = (movement.location, movement.sku)
-            before = self._before(connection, key)
-            self.on_hand[key] = after
-            follows = after == before
-            if movement.account is Account.COUNT:
-                follows |= after == movement.quantity or after == _on_hand_at(connection, key, row.position)
-            else:
-                follows |= after == before + movement.quantity
-                if not follows and row.type == "void" and not movement.quantity:
-                    follows = after == _on_hand_at(connection, key, row.position)
-            if not follows:
-                yield f"{movement.sku!r} at {movement.location!r} went from {before} to {after}"
+            level = self.levels.get(key)
+            if level is None:
+                level = self.levels[key] = RebuiltLevel()
+            before, due = level.on_hand, None
+            level.follow(movement, row.position)
+            if movement.sku in self.merged:
+                before = self._left(connection, key)
+                self.left[key] = after
+                if not _follows(connection, row, movement, before, after):
+                    due = _on_hand_at(connection, key, row.position)
+            elif after != level.on_hand:
+                due = level.on_hand
+            if due is not None:
+                yield f"{key[1]!r} at {key[0]!r} went from {before} to {after}, the ledger says {due}"
 
     def wrong_counts(self, connection: Connection, postings: list[Any], moved: dict[int, list[Moved]]) -> Iterator[str]:
-        """Compare the counts of one segment with the rows of `count`."""
+        """Compare the counts of some postings with the rows of `count`."""
         expected: dict[tuple[Any, ...], tuple[int, int | None, str]] = {}
         for row in postings:
             if row.type == "count":
@@ -71,9 +79,16 @@ def _on_hand_at(connection: Connection, key: Key, position: int) -> int:
     return LedgerAt(connection, Moment(None, position)).of(*key).level().on_hand
 
 
-def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Moved]]) -> Iterator[str]:
+def _follows(connection: Connection, row: Any, movement: Movement, before: int, after: int) -> bool:
+    """True if a movement of a product that was merged may leave `after`; figures that it cannot tell are computed."""
+    if after in (before, before + movement.quantity):
+        return True
+    key = (movement.location, movement.sku)
+    return after == _on_hand_at(connection, key, row.position)
+
+
+def wrong_latest(connection: Connection, segment: int, latest: int | None) -> Iterator[str]:
     """Compare the latest instant in a segment with the stored one, by which time travel skips segments."""
-    latest = max((each.movement.effective_at for group in moved.values() for each in group), default=None)
     head = connection.execute(select(t.ledger)).one()
     if segment == head.position >> t.SEGMENT_POSITIONS_LOG2:
         noted = head.segment_latest_at
@@ -84,33 +99,31 @@ def wrong_latest(connection: Connection, segment: int, moved: dict[int, list[Mov
 
 
 def wrong_levels(
-    connection: Connection, proof: Proof, check: DerivedCheck, in_transit: dict[Key, int]
+    connection: Connection,
+    proof: Proof,
+    check: DerivedCheck,
+    in_transit: dict[Key, int],
+    compared: Callable[[int], None],
 ) -> Iterator[str]:
-    """Compare levels: those without counts with sums in one pass, the others by time travel one by one."""
-    moved, now, on_hand = _sums(connection, check.head), LedgerAt(connection, NOW), check.on_hand
-    families = now.merges.families
-    counted = {tuple(row) for row in connection.execute(select(t.count.c.location, t.count.c.sku).distinct())}
-    for row in connection.execute(select(t.level).order_by(t.level.c.location, t.level.c.sku)):
-        proof.levels += 1
-        key = (row.location, row.sku)
-        (total, latest), on_the_road = moved.pop(key, (0, None)), in_transit.pop(key, 0)
-        expected: tuple[Any, ...] = (total, total, on_the_road, None, None, latest)
-        if key in counted or row.sku in families:
-            level = now.of(*key).level(on_the_road)
-            expected = (level.on_hand, level.moved, level.in_transit)
-            expected += (level.counted_at, level.counted_position, level.last_movement_at)
-        if tuple(row)[2:] != expected:
-            yield f"{row.sku!r} at {row.location!r}: the level is {tuple(row)[2:]}, the ledger says {expected}"
-        untouched = row.on_hand if check.head.archived_position else 0
-        if on_hand.pop(key, untouched) != row.on_hand:
-            yield f"{row.sku!r} at {row.location!r}: the last movement did not leave {row.on_hand}"
+    """Compare the stored levels with the rebuilt ones and with what is on the road; both dictionaries are emptied.
+
+    Those of products that were ever merged are computed one by one. `compared` is told how many more were compared.
+    """
+    now, rebuilt = LedgerAt(connection, NOW), check.levels
+    for page in pages(connection, list(t.level.columns), list(t.level.primary_key.columns), VERIFY_ROWS):
+        for location, sku, *found in page:
+            on_the_road = in_transit.pop((location, sku), 0)
+            level = (rebuilt.pop((location, sku), None) or RebuiltLevel()).level(on_the_road)
+            if sku in check.merged:
+                level = now.of(location, sku).level(on_the_road)
+                if check.left.get((location, sku), found[0]) != found[0]:
+                    yield f"{sku!r} at {location!r}: the last movement did not leave {found[0]}"
+            expected = msgspec.structs.astuple(level)
+            if tuple(found) != expected:
+                yield f"{sku!r} at {location!r}: the level is {tuple(found)}, the ledger says {expected}"
+        proof.levels += len(page)
+        compared(len(page))
     on_the_road_only = {key for key, quantity in in_transit.items() if quantity}
-    for location, sku in moved.keys() | on_hand.keys() | on_the_road_only:
+    has_moved = {key for key, level in rebuilt.items() if level.latest_at is not None or level.base}
+    for location, sku in has_moved | on_the_road_only:
         yield f"{sku!r} at {location!r}: has movements but no level"
-
-
-def _sums(connection: Connection, head: Head) -> dict[Key, tuple[int, int | None]]:
-    """Per (location, sku): sum and latest effective instant of its stock movements."""
-    m = archive.moved(head)
-    sums = select(m.location, m.sku, func.sum(m.quantity), func.max(m.latest_at)).group_by(m.location, m.sku)
-    return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(sums)}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 from uuid import UUID
 
 from msgspec import UnsetType
-from sqlalchemy import Connection, select, tuple_, union
+from sqlalchemy import Connection, exists, func, literal_column, select, tuple_
 
-from inventory_server.config import VERIFY_ROWS
+from inventory_server.config import VERIFY_LINES, VERIFY_ROWS
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.documents import (
     Document,
@@ -25,14 +25,34 @@ from inventory_server.domain.merge import Merges
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import document_row, emptied, groups_of, line_of
 from inventory_server.store.ledger.records import NEVER, Key
-from inventory_server.store.ledger.sql import Lookup, plain_rows
+from inventory_server.store.ledger.sql import Lookup, among, plain_rows
 from inventory_server.store.verify.merges import MergeCheck
 from pos_client.protocol.messages import Body
 from pos_client.protocol.units import micros
 
 _line = t.document_line.c
 _documents = Lookup(t.document, [t.document.c.location, t.document.c.sku])
-_waiting = Lookup(t.document_line, [_line.location, _line.sku], _line.position, _line.entry, _line.waiting)
+_waiting = Lookup(
+    t.document_line,
+    [_line.location, _line.sku],
+    *(_line.position, _line.entry, _line.waiting),
+    where=_line.waiting != literal_column("0"),
+)
+_lines_by_key = (
+    select(_line.location, _line.sku, func.count())
+    .group_by(_line.location, _line.sku)
+    .order_by(_line.location, _line.sku)
+)
+_stored = t.document.c
+_document_keys = select(_stored.location, _stored.sku).distinct()
+_unopened = select(_stored.document, _stored.sku).where(
+    ~exists().where(
+        _line.document == _stored.document,
+        _line.sku == _stored.sku,
+        _line.location == _stored.location,
+        _line.role == int(LineRole.OPENS),
+    )
+)
 
 
 def lines_between(connection: Connection, first: int, last: int) -> dict[int, list[DocumentLine]]:
@@ -70,29 +90,54 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
 
 
 def wrong_documents(
-    connection: Connection, proof: Proof, in_transit: dict[Key, int], merges: MergeCheck
+    connection: Connection,
+    proof: Proof,
+    in_transit: dict[Key, int],
+    merges: MergeCheck,
+    drawn: Callable[[int], None],
 ) -> Iterator[str]:
-    """Draw all documents anew and compare them with what is stored; `in_transit` gets what is on the road."""
+    """Draw all documents anew and compare them with what is stored; `in_transit` gets what is on the road.
+
+    `drawn` is told of how many more lines that was.
+    """
+    of_merged = plain_rows(connection, _document_keys.where(among(connection, _stored.sku, sorted(merges.ever))))
+    merged = {(row[0], row[1]) for row in of_merged} if merges.ever else set()
+    for keys in _keys(connection):
+        merged |= {key for key in keys if key[1] in merges.ever}
+        yield from _wrong(connection, proof, [key for key in keys if key[1] not in merges.ever], in_transit, merges)
+        drawn(sum(keys.values()))
+    yield from _wrong(connection, proof, sorted(merged), in_transit, merges)
+    for document, sku in connection.execute(_unopened):
+        if sku not in merges.ever:
+            yield f"{_named(document)}: is stored for {sku!r}, but no posting opens it"
     known = {row[0] for row in plain_rows(connection, select(t.location.c.location))}
-    each = union(select(_line.location, _line.sku), select(t.document.c.location, t.document.c.sku)).subquery().c
-    page = select(each.location, each.sku).order_by(each.location, each.sku).limit(VERIFY_ROWS)
-    keys = [(row[0], row[1]) for row in plain_rows(connection, page)]
-    families, merged = merges.standing.families, list[Key]()
-    while keys:
-        merged += [key for key in keys if key[1] in families]
-        yield from _wrong(connection, proof, [key for key in keys if key[1] not in families], in_transit, merges)
-        after = page.where(tuple_(each.location, each.sku) > keys[-1])
-        keys = [(row[0], row[1]) for row in plain_rows(connection, after)]
-    yield from _wrong(connection, proof, merged, in_transit, merges)
     for key in [key for key in in_transit if key[0] not in known]:
         del in_transit[key]  # in transit nowhere until HQ knows the location
+
+
+def _keys(connection: Connection) -> Iterator[dict[Key, int]]:
+    """All (location, sku) with document lines and how many; together `VERIFY_LINES` at a time, or those of one."""
+    page = _lines_by_key.limit(VERIFY_ROWS)
+    taken: dict[Key, int] = {}
+    taken_lines = 0
+    found = plain_rows(connection, page)
+    while found:
+        for location, sku, lines in found:
+            if taken and taken_lines + lines > VERIFY_LINES:
+                yield taken
+                taken, taken_lines = {}, 0
+            taken[location, sku] = lines
+            taken_lines += lines
+        found = plain_rows(connection, page.where(tuple_(_line.location, _line.sku) > found[-1][:2]))
+    if taken:
+        yield taken
 
 
 def _wrong(
     connection: Connection, proof: Proof, keys: list[Key], in_transit: dict[Key, int], merges: MergeCheck
 ) -> Iterator[str]:
     stored = {(row[0], row[1]): tuple(row) for row in _documents(connection, keys)}
-    waiting = {(row[0], row[1]): row[2] for row in _waiting(connection, keys) if row[2]}
+    waiting = {(row[0], row[1]): row[2] for row in _waiting(connection, keys)}
     families = merges.standing.families
     for group, lines in groups_of(connection, keys, families).items():
         documents, unmet = _drawn(lines, merges.standing if group.sku in families else None)
@@ -109,9 +154,8 @@ def _wrong(
             if waiting.pop((line.position, line.entry), 0) != rest:
                 yield f"position {line.position}: {rest} of {group.sku!r} has not found a document, stored otherwise"
     for (document, sku), row in stored.items():
-        if sku in merges.ever and row == emptied(row):
-            continue  # it was this product's before a merge, or before the void of one
-        yield f"{_named(document)}: is stored for {sku!r}, but no posting opens it"
+        if sku in merges.ever and row != emptied(row):  # else it was this product's before a merge, or before its void
+            yield f"{_named(document)}: is stored for {sku!r}, but no posting opens it"
     for position, _ in waiting:
         yield f"position {position}: is stored as not having found a document"
 

@@ -8,18 +8,18 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Select, bindparam, func, select
 
+from inventory_server.config import PAGE_BYTES_MAX
 from inventory_server.domain import inventory
 from inventory_server.domain.documents import DocumentLine
-from inventory_server.domain.inventory import Account, Movement
+from inventory_server.domain.inventory import Account, Flags, Movement
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import ANYWHERE
 from inventory_server.store.ledger.sql import Lookup, Statement
 from inventory_server.store.verify import documents
 from pos_client.protocol import wire
-from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import Body, Line
-from pos_client.protocol.units import micros
+from pos_client.protocol.units import micros, utc_offset_minutes
 
 _identities = Lookup(t.identity, [t.identity.c.id])
 
@@ -34,13 +34,14 @@ class Moved(NamedTuple):
 
 def _postings_and_voids() -> Select[Any]:
     p, v, earlier = t.posting.c, t.void.c, t.void.alias().c
-    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.effective_at, p.recorded_at, p.boot)
+    columns = (p.position, p.id, p.terminal, p.type, p.location, p.occurred_at, p.effective_at, p.recorded_at)
+    more = (p.utc_offset_minutes, p.flags, p.reference, p.lineage, p.seq, p.digest, p.body, p.boot)
     fitting = (earlier.voids == p.id) & earlier.location.in_((ANYWHERE, p.location))
     first = select(func.min(earlier.position)).where(fitting).correlate(t.posting).scalar_subquery()
     fits = v.location.in_((ANYWHERE, p.location))  # a void has a row for each location that it applies to
     works = (v.voids == p.id) & fits & (v.position == first) & (p.type != "void")
     return (
-        select(*columns, p.flags, p.reference, p.lineage, p.seq, p.digest, p.body, v.position.label("void_position"))
+        select(*columns, *more, v.position.label("void_position"))
         .select_from(t.posting.outerjoin(t.void, works))
         .where(p.position.between(bindparam("first"), bindparam("last")))
         .order_by(p.position)
@@ -64,6 +65,12 @@ _movements = Statement(
     .where(_m.segment == bindparam("segment"), _m.position.between(bindparam("first"), bindparam("last")))
     .order_by(_m.position, _m.entry)
 )
+_p = t.posting.c
+_sizes = Statement(
+    select(_p.position, func.length(_p.body))
+    .where(_p.position.between(bindparam("first"), bindparam("last")))
+    .order_by(_p.position)
+)
 _place = Statement(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
 
 
@@ -73,12 +80,23 @@ def bounds(segment: int) -> tuple[int, int]:
     return first, first + (1 << t.SEGMENT_POSITIONS_LOG2) - 1
 
 
-def postings_of(connection: Connection, segment: int) -> list[Any]:
-    """The postings of a segment by position, each with the position of its effective void: `void_position`.
+def slices(connection: Connection, segment: int) -> Iterator[tuple[int, int]]:
+    """The first and last positions of the slices of a segment, each with `PAGE_BYTES_MAX` of bodies or one posting."""
+    first, last = bounds(segment)
+    held = 0
+    for position, size in _sizes(connection, first=first, last=last):
+        if held and held + size > PAGE_BYTES_MAX:
+            yield first, position - 1
+            first, held = position, 0
+        held += size
+    yield first, last
+
+
+def postings_between(connection: Connection, first: int, last: int) -> list[Any]:
+    """The postings from position `first` to `last`, each with the position of its effective void: `void_position`.
 
     Only the first void counts, and only if it fits the posting's location.
     """
-    first, last = bounds(segment)
     return list(connection.execute(_postings, {"first": first, "last": last}))
 
 
@@ -90,10 +108,10 @@ def wrong_identities(connection: Connection, postings: list[Any]) -> Iterator[st
             yield f"position {row.position}: its id refers to {found.get(row.id)}"
 
 
-def movements_of(connection: Connection, segment: int, position: int | None = None) -> dict[int, list[Moved]]:
-    """The movements of a segment, or of one position in it, by position."""
-    first, last = bounds(segment) if position is None else (position, position)
+def movements_between(connection: Connection, first: int, last: int) -> dict[int, list[Moved]]:
+    """The movements from position `first` to `last` of one segment, by position."""
     found: dict[int, list[Moved]] = {}
+    segment = first >> t.SEGMENT_POSITIONS_LOG2
     for at, entry, after, location, sku, account, *rest in _movements(
         connection, segment=segment, first=first, last=last
     ):
@@ -101,27 +119,37 @@ def movements_of(connection: Connection, segment: int, position: int | None = No
     return found
 
 
+def body_of(row: Any) -> tuple[Body, list[int]]:
+    """The body of a posting, and the quantities of its lines; BodyError if it cannot be read."""
+    body = wire.decode_body(row.body)
+    return body, wire.check_body(body, max_lines=1 << 31)
+
+
 def wrong_movements(
-    connection: Connection, row: Any, stored: list[Movement], lines: list[DocumentLine]
+    connection: Connection,
+    row: Any,
+    body: Body,
+    quantities: list[int],
+    stored: list[Movement],
+    lines: list[DocumentLine],
 ) -> Iterator[str]:
     """Findings, in words, where a posting's row, movements or document lines are not those of its body.
 
     A void reverses the movements of its target; if the void came first, the target reverses its own.
     """
-    try:
-        body = wire.decode_body(row.body)
-        quantities = wire.check_body(body, max_lines=1 << 31)
-    except BodyError as error:
-        yield f"unreadable body, {error}"
-        return
     stored = [movement for movement in stored if movement.account is not Account.CARRIED]
     named = row.location if not isinstance(body.location, str) else body.location
     reference = body.reference if isinstance(body.reference, str) else None
-    said = (body.type, micros(body.occurred_at), reference, named)
-    if said != (row.type, row.occurred_at, row.reference, row.location):
+    instant = (micros(body.occurred_at), utc_offset_minutes(body.occurred_at))
+    if (body.type, *instant, reference, named) != (
+        row.type,
+        row.occurred_at,
+        row.utc_offset_minutes,
+        row.reference,
+        row.location,
+    ):
         yield "type, location, instant or reference are not those of the body"
-    corrected = row.boot is not None and row.effective_at <= row.recorded_at
-    if row.effective_at != min(row.occurred_at, row.recorded_at) and not corrected:
+    if not _is_possible(row):
         yield "the effective instant does not follow from when it occurred and was recorded"
     if isinstance(body.voids, UUID):
         if stored != _cancelled(connection, row, body.voids, stored):
@@ -132,6 +160,19 @@ def wrong_movements(
         yield from _wrong_moves(row, body, body.lines, quantities, stored)
     elif stored:
         yield "the movements are not those of the body"
+
+
+def _is_possible(row: Any) -> bool:
+    """True if a posting may take effect when it does: without a tick it is when it says, at the latest when recorded.
+
+    With a tick, HQ may have corrected it by contacts that it need not remember any more.
+    """
+    if row.effective_at > row.recorded_at:
+        return False
+    if row.boot is not None:
+        return True
+    is_corrected = bool(row.flags & Flags.CLOCK_CORRECTED)
+    return row.effective_at == min(row.occurred_at, row.recorded_at) and not is_corrected
 
 
 def _wrong_moves(
@@ -159,7 +200,7 @@ def _cancelled(connection: Connection, row: Any, voids: UUID, stored: list[Movem
         return []
     if position <= head_of(connection).archived_position:
         return stored
-    target = movements_of(connection, position >> t.SEGMENT_POSITIONS_LOG2, position).get(position, [])
+    target = movements_between(connection, position, position).get(position, [])
     return inventory.opposite([moved.movement for moved in target if moved.movement.account is not Account.CARRIED])
 
 

@@ -13,6 +13,7 @@ from inventory_server.domain.exceptions import WAITING
 from inventory_server.domain.inventory import Account, Flags, Movement
 from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.domain.merge import Merge
+from inventory_server.domain.references import digest_of
 from inventory_server.domain.requests import Item
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Key, Posted, Void
@@ -20,7 +21,6 @@ from inventory_server.store.write import count_book
 from inventory_server.store.write.flagging import add_causes
 from inventory_server.store.write.judged_posting import JudgedPosting, Refusal
 from inventory_server.store.write.levels import TOO_MUCH, apply, negative, on_hand_of, regroup, void_count
-from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minutes
 

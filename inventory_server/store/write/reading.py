@@ -11,12 +11,12 @@ from inventory_server.domain import documents, inventory
 from inventory_server.domain.documents import DocumentKind, Group, LineRole
 from inventory_server.domain.inventory import Count
 from inventory_server.domain.merge import Merge
+from inventory_server.domain.references import digest_of
 from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import NEVER, Key, Posted, Rejected, Terminal, Void
 from inventory_server.store.write import count_book
 from inventory_server.store.write.document_book import DocumentNeeds
-from inventory_server.store.write.references import digest_of
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol import gtin
 from pos_client.protocol.messages import Body, Line
