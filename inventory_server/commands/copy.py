@@ -32,9 +32,10 @@ def copy_command(source: str, target: str, is_move: bool, as_json: bool) -> int:
     ledger that fails it.
     """
     with office_of(target) as office:
-        with _moving(source, target, is_move), console.progress_bar("copying and comparing, rows", 1) as progress:
+        bar = console.progress_bar("copying and comparing, rows", 1, shown=not as_json)
+        with _moving(source, target, is_move), bar as progress:
             comparison: Comparison = office.change(CopyFrom(source), progress)
-        with console.progress_bar("verifying, postings", 1) as progress:
+        with console.progress_bar("verifying, rows", 1, shown=not as_json) as progress:
             proof: Proof = office.ask(Verify(), progress)
     if as_json:
         console.print_json({**_told(comparison, "from", "to"), "moved": is_move, "proof": asdict(proof)})
@@ -90,7 +91,7 @@ def compare_command(one: str, other: str, as_json: bool) -> int:
 
     Reads one snapshot of each; running servers keep posting meanwhile.
     """
-    with office_of(one) as office, console.progress_bar("comparing, rows", 1) as progress:
+    with office_of(one) as office, console.progress_bar("comparing, rows", 1, shown=not as_json) as progress:
         comparison: Comparison = office.ask(Compare(other), progress)
     if as_json:
         console.print_json(_told(comparison, "db", "with"))

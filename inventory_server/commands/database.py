@@ -62,7 +62,7 @@ def verify(db: str, as_json: bool) -> int:
 
     Reads one snapshot; a running server keeps posting meanwhile.
     """
-    with office_of(db) as office, console.progress_bar("verifying, postings", 1) as progress:
+    with office_of(db) as office, console.progress_bar("verifying, rows", 1, shown=not as_json) as progress:
         proof: Proof = office.ask(Verify(), progress)
     if as_json:
         console.print_json(asdict(proof))

@@ -17,7 +17,7 @@ import click
 import msgspec
 from click.shell_completion import get_completion_class
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pos_client.commands.limits import PIPE_COLUMNS
@@ -130,9 +130,18 @@ def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title:
 
 @contextmanager
 def progress_bar(label: str, total: int, shown: bool = True) -> Iterator[ProgressBar]:
-    """A progress bar on stderr, if that is a terminal and `shown` is true."""
+    """A progress bar on stderr, if that is a terminal and `shown` is true.
+
+    Its spinner and its clock go on by themselves, also while one step takes long.
+    """
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, disable=not (shown and console.is_terminal), transient=True) as progress:
         yield ProgressBar(progress, label, total)
 

@@ -16,6 +16,7 @@ from inventory_server import commands as server_commands
 from pos_client.commands import console
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.commands import MAINS, Shell
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -144,6 +145,21 @@ def test_a_progress_bar_is_silent_where_nobody_looks(capsys: pytest.CaptureFixtu
         progress(5)
         progress(6, 12)
     assert capsys.readouterr() == ("", "")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_progress_bar_goes_on_while_a_step_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    with console.progress_bar("work", 10) as progress:
+        progress(3)
+        wait_until(lambda: len(set(re.findall("[\u2800-\u28ff]", terminal.getvalue()))) > 2, "the spinner to turn")
+        assert "work" in terminal.getvalue()
+        assert "3/10" in terminal.getvalue()
 
 
 @pytest.mark.parametrize("program", MAINS)

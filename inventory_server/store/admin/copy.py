@@ -12,12 +12,12 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, Table, func, select, tuple_
+from sqlalchemy import Connection, Table, func, select
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import COPY_ROWS, PARTITION_POSITIONS, PARTITIONS_AHEAD
 from inventory_server.domain.answers import Comparison, Content, Pair
-from inventory_server.domain.door import Progress, no_progress
+from inventory_server.domain.door import Progress, ProgressCounter, no_progress
 from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.database import partitions, schema
 from inventory_server.store.database.base import Database, StoreError, said_by
@@ -25,7 +25,7 @@ from inventory_server.store.database.snapshot import snapshot
 from inventory_server.store.database.url import lasting
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of, new_stamp
-from inventory_server.store.ledger.sql import Insert, plain_rows
+from inventory_server.store.ledger.sql import Insert, pages
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -43,11 +43,10 @@ def copy(
     with _held(source_database, lasting(database)) as source:
         _assert_empty(target)
         target.make_room_for(source)
-        count = _Counter(progress, 2 * source.rows())
-        pairs = []
-        for table in t.metadata.sorted_tables:
-            read = _copy_table(table, source, target, count)
-            pairs.append(Pair(str(table.name), read, target.content(table, count)))
+        count = ProgressCounter(progress, 2 * source.rows())
+        read = {table: _copy_table(table, source, target, count) for table in t.metadata.sorted_tables}
+        target.gather_statistics()
+        pairs = [Pair(str(table.name), content, target.content(table, count)) for table, content in read.items()]
         comparison = Comparison(source.shown, target.shown, pairs)
         if not comparison.is_equal:
             wrong = ", ".join(pair.table for pair in pairs if not pair.is_equal)
@@ -66,23 +65,12 @@ def compare(
     """
     with snapshot(other_database) as other_connection:
         one, other = _Side(database, connection), _Side(other_database, other_connection)
-        count = _Counter(progress, one.rows() + other.rows())
+        count = ProgressCounter(progress, one.rows() + other.rows())
         pairs = [
             Pair(str(table.name), one.content(table, count), other.content(table, count))
             for table in t.metadata.sorted_tables
         ]
         return Comparison(one.shown, other.shown, pairs)
-
-
-class _Counter:
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._done = 0
-        self._total = total
-
-    def __call__(self, rows: int) -> None:
-        self._done += rows
-        self._progress(self._done, self._total)
 
 
 class _Digest:
@@ -113,17 +101,11 @@ class _Side:
             return sum(self.connection.execute(count).scalar_one() for count in counts)
 
     def pages(self, table: Table) -> Iterator[list[tuple[Any, ...]]]:
-        """The rows of a table in key order, `COPY_ROWS` at a time."""
-        columns, keys = _columns(table), list(table.primary_key.columns)
-        places = [columns.index(key) for key in keys]
-        statement = select(*columns).order_by(*keys).limit(COPY_ROWS)
-        page = self._read(statement)
-        while page:
-            yield page
-            after = tuple(page[-1][place] for place in places)
-            page = self._read(statement.where(tuple_(*keys) > after))
+        """The rows of a table in key order, at most `COPY_ROWS` at a time."""
+        with self._database.explained():
+            yield from pages(self.connection, _columns(table), list(table.primary_key.columns), COPY_ROWS)
 
-    def content(self, table: Table, count: _Counter) -> Content:
+    def content(self, table: Table, count: ProgressCounter) -> Content:
         """The row count and digest of a table."""
         digest = _Digest()
         for page in self.pages(table):
@@ -138,9 +120,10 @@ class _Side:
                 upto = head_of(source.connection).position
                 partitions.extend(self.connection, PARTITIONS_AHEAD, PARTITION_POSITIONS, upto)
 
-    def _read(self, statement: Select[Any]) -> list[tuple[Any, ...]]:
+    def gather_statistics(self) -> None:
+        """Have the database plan its questions for what was copied, not for the empty tables of before."""
         with self._database.explained():
-            return plain_rows(self.connection, statement)
+            self._database.gather_statistics(self.connection)
 
 
 @contextmanager
@@ -179,7 +162,7 @@ def _columns(table: Table) -> list[Any]:
     return [column for column in table.columns if column is not t.ledger.c.stamp and column is not t.ledger.c.moved_to]
 
 
-def _copy_table(table: Table, source: _Side, target: _Side, count: _Counter) -> Content:
+def _copy_table(table: Table, source: _Side, target: _Side, count: ProgressCounter) -> Content:
     """Copy the rows of a table; return the row count and digest of the source."""
     digest, insert = _Digest(), Insert(table)
     for page in source.pages(table):

@@ -120,6 +120,9 @@ class Database(TransactionBackend, Protocol):
     def check_files(self, connection: Connection) -> Iterator[str]:
         """Damage that the database finds in its own files, in words."""
 
+    def gather_statistics(self, connection: Connection) -> None:
+        """Have the planner look at all tables, after much was written in one transaction."""
+
     def growth_warning(self, connection: Connection) -> str | None:
         """In words, what the ledger's growth requires of the administrator; None while it requires nothing."""
 

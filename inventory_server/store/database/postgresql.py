@@ -222,6 +222,11 @@ class Postgresql:
         """Nothing: PostgreSQL reports damage where it reads, by its checksums and by errors."""
         return iter(())
 
+    def gather_statistics(self, connection: Connection) -> None:
+        """ANALYZE; PostgreSQL skips, with a warning, the tables of another owner."""
+        quote = connection.dialect.identifier_preparer.quote
+        run(connection, f"ANALYZE {', '.join(quote(name) for name in t.metadata.tables)}", ())
+
     def growth_warning(self, connection: Connection) -> str | None:
         """In words, that partitions are running out."""
         return partitions.warning(connection)

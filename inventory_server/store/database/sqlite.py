@@ -150,6 +150,9 @@ class Sqlite:
             if what != "ok":
                 yield f"the file is damaged: {what}"
 
+    def gather_statistics(self, connection: Connection) -> None:
+        """Nothing: SQLite plans by the indexes alone, and every ledger is to be planned alike."""
+
     def growth_warning(self, connection: Connection) -> str | None:
         """None: a file has no partitions to run out of."""
 
