@@ -7,16 +7,16 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, literal, or_, select
 
 from inventory_server.config import Settings
 from inventory_server.domain.completeness import TillState, completeness, counts_after_moving
 from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.sql import Lookup
+from inventory_server.store.ledger.sql import Lookup, Statement
 from pos_client.protocol.fields import Range
 from pos_client.protocol.messages import Completeness
-from pos_client.protocol.units import SECOND_MICROS
+from pos_client.protocol.units import SECOND_MICROS, instant
 
 _ranges = msgspec.json.Decoder(list[Range])
 _till, _held = t.terminal.c, t.lineage.c
@@ -57,13 +57,35 @@ def waits_for_movers(location: ColumnElement[str]) -> ColumnElement[bool]:
 _tills = Lookup(tills_and_lineages, [_till.location], *TILL_COLUMNS)
 
 
+_p = t.posting.c
+_sold_since = Statement(
+    select(_p.location, func.min(_p.effective_at))
+    .join(t.terminal, _till.terminal == _p.terminal)
+    .where(_p.position > bindparam("position"), or_(_p.type == "sale", _p.type == "void"), _till.role == "till")
+    .group_by(_p.location)
+)
+"""By location, the earliest that tills sold or voided and HQ has recorded after a position."""
+
+
 def completeness_of(
-    connection: Connection, settings: Settings, now: int, locations: Iterable[str]
+    connection: Connection, settings: Settings, now: int, locations: Iterable[str], since: int | None = None
 ) -> dict[str, Completeness]:
-    """The completeness of each of `locations`; `now` is HQ's clock in microseconds."""
+    """The completeness of each of `locations`; `now` is HQ's clock in microseconds.
+
+    With `since`, that of figures as of a position that the ledger has passed: they lack what has arrived after it.
+    """
     names = sorted(locations)
     keys = [(name,) for name in names]
-    return completeness_from(_tills(connection, keys), settings, now, names, _former_tills(connection, keys))
+    found = completeness_from(_tills(connection, keys), settings, now, names, _former_tills(connection, keys))
+    sold = [] if since is None else _sold_since(connection, position=since)
+    return found | {name: _before(found[name], at) for name, at in sold if name in found}
+
+
+def _before(told: Completeness, at: int) -> Completeness:
+    """`told`, but complete only to before an instant."""
+    if told.complete_to is None:
+        return told
+    return msgspec.structs.replace(told, complete_to=min(told.complete_to, instant(at - 1)))
 
 
 def completeness_from(

@@ -87,9 +87,8 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
     locations = {item.location for item in shown_items if item.location is not None}.union(named.locations or ())
     known_at = position if at is None or at.known_at is None else min(position, at.known_at)
-    return StockResult(
-        shown_items, known_at, completeness_of(connection, settings, now, locations), named.unknown, cursor
-    )
+    completeness = completeness_of(connection, settings, now, locations, since)
+    return StockResult(shown_items, known_at, completeness, named.unknown, cursor)
 
 
 def _without_ended(
