@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -158,6 +159,44 @@ def test_complete_to_minds_the_clock_of_a_till_with_pending_sales(
     says_hello(store, clock.now + wrong * SECOND, tick(clock.now), outbox=report)
     told = stock(store, locations=["L1"]).completeness["L1"].complete_to
     assert told == instant(clock.now + expected * SECOND - 1)
+
+
+# what a till whose clock was an hour ahead says next of its sale of a minute ago, made before its machine rebooted:
+# its clock, what is pending, the oldest by that clock (s, relative to then); and up to when it is complete
+LATER = [
+    (3_600, 1, 3_540, -60),
+    (0, 1, 3_540, -60),
+    (-7_200, 1, 3_540, -60),
+    (0, 0, None, None),
+]
+
+
+@pytest.mark.parametrize(("wrong", "pending", "occurred", "expected"), LATER)
+def test_what_cannot_be_corrected_holds_complete_to_back_after_the_clock_was_set_right(
+    store: LedgerStore, clock: Clock, wrong: int, pending: int, occurred: int | None, expected: int | None
+) -> None:
+    began, rebooted = clock.now, Tick(UUID(int=2), 5_000)
+    report = OutboxReport(1, 0, instant(began + 3_540 * SECOND))
+    speaker = says_hello(store, began + HOUR, rebooted, outbox=report)
+    for minutes in (1, 2):
+        clock.now = began + minutes * 60 * SECOND
+        oldest = None if occurred is None else instant(began + occurred * SECOND)
+        sent = Tick(rebooted.boot, rebooted.ms + minutes * 60_000)
+        perform(store, Ping(speaker, OutboxReport(pending, 0, oldest), instant(clock.now + wrong * SECOND), sent))
+    told = stock(store, locations=["L1"]).completeness["L1"].complete_to
+    assert told == instant(clock.now if expected is None else began + expected * SECOND - 1)
+
+
+@pytest.mark.parametrize("wrong", [-HOUR, 0, HOUR])
+def test_a_hole_is_dated_by_the_tick_clock(store: LedgerStore, clock: Clock, wrong: int) -> None:
+    welcome = perform(store, Hello("T1", None, True, "L1", UUID(int=9), None, None, "", tick(clock.now)))
+    sold_at = clock.now - 60 * SECOND
+    before, after = (
+        replace(sale(at + wrong, tick(at), reference=f"{seq}"), seq=seq) for seq, at in ((1, sold_at), (3, clock.now))
+    )
+    assert isinstance(welcome, Welcome)
+    flags(store, welcome.speaker, tick(clock.now), before, after)
+    assert stock(store, locations=["L1"]).completeness["L1"].complete_to == instant(sold_at)
 
 
 def test_without_pending_sales_a_till_with_a_slow_clock_is_complete_up_to_its_last_contact(

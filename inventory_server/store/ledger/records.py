@@ -25,10 +25,11 @@ class Posted(msgspec.Struct):
     terminal: str
     type: PostingType
     location: str
+    effective_at: int
 
 
 POSTED = ("digest", "position", "recorded_at", "flags", "terminal", "type", "location")
-"""The columns of `posting` that make up `Posted`, in its order."""
+"""The columns of `posting` and `archived` that make up `Posted`, in its order and without the last."""
 
 
 class Rejected(msgspec.Struct):

@@ -102,7 +102,7 @@ class CommitJudge:
             result = self._judge(working_set, speaker, known, item)
         if held is not None and speaker.lineage_key is not None:
             reopened = isinstance(before, Rejected) and before.reopened
-            if _receive(held, item, result, reopened):
+            if _receive(working_set, held, item, result, reopened):
                 working_set.changed_lineages.add((speaker.terminal, speaker.lineage_key))
         return result
 
@@ -116,7 +116,7 @@ class CommitJudge:
         return _posted(item, "posted", posted)
 
 
-def _receive(held: Lineage, item: Item, result: PostingResult, reopened: bool) -> bool:
+def _receive(working_set: WorkingSet, held: Lineage, item: Item, result: PostingResult, reopened: bool) -> bool:
     """Record a posting and its result in the lineage; True if that changed it.
 
     One without a sequence number counts when it is posted: only a number tells that this lineage sent a duplicate.
@@ -126,12 +126,18 @@ def _receive(held: Lineage, item: Item, result: PostingResult, reopened: bool) -
     else:
         news = not held.holds(item.seq)
         if news:
-            held.receive(item.seq, item.occurred_at)
+            held.receive(item.seq, _happened_at(working_set, item) if result.flags else item.occurred_at)
     if (news or reopened) and result.status in ("posted", "duplicate"):
         held.count += 1
         held.quantity += 0 if item.body is None else stock_effect(item.body.type, item.quantities)
         return True
     return news
+
+
+def _happened_at(working_set: WorkingSet, item: Item) -> int | None:
+    """When a posting happened by its effective instant, which differs from its own where it was corrected."""
+    posted = working_set.known.get(item.key)
+    return posted.effective_at if isinstance(posted, Posted) else item.occurred_at
 
 
 def _assert_no_fork(working_set: WorkingSet, post: Post, known: Terminal, held: Lineage | None) -> None:

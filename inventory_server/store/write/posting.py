@@ -93,7 +93,14 @@ def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: in
     )
     working_set.add_posting(row, moved)
     return Posted(
-        entry.item.digest, entry.position, entry.recorded_at, flags, entry.speaker.terminal, body.type, location
+        entry.item.digest,
+        entry.position,
+        entry.recorded_at,
+        flags,
+        entry.speaker.terminal,
+        body.type,
+        location,
+        entry.effective.at,
     )
 
 

@@ -53,8 +53,9 @@ class Statements:
         unposted = [Lookup(table, [key], key, nowhere) for table, key in ((t.rejection, rejected), (t.void, voided))]
         self.traces = Lookup(t.identity, [t.identity.c.id], t.identity.c.id, t.identity.c.position, also=unposted)
         """(id, position) of ids that HQ has met; the position is NULL for one that was rejected or that is voided."""
-        self.postings = Lookup(t.posting, [t.posting.c.position], *(t.posting.c[name] for name in POSTED), prunes=True)
-        self.archived_postings = Lookup(t.archived, [t.archived.c.position], *(t.archived.c[name] for name in POSTED))
+        p, a = t.posting.c, t.archived.c
+        self.postings = Lookup(t.posting, [p.position], *(p[name] for name in POSTED), p.effective_at, prunes=True)
+        self.archived_postings = Lookup(t.archived, [a.position], *(a[name] for name in POSTED), a.recorded_at)
         self.rejections = Lookup(t.rejection, [t.rejection.c.id])
         self.voids = Lookup(t.void, [t.void.c.voids])
         self.barcodes = Lookup(t.barcode, [t.barcode.c.gtin])

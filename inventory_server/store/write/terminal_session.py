@@ -171,8 +171,8 @@ def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) 
     known.contact_at = now
     known.told_at = clocks.told(known.terminal, said.tick, wall_clock, now)
     if said.outbox is not None:
-        known.pending, known.dead = said.outbox.pending, said.outbox.dead
         known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, said.tick, wall_clock - now)
+        known.pending, known.dead = said.outbox.pending, said.outbox.dead
     working_set.changed_terminals.add(known.terminal)
 
 
@@ -182,7 +182,8 @@ def _oldest_pending_at(
     """When the oldest posting of an outbox will take effect, at the earliest.
 
     By its tick; else, if the till's clock is ahead, as much earlier as that: it may yet be corrected. `ahead` is how
-    much it is by this message alone (µs).
+    much it is by this message alone (µs). For a till with a tick clock, that stays so when its clock is set right while
+    something is pending: it was wrong when the posting was made.
     """
     if outbox.oldest_occurred_at is None:
         return None
@@ -191,7 +192,10 @@ def _oldest_pending_at(
         happened = clocks.of(known.terminal).happened(Tick(tick.boot, outbox.oldest_tick_ms))
         return effective(oldest, working_set.now, happened, clocks.limits).at
     ahead = max(ahead, (known.clock_offset_ms or 0) * 1_000)
-    return oldest - ahead if ahead > clocks.limits.tolerance else oldest
+    at = oldest - ahead if ahead > clocks.limits.tolerance else oldest
+    if tick is None or not known.pending or known.oldest_pending_at is None:
+        return at
+    return min(at, known.oldest_pending_at)
 
 
 def _note_clock_offset(known: Terminal, offset_ms: int, limits: ClockLimits) -> None:
