@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inventory_server.store import LedgerStore
+from pos_client.protocol.fields import PostingType
 from pos_client.protocol.messages import StockItem
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, enrol, opened, proof_of, stock, uid
@@ -92,3 +93,25 @@ def test_pages_as_known_at_a_position_judge_reservations_when_that_was_recorded(
     expected = figures(stock(store, known_at=2).items)
     assert pages(store, lambda: till.posts(body("sale", ("b", 1))), known_at=2) == expected
     assert {row[1]: row[3] for row in expected if row[3]} == {"a": 1, "e": 3}
+
+
+# what a till posts between two pages, when it says that it sold, and up to when the second page is then complete
+ARRIVES = [
+    ("sale", MORNING - HOUR, MORNING - HOUR - 1),
+    ("sale", MORNING + HOUR, MORNING),
+    ("adjustment", MORNING - HOUR, MORNING),
+]
+
+
+@pytest.mark.parametrize(("kind", "at", "expected"), ARRIVES)
+def test_a_later_page_is_complete_up_to_what_its_figures_lack(
+    store: LedgerStore, clock: Clock, kind: PostingType, at: int, expected: int
+) -> None:
+    till = Till(store, "T3")
+    clock.now = MORNING
+    first = stock(store, limit=2)
+    clock.now += 2 * HOUR
+    till.posts(body(kind, ("a", 1), at=at))
+    clock.now = MORNING
+    second = stock(store, limit=2, cursor=first.cursor)
+    assert second.completeness["L1"].complete_to == instant(expected)
