@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from pos_client.protocol.fields import Role
-from pos_client.protocol.messages import Body, PostingResult, PostItem
+from pos_client.protocol.messages import Body, Line, PostingResult, PostItem
 from tests.simulation.world import MINUTE, Violation
 
 BOOTS_KEPT = 5
@@ -23,18 +23,24 @@ class Created:
     raw: bytes
     body: Body | None
     occurred_at: int
-    lines: list[tuple[str, int]]
+    quantities: list[int]
     terminal: str
     role: Role
     location: str
     refusals: frozenset[str] = frozenset()
     poisoned: bool = False
+    by_hand: bool = False  # somebody wrote down when it happened
     ticked_at: int | None = None  # the true time, if its device stamped it by its tick clock
     reused: bool = False  # its id is another posting's, by the fault of its program
     digest: bytes = field(init=False)
 
     def __post_init__(self) -> None:
         self.digest = hashlib.sha256(self.raw).digest()
+
+    @property
+    def body_lines(self) -> list[Line]:
+        """The lines of its body, if it has any."""
+        return [] if self.body is None or not isinstance(self.body.lines, list) else self.body.lines
 
     def is_far_off(self, now: int) -> bool:
         """True if the device's clock was so wrong that a late contact or a drift cannot explain it."""

@@ -16,7 +16,7 @@ from pos_client.protocol.units import micros
 from pos_client.till.outbox_records import ISOLATED
 from tests.simulation.book import Book, Created
 from tests.simulation.disk import Disk
-from tests.simulation.stock_checks import Row, check_stock
+from tests.simulation.stock_checks import Row, check_flags, check_stock
 from tests.simulation.world import SECOND, Violation
 from tests.support.model import Model
 
@@ -26,12 +26,12 @@ CLOCK_SLACK = 4 * SECOND
 """HQ's tolerance, and how late a frame is in slow but orderly weather: HQ knows no better when a boot began."""
 
 
-def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], orderly: bool) -> Model:
+def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], *, orderly: bool, thoroughly: bool) -> Model:
     """Raise Violation where a promise is broken; otherwise return what the ledger means.
 
     In an `orderly` run no disk was copied or lost, no clock set and no frame doubled: HQ knows how far it is complete.
     """
-    columns = "position, id, digest, terminal, lineage, seq, recorded_at, effective_at, boot"
+    columns = "position, id, digest, terminal, lineage, seq, recorded_at, effective_at, boot, flags"
     rows = [
         Row(row[0], UUID(bytes=row[1]), *row[2:])
         for row in database.execute(f"SELECT {columns} FROM posting ORDER BY position")
@@ -44,7 +44,10 @@ def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], order
     _chains(database, rows)
     if orderly:
         _complete(rows, book)
-    return check_stock(database, rows, book)
+    model = check_stock(database, rows, book)
+    if thoroughly:
+        check_flags(rows, model)
+    return model
 
 
 def _once(rows: list[Row]) -> None:

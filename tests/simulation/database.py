@@ -7,7 +7,7 @@ synchronous=FULL, without the disk.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, create_engine
@@ -27,12 +27,18 @@ TOKEN = "sesame"
 _SQLITE_ERRORS = {"full": sqlite3.SQLITE_FULL, "io": sqlite3.SQLITE_IOERR}
 
 
-def _fill(connection: Connection, terminals: Sequence[tuple[str, Role, str]], skus: Sequence[str]) -> None:
+def _fill(
+    connection: Connection,
+    terminals: Sequence[tuple[str, Role, str]],
+    locations: Sequence[str],
+    skus: Sequence[str],
+    barcodes: Mapping[str, str],
+) -> None:
     t.metadata.create_all(connection)
     connection.execute(t.ledger.insert().values(book=1, position=0, recorded_at=0))
     connection.execute(t.product.insert(), [{"sku": sku} for sku in skus])
-    places = sorted({location for _, _, location in terminals})
-    connection.execute(t.location.insert(), [{"location": location} for location in places])
+    connection.execute(t.barcode.insert(), [{"gtin": gtin, "sku": sku} for gtin, sku in barcodes.items()])
+    connection.execute(t.location.insert(), [{"location": location} for location in locations])
     common = {"token_hash": token_hash(TOKEN), "enrolled_at": 0, "epoch": 0, "head": FIRST_HEAD}
     common |= {"closed_at": 0}  # those that no device uses hold nothing back
     rows = [{"terminal": name, "role": role, "location": place} for name, role, place in terminals]
@@ -60,9 +66,14 @@ class CrashingConnection:
     """
 
     def __init__(
-        self, terminals: Sequence[tuple[str, Role, str]], skus: Sequence[str], unique_ids: bool = True
+        self,
+        terminals: Sequence[tuple[str, Role, str]],
+        locations: Sequence[str],
+        skus: Sequence[str],
+        barcodes: Mapping[str, str],
+        unique_ids: bool = True,
     ) -> None:
-        """As the first server finds it: `terminals` (name, role, location) enrolled, `skus` listed.
+        """As the first server finds it: `terminals` (name, role, location) enrolled, `skus` and `barcodes` listed.
 
         Without `unique_ids` an id may be stored twice: only planted bugs want that.
         """
@@ -76,7 +87,7 @@ class CrashingConnection:
         self._watched = _Watched(self.handle, self._before)
         self.connection: sqlite3.Connection | _Watched = self.handle
         """The driver's connection, as of a `Connection`; while HQ may crash, it hears of each statement."""
-        _fill(self.real, terminals, skus)
+        _fill(self.real, terminals, locations, skus, barcodes)
         if not unique_ids:
             self.handle.executescript("DROP TABLE identity; CREATE TABLE identity (id, position)")
         self._first = self.image()

@@ -33,6 +33,7 @@ def plan(run: Run) -> None:
         (0.2, "till is killed", _kill_till),
         (0.1, "id used twice", _reuse_id),
         (0.2, "reopen", _reopen),
+        (1.0 if run.orderly else 0.2, "bye before the last sale", _early_closing),
         (0.08, "backup", _backup),
         (0.08, "backup before a move", _backup_before_a_move),
     ):
@@ -115,6 +116,23 @@ def _long_silence(run: Run) -> None:
     run.plan(silence, f"{device.name} is back", device.set_offline, False)
     for _ in range(run.world.between((1, 3))):
         run.plan(run.world.between((0, silence)), f"{device.name} sells offline", run.sell, device)
+
+
+def _early_closing(run: Run) -> None:
+    """A till says that the day is over; then its line goes down, and somebody buys something after all."""
+    device = _device(run)
+    if device.running and not device.offline:
+        device.say_goodbye()
+        run.plan(10 * SECOND, f"{device.name}'s line goes down", _sell_after_closing, run, device)
+
+
+def _sell_after_closing(run: Run, device: Device) -> None:
+    if device.sender.is_resting:
+        run.world.reached("sale after bye")
+    device.set_offline(True)
+    run.plan(20 * SECOND, f"{device.name} sells after closing", run.sell, device)
+    run.plan(40 * SECOND, "reader looks", run.reader.look)
+    run.plan(run.world.between((2 * MINUTE, HOUR)), f"{device.name} is back", device.set_offline, False)
 
 
 def _clock_jump(run: Run) -> None:

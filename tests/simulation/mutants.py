@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation import mutants_hq as hq
+from tests.simulation import mutants_rules as rules
 from tests.simulation import mutants_till as till
 from tests.simulation.planting import Mutant
 
@@ -68,4 +69,51 @@ MUTANTS = (
     Mutant("ticks-ignored", "HQ takes a till's word for when it sold", hq.ticks_ignored),
     Mutant("boots-in-memory", "HQ forgets with its process when a till booted", hq.boots_remembered_in_memory),
     Mutant("recorded-by-the-clock", "recorded_at goes back with HQ's clock", hq.recorded_when_the_clock_says),
+    Mutant(
+        "count-swallows-its-instant",
+        "a sale of the instant of a count, recorded after it, is taken for counted",
+        rules.counts_swallow_their_instant,
+    ),
+    Mutant("future-believed", "a posting may take effect after it was recorded", rules.the_future_is_believed),
+    Mutant("expiry-not-corrected", "a wrong clock's expiry is taken as it is", rules.expiries_are_not_corrected),
+    Mutant(
+        "void-at-its-own-position",
+        "a void stands behind the counts of the instant of what it voids",
+        rules.voids_stand_at_their_own_position,
+    ),
+    Mutant("voided-draws-stay", "a void gives nothing back to documents", rules.voided_draws_stay_drawn),
+    Mutant(
+        "returns-one-by-one",
+        "each return may be of the whole sale",
+        rules.returns_are_counted_one_by_one,
+        thoroughly=True,
+    ),
+    Mutant(
+        "unnamed-keep-what-they-took",
+        "a receipt that names its transfer finds it taken by one that names none",
+        rules.unnamed_receipts_keep_what_they_took,
+    ),
+    Mutant("old-surplus-settled", "a surplus of last week takes what is sent today", rules.old_surplus_is_settled),
+    Mutant(
+        "over-received-below-zero",
+        "what is received beyond what was sent leaves less than nothing on the road",
+        rules.over_received_goes_below_zero,
+    ),
+    Mutant(
+        "release-draws-on-later",
+        "a release takes from reservations that were made after it",
+        rules.releases_draw_on_later_reservations,
+    ),
+    Mutant("barcodes-as-scanned", "each form of a barcode is a product", rules.barcodes_are_as_they_are_scanned),
+    Mutant(
+        "recounts-not-noticed", "nobody sees that two have counted", rules.recounts_are_not_noticed, thoroughly=True
+    ),
+    Mutant(
+        "repeated-not-noticed",
+        "nobody sees that a delivery was keyed in twice",
+        rules.repeated_documents_are_not_noticed,
+        thoroughly=True,
+    ),
+    Mutant("closed-is-complete", "a till that said bye sells no more", rules.closed_tills_are_complete_to_now),
+    Mutant("later-pages-of-now", "only the first page is of its position", rules.later_pages_are_of_now),
 )

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, cast
 
+from msgspec import structs
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.domain import completeness, inventory
@@ -120,7 +121,7 @@ def epochs_not_checked() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
         def post(ledger: CommitJudge, batch: WorkingSet, work: Post) -> Any:
             epoch = batch.terminals[work.actor.terminal].epoch
-            return original(ledger, batch, replace(work, actor=replace(work.actor, epoch=epoch)))
+            return original(ledger, batch, structs.replace(work, actor=replace(work.actor, epoch=epoch)))
 
         return post
 
@@ -170,8 +171,9 @@ def stock_moved_by_a_duplicate() -> AbstractContextManager[Any]:
                 sign = STOCK_SIGN.get(item.body.type, 0)
                 for line, quantity in zip(item.body.lines, item.quantities, strict=True):
                     key = (speaker.location, str(line.sku))
-                    batch.levels[key].on_hand += sign * quantity
-                    batch._changed_levels.add(key)
+                    if key in batch.levels:
+                        batch.levels[key].on_hand += sign * quantity
+                        batch._changed_levels.add(key)
             return result
 
         return post_item
@@ -214,7 +216,7 @@ def voided_count_still_counts() -> AbstractContextManager[Any]:
 
 def pending_postings_not_minded() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        return lambda till, now: original(replace(till, pending=0), now)
+        return lambda till: original(replace(till, pending=0))
 
     return replaced(completeness, "told_everything_to", make)
 

@@ -12,12 +12,16 @@ Plant = Callable[[], AbstractContextManager[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A planted bug: its name, what is wrong with it, and whether it does without the database's unique ids."""
+    """A planted bug: its name, what is wrong with it, and whether it does without the database's unique ids.
+
+    `thoroughly` where nothing but flags is wrong: they are not looked at in every run.
+    """
 
     name: str
     fault: str
     plant: Plant
     unique_ids: bool = True
+    thoroughly: bool = False
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from tests.simulation.network import Network
 from tests.simulation.reader import Reader
 from tests.simulation.stock_checks import came_first
 from tests.simulation.till import Device
-from tests.simulation.trade import LOCATIONS, SKUS, Trade
+from tests.simulation.trade import BARCODES, LOCATIONS, SKUS, STORES, Trade
 from tests.simulation.watch import WatchedLedger
 from tests.simulation.world import CALM, DAY, HOUR, MILLISECOND, MINUTE, SECOND, START, Violation, Weather, World
 
@@ -36,7 +36,7 @@ PROOF_EVERY = 16
 
 def home_of(terminal: str) -> str:
     """Where a till stands."""
-    return LOCATIONS[int(terminal[-1]) % 2]
+    return STORES[int(terminal[-1]) % 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Machinery:
         if unique_ids not in self._databases:
             terminals: list[tuple[str, Role, str]] = [(till, "till", home_of(till)) for till in TILLS]
             terminals += [(OPERATOR, "operator", LOCATIONS[0]), (READER, "reader", LOCATIONS[0])]
-            self._databases[unique_ids] = CrashingConnection(terminals, SKUS, unique_ids)
+            self._databases[unique_ids] = CrashingConnection(terminals, LOCATIONS, SKUS, BARCODES, unique_ids)
         self._databases[unique_ids].reset()
         return self._databases[unique_ids]
 
@@ -104,7 +104,13 @@ class Run:
         ledger = machinery().ledger(self.settings)
         self.hq = Hq(world, self.network, self._database, ledger, self.settings)
         self.hq.poison_cuts = world.happens(0.5)
-        self.trade = Trade(world, self.book, odd=world.random.choice((0.0, 0.0, 0.0, 0.04)))
+        self.trade = Trade(
+            world,
+            self.book,
+            odd=world.random.choice((0.0, 0.0, 0.0, 0.04)),
+            with_documents=world.happens(0.4),
+            whole_seconds=world.happens(0.3),
+        )
         self.devices: list[Device] = []
         self.careless = world.happens(0.2)
         self.orderly = world.happens(0.1)  # no disk is copied or lost, no clock set, no frame doubled
@@ -162,8 +168,8 @@ class Run:
             self.add_device(till, till, "till", home_of(till))
         if world.happens(0.5):
             self.add_device(OPERATOR, OPERATOR, "operator", LOCATIONS[0])
-        if self.orderly or world.happens(0.1):
-            for _ in range(6 if self.orderly else 1):
+        if self.orderly or world.happens(0.3):
+            for _ in range(6 if self.orderly else 2):
                 self.plan(world.between((10 * SECOND, 5 * MINUTE)), "reader looks", self.reader.look)
         incidents.plan(self)
         world.run(lambda: False, world.now + 5 * MINUTE)
@@ -200,6 +206,7 @@ class Run:
     def _say_goodbye(self) -> None:
         """The day is closed: what every till says it has delivered is what HQ holds of it."""
         for device in self.devices:
+            device.goodbye = None
             self._goodbye_of(device)
         if not self.world.run(lambda: all(device.goodbye for device in self.devices), self.world.now + DAY):
             raise Violation("P5", "a till could not close its day")
@@ -218,7 +225,8 @@ class Run:
 
     def prove(self, thoroughly: bool) -> None:
         """Check every promise on what is left."""
-        model = check(self._database.handle, self.book, [device.disk for device in self.devices], self.orderly)
+        disks = [device.disk for device in self.devices]
+        model = check(self._database.handle, self.book, disks, orderly=self.orderly, thoroughly=thoroughly)
         if came_first(model):
             self.world.reached("orphan void")
         if thoroughly and not (proof := prove(self._database.real)).holds:

@@ -10,14 +10,19 @@ from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
+from inventory_server.domain.inventory import flag_names
 from tests.simulation.book import Book
-from tests.simulation.trade import LOCATIONS
+from tests.simulation.trade import BARCODES, LOCATIONS, SKUS
 from tests.simulation.world import Violation
 from tests.support.model import Model, Sender, Stock
+from tests.support.model.flags import CLOCK_FLAGS
 from tests.support.model.postings import ON_HAND, Posting
 from tests.support.model.stock import last_count
 
 STOCK, COUNT = 0, 1
+TRANSFER, RESERVATION = 0, 1
+ALWAYS = -(2**63)
+"""Before every instant: nothing has expired then."""
 NOTHING = Stock(0, 0, 0, 0)
 
 
@@ -33,6 +38,7 @@ class Row(NamedTuple):
     recorded_at: int
     effective_at: int
     boot: bytes | None
+    flags: int
 
 
 class Movement(NamedTuple):
@@ -44,6 +50,7 @@ class Movement(NamedTuple):
     account: int
     quantity: int
     effective_at: int
+    event_position: int
 
 
 def check_stock(database: sqlite3.Connection, rows: list[Row], book: Book) -> Model:
@@ -51,7 +58,19 @@ def check_stock(database: sqlite3.Connection, rows: list[Row], book: Book) -> Mo
     model = _replay(rows, book)
     _movements(database, model)
     _levels(database, model)
+    _documents(database, model)
     return model
+
+
+def check_flags(rows: list[Row], model: Model) -> None:
+    """Raise Violation where a posting has other flags than the rules give it; those of the clock are not looked at."""
+    for row in rows:
+        due, flags = model.flags(row.position), frozenset(flag_names(row.flags)) - CLOCK_FLAGS
+        certain = due.certain
+        if model.postings[row.position - 1].type == "sale":
+            certain -= {"over_returned"}  # of a return that came before it
+        if not certain <= flags <= due.certain | due.open_flags:
+            raise Violation("flags", f"position {row.position} is flagged {sorted(flags)}; the rules say {due}")
 
 
 def came_first(model: Model) -> bool:
@@ -62,12 +81,14 @@ def came_first(model: Model) -> bool:
 
 def _replay(rows: list[Row], book: Book) -> Model:
     """P3 as of every position that a reader was told about, and the model of the whole ledger."""
-    model = Model(LOCATIONS)
+    model = Model(LOCATIONS, SKUS, BARCODES)
     for row in rows:
         made = book.find(row.id, row.digest)
         assert made is not None
-        sender = Sender(made.terminal, made.location, made.role == "operator")
-        model.enter(str(made.id), json.loads(made.raw, parse_float=Decimal), sender, row.recorded_at, row.effective_at)
+        sender = Sender(row.terminal, made.location, made.role == "operator")  # its outbox may have moved there
+        body = json.loads(made.raw, parse_float=Decimal)
+        is_corrected = "clock_corrected" in flag_names(row.flags)
+        model.enter(str(made.id), body, sender, row.recorded_at, row.effective_at, corrected=is_corrected)
         _dated(row, model.postings[-1])
     for told in book.seen:
         figures = model.levels(0, known_at=told.position)
@@ -87,8 +108,8 @@ def _dated(row: Row, posting: Posting) -> None:
 
 def _movements(database: sqlite3.Connection, model: Model) -> None:
     """P2: a posting's movements are its body's, those of a void the opposite of its target's."""
-    query = "SELECT position, location, sku, account, quantity, effective_at FROM movement"
-    stored = Counter(database.execute(query))
+    at = "effective_at, coalesce(event_position, position)"
+    stored = Counter(database.execute(f"SELECT position, location, sku, account, quantity, {at} FROM movement"))
     wanted = Counter(_due(model))
     if stored != wanted:
         raise Violation("P2", f"movements: stored but not due {stored - wanted}, due but not stored {wanted - stored}")
@@ -101,10 +122,10 @@ def _due(model: Model) -> Iterator[Movement]:
             voids.setdefault(target.id, void)
     for posting in model.postings:
         for sku, account, quantity in _moves(posting):
-            yield Movement(posting.position, posting.location, sku, account, quantity, posting.effective_at)
+            yield Movement(posting.position, posting.location, sku, account, quantity, *posting.order)
             if posting.id in voids:
                 known_at, back = max(posting.position, voids[posting.id].position), 0 if account else -quantity
-                yield Movement(known_at, posting.location, sku, STOCK, back, posting.effective_at)
+                yield Movement(known_at, posting.location, sku, STOCK, back, *posting.order)
 
 
 def _moves(posting: Posting) -> Iterator[tuple[str, int, int]]:
@@ -125,3 +146,18 @@ def _levels(database: sqlite3.Connection, model: Model) -> None:
         counted_at = None if count is None else count.effective_at
         if stored.get(key, (0, 0, None)) != (due.on_hand, due.in_transit, counted_at):
             raise Violation("P3", f"{key}: the level is {stored.get(key)}, the ledger says {due}, {counted_at}")
+
+
+def _documents(database: sqlite3.Connection, model: Model) -> None:
+    """What is left of every transfer and of every reservation, and until when that holds."""
+    query = "SELECT kind, document, sku, remaining, expires_at FROM document WHERE remaining > 0"
+    stored = {(row[0], str(UUID(bytes=row[1])), row[2]): tuple(row[3:]) for row in database.execute(query)}
+    due = {
+        (TRANSFER, row.out.id, row.sku): (row.left, row.out.expires_at) for row in model.transfers() if row.left > 0
+    } | {
+        (RESERVATION, row.reserve.id, row.sku): (row.left, row.reserve.expires_at) for row in model.reservations(ALWAYS)
+    }
+    for document in stored.keys() | due.keys():
+        left, wanted = stored.get(document), due.get(document)
+        if left != wanted:
+            raise Violation("documents", f"{document}: {left} is left, the ledger says {wanted}")

@@ -88,8 +88,9 @@ def run_seeds(first: int, count: int, mutant: str | None = None, stop_at_red: bo
     gc.freeze()  # and what was there before need not be searched for them
     try:
         with nullcontext() if planted is None else planted.plant():
+            options = _options(planted)
             for seed in range(first, first + count):
-                report.add(simulate(seed, unique_ids=planted is None or planted.unique_ids))
+                report.add(simulate(seed, **options))
                 if stop_at_red and report.violations:
                     break
     finally:
@@ -99,6 +100,12 @@ def run_seeds(first: int, count: int, mutant: str | None = None, stop_at_red: bo
             gc.enable()
     report.busy_seconds = time.process_time() - started
     return report
+
+
+def _options(planted: Mutant | None) -> dict[str, Any]:
+    if planted is None:
+        return {}
+    return {"unique_ids": planted.unique_ids, "thoroughly": True if planted.thoroughly else None}
 
 
 def _nobody_listens(done: int) -> None:

@@ -21,8 +21,8 @@ from tests.simulation.run import simulate
 from tests.simulation.sweep import named, run_seeds, sweep
 
 SEEDS, MANY_SEEDS = 200, 2_000
-RED_WITHIN_SEEDS = 400
-"""Each planted bug turned red within 60 seeds when this was written; a change of the world shifts that."""
+RED_WITHIN_SEEDS = 600
+"""Each planted bug turned red within 300 seeds when this was written; a change of the world shifts that."""
 
 
 def command_line(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
@@ -51,10 +51,12 @@ def test_in_two_thousand_worlds_every_promise_is_kept_and_every_situation_comes_
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_planted_bug_turns_red(mutant: Mutant) -> None:
     report = run_seeds(0, RED_WITHIN_SEEDS, mutant.name, stop_at_red=True)
     assert report.violations, f"{mutant.fault}: not found within {RED_WITHIN_SEEDS} seeds"
+    assert report.violations[0].rule != "P10", "a bug that crashes finds itself: it is not planted well"
 
 
 def test_the_unique_index_that_some_planted_bugs_do_without_is_a_second_defence_only() -> None:

@@ -171,7 +171,7 @@ class Device:
         created = make(self.new_id())
         if created is None:
             return
-        if created.occurred_at == self.clock():
+        if not created.by_hand:
             created.ticked_at = self._world.now
         self._book.create(created)
         try:
@@ -199,6 +199,9 @@ class Device:
 
     def say_goodbye(self) -> None:
         """Say `bye` with control totals, once the connection is free."""
+        if self.sender.is_resting:  # it has said so before
+            self.sender.connect_now()
+            self._wake_in(0)
         if self.sender.hello is None or self._asked is not None:
             return
         self._asked = params = self.sender.bye_params()
@@ -351,5 +354,5 @@ class Device:
 
 def _new_posting(created: Created, tick: Tick | None) -> NewPosting:
     sign = 0 if created.body is None else _SIGNS.get(created.body.type, 0)
-    quantity = sign * sum(quantity for _, quantity in created.lines)
+    quantity = sign * sum(created.quantities)
     return NewPosting(created.id, created.raw, created.occurred_at, quantity, tick=tick)

@@ -1,7 +1,8 @@
-"""What happens in the shops: sales, deliveries, counts, voids, and now and then nonsense."""
+"""What happens in the shops: sales, deliveries, transfers, counts, voids, and now and then nonsense."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any
@@ -14,11 +15,20 @@ from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import Quantity, instant, micros, scaled
 from pos_client.protocol.wire import encode_body
 from tests.simulation.book import Book, Created
-from tests.simulation.world import DAY, MINUTE, World
+from tests.simulation.world import DAY, HOUR, MINUTE, SECOND, World
 
-LOCATIONS = ("North", "South")
+STORES = ("North", "South")
+LOCATIONS = (*STORES, "Depot")
+"""Those that HQ knows; tills stand in stores only."""
+UNKNOWN_LOCATION = "Kiosk"
 SKUS = ("apple", "bread", "cider")
 UNLISTED = "durian"
+BARCODES = {"00000040000008": "apple"}
+"""The listed ones, by their 14 digits."""
+SCANNED = ("40000008", "000040000008", "0000040000008", "00000040000008", "4006381333931", "04006381333931")
+"""What scanners read: a listed barcode in all forms, and one that nobody listed in two."""
+RECENT = 8
+"""A document that names another one names one of so many that came last."""
 _Kinds = tuple[list[PostingType], list[int]]
 
 
@@ -36,32 +46,65 @@ _TILL = _kinds(
         "count": 10,
         "transfer_out": 4,
         "transfer_in": 3,
+        "transfer_close": 1,
         "reserve": 2,
         "release": 1,
         "void": 10,
     }
 )
-_OPERATOR = _kinds({"count": 40, "adjustment": 15, "receipt": 10, "transfer_out": 5, "void": 30})
+_TILL_WITH_DOCUMENTS = _kinds(
+    {
+        "sale": 20,
+        "return": 10,
+        "receipt": 6,
+        "adjustment": 4,
+        "count": 8,
+        "transfer_out": 14,
+        "transfer_in": 14,
+        "transfer_close": 3,
+        "reserve": 7,
+        "release": 7,
+        "void": 7,
+    }
+)
+_OPERATOR = _kinds(
+    {"count": 40, "adjustment": 15, "receipt": 10, "transfer_out": 5, "transfer_in": 5, "transfer_close": 2, "void": 30}
+)
 _VOID_REFUSALS = frozenset({"already_voided", "not_voidable", "forbidden_location"})
+_NAMES: dict[PostingType, tuple[str, PostingType, float]] = {
+    "sale": ("reservation", "reserve", 0.1),
+    "release": ("reservation", "reserve", 0.4),
+    "return": ("returns", "sale", 0.6),
+    "transfer_in": ("transfer", "transfer_out", 0.5),
+    "transfer_close": ("transfer", "transfer_out", 1.0),
+}
+"""What a posting of a type may name: the field, the type that is meant, and how often it does so."""
 
 
 class Trade:
-    """Makes postings. `odd` is how often one of them is nonsense of some kind."""
+    """Makes postings. `odd` is how often one of them is nonsense of some kind.
 
-    def __init__(self, world: World, book: Book, odd: float) -> None:
+    Some chains move goods about all day (`with_documents`), and some tills write down whole seconds only.
+    """
+
+    def __init__(self, world: World, book: Book, odd: float, *, with_documents: bool, whole_seconds: bool) -> None:
         self._world = world
         self._book = book
         self._odd = odd
+        self._till_kinds = _TILL_WITH_DOCUMENTS if with_documents else _TILL
+        self._whole_seconds = whole_seconds
         self._voidable: list[Created] = []
+        self._made: dict[PostingType, list[Created]] = defaultdict(list)
 
     def posting(self, posting_id: UUID, terminal: str, role: Role, home: str, now: int) -> Created:
         """Something happens at a device whose clock shows `now`."""
         random = self._world.random
-        kinds, weights = _OPERATOR if role == "operator" else _TILL
+        kinds, weights = _OPERATOR if role == "operator" else self._till_kinds
         kind = random.choices(kinds, cum_weights=weights)[0]
         named = random.random() < (0.8 if role == "operator" else 0.2)
         location = random.choice(LOCATIONS) if named and role == "operator" else home
-        body: dict[str, Any] = {"type": kind, "occurred_at": instant(self._occurred_at(kind, now))}
+        by_hand = kind not in ("sale", "void") and self._world.happens(0.2)
+        body: dict[str, Any] = {"type": kind, "occurred_at": instant(self._occurred_at(now, by_hand))}
         if named:
             body["location"] = location
         refusals: frozenset[str] = frozenset()
@@ -71,13 +114,11 @@ class Trade:
             refusals = _VOID_REFUSALS
             location = location if named or role == "till" else target.location
         else:
-            body["type"] = kind = "sale" if kind == "void" else kind
-            body["lines"] = [self._line(kind) for _ in range(random.randint(1, 3))]
-            if kind in ("transfer_out", "transfer_in"):
-                body["other_location"] = next(other for other in LOCATIONS if other != location)
-            refusals = frozenset({"not_available"}) if kind in ("transfer_out", "reserve") else refusals
+            body |= self._content(kind, location, now)
+            refusals = frozenset({"not_available"}) if body["type"] in ("transfer_out", "reserve") else refusals
         made = Body(**body)
         created = self._created(posting_id, encode_body(made), made, terminal, role, location, refusals)
+        created.by_hand = by_hand
         return self._oddly(created) if self._world.happens(self._odd) else self._remember(created)
 
     def reused_id(self, terminal: str, role: Role, home: str, now: int) -> Created | None:
@@ -95,19 +136,20 @@ class Trade:
         self,
         posting_id: UUID,
         raw: bytes,
-        body: Body | None,
+        body: Body,
         terminal: str,
         role: Role,
         location: str,
         refusals: frozenset[str],
     ) -> Created:
-        lines = [] if body is None or not isinstance(body.lines, list) else body.lines
-        moved = [(str(line.sku), scaled(line.quantity)) for line in lines]
-        occurred_at = 0 if body is None else micros(body.occurred_at)
-        return Created(posting_id, raw, body, occurred_at, moved, terminal, role, location, refusals)
+        lines = body.lines if isinstance(body.lines, list) else []
+        quantities = [scaled(line.quantity) for line in lines]
+        at = micros(body.occurred_at)
+        return Created(posting_id, raw, body, at, quantities, terminal, role, location, refusals)
 
     def _remember(self, created: Created) -> Created:
         assert created.body is not None
+        self._made[created.body.type].append(created)
         if created.body.type != "void" or self._world.happens(0.1):
             self._voidable.append(created)
         return created
@@ -132,16 +174,72 @@ class Trade:
         here = [made for made in self._voidable if made.location == location or role == "operator"]
         return self._world.random.choice((here or self._voidable)[-12:])
 
-    def _occurred_at(self, kind: PostingType, now: int) -> int:
+    def _occurred_at(self, now: int, by_hand: bool) -> int:
         """Mostly now; counts and corrections are sometimes written down later than they happened."""
-        if kind in ("sale", "void") or not self._world.happens(0.2):
-            return now
-        return now - self._world.between((0, 30 * MINUTE) if self._world.happens(0.8) else (0, 100 * DAY))
+        at = now
+        if by_hand:
+            at -= self._world.between((0, 30 * MINUTE) if self._world.happens(0.8) else (0, 100 * DAY))
+        return at - at % SECOND if self._whole_seconds else at
+
+    # ------------------------------------------------------------------------------ contents
+
+    def _content(self, kind: PostingType, location: str, now: int) -> dict[str, Any]:
+        """The fields of a body besides its instant and its place; a sale where a type has nothing to refer to."""
+        earlier = [made for made in self._made[kind][-RECENT:] if made.location == location]
+        if earlier and kind in ("receipt", "adjustment", "transfer_out", "transfer_in") and self._world.happens(0.15):
+            return _keyed_again(self._world.random.choice(earlier))
+        named = self._named(kind)
+        if kind == "void" or (kind == "transfer_close" and not named):
+            kind = "sale"
+        said: dict[str, Any] = {"type": kind, **named, "lines": self._lines(kind, named)}
+        if kind == "transfer_close":
+            said["reason"] = self._world.random.choice(("lost", "refused", "mistake"))
+            if self._world.happens(0.5):
+                del said["lines"]
+        if kind == "transfer_out" or (kind == "transfer_in" and not named):
+            said["other_location"] = self._other_location(location)
+        if kind == "reserve" and self._world.happens(0.5):
+            said["expires_at"] = instant(now + self._world.between((-HOUR, HOUR)))
+        if kind in ("receipt", "adjustment", "transfer_out", "transfer_in") and self._world.happens(0.5):
+            said["reference"] = f"DN-{self._world.between((1, 99))}"
+        return said
+
+    def _named(self, kind: PostingType) -> dict[str, UUID]:
+        """The posting that one of a type names, if it does; now and then one of another type."""
+        field, meant, how_often = _NAMES.get(kind, ("", kind, 0.0))
+        if not self._world.happens(how_often):
+            return {}
+        found = self._voidable if self._world.happens(0.05) else self._made[meant]
+        return {field: self._world.random.choice(found[-RECENT:]).id} if found else {}
+
+    def _other_location(self, location: str) -> str:
+        if self._world.happens(0.05):
+            return UNKNOWN_LOCATION
+        others = [other for other in (STORES if self._world.happens(0.8) else LOCATIONS) if other != location]
+        return self._world.random.choice(others)
+
+    def _lines(self, kind: PostingType, named: dict[str, UUID]) -> list[Line]:
+        """Mostly those of the posting that it names, or a part of them; else any."""
+        for posting_id in named.values():
+            lines = [line for line in self._book.created[posting_id][0].body_lines if scaled(line.quantity) > 0]
+            if lines and self._world.happens(0.7):
+                return [line for line in lines if self._world.happens(0.8)] or lines
+        return [self._line(kind) for _ in range(self._world.between((1, 3)))]
 
     def _line(self, kind: PostingType) -> Line:
         random = self._world.random
-        sku = UNLISTED if random.random() < 0.03 else random.choice(SKUS)
         whole = random.randint(0, 60) if kind == "count" else random.randint(1, 5)
         quantity: Quantity = Decimal(whole) / 8 if random.random() < 0.1 else whole
         backwards = kind == "adjustment" or (kind == "sale" and random.random() < 0.1)
-        return Line(-quantity if backwards and random.random() < 0.5 else quantity, sku=sku)
+        quantity = -quantity if backwards and random.random() < 0.5 else quantity
+        if random.random() < 0.06:
+            return Line(quantity, gtin=random.choice(SCANNED))
+        return Line(quantity, sku=UNLISTED if random.random() < 0.03 else random.choice(SKUS))
+
+
+def _keyed_again(made: Created) -> dict[str, Any]:
+    """The content of a document that is keyed in a second time."""
+    assert made.body is not None
+    said = msgspec.structs.asdict(made.body)
+    kept = ("type", "lines", "reference", "other_location", "transfer")
+    return {name: said[name] for name in kept if said[name] is not msgspec.UNSET}

@@ -38,6 +38,13 @@ class Stock(NamedTuple):
     in_transit: int
 
 
+class ArrivalFlags(NamedTuple):
+    """The flags that the rules demand of a posting, and those that they allow besides."""
+
+    certain: frozenset[str]
+    open_flags: frozenset[str]
+
+
 class _First(NamedTuple):
     """What HQ first received under an id, and what it answered."""
 
@@ -86,13 +93,22 @@ class Model:
         if reason := refusal(id_, said, sender, location, book):
             return Answer("rejected", reason=reason)
         posting, flags = self._dated(id_, said, sender, location, recorded_at, tick)
+        self._add(posting)
+        found = self.flags(posting.position)
+        certain = flags | found.certain
+        return Answer("posted", posting.position, recorded_at, certain, found.open_flags - certain)
+
+    def _add(self, posting: Posting) -> None:
         self.postings.append(posting)
         if not self.book().stands(posting):
-            posting = self.postings[-1] = replace(posting, voided_on_arrival=True)
-        found = list(findings(Arrival(posting, book, self.book(), self.locations, self._listed)))
-        certain = flags.union(flag for flag, is_certain in found if is_certain)
-        open_flags = {flag for flag, _ in found} - certain
-        return Answer("posted", posting.position, recorded_at, certain, frozenset(open_flags))
+            self.postings[-1] = replace(posting, voided_on_arrival=True)
+
+    def flags(self, position: int) -> ArrivalFlags:
+        """The flags, without those of the clock, of the posting at a position when it arrived."""
+        before, after = self.book(position - 1), self.book(position)
+        found = list(findings(Arrival(after.known[-1], before, after, self.locations, self._listed)))
+        certain = frozenset(flag for flag, is_certain in found if is_certain)
+        return ArrivalFlags(certain, frozenset(flag for flag, _ in found) - certain)
 
     def _dated(
         self, id_: str, said: Document, sender: Sender, location: str, recorded_at: int, tick: Tick | None
@@ -108,14 +124,25 @@ class Model:
         return Posting(len(self.postings) + 1, id_, said, sender, location, recorded_at, at, expires_at), flags
 
     def enter(
-        self, id_: str, body: Mapping[str, Any], sender: Sender, recorded_at: int, effective_at: int | None = None
+        self,
+        id_: str,
+        body: Mapping[str, Any],
+        sender: Sender,
+        recorded_at: int,
+        effective_at: int | None = None,
+        *,
+        corrected: bool = False,
     ) -> None:
-        """Take the next posting over from a ledger, unjudged; `effective_at` is None where its own date counts."""
+        """Take the next posting over from a ledger, unjudged; `effective_at` is None where its own date counts.
+
+        `corrected` where it differs from that because the tick clock said so.
+        """
         said = document(body, self._barcodes)
         location, at = said.location or sender.home, min(said.occurred_at, recorded_at)
         at = at if effective_at is None else effective_at
-        position = len(self.postings) + 1
-        self.postings.append(Posting(position, id_, said, sender, location, recorded_at, at, said.expires_at))
+        shift = at - said.occurred_at if corrected and said.expires_at != FOREVER else 0
+        expires_at, position = said.expires_at + shift, len(self.postings) + 1
+        self._add(Posting(position, id_, said, sender, location, recorded_at, at, expires_at))
 
     # ---- questions: `as_of` is an instant, `known_at` a position, `now` HQ's clock
 
