@@ -143,6 +143,9 @@ WRONG = {
         "position 8: HQ does not know what it voi",
     ),
     "void too many": ("INSERT INTO void VALUES (x'00', 'L1', 4)", "needs 3 rows in void, there are 4"),
+    "flag of another": ("UPDATE flagged SET position = 4", "position 4: a person is to look at a flag that it does no"),
+    "another flag": ("UPDATE flagged SET flag = 12", "a person is to look at a flag that it does not have"),
+    "flagged when": ("UPDATE flagged SET effective_at = 1", "a person is to look at a flag that it does not have"),
     "range": ("DELETE FROM product_location", "product 'b': is ranged for a location, or not"),
     "no range": ("UPDATE product SET is_ranged = 1 WHERE sku = 'a'", "product 'a': is ranged for a location, or not"),
     "lineage": ("UPDATE posting SET lineage = x'00' WHERE position = 4", "position 4: its lineage is unknown"),
@@ -214,11 +217,14 @@ def test_a_proof_runs_beside_the_server(whole: str) -> None:
 # ---------------------------------------------------------------------------------- flipped bits
 
 UNPROVEN = {
-    "ledger": {"stamp"},  # any other one makes a writer read again what it remembers
+    "ledger": {"stamp", "moved_to"},  # any other stamp makes a writer read again what it remembers
     "barcode": {"gtin", "sku"},
     "location": {"location"},
-    "product": {"sku", "name", "unit", "reorder_point", "is_ranged"},
-    "product_location": {"location", "reorder_point"},
+    "supplier": {column.name for column in tables.supplier.columns},
+    "product": {column.name for column in tables.product.columns},
+    "product_location": {column.name for column in tables.product_location.columns} - {"sku"},
+    "flagged": {"location", "subject", "names"},
+    "settlement": {column.name for column in tables.settlement.columns},
     "movement": {"entry"},  # as long as their order is the same
     "posting": {
         "seq",

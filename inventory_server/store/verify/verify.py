@@ -137,7 +137,7 @@ class _Walk:
             moved, lines = movements.pop(row.position, []), drawn.pop(row.position, [])
             proof.movements += len(moved)
             proof.all_found(f"position {row.position}: {what}" for what in self._wrong(row, moved, lines))
-        proof.all_found(self.lookups.wrong(connection))
+        proof.all_found(self.lookups.wrong(connection, first, last))
         proof.all_found(f"position {position}: movements without a posting" for position in movements)
         archived = self.head.archived_position
         proof.all_found(f"position {at}: document lines without a posting" for at in drawn if at > archived)
