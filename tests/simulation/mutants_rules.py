@@ -15,6 +15,7 @@ from inventory_server.store.ledger.records import NEVER
 from inventory_server.store.query import completeness, stock
 from inventory_server.store.write import posting
 from inventory_server.store.write.document_book import DocumentBook
+from inventory_server.store.write.judged_posting import JudgedPosting
 from pos_client.protocol import gtin
 from pos_client.protocol.units import micros
 from tests.simulation.planting import never, replaced
@@ -42,7 +43,7 @@ def the_future_is_believed() -> AbstractContextManager[Any]:
 
 
 def expiries_are_not_corrected() -> AbstractContextManager[Any]:
-    def expiry(entry: posting.JudgedPosting) -> int:
+    def expiry(entry: JudgedPosting) -> int:
         return NEVER if isinstance(entry.body.expires_at, UnsetType) else micros(entry.body.expires_at)
 
     return replaced(posting, "_expiry", lambda _: expiry)
@@ -50,7 +51,7 @@ def expiries_are_not_corrected() -> AbstractContextManager[Any]:
 
 def voids_stand_at_their_own_position() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def apply(batch: Any, entry: posting.JudgedPosting, moved: Any, *args: Any, **kwargs: Any) -> Any:
+        def apply(batch: Any, entry: JudgedPosting, moved: Any, *args: Any, **kwargs: Any) -> Any:
             if entry.body.type == "void":
                 moved = [movement._replace(event_position=entry.position) for movement in moved]
             return original(batch, entry, moved, *args, **kwargs)

@@ -126,6 +126,7 @@ class Run:
         device.unbalanced = disk is not None
         device.careless = self.careless
         device.skew = self.world.between((-5 * MINUTE, 5 * MINUTE)) if self.world.happens(0.5) else 0
+        device.drift_ppm = self.world.between((-300, 300)) if self.world.happens(0.3) else 0
         self.devices.append(device)
         device.boot()
         self._plan_sales(device, self.world.between((3, 6)))

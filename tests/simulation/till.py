@@ -33,7 +33,7 @@ from tests.simulation.book import Book, Created
 from tests.simulation.database import TOKEN
 from tests.simulation.disk import PATH, Disk, MemoryFile, TillCrash
 from tests.simulation.network import HqSide, Link, Network
-from tests.simulation.world import MILLISECOND, SECOND, Violation, World, nothing_happens
+from tests.simulation.world import MILLISECOND, SECOND, START, Violation, World, nothing_happens
 
 _REPLIES: dict[type, tuple[str, type[Any]]] = {
     SendHello: ("hello", HelloResult),
@@ -59,6 +59,7 @@ class Device:
         self.disk: Disk
         self._old_disks: list[Disk] = []
         self.skew = 0
+        self.drift_ppm = 0  # how much its wall clock is too fast or too slow
         self.offline = False
         self.running = False
         self.unbalanced = False  # its disk was copied or put back: its totals may differ from HQ's
@@ -84,7 +85,8 @@ class Device:
 
     def clock(self) -> int:
         """What the device takes for the time."""
-        return self._world.now + self.skew
+        now = self._world.now
+        return now + self.skew + (now - START) * self.drift_ppm // 1_000_000
 
     def tick(self) -> Tick:
         """The device's tick clock, which runs true whatever is done to its wall clock."""
