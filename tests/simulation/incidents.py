@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from inventory_server.store.admin.review import reopen
+from pos_client.protocol.messages import Line
+from tests.simulation.book import Created
 from tests.simulation.database import Image
 from tests.simulation.disk import Disk
 from tests.simulation.till import Device
+from tests.simulation.trade import SKUS
 from tests.simulation.world import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ def plan(run: Run) -> None:
         (0.2, "till is killed", _kill_till),
         (0.1, "id used twice", _reuse_id),
         (0.2, "reopen", _reopen),
+        (0.2, "receipts are mixed up", _mix_up_receipts),
         (1.0 if run.orderly else 0.2, "bye before the last sale", _early_closing),
         (0.08, "backup", _backup),
         (0.08, "backup before a move", _backup_before_a_move),
@@ -118,6 +122,38 @@ def _long_silence(run: Run) -> None:
         run.plan(run.world.between((0, silence)), f"{device.name} sells offline", run.sell, device)
 
 
+def _mix_up_receipts(run: Run) -> None:
+    """Two transfers are under way; the goods of the second are received without a name, then the first by its name."""
+    tills = {each.home: each for each in run.devices if each.role == "till"}
+    if len(tills) > 1:
+        sender, receiver = list(tills.values())[:2]
+        sent: list[UUID] = []
+        way = {"type": "transfer_in", "other_location": sender.home}
+        for delay in (0, 5 * SECOND):
+            run.plan(delay, "goods are sent", _send, run, sender, receiver.home, sent)
+        run.plan(60 * SECOND, "goods come without a name", _receive, run, receiver, way, sent)
+        run.plan(90 * SECOND, "goods come by their name", _receive, run, receiver, {"type": "transfer_in"}, sent)
+
+
+def _send(run: Run, device: Device, to: str, sent: list[UUID]) -> None:
+    def make(posting_id: UUID) -> Created:
+        sent.append(posting_id)
+        return _transfer(run, device, posting_id, {"type": "transfer_out", "other_location": to})
+
+    device.sell(make)
+
+
+def _receive(run: Run, device: Device, said: dict[str, Any], sent: list[UUID]) -> None:
+    named = said if "other_location" in said or not sent else {**said, "transfer": sent[0]}
+    if "other_location" in named or "transfer" in named:
+        device.sell(lambda posting_id: _transfer(run, device, posting_id, named))
+
+
+def _transfer(run: Run, device: Device, posting_id: UUID, said: dict[str, Any]) -> Created:
+    lines = [Line(3, sku=SKUS[0])]
+    return run.trade.document(posting_id, device.terminal, device.home, device.clock(), lines=lines, **said)
+
+
 def _early_closing(run: Run) -> None:
     """A till says that the day is over; then its line goes down, and somebody buys something after all."""
     device = _device(run)
@@ -130,9 +166,13 @@ def _sell_after_closing(run: Run, device: Device) -> None:
     if device.sender.is_resting:
         run.world.reached("sale after bye")
     device.set_offline(True)
-    run.plan(20 * SECOND, f"{device.name} sells after closing", run.sell, device)
-    run.plan(40 * SECOND, "reader looks", run.reader.look)
-    run.plan(run.world.between((2 * MINUTE, HOUR)), f"{device.name} is back", device.set_offline, False)
+    for number in range(1, 5):
+        run.plan(number * 20 * SECOND, f"{device.name} sells after closing", run.sell, device)
+    run.plan(100 * SECOND, "reader looks", run.reader.look)
+    back = run.world.between((2 * MINUTE, HOUR))
+    run.plan(back, f"{device.name} is back", device.set_offline, False)
+    for seconds in range(10):
+        run.plan(back + seconds * SECOND, "reader looks", run.reader.look)
 
 
 def _clock_jump(run: Run) -> None:

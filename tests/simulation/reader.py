@@ -13,15 +13,16 @@ from tests.simulation.database import TOKEN
 from tests.simulation.network import HqSide, Link, Network
 from tests.simulation.world import SECOND, Violation, World
 
-PAGE = 2
-"""Levels on a page: few, so that tills post between two of them."""
+PAGES = (2, 2, 100)
+"""Levels on a page: mostly few, so that tills post between two of them."""
 
 
 class Look:
-    """One question in pages: the number of the last request, and what was told so far."""
+    """One question in pages of `limit` levels: the number of the last request, and what was told so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int) -> None:
         self.request = 1
+        self.limit = limit
         self.position = 0
         self.levels: dict[tuple[str, str], tuple[int, int]] = {}
         self.complete_to: dict[str, int] = {}
@@ -53,7 +54,8 @@ class Reader:
 
     def look(self) -> None:
         """Connect, say hello, ask; whatever goes wrong, there will be another time."""
-        self._looks[self._network.connect(self, self._hq).number] = Look()
+        limit = self._world.random.choice(PAGES)
+        self._looks[self._network.connect(self, self._hq).number] = Look(limit)
 
     def connected(self, link: Link) -> None:
         """The connection stands."""
@@ -74,8 +76,8 @@ class Reader:
                 return
             self._world.reached("later page asked for")
         look.request += 1
-        params = StockParams(limit=PAGE, cursor=UNSET if cursor is None else cursor)
-        pause = self._world.between((0, 5 * SECOND))
+        params = StockParams(limit=look.limit, cursor=UNSET if cursor is None else cursor)
+        pause = 0 if cursor is None else self._world.between((0, 5 * SECOND))
         self._world.at(pause, "reader turns the page", self._ask, link, look.request, "stock", params)
 
     def lost(self, link: Link) -> None:

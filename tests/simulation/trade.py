@@ -121,6 +121,12 @@ class Trade:
         created.by_hand = by_hand
         return self._oddly(created) if self._world.happens(self._odd) else self._remember(created)
 
+    def document(self, posting_id: UUID, terminal: str, home: str, now: int, **said: Any) -> Created:
+        """A till posts what it is told to."""
+        made = Body(occurred_at=instant(now), **said)
+        refusals = frozenset({"not_available"})
+        return self._remember(self._created(posting_id, encode_body(made), made, terminal, "till", home, refusals))
+
     def reused_id(self, terminal: str, role: Role, home: str, now: int) -> Created | None:
         """A faulty till program gives another content to an id that is taken elsewhere."""
         others = [made for made in self._voidable if made.terminal != terminal]
@@ -198,6 +204,8 @@ class Trade:
                 del said["lines"]
         if kind == "transfer_out" or (kind == "transfer_in" and not named):
             said["other_location"] = self._other_location(location)
+        if kind == "transfer_in" and not named and self._world.happens(0.7):
+            said |= self._sent_to(location)
         if kind == "reserve" and self._world.happens(0.5):
             said["expires_at"] = instant(now + self._world.between((-HOUR, HOUR)))
         if kind in ("receipt", "adjustment", "transfer_out", "transfer_in") and self._world.happens(0.5):
@@ -211,6 +219,15 @@ class Trade:
             return {}
         found = self._voidable if self._world.happens(0.05) else self._made[meant]
         return {field: self._world.random.choice(found[-RECENT:]).id} if found else {}
+
+    def _sent_to(self, location: str) -> dict[str, Any]:
+        """What of a transfer's content a receipt says that does not name it: mostly of the latest few."""
+        sent = [made for made in self._made["transfer_out"][-RECENT:] if made.body and made.body_lines]
+        sent = [made for made in sent if made.body and made.body.other_location == location]
+        if not sent:
+            return {}
+        made = self._world.random.choice(sent)
+        return {"other_location": made.location, "lines": made.body_lines}
 
     def _other_location(self, location: str) -> str:
         if self._world.happens(0.05):
