@@ -14,7 +14,7 @@ from inventory_server.domain.requests import Item, Post
 from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge as ledger_module
-from inventory_server.store.write import posting, reading
+from inventory_server.store.write import levels, posting, reading
 from inventory_server.store.write import writer as writer_module
 from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.judge import CommitJudge
@@ -200,18 +200,17 @@ def count_is_overrun_by_late_sales() -> AbstractContextManager[Any]:
 
 def older_count_overtakes() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
-        def count(batch: WorkingSet, entry: Any, movement: Any, is_voided: bool) -> int:
-            if not is_voided:
-                batch.levels[movement.location, movement.sku].counted_at = None
-            return cast(int, original(batch, entry, movement, is_voided))
+        def count(batch: WorkingSet, entry: Any, movement: Any) -> int:
+            batch.levels[movement.location, movement.sku].counted_at = None
+            return cast(int, original(batch, entry, movement))
 
         return count
 
-    return replaced(posting, "_count", make)
+    return replaced(levels, "_count", make)
 
 
 def voided_count_still_counts() -> AbstractContextManager[Any]:
-    return replaced(posting, "_void_count", lambda _: never)
+    return replaced(posting, "void_count", lambda _: never)
 
 
 def pending_postings_not_minded() -> AbstractContextManager[Any]:

@@ -13,7 +13,7 @@ from inventory_server.domain.documents import Document, DocumentKind, DocumentLi
 from inventory_server.domain.inventory import Flags, Level
 from inventory_server.store.ledger.records import NEVER
 from inventory_server.store.query import completeness, stock
-from inventory_server.store.write import posting
+from inventory_server.store.write import levels, posting
 from inventory_server.store.write.document_book import DocumentBook
 from inventory_server.store.write.judged_posting import JudgedPosting
 from pos_client.protocol import gtin
@@ -58,7 +58,7 @@ def voids_stand_at_their_own_position() -> AbstractContextManager[Any]:
 
         return apply
 
-    return replaced(posting, "_apply", make)
+    return replaced(posting, "apply", make)
 
 
 def voided_draws_stay_drawn() -> AbstractContextManager[Any]:
@@ -105,7 +105,7 @@ def barcodes_are_as_they_are_scanned() -> AbstractContextManager[Any]:
 
 
 def recounts_are_not_noticed() -> AbstractContextManager[Any]:
-    return replaced(posting, "_RECOUNT", lambda _: -1)
+    return replaced(levels, "_RECOUNT", lambda _: -1)
 
 
 def repeated_documents_are_not_noticed() -> AbstractContextManager[Any]:
