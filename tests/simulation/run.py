@@ -182,6 +182,8 @@ class Run:
         world.weather = CALM
         self.hq.boot()
         deadline = world.now + CALM_DEADLINE
+        for device in self.devices:
+            world.at(HOUR, f"{device.name} sells on", self._sell_on, device)
         if not world.run(self._is_drained, deadline):
             raise Violation("P5", "not everything arrived in calm weather")
         for device in self.devices:
@@ -193,6 +195,12 @@ class Run:
             device.crash("closing time", away=10_000 * DAY)
         world.run(lambda: not self.network.in_flight, world.now + 10 * DAY)
         world.run(lambda: False, world.now + HOUR)
+
+    def _sell_on(self, device: Device) -> None:
+        """Sell until everything is delivered: only a later sale tells several postings apart that cut connections."""
+        if device.running and not self._has_drained(device):
+            self.sell(device)
+            self.world.at(HOUR, f"{device.name} sells on", self._sell_on, device)
 
     def _is_innocent(self, parked: Parked) -> bool:
         return parked.code == ISOLATED and not any(made.poisoned for made in self.book.created[parked.id])
