@@ -13,9 +13,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from inventory_server.domain import requests
 from inventory_server.domain.requests import REQUESTS
-from inventory_server.domain.roles import ActorRole, User
+from inventory_server.domain.roles import ActorRequest, ActorRole, User
 from inventory_server.protocol.methods import QUESTIONS, MethodBinding, Ready, SessionContext, actor_of
 from pos_client.protocol.messages import Request
 from pos_client.protocol.wire import decode_params_with
@@ -67,12 +66,12 @@ def _act_as(talk: SessionContext, params: ActAs) -> Ready:
     return Ready({"actor": params.actor, "role": params.role})
 
 
-def fields_of(request: type[requests.ActorRequest]) -> list[str]:
+def fields_of(request: type[ActorRequest]) -> list[str]:
     """The fields that are params on the wire: all but the actor, which the server knows."""
     return [name for name in request.__struct_fields__ if name != "actor"]
 
 
-def _method(request: type[requests.ActorRequest]) -> MethodBinding:
+def _method(request: type[ActorRequest]) -> MethodBinding:
     fields = [each for each in msgspec.structs.fields(request) if each.name != "actor"]
     names: list[Any] = [
         (each.name, each.type) if each.required else (each.name, each.type, each.default) for each in fields

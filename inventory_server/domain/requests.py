@@ -37,8 +37,7 @@ from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
-from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRole, Speaker
-from inventory_server.domain.roles import ActorRequest as ActorRequest
+from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import Flag, Location, Sku
 from pos_client.protocol.messages import (
@@ -81,10 +80,7 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Welcome(msgspec.Struct, frozen=True):
-    """The outcome of `Hello`: the terminal, the head of its chain (hex), its highest contiguous seq.
-
-    `adopted` are the terminals whose undelivered postings it may deliver.
-    """
+    """The outcome of `Hello`: the head of the chain (hex), the highest contiguous seq, the terminals it adopted."""
 
     speaker: Speaker
     parent: str
@@ -260,7 +256,7 @@ class Kind:
     ends_session: bool = False
     """Its reply closes the connection."""
     on_moved_ledger: bool = False
-    """It is made even if the ledger was moved to another database."""
+    """It is made on a ledger that was moved away, too."""
     on_control_socket: bool = False
     """A running server carries it out for an administrator; its params are the fields of the request."""
 

@@ -69,7 +69,8 @@ def enrol(server: Server, name: str, location: str, role: str) -> dict[str, str]
     done = administer(server, "terminal", "add", name, "--location", location, "--role", role, "--json")
     assert done.returncode == 0, done.stderr
     token = json.loads(done.stdout)["token"]
-    return {"TILLWIRE_SERVER": server.address, "TILLWIRE_TERMINAL": name, "TILLWIRE_TOKEN": token}
+    named = {"TILLWIRE_TERMINAL": name, "TILLWIRE_LOCATION": location, "TILLWIRE_TOKEN": token}
+    return {"TILLWIRE_SERVER": server.address, **named}
 
 
 def stock(asker: dict[str, str], *arguments: str) -> dict[str, Any]:

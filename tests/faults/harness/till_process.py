@@ -64,11 +64,12 @@ class Till:
         self._account.read([path])
         self._sold = 0
         self._run_mark = os.urandom(3).hex()  # a restored till must not reuse receipt numbers
+        self._location = options["location"]
         self._client = PosClient(
             options["address"],
             terminal=self._terminal,
             outbox=options["db"],
-            location=options["location"],
+            location=self._location,
             token=options.get("token"),
             on_result=self._on_result,
             clock=self._clock,
@@ -137,7 +138,8 @@ class Till:
         kind: Any = rng.choice(_KINDS)
         lines = [Line(quantity=rng.randint(1, 9), sku=f"sku-{rng.randrange(SKUS)}") for _ in range(rng.randint(1, 4))]
         ext = Raw(msgspec.json.encode({"loyalty": rng.randint(1, 10**6), "v": "2.1"})) if self._extended else UNSET
-        return Body(kind, instant(self._clock()), lines, reference=reference, ext=ext)
+        at = instant(self._clock())
+        return Body(kind, at, lines, location=self._location, reference=reference, ext=ext)
 
     def answer(self, request: Mapping[str, Any]) -> Any:
         """Carry out one request of the harness."""
