@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from inventory_server.config import VERIFY_ROWS
 from inventory_server.domain.answers import Proof
-from inventory_server.domain.inventory import Account, Movement
+from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.merges import merges_of
@@ -51,11 +51,13 @@ class DerivedCheck:
             if movement.sku in self.merged:
                 before = self._left(connection, key)
                 self.left[key] = after
-                if not _follows(connection, row, movement, before, after):
+                if movement.account is Account.CARRIED:
+                    due = before + movement.quantity
+                elif after not in (before, before + movement.quantity):
                     due = _on_hand_at(connection, key, row.position)
-            elif after != level.on_hand:
+            else:
                 due = level.on_hand
-            if due is not None:
+            if due not in (None, after):
                 yield f"{key[1]!r} at {key[0]!r} went from {before} to {after}, the ledger says {due}"
 
     def wrong_counts(self, connection: Connection, postings: list[Any], moved: dict[int, list[Moved]]) -> Iterator[str]:
@@ -77,14 +79,6 @@ class DerivedCheck:
 
 def _on_hand_at(connection: Connection, key: Key, position: int) -> int:
     return LedgerAt(connection, Moment(None, position)).of(*key).level().on_hand
-
-
-def _follows(connection: Connection, row: Any, movement: Movement, before: int, after: int) -> bool:
-    """True if a movement of a product that was merged may leave `after`; figures that it cannot tell are computed."""
-    if after in (before, before + movement.quantity):
-        return True
-    key = (movement.location, movement.sku)
-    return after == _on_hand_at(connection, key, row.position)
 
 
 def wrong_latest(connection: Connection, segment: int, latest: int | None) -> Iterator[str]:

@@ -107,7 +107,8 @@ class MergeBook:
             merge = self.standing.by_ended.get(sku)
             if merge is None:
                 level.on_hand += movement.quantity
-                self.carry((movement.location, sku), movement.quantity)
+                if movement.quantity:  # else a count was voided: it told its levels itself
+                    self.carry((movement.location, sku), movement.quantity)
                 return 0
             sku, order = self.standing.name(merge.into, merge.order), merge.order
 
