@@ -12,7 +12,15 @@ import pytest
 from sqlalchemy import Table, select
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import ListAudit, MarkMoved, MergeProducts, ShowOverview, UnmarkMoved
+from inventory_server.domain.requests import (
+    AdoptTerminal,
+    ListAudit,
+    MarkMoved,
+    MergeProducts,
+    MoveTerminal,
+    ShowOverview,
+    UnmarkMoved,
+)
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import StoreError, StoreInUse, lasting_url, shown
 from inventory_server.store.admin import copy
@@ -68,10 +76,15 @@ def rows_of(url: str) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def trade_and_merge(place: Path | str) -> None:
-    """A busy day, at the end of which two products are merged."""
+    """A busy day, at the end of which two products are merged, a till moves and adopts another."""
     trade(place)
     with opened(place) as store:
-        store.submit(MergeProducts("unlisted", "b", actor=HEADQUARTERS)).wait()
+        for change in (
+            MergeProducts("unlisted", "b", actor=HEADQUARTERS),
+            MoveTerminal("T2", "L3", actor=HEADQUARTERS),
+            AdoptTerminal("T1", "T2", actor=HEADQUARTERS),
+        ):
+            store.submit(change).wait()
 
 
 def _kept(table: Table) -> list[Any]:
