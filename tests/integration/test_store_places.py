@@ -14,7 +14,7 @@ from inventory_server.store import LedgerStore, StoreError
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import PostingResult
 from tests.support.ledgers import Clock, body, enrol, hello, item, level, opened, outcome_of, post, proof_of, uid
-from tests.support.sites import on_both
+from tests.support.sites import Site, on_both
 
 pytestmark = on_both
 
@@ -184,3 +184,52 @@ def test_what_makes_no_sense_is_refused(store: LedgerStore, story: str, expected
     with pytest.raises(StoreError) as refused:
         happen(store, story)
     assert str(refused.value) == expected
+
+
+# ---------------------------------------------------------------------------------- the proof
+
+
+def voided_early(url: str) -> None:
+    """A void that works at A, B and O; after it, the till moves on to C and adopts what was at Z, too."""
+    with opened(url, Clock()) as store:
+        for name, location in HOMES.items():
+            enrol(store, name, "till", location)
+        hello(store, "till", "A")
+        happen(store, "till > B, till < old")
+        sale, speaker = uid("the sale"), hello(store, "till").speaker
+        post(store, speaker, item(body("void", voids=sale)))
+        happen(store, "till > C, till < older, old > P")
+        post(store, hello(store, "old").speaker, item(body("sale", ("a", 1), location="O"), sale))
+
+
+def test_a_void_that_came_early_is_proven_after_more_moves(site: Site) -> None:
+    proof = proof_of(site.filled(voided_early))
+    assert proof.holds, proof.findings
+
+
+UNKNOWN = "position 1: HQ does not know what it voids"
+WRONG = {
+    "a location less": ("DELETE FROM void WHERE location = 'B'", UNKNOWN),
+    "a location more": ("INSERT INTO void SELECT voids, 'L9', position FROM void WHERE location = 'A'", UNKNOWN),
+    "one that came later": ("INSERT INTO void SELECT voids, 'C', position FROM void WHERE location = 'A'", UNKNOWN),
+    "that of another adopted": ("UPDATE void SET location = 'Z' WHERE location = 'O'", UNKNOWN),
+    "anywhere": ("UPDATE void SET location = '' WHERE location = 'O'", UNKNOWN),
+    "moved later": ("UPDATE former_location SET position = 1 WHERE location = 'A'", UNKNOWN),
+    "moved earlier": ("UPDATE former_location SET position = 0 WHERE location = 'B'", UNKNOWN),
+    "adopted later": ("UPDATE adoption SET position = 1 WHERE adopted = 'old'", UNKNOWN),
+    "adopted earlier": ("UPDATE adoption SET position = 0 WHERE adopted = 'older'", UNKNOWN),
+    "move forgotten": ("DELETE FROM former_location WHERE location = 'A'", UNKNOWN),
+    "adoption forgotten": ("DELETE FROM adoption WHERE adopted = 'old'", UNKNOWN),
+    "role": ("UPDATE terminal SET role = 'operator' WHERE terminal = 'till'", UNKNOWN),
+    "location of the void": (
+        "UPDATE posting SET location = 'C' WHERE position = 1",
+        "position 1: is at a location where its till may not post",
+    ),
+}
+
+
+@pytest.mark.parametrize(("statement", "expected"), WRONG.values(), ids=WRONG)
+def test_what_was_changed_behind_the_ledger_is_found(site: Site, statement: str, expected: str) -> None:
+    whole = site.filled(voided_early)
+    site.execute(whole, statement)
+    assert expected in proof_of(whole).findings

@@ -142,6 +142,10 @@ WRONG = {
         "UPDATE void SET location = 'L9' WHERE position = 8",
         "position 8: HQ does not know what it voi",
     ),
+    "void's location": (
+        "UPDATE posting SET location = 'L9' WHERE position = 8",
+        "position 8: is not at the location of what it voids",
+    ),
     "void too many": ("INSERT INTO void VALUES (x'00', 'L1', 4)", "needs 3 rows in void, there are 4"),
     "flag of another": ("UPDATE flagged SET position = 4", "position 4: a person is to look at a flag that it does no"),
     "another flag": ("UPDATE flagged SET flag = 12", "a person is to look at a flag that it does not have"),

@@ -13,6 +13,7 @@ from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
 from inventory_server.store.ledger.documents import know_location
+from inventory_server.store.ledger.head import head_of
 
 
 def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:
@@ -84,7 +85,11 @@ def move_terminal(connection: Connection, terminal: str, location: str, now: int
     since_at = row.enrolled_at if latest is None else latest
     connection.execute(
         t.former_location.insert().values(
-            terminal=terminal, until_at=max(now, since_at + 1), location=row.location, since_at=since_at
+            terminal=terminal,
+            until_at=max(now, since_at + 1),
+            location=row.location,
+            since_at=since_at,
+            position=head_of(connection).position,
         )
     )
     _update(connection, terminal, location=location, epoch=c.epoch + int(row.role == "till"))
@@ -101,7 +106,8 @@ def adopt_terminal(connection: Connection, terminal: str, by: str, now: int) -> 
     c = t.adoption.c
     pair = (c.terminal == by, c.adopted == terminal)
     if connection.execute(select(c.adopted_at).where(*pair)).first() is None:
-        connection.execute(t.adoption.insert().values(terminal=by, adopted=terminal, adopted_at=now))
+        position = head_of(connection).position
+        connection.execute(t.adoption.insert().values(terminal=by, adopted=terminal, adopted_at=now, position=position))
 
 
 def revoke_terminal(connection: Connection, terminal: str, now: int) -> None:

@@ -48,10 +48,13 @@ former_location = Table(
     Column("until_at", BigInteger, primary_key=True),
     Column("location", TEXT, nullable=False),
     Column("since_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
     Index(None, "location"),
     sqlite_with_rowid=False,
 )
-"""The locations that a terminal was at before the present one, each from `since_at` until it moved."""
+"""The locations that a terminal was at before the present one, each from `since_at` until it moved.
+
+`position` was the last one in the ledger when it moved."""
 
 adoption = Table(
     "adoption",
@@ -59,9 +62,12 @@ adoption = Table(
     Column("terminal", TEXT, primary_key=True),
     Column("adopted", TEXT, primary_key=True),
     Column("adopted_at", BigInteger, nullable=False),
+    Column("position", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-"""`terminal` may deliver what `adopted` made and did not deliver: it may post at that one's locations, too."""
+"""`terminal` may deliver what `adopted` made and did not deliver: it may post at that one's locations, too.
+
+`position` was the last one in the ledger then."""
 
 boot = Table(
     "boot",

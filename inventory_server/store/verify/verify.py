@@ -110,7 +110,7 @@ class _Walk:
         self.postings = 0
         self.heads = archive.prove(connection, self.head, proof)
         self.merges = MergeCheck(connection, self.head)
-        self.lookups = LookupCheck()
+        self.lookups = LookupCheck(connection)
         self.derived = derived.DerivedCheck(connection, self.head)
         self.closings = ClosingCheck(connection, self.head, self.derived.levels)
         lineages = connection.execute(select(t.lineage))

@@ -304,11 +304,11 @@ def make_terminals() -> None:
         *columns(TEXT, "terminal"),
         *columns(sa.BigInteger(), "until_at"),
         *columns(TEXT, "location"),
-        *columns(sa.BigInteger(), "since_at"),
+        *columns(sa.BigInteger(), "since_at", "position"),
     )
     op.create_index(op.f("ix_former_location_location"), "former_location", ["location"])
     pair = columns(TEXT, "terminal", "adopted")
-    make_keyed_table("adoption", ["terminal", "adopted"], *pair, *columns(sa.BigInteger(), "adopted_at"))
+    make_keyed_table("adoption", ["terminal", "adopted"], *pair, *columns(sa.BigInteger(), "adopted_at", "position"))
     make_keyed_table(
         "boot",
         ["terminal", "boot"],
