@@ -25,7 +25,7 @@ def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)
 
 
-@pytest.fixture(params=[(1, False), (1, True), pytest.param((2, False), marks=pytest.mark.long)], ids=str)
+@pytest.fixture(params=[(1, True), *(pytest.param((seed, False), marks=pytest.mark.long) for seed in (1, 2))], ids=str)
 def twins(site: Site, request: pytest.FixtureRequest) -> Twins:
     seed, merges = request.param
     return Twins.of(site, seed, merges)
@@ -57,6 +57,7 @@ def test_all_that_can_be_answered_is_answered_as_before(twins: Twins) -> None:
         assert (proof.findings, proof.archived) == ([], kept)
 
 
+@pytest.mark.long
 def test_ids_are_known_for_ever(twins: Twins) -> None:
     sent = list(twins.trade.sent)
     with opened(twins.whole, twins.trade.clock) as whole, opened(twins.archived, twins.trade.clock) as archived:
