@@ -121,10 +121,12 @@ def _server(url: str) -> Iterator[str]:
 def _sell(number: int, address: str, folder: Path, sales: int) -> list[tuple[str, UUID, str]]:
     """What one till has sold: the bytes, the id and the answer of each sale. It asks for stock in between."""
     sold: list[tuple[str, UUID, str]] = []
-    with PosClient(address, terminal=f"t{number}", location=f"s{number % 3}", outbox=folder / f"{number}.db") as till:
+    location = f"s{number % 3}"
+    with PosClient(address, terminal=f"t{number}", location=location, outbox=folder / f"{number}.db") as till:
         for sale in range(sales):
             lines = [Line(quantity=1, sku="milk"), Line(quantity=2, sku=f"sku-{sale % 4}")]
-            body = Body("sale", instant(now_microseconds()), lines, reference=f"{number}-{sale}")
+            at = instant(now_microseconds())
+            body = Body("sale", at, lines, location=location, reference=f"{number}-{sale}")
             posting = till.post(body)
             status = posting.wait(timeout=HANG_SECONDS).status
             assert till.stock(["milk"]).items
