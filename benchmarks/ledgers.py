@@ -18,8 +18,10 @@ from pathlib import Path
 from benchmarks import trade
 from inventory_server.domain.inventory import Account
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
+from inventory_server.domain.references import digest_of
 from inventory_server.store import upgrade
 from inventory_server.store.ledger.tables import SEGMENT_POSITIONS_LOG2
+from pos_client.protocol.wire import decode_body
 
 OPENED_AT = 1_700_000_000_000_000
 STEP_MICROS = 2_000_000
@@ -113,6 +115,12 @@ class _Bulk:
                 body = trade.receipt_body(OPENED_AT, skus, trade.OPENING_STOCK)
                 lines = [(sku, trade.OPENING_STOCK) for sku in skus]
                 self.add("receipt", location, OPENED_AT, trade.sale_id(OPENED_AT, rng), body, lines)
+                scaled = [(sku, quantity * trade.SCALE) for sku, quantity in lines]
+                self._put(
+                    "reference",
+                    "digest, position",
+                    [(digest_of(decode_body(body), location, scaled), self._position)],
+                )
 
     def add(self, kind: str, location: str, at: int, id_: bytes, body: bytes, lines: list[tuple[str, int]]) -> None:
         """One posting with its movements; `lines` are signed."""
