@@ -17,20 +17,23 @@ BOOTS_KEPT = 5
 
 @dataclass(slots=True)
 class Created:
-    """A posting as its device made it. `location` is where it takes effect, `refusals` what HQ may say to it."""
+    """A posting as its device made it. `location` is where it takes effect, `refusals` what HQ may say to it.
+
+    `made_at` is the true time; `occurred_at` is what its device took for it, or what somebody wrote down `by_hand`.
+    """
 
     id: UUID
     raw: bytes
     body: Body | None
     occurred_at: int
+    made_at: int
     quantities: list[int]
     terminal: str
     role: Role
     location: str
     refusals: frozenset[str] = frozenset()
     poisoned: bool = False
-    by_hand: bool = False  # somebody wrote down when it happened
-    ticked_at: int | None = None  # the true time, if its device stamped it by its tick clock
+    by_hand: bool = False  # somebody wrote down when it happened: its device's tick clock says nothing of it
     reused: bool = False  # its id is another posting's, by the fault of its program
     digest: bytes = field(init=False)
 
@@ -44,9 +47,9 @@ class Created:
 
     def is_far_off(self, now: int) -> bool:
         """True if the device's clock was so wrong that a late contact or a drift cannot explain it."""
-        if self.ticked_at is None:
+        if self.by_hand:
             return False
-        return abs(self.occurred_at - self.ticked_at) > MINUTE + (now - self.ticked_at) // 5_000
+        return abs(self.occurred_at - self.made_at) > MINUTE + (now - self.made_at) // 5_000
 
 
 @dataclass(slots=True)

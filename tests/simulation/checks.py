@@ -152,7 +152,10 @@ def _chains(database: sqlite3.Connection, rows: list[Row]) -> None:
 
 
 def _complete(rows: list[Row], book: Book) -> None:
-    """HQ had everything that the tills it had heard of had sold up to where it said that it had."""
+    """HQ had everything that the tills it had heard of had sold up to where it said that it had.
+
+    What somebody wrote down later, dated back, was not there to be told of before.
+    """
     for seen in book.seen:
         heard_of = {row.terminal for row in rows[: seen.position]}
         for row in rows[seen.position :]:
@@ -160,7 +163,8 @@ def _complete(rows: list[Row], book: Book) -> None:
             assert made is not None
             assert made.body is not None
             told = seen.complete_to.get(made.location)
-            sold_at = made.occurred_at if made.ticked_at is None else made.ticked_at + CLOCK_SLACK
+            known_at = made.made_at + CLOCK_SLACK
+            sold_at = max(made.occurred_at, known_at) if made.by_hand else known_at
             late = told is not None and sold_at <= told and made.role == "till"
             if late and made.terminal in heard_of and made.body.type in ("sale", "void"):
                 raise Violation(

@@ -173,11 +173,9 @@ class Device:
         created = make(self.new_id())
         if created is None:
             return
-        if not created.by_hand:
-            created.ticked_at = self._world.now
         self._book.create(created)
         try:
-            self.outbox.add(_new_posting(created, None if created.ticked_at is None else self.tick()))
+            self.outbox.add(_new_posting(created, None if created.by_hand else self.tick()))
         except TillCrash as crash:
             self.crash(str(crash))
             return

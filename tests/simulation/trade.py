@@ -151,7 +151,8 @@ class Trade:
         lines = body.lines if isinstance(body.lines, list) else []
         quantities = [scaled(line.quantity) for line in lines]
         at = micros(body.occurred_at)
-        return Created(posting_id, raw, body, at, quantities, terminal, role, location, refusals)
+        now = self._world.now
+        return Created(posting_id, raw, body, at, now, quantities, terminal, role, location, refusals)
 
     def _remember(self, created: Created) -> Created:
         assert created.body is not None
@@ -181,7 +182,7 @@ class Trade:
         return self._world.random.choice((here or self._voidable)[-12:])
 
     def _occurred_at(self, now: int, by_hand: bool) -> int:
-        """Mostly now; counts and corrections are sometimes written down later than they happened."""
+        """Mostly now; documents, and seldom sales, are sometimes written down later than they happened."""
         at = now
         if by_hand:
             at -= self._world.between((0, 30 * MINUTE) if self._world.happens(0.8) else (0, 100 * DAY))
