@@ -68,6 +68,12 @@ class Merges:
             sku = merge.into
         return sku
 
+    def later_names(self, sku: str) -> Iterator[str]:
+        """The products that a SKU comes to mean, one after the other."""
+        while (merge := self.by_ended.get(sku)) is not None:
+            sku = merge.into
+            yield sku
+
     def family(self, sku: str) -> frozenset[str]:
         """All SKUs that merges connect with one, and itself."""
         return self.families.get(sku) or frozenset((sku,))

@@ -83,6 +83,7 @@ def apply(working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], 
                 flags |= inventory.move(levels[movement.location, movement.sku], movement)
         working_set.add_movement(movement)
         if ended:
+            working_set.touch_level((movement.location, movement.sku))
             working_set.add_carried(movement.order)
     return flags
 
@@ -141,4 +142,6 @@ def regroup(working_set: WorkingSet, merged: Merge, change: Callable[[], None]) 
     for key in sorted(keys | documents.keys_of(family)):
         merging.carry(key, 0)
     working_set.add_carried(merged.order)
+    for key in merging.known_keys(family):
+        working_set.touch_level(key)
     return before

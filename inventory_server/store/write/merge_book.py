@@ -26,6 +26,7 @@ class MergeBook:
         self._levels = levels
         self._counts = counts
         self._locations: dict[str, set[str]] = {}
+        self._known: dict[str, set[Key]] = {}
         self._rows: list[Merge] = []
 
     # ------------------------------------------------------------------------------ reading first
@@ -45,12 +46,17 @@ class MergeBook:
     def are_at(self, keys: Iterable[Sequence[str]]) -> None:
         """Note (location, sku) with levels of products that this commit merges or separates."""
         for location, sku in keys:
+            self._known.setdefault(sku, set()).add((location, sku))
             for member in self.family(sku):
                 self._locations.setdefault(member, set()).add(location)
 
     def keys(self) -> set[Key]:
         """The (location, sku) of all products that this commit merges or separates."""
         return {(location, sku) for sku, locations in self._locations.items() for location in locations}
+
+    def known_keys(self, skus: Iterable[str]) -> set[Key]:
+        """The (location, sku) of which HQ knows a level or is told one in this commit, of SKUs that it regroups."""
+        return {key for sku in skus for key in self._known.get(sku, ())}
 
     def read_sums(
         self, keys: Iterable[Key], added: list[tuple[Key, Count]], merges: list[Merge], voided: set[int]

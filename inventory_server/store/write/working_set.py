@@ -217,8 +217,13 @@ class WorkingSet:
         self.merging.carried.clear()
 
     def touch_level(self, key: Key) -> None:
-        """Have HQ know of a level, even if nothing moved it."""
+        """Have HQ know of a level, even if nothing moved it, and of those of the products that its SKU comes to mean.
+
+        One of them may have stock only between two instants of the past, which a list as of then shows.
+        """
+        location, sku = key
         self._changed_levels.add(key)
+        self._changed_levels.update((location, later) for later in self.merging.standing.later_names(sku))
 
     def add_void(self, void: Void) -> None:
         """Add a void; its target may not have arrived yet."""
