@@ -81,7 +81,7 @@ def test_the_tables_of_the_page_are_those_that_the_measurements_give() -> None:
 @pytest.mark.long
 def test_a_sale_and_a_level_take_as_many_bytes_as_the_page_says(tmp_path: Path) -> None:
     measured = chain.bytes_of_sqlite(tmp_path)
-    assert measured == pytest.approx(RESULT["bytes"]["sqlite"], rel=0.02)
+    assert measured == pytest.approx(RESULT["bytes"]["sqlite"], rel=0.03)
 
 
 def test_the_chain_is_the_one_that_was_asked_about() -> None:

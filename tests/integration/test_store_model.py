@@ -359,7 +359,6 @@ def test_postgresql_agrees_with_the_model(site: Site, history: Any, data: st.Dat
     agrees_with_the_model(site, history, data)
 
 
-@pytest.mark.xfail(strict=False, reason="not run whole since what it found last was mended (see PAST_STORIES)")
 @pytest.mark.long
 @pytest.mark.timeout(1_200)
 @on_sqlite
