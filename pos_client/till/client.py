@@ -374,6 +374,7 @@ class PosClient:
             self._postings.pause(min(SETTLE_POLL_SECONDS, left))
 
         def say_bye(connection: Connection, seconds: float) -> ByeResult:
+            connection.request("ping", self._sender.ping_params(), seconds)  # a bye tells HQ no time
             result: ByeResult = connection.request("bye", self._sender.bye_params(), seconds)
             self._sender.on_bye()
             return result

@@ -147,7 +147,7 @@ class Sender:
             self._disconnect()
             return Connect()
         if now >= self._next_ping_at or self._told_pending or self._parked_untold:
-            return SendPing(PingParams(self._report(), instant(self._clock()), *self._tick()))
+            return SendPing(self.ping_params())
         return Idle(min(self._next_ping_at, self._ask_again_at or self._next_ping_at))
 
     def _item(self, entry: PendingEntry) -> PostItem:
@@ -187,17 +187,15 @@ class Sender:
             return self.outbox.next_batch(1, max_bytes)
         return batch
 
+    def ping_params(self) -> PingParams:
+        """A heartbeat of now: the clocks and what is pending."""
+        return PingParams(self._report(), instant(self._clock()), *self._tick())
+
     def bye_params(self) -> ByeParams:
         """The control totals of the lineage, for a `bye` on the connection; then `on_bye`."""
         totals, report = self.outbox.totals(), self.outbox.report()
-        return ByeParams(
-            lineage=totals.lineage,
-            last_seq=totals.last_seq,
-            count=totals.count,
-            quantity=unscaled(totals.quantity),
-            pending=report.pending,
-            dead=report.dead,
-        )
+        quantity, pending, dead = unscaled(totals.quantity), report.pending, report.dead
+        return ByeParams(totals.lineage, totals.last_seq, totals.count, quantity, pending, dead)
 
     def connect_now(self) -> None:
         """Connect now instead of after the back-off, because a caller is waiting. Waits that HQ asked for are kept."""

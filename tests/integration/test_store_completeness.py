@@ -65,12 +65,24 @@ def test_a_hole_holds_back_all_after_it(store: LedgerStore) -> None:
 def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: LedgerStore, clock: Clock) -> None:
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
-    perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
+    clock.now += HOUR
+    perform(store, Ping(till.speaker, None, instant(clock.now)))
     closed_at = instant(clock.now)
+    clock.now += SECOND  # a sale made while the goodbye is on its way may be on its way, too
+    perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
     clock.now += DAY
     assert complete(store) == Completeness(closed_at, 1, [], [], 0, [ClosedTill("T1", closed_at)])
     hello(store, lineage=till.lineage, now=clock.now - HOUR)
     assert complete(store) == Completeness(instant(clock.now - HOUR), 1, [], [], 0)
+
+
+def test_a_till_that_tells_no_time_is_closed_as_of_its_last_posting(store: LedgerStore, clock: Clock) -> None:
+    till = Till(store)
+    clock.now += HOUR
+    till.posts(body("sale", ("a", 1), at=clock.now - SECOND))
+    clock.now += HOUR
+    perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
+    assert complete(store).closed == [ClosedTill("T1", instant(clock.now - HOUR - SECOND))]
 
 
 @pytest.mark.parametrize("totals", [ByeParams(), ByeParams(last_seq=2, pending=0), ByeParams(last_seq=1, pending=3)])

@@ -21,8 +21,6 @@ from tests.simulation.run import simulate
 from tests.simulation.sweep import named, run_seeds, sweep
 
 SEEDS, MANY_SEEDS = 200, 2_000
-KNOWN_RED = [702, 904]
-"""`bye` carries no clock: HQ takes a store for complete up to when it received one, though the till sold meanwhile."""
 RED_WITHIN_SEEDS = 600
 """Each planted bug turned red within 300 seeds when this was written; a change of the world shifts that."""
 
@@ -47,9 +45,7 @@ def test_in_two_hundred_worlds_every_promise_is_kept() -> None:
 @pytest.mark.timeout(2_000)
 def test_in_two_thousand_worlds_every_promise_is_kept_and_every_situation_comes_up() -> None:
     report = sweep(0, MANY_SEEDS, jobs=2)
-    found = sorted(report.violations, key=lambda broken: broken.seed)
-    assert [f"seed {broken.seed}: {broken.violation}" for broken in found if broken.seed not in KNOWN_RED] == []
-    assert [broken.seed for broken in found] == KNOWN_RED
+    assert [f"seed {broken.seed}: {broken.violation}" for broken in report.violations] == []
     assert report.never == []
     assert report.seeds == MANY_SEEDS
 

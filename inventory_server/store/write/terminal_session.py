@@ -86,7 +86,7 @@ def bye(working_set: WorkingSet, goodbye: Bye) -> ByeResult:
     lacking = missing(held, held.last_seq if said.last_seq is None else said.last_seq)
     balanced = not lacking and not disagreements(held, said)
     if balanced and is_current and not known.pending:
-        known.closed_at = working_set.now
+        known.closed_at = _told_by_then(known, held, working_set.now)
     working_set.changed_lineages.add(key)
     expected = Totals(held.last_seq, held.count, unscaled(held.quantity))
     return ByeResult("balanced" if balanced else "mismatch", lacking, expected)
@@ -94,12 +94,21 @@ def bye(working_set: WorkingSet, goodbye: Bye) -> ByeResult:
 
 def _note_goodbye(working_set: WorkingSet, known: Terminal, totals: ByeParams) -> None:
     """Note contact and the reported state of the outbox."""
-    known.contact_at = known.told_at = working_set.now
+    known.contact_at = working_set.now
     working_set.changed_terminals.add(known.terminal)
     if not isinstance(totals.pending, UnsetType):
         known.pending = totals.pending
     if not isinstance(totals.dead, UnsetType):
         known.dead = totals.dead
+
+
+def _told_by_then(known: Terminal, held: Lineage, now: int) -> int:
+    """Up to when a till that says a balanced bye has certainly told everything.
+
+    A bye carries no clock, and its till may have sold while it was on its way: what came before it was sent earlier.
+    """
+    told = [moment for moment in (known.told_at, held.acked_at) if moment is not None]
+    return min(now, max(told, default=now))
 
 
 def _said(totals: ByeParams, now: int) -> Said:
