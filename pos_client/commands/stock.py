@@ -1,10 +1,9 @@
-"""The command `stock-query`: asks HQ for stock levels over the protocol."""
+"""The command `stock-query`: asks HQ for stock levels over the protocol, and whatever else a buyer wants to know."""
 
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,38 +12,22 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.commands import console, stock_report
-from pos_client.commands.options import InstantParam, server_option, terminal_option, token_option
+from pos_client.commands.asking import (
+    PROGRAM,
+    DayParam,
+    KnownAt,
+    QuestionGroup,
+    asking,
+    connected,
+    given,
+    pages,
+    say_unknown,
+)
+from pos_client.commands.history import history
 from pos_client.files.cells import read_quantity
 from pos_client.protocol.address import Address
-from pos_client.protocol.messages import HelloParams, StockParams, StockResult
+from pos_client.protocol.messages import StockParams, StockResult
 from pos_client.transport.connection import Connection
-
-PROGRAM = "stock-query"
-_DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
-DEFAULT_TERMINAL = "stock-query"
-"""The terminal to ask as by default; a development server enrols it."""
-
-
-class AsOfParam(InstantParam):
-    """A date, or an instant."""
-
-    name = "date|instant"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The text of `as_of`."""
-        text = str(value)
-        return text if _DATE.fullmatch(text) else super().convert(value, param, ctx).isoformat()
-
-
-class KnownAt(InstantParam):
-    """An instant, or a ledger position."""
-
-    name = "instant|position"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The position or instant in `value`."""
-        text = str(value)
-        return int(text) if text.isascii() and text.isdigit() else super().convert(value, param, ctx)
 
 
 class Below(click.ParamType[Raw]):
@@ -62,7 +45,21 @@ class Below(click.ParamType[Raw]):
             return self.fail(f"expected reorder or {error}, got {value!r}", param, ctx)
 
 
-@click.command(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    PROGRAM,
+    cls=QuestionGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    subcommand_metavar="[SKU]... | COMMAND [ARGS]...",
+)
+@click.version_option(package_name="tillwire", prog_name=PROGRAM)
+def stock_query() -> None:
+    """Show the stock of each SKU, or of all products: see `stock`. Or ask one of the other questions below.
+
+    A SKU that is called like a command is written behind `--`.
+    """
+
+
+@stock_query.command("stock")
 @click.argument("skus", nargs=-1, metavar="[SKU]...")
 @click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable.")
 @click.option("--barcode", help="Only the product with this barcode.")
@@ -72,16 +69,13 @@ class Below(click.ParamType[Raw]):
 @click.option("--negative", is_flag=True, help="Only products with less than zero on hand.")
 @click.option(
     "--as-of",
-    type=AsOfParam(),
+    type=DayParam(),
     help="Stock at a past instant, or at the end of a date: of each location's business day.",
 )
 @click.option("--known-at", type=KnownAt(), help="Stock as HQ knew it at an instant or ledger position.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@server_option
-@terminal_option
-@token_option
-@click.version_option(package_name="tillwire", prog_name=PROGRAM)
-def stock_query(
+@asking
+def stock(
     skus: Sequence[str], locations: Sequence[str], form: str, server: Address, terminal: str | None, token: str | None,
     **filters: Any,
 ) -> int:  # fmt: skip
@@ -94,50 +88,32 @@ def stock_query(
         skus=list(skus) or UNSET,
         locations=list(locations) or UNSET,
         gtin=filters["barcode"] or UNSET,
-        below=_given(filters["below"]),
+        below=given(filters["below"]),
         negative=True if filters["negative"] else UNSET,
-        as_of=_given(filters["as_of"]),
-        known_at=_given(filters["known_at"]),
+        as_of=given(filters["as_of"]),
+        known_at=given(filters["known_at"]),
     )
-    connection = Connection.open(server)
-    try:
-        connection.hello(HelloParams(terminal=terminal or DEFAULT_TERMINAL, token=token or UNSET, app=PROGRAM))
+    with connected(server, terminal, token) as connection:
         answer = whole_answer(connection, question)
-        connection.request("bye")
-    finally:
-        connection.close()
     show(answer, form)
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
 
 
-def _given(value: Any) -> Any:
-    return UNSET if value is None else value
-
-
 def whole_answer(connection: Connection, question: StockParams) -> StockResult:
     """All pages of the answer in one; `position` is that of the first page."""
-    pages = list(_pages(connection, question))
-    return msgspec.structs.replace(
-        pages[0],
-        items=list(itertools.chain.from_iterable(page.items for page in pages)),
-        completeness={place: told for page in pages for place, told in page.completeness.items()},
+    parts = list(pages(connection, "stock", question))
+    whole: StockResult = msgspec.structs.replace(
+        parts[0],
+        items=list(itertools.chain.from_iterable(page.items for page in parts)),
+        completeness={place: told for page in parts for place, told in page.completeness.items()},
         cursor=None,
     )
-
-
-def _pages(connection: Connection, question: StockParams) -> Iterator[StockResult]:
-    while True:
-        page: StockResult = connection.request("stock", question)
-        yield page
-        if page.cursor is None:
-            return
-        question = msgspec.structs.replace(question, cursor=page.cursor)
+    return whole
 
 
 def show(answer: StockResult, form: str) -> None:
     """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
-    for named in stock_report.unknown(answer.unknown):
-        console.say(f"{PROGRAM}: HQ does not know {named}.", err=True)
+    say_unknown(stock_report.unknown(answer.unknown))
     if form == "json":
         console.print_json(answer)
         return
@@ -160,6 +136,9 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     unknown_goods = sum(item.location is None for item in answer.unknown)
     unknown_places = sum(item.location is not None for item in answer.unknown)
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
+
+
+stock_query.add_command(history)
 
 
 def main() -> int:

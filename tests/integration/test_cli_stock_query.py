@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec import structs
 
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ImportProducts
 from pos_client.commands import stock_report
 from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill, StockItem, UnknownItem
 from pos_client.till.client import PosClient
+from pos_client.transport.connection import Connection
 from tests.support.commands import Done, Shell, headquarters
 from tests.support.maintenance import change
 from tests.support.waiting import HANG_SECONDS
@@ -154,6 +157,39 @@ def test_the_past_can_be_asked_for(query: Query) -> None:
 def test_all_pages_are_fetched(query: Query) -> None:
     levels = query.levels("--location", "B")
     assert levels == {("B", f"sku{n:04}"): str(n) for n in range(1500)}
+
+
+def test_the_history_of_a_product_is_a_command(query: Query) -> None:
+    done = query("history", "pear")
+    cells = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert [(row[3], row[5], row[6]) for row in cells] == [("receipt", "10", "10"), ("sale", "-12", "-2")]
+    assert "negative_stock" in cells[1][-1]
+    told = json.loads(query("history", "pear", "--location", "A", "--json").out)
+    assert [entry["on_hand_after"] for entry in told["entries"]] == [10, -2]
+    assert query("history", "pear", "--to", "2000-01-01T00:00Z").code == 1
+    done = query("history", "pera", "--location", "A")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "stock-query: HQ has no movement of pera at A; check the spelling and the period.\n"
+
+
+def test_all_pages_of_a_history_are_fetched(query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def short_pages(connection: Connection, method: str, params: Any = None, *seconds: float) -> Any:
+        asked.append(method)
+        params = structs.replace(params, limit=1) if method == "history" else params
+        return request(connection, method, params, *seconds)
+
+    request = Connection.request
+    monkeypatch.setattr(Connection, "request", short_pages)
+    assert len(json.loads(query("history", "pear", "--json").out)["entries"]) == asked.count("history") == 2
+
+
+def test_a_sku_that_is_called_like_a_command_is_written_behind_dashes(query: Query) -> None:
+    assert query("--", "history").err.startswith("stock-query: HQ does not know sku history.")
+    assert query("stock", "apple").out == query("apple").out
+    assert "history" in query("--help").out
+    assert "--below" in query("--help").out
 
 
 UNKNOWN = [
