@@ -10,13 +10,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
-from msgspec import Meta
 
 from inventory_server.domain import answers
 from inventory_server.domain.changes import AdoptTerminal as AdoptTerminal
@@ -36,25 +35,36 @@ from inventory_server.domain.changes import RotateToken as RotateToken
 from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
-from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
+from inventory_server.domain.questions import AdviseOnGrowth as AdviseOnGrowth
+from inventory_server.domain.questions import Compare as Compare
+from inventory_server.domain.questions import FindBarcodes as FindBarcodes
+from inventory_server.domain.questions import FindPosting as FindPosting
+from inventory_server.domain.questions import History as History
+from inventory_server.domain.questions import ListAudit as ListAudit
+from inventory_server.domain.questions import ListExceptions as ListExceptions
+from inventory_server.domain.questions import ListLocations as ListLocations
+from inventory_server.domain.questions import ListPartitions as ListPartitions
+from inventory_server.domain.questions import ListTerminals as ListTerminals
+from inventory_server.domain.questions import ListWaiting as ListWaiting
+from inventory_server.domain.questions import Reconcile as Reconcile
+from inventory_server.domain.questions import ShowOverview as ShowOverview
+from inventory_server.domain.questions import ShowProduct as ShowProduct
+from inventory_server.domain.questions import Stock as Stock
+from inventory_server.domain.questions import Verify as Verify
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.fields import Flag, Location, Sku
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
     ByeResult,
-    HistoryParams,
     HistoryResult,
     OutboxReport,
-    PostingParams,
     PostResult,
-    StockParams,
     StockResult,
     StoredPosting,
 )
 from pos_client.protocol.tick import Tick
-from pos_client.protocol.units import Quantity, micros
+from pos_client.protocol.units import micros
 
 # ---------------------------------------------------------------------------------- terminals' requests that write
 
@@ -137,97 +147,6 @@ class Bye(msgspec.Struct, frozen=True):
 
     actor: Speaker
     totals: ByeParams
-
-
-# ---------------------------------------------------------------------------------- queries
-
-
-class Stock(ActorRequest, frozen=True):
-    """Stock levels; `below` and `as_of` of `params` decoded. `below` is "reorder_point" or a quantity.
-
-    `as_of` is an instant (microseconds), or a date: the end of each location's business day.
-    """
-
-    params: StockParams
-    below: str | Quantity | None
-    as_of: int | date | None = None
-
-
-class History(ActorRequest, frozen=True):
-    """The movements of a sku."""
-
-    params: HistoryParams
-
-
-class FindPosting(ActorRequest, frozen=True):
-    """One stored posting."""
-
-    params: PostingParams
-
-
-class ShowOverview(ActorRequest, frozen=True):
-    """A summary of the ledger."""
-
-
-class Reconcile(ActorRequest, frozen=True):
-    """Compare every till's last report with the ledger."""
-
-
-class ListWaiting(ActorRequest, frozen=True):
-    """Rejected postings that were not reopened, and bodies in quarantine, oldest first."""
-
-
-class ListExceptions(ActorRequest, frozen=True):
-    """What waits for a person, by cause: the latest `limit` of `flag` and `location`, if given."""
-
-    flag: Flag | None = None
-    location: Location | None = None
-    limit: Annotated[int, Meta(ge=1, le=EXCEPTIONS_MAX)] = 1_000
-
-
-class ShowProduct(ActorRequest, frozen=True):
-    """What the catalogue says of a product; StoreError if it does not list it."""
-
-    sku: Sku
-
-
-class FindBarcodes(ActorRequest, frozen=True):
-    """The SKUs of listed barcodes, by their 14 digits."""
-
-    barcodes: list[str]
-
-
-class ListTerminals(ActorRequest, frozen=True):
-    """All terminals, revoked ones included."""
-
-
-class ListLocations(ActorRequest, frozen=True):
-    """All locations that HQ knows."""
-
-
-class ListAudit(ActorRequest, frozen=True):
-    """The latest `limit` audited changes (before entry `before`, if given), oldest first."""
-
-    limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
-    before: Annotated[int, Meta(ge=1)] | None = None
-
-
-class ListPartitions(ActorRequest, frozen=True):
-    """The partitions of a ledger on PostgreSQL; StoreError on SQLite, which has none."""
-
-
-class AdviseOnGrowth(ActorRequest, frozen=True):
-    """A warning if the ledger needs new partitions soon, else None."""
-
-
-class Verify(ActorRequest, frozen=True):
-    """Prove the whole ledger."""
-
-
-class Compare(ActorRequest, frozen=True):
-    """Compare this ledger with that of the database `other` (a URL), row by row."""
-
-    other: str
 
 
 # ---------------------------------------------------------------------------------- the table

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any, Literal
 from uuid import UUID
 
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from pos_client.protocol.base import Message as Message
+from pos_client.protocol.base import StrictMessage as StrictMessage
 from pos_client.protocol.fields import (
     AsOf,
     CloseReason,
@@ -43,14 +45,6 @@ FEATURES = (TICK_CLOCK,)
 """All features of this edition of the protocol."""
 
 
-class Message(Struct, frozen=True, omit_defaults=True):
-    """Base of all messages: absent fields are omitted; an older till ignores fields that a newer server adds."""
-
-
-class StrictMessage(Message, frozen=True, forbid_unknown_fields=True):
-    """Base of what a client sends: unknown fields are errors, so that a typo never becomes a silent default."""
-
-
 # ---------------------------------------------------------------------------------- envelope
 
 
@@ -68,7 +62,7 @@ class ErrorObject(Message, frozen=True):
 
     code: int
     message: str
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = field(default_factory=dict)
 
 
 class Reply(Message, frozen=True):
@@ -348,7 +342,7 @@ class Completeness(Message, frozen=True):
     silent: list[SilentTill]
     holes: list[Hole]
     pending: int
-    closed: list[ClosedTill] = []
+    closed: list[ClosedTill] = field(default_factory=list)
     holes_total: int = 0
 
 
@@ -358,7 +352,7 @@ class StockResult(Message, frozen=True):
     items: list[StockItem]
     position: int
     completeness: dict[str, Completeness]
-    unknown: list[UnknownItem] = []
+    unknown: list[UnknownItem] = field(default_factory=list)
     cursor: str | None = None
 
 

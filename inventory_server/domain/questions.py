@@ -1,0 +1,102 @@
+"""The queries of the table of requests (`requests.py`): what each asks. Plain data."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated
+
+from msgspec import Meta
+
+from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
+from inventory_server.domain.roles import ActorRequest
+from pos_client.protocol.fields import Flag, Location, Sku
+from pos_client.protocol.messages import HistoryParams, PostingParams, StockParams
+from pos_client.protocol.units import Quantity
+
+
+class Stock(ActorRequest, frozen=True):
+    """Stock levels; `below` and `as_of` of `params` decoded. `below` is "reorder_point" or a quantity.
+
+    `as_of` is an instant (microseconds), or a date: the end of each location's business day.
+    """
+
+    params: StockParams
+    below: str | Quantity | None
+    as_of: int | date | None = None
+
+
+class History(ActorRequest, frozen=True):
+    """The movements of a sku."""
+
+    params: HistoryParams
+
+
+class FindPosting(ActorRequest, frozen=True):
+    """One stored posting."""
+
+    params: PostingParams
+
+
+class ShowOverview(ActorRequest, frozen=True):
+    """A summary of the ledger."""
+
+
+class Reconcile(ActorRequest, frozen=True):
+    """Compare every till's last report with the ledger."""
+
+
+class ListWaiting(ActorRequest, frozen=True):
+    """Rejected postings that were not reopened, and bodies in quarantine, oldest first."""
+
+
+class ListExceptions(ActorRequest, frozen=True):
+    """What waits for a person, by cause: the latest `limit` of `flag` and `location`, if given."""
+
+    flag: Flag | None = None
+    location: Location | None = None
+    limit: Annotated[int, Meta(ge=1, le=EXCEPTIONS_MAX)] = 1_000
+
+
+class ShowProduct(ActorRequest, frozen=True):
+    """What the catalogue says of a product; StoreError if it does not list it."""
+
+    sku: Sku
+
+
+class FindBarcodes(ActorRequest, frozen=True):
+    """The SKUs of listed barcodes, by their 14 digits."""
+
+    barcodes: list[str]
+
+
+class ListTerminals(ActorRequest, frozen=True):
+    """All terminals, revoked ones included."""
+
+
+class ListLocations(ActorRequest, frozen=True):
+    """All locations that HQ knows."""
+
+
+class ListAudit(ActorRequest, frozen=True):
+    """The latest `limit` audited changes (before entry `before`, if given), oldest first."""
+
+    limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
+    before: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ListPartitions(ActorRequest, frozen=True):
+    """The partitions of a ledger on PostgreSQL; StoreError on SQLite, which has none."""
+
+
+class AdviseOnGrowth(ActorRequest, frozen=True):
+    """A warning if the ledger needs new partitions soon, else None."""
+
+
+class Verify(ActorRequest, frozen=True):
+    """Prove the whole ledger."""
+
+
+class Compare(ActorRequest, frozen=True):
+    """Compare this ledger with that of the database `other` (a URL), row by row."""
+
+    other: str
