@@ -1,19 +1,58 @@
-"""Access checks: whether the terminal of a connection may still ask (not revoked, token not replaced)."""
+"""Access checks: whether the terminal of a connection may still ask, and which locations are its own."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import CompoundSelect, Connection, bindparam, cast, null, select, union_all
 
-from inventory_server.domain.roles import Speaker
+from inventory_server.domain.roles import Actor, Speaker
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.sql import Statement
+from inventory_server.store.ledger.records import Rights
+from inventory_server.store.ledger.sql import Lookup, Statement
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 _standing = Statement(
     select(t.terminal.c.revoked_at, t.terminal.c.epoch).where(t.terminal.c.terminal == bindparam("terminal"))
 )
+
+
+def _places() -> CompoundSelect[Any]:
+    """Where each terminal was before, and each place, past or present, of a terminal that it `adopted`."""
+    former, adoption, adopted = t.former_location.c, t.adoption.c, t.terminal.c
+    of_adopted = (
+        select(adoption.terminal, place.location, adoption.adopted).join_from(
+            t.adoption, table, place.terminal == adoption.adopted
+        )
+        for table, place in ((t.terminal, adopted), (t.former_location, former))
+    )
+    own = select(former.terminal, former.location, cast(null(), t.TEXT).label("adopted"))
+    return union_all(own, *of_adopted)
+
+
+_by_terminal = _places().subquery()
+_places_of = Lookup(_by_terminal, [_by_terminal.c.terminal])
+
+
+def rights_of(connection: Connection, terminals: Iterable[str]) -> dict[str, Rights]:
+    """Where else than at its present location each of `terminals` may post, and which terminals it adopted."""
+    names = list(terminals)
+    rows = _places_of(connection, [(name,) for name in names])
+    found = {}
+    for name in names:
+        own = [row[1:] for row in rows if row[0] == name]
+        adopted = sorted({other for _, other in own if other is not None})
+        found[name] = Rights(frozenset(location for location, _ in own), tuple(adopted))
+    return found
+
+
+def own_places(connection: Connection, actor: Actor) -> frozenset[str] | None:
+    """The locations that a till's postings are of; None for everybody else, who may see all."""
+    if not isinstance(actor, Speaker) or actor.role != "till":
+        return None
+    return rights_of(connection, [actor.terminal])[actor.terminal].places | {actor.location}
 
 
 def token_hash(token: str) -> bytes:

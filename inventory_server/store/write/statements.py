@@ -6,13 +6,11 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    CompoundSelect,
     Executable,
     FromClause,
     Select,
     and_,
     bindparam,
-    cast,
     func,
     literal_column,
     null,
@@ -42,8 +40,6 @@ class Statements:
             )
         )
         self.terminals = Lookup(t.terminal, [t.terminal.c.terminal])
-        places = _places().subquery()
-        self.places = Lookup(places, [places.c.terminal])
         self.boots = Lookup(t.boot, [t.boot.c.terminal])
         of_boot = (t.boot.c.terminal == bindparam("of_terminal"), t.boot.c.boot == bindparam("boot_id"))
         self.forget_boot = Statement(t.boot.delete().where(*of_boot))
@@ -101,19 +97,6 @@ class Statements:
         self.put_merge_count = Statement(t.ledger.update().values(merges=t.ledger.c.merges + bindparam("more")))
         self.put_rejections = Insert(t.rejection, "replace")
         self.put_quarantine = Insert(t.quarantine, "ignore")
-
-
-def _places() -> CompoundSelect[Any]:
-    """Where each terminal was before, and each place, past or present, of a terminal that it `adopted`."""
-    former, adoption, adopted = t.former_location.c, t.adoption.c, t.terminal.c
-    of_adopted = (
-        select(adoption.terminal, place.location, adoption.adopted).join_from(
-            t.adoption, table, place.terminal == adoption.adopted
-        )
-        for table, place in ((t.terminal, adopted), (t.former_location, former))
-    )
-    own = select(former.terminal, former.location, cast(null(), t.TEXT).label("adopted"))
-    return union_all(own, *of_adopted)
 
 
 def _moved_since() -> Select[Any]:

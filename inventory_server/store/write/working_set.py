@@ -17,6 +17,7 @@ from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import ClockLimits
 from inventory_server.store.database.base import LedgerMoved
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import rights_of
 from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.records import Key, Posted, Rejected, Rights, Void, held_lineage
@@ -99,11 +100,7 @@ class WorkingSet:
     def read_rights(self, terminals: set[str]) -> None:
         """Load where else than at its present location each of `terminals` may post."""
         unread = [name for name in terminals if name not in self._cache.rights]
-        rows = self.sql.places(self.connection, [(name,) for name in unread])
-        for name in unread:
-            own = [row[1:] for row in rows if row[0] == name]
-            adopted = sorted({other for _, other in own if other is not None})
-            self._cache.rights[name] = Rights(frozenset(location for location, _ in own), tuple(adopted))
+        self._cache.rights |= rights_of(self.connection, unread)
 
     def read_levels(self, keys: set[Key]) -> None:
         """Load the levels of `keys` and which of their SKUs are in the catalogue; new levels start at zero."""
