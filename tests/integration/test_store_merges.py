@@ -97,6 +97,10 @@ ON_HAND = [
     (f"receipt a=5 @1 | {MERGE} @2 | void voids:1", (0, 0, 0)),
     (f"receipt b=2 @1 | {MERGE} @2 | sale a=1 @3 | void voids:3", (0, 2, 0)),
     (f"{MERGE} @2 | receipt a=5 @2", (0, 5, 0)),
+    (f"sale a=1 @1 | {MERGE} @2", (0, -1, 0)),  # nobody had moved it here
+    (f"sale a=1 @1 | {MERGE} @2 | merge merge:b into:c @3", (0, 0, -1)),
+    (f"{MERGE} @2 | sale a=1 @3", (0, -1, 0)),
+    (f"{MERGE} @2 | sale a=1 @3 | void voids:1", (-1, 0, 0)),
     (f"receipt a=5 @2 | {MERGE} @2", (0, 5, 0)),
     # counts
     (f"receipt a=5 @1 | {MERGE} @4 | count a=3 @3 | sale a=1 @2", (0, 3, 0)),  # against the counts of its own product

@@ -49,7 +49,7 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
     others = [one for one in told if not documents.is_plain_sale(one.body)]
     targets = _targets(working_set, others)
     if others:
-        _expect_merges(working_set, others)
+        _expect_merges(working_set, told, others)
     working_set.read_movements(targets | _sold(working_set, others))
     working_set.read_locations({one.location for one in told}.union(_other_locations(others)))
     _read_levels(working_set, told, targets)
@@ -164,13 +164,16 @@ def _other_locations(told: list[Told]) -> Iterator[str]:
             yield one.body.other_location
 
 
-def _expect_merges(working_set: WorkingSet, told: list[Told]) -> None:
-    """Read where there are levels of the products that this commit merges, or separates."""
+def _expect_merges(working_set: WorkingSet, told: list[Told], others: list[Told]) -> None:
+    """Read where there are levels of the products that this commit merges, or separates.
+
+    `others` are those of `told` that are no plain sales, which may be the first of a product at a location.
+    """
     merging = working_set.merging
-    pairs = _merges(told, working_set.position + 1)
+    pairs = _merges(others, working_set.position + 1)
     if pairs:
         merging.expect((each.ended, each.into) for each in pairs)
-    positions = {known.position for known in _voided(working_set, told)}
+    positions = {known.position for known in _voided(working_set, others)}
     regrouped = [each.ended for each in (*merging.standing, *pairs) if each in pairs or each.position in positions]
     skus = {member for sku in regrouped for member in merging.family(sku)}
     merging.are_at(working_set.sql.locations_of_skus(working_set.connection, [(sku,) for sku in skus]))
