@@ -11,7 +11,21 @@ from dataclasses import dataclass
 from inventory_server.domain.limits import HOLES_SHOWN_MAX
 from pos_client.protocol.fields import Range
 from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill
+from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """What a till says of its outbox: `pending` and `dead` postings, and when the oldest pending one was made.
+
+    That is by the till's clock (microseconds), and by its tick clock if all that is pending was made since it booted.
+    """
+
+    pending: int
+    dead: int = 0
+    oldest_occurred_at: int | None = None
+    oldest_tick: Tick | None = None
 
 
 @dataclass(frozen=True, slots=True)

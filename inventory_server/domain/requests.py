@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -35,6 +34,7 @@ from inventory_server.domain.changes import RotateToken as RotateToken
 from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.questions import AdviseOnGrowth as AdviseOnGrowth
 from inventory_server.domain.questions import Compare as Compare
 from inventory_server.domain.questions import FindBarcodes as FindBarcodes
@@ -58,7 +58,6 @@ from pos_client.protocol.messages import (
     ByeParams,
     ByeResult,
     HistoryResult,
-    OutboxReport,
     PostResult,
     StockResult,
     StoredPosting,
@@ -73,8 +72,8 @@ class Hello(msgspec.Struct, frozen=True):
     """Authenticate a terminal; raises a till's epoch durably. The only request without an actor.
 
     `token` is None if none was given. `enrol` is the location at which an unknown terminal is enrolled (development
-    only), None if it is not. `trusted` waives the token. `source` is the address of the peer. `tick` is the moment of
-    sending by the tick clock; `backdated` announces old postings.
+    only), None if it is not. `trusted` waives the token. `source` is the address of the peer. The moment of sending is
+    `now` by the till's clock (microseconds) and `tick` by its tick clock; `backdated` announces old postings.
     """
 
     terminal: str
@@ -82,8 +81,8 @@ class Hello(msgspec.Struct, frozen=True):
     trusted: bool
     enrol: str | None
     lineage: UUID | None
-    outbox: OutboxReport | None
-    now: datetime | None
+    outbox: OutboxState | None
+    now: int | None
     source: str = ""
     tick: Tick | None = None
     backdated: bool = False
@@ -134,11 +133,11 @@ class Post(msgspec.Struct, frozen=True):
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """Record a sign of life, sent at `tick`. Outcome: None; it need not be durable at once."""
+    """Record a sign of life, sent at `now` (microseconds) and `tick`. Outcome: None; it need not be durable at once."""
 
     actor: Speaker
-    outbox: OutboxReport | None
-    now: datetime | None
+    outbox: OutboxState | None
+    now: int | None
     tick: Tick | None = None
 
 

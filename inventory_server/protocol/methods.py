@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from msgspec import UNSET, Raw, UnsetType
 
 from inventory_server.config import Settings
 from inventory_server.domain.business_day import LAST_DAY
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.requests import (
     REQUESTS,
     Bye,
@@ -41,6 +42,7 @@ from pos_client.protocol.messages import (
     Limits,
     Message,
     NoParams,
+    OutboxReport,
     PingParams,
     PingResult,
     PostingParams,
@@ -134,16 +136,17 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
         if not lowest <= PROTOCOL_VERSION <= highest:
             message = f"This server speaks protocol {PROTOCOL_VERSION}, not {lowest} to {highest}."
             raise RequestError(ErrorCode.unsupported_protocol, message, supported=_SUPPORTED)
+    tick = _tick(params)
     return Hello(
         terminal=params.terminal,
         token=given(params.token),
         trusted=talk.trusted,
         enrol=(given(params.location) or params.terminal) if talk.trusted else None,
         lineage=given(params.lineage),
-        outbox=given(params.outbox),
-        now=given(params.now),
+        outbox=_outbox(params.outbox, tick),
+        now=_moment(params.now),
         source=talk.peer,
-        tick=_tick(params),
+        tick=tick,
         backdated=params.backdated is True,
     )
 
@@ -154,6 +157,23 @@ def _tick(params: HelloParams | PingParams | PostParams | PostItem, path: str = 
         lacking = "boot" if isinstance(params.boot, UnsetType) else "tick_ms"
         raise refused(f"{path}.{lacking}", "boot and tick_ms together", "nothing")
     return tick_of(params.boot, params.tick_ms)
+
+
+def _moment(now: datetime | UnsetType) -> int | None:
+    return None if isinstance(now, UnsetType) else micros(now)
+
+
+def _outbox(report: OutboxReport | UnsetType, tick: Tick | None) -> OutboxState | None:
+    """What a message sent at `tick` says of the outbox: its oldest posting's tick is of the same boot."""
+    if isinstance(report, UnsetType):
+        return None
+    oldest_at, oldest_ms = report.oldest_occurred_at, report.oldest_tick_ms
+    return OutboxState(
+        report.pending,
+        report.dead,
+        None if oldest_at is None else micros(oldest_at),
+        None if tick is None or oldest_ms is None else Tick(tick.boot, oldest_ms),
+    )
 
 
 def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
@@ -179,7 +199,8 @@ def _welcome(talk: SessionContext, welcome: Welcome) -> HelloResult:
 def _ping(talk: SessionContext, params: PingParams) -> StoreRequest | Ready:
     if not isinstance(talk.actor, Speaker):
         return Ready(_pong(talk, None))
-    return Ping(talk.actor, given(params.outbox), given(params.now), _tick(params))
+    tick = _tick(params)
+    return Ping(talk.actor, _outbox(params.outbox, tick), _moment(params.now), tick)
 
 
 def _pong(talk: SessionContext, _: None) -> PingResult:

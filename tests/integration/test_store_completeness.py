@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import perform
 from inventory_server.domain.requests import Bye, Ping
 from inventory_server.store import LedgerStore
-from pos_client.protocol.messages import ByeParams, ClosedTill, Completeness, Hole, OutboxReport, SilentTill
+from pos_client.protocol.messages import ByeParams, ClosedTill, Completeness, Hole, SilentTill
 from pos_client.protocol.units import instant
 from tests.support.ledgers import (
     DAY,
@@ -45,7 +46,7 @@ def test_a_location_is_complete_up_to_the_last_word_of_its_tills(store: LedgerSt
 
 def test_what_a_till_holds_back_is_missing(store: LedgerStore) -> None:
     till = Till(store)
-    perform(store, Ping(till.speaker, OutboxReport(2, 1, instant(NOON)), None))
+    perform(store, Ping(till.speaker, OutboxState(2, 1, NOON), None))
     assert complete(store) == Completeness(instant(NOON - 1), 1, [], [], 2)
     till.post(body("sale", ("a", 1)))
     assert complete(store).pending == 1

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import perform
 from inventory_server.domain.requests import Bye, MoveTerminal, RevokeTerminal
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore
-from pos_client.protocol.messages import ByeParams, OutboxReport
+from pos_client.protocol.messages import ByeParams
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, hello, item, post, stock, uid
 from tests.support.sites import on_both
@@ -18,7 +19,7 @@ from tests.support.sites import on_both
 pytestmark = on_both
 
 MORNING = NOON + DAY
-PENDING = OutboxReport(1, 0, instant(MORNING - HOUR))
+PENDING = OutboxState(1, 0, MORNING - HOUR)
 
 
 def moves(store: LedgerStore, *places: str) -> None:

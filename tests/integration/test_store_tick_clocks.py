@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import perform
 from inventory_server.domain.limits import BOOTS_MAX
 from inventory_server.domain.requests import Hello, Item, Ping, Post, Welcome
@@ -17,7 +18,7 @@ from inventory_server.domain.roles import Speaker
 from inventory_server.store import LedgerStore
 from inventory_server.store.admin.terminals import list_terminals
 from inventory_server.store.ledger import tables as t
-from pos_client.protocol.messages import OutboxReport, PostResult
+from pos_client.protocol.messages import PostResult
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
 from tests.support.ledgers import NOON, Clock, body, item, opened, stock
@@ -34,8 +35,7 @@ def tick(at: int, boot: int = 1) -> Tick:
 
 
 def says_hello(store: LedgerStore, now: int | None, said: Tick | None, **fields: Any) -> Speaker:
-    told = None if now is None else instant(now)
-    welcome = perform(store, Hello("T1", None, True, "L1", None, fields.pop("outbox", None), told, "", said, **fields))
+    welcome = perform(store, Hello("T1", None, True, "L1", None, fields.pop("outbox", None), now, "", said, **fields))
     assert isinstance(welcome, Welcome)
     return welcome.speaker
 
@@ -125,7 +125,7 @@ def test_the_last_boots_of_a_terminal_are_kept(store: LedgerStore, clock: Clock)
 def test_a_fenced_connection_tells_nothing_of_the_clock(store: LedgerStore, clock: Clock) -> None:
     fenced = says_hello(store, clock.now, tick(clock.now))
     says_hello(store, clock.now, tick(clock.now))
-    perform(store, Ping(fenced, None, instant(clock.now - HOUR), tick(clock.now)))
+    perform(store, Ping(fenced, None, clock.now - HOUR, tick(clock.now)))
     assert offset(store) == 0
 
 
@@ -154,8 +154,8 @@ COMPLETE = [
 def test_complete_to_minds_the_clock_of_a_till_with_pending_sales(
     store: LedgerStore, clock: Clock, wrong: int, occurred: int, ticked: int | None, expected: int
 ) -> None:
-    oldest_tick = None if ticked is None else tick(clock.now + ticked * SECOND).ms
-    report = OutboxReport(1, 0, instant(clock.now + occurred * SECOND), oldest_tick)
+    oldest_tick = None if ticked is None else tick(clock.now + ticked * SECOND)
+    report = OutboxState(1, 0, clock.now + occurred * SECOND, oldest_tick)
     says_hello(store, clock.now + wrong * SECOND, tick(clock.now), outbox=report)
     told = stock(store, locations=["L1"]).completeness["L1"].complete_to
     assert told == instant(clock.now + expected * SECOND - 1)
@@ -176,13 +176,13 @@ def test_what_cannot_be_corrected_holds_complete_to_back_after_the_clock_was_set
     store: LedgerStore, clock: Clock, wrong: int, pending: int, occurred: int | None, expected: int | None
 ) -> None:
     began, rebooted = clock.now, Tick(UUID(int=2), 5_000)
-    report = OutboxReport(1, 0, instant(began + 3_540 * SECOND))
+    report = OutboxState(1, 0, began + 3_540 * SECOND)
     speaker = says_hello(store, began + HOUR, rebooted, outbox=report)
     for minutes in (1, 2):
         clock.now = began + minutes * 60 * SECOND
-        oldest = None if occurred is None else instant(began + occurred * SECOND)
+        oldest = None if occurred is None else began + occurred * SECOND
         sent = Tick(rebooted.boot, rebooted.ms + minutes * 60_000)
-        perform(store, Ping(speaker, OutboxReport(pending, 0, oldest), instant(clock.now + wrong * SECOND), sent))
+        perform(store, Ping(speaker, OutboxState(pending, 0, oldest), clock.now + wrong * SECOND, sent))
     told = stock(store, locations=["L1"]).completeness["L1"].complete_to
     assert told == instant(clock.now if expected is None else began + expected * SECOND - 1)
 
@@ -202,11 +202,11 @@ def test_a_hole_is_dated_by_the_tick_clock(store: LedgerStore, clock: Clock, wro
 def test_without_pending_sales_a_till_with_a_slow_clock_is_complete_up_to_its_last_contact(
     store: LedgerStore, clock: Clock
 ) -> None:
-    speaker = says_hello(store, clock.now - HOUR, tick(clock.now), outbox=OutboxReport(0))
+    speaker = says_hello(store, clock.now - HOUR, tick(clock.now), outbox=OutboxState(0))
     contact = clock.now
     clock.now += 10 * SECOND
     assert stock(store, locations=["L1"]).completeness["L1"].complete_to == instant(contact)
-    perform(store, Ping(speaker, OutboxReport(0), None, tick(clock.now)))
+    perform(store, Ping(speaker, OutboxState(0), None, tick(clock.now)))
     assert stock(store, locations=["L1"]).completeness["L1"].complete_to == instant(clock.now)
 
 

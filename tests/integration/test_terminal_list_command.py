@@ -10,7 +10,6 @@ import pytest
 from inventory_server.domain.door import perform
 from inventory_server.domain.requests import Hello
 from pos_client.protocol.tick import Tick
-from pos_client.protocol.units import instant
 from tests.support.commands import Shell
 from tests.support.ledgers import NOON, hello, opened
 
@@ -21,8 +20,7 @@ def test_the_list_of_terminals_shows_how_far_a_tills_clock_is_off(
     shell = Shell(monkeypatch, capsys)
     with opened(ledger, lambda: NOON) as store:
         for terminal, ahead in (("slow", -3_600_000_000), ("right", 400_000)):
-            told = instant(NOON + ahead)
-            perform(store, Hello(terminal, None, True, "A", None, None, told, tick=Tick(uuid4(), 1_000)))
+            perform(store, Hello(terminal, None, True, "A", None, None, NOON + ahead, tick=Tick(uuid4(), 1_000)))
         hello(store, "unknown", "A")
     rows = json.loads(shell("inventory-server", "terminal", "list", "--json", "--db", ledger).out)
     offsets = {row["terminal"]: row["clock_offset_ms"] for row in rows}

@@ -19,6 +19,7 @@ from msgspec import UNSET
 
 from inventory_server.config import Settings
 from inventory_server.domain.answers import Proof
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import Outcome, perform
 from inventory_server.domain.requests import FindPosting, Hello, History, Item, Post, Stock, TerminalRequest, Welcome
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
@@ -33,7 +34,6 @@ from pos_client.protocol.messages import (
     HistoryParams,
     HistoryResult,
     Line,
-    OutboxReport,
     PostingParams,
     PostingResult,
     PostResult,
@@ -91,10 +91,9 @@ def hello(
     store: LedgerStore, terminal: str = "T1", location: str = "L1", lineage: UUID | None = None, **said: Any
 ) -> Welcome:
     """Say hello as a trusted peer, enrolled on the spot."""
-    outbox: OutboxReport | None = said.get("outbox")
+    outbox: OutboxState | None = said.get("outbox")
     now: int | None = said.get("now")
-    said_at = None if now is None else instant(now)
-    welcome = perform(store, Hello(terminal, None, True, location, lineage, outbox, said_at))
+    welcome = perform(store, Hello(terminal, None, True, location, lineage, outbox, now))
     assert isinstance(welcome, Welcome)
     return welcome
 

@@ -8,10 +8,16 @@ from uuid import UUID
 
 import pytest
 
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.domain.requests import Bye, Hello, Ping, Post, Stock
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.tick import Tick
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker, raising
+
+BOOT = UUID(int=1)
+SENT_AT = 1_704_063_600_000_000
+"""2024-01-01T00:00:00+01:00"""
 
 # ---------------------------------------------------------------------------------- hello
 
@@ -89,15 +95,23 @@ def test_a_refused_second_hello_keeps_the_first_speaker() -> None:
 def test_hello_passes_on_what_the_till_says_of_itself() -> None:
     talker = Talker()
     lineage = "018f4e6a-0000-7000-8000-00000000abcd"
-    now = "2024-01-01T00:00:00+01:00"
-    talker.result("hello", terminal="t", lineage=lineage, outbox={"pending": 3, "dead": 1}, now=now, app="x 1.0")
+    now, oldest = "2024-01-01T00:00:00+01:00", "2023-12-31T23:59:59.5+01:00"
+    outbox = {"pending": 3, "dead": 1, "oldest_occurred_at": oldest, "oldest_tick_ms": 4_500}
+    ticking = {"boot": str(BOOT), "tick_ms": 5_000}
+    talker.result("hello", terminal="t", lineage=lineage, outbox=outbox, now=now, app="x 1.0", **ticking)
     work = talker.memory.works[0]
     assert isinstance(work, Hello)
     assert work.lineage == UUID(lineage)
-    assert work.outbox is not None
-    assert (work.outbox.pending, work.outbox.dead) == (3, 1)
-    assert work.now is not None
-    assert work.now.isoformat() == now
+    assert (work.now, work.tick) == (SENT_AT, Tick(BOOT, 5_000))
+    assert work.outbox == OutboxState(3, 1, SENT_AT - 500_000, Tick(BOOT, 4_500))
+
+
+def test_the_tick_of_the_oldest_posting_counts_only_with_the_boot_of_the_message() -> None:
+    talker = Talker().hello()
+    talker.result("ping", outbox={"pending": 1, "oldest_tick_ms": 4_500})
+    work = talker.memory.works[-1]
+    assert isinstance(work, Ping)
+    assert (work.now, work.outbox) == (None, OutboxState(1))
 
 
 @pytest.mark.parametrize("method", ["post", "stock", "history", "posting"])

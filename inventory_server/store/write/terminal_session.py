@@ -8,6 +8,7 @@ import logging
 import msgspec
 from msgspec import UnsetType
 
+from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
 from inventory_server.domain.requests import Bye, Hello, Ping, Welcome
 from inventory_server.domain.roles import HQ_POSTING, RESERVED_TERMINAL, Speaker
@@ -16,9 +17,8 @@ from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.messages import ByeParams, ByeResult, OutboxReport, Totals
-from pos_client.protocol.tick import Tick
-from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, micros, scaled, unscaled
+from pos_client.protocol.messages import ByeParams, ByeResult, Totals
+from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, scaled, unscaled
 
 log = logging.getLogger("tillwire.store")
 
@@ -173,20 +173,21 @@ def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) 
     """Note what a message tells of the till's clock and outbox, and when it came."""
     clocks, now = working_set.tick_clocks, working_set.now
     clocks.contact(known.terminal, said.tick, now)
-    wall_clock = now if said.now is None else micros(said.now)
+    wall_clock = now if said.now is None else said.now
     happened = clocks.of(known.terminal).happened(said.tick)
     if happened is not None and said.now is not None:
         _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
     known.contact_at = now
     known.told_at = clocks.told(known.terminal, said.tick, wall_clock, now)
     if said.outbox is not None:
-        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, said.tick, wall_clock - now)
+        is_ticking = said.tick is not None
+        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, is_ticking, wall_clock - now)
         known.pending, known.dead = said.outbox.pending, said.outbox.dead
     working_set.changed_terminals.add(known.terminal)
 
 
 def _oldest_pending_at(
-    working_set: WorkingSet, known: Terminal, outbox: OutboxReport, tick: Tick | None, ahead: int
+    working_set: WorkingSet, known: Terminal, outbox: OutboxState, is_ticking: bool, ahead: int
 ) -> int | None:
     """When the oldest posting of an outbox will take effect, at the earliest.
 
@@ -194,15 +195,15 @@ def _oldest_pending_at(
     much it is by this message alone (µs). For a till with a tick clock, that stays so when its clock is set right while
     something is pending: it was wrong when the posting was made.
     """
-    if outbox.oldest_occurred_at is None:
+    clocks, oldest = working_set.tick_clocks, outbox.oldest_occurred_at
+    if oldest is None:
         return None
-    clocks, oldest = working_set.tick_clocks, micros(outbox.oldest_occurred_at)
-    if tick is not None and outbox.oldest_tick_ms is not None:
-        happened = clocks.of(known.terminal).happened(Tick(tick.boot, outbox.oldest_tick_ms))
+    if outbox.oldest_tick is not None:
+        happened = clocks.of(known.terminal).happened(outbox.oldest_tick)
         return effective(oldest, working_set.now, happened, clocks.limits).at
     ahead = max(ahead, (known.clock_offset_ms or 0) * 1_000)
     at = oldest - ahead if ahead > clocks.limits.tolerance else oldest
-    if tick is None or not known.pending or known.oldest_pending_at is None:
+    if not is_ticking or not known.pending or known.oldest_pending_at is None:
         return at
     return min(at, known.oldest_pending_at)
 
