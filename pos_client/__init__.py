@@ -10,12 +10,13 @@ from pos_client.protocol.errors import (
     RequestError,
     TillwireError,
 )
-from pos_client.protocol.messages import Line, PostingResult
+from pos_client.protocol.messages import Body, Line, PostingResult
 from pos_client.till.basket import Basket
 from pos_client.till.client import PosClient
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import Parked
 from pos_client.till.posting import Posting
+from pos_client.till.posting_record import PostingRecord
 from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.request_once import request_once
@@ -23,6 +24,7 @@ from pos_client.transport.request_once import request_once
 __all__ = [
     "Basket",
     "BasketSold",
+    "Body",
     "BodyError",
     "Connection",
     "ConnectionLost",
@@ -34,6 +36,7 @@ __all__ = [
     "Parked",
     "PosClient",
     "Posting",
+    "PostingRecord",
     "PostingResult",
     "RequestError",
     "Status",

@@ -123,6 +123,6 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
     return console.OK
 
 
-def _short(instant: str) -> str:
-    """An RFC 3339 instant in this machine's time zone, to the second."""
-    return f"{datetime.fromisoformat(instant).astimezone():%Y-%m-%d %H:%M:%S}"
+def _short(instant: datetime) -> str:
+    """An instant in this machine's time zone, to the second."""
+    return f"{instant.astimezone():%Y-%m-%d %H:%M:%S}"

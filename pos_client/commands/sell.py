@@ -53,9 +53,8 @@ def sell(lines: Sequence[Line], reference: str | None, wait_seconds: float | Non
     With --wait, the exit code is 0 if HQ posted the sale, 1 if HQ rejected it, 2 if HQ did not answer in time (the
     sale stays pending). A negative QUANTITY is a return. Use `--` before a SKU that starts with `-`.
     """
-    details: Any = {} if reference is None else {"reference": reference}
     with open_till(**till) as client:
-        posting = client.sell(lines, **details)
+        posting = client.sell(lines, reference=reference)
         if wait_seconds is not None:
             _wait(client, posting, wait_seconds)
     answer = {"id": posting.id, "state": posting.state, "result": posting.result}

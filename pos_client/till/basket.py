@@ -10,7 +10,7 @@ from uuid import UUID
 from pos_client.protocol.errors import BasketSold
 from pos_client.protocol.messages import Line
 from pos_client.protocol.tick import Tick
-from pos_client.till.basket_lines import QuantityLike, exact_quantity
+from pos_client.till.basket_lines import QuantityLike, as_line
 from pos_client.till.posting import Posting
 from pos_client.till.posting_details import BasketDetails, check_names
 
@@ -37,9 +37,9 @@ class Basket:
         """Add a line; append a `Line` to `lines` to give a price or a barcode. BasketSold once it is sold."""
         if self._sold_lines is not None:
             raise self._is_sold()
-        self.lines.append(Line(quantity=exact_quantity(quantity), sku=sku))
+        self.lines.append(as_line((sku, quantity)))
 
-    def sell(self, *, reservation: UUID | None = None, **details: Unpack[BasketDetails]) -> Posting:
+    def sell(self, *, reservation: UUID | Posting | None = None, **details: Unpack[BasketDetails]) -> Posting:
         """Record the sale, as `PosClient.sell` does. Calling it again, after an error or by mistake, counts once.
 
         BasketSold if lines were added or changed after it was sold.

@@ -4,37 +4,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 from uuid import UUID
 
-import msgspec
-from msgspec import UNSET, Raw, UnsetType, structs
+from msgspec import UNSET, UnsetType, structs
 
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import BodyError, OutboxError
-from pos_client.protocol.fields import CloseReason, PostingType
-from pos_client.protocol.messages import (
-    Body,
-    ByeResult,
-    HistoryParams,
-    HistoryResult,
-    Message,
-    PostingParams,
-    PostingResult,
-    StockParams,
-    StockResult,
-    StoredPosting,
-)
+from pos_client.protocol.fields import PostingType
+from pos_client.protocol.messages import Body, ByeResult, Message, PostingResult
 from pos_client.protocol.printable import printable
 from pos_client.protocol.tick import Tick
-from pos_client.protocol.units import SECOND_MICROS, Quantity, instant, micros
+from pos_client.protocol.units import SECOND_MICROS, instant, micros
 from pos_client.protocol.uuid7 import Uuid7
-from pos_client.till.arguments import check_identity, checked, encoded, given, listed, named, with_reason
+from pos_client.till.arguments import check_callable, check_identity, checked, encoded_ext, given, named
 from pos_client.till.basket import Basket, Stamp
 from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import TickClock, local_time, machine_tick_clock, monotonic, wall_clock
@@ -49,23 +36,16 @@ from pos_client.till.policy import (
 )
 from pos_client.till.posting import PendingRegistry, Posting
 from pos_client.till.posting_details import Details, check_names
+from pos_client.till.posting_methods import METHOD_NAMES, PostingMethods
+from pos_client.till.query_methods import QueryMethods
 from pos_client.till.sender import Sender
 from pos_client.till.sender_thread import SenderThread
 from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
-_METHOD_NAMES = {
-    "return": "return_",
-    "receipt": "receive",
-    "adjustment": "adjust",
-    "sale": "sell",
-    "transfer_close": "close_transfer",
-}
-"""The methods that are not named after the type that they post."""
 
-
-class PosClient:
+class PosClient(PostingMethods, QueryMethods):
     """A till. A posting is durable in `outbox` when the call returns, and is delivered to HQ exactly once.
 
     `address` is `host`, `host:port`, `[::1]:port` or `unix:/path.sock`. No posting waits for HQ: a thread delivers in
@@ -97,6 +77,7 @@ class PosClient:
     ) -> None:
         where = Address.parse(address)
         check_identity(terminal, token, location)
+        check_callable("on_result", on_result)
         rng = rng or random.SystemRandom()
         self.terminal = terminal
         self._location = location
@@ -149,82 +130,14 @@ class PosClient:
 
     # ------------------------------------------------------------------ posting
 
-    def sell(
-        self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
-    ) -> Posting:
-        """Record a sale; a negative quantity is goods returned in the same basket."""
-        return self._post("sale", lines, details, reservation=given(reservation))
-
-    def return_(
-        self, lines: Iterable[LineLike], *, returns: UUID | Posting | None = None, **details: Unpack[Details]
-    ) -> Posting:
-        """Record goods that came back, of the sale `returns` if it is known. To undo a sale never made, void it."""
-        return self._post("return", lines, details, returns=named(returns))
-
-    def receive(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
-        """Record a delivery from outside."""
-        return self._post("receipt", lines, details)
-
-    def adjust(self, lines: Iterable[LineLike], *, reason: str | None = None, **details: Unpack[Details]) -> Posting:
-        """Correct stock for another reason (broken, stolen, found), with signed quantities."""
-        return self._post("adjustment", with_reason(lines, reason), details)
-
-    def count(self, lines: Iterable[LineLike], **details: Unpack[Details]) -> Posting:
-        """Record a stock count: the quantities on hand at `occurred_at`."""
-        return self._post("count", lines, details)
-
-    def transfer_out(self, lines: Iterable[LineLike], *, to: str, **details: Unpack[Details]) -> Posting:
-        """Record goods sent to another location."""
-        return self._post("transfer_out", lines, details, other_location=to)
-
-    def transfer_in(
-        self,
-        lines: Iterable[LineLike],
-        *,
-        from_: str | None = None,
-        transfer: UUID | Posting | None = None,
-        **details: Unpack[Details],
-    ) -> Posting:
-        """Record goods received from another location, of a `transfer` (its `transfer_out`) or the oldest on the road.
-
-        One of `from_` and `transfer` is needed.
-        """
-        return self._post("transfer_in", lines, details, other_location=given(from_), transfer=named(transfer))
-
-    def close_transfer(
-        self,
-        transfer: UUID | Posting,
-        reason: CloseReason,
-        lines: Iterable[LineLike] | None = None,
-        **details: Unpack[Details],
-    ) -> Posting:
-        """End a transfer short: `lines` of it (default: all that is left) will not arrive. Moves no stock."""
-        return self._post("transfer_close", lines, details, transfer=named(transfer), reason=reason)
-
-    def reserve(
-        self, lines: Iterable[LineLike], *, expires_at: datetime | None = None, **details: Unpack[Details]
-    ) -> Posting:
-        """Reserve goods; the posting's id is the id of the reservation."""
-        return self._post("reserve", lines, details, expires_at=given(expires_at))
-
-    def release(
-        self, lines: Iterable[LineLike], *, reservation: UUID | None = None, **details: Unpack[Details]
-    ) -> Posting:
-        """Release reserved goods."""
-        return self._post("release", lines, details, reservation=given(reservation))
-
-    def void(self, posting: UUID | Posting, **details: Unpack[Details]) -> Posting:
-        """Undo a whole posting that should never have been made: all is as if it had not been."""
-        return self._post("void", None, details, voids=named(posting))
-
     def open_basket(self) -> Basket:
         """Open a basket; it gets its id now, so that selling it twice by mistake counts once."""
         return Basket(self._new_id(), self._sell_basket, self._stamp)
 
     def _sell_basket(
-        self, lines: Iterable[LineLike], stamp: Stamp, *, reservation: UUID | None, **details: Unpack[Details]
+        self, lines: Iterable[LineLike], stamp: Stamp, *, reservation: UUID | Posting | None, **details: Unpack[Details]
     ) -> Posting:
-        return self._post("sale", lines, details, stamp, reservation=given(reservation))
+        return self._post("sale", lines, details, stamp, reservation=named(reservation))
 
     def _stamp(self) -> Stamp:
         return Stamp(local_time(self._clock()), self._tick_clock())
@@ -237,16 +150,16 @@ class PosClient:
         stamp: Stamp | None = None,
         **fields: Any,
     ) -> Posting:
-        check_names(_METHOD_NAMES.get(kind, kind), details, Details.__annotations__)
+        check_names(METHOD_NAMES.get(kind, kind), details, Details.__annotations__)
         ext, dated = details.get("ext"), details.get("occurred_at")
-        stamp = Stamp(dated) if dated else stamp or self._stamp()
+        stamp = stamp or self._stamp() if dated is None else Stamp(dated)
         body = Body(
             type=kind,
             occurred_at=stamp.occurred_at,
             lines=UNSET if lines is None else as_lines(lines),
-            location=details.get("location", UNSET),
-            reference=details.get("reference", UNSET),
-            ext=UNSET if ext is None else Raw(encoded("$.ext", ext)),
+            location=given(details.get("location")),
+            reference=given(details.get("reference")),
+            ext=UNSET if ext is None else encoded_ext(ext),
             **fields,
         )
         return self._store(body, details.get("id"), details.get("on_result"), stamp.tick)
@@ -259,6 +172,8 @@ class PosClient:
         on_result: Callable[[PostingResult], None] | None = None,
     ) -> Posting:
         """Store a posting of any type, validated as HQ will validate it. Its instant is the caller's."""
+        if not isinstance(body.lines, UnsetType):
+            body = structs.replace(body, lines=as_lines(body.lines))
         return self._store(body, id, on_result, None)
 
     def _store(
@@ -266,6 +181,7 @@ class PosClient:
     ) -> Posting:
         if given_id is not None and not isinstance(given_id, UUID):
             raise BodyError("$.id", "a uuid.UUID", f"{type(given_id).__name__} {printable(repr(given_id))}")
+        check_callable("on_result", on_result)
         if isinstance(body.location, UnsetType):
             body = structs.replace(body, location=self._here())
         raw, effect = checked(body, self._sender.limits)
@@ -316,54 +232,6 @@ class PosClient:
             last_error=sender.last_error,
         )
 
-    def stock(
-        self,
-        skus: Sequence[str] | None = None,
-        *,
-        locations: Sequence[str] | None = None,
-        below: Quantity | str | None = None,
-        negative: bool | None = None,
-        as_of: date | None = None,
-        known_at: datetime | int | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-        timeout: float = REPLY_SECONDS,
-    ) -> StockResult:
-        """Stock levels at HQ; `below` is "reorder_point" or a quantity.
-
-        `as_of` is an instant (a `datetime` with time zone), or a date: the end of each location's business day.
-        """
-        params = StockParams(
-            skus=listed("skus", skus),
-            locations=listed("locations", locations),
-            below=UNSET if below is None else Raw(msgspec.json.encode(below)),
-            negative=given(negative),
-            as_of=UNSET if as_of is None else as_of.isoformat(),
-            known_at=given(known_at),
-            limit=given(limit),
-            cursor=given(cursor),
-        )
-        return self._ask("stock", params, timeout)  # type: ignore[no-any-return]
-
-    def history(
-        self,
-        sku: str,
-        *,
-        location: str | None = None,
-        since: datetime | None = None,
-        until: datetime | None = None,
-        limit: int | None = None,
-        cursor: str | None = None,
-        timeout: float = REPLY_SECONDS,
-    ) -> HistoryResult:
-        """The movements of one SKU in ledger order, with since ≤ occurred_at < until."""
-        params = HistoryParams(sku, given(location), given(since), given(until), given(limit), given(cursor))
-        return self._ask("history", params, timeout)  # type: ignore[no-any-return]
-
-    def posting(self, posting_id: UUID, *, timeout: float = REPLY_SECONDS) -> StoredPosting:
-        """One posting, as stored at HQ."""
-        return self._ask("posting", PostingParams(posting_id), timeout)  # type: ignore[no-any-return]
-
     def bye(self, *, timeout: float = REPLY_SECONDS) -> ByeResult:
         """Close the day: deliver what is pending (within `timeout` seconds), then compare control totals with HQ.
 
@@ -382,5 +250,4 @@ class PosClient:
         return self._sender_thread.ask(say_bye, max(BYE_SECONDS_MIN, deadline - time.monotonic()))  # type: ignore[no-any-return]
 
     def _ask(self, method: str, params: Message, timeout: float) -> Any:
-        msgspec.json.encode(params)  # what cannot be encoded raises here, in the caller's thread
         return self._sender_thread.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)

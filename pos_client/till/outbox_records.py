@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from pos_client.protocol.errors import ErrorCode
-from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.messages import Body, PostingResult
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
 
@@ -77,17 +78,17 @@ class Counts(NamedTuple):
 
 
 class Parked(msgspec.Struct, frozen=True):
-    """A posting that was rejected, with the reason; it needs a person's attention. Times are RFC 3339."""
+    """A posting that was rejected, with the reason; it needs a person's attention."""
 
     id: UUID
     lineage: UUID
     seq: int
     reference: str | None
-    occurred_at: str
-    parked_at: str
+    occurred_at: datetime
+    parked_at: datetime
     code: str
     reason: str
-    body: msgspec.Raw
+    body: Body
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +135,9 @@ def parked_of(row: list[Any]) -> Parked:
         lineage=UUID(bytes=lineage),
         seq=seq,
         reference=reference,
-        occurred_at=instant(occurred_at).isoformat(),
-        parked_at=instant(settled_at).isoformat(),
+        occurred_at=instant(occurred_at),
+        parked_at=instant(settled_at),
         code=result.code or result.status,
         reason=result.reason or "HQ gave no reason.",
-        body=msgspec.Raw(body),
+        body=msgspec.json.decode(body, type=Body),
     )

@@ -12,24 +12,24 @@ from pos_client.protocol.messages import PostingResult
 
 
 class BasketDetails(TypedDict, total=False):
-    """Optional arguments of a sale whose id is known.
+    """Optional arguments of a sale whose id is known; None is as good as leaving one out.
 
     `reference`: the number of the receipt or document. `occurred_at`: when it happened (default: now, with the local
     UTC offset). `location`: for a terminal with the role operator, the location to post for (default: the terminal's
     own). `ext`: any JSON object, stored unchanged. `on_result`: called with HQ's answer, in the sender's thread.
     """
 
-    reference: str
-    occurred_at: datetime
-    location: str
-    ext: dict[str, Any]
-    on_result: Callable[[PostingResult], None]
+    reference: str | None
+    occurred_at: datetime | None
+    location: str | None
+    ext: dict[str, Any] | None
+    on_result: Callable[[PostingResult], None] | None
 
 
 class Details(BasketDetails, total=False):
     """Optional arguments of every posting; `id` is a UUID made when the basket was opened (default: a new one)."""
 
-    id: UUID
+    id: UUID | None
 
 
 def check_names(method: str, given: Iterable[str], known: Iterable[str]) -> None:

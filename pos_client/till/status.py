@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, to_builtins
 
 from pos_client.till.outbox_records import HeldPostings
 
@@ -31,3 +32,8 @@ class Status(Struct, frozen=True):
     oldest_pending_at: datetime | None
     hq_ahead_seconds: float | None
     last_error: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain data that `json.dumps` takes: ids and instants as text, `held` as a list of dicts."""
+        plain: dict[str, Any] = to_builtins(self)
+        return {**plain, "held": list(plain["held"])}

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import pytest
 
 from pos_client import (
-    BasketSold,
-    BodyError,
     Line,
     OutboxError,
     PosClient,
     PostingResult,
     RequestError,
 )
-from pos_client.protocol.messages import Body, Limits
 from pos_client.till import sender_thread
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.tills import assert_each_once, sell
@@ -149,136 +145,7 @@ def test_leaving_the_with_block_waits_for_the_last_answers(hq: ScriptedHq, tmp_p
         till.sell([("milk", 1)])
 
 
-# ---------------------------------------------------------------------------------- misuse
-
-
-MISUSE: list[tuple[Callable[[PosClient], object], type[Exception], str]] = [
-    (lambda till: till.sell([("milk", 0.1)]), TypeError, "float"),  # type: ignore[list-item]
-    (lambda till: till.sell([("milk", "0.000001")]), BodyError, "5 decimals"),
-    (lambda till: till.sell([("milk", 10**10)]), BodyError, "quantity"),
-    (lambda till: till.sell([]), BodyError, "1 to 1000 lines"),
-    (lambda till: till.sell([("milk", 1)] * 1_001), BodyError, "1 to 1000 lines, got 1001"),
-    (lambda till: till.sell([("", 1)]), BodyError, "sku"),
-    (lambda till: till.sell([("milk", 1)], occurred_at=datetime(2026, 1, 1)), BodyError, "offset"),  # noqa: DTZ001
-    (lambda till: till.sell([("milk", 1)], reference="x" * 1_000), BodyError, "reference"),
-    (lambda till: till.sell([("milk", 1)], ext={"blob": "x" * (1 << 20)}), BodyError, "at most"),
-    (lambda till: till.sell([Line(quantity=1, sku="a", gtin="12345678")]), BodyError, "got both"),
-    (lambda till: till.sell([("milk", 1)], id="abc"), BodyError, r"\$.id: expected a uuid.UUID, got str 'abc'"),  # type: ignore[arg-type]
-    (lambda till: till.void("abc"), BodyError, 'voids: expected a UUID, got "abc"'),  # type: ignore[arg-type]
-    (lambda till: till.sell([("mi\ud800lk", 1)]), BodyError, r'surrogates, got "mi\\ud800lk"'),
-    (lambda till: till.sell([("milk", 1)], ext={"a": "\udfff"}), BodyError, r"^\$.ext: expected text without lone"),
-    (lambda till: till.sell([("milk", 1)], reference="\udfff"), BodyError, r"^\$: expected text without lone"),
-    (lambda till: till.stock("ABC"), TypeError, r"skus is a sequence of texts, not one: pass \['ABC'\]"),
-    (lambda till: till.stock(locations="north"), TypeError, r"pass \['north'\]"),
-    (lambda till: till.stock(["\ud800"]), UnicodeEncodeError, "surrogates"),
-]
-
-
-@pytest.mark.parametrize(("call", "error", "says"), MISUSE)
-def test_what_can_never_be_posted_is_refused_before_it_is_stored(
-    open_till: Callable[..., PosClient], call: Callable[[PosClient], object], error: type[Exception], says: str
-) -> None:
-    till = open_till()
-    with pytest.raises(error, match=says):
-        call(till)
-    assert till.outbox.totals().last_seq == 0
-
-
-MISSPELT: dict[str, Callable[[PosClient, Any], object]] = {
-    "sell": lambda till, wrong: till.sell([("milk", 1)], **wrong),
-    "return_": lambda till, wrong: till.return_([("milk", 1)], **wrong),
-    "receive": lambda till, wrong: till.receive([("milk", 1)], **wrong),
-    "adjust": lambda till, wrong: till.adjust([("milk", 1)], **wrong),
-    "count": lambda till, wrong: till.count([("milk", 1)], **wrong),
-    "transfer_out": lambda till, wrong: till.transfer_out([("milk", 1)], to="S2", **wrong),
-    "transfer_in": lambda till, wrong: till.transfer_in([("milk", 1)], from_="S2", **wrong),
-    "reserve": lambda till, wrong: till.reserve([("milk", 1)], **wrong),
-    "release": lambda till, wrong: till.release([("milk", 1)], **wrong),
-    "void": lambda till, wrong: till.void(UUID(int=1), **wrong),
-    "Basket.sell": lambda till, wrong: till.open_basket().sell(**wrong),
-    "PosClient.post": lambda till, wrong: till.post(Body("sale", datetime.now(UTC)), **wrong),
-    "PosClient.stock": lambda till, wrong: till.stock(**wrong),
-    "PosClient.history": lambda till, wrong: till.history("milk", **wrong),
-    "PosClient.posting": lambda till, wrong: till.posting(UUID(int=1), **wrong),
-    "PosClient.bye": lambda till, wrong: till.bye(**wrong),
-}
-
-
-@pytest.mark.parametrize("method", MISSPELT)
-def test_an_unknown_argument_is_an_error_and_nothing_is_stored(
-    open_till: Callable[..., PosClient], method: str
-) -> None:
-    till = open_till()
-    with pytest.raises(TypeError, match=rf"{method}\(\) got an unexpected keyword argument 'occured_at'"):
-        MISSPELT[method](till, {"occured_at": datetime.now(UTC)})
-    assert till.outbox.totals().last_seq == 0
-
-
-def test_a_misspelt_argument_is_answered_with_the_nearest_and_a_strange_one_with_all(
-    open_till: Callable[..., PosClient],
-) -> None:
-    till = open_till()
-    with pytest.raises(TypeError, match="did you mean 'occurred_at'"):
-        till.receive([("milk", 1)], occured_at=datetime.now(UTC))  # type: ignore[call-arg]
-    with pytest.raises(TypeError, match=r"it takes ext, location, occurred_at, on_result, reference$"):
-        till.open_basket().sell(id=UUID(int=1))  # type: ignore[call-arg]
-
-
-def test_a_sold_basket_takes_no_more_lines(hq: ScriptedHq, open_till: Callable[..., PosClient]) -> None:
-    basket = open_till().open_basket()
-    basket.add("milk")
-    sale = basket.sell()
-    with pytest.raises(BasketSold, match="is sold already: open a new basket"):
-        basket.add("ham")
-    basket.lines.append(Line(quantity=1, sku="ham"))
-    with pytest.raises(BasketSold, match="is sold already"):
-        basket.sell()
-    basket.lines.pop()
-    assert basket.sell().id == sale.id
-    assert_each_once(hq, [sale])
-
-
-TOO_MUCH: list[tuple[list[tuple[str, int]], dict[str, Any], str]] = [
-    ([("milk", 1)] * 4, {}, "expected 1 to 3 lines, got 4"),
-    ([("milk", 1)], {"ext": {"blob": "x" * 100_000}}, "expected at most 98,976 bytes, got 100,"),
-]
-
-
-@pytest.mark.parametrize(("lines", "details", "says"), TOO_MUCH)
-def test_what_hqs_last_hello_does_not_allow_is_refused_before_it_is_stored(
-    hq: ScriptedHq,
-    open_till: Callable[..., PosClient],
-    lines: list[tuple[str, int]],
-    details: dict[str, Any],
-    says: str,
-) -> None:
-    hq.limits = Limits(max_frame_bytes=100_000, max_postings=500, max_lines=3, max_connections=100)
-    till = open_till()
-    sell(till, 1)
-    wait_until(lambda: till.pending == 0)
-    hq.stop()  # what it said last holds while it is away
-    with pytest.raises(BodyError, match=says):
-        till.sell(lines, **details)
-    till.sell([("milk", 1)] * 3)
-    assert till.outbox.totals().last_seq == 2
-
-
-@pytest.mark.parametrize(
-    ("options", "says"),
-    [
-        ({"terminal": "T 1"}, '^the terminal "T 1" cannot be used: expected 1 to 64 characters of A-Z a-z 0-9'),
-        ({"location": ""}, '^the location "" cannot be used: expected 1 to 64 characters, no control characters$'),
-        ({"terminal": 7}, "^the terminal 7 cannot be used: expected text$"),
-        ({"location": "\ud800"}, "^the location cannot be used: expected text without lone surrogates$"),
-        ({"token": 7}, "^the token cannot be used: expected text$"),
-        ({"address": "hq:x"}, "no address"),
-    ],
-)
-def test_a_till_that_cannot_be_is_refused_at_once(
-    open_till: Callable[..., PosClient], options: dict[str, Any], says: str
-) -> None:
-    with pytest.raises(ValueError, match=says):
-        open_till(**options)
+# ---------------------------------------------------------------------------------- mishaps
 
 
 def test_a_callback_that_fails_is_logged_and_stops_nothing(

@@ -1,0 +1,78 @@
+"""Type checkers find a misspelt argument of every method of the till's API: mypy, and pyright where it is installed."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pos_client import Basket, PosClient, Posting
+from tests.support.waiting import HANG_SECONDS
+
+# What a call needs, of each method that needs something.
+NEEDED = {
+    "PosClient": "'hq', terminal='T1'",
+    **dict.fromkeys(("sell", "return_", "receive", "adjust", "count", "reserve", "release", "transfer_in"), "LINES"),
+    "transfer_out": "LINES, to='S2'",
+    "close_transfer": "ID, 'lost'",
+    "void": "ID",
+    "posting": "ID",
+    "merge": "'a', into='b'",
+    "history": "'a'",
+    "post": "Body('sale', AT)",
+    "add": "'a'",
+    "basket.sell": "",
+}
+HEAD = """# pyright: strict
+from datetime import UTC, datetime
+from uuid import UUID
+from pos_client import Basket, Body, PosClient, Posting
+LINES, ID, AT = [("a", 1)], UUID(int=1), datetime.now(UTC)
+def check(till: PosClient, basket: Basket, handle: Posting) -> None:
+"""
+
+
+def methods(kind: type) -> list[str]:
+    return [name for name, _ in inspect.getmembers(kind, inspect.isfunction) if not name.startswith("_")]
+
+
+def calls() -> dict[str, str]:
+    """A call of each public method, without its end; and the arguments that it needs."""
+    made = {"PosClient(": NEEDED["PosClient"]}
+    for variable, kind in (("till", PosClient), ("basket", Basket), ("handle", Posting)):
+        for name in methods(kind):
+            call = f"{variable}.{name}"
+            made[f"{call}("] = NEEDED.get(call, NEEDED.get(name, ""))
+    return made
+
+
+def program() -> list[str]:
+    """The lines of a program that makes all calls, first with a misspelt argument, then rightly."""
+    wrong = [f"    {call}{', '.join(filter(None, [needed, 'occured_at=AT']))})" for call, needed in calls().items()]
+    right = [f"    {call}{needed})" for call, needed in calls().items()]
+    return [*HEAD.splitlines(), *wrong, *right]
+
+
+def lines_with_errors(command: list[str], path: Path, root: Path) -> set[int]:
+    """The lines of `path` in which the type checker finds an error."""
+    done = subprocess.run([*command, path], cwd=root, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
+    return {int(line) for line in re.findall(rf"{path.name}:(\d+)(?::\d+)*:? (?:- )?error", done.stdout + done.stderr)}
+
+
+MYPY = [sys.executable, "-m", "mypy", "--strict"]
+PYRIGHT = ["pyright", f"--pythonpath={sys.executable}"]
+
+
+@pytest.mark.parametrize("command", [MYPY, PYRIGHT], ids=["mypy", "pyright"])
+def test_a_misspelt_argument_of_any_method_is_found(command: list[str], root: Path, tmp_path: Path) -> None:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    path, lines = tmp_path / "snippet.py", program()
+    path.write_text("\n".join(lines) + "\n")
+    found = [lines[number - 1] for number in sorted(lines_with_errors(command, path, root))]
+    assert found == [line for line in lines if "occured_at" in line]
