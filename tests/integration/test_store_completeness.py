@@ -67,7 +67,7 @@ def test_a_balanced_goodbye_closes_the_day_until_the_next_hello(store: LedgerSto
     till = Till(store)
     till.posts(body("sale", ("a", 1)))
     clock.now += HOUR
-    perform(store, Ping(till.speaker, None, instant(clock.now)))
+    perform(store, Ping(till.speaker, None, clock.now))
     closed_at = instant(clock.now)
     clock.now += SECOND  # a sale made while the goodbye is on its way may be on its way, too
     perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
