@@ -1,23 +1,71 @@
-"""`inventory-server product`: a single product of the catalogue, and two that are one."""
+"""`inventory-server product`: what the catalogue lists, a single product of it, and two that are one."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, fields
+from typing import Any
 
 import click
 
-from inventory_server.commands.options import checked, db_option, json_option, office_of
-from inventory_server.domain.answers import ProductCard, ProductTerms
-from inventory_server.domain.requests import MergeProducts, ShowProduct
+from inventory_server.commands.options import checked, counted, db_option, json_option, office_of
+from inventory_server.domain.answers import Catalogue, ProductCard, ProductTerms
+from inventory_server.domain.product import FIELDS, Product
+from inventory_server.domain.requests import ListProducts, MergeProducts, RemoveProduct, ShowProduct
+from inventory_server.imports.catalog_rows import catalog_rows
 from pos_client.commands import console
 from pos_client.protocol.fields import Sku
+from pos_client.protocol.units import unscaled
 
 _COLUMNS = {field.name.replace("_", " "): field.name not in ("location", "supplier") for field in fields(ProductTerms)}
+
+_LISTED = {
+    "sku": False, "name": False, "unit": False, "barcodes": False, "reorder point": True, "supplier": False,
+    "locations": False,
+}  # fmt: skip
 
 
 @click.group("product")
 def product() -> None:
-    """A single product of the catalogue."""
+    """The products of the catalogue: list, show, export, remove and merge them."""
+
+
+@product.command("list")
+@db_option
+@json_option
+def listing(db: str, as_json: bool) -> int:
+    """List the products of the catalogue."""
+    with office_of(db) as office:
+        catalogue: Catalogue = office.ask(ListProducts())
+    if as_json:
+        console.print_json([_summary(each) for each in catalogue.products])
+        return console.OK
+    console.print_table(_LISTED, [list(map(_shown, _summary(each).values())) for each in catalogue.products])
+    console.say(f"{counted(len(catalogue.products), 'product')}, {counted(len(catalogue.suppliers), 'supplier')}.")
+    return console.OK
+
+
+@product.command("export")
+@db_option
+def export(db: str) -> int:
+    """Write the catalogue to standard output as CSV that `catalog import` reads: suppliers, products, locations."""
+    with office_of(db) as office:
+        console.print_csv(FIELDS, list(catalog_rows(office.ask(ListProducts()))))
+    return console.OK
+
+
+@product.command("remove")
+@click.argument("sku")
+@db_option
+def remove(sku: str, db: str) -> int:
+    """Take the product SKU off the catalogue, with its barcodes. Its history stays.
+
+    It is refused while any of it is in stock or on the road.
+    """
+    checked(sku, Sku, "a SKU of 1 to 64 characters without control characters")
+    with office_of(db) as office:
+        office.change(RemoveProduct(sku))
+    console.say(f"The catalogue lists {sku} no more; its history stays.")
+    return console.OK
 
 
 @product.command("show")
@@ -60,4 +108,24 @@ def merge_products(merge: str, into: str, db: str, as_json: bool) -> int:
 
 
 def _row(terms: ProductTerms) -> list[str]:
-    return ["" if value is None else str(value) for value in asdict(terms).values()]
+    return list(map(_shown, asdict(terms).values()))
+
+
+def _summary(product: Product) -> dict[str, Any]:
+    """What a list says of a product, by the names of its columns."""
+    return {
+        "sku": product.sku,
+        "name": product.name,
+        "unit": product.unit,
+        "barcodes": list(product.barcodes),
+        "reorder_point": None if product.reorder_point is None else unscaled(product.reorder_point),
+        "supplier": product.supplier,
+        "locations": [each.location for each in product.ranged or ()],
+    }
+
+
+def _shown(value: Any) -> str:
+    """A cell of a table."""
+    if isinstance(value, list):
+        return " ".join(value)
+    return "" if value is None else str(value)

@@ -17,37 +17,44 @@ from pos_client.commands import console
 @db_option
 @json_option
 def reconcile_command(db: str, as_json: bool) -> int:
-    """Compare every till's last report with the ledger; exit code 1 if one disagrees.
+    """Compare every till's last report with the ledger; exit code 1 if one disagrees or is silent.
 
-    Tills that are enrolled but have never connected are named; they do not change the exit code.
+    Tills that are enrolled but have never connected are not in use yet: they are named and do not change the exit code.
     """
     with office_of(db) as office:
         findings: list[Finding] = office.ask(Reconcile())
-    open_ones = [finding for finding in findings if finding.differences]
+    open_ones = [finding for finding in findings if finding.is_open]
     if as_json:
         console.print_json([told(finding) for finding in findings])
     else:
         if open_ones:
             columns = {"location": False, "terminal": False, "last contact": False, "differences": False}
-            rows = [[one.location, one.terminal, when(one.contact_at), "; ".join(one.differences)] for one in open_ones]
-            console.print_table(columns, rows)
+            console.print_table(columns, [_row(finding) for finding in open_ones])
         console.say(summary(findings))
     return console.FOUND_PROBLEMS if open_ones else console.OK
 
 
+def _row(finding: Finding) -> list[str]:
+    silent = [] if finding.silent_since_at is None else ["silent"]
+    return [finding.location, finding.terminal, when(finding.contact_at), "; ".join([*finding.differences, *silent])]
+
+
 def summary(findings: Sequence[Finding]) -> str:
-    """How many tills agree, how many disagree and which have never connected, in one sentence."""
+    """How many tills agree, how many do not, how many are silent and which are not in use yet, in one sentence."""
     tills = {finding.terminal for finding in findings}
     if not tills:
         return "No tills are enrolled."
     absent = [finding.terminal for finding in findings if finding.contact_at is None]
     disagree = len({finding.terminal for finding in findings if finding.differences})
+    silent = len({finding.terminal for finding in findings if finding.silent_since_at is not None})
     agree = len(tills) - len(absent) - disagree
     parts = [f"{agree:,} of {len(tills):,} tills reported and {'agrees' if agree == 1 else 'agree'}"]
     if disagree:
         parts.append(f"{disagree:,} {'disagrees' if disagree == 1 else 'disagree'}")
+    if silent:
+        parts.append(f"{silent:,} {'is' if silent == 1 else 'are'} silent")
     if absent:
-        parts.append(f"{_named(absent)} {'has' if len(absent) == 1 else 'have'} never connected")
+        parts.append(f"{_named(absent)} {'is' if len(absent) == 1 else 'are'} not in use yet")
     return "; ".join(parts) + "."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from inventory_server.domain.limits import FINDINGS_MAX
+from inventory_server.domain.product import Product, Supplier
 from pos_client.protocol.fields import Flag
 from pos_client.protocol.units import Quantity
 
@@ -77,6 +78,7 @@ class Finding:
     """One outbox file of a till, compared with the ledger: `differences` describes each, and is empty if they agree.
 
     `contact_at` is None for a till that has never connected, `lineage` for one that has named no outbox file.
+    `silent_since_at` is its last contact if it has not ended its day and has been silent for too long, else None.
     """
 
     terminal: str
@@ -84,9 +86,15 @@ class Finding:
     lineage: str | None
     contact_at: int | None
     closed_at: int | None
+    silent_since_at: int | None
     pending: int
     dead: int
     differences: list[str]
+
+    @property
+    def is_open(self) -> bool:
+        """True if somebody has to look into it."""
+        return bool(self.differences) or self.silent_since_at is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +106,14 @@ class WaitingPosting:
     terminal: str
     recorded_at: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The whole catalogue: its products by SKU, its suppliers by name."""
+
+    products: list[Product]
+    suppliers: list[Supplier]
 
 
 @dataclass(frozen=True, slots=True)

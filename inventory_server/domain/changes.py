@@ -70,6 +70,12 @@ class ImportProducts(ActorRequest, frozen=True):
     columns: tuple[str, ...] = FIELDS
 
 
+class RemoveProduct(ActorRequest, frozen=True):
+    """Take a product off the catalogue; its history stays. StoreError while any of it is in stock or on the road."""
+
+    sku: Sku
+
+
 class MergeProducts(ActorRequest, frozen=True):
     """Merge the product `merge` into another one, `into`, as a posting of HQ. Outcome: its position."""
 

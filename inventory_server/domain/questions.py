@@ -57,6 +57,10 @@ class ListExceptions(ActorRequest, frozen=True):
     limit: Annotated[int, Meta(ge=1, le=EXCEPTIONS_MAX)] = 1_000
 
 
+class ListProducts(ActorRequest, frozen=True):
+    """The whole catalogue."""
+
+
 class ShowProduct(ActorRequest, frozen=True):
     """What the catalogue says of a product; StoreError if it does not list it."""
 

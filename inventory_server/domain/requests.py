@@ -27,6 +27,7 @@ from inventory_server.domain.changes import MakePartitions as MakePartitions
 from inventory_server.domain.changes import MarkMoved as MarkMoved
 from inventory_server.domain.changes import MergeProducts as MergeProducts
 from inventory_server.domain.changes import MoveTerminal as MoveTerminal
+from inventory_server.domain.changes import RemoveProduct as RemoveProduct
 from inventory_server.domain.changes import ReopenPosting as ReopenPosting
 from inventory_server.domain.changes import ReturnPartition as ReturnPartition
 from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
@@ -44,6 +45,7 @@ from inventory_server.domain.questions import ListAudit as ListAudit
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
 from inventory_server.domain.questions import ListPartitions as ListPartitions
+from inventory_server.domain.questions import ListProducts as ListProducts
 from inventory_server.domain.questions import ListTerminals as ListTerminals
 from inventory_server.domain.questions import ListWaiting as ListWaiting
 from inventory_server.domain.questions import Reconcile as Reconcile
@@ -220,6 +222,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
         ListExceptions: _report("exceptions", answers.Exceptions, _MATTERS_TO_HQ),
+        ListProducts: Kind("products", answers.Catalogue, Cost.LONG, _MATTERS_TO_HQ),
         ShowProduct: _report("product", answers.ProductCard, _MATTERS_TO_HQ, Cost.QUICK),
         FindBarcodes: Kind("barcodes", dict[str, str], Cost.PAGE, _MATTERS_TO_HQ),
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
@@ -236,6 +239,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         AdoptTerminal: _change("adopt_terminal", None, ADMINS),
         SetLocation: _change("set_location", None, OPERATORS),
         ImportProducts: _change("import_products", int, OPERATORS),
+        RemoveProduct: _change("remove_product", None, OPERATORS),
         MergeProducts: _change("merge_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
         SettleException: _change("settle", int, OPERATORS),
@@ -260,6 +264,7 @@ Administrative: TypeAlias = (
     | AdoptTerminal
     | SetLocation
     | ImportProducts
+    | RemoveProduct
     | MergeProducts
     | ReopenPosting
     | SettleException
@@ -281,6 +286,7 @@ Question: TypeAlias = (
     | Reconcile
     | ListWaiting
     | ListExceptions
+    | ListProducts
     | ShowProduct
     | FindBarcodes
     | ListTerminals

@@ -17,7 +17,13 @@ from inventory_server.clock import Clock
 from inventory_server.domain import requests as r
 from inventory_server.domain.door import Outcome, Progress
 from inventory_server.store.admin.audit import list_audit
-from inventory_server.store.admin.catalog import find_barcodes, import_products, show_product
+from inventory_server.store.admin.catalog import (
+    find_barcodes,
+    import_products,
+    list_products,
+    remove_product,
+    show_product,
+)
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.exceptions import exceptions, settle
 from inventory_server.store.admin.locations import list_locations, set_location
@@ -40,6 +46,7 @@ from inventory_server.store.growth import archive, closing, partition
 from inventory_server.store.query import history, stock, stock_now
 from inventory_server.store.query.service import Answer, Shortcut
 from inventory_server.store.verify.verify import verify
+from pos_client.protocol.units import SECOND_MICROS
 
 ANSWERS: Mapping[type, Answer] = MappingProxyType(
     {
@@ -47,9 +54,10 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.History: lambda at, question: history.history(at.connection, at.settings, question),
         r.FindPosting: lambda at, question: history.find_posting(at.connection, question),
         r.ShowOverview: lambda at, _: overview(at.connection),
-        r.Reconcile: lambda at, _: reconcile(at.connection),
+        r.Reconcile: lambda at, _: reconcile(at.connection, at.now, at.settings.silent_after_seconds * SECOND_MICROS),
         r.ListWaiting: lambda at, _: waiting(at.connection),
         r.ListExceptions: lambda at, question: exceptions(at.connection, question),
+        r.ListProducts: lambda at, _: list_products(at.connection),
         r.ShowProduct: lambda at, question: show_product(at.connection, question.sku),
         r.FindBarcodes: lambda at, question: find_barcodes(at.connection, question.barcodes),
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
@@ -103,6 +111,7 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
         r.SetLocation: lambda at, c: set_location(at.connection, c),
         r.ImportProducts: lambda at, c: _import_products(at, c),
+        r.RemoveProduct: lambda at, c: remove_product(at.connection, c.sku),
         r.MergeProducts: lambda at, c: merge_products(at.connection, at.post, c.merge, c.into, at.now),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
         r.SettleException: lambda at, c: settle(at.connection, c, at.now),

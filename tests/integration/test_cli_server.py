@@ -173,7 +173,7 @@ def test_a_refused_posting_waits_and_is_reopened(shell: Shell, tmp_path: Path) -
 JSON_INSTANTS = {
     ("terminal", "list"): {"enrolled_at", "located_at", "revoked_at", "contact_at"},
     ("status",): {"recorded_at"},
-    ("reconcile",): {"contact_at", "closed_at"},
+    ("reconcile",): {"contact_at", "closed_at", "silent_since_at"},
     ("postings", "waiting"): {"recorded_at"},
 }
 

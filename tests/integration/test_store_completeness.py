@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from inventory_server.config import Settings
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import perform
-from inventory_server.domain.requests import Bye, Ping
+from inventory_server.domain.requests import Bye, Ping, Reconcile
 from inventory_server.store import LedgerStore
 from pos_client.protocol.messages import ByeParams, ClosedTill, Completeness, Hole, SilentTill
 from pos_client.protocol.units import instant
@@ -25,6 +26,7 @@ from tests.support.ledgers import (
     stock,
     uid,
 )
+from tests.support.maintenance import ADMIN
 
 MORNING = NOON + DAY
 
@@ -95,6 +97,24 @@ def test_no_other_goodbye_does(store: LedgerStore, clock: Clock, totals: ByePara
     found = complete(store)
     assert found.complete_to is None or found.complete_to < instant(clock.now)
     assert [silent.terminal for silent in found.silent] == ["T1"]
+
+
+def test_a_till_that_did_not_end_its_day_is_silent_after_a_while(store: LedgerStore, clock: Clock) -> None:
+    enrol(store, "T2", "till", "L1")
+    till = Till(store)
+    heard_at = clock.now
+    clock.now += Settings().silent_after_seconds * SECOND
+    assert [(each.terminal, each.silent_since_at, each.is_open) for each in perform(store, Reconcile(actor=ADMIN))] == [
+        ("T1", None, False),
+        ("T2", None, False),
+    ]
+    clock.now += 1
+    assert [(each.terminal, each.silent_since_at, each.is_open) for each in perform(store, Reconcile(actor=ADMIN))] == [
+        ("T1", heard_at, True),
+        ("T2", None, False),
+    ]
+    perform(store, Bye(till.speaker, ByeParams(last_seq=0, count=0, quantity=0, pending=0)))
+    assert not any(each.is_open for each in perform(store, Reconcile(actor=ADMIN)))
 
 
 def test_neither_a_till_that_never_spoke_nor_a_reader_counts(store: LedgerStore) -> None:

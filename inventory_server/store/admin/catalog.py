@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, delete, select, update
+from sqlalchemy import Connection, Select, Table, delete, or_, select, update
 
-from inventory_server.domain.answers import ProductCard, ProductTerms
+from inventory_server.domain.answers import Catalogue, ProductCard, ProductTerms
 from inventory_server.domain.inventory import FLAGS
 from inventory_server.domain.product import FIELDS, OF_SUPPLIER, PER_LOCATION, Product, Ranged, Supplier
 from inventory_server.store.database.base import StoreError
@@ -105,11 +105,48 @@ def find_barcodes(connection: Connection, barcodes: Iterable[str]) -> dict[str, 
     return {row[0]: row[1] for row in _barcodes(connection, [(gtin,) for gtin in barcodes])}
 
 
+def list_products(connection: Connection) -> Catalogue:
+    """The whole catalogue, as an import would state it."""
+    barcodes: dict[str, list[str]] = {}
+    for code, sku in connection.execute(select(t.barcode).order_by(t.barcode.c.gtin)):
+        barcodes.setdefault(sku, []).append(code)
+    ranged: dict[str, list[Ranged]] = {}
+    for place in _rows(connection, select(t.product_location).order_by(_ranged.sku, _ranged.location)):
+        ranged.setdefault(place.pop("sku"), []).append(Ranged(**place))
+    products = []
+    for row in _rows(connection, select(t.product).order_by(t.product.c.sku)):
+        sku, _ = row["sku"], row.pop("is_ranged")
+        products.append(Product(**row, barcodes=tuple(barcodes.get(sku, ())), ranged=tuple(ranged.get(sku, ()))))
+    suppliers = _rows(connection, select(t.supplier).order_by(t.supplier.c.supplier))
+    return Catalogue(products, [Supplier(**each) for each in suppliers])
+
+
+def remove_product(connection: Connection, sku: str) -> None:
+    """Take a product off the catalogue; StoreError while any of it is in stock or on the road."""
+    if connection.execute(select(t.product.c.sku).where(t.product.c.sku == sku)).first() is None:
+        raise _not_listed(sku)
+    level = t.level.c
+    left = select(level.location, level.on_hand, level.in_transit).where(
+        level.sku == sku, or_(level.on_hand != 0, level.in_transit != 0)
+    )
+    if (first := connection.execute(left.order_by(level.location).limit(1)).first()) is not None:
+        raise StoreError(
+            f"{sku} has {unscaled(first.on_hand)} on hand and {unscaled(first.in_transit)} in transit at "
+            f"{first.location}: count it to 0 first, or merge it into another: inventory-server product merge"
+        )
+    for table in (t.barcode, t.product_location, t.product):
+        connection.execute(delete(table).where(table.c.sku == sku))
+
+
+def _not_listed(sku: str) -> StoreError:
+    return StoreError(f"The catalogue does not list {sku}; list it with: inventory-server catalog import")
+
+
 def show_product(connection: Connection, sku: str) -> ProductCard:
     """What the catalogue says of a product; StoreError if it does not list it."""
     products = _rows(connection, select(t.product).where(t.product.c.sku == sku))
     if not products:
-        raise StoreError(f"The catalogue does not list {sku}; list it with: inventory-server catalog import")
+        raise _not_listed(sku)
     [listed] = products
     ranges = select(t.product_location).where(_ranged.sku == sku).order_by(_ranged.location)
     places = _rows(connection, ranges)

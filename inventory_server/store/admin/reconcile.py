@@ -13,10 +13,11 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import held_lineage
 
 
-def reconcile(connection: Connection) -> list[Finding]:
+def reconcile(connection: Connection, now: int, silent_after: int) -> list[Finding]:
     """Each till's outbox files, by location and terminal: the last report about each, compared with the ledger.
 
-    A till without a known outbox file has one finding, whose `lineage` is None.
+    A till without a known outbox file has one finding, whose `lineage` is None. One that has not ended its day is
+    silent when its last contact was more than `silent_after` microseconds ago.
     """
     till, held = t.terminal.c, t.lineage.c
     columns = (till.terminal, till.location, till.contact_at, till.closed_at, till.pending, till.dead, till.lineage)
@@ -26,10 +27,10 @@ def reconcile(connection: Connection) -> list[Finding]:
         .where(till.role == "till", till.revoked_at.is_(None))
         .order_by(till.location, till.terminal, held.lineage)
     )
-    return [_finding(row) for row in rows]
+    return [_finding(row, now - silent_after) for row in rows]
 
 
-def _finding(row: Any) -> Finding:
+def _finding(row: Any, heard_of_since: int) -> Finding:
     terminal, location, contact_at, closed_at, pending, dead, current, *columns = row
     has_posted = columns[0] is not None
     lineage = columns[1] if has_posted else current
@@ -41,7 +42,9 @@ def _finding(row: Any) -> Finding:
     if dead:
         differences.append(f"{dead} parked at the till")
     shown = None if lineage is None else str(UUID(bytes=lineage))
-    return Finding(terminal, location, shown, contact_at, closed_at, pending, dead, differences)
+    is_silent = contact_at is not None and contact_at < heard_of_since and closed_at is None
+    silent_since_at = contact_at if is_silent else None
+    return Finding(terminal, location, shown, contact_at, closed_at, silent_since_at, pending, dead, differences)
 
 
 def _differences(held: Lineage) -> list[str]:

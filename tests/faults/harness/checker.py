@@ -77,7 +77,7 @@ def judge(db: Path, account: Account, parked: Mapping[UUID, str] | None = None) 
     verdict.unbalanced = max(
         verdict.unbalanced, asked(db, lambda connection: verify(Sqlite(db), connection)).mismatches
     )
-    open_ends = [found for found in asked(db, reconcile) if found.differences]
+    open_ends = [found for found in asked(db, lambda connection: reconcile(connection, 0, 0)) if found.differences]
     verdict.others += [f"HQ and {found.terminal} disagree: {found.differences}" for found in open_ends]
     return verdict
 

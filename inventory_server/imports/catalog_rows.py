@@ -1,0 +1,35 @@
+"""Writes a catalogue as the rows of a file that `catalog_csv` reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from inventory_server.domain.answers import Catalogue
+from inventory_server.domain.product import FIELDS, OF_SUPPLIER, PER_LOCATION, Product, Ranged, Supplier
+from pos_client.protocol.units import unscaled
+
+
+def catalog_rows(catalogue: Catalogue) -> Iterator[list[str]]:
+    """A row for each supplier, each product and each of its locations; the columns are `FIELDS`."""
+    for supplier in catalogue.suppliers:
+        yield _row({"supplier": supplier.supplier, **_fields(supplier, OF_SUPPLIER)})
+    for product in catalogue.products:
+        own = _fields(product, ("sku", "name", "unit", *PER_LOCATION, *OF_SUPPLIER))
+        yield _row({**own, "barcode": " ".join(product.barcodes) or None})
+        for place in product.ranged or ():
+            yield _row({"sku": product.sku, **_fields(place, ("location", *PER_LOCATION))})
+
+
+def _fields(one: Product | Ranged | Supplier, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in names}
+
+
+def _row(values: dict[str, Any]) -> list[str]:
+    return [_cell(name, values.get(name)) for name in FIELDS]
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    return str(unscaled(value)) if name in ("reorder_point", "pack_size", "minimum") else str(value)
