@@ -1,6 +1,8 @@
 # The same verbs for people and for CI. Each sets itself up: all it needs beforehand is make and Python 3.11 or newer.
 
 SHELL := /bin/sh
+# Tests start hundreds of processes: without caches each would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready

@@ -48,11 +48,40 @@ def _cluster(version: int, **settings: str) -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def _sqlite(tmp_path_factory: pytest.TempPathFactory) -> SqliteSite:
+    return SqliteSite(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="session")
+def _postgresql(postgres: Cluster) -> PostgresSite:
+    return PostgresSite(postgres)
+
+
+@pytest.fixture(scope="session")
+def _serializable(newest_postgres: Cluster) -> PostgresSite:
+    return PostgresSite(newest_postgres)
+
+
 @pytest.fixture(scope="session", params=EVERY_KIND)
-def _all_sites(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Site:
-    if request.param == "sqlite":
-        return SqliteSite(tmp_path_factory.mktemp("site"))
-    return PostgresSite(request.getfixturevalue("postgres" if request.param == "postgresql" else "newest_postgres"))
+def _all_sites(request: pytest.FixtureRequest) -> Site:
+    """One of those above: what they have made outlives a test on another."""
+    site: Site = request.getfixturevalue(f"_{request.param}")
+    return site
+
+
+@pytest.fixture
+def sqlite_site(_sqlite: SqliteSite) -> Iterator[SqliteSite]:
+    """Where to keep ledgers in files."""
+    yield _sqlite
+    _sqlite.clear()
+
+
+@pytest.fixture
+def postgres_site(_postgresql: PostgresSite) -> Iterator[PostgresSite]:
+    """Where to keep ledgers in PostgreSQL."""
+    yield _postgresql
+    _postgresql.clear()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,20 +39,32 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def long_functions(source: str, lines_max: int = FUNCTION_LINES_MAX) -> Iterator[str]:
-    for node in ast.walk(ast.parse(source)):
+def long_functions(nodes: Iterable[ast.AST], lines_max: int = FUNCTION_LINES_MAX) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, Function) and (lines := (node.end_lineno or 0) - node.lineno + 1) > lines_max:
             yield f"{node.name} has {lines} lines"
 
 
-def swallowed_errors(source: str) -> Iterator[str]:
+def swallowed_errors(nodes: Iterable[ast.AST]) -> Iterator[str]:
     """Handlers that catch everything by having no type, or that do nothing at all."""
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes:
         if isinstance(node, ast.ExceptHandler):
             if node.type is None:
                 yield f"line {node.lineno}: a bare except"
             if all(isinstance(step, ast.Pass) or _is_ellipsis(step) for step in node.body):
                 yield f"line {node.lineno}: an except that does nothing"
+
+
+def statements(source: str) -> list[ast.AST]:
+    """Everything in a module but its expressions, which hold neither functions nor handlers."""
+    found: list[ast.AST] = list(ast.parse(source).body)
+    for node in found:
+        found += (
+            each
+            for each in ast.iter_child_nodes(node)
+            if isinstance(each, ast.stmt | ast.ExceptHandler | ast.match_case)
+        )
+    return found
 
 
 def _is_ellipsis(step: ast.stmt) -> bool:
@@ -63,9 +75,10 @@ def untidy(path: Path) -> Iterator[str]:
     source = path.read_text()
     if (lines := source.count("\n")) > ONE_LIST.get(name_of(path), FILE_LINES_MAX):
         yield f"{lines} lines"
+    nodes = statements(source)
     if "migrations" not in path.parts:  # a migration is a list of statements too
-        yield from long_functions(source)
-    yield from swallowed_errors(source)
+        yield from long_functions(nodes)
+    yield from swallowed_errors(nodes)
 
 
 def leftovers(path: Path) -> Iterator[str]:
@@ -83,12 +96,14 @@ def test_no_leftover_markers_and_no_paths_of_one_machine() -> None:
 
 
 def test_what_is_untidy_is_found() -> None:
-    assert list(long_functions("def f():\n" + "    g()\n" * 3, lines_max=3)) == ["f has 4 lines"]
-    assert list(swallowed_errors("try:\n    f()\nexcept:\n    g()\n")) == ["line 3: a bare except"]
-    assert list(swallowed_errors("try:\n    f()\nexcept OSError:\n    ...\n")) == [
-        "line 3: an except that does nothing"
+    function = statements("class C:\n    def f():\n" + "        g()\n" * 3)
+    assert list(long_functions(function, lines_max=3)) == ["f has 4 lines"]
+    assert list(swallowed_errors(statements("try:\n    f()\nexcept:\n    g()\n"))) == ["line 3: a bare except"]
+    within = "match a:\n    case 1:\n        with b:\n            try:\n                f()\n"
+    assert list(swallowed_errors(statements(within + "            except OSError:\n                ...\n"))) == [
+        "line 6: an except that does nothing"
     ]
-    assert not list(swallowed_errors("try:\n    f()\nexcept OSError:\n    g()\n"))
+    assert not list(swallowed_errors(statements("try:\n    f()\nexcept OSError:\n    g()\n")))
     assert MARKERS.search("# TO" + "DO later")
     assert MACHINE_PATHS.search("cd /ho" + "me/kim/tills")
 

@@ -16,8 +16,9 @@ import pytest
 from pos_client.protocol.address import Address
 from tests.support.commands import Done, Shell
 from tests.support.edge import LineClient
-from tests.support.postgres import Cluster
+from tests.support.ledgers import new_ledger
 from tests.support.processes import Server, environment, run
+from tests.support.sites import PostgresSite
 from tests.support.waiting import HANG_SECONDS
 
 
@@ -35,8 +36,8 @@ def any_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Serve
     if request.param == "sqlite":
         started = Server(tmp_path, dev=False)
     else:
-        postgres: Cluster = request.getfixturevalue("postgres")
-        url = postgres.url(postgres.database()).replace("postgres@", "postgres:secret@", 1)
+        site: PostgresSite = request.getfixturevalue("postgres_site")
+        url = site.new().replace("postgres@", "postgres:secret@", 1)
         (tmp_path / "hq.toml").write_text("accept_weak_durability = true\n")
         started = Server(tmp_path, "--config", str(tmp_path / "hq.toml"), "--workers", "2", dev=False, db=url)
     started.start()
@@ -80,15 +81,14 @@ def stock(asker: dict[str, str], *arguments: str) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_server_that_is_told_to_end_ends_well(number: signal.Signals, dev_server: Server) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
+def test_a_server_says_its_version_at_hello_and_ends_well_when_it_is_told_to(
+    number: signal.Signals, dev_server: Server
+) -> None:
     assert "DEVELOPMENT MODE" in dev_server.log.read_text()
-    assert dev_server.stop(number) == 0
-
-
-def test_a_server_says_its_version_at_hello(dev_server: Server) -> None:
     with LineClient(Address.parse(dev_server.address)) as client:
         assert client.call("hello", terminal="T1")["result"]["server"] == f"tillwire {version('tillwire')}"
+    assert dev_server.stop(number) == 0
 
 
 def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
@@ -105,17 +105,17 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
     till, office = enrol(server, "A-1", "A", "till"), enrol(server, "office", "HQ", "reader")
     catalogue = tmp_path / "products.csv"
     catalogue.write_text("sku,name,unit,barcode,reorder_point\napple,Apples,kg,20000004,5\n")
-    assert administer(server, "catalog", "import", catalogue).returncode == 0
+    assert told("catalog", "import", str(catalogue)).code == 0
     sold = run("pos-client", "sell", "apple=0.42", "--wait", str(HANG_SECONDS), env=till, cwd=tmp_path)
     assert (sold.returncode, sold.stdout.split()[1:]) == (0, ["posted", "negative_stock"])
     assert [item["on_hand"] for item in stock(office, "--below", "reorder")["items"]] == [-0.42]
-    assert administer(server, "terminal", "revoke", "A-1").returncode == 0
+    assert told("terminal", "revoke", "A-1").code == 0
     refused = run("pos-client", "sell", "apple", "--wait", "1", env=till, cwd=tmp_path)
     assert refused.returncode == 2
-    assert administer(server, "terminal", "rotate", "A-1", "--json").returncode == 0
+    assert told("terminal", "rotate", "A-1", "--json").code == 0
     refused = run("stock-query", env=till)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert administer(server, "verify").returncode == 0
+    assert told("verify").code == 0
     assert told("status").code == 0
     assert told("status", "--json").code == 0
     assert told("reconcile").code == 0
@@ -127,9 +127,8 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
 
 
 def test_a_second_server_and_a_taken_port_are_refused_in_one_sentence(server: Server, tmp_path: Path) -> None:
-    other = f"sqlite:///{tmp_path / 'other.db'}"
+    other = new_ledger(tmp_path / "other.db")
     for db, reason in ((server.db, "A server runs on this ledger"), (other, "it is in use")):
-        run("inventory-server", "db", "upgrade", "--db", db)
         done = run("inventory-server", "serve", "--db", db, "--listen", server.address)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1, done.stderr

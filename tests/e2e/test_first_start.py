@@ -88,7 +88,10 @@ def test_in_development_mode_any_path_will_do(start: Start, tmp_path: Path) -> N
     serves_twice(start, tmp_path, "--dev", "--db", "sqlite:///mine.db", shown="sqlite:///mine.db")
 
 
-@pytest.mark.parametrize("is_option", [True, False], ids=["option", "environment"])
+BY_HAND = [pytest.param(True, id="option"), pytest.param(False, id="environment", marks=pytest.mark.long)]
+
+
+@pytest.mark.parametrize("is_option", BY_HAND)
 def test_a_path_given_by_hand_where_nothing_is_is_refused_with_the_command_that_makes_it(
     start: Start, tmp_path: Path, is_option: bool
 ) -> None:

@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 
 from pos_client.transport.request_once import request_once
-from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, argv, environment, run
+from tests.support.sites import PostgresSite
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 DATA = Path(os.environ.get("TILLWIRE_SHARED_DATA", ROOT.parent / "shared" / "data"))
@@ -140,10 +140,12 @@ def test_a_grocery_chain_is_counted_exactly_and_a_second_replay_changes_nothing(
     assert_proven(server)
 
 
-def test_a_grocery_chain_is_counted_exactly_by_workers_that_are_being_killed(postgres: Cluster, tmp_path: Path) -> None:
+def test_a_grocery_chain_is_counted_exactly_by_workers_that_are_being_killed(
+    postgres_site: PostgresSite, tmp_path: Path
+) -> None:
     config = tmp_path / "hq.toml"
     config.write_text("accept_weak_durability = true\nmax_postings = 40\n")
-    server = Server(tmp_path, "--config", str(config), "--workers", "4", db=postgres.url(postgres.database()))
+    server = Server(tmp_path, "--config", str(config), "--workers", "4", db=postgres_site.new())
     server.start()
     path, net = completejourney()
     chance, kills = random.Random(4), 0

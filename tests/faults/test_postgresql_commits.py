@@ -28,15 +28,9 @@ from tests.support.waiting import HANG_SECONDS, wait_until
 SALE = body("sale", ("a", 1))
 
 
-@pytest.fixture(scope="module")
-def databases(postgres: Cluster) -> PostgresSite:
-    return PostgresSite(postgres)
-
-
 @pytest.fixture
-def ledger(databases: PostgresSite) -> Iterator[str]:
-    yield databases.new()
-    databases.clear()
+def ledger(postgres_site: PostgresSite) -> str:
+    return postgres_site.new()
 
 
 @pytest.fixture

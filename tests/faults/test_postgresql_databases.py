@@ -20,17 +20,16 @@ from tests.support.postgres import Cluster, free_port
 from tests.support.sites import PostgresSite
 
 
-@pytest.fixture(scope="module")
-def site(postgres: Cluster) -> PostgresSite:
+@pytest.fixture
+def site(postgres: Cluster, postgres_site: PostgresSite) -> PostgresSite:
     if not postgres.execute("SELECT 1 FROM pg_roles WHERE rolname = 'clerk'"):
         postgres.execute("CREATE ROLE clerk LOGIN PASSWORD 'secret'")
-    return PostgresSite(postgres)
+    return postgres_site
 
 
 @pytest.fixture
-def ledger(site: PostgresSite) -> Iterator[str]:
-    yield site.new()
-    site.clear()
+def ledger(site: PostgresSite) -> str:
+    return site.new()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from tests.faults import soak
 from tests.faults.harness import disk, facilities, link
+from tests.faults.harness.farm import Farm, IdleFarm
 from tests.faults.harness.stage import SOUND, Kind, Mutants, Stage
 
 BROKEN = Mutants(procedure=True)
@@ -37,6 +38,12 @@ def crash(stage: Stage) -> None:
     raise OSError("the harness has an accident")
 
 
+@pytest.fixture(autouse=True)
+def idle_farm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is played here takes no process."""
+    monkeypatch.setattr(soak, "Farm", IdleFarm)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Run":
     return Run(monkeypatch, tmp_path)
@@ -56,7 +63,10 @@ class Run:
         return row
 
 
-def test_a_sound_kind_with_a_control_that_is_caught_is_clean(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_sound_kind_with_a_control_that_is_caught_is_clean(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(soak, "Farm", Farm)
     assert run(Kind("sound", play, BROKEN), Kind("on copies", play, BROKEN, on_copies=True)) == 0
     printed = capsys.readouterr().out
     for line in (["sound", "2", "10", "0", "0", "0", "0", "caught"], ["all real faults", "2", "10", "0"]):

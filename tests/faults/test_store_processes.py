@@ -15,19 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from inventory_server.store import upgrade
-from tests.support.ledgers import proof_of, url_of
+from tests.support.ledgers import new_ledger, proof_of
 from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS = 8
+KILLS, MANY_KILLS = 3, 20
 Said = list[list[str]]
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.db"
-    upgrade(url_of(path))
+    new_ledger(path)
     return path
 
 
@@ -58,10 +57,11 @@ def assert_exactly_once(path: Path, said: Said) -> None:
     assert len(held) == len(set(held)) == proof.postings
 
 
-def test_what_was_acknowledged_survives_kills(path: Path) -> None:
+@pytest.mark.parametrize("kills", [KILLS, pytest.param(MANY_KILLS, marks=pytest.mark.long)])
+def test_what_was_acknowledged_survives_kills(path: Path, kills: int) -> None:
     chance = random.Random(1)
     said: Said = []
-    for kill in range(KILLS):
+    for kill in range(kills):
         with subprocess.Popen(command(path, f"T{kill % 3}", str(kill)), stdout=subprocess.PIPE, cwd=ROOT) as process:
             assert process.stdout is not None
             said.append(process.stdout.readline().decode().split())
@@ -69,7 +69,7 @@ def test_what_was_acknowledged_survives_kills(path: Path) -> None:
             process.kill()
             lines = process.stdout.read().decode().splitlines(keepends=True)
         said += [line.split() for line in lines if line.endswith("\n")]
-    assert len(said) > KILLS
+    assert len(said) > kills
     assert_exactly_once(path, said)
 
 

@@ -31,20 +31,14 @@ SILENT_SECONDS = 5.0
 """A hundred times what an answer takes: a server that is silent for so long waits for its database."""
 
 
-@pytest.fixture(scope="module")
-def databases(postgres: Cluster) -> PostgresSite:
-    return PostgresSite(postgres)
-
-
 @pytest.fixture
-def server(databases: PostgresSite, tmp_path: Path) -> Iterator[Server]:
+def server(postgres_site: PostgresSite, tmp_path: Path) -> Iterator[Server]:
     config = tmp_path / "hq.toml"
     config.write_text("accept_weak_durability = true\n")
-    started = Server(tmp_path, "--config", str(config), "--workers", str(WORKERS), db=databases.new())
+    started = Server(tmp_path, "--config", str(config), "--workers", str(WORKERS), db=postgres_site.new())
     started.start()
     yield started
     started.kill()
-    databases.clear()
 
 
 def is_alive(pid: int) -> bool:
@@ -125,7 +119,7 @@ def test_workers_end_with_their_parent_and_free_the_address(server: Server) -> N
     assert request_once(server.address, "stock", {"sku": "a"}, terminal="office")["position"] == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.long)])
 def test_a_server_that_is_told_to_stop_drains_its_workers(server: Server, number: signal.Signals) -> None:
     workers = server.workers
     assert server.stop(number) == 0
@@ -135,14 +129,13 @@ def test_a_server_that_is_told_to_stop_drains_its_workers(server: Server, number
 
 
 @pytest.mark.long
-def test_a_worker_that_does_not_drain_is_killed_after_the_deadline(databases: PostgresSite, tmp_path: Path) -> None:
+def test_a_worker_that_does_not_drain_is_killed_after_the_deadline(postgres_site: PostgresSite, tmp_path: Path) -> None:
     config = tmp_path / "hq.toml"
     config.write_text("accept_weak_durability = true\ndrain_seconds = 0\n")
-    server = Server(tmp_path, "--config", str(config), "--workers", "2", db=databases.new())
+    server = Server(tmp_path, "--config", str(config), "--workers", "2", db=postgres_site.new())
     server.start()
     os.kill(server.workers[0], signal.SIGSTOP)
     assert server.stop() == 1
-    databases.clear()
 
 
 def answers(server: Server, seconds: float = HANG_SECONDS) -> bool:
@@ -174,39 +167,36 @@ def silent_database(postgres: Cluster, server: Server) -> Iterator[None]:
 
 @pytest.mark.long
 def test_a_server_that_is_told_to_stop_does_not_wait_for_a_silent_database_for_ever(
-    databases: PostgresSite, postgres: Cluster, tmp_path: Path
+    postgres_site: PostgresSite, postgres: Cluster, tmp_path: Path
 ) -> None:
     config = config_of(tmp_path, "accept_weak_durability = true\ndrain_seconds = 1\n")
-    server = Server(tmp_path, "--config", config, db=databases.new())
+    server = Server(tmp_path, "--config", config, db=postgres_site.new())
     server.start()
     with silent_database(postgres, server):
         assert server.stop() == 1
     assert "the database did not answer in time" in server.log.read_text()
-    databases.clear()
 
 
 @pytest.mark.long
 def test_workers_whose_parent_is_killed_do_not_wait_for_a_silent_database_for_ever(
-    databases: PostgresSite, postgres: Cluster, tmp_path: Path
+    postgres_site: PostgresSite, postgres: Cluster, tmp_path: Path
 ) -> None:
     config = config_of(tmp_path, "accept_weak_durability = true\ndrain_seconds = 1\n")
-    server = Server(tmp_path, "--config", config, "--workers", "2", db=databases.new())
+    server = Server(tmp_path, "--config", config, "--workers", "2", db=postgres_site.new())
     server.start()
     workers = server.workers
     with silent_database(postgres, server):
         server.kill()
         wait_until(lambda: not any(is_alive(pid) for pid in workers), "the workers to end")
-    databases.clear()
 
 
 @pytest.mark.long
-def test_workers_that_cannot_serve_end_the_server(databases: PostgresSite, tmp_path: Path) -> None:
+def test_workers_that_cannot_serve_end_the_server(postgres_site: PostgresSite, tmp_path: Path) -> None:
     """As the limit of open files leaves them none for connections, which only they find out."""
     done = run(
-        *("inventory-server", "serve", "--db", databases.new(), "--workers", "2", "--listen", "127.0.0.1:0"),
+        *("inventory-server", "serve", "--db", postgres_site.new(), "--workers", "2", "--listen", "127.0.0.1:0"),
         *("--config", config_of(tmp_path, "accept_weak_durability = true\nreserved_files = 1000000000\n")),
     )
-    databases.clear()
     assert done.returncode == 1
     assert "leaves none for connections" in done.stderr
     assert "Traceback" not in done.stderr

@@ -21,6 +21,7 @@ from examples.ha.cluster import Cluster
 from examples.ha.layout import ClusterError, Layout
 from examples.ha.processes import Processes, Seen, children, seen
 from tests.faults.harness import checker
+from tests.faults.harness.farm import IdleFarm
 from tests.faults.harness.journal import Account, Line, Writer
 from tests.ha import __main__ as harness
 from tests.ha.events import sequence
@@ -326,6 +327,7 @@ def test_a_loss_or_a_blind_control_is_an_exit_code(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(harness, "Farm", IdleFarm)
     monkeypatch.setattr(harness, "play", Played(lost, lost_in_control))
     assert harness.main(["--json", str(tmp_path / "result.json")]) == code
     printed = capsys.readouterr().out
@@ -341,6 +343,7 @@ def test_a_cluster_that_does_not_come_back_is_an_exit_code(
     def fail(*_: object, **__: object) -> None:
         raise ClusterError("Waited 120 s for every till to be answered again.")
 
+    monkeypatch.setattr(harness, "Farm", IdleFarm)
     monkeypatch.setattr(harness, "play", fail)
     assert harness.main(["--no-control"]) == 1
     assert "test-ha: Waited 120 s" in capsys.readouterr().err

@@ -20,12 +20,12 @@ from inventory_server.domain.requests import (
     RotateToken,
 )
 from inventory_server.domain.roles import ActorRole, User
-from inventory_server.store import StoreError, upgrade
+from inventory_server.store import StoreError
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import RequestError
 from tests.support.commands import Shell, headquarters
 from tests.support.edge import LineClient
-from tests.support.ledgers import DAY, NOON, Clock, opened, uid
+from tests.support.ledgers import DAY, NOON, Clock, new_ledger, opened, uid
 from tests.support.maintenance import ADMIN, administer, ask, change, copy
 
 TOKEN = "a token of decent length"
@@ -195,9 +195,7 @@ def test_a_callback_that_fails_leaves_nobody_waiting(tmp_path: Path) -> None:
 
 
 def test_a_copy_takes_the_trail_of_its_source(tmp_path: Path) -> None:
-    one, other = (f"sqlite:///{tmp_path / name}" for name in ("one.db", "other.db"))
-    for url in (one, other):
-        upgrade(url)
+    one, other = (new_ledger(tmp_path / name) for name in ("one.db", "other.db"))
     change(one, Enrol("T1", "till", "L1", TOKEN))
     with pytest.raises(StoreError):
         change(other, RevokeTerminal("T9"))

@@ -20,20 +20,20 @@ from inventory_server.domain.requests import (
     RotateToken,
 )
 from inventory_server.domain.roles import User
-from inventory_server.store import StoreError, open_store, upgrade
+from inventory_server.store import StoreError, open_store
 from inventory_server.store.ledger import tables
 from pos_client.protocol.address import Address
 from pos_client.protocol.fields import Role
 from tests.support.commands import Shell, headquarters
 from tests.support.edge import LineClient, MemoryStore, raising
+from tests.support.ledgers import new_ledger
 from tests.support.maintenance import ask, change
 
 
 @pytest.mark.parametrize("folder", ["db", "d" * 120])
 def test_a_running_server_carries_out_an_administrators_command(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
-    url = f"sqlite:///{tmp_path / folder / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(tmp_path / folder / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     control = ControlServer(url, store, Settings(), now_microseconds)
     control.start()
@@ -48,8 +48,7 @@ def test_a_running_server_carries_out_an_administrators_command(tmp_path: Path, 
 
 
 def test_an_import_reaches_a_server_whose_tills_send_small_frames(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(tmp_path / "hq.db")
     small = Settings(max_frame_bytes=1 << 16)
     store = open_store(url, small, now_microseconds)
     control = ControlServer(url, store, small, now_microseconds)
@@ -63,8 +62,7 @@ def test_an_import_reaches_a_server_whose_tills_send_small_frames(tmp_path: Path
 
 
 def test_a_server_that_does_not_listen_is_named(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(tmp_path / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     try:
         with pytest.raises(StoreError, match="does not answer"):
@@ -120,8 +118,7 @@ def test_a_refusal_of_the_running_server_is_one_sentence(
 
 
 def test_a_server_without_a_place_for_an_administrator_is_named(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(tmp_path / "hq.db")
     settings = Settings(max_connections=1)
     store = open_store(url, settings, now_microseconds)
     control = ControlServer(url, store, settings, now_microseconds)
@@ -137,8 +134,7 @@ def test_a_server_without_a_place_for_an_administrator_is_named(tmp_path: Path) 
 
 
 def test_an_administrator_hears_that_the_outcome_is_unknown(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(tmp_path / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     control = ControlServer(url, MemoryStore(raising(OutcomeUnknown("lost"))), Settings(), now_microseconds)
     control.start()
@@ -208,8 +204,7 @@ def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(
 
 
 def test_a_server_that_is_going_down_tells_an_administrator_so(tmp_path: Path) -> None:
-    url = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(tmp_path / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     control = ControlServer(url, store, Settings(), now_microseconds)
     control.start()

@@ -10,12 +10,11 @@ import pytest
 from inventory_server.clock import now_microseconds
 from inventory_server.commands import serve
 from inventory_server.config import Settings
-from inventory_server.store import open_reader, upgrade
+from inventory_server.store import open_reader
 from inventory_server.store.growth import closing
 from tests.support.commands import Done, Shell
-from tests.support.ledgers import Till, body, opened
+from tests.support.ledgers import Till, body, new_ledger, opened
 from tests.support.partitions import POSITIONS, small
-from tests.support.postgres import Cluster
 from tests.support.sites import PostgresSite
 
 MILLION = 1 << 20
@@ -27,8 +26,8 @@ def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.fixture
-def site(postgres: Cluster) -> PostgresSite:
-    return PostgresSite(postgres)
+def site(postgres_site: PostgresSite) -> PostgresSite:
+    return postgres_site
 
 
 def partition(shell: Shell, ledger: str, *options: str) -> Done:
@@ -84,8 +83,7 @@ def test_a_server_says_when_partitions_run_out(
     assert capsys.readouterr().err == (
         "inventory-server: the ledger is in the last partition; run: inventory-server db partition --ahead 4\n"
     )
-    file = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(file)
+    file = new_ledger(tmp_path / "hq.db")
     warn(file)
     assert capsys.readouterr().err == ""
 
@@ -123,8 +121,7 @@ def test_a_partition_is_archived_and_taken_back(
 
 
 def test_what_cannot_be_is_refused(shell: Shell, site: PostgresSite, tmp_path: Path) -> None:
-    file = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(file)
+    file = new_ledger(tmp_path / "hq.db")
     assert "in an SQLite file has no partitions" in partition(shell, file).err
     ledger = site.new()
     assert (

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ from tests.support.ledgers import (
 )
 from tests.support.maintenance import archive, ask, bring_back, close_books, compare, copy, read_ledger
 from tests.support.partitions import POSITIONS, partitions_of, small
-from tests.support.postgres import Cluster, binaries
+from tests.support.postgres import binaries
 from tests.support.sites import PostgresSite
 from tests.support.twins import Sent, Twins, send
 
@@ -54,15 +54,9 @@ def short_closings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(closing, "SEGMENTS_MAX", 1)
 
 
-@pytest.fixture(scope="module")
-def _site(postgres: Cluster) -> PostgresSite:
-    return PostgresSite(postgres)
-
-
 @pytest.fixture
-def site(_site: PostgresSite) -> Iterator[PostgresSite]:
-    yield _site
-    _site.clear()
+def site(postgres_site: PostgresSite) -> PostgresSite:
+    return postgres_site
 
 
 @pytest.fixture

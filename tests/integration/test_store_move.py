@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,23 +32,15 @@ from tests.support.busyday import GTIN, trade
 from tests.support.commands import Done, Shell
 from tests.support.ledgers import NOON, Till, body, history, level, opened, proof_of, stock, uid
 from tests.support.maintenance import read_ledger
-from tests.support.postgres import Cluster
 from tests.support.sites import PostgresSite, Site, SqliteSite
 
 HANGS_UP = "SELECT pg_terminate_backend(pg_backend_pid())"
 WAYS = [("sqlite", "postgresql"), ("postgresql", "sqlite"), ("sqlite", "sqlite"), ("postgresql", "postgresql")]
 
 
-@pytest.fixture(scope="module")
-def _sites(postgres: Cluster, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Site]:
-    return {"sqlite": SqliteSite(tmp_path_factory.mktemp("site")), "postgresql": PostgresSite(postgres)}
-
-
 @pytest.fixture
-def sites(_sites: dict[str, Site]) -> Iterator[dict[str, Site]]:
-    yield _sites
-    for site in _sites.values():
-        site.clear()
+def sites(sqlite_site: SqliteSite, postgres_site: PostgresSite) -> dict[str, Site]:
+    return {"sqlite": sqlite_site, "postgresql": postgres_site}
 
 
 @pytest.fixture

@@ -14,17 +14,16 @@ from sqlalchemy.exc import DBAPIError
 from inventory_server.config import READERS_MAX
 from inventory_server.domain.requests import ListTerminals
 from inventory_server.domain.roles import HEADQUARTERS
-from inventory_server.store import upgrade
 from inventory_server.store.database import postgresql, schema, sqlite
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger.sql import run
-from tests.support.ledgers import opened
+from tests.support.ledgers import new_ledger, opened
 from tests.support.waiting import HANG_SECONDS
 
 
 @pytest.fixture
 def readers(tmp_path: Path) -> ConnectionPool:
-    upgrade(f"sqlite:///{tmp_path / 'hq.db'}")
+    new_ledger(tmp_path / "hq.db")
     return ConnectionPool(sqlite.reading_engine(tmp_path / "hq.db").connect, READERS_MAX)
 
 

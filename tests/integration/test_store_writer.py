@@ -12,10 +12,10 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.domain.requests import Item, Post
 from inventory_server.domain.roles import Speaker
-from inventory_server.store import upgrade
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.write.writer import Ticket, Writer
 from pos_client.protocol.errors import RequestError
+from tests.support.ledgers import new_ledger
 
 SPEAKER = Speaker("T1", "till", "Station", 1, None)
 
@@ -40,8 +40,7 @@ class Recorder:
 def writer_of(
     tmp_path: Path, on_fatal: Callable[[Exception], None] | None = None, **limits: int
 ) -> tuple[Writer, Recorder]:
-    url = f"sqlite:///{tmp_path / 'hq.db'}"
-    upgrade(url)
+    new_ledger(tmp_path / "hq.db")
     recorder = Recorder()
     database = Sqlite(tmp_path / "hq.db")
     writing = database.writing_engine()

@@ -15,10 +15,11 @@ from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.store import open_store, upgrade
+from inventory_server.store import open_store
 from pos_client import cli as till_cli
 from pos_client.commands import stock_query
 from pos_client.protocol.address import Address
+from tests.support.ledgers import new_ledger
 
 MAINS: dict[str, Callable[[], int]] = {
     "inventory-server": server_cli.main,
@@ -57,8 +58,7 @@ class Shell:
 @contextmanager
 def headquarters(folder: Path, dev: bool = True, control: bool = False) -> Iterator[tuple[str, str]]:
     """A server on a new ledger in `folder`; yields its address and the URL of its database."""
-    url = f"sqlite:///{folder / 'hq.db'}"
-    upgrade(url)
+    url = new_ledger(folder / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=dev)
     door = ControlServer(url, store, Settings(), now_microseconds) if control else None

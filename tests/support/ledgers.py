@@ -189,6 +189,12 @@ def proof_of(place: Path | str) -> Proof:
     return proof
 
 
+def new_ledger(path: Path) -> str:
+    """Make a new ledger in a file, and return its URL."""
+    path.write_bytes(_empty_ledger())
+    return url_of(path)
+
+
 @cache
 def _empty_ledger() -> bytes:
     """What `upgrade` makes, made once."""
@@ -207,7 +213,7 @@ def opened(
 ) -> Iterator[LedgerStore]:
     """A store on a file, which is made where it is missing, or on the ledger of a URL."""
     if isinstance(place, Path) and not place.exists():
-        place.write_bytes(_empty_ledger())
+        new_ledger(place)
     settings = replace(settings or Settings(), accept_weak_durability=True)  # tests do not wait for the disk
     store = open_store(url_of(place), settings, clock or Clock(), on_fatal)
     try:

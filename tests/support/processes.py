@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.ledgers import new_ledger
 from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,16 +49,14 @@ def run(
 
 
 class Server:
-    """`inventory-server serve` on `db`, by default a file in `folder`; it keeps its port when started again."""
+    """`inventory-server serve` on the ledger `db`, by default a new file in `folder`; it keeps its port."""
 
     def __init__(self, folder: Path, *options: str, dev: bool = True, db: str | None = None) -> None:
-        self.db = db or f"sqlite:///{folder / 'hq.db'}"
+        self.db = db or new_ledger(folder / "hq.db")
         self.log = folder / "hq.log"
         self._options = [*options, "--dev"] if dev else options
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
-        done = run("inventory-server", "db", "upgrade", "--db", self.db)
-        assert done.returncode == 0, done.stderr
 
     @property
     def address(self) -> str:

@@ -13,7 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, Inspector, MetaData, inspect
 
 from inventory_server.store.database import schema
 
@@ -52,6 +52,26 @@ class ComparedOnce:
         return differences
 
 
+class KeysReadOnce:
+    """Stands in for SQLAlchemy's `inspect`; the primary keys of a catalogue are read once."""
+
+    def __init__(self) -> None:
+        self._keys: dict[object, Any] = {}
+
+    def __call__(self, connection: Connection) -> Inspector:
+        inspector = inspect(connection)
+        read = inspector.get_multi_pk_constraint
+
+        def keys() -> Any:
+            catalogue = _catalogue(connection)
+            if catalogue not in self._keys:
+                self._keys[catalogue] = read()
+            return self._keys[catalogue]
+
+        inspector.get_multi_pk_constraint = keys  # type: ignore[assignment,method-assign]
+        return inspector
+
+
 def _catalogue(connection: Connection) -> object:
     query = _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL
     return tuple(map(tuple, connection.exec_driver_sql(query)))
@@ -74,4 +94,5 @@ class ScriptsReadOnce:
 def compare_once(patch: pytest.MonkeyPatch) -> None:
     """Have this process compare each schema once, and read each folder of migrations once."""
     patch.setattr(schema, "compare_metadata", ComparedOnce())
+    patch.setattr(schema, "inspect", KeysReadOnce())
     patch.setattr(schema, "ScriptDirectory", ScriptsReadOnce)

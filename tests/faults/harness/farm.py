@@ -123,6 +123,16 @@ class Farm:
         return path
 
 
+class IdleFarm(Farm):
+    """Stands in where nothing is started: importing everything takes a second."""
+
+    def __init__(self) -> None:
+        """Start nothing."""
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
 def main() -> None:
     """Serve one harness, on stdin and stdout."""
     for module in WARM:
