@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.postgres import Cluster, binaries
+from tests.support.rendering import render_once
 from tests.support.schemas import compare_once
 from tests.support.sites import EVERY_KIND, SERIALIZABLE, PostgresSite, Site, SqliteSite
 
@@ -22,10 +23,11 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _schemas_compared_once() -> Iterator[None]:
-    """Opening a ledger does not compare again what has been compared."""
+def _done_once() -> Iterator[None]:
+    """Opening a ledger does not compare and render again what has been compared and rendered."""
     with pytest.MonkeyPatch.context() as patch:
         compare_once(patch)
+        render_once(patch)
         yield
 
 

@@ -19,6 +19,7 @@ from inventory_server.store.administration import Settled
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
+from tests.support.lines import SOON
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 POST = {"postings": [{"id": ID, "body": SALE}]}
@@ -170,7 +171,7 @@ class HeldStore(MemoryStore):
 def test_a_till_that_left_releases_the_slot_of_its_large_frame_once() -> None:
     """Its frame is committed later all the same."""
     store = HeldStore()
-    limits = Settings(large_frames_max=1, half_closed_seconds=1)
+    limits = Settings(large_frames_max=1, half_closed_seconds=SOON)
     application = Application(limits, store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     large = json.dumps({"id": 2, "method": "post", "params": POST}).encode() + b" " * LARGE_FRAME_BYTES + b"\n"

@@ -15,7 +15,7 @@ from inventory_server.jsonserver.handler import EndReason, Peer, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import LIMITS, Echo, Gate, Start, connect, gate, start
+from tests.support.lines import LIMITS, SOON, Echo, Gate, Start, connect, gate, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["gate", "start"]
@@ -116,13 +116,13 @@ def test_threads_carry_the_name_of_their_peer(start: Start) -> None:
 
 def test_a_silent_connection_is_closed(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "tillwire.connection")
-    with connect(start(limits=replace(LIMITS, idle_seconds=1))) as client:
+    with connect(start(limits=replace(LIMITS, idle_seconds=SOON))) as client:
         assert client.read_line() == b""
     assert "reason=timed_out" in caplog.text
 
 
 def test_a_frame_begun_must_end_in_time_however_often_bytes_arrive(start: Start) -> None:
-    with connect(start(limits=replace(LIMITS, frame_seconds=1))) as client:
+    with connect(start(limits=replace(LIMITS, frame_seconds=SOON))) as client:
         client.send(b"whole\n")
         assert client.read_line() == b"whole"
         with pytest.raises(OSError, match=r"Broken pipe|reset"):
@@ -148,7 +148,7 @@ def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start, monkeypatch: 
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else_waits(start: Start) -> None:
-    server = start(limits=replace(LIMITS, send_seconds=1))
+    server = start(limits=replace(LIMITS, send_seconds=SOON))
     with connect(server) as deaf, connect(server) as other:
         deaf.send(b"flood\n")
         other.send(b"word\n")
@@ -255,7 +255,8 @@ def test_the_handler_and_the_log_are_told_why_a_connection_ended(
         handlers.append(Echo(peer))
         return handlers[-1]
 
-    server = start(factory=factory, limits=replace(LIMITS, max_frame_bytes=1_000, frame_seconds=1, linger_seconds=1))
+    limits = replace(LIMITS, max_frame_bytes=1_000, frame_seconds=SOON, linger_seconds=SOON)
+    server = start(factory=factory, limits=limits)
     with connect(server) as client:
         end(client)
         wait_until(lambda: server.connections == 0 and len(handlers) == 1)

@@ -17,7 +17,7 @@ from inventory_server.jsonserver.server import LineServer
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
-from tests.support.lines import ANYWHERE, LIMITS, Echo, Start, connect, start
+from tests.support.lines import ANYWHERE, LIMITS, SOON, Echo, Start, connect, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["start"]
@@ -50,7 +50,7 @@ def elsewhere() -> Iterator[type[Elsewhere]]:
     assert [answered.exception() for answered in Elsewhere.answered] == [None] * len(Elsewhere.answered)
 
 
-IMPATIENT = replace(LIMITS, half_closed_seconds=1)
+IMPATIENT = replace(LIMITS, half_closed_seconds=SOON)
 
 
 class WatchedLock:
@@ -148,7 +148,7 @@ def test_a_notice_that_nobody_takes_ends_the_connection_but_not_the_work(
 ) -> None:
     caplog.set_level(logging.DEBUG, "tillwire.connection")
     Talkative.left.clear()
-    server = start(factory=Talkative, limits=replace(LIMITS, send_seconds=1))
+    server = start(factory=Talkative, limits=replace(LIMITS, send_seconds=SOON))
     client = connect(server)
     client.send(frame + b"\n")
     wait_until(lambda: server.connections == 1)
@@ -162,7 +162,7 @@ def test_a_notice_that_nobody_takes_ends_the_connection_but_not_the_work(
 
 
 def test_who_never_reads_is_dropped(start: Start, elsewhere: type[Elsewhere]) -> None:
-    server = start(factory=elsewhere, limits=replace(LIMITS, send_seconds=1))
+    server = start(factory=elsewhere, limits=replace(LIMITS, send_seconds=SOON))
     with connect(server) as deaf:
         deaf.send(b"flood\n")
         wait_until(lambda: server.connections == 1)

@@ -46,7 +46,9 @@ from tests.support.maintenance import archive, ask, bring_back, close_books, com
 from tests.support.partitions import POSITIONS, partitions_of, small
 from tests.support.postgres import binaries
 from tests.support.sites import PostgresSite
-from tests.support.twins import Sent, Twins, send
+from tests.support.twins import TWINS, Sent, Twins, send
+
+pytestmark = TWINS
 
 
 @pytest.fixture(autouse=True)

@@ -14,9 +14,9 @@ from tests.support.ledgers import HOUR, NOON, Clock, body, find, opened, proof_o
 from tests.support.maintenance import archive, bring_back, close_books
 from tests.support.partitions import partitions_of
 from tests.support.sites import Site, on_postgresql
-from tests.support.twins import LOCATIONS, SKUS, Sent, Twins, send
+from tests.support.twins import LOCATIONS, SKUS, TWINS, Sent, Twins, send
 
-pytestmark = on_postgresql  # a ledger in a file has no partitions
+pytestmark = [on_postgresql, TWINS]  # a ledger in a file has no partitions
 
 
 @pytest.fixture(autouse=True)

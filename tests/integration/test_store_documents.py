@@ -58,7 +58,7 @@ def bodies(draw: st.DrawFn, number: int, total: int) -> bytes:
 
 
 modest = settings(
-    max_examples=25,
+    max_examples=8,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -68,6 +68,14 @@ modest = settings(
 @modest
 @given(story=stories())
 def test_documents_are_those_of_a_replay(site: Site, story: Any) -> None:
+    documents_are_those_of_a_replay(site, story)
+
+
+@pytest.mark.long
+@on_sqlite
+@settings(modest, max_examples=60)
+@given(story=stories())
+def test_documents_of_many_stories_are_those_of_a_replay(site: Site, story: Any) -> None:
     documents_are_those_of_a_replay(site, story)
 
 

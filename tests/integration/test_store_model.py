@@ -285,7 +285,7 @@ def headquarters(site: Site) -> Iterator[Headquarters]:
 
 
 modest = settings(
-    max_examples=25,
+    max_examples=8,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],  # to explain a failure takes minutes here
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -17,7 +17,7 @@ from tests.support import maintenance
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, opened, proof_of, uid
 from tests.support.sites import Site, on_sqlite
 
-SKUS = tuple(f"sku {number:03}" for number in range(120))
+SKUS = tuple(f"sku {number:03}" for number in range(60))
 LINES = 30
 STEPS = 20
 """SQLite tells after so many instructions of its virtual machine that it has carried them out."""

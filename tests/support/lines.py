@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from tests.support.waiting import HANG_SECONDS
 
 ANYWHERE = Address("127.0.0.1", 0)
 LIMITS = NetworkLimits(linger_seconds=int(HANG_SECONDS))
+SOON: Any = 0.2
+"""Seconds until a time-out that a test waits for; operators may set whole ones only."""
 Start = Callable[..., LineServer]
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.ledgers import new_ledger
 from tests.support.postgres import Cluster, binaries
-from tests.support.waiting import HANG_SECONDS
 
 BIN = Path(sys.executable).parent
 SHELLS = ("sh", "bash", "shell", "console")
@@ -273,9 +273,7 @@ def _python(folder: Path, environment: dict[str, str]) -> "Iterator[subprocess.P
 def _server(port: str, folder: Path, environment: dict[str, str]) -> Iterator[None]:
     program = str(BIN / "inventory-server")
     database = "sqlite:///hq.db"
-    subprocess.run(
-        [program, "db", "upgrade", "--db", database], cwd=folder, check=True, capture_output=True, timeout=HANG_SECONDS
-    )
+    new_ledger(folder / "hq.db")
     command = [program, "serve", "--dev", "--listen", f"127.0.0.1:{port}", "--db", database]
     log = folder / ".server.log"
     with (
