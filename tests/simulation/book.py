@@ -52,6 +52,15 @@ class Created:
         return abs(self.occurred_at - self.made_at) > MINUTE + (now - self.made_at) // 5_000
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A barcode that the catalogue listed during the day, after a position."""
+
+    position: int
+    gtin: str
+    sku: str
+
+
 @dataclass(slots=True)
 class StockSeen:
     """What a reader was told as of a position: (location, sku) to (on_hand, in_transit), location to `complete_to`."""
@@ -70,6 +79,7 @@ class Book:
         self.answers: dict[tuple[UUID, bytes], list[PostingResult]] = {}
         self.seen: list[StockSeen] = []
         self.reopened: set[UUID] = set()
+        self.listed: Listed | None = None  # or tried to: the database knows
         self.hq_was_restored = False
         self.hq_clock_was_set = False
         self._boots: dict[str, list[UUID]] = {}

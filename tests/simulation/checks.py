@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from uuid import UUID
 
@@ -26,10 +26,19 @@ CLOCK_SLACK = 4 * SECOND
 """HQ's tolerance, and how late a frame is in slow but orderly weather: HQ knows no better when a boot began."""
 
 
-def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], *, orderly: bool, thoroughly: bool) -> Model:
+def check(
+    database: sqlite3.Connection,
+    book: Book,
+    disks: Iterable[Disk],
+    refused_merges: Mapping[UUID, int],
+    *,
+    orderly: bool,
+    thoroughly: bool,
+) -> Model:
     """Raise Violation where a promise is broken; otherwise return what the ledger means.
 
-    In an `orderly` run no disk was copied or lost, no clock set and no frame doubled: HQ knows how far it is complete.
+    `refused_merges` are those with the position that HQ was at. In an `orderly` run no disk was copied or lost, no
+    clock set and no frame doubled: HQ knows how far it is complete.
     """
     columns = "position, id, digest, terminal, lineage, seq, recorded_at, effective_at, boot, flags"
     rows = [
@@ -44,7 +53,7 @@ def check(database: sqlite3.Connection, book: Book, disks: Iterable[Disk], *, or
     _chains(database, rows)
     if orderly:
         _complete(rows, book)
-    model = check_stock(database, rows, book)
+    model = check_stock(database, rows, book, refused_merges)
     if thoroughly:
         check_flags(rows, model)
     return model

@@ -6,18 +6,22 @@ from collections import deque
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, cast
+from uuid import UUID
 
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown
-from inventory_server.domain.requests import Bye, FindPosting, Hello, History, Ping, Post, Stock, StoreRequest
+from inventory_server.domain.requests import Bye, FindPosting, Hello, History, Item, Ping, Post, Stock, StoreRequest
+from inventory_server.domain.roles import HQ_POSTING
 from inventory_server.jsonserver.handler import EncodedReply, Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.query import history, stock
 from inventory_server.store.write.writer import Ticket, Writer
 from pos_client.protocol.errors import RequestError
+from pos_client.protocol.messages import PostingResult, PostResult, StockResult
+from tests.simulation.book import Created
 from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network
 from tests.simulation.watch import POISON, Poisoned, WatchedLedger
@@ -102,6 +106,14 @@ class Hq:
         self._step_and_answer(at_once=True)
         return ticket.settled and ticket.error is None
 
+    def post(self, connection: Connection, made: Created) -> PostingResult:
+        """Enter a posting of HQ's own, in the transaction of an operator's job."""
+        assert made.body is not None
+        item = Item(made.id, None, made.raw, made.digest, made.body, made.quantities, None)
+        [outcome] = self._ledger.carry_out(connection, [Post(HQ_POSTING, [item], None)])
+        assert isinstance(outcome, PostResult)
+        return outcome.results[0]
+
     def backup(self) -> Image:
         """A copy of the database."""
         return self._database.image()
@@ -111,7 +123,8 @@ class Hq:
         self.crash("its disk failed")
         self._network.forget_answers()
         self._database.restore(image)
-        self._ledger.go_back({row[0]: row[6] for row in image["terminal"]})
+        rejected = {UUID(bytes=row[0]) for row in image["rejection"]}
+        self._ledger.go_back({row[0]: row[6] for row in image["terminal"]}, rejected)
 
     def _stop(self, process: int) -> None:
         if process != self._process or not self.up:
@@ -223,10 +236,14 @@ class Hq:
         """Answer a question from what is committed."""
         connection = self._database.real
         if isinstance(work, Stock):
-            return stock.stock(connection, self._settings, self.clock(), work)
+            return self.ask(work)
         if isinstance(work, History):
             return history.history(connection, self._settings, work)
         return history.find_posting(connection, work)
+
+    def ask(self, question: Stock) -> StockResult:
+        """The stock that is committed."""
+        return stock.stock(self._database.real, self._settings, self.clock(), question)
 
     def _plan_step(self) -> None:
         if self._stepping or not self._waiting:

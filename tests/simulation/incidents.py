@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from sqlalchemy import Connection
+
+from inventory_server.domain.product import Product
+from inventory_server.store.admin.catalog import import_products
+from inventory_server.store.admin.merges import merge_listed, merge_products
 from inventory_server.store.admin.review import reopen
-from pos_client.protocol.messages import Line
-from tests.simulation.book import Created
+from inventory_server.store.ledger.head import head_of
+from pos_client.protocol.messages import Body, Line, PostingResult
+from tests.simulation.book import Created, Listed
 from tests.simulation.database import Image
 from tests.simulation.disk import Disk
 from tests.simulation.till import Device
-from tests.simulation.trade import SKUS
+from tests.simulation.trade import LISTED_LATER, SKUS
 from tests.simulation.world import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -38,6 +46,8 @@ def plan(run: Run) -> None:
         (0.2, "reopen", _reopen),
         (0.2, "receipts are mixed up", _mix_up_receipts),
         (1.0 if run.orderly else 0.2, "bye before the last sale", _early_closing),
+        (0.4 if run.with_merges else 0.0, "hq merges products", _merge_at_hq),
+        (0.4 if run.with_merges else 0.0, "a barcode is listed", _list_barcode),
         (0.08, "backup", _backup),
         (0.08, "backup before a move", _backup_before_a_move),
     ):
@@ -248,6 +258,38 @@ def _reopen(run: Run) -> None:
         run.world.reached("reopened")
         run.book.reopened.add(refused[0])
         device.redrive(lambda parked: parked.id == refused[0])
+
+
+def _merge_at_hq(run: Run) -> None:
+    """Somebody merges two products at headquarters."""
+    ended, into = run.trade.merge_pair()
+
+    def merge(connection: Connection) -> None:
+        merge_products(connection, partial(_post, run, connection), ended, into, run.hq.clock())
+
+    if run.hq.administer(merge):
+        run.world.reached("merged at hq")
+
+
+def _list_barcode(run: Run) -> None:
+    """A catalogue lists a barcode; what was sold by it before is merged into the product that it is."""
+    product = Product(run.world.random.choice(SKUS[1:]), barcodes=(LISTED_LATER,))
+
+    def import_catalogue(connection: Connection) -> None:
+        import_products(connection, [product])
+        merge_listed(connection, partial(_post, run, connection), [product], run.hq.clock())
+        run.book.listed = Listed(head_of(connection).position, LISTED_LATER, product.sku)
+
+    if run.hq.administer(import_catalogue):
+        run.world.reached("barcode listed later")
+
+
+def _post(run: Run, connection: Connection, bodies: Sequence[Body]) -> list[PostingResult]:
+    """Enter HQ's own postings into the ledger."""
+    made = [run.trade.hq_merge(run.new_id(), body) for body in bodies]
+    for each in made:
+        run.book.create(each)
+    return [run.hq.post(connection, each) for each in made]
 
 
 def _reuse_id(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.simulation import mutants_hq as hq
+from tests.simulation import mutants_merges as merges
 from tests.simulation import mutants_rules as rules
 from tests.simulation import mutants_till as till
 from tests.simulation.planting import Mutant
@@ -115,5 +116,43 @@ MUTANTS = (
         thoroughly=True,
     ),
     Mutant("closed-is-complete", "a till that said bye sells no more", rules.closed_tills_are_complete_to_now),
+    Mutant("late-not-carried", "a late sale of an ended product is nobody's", merges.late_movements_are_not_carried),
+    Mutant("ended-lives-on", "what is sold after a merge stays with the ended product", merges.ended_products_live_on),
+    Mutant("merge-not-undone", "the void of a merge does nothing", merges.voids_of_merges_do_nothing),
+    Mutant(
+        "documents-not-merged",
+        "open transfers and reservations stay with the ended product",
+        merges.open_documents_stay_with_the_ended_product,
+    ),
+    Mutant("chain-cut", "of a chain of merges only one is followed", merges.chains_are_followed_one_merge_far),
+    Mutant(
+        "merge-when-it-arrives",
+        "a merge that is dated back takes effect now",
+        merges.merges_take_effect_when_they_arrive,
+    ),
+    Mutant("merged-twice", "an ended product may be merged again", merges.ended_products_are_merged_again),
+    Mutant("merge-at-one-place", "only one location's stock is carried", merges.merges_are_of_one_location),
+    Mutant(
+        "count-of-ended-counts",
+        "a count of the ended product is taken for one of what took over",
+        merges.counts_of_ended_products_count,
+    ),
+    Mutant(
+        "first-sale-not-carried",
+        "a merge overlooks the first sale of the product at a location, of its own commit",
+        merges.first_sales_of_the_commit_are_not_carried,
+    ),
+    Mutant(
+        "barcode-not-merged",
+        "what was sold by a barcode is not merged when the catalogue lists it",
+        merges.listed_barcodes_are_not_merged,
+    ),
+    Mutant("past-merged", "the past is shown as merged today", merges.the_past_knows_todays_merges),
+    Mutant(
+        "carried-untold",
+        "no movement tells what a merge carried",
+        merges.nobody_is_told_what_was_carried,
+        thoroughly=True,
+    ),
     Mutant("later-pages-of-now", "only the first page is of its position", rules.later_pages_are_of_now),
 )

@@ -12,6 +12,7 @@ from functools import cache
 from inventory_server.config import Settings
 from inventory_server.store.verify.verify import prove
 from pos_client.protocol.fields import Role
+from pos_client.protocol.uuid7 import Uuid7
 from pos_client.till.outbox_records import ISOLATED, Parked
 from tests.simulation import incidents
 from tests.simulation.book import Book
@@ -20,12 +21,13 @@ from tests.simulation.database import CrashingConnection
 from tests.simulation.disk import Disk
 from tests.simulation.hq import Hq
 from tests.simulation.network import Network
+from tests.simulation.past_checks import Moment, check_carried, check_past, situations_of
 from tests.simulation.reader import Reader
-from tests.simulation.stock_checks import came_first
 from tests.simulation.till import Device
 from tests.simulation.trade import BARCODES, LOCATIONS, SKUS, STORES, Trade
 from tests.simulation.watch import WatchedLedger
 from tests.simulation.world import CALM, DAY, HOUR, MILLISECOND, MINUTE, SECOND, START, Violation, Weather, World
+from tests.support.model import Model
 
 TILLS = tuple(f"till-{number}" for number in range(1, 9))
 OPERATOR, READER = "operator-1", "reader-1"
@@ -101,19 +103,22 @@ class Run:
             forbid_negative=world.happens(0.3),
         )
         self._database = machinery().database(lambda: self.hq.clock(), unique_ids)
-        ledger = machinery().ledger(self.settings)
-        self.hq = Hq(world, self.network, self._database, ledger, self.settings)
+        self._ledger = machinery().ledger(self.settings)
+        self.hq = Hq(world, self.network, self._database, self._ledger, self.settings)
         self.hq.poison_cuts = world.happens(0.5)
+        self.with_merges = world.happens(0.4)
         self.trade = Trade(
             world,
             self.book,
             odd=world.random.choice((0.0, 0.0, 0.0, 0.04)),
             with_documents=world.happens(0.4),
+            with_merges=self.with_merges,
             whole_seconds=world.happens(0.3),
         )
         self.devices: list[Device] = []
         self.careless = world.happens(0.2)
         self.orderly = world.happens(0.1)  # no disk is copied or lost, no clock set, no frame doubled
+        self.new_id = Uuid7(self.hq.clock, world.random)
         self._planned = 0
         self.reader = Reader(READER, world, self.network, self.hq, self.book)
 
@@ -167,7 +172,7 @@ class Run:
         world.weather = _weather(world, self.orderly)
         for till in TILLS[: world.between((2, 3))]:
             self.add_device(till, till, "till", home_of(till))
-        if world.happens(0.5):
+        if self.with_merges or world.happens(0.5):
             self.add_device(OPERATOR, OPERATOR, "operator", LOCATIONS[0])
         if self.orderly or world.happens(0.3):
             for _ in range(6 if self.orderly else 2):
@@ -235,11 +240,24 @@ class Run:
     def prove(self, thoroughly: bool) -> None:
         """Check every promise on what is left."""
         disks = [device.disk for device in self.devices]
-        model = check(self._database.handle, self.book, disks, orderly=self.orderly, thoroughly=thoroughly)
-        if came_first(model):
-            self.world.reached("orphan void")
+        refused = self._ledger.refused_merges
+        model = check(self._database.handle, self.book, disks, refused, orderly=self.orderly, thoroughly=thoroughly)
+        check_past(self.hq.ask, self.hq.clock(), model, self._moments(model))
+        if thoroughly:
+            check_carried(self._database.handle, model)
+        for situation in situations_of(model, refused):
+            self.world.reached(situation)
         if thoroughly and not (proof := prove(self._database.real)).holds:
             raise Violation("proof", "; ".join(proof.findings))
+
+    def _moments(self, model: Model) -> list[Moment]:
+        """Moments of which HQ is asked: at, or just before, some posting, as known at another one."""
+        if not model.postings:
+            return []
+        random = self.world.random
+        one, other = random.choice(model.postings), random.choice(model.postings)
+        as_of = one.effective_at - random.randint(0, 1)
+        return [(as_of, random.choice((None, other.position))), (None, other.position)]
 
     def dissolve(self) -> None:
         """Have everybody let go of each other: nobody then has to search for them to free their memory."""

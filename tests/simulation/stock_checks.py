@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from inventory_server.domain.inventory import flag_names
-from tests.simulation.book import Book
+from tests.simulation.book import Book, Created, Listed
 from tests.simulation.trade import BARCODES, LOCATIONS, SKUS
 from tests.simulation.world import Violation
 from tests.support.model import Model, Sender, Stock
@@ -19,7 +19,7 @@ from tests.support.model.flags import CLOCK_FLAGS
 from tests.support.model.postings import ON_HAND, Posting
 from tests.support.model.stock import last_count
 
-STOCK, COUNT = 0, 1
+STOCK, COUNT, CARRIED = 0, 1, 2
 TRANSFER, RESERVATION = 0, 1
 ALWAYS = -(2**63)
 """Before every instant: nothing has expired then."""
@@ -53,9 +53,10 @@ class Movement(NamedTuple):
     event_position: int
 
 
-def check_stock(database: sqlite3.Connection, rows: list[Row], book: Book) -> Model:
+def check_stock(database: sqlite3.Connection, rows: list[Row], book: Book, refused_merges: Mapping[UUID, int]) -> Model:
     """Raise Violation where a figure is wrong; otherwise return what the ledger means."""
-    model = _replay(rows, book)
+    model = _replay(database, rows, book)
+    _refused(database, model, book, refused_merges)
     _movements(database, model)
     _levels(database, model)
     _documents(database, model)
@@ -73,30 +74,56 @@ def check_flags(rows: list[Row], model: Model) -> None:
             raise Violation("flags", f"position {row.position} is flagged {sorted(flags)}; the rules say {due}")
 
 
-def came_first(model: Model) -> bool:
-    """True where a void came before what it voids."""
-    targets = ((void, model.book().find(void.document.voids)) for void in model.book().standing("void"))
-    return any(target is None or target.position > void.position for void, target in targets)
-
-
-def _replay(rows: list[Row], book: Book) -> Model:
+def _replay(database: sqlite3.Connection, rows: list[Row], book: Book) -> Model:
     """P3 as of every position that a reader was told about, and the model of the whole ledger."""
     model = Model(LOCATIONS, SKUS, BARCODES)
+    listed = book.listed
+    if listed and not database.execute("SELECT 1 FROM barcode WHERE gtin = ?", (listed.gtin,)).fetchone():
+        listed = None
     for row in rows:
+        if listed and row.position == listed.position + 1:
+            model.list_barcode(listed.gtin, listed.sku)
         made = book.find(row.id, row.digest)
         assert made is not None
-        sender = Sender(row.terminal, made.location, made.role == "operator")  # its outbox may have moved there
-        body = json.loads(made.raw, parse_float=Decimal)
+        body, sender = _said(made, row.terminal)
+        if body["type"] == "merge" and (reason := model.refuses(str(made.id), body, sender, row.position - 1)):
+            raise Violation("merge", f"position {row.position} is a merge that should be refused: {reason}")
         is_corrected = "clock_corrected" in flag_names(row.flags)
         model.enter(str(made.id), body, sender, row.recorded_at, row.effective_at, corrected=is_corrected)
         _dated(row, model.postings[-1])
+    if listed:
+        _carried_over(model, listed)
     for told in book.seen:
         figures = model.levels(0, known_at=told.position)
-        for key, level in told.levels.items():
-            due = figures.get(key, NOTHING)
+        for key in told.levels.keys() | figures.keys():
+            due, level = figures.get(key, NOTHING), told.levels.get(key, (0, 0))
             if level != (due.on_hand, due.in_transit):
                 raise Violation("P3", f"{key} was shown as {level} at {told.position}; the ledger says {due}")
     return model
+
+
+def _carried_over(model: Model, listed: Listed) -> None:
+    """What was moved under a barcode before the catalogue listed it was merged into the product that it is."""
+    suspense, book = f"gtin:{listed.gtin}", model.book(listed.position)
+    moved = any(suspense in each.document.quantities for each in book.known if each.type in {*ON_HAND, "count"})
+    if moved and book.names().at(suspense) == suspense:
+        raise Violation("merge", f"{suspense} was listed after position {listed.position} and not merged")
+
+
+def _said(made: Created, terminal: str) -> tuple[dict[str, Any], Sender]:
+    """A posting's body, and who posted it: a terminal whose outbox may have moved to where it takes effect."""
+    sender = Sender(terminal, made.location, made.role == "operator")
+    return json.loads(made.raw, parse_float=Decimal), sender
+
+
+def _refused(database: sqlite3.Connection, model: Model, book: Book, refused: Mapping[UUID, int]) -> None:
+    """P5: each merge that was refused could not be, as of the position that HQ was at."""
+    query = "SELECT id, digest, terminal FROM rejection WHERE code = 'not_mergeable'"
+    for raw_id, digest, terminal in database.execute(query):
+        made = book.find(UUID(bytes=raw_id), digest)
+        assert made is not None
+        if not model.refuses(str(made.id), *_said(made, terminal), refused[made.id]):
+            raise Violation("P5", f"{made.id} was refused at {refused[made.id]}: {made.raw!r}")
 
 
 def _dated(row: Row, posting: Posting) -> None:
@@ -109,7 +136,8 @@ def _dated(row: Row, posting: Posting) -> None:
 def _movements(database: sqlite3.Connection, model: Model) -> None:
     """P2: a posting's movements are its body's, those of a void the opposite of its target's."""
     at = "effective_at, coalesce(event_position, position)"
-    stored = Counter(database.execute(f"SELECT position, location, sku, account, quantity, {at} FROM movement"))
+    columns = f"position, location, sku, account, quantity, {at}"
+    stored = Counter(database.execute(f"SELECT {columns} FROM movement WHERE account != {CARRIED}"))
     wanted = Counter(_due(model))
     if stored != wanted:
         raise Violation("P2", f"movements: stored but not due {stored - wanted}, due but not stored {wanted - stored}")

@@ -1,4 +1,4 @@
-"""What happens in the shops: sales, deliveries, transfers, counts, voids, and now and then nonsense."""
+"""What happens in the shops: sales, deliveries, transfers, counts, voids, merges, and now and then nonsense."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from uuid import UUID
 
 import msgspec
 
+from inventory_server.domain.roles import RESERVED_TERMINAL
 from pos_client.protocol.fields import PostingType, Role
 from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import Quantity, instant, micros, scaled
@@ -25,6 +26,10 @@ SKUS = ("apple", "bread", "cider")
 UNLISTED = "durian"
 BARCODES = {"00000040000008": "apple"}
 """The listed ones, by their 14 digits."""
+LISTED_LATER = "04006381333931"
+"""A barcode that the catalogue may come to list during the day."""
+PRODUCTS = (*SKUS, UNLISTED, f"gtin:{LISTED_LATER}")
+"""All that may be merged."""
 SCANNED = ("40000008", "000040000008", "0000040000008", "00000040000008", "4006381333931", "04006381333931")
 """What scanners read: a listed barcode in all forms, and one that nobody listed in two."""
 RECENT = 8
@@ -70,6 +75,19 @@ _TILL_WITH_DOCUMENTS = _kinds(
 _OPERATOR = _kinds(
     {"count": 40, "adjustment": 15, "receipt": 10, "transfer_out": 5, "transfer_in": 5, "transfer_close": 2, "void": 30}
 )
+_WITH_MERGES = _kinds(
+    {
+        "merge": 40,
+        "count": 15,
+        "adjustment": 10,
+        "receipt": 10,
+        "transfer_out": 5,
+        "transfer_in": 5,
+        "transfer_close": 2,
+        "void": 30,
+    }
+)
+"""What an operator posts in a chain that tidies up its catalogue."""
 _VOID_REFUSALS = frozenset({"already_voided", "not_voidable", "forbidden_location"})
 _NAMES: dict[PostingType, tuple[str, PostingType, float]] = {
     "sale": ("reservation", "reserve", 0.1),
@@ -79,19 +97,30 @@ _NAMES: dict[PostingType, tuple[str, PostingType, float]] = {
     "transfer_close": ("transfer", "transfer_out", 1.0),
 }
 """What a posting of a type may name: the field, the type that is meant, and how often it does so."""
+_REFUSALS: dict[PostingType, frozenset[str]] = {
+    "transfer_out": frozenset({"not_available"}),
+    "reserve": frozenset({"not_available"}),
+    "merge": frozenset({"not_mergeable"}),
+}
+"""What HQ may say to postings of a type."""
 
 
 class Trade:
     """Makes postings. `odd` is how often one of them is nonsense of some kind.
 
-    Some chains move goods about all day (`with_documents`), and some tills write down whole seconds only.
+    Some chains move goods about all day (`with_documents`), some tidy up their catalogue (`with_merges`), and some
+    tills write down whole seconds only.
     """
 
-    def __init__(self, world: World, book: Book, odd: float, *, with_documents: bool, whole_seconds: bool) -> None:
+    def __init__(
+        self, world: World, book: Book, odd: float, *, with_documents: bool, with_merges: bool, whole_seconds: bool
+    ) -> None:
         self._world = world
         self._book = book
         self._odd = odd
         self._till_kinds = _TILL_WITH_DOCUMENTS if with_documents else _TILL
+        self._operator_kinds = _WITH_MERGES if with_merges else _OPERATOR
+        self._with_merges = with_merges
         self._whole_seconds = whole_seconds
         self._voidable: list[Created] = []
         self._made: dict[PostingType, list[Created]] = defaultdict(list)
@@ -99,7 +128,7 @@ class Trade:
     def posting(self, posting_id: UUID, terminal: str, role: Role, home: str, now: int) -> Created:
         """Something happens at a device whose clock shows `now`."""
         random = self._world.random
-        kinds, weights = _OPERATOR if role == "operator" else self._till_kinds
+        kinds, weights = self._operator_kinds if role == "operator" else self._till_kinds
         kind = random.choices(kinds, cum_weights=weights)[0]
         named = random.random() < (0.8 if role == "operator" else 0.2)
         location = random.choice(LOCATIONS) if named and role == "operator" else home
@@ -115,7 +144,7 @@ class Trade:
             location = location if named or role == "till" else target.location
         else:
             body |= self._content(kind, location, now)
-            refusals = frozenset({"not_available"}) if body["type"] in ("transfer_out", "reserve") else refusals
+            refusals = _REFUSALS.get(body["type"], refusals)
         made = Body(**body)
         created = self._created(posting_id, encode_body(made), made, terminal, role, location, refusals)
         created.by_hand = by_hand
@@ -126,6 +155,18 @@ class Trade:
         made = Body(occurred_at=instant(now), **said)
         refusals = frozenset({"not_available"})
         return self._remember(self._created(posting_id, encode_body(made), made, terminal, "till", home, refusals))
+
+    def merge_pair(self) -> tuple[str, str]:
+        """What is to be merged into what: mostly two products, now and then one into itself."""
+        ended, into = self._world.random.choice(PRODUCTS), self._world.random.choice(SKUS)
+        if ended == into and self._world.happens(0.8):
+            into = self._world.random.choice([sku for sku in SKUS if sku != ended])
+        return ended, into
+
+    def hq_merge(self, posting_id: UUID, body: Body) -> Created:
+        """HQ merges two products itself, at no location."""
+        raw = encode_body(body)
+        return self._remember(self._created(posting_id, raw, body, RESERVED_TERMINAL, "operator", "", frozenset()))
 
     def reused_id(self, terminal: str, role: Role, home: str, now: int) -> Created | None:
         """A faulty till program gives another content to an id that is taken elsewhere."""
@@ -164,6 +205,8 @@ class Trade:
     def _oddly(self, created: Created) -> Created:
         """Spoil a posting: a body that can never be posted, a foreign location, or one that crashes its handler."""
         assert created.body is not None
+        if self._with_merges and created.role == "till" and created.body.type == "sale" and self._world.happens(0.5):
+            return self._forbidden(created)
         way = self._world.random.choice(("poison", "broken", "foreign"))
         if way == "poison":
             created.raw = encode_body(msgspec.structs.replace(created.body, reference="poison"))
@@ -177,7 +220,18 @@ class Trade:
         created.__post_init__()
         return created
 
+    def _forbidden(self, created: Created) -> Created:
+        """A till merges products, which only an operator may."""
+        ended, into = self.merge_pair()
+        assert created.body is not None
+        body = Body("merge", created.body.occurred_at, location=created.body.location, merge=ended, into=into)
+        raw, refusals = encode_body(body), frozenset({"forbidden_type"})
+        return self._created(created.id, raw, body, created.terminal, created.role, created.location, refusals)
+
     def _target(self, location: str, role: Role) -> Created:
+        merges = self._made["merge"][-2:]
+        if merges and role == "operator" and self._world.happens(0.4):
+            return self._world.random.choice(merges)
         here = [made for made in self._voidable if made.location == location or role == "operator"]
         return self._world.random.choice((here or self._voidable)[-12:])
 
@@ -192,6 +246,9 @@ class Trade:
 
     def _content(self, kind: PostingType, location: str, now: int) -> dict[str, Any]:
         """The fields of a body besides its instant and its place; a sale where a type has nothing to refer to."""
+        if kind == "merge":
+            ended, into = self.merge_pair()
+            return {"type": kind, "merge": ended, "into": into}
         earlier = [made for made in self._made[kind][-RECENT:] if made.location == location]
         if earlier and kind in ("receipt", "adjustment", "transfer_out", "transfer_in") and self._world.happens(0.15):
             return _keyed_again(self._world.random.choice(earlier))
@@ -250,9 +307,10 @@ class Trade:
         quantity: Quantity = Decimal(whole) / 8 if random.random() < 0.1 else whole
         backwards = kind == "adjustment" or (kind == "sale" and random.random() < 0.1)
         quantity = -quantity if backwards and random.random() < 0.5 else quantity
-        if random.random() < 0.06:
+        if random.random() < (0.15 if self._with_merges else 0.06):
             return Line(quantity, gtin=random.choice(SCANNED))
-        return Line(quantity, sku=UNLISTED if random.random() < 0.03 else random.choice(SKUS))
+        unlisted = random.random() < (0.15 if self._with_merges else 0.03)
+        return Line(quantity, sku=UNLISTED if unlisted else random.choice(SKUS))
 
 
 def _keyed_again(made: Created) -> dict[str, Any]:

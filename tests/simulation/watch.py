@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from uuid import UUID
 
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome
 from inventory_server.domain.requests import Hello, Post, TerminalRequest, Welcome
+from inventory_server.store.ledger.head import head_of
 from inventory_server.store.write.judge import CommitJudge
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import PostResult
@@ -28,29 +30,40 @@ class WatchedLedger(CommitJudge):
 
     def __init__(self, settings: Settings, clock: Callable[[], int]) -> None:
         super().__init__(settings, clock, new_stamp=itertools.count(1).__next__)  # never the same twice
-        self._epochs: dict[str, int] = {}
-        self._uncommitted: dict[str, int] = {}
+        self.begin()
 
     def begin(self) -> None:
         """A new run begins."""
-        self._epochs, self._uncommitted = {}, {}
+        self._epochs: dict[str, int] = {}
+        self._refused: dict[UUID, int] = {}
+        self._uncommitted = self._epochs, self._refused
 
-    def go_back(self, epochs: dict[str, int]) -> None:
-        """The database was restored: these epochs are in it."""
+    @property
+    def refused_merges(self) -> dict[UUID, int]:
+        """The merges that were refused, each with the position that HQ was at."""
+        return self._refused
+
+    def go_back(self, epochs: dict[str, int], rejected: set[UUID]) -> None:
+        """The database was restored: these epochs and rejections are in it."""
         self._epochs = epochs
+        self._refused = {each: at for each, at in self._refused.items() if each in rejected}
 
     def committed(self) -> None:
         """What was carried out last is durable."""
-        self._epochs = self._uncommitted
+        self._epochs, self._refused = self._uncommitted
 
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Carry out `works`; Poisoned where a posting is poisoned, Violation where an old epoch posts."""
         if any(POISON in item.raw for work in works if isinstance(work, Post) for item in work.items):
             raise Poisoned("a poisoned posting")
+        merges = any(b'"merge"' in item.raw for work in works if isinstance(work, Post) for item in work.items)
+        position = head_of(connection).position if merges else None
         outcomes = super().carry_out(connection, works)
-        self._uncommitted = dict(self._epochs)
+        epochs, refused = self._uncommitted = dict(self._epochs), dict(self._refused)
         for work, outcome in zip(works, outcomes, strict=True):
-            self._watch(work, outcome, self._uncommitted)
+            self._watch(work, outcome, epochs)
+            if position is not None and isinstance(outcome, PostResult):
+                position = _note_refused(outcome, position, refused)
         return outcomes
 
     def _watch(self, work: TerminalRequest, outcome: Outcome | RequestError, epochs: dict[str, int]) -> None:
@@ -62,3 +75,13 @@ class WatchedLedger(CommitJudge):
             said = work.actor
             if said.epoch != epochs[said.terminal]:
                 raise Violation("fencing", f"an older connection of {said.terminal} was allowed to post")
+
+
+def _note_refused(outcome: PostResult, position: int, refused: dict[UUID, int]) -> int:
+    """Note the merges that a frame was refused when HQ was at a position; return the position after the frame."""
+    for result in outcome.results:
+        if result.status == "posted" and result.position is not None:
+            position = result.position
+        elif result.code == "not_mergeable":
+            refused.setdefault(result.id, position)
+    return position

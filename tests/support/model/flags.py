@@ -210,7 +210,7 @@ def _destination(arrival: Arrival) -> Iterator[Finding]:
 
 def _places(arrival: Arrival) -> Iterator[Finding]:
     posting = arrival.posting
-    if posting.location not in arrival.locations:
+    if posting.location and posting.location not in arrival.locations:  # what HQ posts itself is of no location
         yield Finding("unknown_location")
     if posting.type == "transfer_out" and posting.document.other_location not in arrival.locations:
         yield Finding("unknown_location")

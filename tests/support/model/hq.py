@@ -123,6 +123,10 @@ class Model:
         expires_at = FOREVER if said.expires_at == FOREVER else said.expires_at + correction
         return Posting(len(self.postings) + 1, id_, said, sender, location, recorded_at, at, expires_at), flags
 
+    def list_barcode(self, gtin: str, sku: str) -> None:
+        """The catalogue lists a barcode (14 digits) from now on."""
+        self._barcodes[gtin] = sku
+
     def enter(
         self,
         id_: str,
@@ -145,6 +149,11 @@ class Model:
         self._add(Posting(position, id_, said, sender, location, recorded_at, at, expires_at))
 
     # ---- questions: `as_of` is an instant, `known_at` a position, `now` HQ's clock
+
+    def refuses(self, id_: str, body: Mapping[str, Any], sender: Sender, known_at: int) -> str | None:
+        """What forbids a posting that arrives after a position, in a word; None where nothing does."""
+        said = document(body, self._barcodes)
+        return refusal(id_, said, sender, said.location or sender.home, self.book(known_at))
 
     def book(self, known_at: int | None = None) -> Book:
         """The ledger as of a position; None: all of it."""
