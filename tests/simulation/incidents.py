@@ -182,7 +182,7 @@ def _sell_after_closing(run: Run, device: Device) -> None:
     back = run.world.between((2 * MINUTE, HOUR))
     run.plan(back, f"{device.name} is back", device.set_offline, False)
     for seconds in range(10):
-        run.plan(back + seconds * SECOND, "reader looks", run.reader.look)
+        run.plan(back + seconds * SECOND, "reader looks", run.reader.glance)
 
 
 def _clock_jump(run: Run) -> None:

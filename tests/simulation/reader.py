@@ -54,7 +54,13 @@ class Reader:
 
     def look(self) -> None:
         """Connect, say hello, ask; whatever goes wrong, there will be another time."""
-        limit = self._world.random.choice(PAGES)
+        self._look(self._world.random.choice(PAGES))
+
+    def glance(self) -> None:
+        """Look at one page that has everything."""
+        self._look(max(PAGES))
+
+    def _look(self, limit: int) -> None:
         self._looks[self._network.connect(self, self._hq).number] = Look(limit)
 
     def connected(self, link: Link) -> None:
