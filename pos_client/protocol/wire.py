@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -37,6 +38,9 @@ ONLY_ON: Mapping[str, tuple[tuple[PostingType, ...], Mapping[PostingType, str]]]
     }
 )
 """Fields of a body that only some types have, and what is expected on those types that need them."""
+_NEEDING_FIELDS = frozenset(kind for _, described in ONLY_ON.values() for kind in described)
+_fields_of_some = attrgetter(*ONLY_ON)
+_NONE_OF_THEM = (UNSET,) * len(ONLY_ON)
 WITHOUT_LINES: tuple[PostingType, ...] = ("void", "merge")
 """The types that have no lines."""
 SIGNED: tuple[PostingType, ...] = ("sale", "adjustment")
@@ -231,12 +235,8 @@ def check_body(body: Body, max_lines: int = MAX_LINES, quantity_max: int = QUANT
 
     `quantity_max` is the largest quantity of a line, up or down.
     """
-    for name, (kinds, described) in ONLY_ON.items():
-        if getattr(body, name) is UNSET:
-            if body.type in described:
-                raise BodyError(f"$.{name}", described[body.type], "nothing")
-        elif body.type not in kinds:
-            raise BodyError(f"$.{name}", f"this field only on a {' or a '.join(kinds)}", f"it on type {body.type}")
+    if body.type in _NEEDING_FIELDS or _fields_of_some(body) != _NONE_OF_THEM:
+        _check_fields(body)
     if body.type == "transfer_in" and body.other_location is UNSET and body.transfer is UNSET:
         raise BodyError("$.other_location", "where the goods come from, or the transfer they belong to", "nothing")
     if not isinstance(body.ext, UnsetType) and bytes(body.ext).lstrip()[:1] != b"{":
@@ -250,6 +250,15 @@ def check_body(body: Body, max_lines: int = MAX_LINES, quantity_max: int = QUANT
     return _line_quantities(body, max_lines, quantity_max)
 
 
+def _check_fields(body: Body) -> None:
+    for name, (kinds, described) in ONLY_ON.items():
+        if getattr(body, name) is UNSET:
+            if body.type in described:
+                raise BodyError(f"$.{name}", described[body.type], "nothing")
+        elif body.type not in kinds:
+            raise BodyError(f"$.{name}", f"this field only on a {' or a '.join(kinds)}", f"it on type {body.type}")
+
+
 def _line_quantities(body: Body, max_lines: int, quantity_max: int) -> list[int]:
     lines = [] if isinstance(body.lines, UnsetType) else body.lines
     if not 1 <= len(lines) <= max_lines:
@@ -258,18 +267,18 @@ def _line_quantities(body: Body, max_lines: int, quantity_max: int) -> list[int]
     for at, line in enumerate(lines):
         if (line.sku is UNSET) == (line.gtin is UNSET):
             raise BodyError(f"$.lines[{at}]", "either a sku or a gtin", "both" if line.sku is not UNSET else "neither")
-        quantity = _exact(line.quantity, f"$.lines[{at}].quantity", quantity_max)
+        quantity = _exact(line.quantity, at, "quantity", quantity_max)
         if quantity < 0 and body.type not in SIGNED:
             expected = f"0 or more on a {body.type} (only {' and '.join(SIGNED)} take negative quantities)"
             raise BodyError(f"$.lines[{at}].quantity", expected, printable(str(line.quantity)))
         quantities.append(quantity)
         if not isinstance(line.unit_price, UnsetType):
-            _exact(line.unit_price, f"$.lines[{at}].unit_price")
+            _exact(line.unit_price, at, "unit_price")
     return quantities
 
 
-def _exact(value: Quantity, path: str, maximum: int = QUANTITY_MAX) -> int:
+def _exact(value: Quantity, line: int, field: str, maximum: int = QUANTITY_MAX) -> int:
     try:
         return scaled(value, maximum)
     except ValueError as error:
-        raise BodyError(path, quantity_expected(maximum), printable(str(value))) from error
+        raise BodyError(f"$.lines[{line}].{field}", quantity_expected(maximum), printable(str(value))) from error
