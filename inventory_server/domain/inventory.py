@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple, get_args
 
 import msgspec
-from msgspec import UnsetType
+from msgspec import UnsetType, structs
 
 from pos_client.protocol import gtin
 from pos_client.protocol.control_totals import STOCK_SIGN
@@ -51,7 +51,7 @@ class Account(enum.IntEnum):
     CARRIED = 2
 
 
-class Movement(NamedTuple):
+class Movement(msgspec.Struct, frozen=True, gc=False):
     """The effect of one line on one (location, sku), before it is applied to the level.
 
     Its place in the order of events is (`effective_at`, `event_position`): those of its posting, or for a void those
@@ -119,7 +119,8 @@ def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
 
 def lines_of(lines: list[Line], quantities: Sequence[int], skus_by_gtin: dict[str, str]) -> list[tuple[str, int]]:
     """The (sku, quantity) of each line of a body."""
-    return [(sku_of(line, skus_by_gtin), quantity) for line, quantity in zip(lines, quantities, strict=True)]
+    skus = [line.sku if isinstance(line.sku, str) else sku_of(line, skus_by_gtin) for line in lines]
+    return list(zip(skus, quantities, strict=True))
 
 
 def totals_of(lines: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -143,7 +144,8 @@ def movements(
     sign = STOCK_SIGN.get(kind)
     if sign is None:
         return []
-    return [Movement(location, sku, Account.STOCK, sign * quantity, *order) for sku, quantity in lines]
+    at, position = order
+    return [Movement(location, sku, Account.STOCK, sign * quantity, at, position) for sku, quantity in lines]
 
 
 def opposite(voided: Iterable[Movement]) -> list[Movement]:
@@ -152,9 +154,9 @@ def opposite(voided: Iterable[Movement]) -> list[Movement]:
     A voided count becomes a movement of quantity 0: the level is no longer based on it.
     """
     return [
-        movement._replace(account=Account.STOCK, quantity=0)
+        structs.replace(movement, account=Account.STOCK, quantity=0)
         if movement.account is Account.COUNT
-        else movement._replace(quantity=-movement.quantity)
+        else structs.replace(movement, quantity=-movement.quantity)
         for movement in voided
     ]
 

@@ -59,6 +59,8 @@ class Lineage:
 
     def holds(self, seq: int) -> bool:
         """True if `seq` has been received."""
+        if not self.beyond:  # as nearly always
+            return seq <= self.acked_seq
         return seq <= self.acked_seq or any(first <= seq <= last for first, last in self.beyond)
 
     def is_full(self, seq: int) -> bool:

@@ -42,7 +42,7 @@ class Happened(NamedTuple):
     distance: int
 
 
-class Effective(NamedTuple):
+class Effective(msgspec.Struct, frozen=True, gc=False):
     """The effective instant of a posting, its clock flags, and by how much it was corrected (µs, else 0)."""
 
     at: int
@@ -225,7 +225,7 @@ class TerminalClock:
         self, tick: Tick | None, occurred_at: int, recorded_at: int, *, backdated: bool = False, is_count: bool = False
     ) -> Effective:
         """When a posting made at `tick` takes effect; of one boot, never before one with a smaller tick."""
-        happened = self.happened(tick)
+        happened = None if tick is None else self.happened(tick)
         found = effective(occurred_at, recorded_at, happened, self._limits, backdated=backdated, is_count=is_count)
         if tick is None or happened is None:
             return found

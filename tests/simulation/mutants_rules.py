@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from msgspec import UnsetType
+from msgspec import UnsetType, structs
 
 from inventory_server.domain import documents, inventory, tick_clock
 from inventory_server.domain.documents import Document, DocumentKind, DocumentLine
@@ -35,7 +35,7 @@ def the_future_is_believed() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
         def effective(occurred_at: int, recorded_at: int, *args: Any, **kwargs: Any) -> Any:
             found = original(occurred_at, recorded_at, *args, **kwargs)
-            return found if found.flags & Flags.CLOCK_CORRECTED else found._replace(at=occurred_at)
+            return found if found.flags & Flags.CLOCK_CORRECTED else structs.replace(found, at=occurred_at)
 
         return effective
 
@@ -53,7 +53,7 @@ def voids_stand_at_their_own_position() -> AbstractContextManager[Any]:
     def make(original: Any) -> Any:
         def apply(batch: Any, entry: JudgedPosting, moved: Any, *args: Any, **kwargs: Any) -> Any:
             if entry.body.type == "void":
-                moved = [movement._replace(event_position=entry.position) for movement in moved]
+                moved = [structs.replace(movement, event_position=entry.position) for movement in moved]
             return original(batch, entry, moved, *args, **kwargs)
 
         return apply

@@ -15,7 +15,7 @@ NEVER = 2**63 - 1
 _beyond_decoder = msgspec.json.Decoder(list[Range])
 
 
-class Posted(msgspec.Struct):
+class Posted(msgspec.Struct, gc=False):
     """What the ledger answers about a posting it holds."""
 
     digest: bytes

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from msgspec import structs
 from sqlalchemy import Connection, Select, bindparam, func, select
 
 from inventory_server.config import PAGE_BYTES_MAX
@@ -183,7 +184,7 @@ def _wrong_moves(
         if not _adds_up(lines, quantities, own):
             yield "the figures are not those that were counted"
         at = {"effective_at": row.effective_at, "event_position": row.position}
-        expected = [movement._replace(location=row.location, **at) for movement in own]
+        expected = [structs.replace(movement, location=row.location, **at) for movement in own]
     else:
         expected = _of_lines(body, row, lines, quantities, stored)
     if row.void_position is not None and row.void_position < row.position:

@@ -87,9 +87,9 @@ class CountBook:
 
     # ------------------------------------------------------------------------------ deciding
 
-    def note(self, movement: Movement) -> None:
+    def note(self, key: Key, movement: Movement) -> None:
         """Note a stock movement of this commit."""
-        if self._moved and (noted := self._moved.get((movement.location, movement.sku))) is not None:
+        if (noted := self._moved.get(key)) is not None:
             noted.append(movement)
 
     def add(self, key: Key, count: Count) -> None:

@@ -141,20 +141,20 @@ def _happened_at(working_set: WorkingSet, item: Item) -> int | None:
 
 
 def _assert_no_fork(working_set: WorkingSet, post: Post, known: Terminal, held: Lineage | None) -> None:
-    new = [item for item in post.items if _is_new(working_set.known.get(item.key))]
+    known_ids = working_set.known
+    new = [(item, before) for item in post.items if _is_new(before := known_ids.get(item.key))]
     if not new:
         return
     fork = post.parent is not None and post.parent != known.head.hex()
     if held is not None:
         lineage = post.actor.lineage_key
-        seqs: dict[int, object] = {}
-        for item in new:
+        seqs: dict[int, bytes] = {}
+        for item, before in new:
             if item.seq is None:
                 continue
-            before = working_set.known.get(item.key)
             own = isinstance(before, Rejected) and before.seq == item.seq and before.lineage == lineage
             taken = held.holds(item.seq) and not own
-            fork |= taken or held.is_full(item.seq) or seqs.setdefault(item.seq, item.id) != item.id
+            fork |= taken or held.is_full(item.seq) or seqs.setdefault(item.seq, item.key) != item.key
     if fork:
         raise RequestError(
             ErrorCode.fork,

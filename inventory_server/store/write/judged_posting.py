@@ -20,7 +20,7 @@ class Refusal(Exception):
         self.reason = reason
 
 
-class JudgedPosting(msgspec.Struct, frozen=True):
+class JudgedPosting(msgspec.Struct, frozen=True, gc=False):
     """A posting with everything that its rules need."""
 
     item: Item

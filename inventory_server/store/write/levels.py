@@ -60,7 +60,7 @@ def negative(working_set: WorkingSet, before: dict[Key, int]) -> int:
     """`NEGATIVE` if a level is lower than before and below zero."""
     levels = working_set.levels
     for key, was in before.items():
-        if levels[key].on_hand < min(was, 0):
+        if (on_hand := levels[key].on_hand) < 0 and on_hand < was:
             return Flags.NEGATIVE
     return 0
 
@@ -73,17 +73,19 @@ def apply(working_set: WorkingSet, entry: JudgedPosting, moved: list[Movement], 
         # Lines of merged products are one figure: all of them are there before any is applied.
         _note_counts(working_set, entry, moved, is_voided)
     for movement in moved:
+        key = (movement.location, movement.sku)
         if movement.account is Account.COUNT:
             flags |= 0 if is_voided else _count(working_set, entry, movement)
         else:
-            counts.note(movement)
+            if counts.counts:
+                counts.note(key, movement)
             if ended and movement.sku in ended:
                 flags |= working_set.merging.move(movement)
             else:
-                flags |= inventory.move(levels[movement.location, movement.sku], movement)
-        working_set.add_movement(movement)
+                flags |= inventory.move(levels[key], movement)
+        working_set.add_movement(key, movement)
         if ended:
-            working_set.touch_level((movement.location, movement.sku))
+            working_set.touch_level(key)
             working_set.add_carried(movement.order)
     return flags
 

@@ -28,23 +28,24 @@ from pos_client.protocol.units import instant, micros, unscaled, utc_offset_minu
 def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: Item) -> Posted:
     """Enter one posting into the ledger; Refusal if it can never be accepted."""
     entry = _entry(working_set, speaker, item)
-    if entry.body.type == "void":
+    kind = entry.body.type
+    if kind == "void":
         return _enter_void(working_set, entry)
-    if entry.body.type == "merge":
+    if kind == "merge":
         return _enter_merge(working_set, entry)
-    if entry.body.type == "count":
+    if kind == "count":
         _assert_not_archived(working_set, entry, "count again")
-    if settings.forbid_negative and entry.body.type in ("transfer_out", "reserve"):
+    if settings.forbid_negative and kind in ("transfer_out", "reserve"):
         _assert_available(working_set, entry)
-    is_voided = _first(working_set.voids.get(item.key, []), entry.location) is not None
-    moved = inventory.movements(entry.body.type, entry.location, entry.order, entry.lines)
+    is_voided = _first(working_set.voids.get(item.key), entry.location) is not None
+    moved = inventory.movements(kind, entry.location, entry.order, item.lines)
     moved += inventory.opposite(moved) if is_voided else []
     before = on_hand_of(working_set, moved)
     working_set.take_position()
     flags = entry.effective.flags | _unlisted(working_set, entry) | _unknown_locations(working_set, entry)
     flags |= apply(working_set, entry, moved, is_voided) | negative(working_set, before)
-    flags |= _draw(working_set, entry, is_voided)
-    flags |= _repeated(working_set, entry, is_voided)
+    if not is_plain_sale(entry.body):
+        flags |= _draw(working_set, entry, is_voided) | _repeated(working_set, entry, is_voided)
     if flags & WAITING and not is_voided:
         add_causes(working_set, entry, entry.location, flags, before)
     return _add(working_set, entry, entry.location, flags, moved)
@@ -71,37 +72,29 @@ def _places(working_set: WorkingSet, speaker: Speaker) -> list[str]:
 
 
 def _add(working_set: WorkingSet, entry: JudgedPosting, location: str, flags: int, moved: list[Movement]) -> Posted:
-    body = entry.body
+    item, body, speaker, effective_at = entry.item, entry.body, entry.speaker, entry.effective.at
     row = (
         entry.position,
-        entry.item.key,
-        entry.speaker.terminal,
-        entry.speaker.lineage_key,
-        entry.item.seq,
+        item.key,
+        speaker.terminal,
+        speaker.lineage_key,
+        item.seq,
         body.type,
         location,
-        entry.item.occurred_at,
+        item.occurred_at,
         utc_offset_minutes(body.occurred_at),
-        entry.effective.at,
+        effective_at,
         entry.recorded_at,
         flags,
         None if isinstance(body.reference, UnsetType) else body.reference,
-        entry.item.digest,
-        entry.item.raw,
-        None if entry.item.tick is None else entry.item.tick.boot.bytes,
-        None if entry.item.tick is None else entry.item.tick.ms,
+        item.digest,
+        item.raw,
+        None if item.tick is None else item.tick.boot.bytes,
+        None if item.tick is None else item.tick.ms,
     )
     working_set.add_posting(row, moved)
-    return Posted(
-        entry.item.digest,
-        entry.position,
-        entry.recorded_at,
-        flags,
-        entry.speaker.terminal,
-        body.type,
-        location,
-        entry.effective.at,
-    )
+    posted_by = speaker.terminal
+    return Posted(item.digest, entry.position, entry.recorded_at, flags, posted_by, body.type, location, effective_at)
 
 
 # ---------------------------------------------------------------------------------- what can be refused
@@ -168,7 +161,7 @@ def _target(working_set: WorkingSet, entry: JudgedPosting, voids: UUID) -> Poste
         raise Refusal("not_voidable", f"{voids} is the id of the void itself; name the posting to reverse.")
     found = working_set.known.get(voids.bytes)
     target = found if isinstance(found, Posted) else None
-    waiting = working_set.voids.get(voids.bytes, [])
+    waiting = working_set.voids.get(voids.bytes)
     places = _reach(working_set, entry, None) if target is None else [target.location]
     if all(_first(waiting, place) is not None for place in places):
         raise Refusal("already_voided", f"{voids} is already voided; a posting can be voided once.")
@@ -198,8 +191,10 @@ def _reach(working_set: WorkingSet, void: JudgedPosting, target: Posted | None) 
     return _places(working_set, void.speaker) if target is None else [target.location]
 
 
-def _first(voids: list[Void], location: str) -> Void | None:
+def _first(voids: list[Void] | None, location: str) -> Void | None:
     """The void that takes effect for a posting at `location`: the first that fits."""
+    if not voids:
+        return None
     return min((void for void in voids if void.works_at(location)), key=lambda void: void.position, default=None)
 
 
@@ -234,7 +229,7 @@ def _enter_merge(working_set: WorkingSet, entry: JudgedPosting) -> Posted:
     for location, levels in merging.all_levels_of(body.merge).items():
         if sum(abs(level.on_hand) + abs(level.moved) for level in levels.values()) > FIGURE_MAX:
             raise Refusal("too_much", f"{body.merge!r} and {body.into!r} at {location!r}: {TOO_MUCH}.")
-    voided = _first(working_set.voids.get(entry.item.key, []), entry.location)
+    voided = _first(working_set.voids.get(entry.item.key), entry.location)
     working_set.take_position()
     voided_position = None if voided is None else entry.position
     flags = entry.effective.flags
@@ -263,8 +258,6 @@ def _void_merge(working_set: WorkingSet, position: int) -> dict[Key, int]:
 def _draw(working_set: WorkingSet, entry: JudgedPosting, is_voided: bool) -> int:
     """Open, draw on or close documents; return the resulting flags."""
     body, item = entry.body, entry.item
-    if is_plain_sale(body):
-        return 0
     lines = document_lines(body, item.key, entry.location, entry.order, _expiry(entry), entry.totals)
     if is_voided:
         lines = [line._replace(voided_position=entry.position) for line in lines]
@@ -296,7 +289,7 @@ def _returned(working_set: WorkingSet, entry: JudgedPosting, sale: bytes) -> int
     found = working_set.known.get(sale)
     if not isinstance(found, Posted) or found.type != "sale":
         return Flags.ORPHAN
-    if _first(working_set.voids.get(sale, []), found.location) is not None:
+    if _first(working_set.voids.get(sale), found.location) is not None:
         return Flags.OVER_RETURNED | Flags.ORPHAN
     if working_set.is_archived(found.position):
         return 0
@@ -320,7 +313,7 @@ def _expiry(entry: JudgedPosting) -> int:
 
 
 def _unlisted(working_set: WorkingSet, entry: JudgedPosting) -> int:
-    return 0 if working_set.are_listed({sku for sku, _ in entry.lines}) else Flags.UNLISTED
+    return 0 if working_set.are_listed({sku for sku, _ in entry.item.lines}) else Flags.UNLISTED
 
 
 def _unknown_locations(working_set: WorkingSet, entry: JudgedPosting) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from inventory_server.config import Settings
 from inventory_server.domain import documents, inventory
@@ -22,18 +23,14 @@ from pos_client.protocol import gtin
 from pos_client.protocol.messages import Body, Line
 
 
-class Told(NamedTuple):
-    """A posting of this commit with its location, and who posts it."""
+class Told(msgspec.Struct, frozen=True, gc=False):
+    """A posting of this commit with its location, who posts it, and its (sku, quantity)."""
 
     item: Item
     body: Body
     location: str
     speaker: Speaker
-
-    @property
-    def lines(self) -> list[tuple[str, int]]:
-        """Its (sku, quantity)."""
-        return self.item.lines
+    lines: list[tuple[str, int]]
 
 
 def read(working_set: WorkingSet, settings: Settings, works: list[TerminalRequest]) -> None:
@@ -84,8 +81,10 @@ def _read_identities(working_set: WorkingSet, posts: list[Post]) -> None:
     sql, connection = working_set.sql, working_set.connection
     items = [item for post in posts for item in post.items]
     others = [item.body for item in items if item.body is not None and not documents.is_plain_sale(item.body)]
-    ids = {item.key for item in items}
-    ids.update(each.bytes for body in others for field in ("voids", "returns") for each in _named(body, field))
+    working_set.named = {
+        each.bytes for body in others for field in ("voids", "returns") for each in _named(body, field)
+    }
+    ids = {item.key for item in items} | working_set.named
     traces = sql.traces(connection, [(each,) for each in ids])
     if not traces:
         return
@@ -110,16 +109,16 @@ def _named(body: Body, field: str) -> list[UUID]:
 
 def _read_lines(working_set: WorkingSet, posts: list[Post]) -> None:
     """Find out which SKUs the lines of the postings mean."""
-    items = [item for post in posts for item in post.items if item.body is not None]
-    scanned = {gtin.padded(line.gtin) for item in items for line in _lines(item) if isinstance(line.gtin, str)}
-    listed = working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned])
-    skus_by_gtin: dict[str, str] = {row[0]: row[1] for row in listed}
-    for item in items:
-        item.lines = inventory.lines_of(_lines(item), item.quantities, skus_by_gtin)
+    listed = [(item, lines) for post in posts for item in post.items if (lines := _lines(item.body))]
+    scanned = {gtin.padded(line.gtin) for _, lines in listed for line in lines if isinstance(line.gtin, str)}
+    barcodes = working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned])
+    skus_by_gtin: dict[str, str] = {row[0]: row[1] for row in barcodes}
+    for item, lines in listed:
+        item.lines = inventory.lines_of(lines, item.quantities, skus_by_gtin)
 
 
-def _lines(item: Item) -> list[Line]:
-    return [] if item.body is None or not isinstance(item.body.lines, list) else item.body.lines
+def _lines(body: Body | None) -> list[Line]:
+    return body.lines if body is not None and isinstance(body.lines, list) else []
 
 
 def _told(posts: list[Post]) -> Iterator[Told]:
@@ -127,7 +126,7 @@ def _told(posts: list[Post]) -> Iterator[Told]:
         for item in post.items:
             if item.body is not None:
                 location = item.body.location if isinstance(item.body.location, str) else post.actor.location
-                yield Told(item, item.body, location, post.actor)
+                yield Told(item, item.body, location, post.actor, item.lines)
 
 
 def _away_from_home(told: list[Told]) -> set[str]:

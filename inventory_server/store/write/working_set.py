@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -70,6 +69,7 @@ class WorkingSet:
             cache.merges = Merges(Merge(*row) for row in statements.merges(connection))
         self.merging = MergeBook(cache.merges or Merges(), cache.levels, self.counts)
         self.documents = DocumentBook(connection, statements, self.merging)
+        self.named: set[bytes] = set()
         self.references: dict[bytes, dict[int, int | None]] = {}
         self._moved: dict[int, list[Movement]] = {}
         self._entry = 0
@@ -91,33 +91,35 @@ class WorkingSet:
 
     def read_lineages(self, wanted: set[tuple[str, bytes]]) -> None:
         """Load the lineages of `wanted` (terminal, lineage); new ones start empty."""
-        unknown = [key for key in wanted if key not in self.lineages]
+        unknown = wanted.difference(self.lineages)
         for key in unknown:
             self.lineages[key] = Lineage()
-        for row in self.sql.lineages(self.connection, unknown):
+        for row in self.sql.lineages(self.connection, list(unknown)):
             self.lineages[row[0], row[1]] = held_lineage(row)
 
     def read_rights(self, terminals: set[str]) -> None:
         """Load where else than at its present location each of `terminals` may post."""
-        unread = [name for name in terminals if name not in self._cache.rights]
-        self._cache.rights |= rights_of(self.connection, unread)
+        if unread := terminals.difference(self._cache.rights):
+            self._cache.rights |= rights_of(self.connection, unread)
 
     def read_levels(self, keys: set[Key]) -> None:
         """Load the levels of `keys` and which of their SKUs are in the catalogue; new levels start at zero."""
         levels, listed = self.levels, self._cache.listed_skus
-        wanted = [key for key in keys if key not in levels]
+        wanted = keys.difference(levels)
+        if not wanted:
+            return
         for key in wanted:
             levels[key] = Level()
-        for row in self.sql.levels(self.connection, wanted):
+        for row in self.sql.levels(self.connection, list(wanted)):
             levels[row[0], row[1]] = Level(*row[2:])
         skus = {sku for _, sku in wanted if sku not in listed}
         listed.update(row[0] for row in self.sql.products(self.connection, [(sku,) for sku in skus]))
 
     def read_locations(self, names: set[str]) -> None:
         """Load which of the locations HQ knows."""
-        unread = [(name,) for name in names if name not in self._cache.locations]
-        self._cache.locations |= dict.fromkeys((name for (name,) in unread), False)
-        self._cache.locations |= dict.fromkeys((row[0] for row in self.sql.locations(self.connection, unread)), True)
+        unread = names.difference(self._cache.locations)
+        known = self.sql.locations(self.connection, [(name,) for name in unread])
+        self._cache.locations |= dict.fromkeys(unread, False) | dict.fromkeys((row[0] for row in known), True)
 
     def read_movements(self, positions: set[int]) -> None:
         """Load the movements of the postings at `positions`."""
@@ -130,7 +132,7 @@ class WorkingSet:
                 self._moved.setdefault(position, []).append(movement)
 
     def movements_of(self, position: int) -> list[Movement]:
-        """The movements of a posting that was read or is of this commit."""
+        """The movements of a posting that a posting of this commit names, as it is read or entered."""
         return self._moved.get(position, [])
 
     def is_listed(self, sku: str) -> bool:
@@ -178,14 +180,14 @@ class WorkingSet:
         self._entry = 0
 
     def add_posting(self, row: Row, moved: list[Movement]) -> None:
-        """Add a row of `posting`, in column order, and the movements of the posting."""
+        """Add a row of `posting`, in column order; its movements are kept if a posting of this commit names it."""
         self._identities.append(row[1::-1])
         self._postings.append(row)
-        self._moved[self.position] = moved
+        if row[1] in self.named:
+            self._moved[self.position] = moved
 
-    def add_movement(self, movement: Movement) -> None:
-        """Add the next movement of the posting at the last position; it has been applied to its level."""
-        key = (movement.location, movement.sku)
+    def add_movement(self, key: Key, movement: Movement) -> None:
+        """Add the next movement of the posting at the last position; it has been applied to the level of `key`."""
         position, entry = self.position, self._entry
         self._entry = entry + 1
         self._changed_levels.add(key)
@@ -209,8 +211,8 @@ class WorkingSet:
     def add_carried(self, order: tuple[int, int]) -> None:
         """Add what merges have carried since the last movement of the posting; it has been applied to its levels."""
         self.read_levels(set(self.merging.carried))
-        for (location, sku), quantity in self.merging.carried.items():
-            self.add_movement(Movement(location, sku, Account.CARRIED, quantity, *order))
+        for key, quantity in self.merging.carried.items():
+            self.add_movement(key, Movement(*key, Account.CARRIED, quantity, *order))
         self.merging.carried.clear()
 
     def touch_level(self, key: Key) -> None:
@@ -271,7 +273,7 @@ class WorkingSet:
         self.read_levels(self._changed_levels)
         if changed_transit := self.documents.changed_transit():
             self._change_transit(changed_transit)
-        self._movements.sort(key=itemgetter(slice(5)))  # in primary key order, as they are stored
+        self._movements.sort()  # in primary key order, as they are stored
         if self._unflagged:
             self._flagged = [each for each in self._flagged if each.position not in self._unflagged]
             gone = among(connection, t.flagged.c.position, list(self._unflagged))
@@ -326,16 +328,7 @@ class WorkingSet:
         return msgspec.structs.astuple(self.terminals[name])
 
     def _level_row(self, key: Key) -> Row:
-        level = self.levels[key]
-        return (
-            *key,
-            level.on_hand,
-            level.moved,
-            level.in_transit,
-            level.counted_at,
-            level.counted_position,
-            level.last_movement_at,
-        )
+        return (*key, *msgspec.structs.astuple(self.levels[key]))
 
     def _lineage_row(self, key: tuple[str, bytes]) -> Row:
         held = self.lineages[key]
