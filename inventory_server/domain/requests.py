@@ -76,6 +76,7 @@ class Hello(msgspec.Struct, frozen=True):
     `token` is None if none was given. `enrol` is the location at which an unknown terminal is enrolled (development
     only), None if it is not. `trusted` waives the token. `source` is the address of the peer. The moment of sending is
     `now` by the till's clock (microseconds) and `tick` by its tick clock; `backdated` announces old postings.
+    `location` is where the terminal believes it is.
     """
 
     terminal: str
@@ -88,6 +89,7 @@ class Hello(msgspec.Struct, frozen=True):
     source: str = ""
     tick: Tick | None = None
     backdated: bool = False
+    location: str | None = None
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -304,7 +306,7 @@ def assert_allowed(request: StoreRequest) -> None:
     """RequestError `forbidden` where the role of the actor may not make `request`."""
     if not isinstance(request, Hello) and request.actor.role not in REQUESTS[type(request)].roles:
         name, role = REQUESTS[type(request)].name, request.actor.role
-        raise RequestError(ErrorCode.forbidden, f"The role {role} may not call {name}.", role=role)
+        raise RequestError(ErrorCode.forbidden, f"The role {role} may not call {name}: use another role.", role=role)
 
 
 SECRETS = frozenset(("token", "source", "other"))

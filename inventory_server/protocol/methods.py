@@ -134,7 +134,7 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
     if not isinstance(params.protocol, UnsetType):
         lowest, highest = params.protocol
         if not lowest <= PROTOCOL_VERSION <= highest:
-            message = f"This server speaks protocol {PROTOCOL_VERSION}, not {lowest} to {highest}."
+            message = f"This server speaks protocol {PROTOCOL_VERSION}, not {lowest} to {highest}: update either."
             raise RequestError(ErrorCode.unsupported_protocol, message, supported=_SUPPORTED)
     tick = _tick(params)
     return Hello(
@@ -148,6 +148,7 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
         source=talk.peer,
         tick=tick,
         backdated=params.backdated is True,
+        location=given(params.location),
     )
 
 

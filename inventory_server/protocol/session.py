@@ -201,7 +201,8 @@ def _assert_may_call(actor: Actor | None, name: str, method: MethodBinding) -> N
         if needs_hello(name):
             raise RequestError(ErrorCode.unauthenticated, f"Say hello before {name}.", expected="hello")
     elif actor.role not in method.roles:
-        raise RequestError(ErrorCode.forbidden, f"The role {actor.role} may not call {name}.", role=actor.role)
+        message = f"The role {actor.role} may not call {name}: use another role."
+        raise RequestError(ErrorCode.forbidden, message, role=actor.role)
 
 
 def _internal(incident: str) -> RequestError:

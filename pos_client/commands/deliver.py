@@ -25,14 +25,15 @@ from pos_client.commands.options import location_option, outbox_option, server_o
 def deliver(wait_seconds: float, **till: Any) -> int:
     """Send the outbox's pending postings to HQ.
 
-    Exit code 2 if some are still pending after --wait seconds, 1 if some are parked because HQ rejected them.
+    Exit code 2 if some are still pending after --wait seconds or HQ refuses the till, 1 if some are parked because HQ
+    rejected them.
     """
     open_outbox(till["outbox"]).close()
     until = time.monotonic() + wait_seconds
     with open_till(**till) as client:
         pending = client.pending
         with console.progress_bar("delivering, postings", pending) as progress:
-            while (left := client.pending) and time.monotonic() < until:
+            while (left := client.pending) and time.monotonic() < until and not client.status().refused:
                 progress(pending - left)
                 time.sleep(PROGRESS_SECONDS)
         status = client.status()

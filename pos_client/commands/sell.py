@@ -17,6 +17,7 @@ from pos_client.commands.options import (
     till_option,
     token_option,
 )
+from pos_client.protocol.errors import HqRefused
 from pos_client.protocol.messages import Line
 from pos_client.till.basket_lines import exact_quantity
 from pos_client.till.client import PosClient
@@ -50,8 +51,9 @@ class LineParam(click.ParamType[Line]):
 def sell(lines: Sequence[Line], reference: str | None, wait_seconds: float | None, as_json: bool, **till: Any) -> int:
     """Record a sale. It is stored in the outbox before anything is sent; HQ may be unreachable for weeks.
 
-    With --wait, the exit code is 0 if HQ posted the sale, 1 if HQ rejected it, 2 if HQ did not answer in time (the
-    sale stays pending). A negative QUANTITY is a return. Use `--` before a SKU that starts with `-`.
+    With --wait, the exit code is 0 if HQ posted the sale, 1 if HQ rejected it, 2 if HQ did not answer in time or
+    refused the till (the sale stays pending). A negative QUANTITY is a return. Use `--` before a SKU that starts with
+    `-`.
     """
     with open_till(**till) as client:
         posting = client.sell(lines, reference=reference)
@@ -72,6 +74,8 @@ def sell(lines: Sequence[Line], reference: str | None, wait_seconds: float | Non
 def _wait(client: PosClient, posting: Posting, seconds: float) -> None:
     try:
         posting.wait(seconds)
+    except HqRefused as error:
+        console.say(f"{error} The sale is stored and stays pending.", err=True)
     except TimeoutError as error:
         console.say(str(error), err=True)
         if (reason := client.status().last_error) is not None:

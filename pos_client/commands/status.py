@@ -22,10 +22,10 @@ from pos_client.transport.connection import Connection
 @outbox_option
 @json_option
 def status(server: Address, outbox: Path, as_json: bool) -> int:
-    """Show what the outbox holds and whether HQ answers; exit code 1 if postings are parked."""
+    """Show what the outbox holds and whether HQ answers; exit code 1 if postings are parked or HQ refuses the till."""
     box = open_outbox(outbox)
     try:
-        counts, totals, held, terminal = box.counts(), box.totals(), box.held(), box.terminal
+        counts, totals, held, terminal, refusal = box.counts(), box.totals(), box.held(), box.terminal, box.refusal
     finally:
         box.close()
     shown = {
@@ -37,6 +37,7 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
         "parked": counts.parked,
         "held": held,
         "hq": _hq(server),
+        "refused": None if refusal is None else str(refusal),
     }
     if as_json:
         console.print_json(shown)
@@ -44,12 +45,14 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
         rows = [
             [name.replace("_", " "), "" if value is None else str(value)]
             for name, value in shown.items()
-            if name != "held"
+            if name not in ("held", "refused")
         ]
         console.print_table({"till": False, "": False}, rows)
+        if refusal is not None:
+            console.say(str(refusal))
         for each in held:
             console.say(f"{each.advice(str(terminal))}.")
-    return console.FOUND_PROBLEMS if counts.parked else console.OK
+    return console.FOUND_PROBLEMS if counts.parked or refusal is not None else console.OK
 
 
 def _hq(server: Address) -> str:

@@ -65,6 +65,21 @@ class RequestError(TillwireError):
         return self.code.retryable
 
 
+class HqRefused(RequestError):
+    """HQ refuses this till: its token, name or location. A person has to act; its postings stay pending meanwhile.
+
+    The message says why and what to do; `code` and `data` are HQ's.
+    """
+
+    @classmethod
+    def of(cls, error: RequestError) -> HqRefused:
+        """The refusal that HQ expressed with `error`."""
+        return cls(error.code, error.message, **error.data)
+
+    def __str__(self) -> str:
+        return f"HQ refused: {self.message}"
+
+
 class BodyError(TillwireError):
     """A posting body that can never be posted: the path, what was expected, what came."""
 

@@ -230,6 +230,14 @@ def decode_body(raw: bytes) -> Body:
     return body
 
 
+def readable_body(raw: bytes) -> Body | None:
+    """The body in `raw`; None if it is not valid in this version of the protocol."""
+    try:
+        return decode_body(raw)
+    except BodyError:
+        return None
+
+
 def check_body(body: Body, max_lines: int = MAX_LINES, quantity_max: int = QUANTITY_MAX) -> list[int]:
     """Check the rules that span fields; return the lines' quantities in units of 10⁻⁵.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec import UNSET, UnsetType, structs
 
 from pos_client.protocol.address import Address
-from pos_client.protocol.errors import BodyError, OutboxError
+from pos_client.protocol.errors import BodyError, HqRefused, OutboxError
 from pos_client.protocol.fields import PostingType
 from pos_client.protocol.messages import Body, ByeResult, Message, PostingResult
 from pos_client.protocol.printable import printable
@@ -56,7 +56,7 @@ class PosClient(PostingMethods, QueryMethods):
 
     Posting raises OutboxError if the posting could not be stored (the message says what to do), BodyError if it can
     never be posted, TypeError for a float. Queries raise ConnectionLost while HQ is unreachable, RequestError if HQ
-    refuses.
+    refuses; HqRefused if it refuses this till, whose postings then wait in the outbox.
     """
 
     def __init__(
@@ -101,6 +101,7 @@ class PosClient(PostingMethods, QueryMethods):
             self._sender,
             where,
             on_standby=lambda: self._postings.refresh(self.outbox.find),
+            on_refusal=self._postings.note_refusal,
             connect_seconds=connect_seconds,
             reply_seconds=reply_seconds,
         )
@@ -122,9 +123,8 @@ class PosClient(PostingMethods, QueryMethods):
         if self._closed:
             return
         self._closed = True
-        deadline = time.monotonic() + linger_seconds
-        while self._sender_thread.is_hopeful and self.outbox.deliverable and (left := deadline - time.monotonic()) > 0:
-            self._postings.pause(min(SETTLE_POLL_SECONDS, left))
+        with suppress(HqRefused):  # the postings stay pending, as they do while HQ is away
+            self._settle(time.monotonic() + linger_seconds, lambda: self._sender_thread.is_hopeful)
         self._sender_thread.stop()
         self.outbox.close()
 
@@ -208,6 +208,21 @@ class PosClient(PostingMethods, QueryMethods):
 
     # ------------------------------------------------------------------ queries
 
+    def wait(self, timeout: float = REPLY_SECONDS) -> None:
+        """Wait until HQ has answered all postings that this till may deliver.
+
+        TimeoutError after `timeout` seconds, HqRefused at once if HQ refuses the till; what is pending stays pending.
+        """
+        if left := self._settle(time.monotonic() + timeout):
+            reason = self._sender.last_error or "HQ has not answered yet"
+            raise TimeoutError(f"{left:,} pending after {timeout} s, and kept: {reason}")
+
+    def _settle(self, deadline: float, is_hopeful: Callable[[], bool] = lambda: True) -> int:
+        """Wait until nothing is left to deliver, or the deadline; return what is left. HqRefused as `wait`."""
+        while (count := self.outbox.deliverable) and is_hopeful() and (left := deadline - time.monotonic()) > 0:
+            self._postings.pause(min(SETTLE_POLL_SECONDS, left))
+        return count
+
     @property
     def pending(self) -> int:
         """The number of postings that HQ has not answered yet."""
@@ -217,6 +232,7 @@ class PosClient(PostingMethods, QueryMethods):
         """A snapshot of the till's state."""
         counts, sender = self.outbox.counts(), self._sender
         hello, ahead = sender.hello, sender.hq_ahead_micros
+        refusal = self._sender_thread.refusal
         return Status(
             terminal=self.terminal,
             lineage=self.outbox.lineage,
@@ -229,7 +245,8 @@ class PosClient(PostingMethods, QueryMethods):
             held=tuple(self.outbox.held()),
             oldest_pending_at=None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
             hq_ahead_seconds=None if ahead is None else ahead / SECOND_MICROS,
-            last_error=sender.last_error,
+            refused=refusal is not None,
+            last_error=sender.last_error or (str(refusal) if refusal else None),
         )
 
     def bye(self, *, timeout: float = REPLY_SECONDS) -> ByeResult:
@@ -238,8 +255,7 @@ class PosClient(PostingMethods, QueryMethods):
         Selling may continue afterwards: the next posting connects again.
         """
         deadline = time.monotonic() + timeout
-        while self.outbox.deliverable and (left := deadline - time.monotonic()) > 0:
-            self._postings.pause(min(SETTLE_POLL_SECONDS, left))
+        self._settle(deadline)
 
         def say_bye(connection: Connection, seconds: float) -> ByeResult:
             connection.request("ping", self._sender.ping_params(), seconds)  # a bye tells HQ no time

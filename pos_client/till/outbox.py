@@ -8,7 +8,6 @@ one deliver it.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,7 @@ from uuid import UUID
 
 import msgspec
 
-from pos_client.protocol.errors import OutboxError
+from pos_client.protocol.errors import ErrorCode, HqRefused, OutboxError
 from pos_client.protocol.limits import ITEM_OVERHEAD_BYTES
 from pos_client.protocol.messages import OutboxReport, PostingResult
 from pos_client.protocol.tick import Tick
@@ -38,6 +37,7 @@ from pos_client.till.outbox_records import (
     PendingEntry,
     is_repeated,
     is_word_of_hq,
+    leads_to,
     parked_of,
     row_of,
 )
@@ -233,6 +233,19 @@ class Outbox:
             db.execute(sql.NOTE_LOCATION, (location,))
 
     @property
+    def refusal(self) -> HqRefused | None:
+        """Why HQ refused this till when it said hello last; None if HQ accepted it."""
+        rows = self._file.rows("SELECT code, message FROM refusal")
+        return HqRefused(ErrorCode[rows[0][0]], rows[0][1]) if rows else None
+
+    def note_refusal(self, refusal: HqRefused | None) -> None:
+        """Store that HQ refused this till, for other processes to show; None: it accepted it."""
+        with self._file.write() as db:
+            db.execute("DELETE FROM refusal")
+            if refusal is not None:
+                db.execute("INSERT INTO refusal VALUES (?, ?)", (refusal.code.name, refusal.message))
+
+    @property
     def head(self) -> str | None:
         """The chain head of HQ's last answer; None before the first answer in this lineage."""
         head: str | None
@@ -266,19 +279,8 @@ class Outbox:
         known = self.head
         if known is None or head == known:
             return True
-        wanted, start = bytes.fromhex(head), bytes.fromhex(known)
-        links = [
-            entry.id.bytes + hashlib.sha256(entry.body).digest()
-            for entry in self.next_batch(max_postings, RECOGNISE_BYTES_MAX)
-        ]
         asking = bool(self._file.rows(sql.WITNESS))
-        for first in range(asking, len(links)):
-            link_head = start
-            for link in links[first:]:
-                link_head = hashlib.sha256(link_head + link).digest()
-                if link_head == wanted:
-                    return True
-        return False
+        return leads_to(head, known, self.next_batch(max_postings, RECOGNISE_BYTES_MAX)[asking:])
 
     def new_lineage(self, *, head: str | None = None, adopting: Iterable[str] = ()) -> UUID:
         """Begin a new lineage: pending postings keep their ids and bytes and are numbered from 1 again.
@@ -331,13 +333,7 @@ class Outbox:
 
     def counts(self) -> Counts:
         """The number of postings in each state."""
-        with self._file.read() as db:
-            pending, oldest = db.execute(
-                "SELECT count(*), min(occurred_at) FROM posting WHERE state = 'pending'"
-            ).fetchone()
-            parked = db.execute("SELECT count(*) FROM posting WHERE state = 'parked'").fetchone()[0]
-            done = db.execute("SELECT count(*) FROM posting WHERE state = 'done'").fetchone()[0]
-        return Counts(pending, parked, done, oldest)
+        return Counts(*self._file.rows(sql.COUNTS)[0])
 
     def report(self, boot: UUID | None = None) -> OutboxReport:
         """The outbox's state, as it is reported to HQ; with the oldest tick if all that is pending is of `boot`.

@@ -15,7 +15,7 @@ from typing import Any
 from pos_client.protocol.errors import OutboxError
 from pos_client.till.policy import LOCK_POLL_SECONDS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # A new row's seq is its place minus its lineage's base, so that a sale does not have to update a counter as well.
 _SCHEMA = """
@@ -48,7 +48,10 @@ CREATE TABLE posting (
 CREATE INDEX posting_pending ON posting (lineage, seq, occurred_at, boot, tick_ms) WHERE state = 'pending';
 CREATE INDEX posting_parked ON posting (place) WHERE state = 'parked';
 CREATE INDEX posting_done ON posting (place) WHERE state = 'done';
+CREATE TABLE refusal (code TEXT NOT NULL, message TEXT NOT NULL);
 """
+_UPGRADES = {0: _SCHEMA, 1: "CREATE TABLE refusal (code TEXT NOT NULL, message TEXT NOT NULL);"}
+"""What leads from each format to the present one; 0 is an empty file."""
 
 _ADVICE = {
     sqlite3.SQLITE_FULL: "is on a full disk: free some space and try again; nothing was stored",
@@ -143,8 +146,8 @@ class OutboxFile:
             undo.callback(connection.close)
             self._check_version(connection)
             self._set_pragmas(connection)
-            if _pragma(connection, "user_version") == 0:
-                script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            if (upgrade := _UPGRADES.get(_pragma(connection, "user_version"))) is not None:
+                script = f"BEGIN IMMEDIATE; {upgrade} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
                 connection.executescript(script)
             _sync_folder(self.path)
             undo.pop_all()
@@ -155,7 +158,7 @@ class OutboxFile:
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if version == 0 and tables:
             raise OutboxError(f"{self.path} is a database but not an outbox: check the path.")
-        if version not in (0, SCHEMA_VERSION):
+        if version > SCHEMA_VERSION:
             raise OutboxError(
                 f"The outbox {self.path} was created by a newer version (format {version}, this program supports "
                 f"{SCHEMA_VERSION}): update this program."
@@ -265,5 +268,5 @@ def _sync_folder(path: Path) -> None:
         ) from error
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> object:
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
     return connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
@@ -13,6 +14,7 @@ from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.messages import Body, PostingResult
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
+from pos_client.protocol.wire import readable_body
 
 State = Literal["pending", "done", "parked"]
 """`pending` until HQ gives a definite answer, then `done` (posted, duplicate) or `parked` (conflict, rejected)."""
@@ -77,8 +79,8 @@ class Counts(NamedTuple):
     oldest_pending_at: int | None
 
 
-class Parked(msgspec.Struct, frozen=True):
-    """A posting that was rejected, with the reason; it needs a person's attention."""
+class Parked(msgspec.Struct, frozen=True, rename={"raw": "body"}):
+    """A posting that was rejected, with the reason; it needs a person's attention. `raw` is the body as it was sent."""
 
     id: UUID
     lineage: UUID
@@ -88,7 +90,12 @@ class Parked(msgspec.Struct, frozen=True):
     parked_at: datetime
     code: str
     reason: str
-    body: Body
+    raw: msgspec.Raw
+
+    @property
+    def body(self) -> Body | None:
+        """What the posting says; None if this version cannot read it."""
+        return readable_body(bytes(self.raw))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +127,18 @@ def is_repeated(stored: bytes, result: PostingResult) -> bool:
     return result.status == "duplicate" and (result.position, result.recorded_at) == entry
 
 
+def leads_to(head: str, start: str, entries: list[PendingEntry]) -> bool:
+    """True if HQ's chain goes from `start` to `head` (hex) by any run of `entries`."""
+    links = [entry.id.bytes + hashlib.sha256(entry.body).digest() for entry in entries]
+    for first in range(len(links)):
+        link_head = bytes.fromhex(start)
+        for link in links[first:]:
+            link_head = hashlib.sha256(link_head + link).digest()
+            if link_head == bytes.fromhex(head):
+                return True
+    return False
+
+
 def row_of(posting: NewPosting) -> tuple[object, ...]:
     """A new posting as the parameters of its INSERT."""
     boot, tick_ms = (None, None) if posting.tick is None else (posting.tick.boot.bytes, posting.tick.ms)
@@ -139,5 +158,5 @@ def parked_of(row: list[Any]) -> Parked:
         parked_at=instant(settled_at),
         code=result.code or result.status,
         reason=result.reason or "HQ gave no reason.",
-        body=msgspec.json.decode(body, type=Body),
+        raw=msgspec.Raw(body),
     )

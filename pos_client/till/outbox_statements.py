@@ -37,6 +37,10 @@ SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occu
     CASE WHEN count(*) = count(CASE WHEN boot = ? THEN 1 END) THEN min(tick_ms) END
 FROM posting WHERE state = 'pending' AND lineage = (SELECT max(number) FROM lineage)
 """
+COUNTS = """
+SELECT (SELECT count(*) FROM posting WHERE state = 'pending'), (SELECT count(*) FROM posting WHERE state = 'parked'),
+    (SELECT count(*) FROM posting WHERE state = 'done'), (SELECT min(occurred_at) FROM posting WHERE state = 'pending')
+"""
 PENDING = """
 SELECT id, seq, body, boot, tick_ms FROM posting WHERE state = 'pending' AND lineage = (SELECT max(number) FROM lineage)
 ORDER BY seq LIMIT ? OFFSET ?

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from uuid import UUID
 
+from pos_client.protocol.errors import HqRefused
 from pos_client.protocol.messages import PostingResult
 from pos_client.till.outbox_records import Found, State
 
@@ -34,7 +35,10 @@ class Posting:
         return "done" if self.result.status in ("posted", "duplicate") else "parked"
 
     def wait(self, timeout: float | None = None) -> PostingResult:
-        """HQ's answer; TimeoutError after `timeout` seconds without one: the posting stays pending."""
+        """HQ's answer; TimeoutError after `timeout` seconds without one: the posting stays pending.
+
+        HqRefused, at once, if HQ refuses the till: the posting stays pending, too.
+        """
         return self._registry.wait(self, timeout)
 
     def __repr__(self) -> str:
@@ -49,6 +53,7 @@ class PendingRegistry:
         self._changed = threading.Condition()  # guards all fields below and the handles' `result`
         self._waiting: weakref.WeakValueDictionary[UUID, Posting] = weakref.WeakValueDictionary()
         self._callbacks: dict[UUID, OnResult] = {}
+        self._refusal: HqRefused | None = None
 
     def expect(self, posting_id: UUID, reference: str | None, on_result: OnResult | None) -> Posting:
         """The handle of a posting that is about to be stored."""
@@ -86,18 +91,29 @@ class PendingRegistry:
             if found is not None and found.result is not None:
                 self.resolve(found.result)
 
-    def wait(self, posting: Posting, timeout: float | None) -> PostingResult:
-        """Block until `posting` has its result; TimeoutError after `timeout` seconds."""
+    def note_refusal(self, refusal: HqRefused | None) -> None:
+        """HQ refuses the till: wake the waiting threads. None: it does not, or no longer."""
         with self._changed:
-            self._changed.wait_for(lambda: posting.result is not None, timeout)
-            if posting.result is None:
-                raise TimeoutError(f"No answer from HQ for {posting.id} within {timeout} s; the posting stays pending.")
-            return posting.result
+            self._refusal = refusal
+            self._changed.notify_all()
+
+    def wait(self, posting: Posting, timeout: float | None) -> PostingResult:
+        """Block until `posting` has its result; HqRefused if HQ refuses the till, else TimeoutError after `timeout`."""
+        with self._changed:
+            self._changed.wait_for(lambda: posting.result is not None or self._refusal is not None, timeout)
+            if posting.result is not None:
+                return posting.result
+            if self._refusal is not None:
+                raise HqRefused.of(self._refusal)
+            raise TimeoutError(f"No answer from HQ for {posting.id} within {timeout} s; the posting stays pending.")
 
     def pause(self, seconds: float) -> None:
-        """Wait until any posting gets its result, at most `seconds`."""
+        """Wait until any posting gets its result, at most `seconds`; HqRefused if HQ refuses the till."""
         with self._changed:
-            self._changed.wait(seconds)
+            if self._refusal is None:
+                self._changed.wait(seconds)
+            if self._refusal is not None:
+                raise HqRefused.of(self._refusal)
 
 
 def _call(callback: OnResult, result: PostingResult) -> None:

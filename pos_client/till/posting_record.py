@@ -9,7 +9,6 @@ from uuid import UUID
 from msgspec import Struct
 
 from pos_client.protocol import wire
-from pos_client.protocol.errors import BodyError
 from pos_client.protocol.fields import Flag
 from pos_client.protocol.messages import Body, StoredPosting
 
@@ -42,7 +41,7 @@ def record_of(stored: StoredPosting) -> PostingRecord:
     return PostingRecord(
         id=stored.id,
         status=stored.status,
-        body=_body(raw),
+        body=wire.readable_body(raw),
         raw=raw,
         digest=stored.digest,
         terminal=stored.terminal,
@@ -54,10 +53,3 @@ def record_of(stored: StoredPosting) -> PostingRecord:
         flags=stored.flags,
         reason=stored.reason,
     )
-
-
-def _body(raw: bytes) -> Body | None:
-    try:
-        return wire.decode_body(raw)
-    except BodyError:
-        return None

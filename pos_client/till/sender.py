@@ -14,7 +14,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw, UnsetType
 
-from pos_client.protocol.errors import ErrorCode, OutboxError, RequestError
+from pos_client.protocol.errors import ErrorCode, HqRefused, OutboxError, RequestError
 from pos_client.protocol.limits import ENVELOPE_BYTES
 from pos_client.protocol.messages import (
     PROTOCOL_VERSION,
@@ -48,6 +48,7 @@ from pos_client.till.policy import (
     RetryPolicy,
     blames_postings,
 )
+from pos_client.till.retry import RetryTimer
 
 A = TypeVar("A", SendHello, SendPost, SendPing)
 
@@ -75,6 +76,7 @@ class Sender:
         self.hello: HelloResult | None = None  # HQ's answer to `hello`, while connected
         self.limits: Limits | None = None  # HQ's latest limits, kept while disconnected
         self.last_error: str | None = None
+        self.refusal: HqRefused | None = None  # HQ's last word, if it refused this till
         self.hq_ahead_micros: int | None = None  # HQ's clock minus the till's, at HQ's last answer
         self._identity = identity
         self._clock = clock
@@ -83,18 +85,14 @@ class Sender:
         # cannot tell how late it came.
         self._features: tuple[str, ...] = (TICK_CLOCK,)
         self._timer = timer or clock
-        self._random = rng
-        self._retry = retry_policy or RetryPolicy()
-        self._on_result = on_result or _ignore
-        self._poison = PoisonSearch(self._retry.alone_seconds)
+        self._retry = RetryTimer(retry_policy or RetryPolicy(), self._timer, rng)
+        self._on_result = on_result or (lambda _: None)
+        self._poison = PoisonSearch(self._retry.policy.alone_seconds)
         self._connected = False
         self._asked: Action | None = None
         self._batch: list[PendingEntry] = []
         self._parent: str | None = None
-        self._failures = 0
         self._forks = 0
-        self._not_before = 0
-        self._may_retry_early = True  # False while HQ has asked for the wait until `_not_before`
         self._next_ping_at = 0
         self._told_pending = 0  # the pending count HQ was last told
         self._parked_untold = False
@@ -122,14 +120,13 @@ class Sender:
         """What to do now. Its outcome must be reported before the next call; Idle has none."""
         if self._asked is not None:
             raise RuntimeError(f"The outcome of {type(self._asked).__name__} has not been reported.")
-        now = self._timer()
-        if now < self._not_before:
-            return Idle(self._not_before)
+        if not self._retry.is_due:
+            return Idle(self._retry.not_before)
         try:
-            action = self._decide(now)
+            action = self._decide(self._timer())
         except OutboxError as error:
             self._back_off(str(error))
-            return Idle(self._not_before)
+            return Idle(self._retry.not_before)
         self._asked = None if isinstance(action, Idle) else action
         return action
 
@@ -170,7 +167,7 @@ class Sender:
             lineage=self.outbox.lineage,
             app=who.app or UNSET,
             protocol=(PROTOCOL_VERSION, PROTOCOL_VERSION),
-            location=who.location or UNSET,
+            location=self.outbox.location or who.location or UNSET,
             outbox=self._report(),
             now=instant(self._clock()),
             boot=boot,
@@ -200,8 +197,7 @@ class Sender:
     def connect_now(self) -> None:
         """Connect now instead of after the back-off, because a caller is waiting. Waits that HQ asked for are kept."""
         self._resting = False
-        if self._may_retry_early:
-            self._not_before = min(self._not_before, self._timer())
+        self._retry.hurry()
 
     # ------------------------------------------------------------------ outcomes
 
@@ -222,6 +218,7 @@ class Sender:
                 return
             if self.outbox.location != result.location:
                 self.outbox.note_location(result.location)
+            self._note_refusal(None)
             held = {each.terminal for each in self.outbox.held()}
         except OutboxError as error:
             self._disconnect()
@@ -249,8 +246,8 @@ class Sender:
             self._back_off(str(error))  # still pending: they are sent again and answered as duplicates
             return
         self._poison.passed(self._ids(), self.hello.limits.max_postings if self.hello else 1)
-        self._failures = self._forks = 0
-        self.last_error = None
+        self._forks, self.last_error = 0, None
+        self._retry.succeeded()
         for each in result.results:
             self._parked_untold |= each.status in ("conflict", "rejected")
             self._on_result(each)
@@ -285,8 +282,9 @@ class Sender:
             self._wait_as_told(error, asked)
         else:
             self._disconnect()
-            seconds = self._retry.fenced_seconds if meaning is Meaning.fenced else self._retry.refused_seconds
-            self._hold(self._random.uniform(*seconds))
+            self._retry.stay_away(fenced=meaning is Meaning.fenced)
+            if meaning is Meaning.person:
+                self._hear_refusal(error)
 
     def on_lost(self, reason: str = "The connection was lost.") -> None:
         """The connection was lost or timed out: the request may or may not have been executed."""
@@ -295,7 +293,7 @@ class Sender:
         self._disconnect()
         if posting:
             self._died(reason)
-        elif self._may_retry_early or self._timer() >= self._not_before:  # a wait that HQ asked for is kept
+        elif not self._retry.is_held:
             self._back_off(reason)
 
     def on_bye(self) -> None:
@@ -304,7 +302,6 @@ class Sender:
         self._resting = True
 
     # ------------------------------------------------------------------ helpers
-
     def _is_ours(self, hello: HelloResult) -> bool:
         """False if HQ has heard from another copy of this outbox, or has lost postings of this one."""
         if self.outbox.head is None:  # this file has never posted in this lineage
@@ -334,26 +331,33 @@ class Sender:
         self._told_pending = 0 if isinstance(report, UnsetType) else report.pending
         self._parked_untold = False
         if not self._poison.is_troubled:
-            self._failures, self.last_error = 0, None
-
-    def _hold(self, seconds: float) -> None:
-        self._not_before = self._timer() + int(seconds * SECOND_MICROS)
-        self._may_retry_early = False
+            self.last_error = None
+            self._retry.succeeded()
 
     def _back_off(self, reason: str) -> None:
         self.last_error = reason
-        most, first = self._retry.backoff_max_seconds, self._retry.backoff_first_seconds
-        ceiling = min(most, first * 2 ** min(self._failures, 30))
-        self._failures += 1
-        self._hold(self._random.uniform(0, ceiling))
-        self._may_retry_early = True
+        self._retry.back_off()
+
+    def _hear_refusal(self, error: RequestError) -> None:
+        """HQ does not let this till in: everything stays pending until a person has changed something."""
+        refusal = HqRefused.of(error)
+        try:
+            self.last_error = str(refusal)
+            self._note_refusal(refusal)
+        except OutboxError as failure:
+            self.last_error = f"{refusal} {failure}"
+
+    def _note_refusal(self, refusal: HqRefused | None) -> None:
+        self.refusal = refusal
+        if refusal is not None or self.outbox.refusal is not None:
+            self.outbox.note_refusal(refusal)
 
     def _wait_as_told(self, error: RequestError, asked: Action | None) -> None:
         if not isinstance(asked, SendPost):
             self._disconnect()
         told = error.data.get("retry_after_ms")
         milliseconds = told if isinstance(told, int) and told > 0 else RETRY_AFTER_MS
-        self._hold(milliseconds / 1_000 * self._random.uniform(1, 2))
+        self._retry.hold(milliseconds / 1_000, 2 * milliseconds / 1_000)
 
     def _died(self, reason: str) -> None:
         """A frame was sent and not answered: its outcome is unknown, so the same postings are sent again."""
@@ -392,7 +396,3 @@ class Sender:
         self._forks += 1
         if self._forks > 1:  # most likely another device uses this identity: do not race it
             self._back_off(reason)
-
-
-def _ignore(result: PostingResult) -> None:
-    """The default `on_result`."""

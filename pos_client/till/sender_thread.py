@@ -11,7 +11,7 @@ from concurrent.futures import CancelledError, Future
 from typing import Any, NamedTuple
 
 from pos_client.protocol.address import Address
-from pos_client.protocol.errors import ConnectionLost, OutboxInUse, RequestError
+from pos_client.protocol.errors import ConnectionLost, HqRefused, OutboxInUse, RequestError
 from pos_client.protocol.units import SECOND_MICROS
 from pos_client.till.actions import Connect, Idle, SendHello, SendPing, SendPost
 from pos_client.till.clock import monotonic
@@ -35,7 +35,8 @@ class _Call(NamedTuple):
 class SenderThread:
     """Runs a `Sender` in its own thread, the only user of the connection.
 
-    `on_standby` is called repeatedly while another process sends, and once when this process takes over.
+    `on_standby` is called repeatedly while another process sends, and once when this process takes over; `on_refusal`
+    whenever HQ refuses this till, and with None when it no longer does.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SenderThread:
         address: Address,
         *,
         on_standby: Callable[[], None],
+        on_refusal: Callable[[HqRefused | None], None],
         connect_seconds: float = CONNECT_SECONDS,
         reply_seconds: float = REPLY_SECONDS,
     ) -> None:
@@ -51,6 +53,8 @@ class SenderThread:
         self.is_sending = False  # True while this process holds the outbox's sending lock
         self._address = address
         self._on_standby = on_standby
+        self._on_refusal = on_refusal
+        self.refusal: HqRefused | None = None  # why HQ refuses this till, as `on_refusal` was told last
         self._connect_seconds = connect_seconds
         self._reply_seconds = reply_seconds
         self._connection: Connection | None = None
@@ -124,6 +128,7 @@ class SenderThread:
             self._carry_out(action)
         if not self.sender.is_connected:
             self._hang_up()
+        self._tell_refusal(self.sender.refusal)
         if not isinstance(action, Idle):
             return 0.0
         return min(POLL_SECONDS, max(0.0, (action.until - monotonic()) / SECOND_MICROS))
@@ -133,6 +138,7 @@ class SenderThread:
             return True
         self.is_sending = self.sender.outbox.acquire_sending()
         self._on_standby()
+        self._tell_refusal(None if self.is_sending else self.sender.outbox.refusal)
         if not self.is_sending:
             self._refuse_calls(
                 OutboxInUse(
@@ -159,6 +165,15 @@ class SenderThread:
             sender.on_error(error)
         except ConnectionLost as error:
             self._lose(str(error))
+
+    def _tell_refusal(self, refusal: HqRefused | None) -> None:
+        if str(refusal) != str(self.refusal):
+            self.refusal = refusal
+            if refusal is not None and self.is_sending:
+                log.warning("event=hq_refused address=%s reason=%s", self._address, refusal.message)
+            self._on_refusal(refusal)
+        if refusal is not None and self.is_sending:
+            self._refuse_calls(refusal)
 
     def _serve_calls(self) -> None:
         while self._calls and self.sender.hello is not None and self._connection is not None:

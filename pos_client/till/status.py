@@ -15,7 +15,8 @@ class Status(Struct, frozen=True):
     """A snapshot of a till.
 
     `sending` is False while another process sends from the same outbox; `hq_ahead_seconds` is how far HQ's clock
-    was ahead of the till's at HQ's last answer; `last_error` is None while there is no problem. `location` is where the
+    was ahead of the till's at HQ's last answer; `last_error` is None while there is no problem. While the till is
+    `refused`, it says "HQ refused: …" and what to do. `location` is where the
     till is, None until it is known. `held` are the pending postings that another terminal made with this outbox: an
     operator has to let this one deliver them (`HeldPostings.advice`).
     """
@@ -31,6 +32,7 @@ class Status(Struct, frozen=True):
     held: tuple[HeldPostings, ...]
     oldest_pending_at: datetime | None
     hq_ahead_seconds: float | None
+    refused: bool
     last_error: str | None
 
     def as_dict(self) -> dict[str, Any]:

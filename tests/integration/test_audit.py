@@ -114,7 +114,7 @@ def test_the_server_checks_the_role_on_the_control_socket(tmp_path: Path) -> Non
     with (
         headquarters(tmp_path, dev=False, control=True) as (_, url),
         open_office(url, Settings(), Clock(), LEE) as office,
-        pytest.raises(StoreError, match=r"The role operator may not call enrol\."),
+        pytest.raises(StoreError, match=r"The role operator may not call enrol: use another role\."),
     ):
         office.change(Enrol("T1", "till", "L1", TOKEN))
     assert ask(url, ListTerminals()) == []

@@ -189,7 +189,10 @@ def test_a_revoked_reader_gets_no_more_answers_on_its_open_connection(method: st
             change(url, RevokeTerminal("office"))
             error = client.call(method, **QUESTIONS[method])["error"]
             assert error["code"] == -32002
-            assert error["message"] == "Terminal office has been revoked or has a new token; ask HQ."
+            assert error["message"] == (
+                "Terminal office was revoked or has a new token: configure that, or ask the operator for "
+                "`inventory-server terminal rotate office`."
+            )
 
 
 def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(

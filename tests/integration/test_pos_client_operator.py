@@ -71,6 +71,7 @@ def test_a_parked_posting_is_read_back_typed(office: PosClient) -> None:
     office.void(sale, occurred_at=AT)
     office.void(sale, occurred_at=AT).wait(HANG_SECONDS)
     [parked] = office.outbox.parked()
+    assert parked.body is not None
     assert (parked.body.type, parked.body.voids, parked.occurred_at) == ("void", sale.id, AT)
     assert parked.parked_at.tzinfo is not None
     assert office.posting(parked.id).status == "rejected"

@@ -76,7 +76,8 @@ def test_nobody_else_is(store: LedgerStore, terminal: str, token: str | None) ->
     enrol(store, "T1", "till", "L1", "right")
     error = refused(lambda: says_hello(store, terminal, token))
     assert error.code.name == "unauthenticated"
-    assert "ask HQ for one" in error.message
+    step = "terminal rotate T1" if terminal == "T1" else "terminal add unknown --location LOCATION"
+    assert f"ask the operator for `inventory-server {step}`" in error.message
     assert [row.terminal for row in administer(store, list_terminals)] == ["T1"]
 
 

@@ -49,8 +49,9 @@ def test_the_log_tells_who_asked_for_what_the_role_may_not_do(caplog: pytest.Log
     caplog.set_level(logging.INFO, "tillwire.session")
     talker = Talker(dev=False).hello("reader-1")
     talker.error("post", postings=[{"id": ID, "body": SALE}])
+    reason = "The role reader may not call post: use another role."
     assert [record.getMessage() for record in caplog.records][1:] == [
-        "event=request_forbidden actor=reader-1 peer=127.0.0.1:1 method=post reason=The role reader may not call post."
+        f"event=request_forbidden actor=reader-1 peer=127.0.0.1:1 method=post reason={reason}"
     ]
 
 

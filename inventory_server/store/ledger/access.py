@@ -74,5 +74,7 @@ def assert_standing(speaker: Speaker, revoked_at: int | None, epoch: int | None)
 
 def _revoked(speaker: Speaker) -> RequestError:
     return RequestError(
-        ErrorCode.forbidden, f"Terminal {speaker.terminal} has been revoked or has a new token; ask HQ."
+        ErrorCode.forbidden,
+        f"Terminal {speaker.terminal} was revoked or has a new token: configure that, or ask the operator for "
+        f"`inventory-server terminal rotate {speaker.terminal}`.",
     )

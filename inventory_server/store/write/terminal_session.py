@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import logging
+import shlex
 
 import msgspec
 from msgspec import UnsetType
@@ -33,6 +34,7 @@ def hello(working_set: WorkingSet, said: Hello) -> Welcome:
         known = _enrolled(said.terminal, said.enrol, working_set.now)
     _authenticate(known, said)
     assert known is not None
+    _assert_is_there(working_set, known, said)
     if said.terminal not in working_set.terminals:
         working_set.terminals[said.terminal] = known
         working_set.know_location(known.location)
@@ -158,15 +160,39 @@ def _headquarters(speaker: Speaker, now: int) -> Terminal:
 
 
 def _authenticate(known: Terminal | None, hello: Hello) -> None:
-    if known is not None and known.revoked_at is None:
-        if hello.trusted:
-            return
-        if known.token_hash and hello.token and hmac.compare_digest(known.token_hash, token_hash(hello.token)):
-            return
-    raise RequestError(
-        ErrorCode.unauthenticated,
-        f"Terminal {hello.terminal} is not enrolled with this token; ask HQ for one (inventory-server terminal add).",
-    )
+    """RequestError, which says what to do, unless the terminal is enrolled and gave its token."""
+    name = hello.terminal
+    if known is None:
+        at = shlex.quote(hello.location or "LOCATION")
+        reason = f"Terminal {name} is not enrolled: check the name, or {_ask_for(f'add {name} --location {at}')}."
+    elif known.revoked_at is not None:
+        reason = f"Terminal {name} is revoked: {_ask_for(f'rotate {name}')}, which admits it again with a new token."
+    elif hello.trusted:
+        return
+    elif not hello.token:
+        reason = f"Terminal {name} gave no token: configure it, or {_ask_for(f'rotate {name}')} for a new one."
+    elif known.token_hash and hmac.compare_digest(known.token_hash, token_hash(hello.token)):
+        return
+    else:
+        reason = f"This is not the token of terminal {name}: correct it, or {_ask_for(f'rotate {name}')} for a new one."
+    raise RequestError(ErrorCode.unauthenticated, reason)
+
+
+def _ask_for(command: str) -> str:
+    return f"ask the operator for `inventory-server terminal {command}`"
+
+
+def _assert_is_there(working_set: WorkingSet, known: Terminal, hello: Hello) -> None:
+    """RequestError if a till believes to be where it never was: HQ would have to reject what it sold there."""
+    there = hello.location
+    if known.role != "till" or there is None or there == known.location:
+        return
+    if there not in working_set.rights_of(known.terminal).places:
+        raise RequestError(
+            ErrorCode.forbidden,
+            f"Terminal {known.terminal} is at {known.location!r} and never was at {there!r}: correct the till's "
+            f"location, or {_ask_for(f'move {known.terminal} {shlex.quote(there)}')}.",
+        )
 
 
 def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) -> None:
