@@ -35,7 +35,7 @@ help:
 	@echo "make scale   measure service times and have a model compute what is past this machine: docs/scale.md"
 	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
 	@echo "make test-ha kill the primary of a PostgreSQL cluster KILLS=20 times under load, and compare (HA= for options)"
-	@echo "make lint    ruff and mypy"
+	@echo "make lint    ruff and mypy; of pos_client also as on Windows and macOS"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make schema  write schema/*.json and schema/examples/ anew from the messages"
 	@echo "make clean   remove build and test output and the ledger of make run (to start over, also: rm -r $(VENV))"
@@ -91,6 +91,8 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 pos_client
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin pos_client
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

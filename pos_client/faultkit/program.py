@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,10 @@ class Program:
         """kill -9 the program and every process it has started."""
         with self._running:
             if self._process is not None and self._process.poll() is None:
-                os.killpg(self._process.pid, signal.SIGKILL)
+                if sys.platform == "win32":  # has no process groups: what the program has started goes on
+                    self._process.kill()
+                else:
+                    os.killpg(self._process.pid, signal.SIGKILL)
                 self._process.wait()
                 self.kills += 1
 

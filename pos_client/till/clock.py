@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -35,11 +36,17 @@ def local_time(microseconds: int) -> datetime:
 def machine_tick_clock(boot_id: Path = _BOOT_ID) -> TickClock:
     """The tick clock of this machine: it counts from the boot, goes on in standby, and cannot be set.
 
-    Without Linux's `boot_id`, the clock is this process's own: it starts with a new boot UUID.
+    Without Linux's `boot_id` and CLOCK_BOOTTIME, the clock is this process's own: it starts with a new boot UUID.
     """
-    try:
-        boot = UUID(boot_id.read_text().strip())
-    except (OSError, ValueError):
-        own = uuid4()
-        return lambda: Tick(own, time.monotonic_ns() // 1_000_000)
-    return lambda: Tick(boot, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
+    if sys.platform == "linux" and hasattr(time, "CLOCK_BOOTTIME"):
+        try:
+            boot = UUID(boot_id.read_text().strip())
+        except (OSError, ValueError):
+            return _process_tick_clock()
+        return lambda: Tick(boot, time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000)
+    return _process_tick_clock()
+
+
+def _process_tick_clock() -> TickClock:
+    own = uuid4()
+    return lambda: Tick(own, time.monotonic_ns() // 1_000_000)

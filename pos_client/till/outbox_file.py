@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pos_client.protocol.errors import OutboxError
+from pos_client.till.file_lock import FileLock, make_private, outbox_error
 from pos_client.till.policy import LOCK_POLL_SECONDS
 
 SCHEMA_VERSION = 2
@@ -53,57 +54,6 @@ CREATE TABLE refusal (code TEXT NOT NULL, message TEXT NOT NULL);
 _UPGRADES = {0: _SCHEMA, 1: "CREATE TABLE refusal (code TEXT NOT NULL, message TEXT NOT NULL);"}
 """What leads from each format to the present one; 0 is an empty file."""
 
-_ADVICE = {
-    sqlite3.SQLITE_FULL: "is on a full disk: free some space and try again; nothing was stored",
-    sqlite3.SQLITE_READONLY: "cannot be written: make the file and its folder writable for this user",
-    sqlite3.SQLITE_CORRUPT: "is corrupt: keep a copy for support, move it away and start with a new one",
-    sqlite3.SQLITE_NOTADB: "is not an outbox file: check the path",
-    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its folder exists and is writable",
-    sqlite3.SQLITE_BUSY: "is locked by another program: close the program that has it open",
-    sqlite3.SQLITE_LOCKED: "is locked by another program: close the program that has it open",
-    sqlite3.SQLITE_IOERR: "cannot be read or written: check the disk, its free space and its quota",
-}
-
-
-def outbox_error(path: Path, error: sqlite3.Error) -> OutboxError:
-    """SQLite's error as one sentence that says what to do."""
-    code = getattr(error, "sqlite_errorcode", None)
-    advice = _ADVICE.get(code & 0xFF) if code is not None else None
-    return OutboxError(f"The outbox {path} {advice or 'failed'} ({error}).")
-
-
-class FileLock:
-    """An exclusive lock between processes, on a file of its own; the kernel releases it when its holder dies."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor = -1
-
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free; OutboxError if its file cannot be opened."""
-        if self._descriptor < 0:
-            try:
-                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            except OSError as error:
-                advice = "check that its folder exists and is writable"
-                raise OutboxError(f"{self._path} cannot be opened: {advice} ({error.strerror}).") from error
-        try:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
-
-    def release(self) -> None:
-        """Release the lock and keep its file open."""
-        if self._descriptor >= 0:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-
-    def close(self) -> None:
-        """Release the lock and close its file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-
 
 class OutboxFile:
     """One SQLite connection, used by one thread at a time; its writes exclude those of other processes.
@@ -138,7 +88,7 @@ class OutboxFile:
             undo.pop_all()
 
     def _open(self) -> sqlite3.Connection:
-        _make_private(self.path)
+        make_private(self.path)
         connection = sqlite3.connect(
             self.path, timeout=self._busy_seconds, isolation_level=None, check_same_thread=False
         )
@@ -248,20 +198,15 @@ def open_outbox_file(path: str | Path, busy_seconds: float) -> OutboxFile:
     return OutboxFile(Path(path).resolve(), busy_seconds)
 
 
-def _make_private(path: Path) -> None:
-    """Create a new file that only its owner may read; SQLite gives the WAL the same mode, and reports what is wrong."""
-    with suppress(OSError):  # an existing file is not opened: closing it would release SQLite's own locks
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-
-
 def _sync_folder(path: Path) -> None:
     """Make the directory entries of the file and its WAL durable: SQLite only syncs their contents."""
     try:
-        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        if sys.platform != "win32":  # Windows cannot sync a folder: NTFS keeps a journal of its entries
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
     except OSError as error:
         raise OutboxError(
             f"The folder of the outbox {path} cannot be synced to disk: check the disk ({error})."

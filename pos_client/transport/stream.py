@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import time
 
 from pos_client.protocol.address import Address
@@ -71,15 +72,17 @@ class ClientStream:
 
 
 def _connect_unix(path: str, timeout_seconds: float) -> socket.socket:
-    sock = socket.socket(socket.AF_UNIX)
-    try:
-        sock.settimeout(timeout_seconds)
-        with short_unix_path(path) as short:
-            sock.connect(short)
-    except OSError:
-        sock.close()
-        raise
-    return sock
+    if sys.platform != "win32" and hasattr(socket, "AF_UNIX"):
+        sock = socket.socket(socket.AF_UNIX)
+        try:
+            sock.settimeout(timeout_seconds)
+            with short_unix_path(path) as short:
+                sock.connect(short)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+    raise OSError("this system has no Unix sockets; use HOST:PORT")
 
 
 def _configure_tcp(sock: socket.socket, unacknowledged_seconds: float) -> None:

@@ -18,7 +18,7 @@ def short_unix_path(path: str) -> Iterator[str]:
     if len(os.fsencode(path)) <= UNIX_PATH_BYTES_MAX:
         yield path
         return
-    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
+    folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
         yield f"/proc/self/fd/{folder}/{os.path.basename(path)}"
     finally:

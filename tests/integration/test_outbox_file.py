@@ -12,8 +12,9 @@ from uuid import UUID
 import pytest
 
 from pos_client.protocol.errors import OutboxError
+from pos_client.till.file_lock import FileLock
 from pos_client.till.outbox import Outbox
-from pos_client.till.outbox_file import SCHEMA_VERSION, FileLock, OutboxFile
+from pos_client.till.outbox_file import SCHEMA_VERSION, OutboxFile
 from pos_client.till.outbox_records import NewPosting
 from tests.support.outboxes import posting, posting_id
 

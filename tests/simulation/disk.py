@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from pos_client.till import outbox_file
-from pos_client.till.outbox_file import FileLock, OutboxFile
+from pos_client.till.file_lock import FileLock
+from pos_client.till.outbox_file import OutboxFile
 from tests.simulation.world import nothing_happens
 
 PATH = Path("simulated")
