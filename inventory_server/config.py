@@ -70,6 +70,10 @@ COPY_ROWS = 2_000
 """Rows read, written and hashed at a time by `db copy` and `db compare`; bounds their memory."""
 PAGE_BYTES_MAX = 1 << 21
 """Bodies read at a time by `verify`, `db copy` and `db compare`; a count of a whole store may take 1 MB."""
+POSTINGS_WINDOW = 1 << 13
+"""Positions that one statement of the list of postings searches; it has no index but that of references."""
+POSTINGS_SEARCHED_MAX = 1 << 18
+"""Positions that one page of that list searches: a fraction of a second; the next page goes on."""
 HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -9,8 +10,8 @@ from pos_client.protocol.units import SECOND_MICROS
 
 UTC_NAME = "UTC"
 """The time zone of a location for which nobody has set one."""
-LAST_DAY = date.max - timedelta(days=1)
-"""The last day that has an end."""
+FIRST_DAY, LAST_DAY = date.min + timedelta(days=2), date.max - timedelta(days=1)
+"""The first day that has a beginning, and the last that has an end."""
 _NOON = 12
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (local times are subtracted from it)
 
@@ -38,3 +39,14 @@ def end_of_day(day: date, zone: tzinfo, ends_hour: int) -> int:
     end = datetime.combine(day + timedelta(days=ends_hour < _NOON), time(ends_hour))
     offset = end.replace(tzinfo=zone).utcoffset() or timedelta()
     return (end - _EPOCH - offset) // timedelta(seconds=1) * SECOND_MICROS - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A stretch of time; None: no bound. Instants are microseconds: `since` ≤ instant < `until`.
+
+    A date is the beginning or the end of that business day at each location.
+    """
+
+    since: int | date | None = None
+    until: int | date | None = None

@@ -7,9 +7,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, Sku
+from pos_client.protocol.lists import PostingsParams
 from pos_client.protocol.messages import HistoryParams, PostingParams, StockParams
 from pos_client.protocol.units import Quantity
 
@@ -35,6 +37,13 @@ class FindPosting(ActorRequest, frozen=True):
     """One stored posting."""
 
     params: PostingParams
+
+
+class ListPostings(ActorRequest, frozen=True):
+    """Postings of a period, the latest first."""
+
+    params: PostingsParams
+    period: Period = Period()
 
 
 class ShowOverview(ActorRequest, frozen=True):

@@ -45,6 +45,7 @@ from inventory_server.domain.questions import ListAudit as ListAudit
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
 from inventory_server.domain.questions import ListPartitions as ListPartitions
+from inventory_server.domain.questions import ListPostings as ListPostings
 from inventory_server.domain.questions import ListProducts as ListProducts
 from inventory_server.domain.questions import ListTerminals as ListTerminals
 from inventory_server.domain.questions import ListWaiting as ListWaiting
@@ -55,6 +56,7 @@ from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from pos_client.protocol.lists import PostingsResult
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -220,6 +222,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Stock: Kind("stock", StockResult, Cost.PAGE, EVERYBODY),
         History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
         FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),
+        ListPostings: Kind("postings", PostingsResult, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
@@ -284,6 +287,7 @@ Question: TypeAlias = (
     Stock
     | History
     | FindPosting
+    | ListPostings
     | ShowOverview
     | Reconcile
     | ListWaiting

@@ -12,7 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from inventory_server.config import Settings
-from inventory_server.domain.business_day import LAST_DAY
+from inventory_server.domain.business_day import FIRST_DAY, LAST_DAY, Period
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.requests import (
     REQUESTS,
@@ -21,6 +21,7 @@ from inventory_server.domain.requests import (
     Hello,
     History,
     Item,
+    ListPostings,
     Ping,
     Post,
     Stock,
@@ -29,8 +30,9 @@ from inventory_server.domain.requests import (
 )
 from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.fields import AS_OF_EXPECTED, Instant
+from pos_client.protocol.fields import AS_OF_EXPECTED, BOUND_EXPECTED, Instant
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
+from pos_client.protocol.lists import ListParams
 from pos_client.protocol.messages import (
     FEATURES,
     PROTOCOL_VERSION,
@@ -261,19 +263,19 @@ def _stock(talk: SessionContext, params: StockParams) -> StoreRequest:
     _check_number(params, "skus", talk.settings.stock_items_max)
     _check_number(params, "locations", talk.settings.stock_items_max)
     below = None if isinstance(params.below, UnsetType) else _below(params.below)
-    as_of = None if isinstance(params.as_of, UnsetType) else _as_of(params.as_of)
+    as_of = None if isinstance(params.as_of, UnsetType) else _moment(params.as_of, "$.as_of", AS_OF_EXPECTED)
     return Stock(params, below, as_of, actor=actor_of(talk))
 
 
-def _as_of(text: str) -> int | date:
+def _moment(text: str, path: str, expected: str) -> int | date:
     try:
         if len(text) > len("2026-10-31"):
             return micros(msgspec.convert(text, Instant))
-        if (day := date.fromisoformat(text)) <= LAST_DAY:
+        if FIRST_DAY <= (day := date.fromisoformat(text)) <= LAST_DAY:
             return day
     except (ValueError, msgspec.ValidationError):
-        raise refused("$.as_of", AS_OF_EXPECTED, ascii(text[:VALUE_LENGTH_MAX])) from None
-    raise refused("$.as_of", f"a date up to {LAST_DAY}", text)
+        raise refused(path, expected, ascii(text[:VALUE_LENGTH_MAX])) from None
+    raise refused(path, f"a date from {FIRST_DAY} to {LAST_DAY}", text)
 
 
 def _below(raw: Raw) -> str | Quantity:
@@ -297,6 +299,25 @@ def _posting(talk: SessionContext, params: PostingParams) -> StoreRequest:
     return FindPosting(params, actor=actor_of(talk))
 
 
+def _listing(request: Callable[..., StoreRequest]) -> Callable[[SessionContext, Any], StoreRequest]:
+    """How the params of a list become `request`."""
+
+    def ask(talk: SessionContext, params: Any) -> StoreRequest:
+        most = talk.settings.stock_items_max
+        _check_limit(params.limit, most)
+        _check_one_of(params, "locations", "location")
+        _check_number(params, "locations", most)
+        return request(params, _period(params), actor=actor_of(talk))
+
+    return ask
+
+
+def _period(params: ListParams) -> Period:
+    since = None if isinstance(params.from_, UnsetType) else _moment(params.from_, "$.from", BOUND_EXPECTED)
+    until = None if isinstance(params.to, UnsetType) else _moment(params.to, "$.to", BOUND_EXPECTED)
+    return Period(since, until)
+
+
 def _discover(talk: SessionContext, _: NoParams) -> Ready:
     return Ready(Raw(talk.describe()))
 
@@ -306,14 +327,14 @@ def _check_limit(limit: int | UnsetType, most: int) -> None:
         raise refused("$.limit", f"1 to {most}", str(limit))
 
 
-def _check_number(params: StockParams, name: str, most: int) -> None:
+def _check_number(params: StockParams | ListParams, name: str, most: int) -> None:
     """Refuse a longer list than a page can show; the database limits the number of parameters too."""
     named = getattr(params, name)
     if named is not UNSET and len(named) > most:
         raise refused(f"$.{name}", f"at most {most} {name}", str(len(named)))
 
 
-def _check_one_of(params: StockParams, *names: str) -> None:
+def _check_one_of(params: StockParams | ListParams, *names: str) -> None:
     present = [name for name in names if getattr(params, name) is not UNSET]
     if len(present) > 1:
         raise refused(f"$.{present[1]}", f"only one of {', '.join(names)}", " and ".join(present))
@@ -330,6 +351,7 @@ QUESTIONS: dict[str, MethodBinding] = {
     "stock": MethodBinding(Stock, _stock),
     "history": MethodBinding(History, _history),
     "posting": MethodBinding(FindPosting, _posting),
+    "postings": MethodBinding(ListPostings, _listing(ListPostings)),
     "ping": MethodBinding(Ping, _ping, _pong),
     "bye": MethodBinding(Bye, _bye, _close),
 }

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -12,9 +13,11 @@ import msgspec
 from msgspec import UNSET
 
 from pos_client.commands import console
-from pos_client.commands.options import InstantParam, server_option, terminal_option, token_option
+from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option, token_option
+from pos_client.commands.stock_report import unknown
 from pos_client.protocol.address import Address
-from pos_client.protocol.messages import HelloParams
+from pos_client.protocol.lists import ListParams
+from pos_client.protocol.messages import HelloParams, HelloResult
 from pos_client.transport.connection import Connection
 
 PROGRAM = "stock-query"
@@ -53,13 +56,58 @@ def asking(command: F) -> F:
     return command
 
 
+def listing(command: F) -> F:
+    """The options of every list: locations, time, JSON output, and those of every question."""
+    command = asking(command)
+    for option in (
+        json_option,
+        click.option("--to", "until", type=DayParam(), help="Only what took effect before; of a date, up to its end."),
+        click.option("--from", "since", type=DayParam(), help="Only what took effect from then on."),
+        click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable."),
+    ):
+        command = option(command)
+    return command
+
+
+def list_all(method: str, question: ListParams, items: str, options: Mapping[str, Any]) -> Any:
+    """The whole answer of a list: its first page, with the `items` of all pages. `options` are those of `listing`.
+
+    What HQ does not know is said on stderr, and where only a part is shown because the terminal is a till.
+    """
+    question = msgspec.structs.replace(
+        question,
+        locations=given(list(options["locations"]) or None),
+        from_=given(options["since"]),
+        to=given(options["until"]),
+    )
+    with connected(options["server"], options["terminal"], options["token"]) as (connection, hello):
+        if hello.role == "till":
+            only = f"it sees what concerns {hello.location}, a terminal with the role reader sees all"
+            console.say(f"{PROGRAM}: {hello.terminal} is a till: {only}.", err=True)
+        parts = list(pages(connection, method, question))
+    say_unknown(unknown(parts[0].unknown))
+    whole = itertools.chain.from_iterable(getattr(part, items) for part in parts)
+    return msgspec.structs.replace(parts[0], cursor=None, **{items: list(whole)})
+
+
+def shown(answer: Any, as_json: bool, columns: Mapping[str, bool], rows: Sequence[Sequence[str]], nothing: str) -> int:
+    """Print a list as JSON or as a table; without rows, say that there is `nothing`. Returns the exit code."""
+    if as_json:
+        console.print_json(answer)
+    elif rows:
+        console.print_table(columns, rows)
+    else:
+        console.say(nothing)
+    return console.FOUND_PROBLEMS if answer.unknown and not rows else console.OK
+
+
 @contextmanager
-def connected(server: Address, terminal: str | None, token: str | None) -> Iterator[Connection]:
-    """A connection to HQ that has said hello, and says goodbye at the end."""
+def connected(server: Address, terminal: str | None, token: str | None) -> Iterator[tuple[Connection, HelloResult]]:
+    """A connection to HQ that has said hello, with its answer; says goodbye at the end."""
     connection = Connection.open(server)
     try:
-        connection.hello(HelloParams(terminal=terminal or DEFAULT_TERMINAL, token=token or UNSET, app=PROGRAM))
-        yield connection
+        params = HelloParams(terminal=terminal or DEFAULT_TERMINAL, token=token or UNSET, app=PROGRAM)
+        yield connection, connection.hello(params)
         connection.request("bye")
     finally:
         connection.close()

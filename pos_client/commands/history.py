@@ -45,7 +45,7 @@ def history(
     corrected a till's clock, `happened` is the corrected instant.
     """
     question = HistoryParams(sku, given(location), given(since), given(until))
-    with connected(server, terminal, token) as connection:
+    with connected(server, terminal, token) as (connection, _):
         entries = list(itertools.chain.from_iterable(page.entries for page in pages(connection, "history", question)))
     if as_json:
         console.print_json(HistoryResult(entries))

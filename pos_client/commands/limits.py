@@ -10,3 +10,5 @@ PROGRESS_SECONDS = 0.05
 """How often `deliver` shows its progress and looks whether all is delivered."""
 PIPE_COLUMNS = 2_000
 """Width of a table in a file or pipe, in characters: a row stays on one line."""
+LINES_SHOWN_MAX = 5
+"""Most lines of a posting in a table; JSON has all."""

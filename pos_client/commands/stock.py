@@ -24,6 +24,7 @@ from pos_client.commands.asking import (
     say_unknown,
 )
 from pos_client.commands.history import history
+from pos_client.commands.postings import postings
 from pos_client.files.cells import read_quantity
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import StockParams, StockResult
@@ -93,7 +94,7 @@ def stock(
         as_of=given(filters["as_of"]),
         known_at=given(filters["known_at"]),
     )
-    with connected(server, terminal, token) as connection:
+    with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
     show(answer, form)
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
@@ -138,7 +139,8 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
 
 
-stock_query.add_command(history)
+for _command in (history, postings):
+    stock_query.add_command(_command)
 
 
 def main() -> int:

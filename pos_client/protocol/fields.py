@@ -11,7 +11,11 @@ from pos_client.protocol.limits import NAME_LENGTH_MAX, REQUEST_ID_LENGTH_MAX, T
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
 AS_OF_EXPECTED = "RFC 3339 with offset, or a date: the end of each location's business day"
-AsOf = Annotated[str, Meta(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].+)?$(?!\n)", description=AS_OF_EXPECTED)]
+_DATE_OR_INSTANT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].+)?$(?!\n)"
+AsOf = Annotated[str, Meta(pattern=_DATE_OR_INSTANT, description=AS_OF_EXPECTED)]
+BOUND_EXPECTED = "RFC 3339 with offset, or a date: that business day at each location"
+Bound = Annotated[str, Meta(pattern=_DATE_OR_INSTANT, description=BOUND_EXPECTED)]
+"""The first or the last moment of a period."""
 # In Python, `$` alone would accept a trailing line feed; the look-ahead is valid in ECMA patterns too.
 TerminalName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH_MAX}}}$(?!\n)")]
 _CODE = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{NAME_LENGTH_MAX}}}$(?!\n)"

@@ -34,6 +34,8 @@ from pos_client.protocol.fields import (
     Text,
     TickMs,
 )
+from pos_client.protocol.lists import PostingsParams, PostingsResult
+from pos_client.protocol.lists import UnknownItem as UnknownItem
 from pos_client.protocol.units import Quantity
 
 PROTOCOL_VERSION = 1
@@ -301,14 +303,6 @@ class StockItem(Message, frozen=True):
     unlisted: bool = False
 
 
-class UnknownItem(Message, frozen=True):
-    """A sku, gtin or location of the question that HQ does not know."""
-
-    sku: str | None = None
-    gtin: str | None = None
-    location: str | None = None
-
-
 class SilentTill(Message, frozen=True):
     """A till that is overdue; `since` is its last contact."""
 
@@ -472,6 +466,7 @@ METHODS: dict[str, Method] = {
     "stock": Method(StockParams, StockResult, "Stock levels, now or at T as known at K, with completeness."),
     "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),
     "posting": Method(PostingParams, StoredPosting, "One stored posting."),
+    "postings": Method(PostingsParams, PostingsResult, "Postings by reference, terminal, type, flag and time."),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),

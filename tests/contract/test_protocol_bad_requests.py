@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from inventory_server.config import Settings
-from pos_client.protocol.fields import AS_OF_EXPECTED
+from pos_client.protocol.fields import AS_OF_EXPECTED, BOUND_EXPECTED
 from tests.support.edge import ID, SALE, Talker
 
 NESTED = b"[" * 100_000 + b"]" * 100_000
@@ -154,12 +154,19 @@ PARAMS: list[tuple[str, str, dict[str, Any]]] = [
     ("stock", '{"as_of":"2026-02-30"}', {"path": "$.as_of", "expected": AS_OF_EXPECTED, "came": "'2026-02-30'"}),
     ("stock", '{"as_of":"2026-10-31T12:00"}', {"path": "$.as_of", "expected": AS_OF_EXPECTED}),
     ("stock", '{"as_of":"2026-W44-6"}', {"path": "$.as_of", "came": '"2026-W44-6"'}),
-    ("stock", '{"as_of":"9999-12-31"}', {"path": "$.as_of", "expected": "a date up to 9999-12-30"}),
+    ("stock", '{"as_of":"9999-12-31"}', {"path": "$.as_of", "expected": "a date from 0001-01-03 to 9999-12-30"}),
     ("stock", '{"negative":1}', {"path": "$.negative", "expected": "true or false", "came": "1"}),
     ("history", "{}", {"path": "$.sku", "came": "nothing"}),
     ("history", '{"sku":"a","limit":10001}', {"path": "$.limit"}),
     ("history", '{"sku":"a","from_":"2024-01-02T03:04:05Z"}', {"path": "$.from_", "came": "an unknown field"}),
     ("posting", '{"id":"7"}', {"path": "$.id", "expected": "a UUID"}),
+    ("postings", '{"from":"2026-02-30"}', {"path": "$.from", "expected": BOUND_EXPECTED}),
+    ("postings", '{"to":"9999-12-31"}', {"path": "$.to", "expected": "a date from 0001-01-03 to 9999-12-30"}),
+    ("postings", '{"to":5}', {"path": "$.to", "expected": "text"}),
+    ("postings", '{"type":"gift"}', {"path": "$.type"}),
+    ("postings", '{"flag":"odd"}', {"path": "$.flag"}),
+    ("postings", '{"location":"A","locations":["B"]}', {"path": "$.location"}),
+    ("postings", '{"limit":10001}', {"path": "$.limit"}),
     ("bye", '{"quantity":"lots"}', {"path": "$.quantity"}),
     ("bye", '{"quantity":"Infinity"}', {"path": "$.quantity", "came": "Infinity"}),
     ("bye", '{"count":-1}', {"path": "$.count"}),

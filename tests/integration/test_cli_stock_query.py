@@ -14,7 +14,7 @@ import pytest
 from msgspec import structs
 
 from inventory_server.domain.product import Product
-from inventory_server.domain.requests import ImportProducts
+from inventory_server.domain.requests import Enrol, ImportProducts
 from pos_client.commands import stock_report
 from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill, StockItem, UnknownItem
 from pos_client.till.client import PosClient
@@ -81,13 +81,20 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with headquarters(folder, control=True) as (address, url):
         listed = [Product("apple", "Apples", "kg", 500_000, ("00000020000004",)), Product("pear", "Pears")]
         change(url, ImportProducts(listed))
+        change(url, Enrol("buyer", "reader", "office", "secret"))
         with PosClient(address, terminal="A-1", location="A", outbox=folder / "a.db") as till:
             till.receive([("apple", "3.5"), ("pear", 10)])
-            till.sell([("pear", 12), ("plum", 1)]).wait(HANG_SECONDS)
+            till.sell([("pear", 12), ("plum", 1)], reference="R-1001").wait(HANG_SECONDS)
         with PosClient(address, terminal="B-1", location="B", outbox=folder / "b.db") as till:
             till.receive([(f"sku{n:04}", n) for n in range(900)])
             till.receive([(f"sku{n:04}", n) for n in range(900, 1500)]).wait(HANG_SECONDS)
         yield address
+
+
+@pytest.fixture
+def reader(query: Query) -> None:
+    """The questions are those of a terminal that may see all."""
+    query.shell.env(TILLWIRE_TERMINAL="buyer")
 
 
 @pytest.fixture
@@ -183,6 +190,28 @@ def test_all_pages_of_a_history_are_fetched(query: Query, monkeypatch: pytest.Mo
     request = Connection.request
     monkeypatch.setattr(Connection, "request", short_pages)
     assert len(json.loads(query("history", "pear", "--json").out)["entries"]) == asked.count("history") == 2
+
+
+def test_postings_are_found_on_the_command_line(query: Query, reader: None) -> None:
+    done = query("postings", "--reference", "R-1001")
+    assert (done.code, done.err) == (0, "")
+    [row] = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert (row[0], row[3], row[4], row[6], row[7]) == ("2", "sale", "A", "R-1001", "12 pear, 1 plum")
+    [told] = json.loads(query("postings", "--of-terminal", "A-1", "--type", "receipt", "--json").out)["postings"]
+    assert told["lines"][0] == {"sku": "apple", "quantity": 3.5}
+    assert query("postings", "--flag", "orphan").out == "There is no such posting.\n"
+    assert "895 more" not in query("postings", "--location", "B", "--from", "2000-01-01", "--to", "2000-01-02").out
+    assert ", 895 more" in query("postings", "--location", "B").out
+    done = query("postings", "--location", "nowhere")
+    assert (done.code, done.err) == (1, "stock-query: HQ does not know location nowhere.\n")
+
+
+def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Query) -> None:
+    done = query("postings")
+    assert done.err == (
+        "stock-query: asker is a till: it sees what concerns asker, a terminal with the role reader sees all.\n"
+    )
+    assert done.out == "There is no such posting.\n"
 
 
 def test_a_sku_that_is_called_like_a_command_is_written_behind_dashes(query: Query) -> None:

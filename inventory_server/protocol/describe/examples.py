@@ -58,8 +58,8 @@ from pos_client.protocol.uuid7 import Uuid7
 from pos_client.protocol.wire import encode_body, error_object
 
 _ZONE = timezone(timedelta(hours=1))
-_TILL, _STORE, _BRANCH = "north-gate-1", "north-gate", "harbour"
-_ESPRESSO, _APPLES, _MILK = "ESPRESSO-1KG", "APPLES-KG", "MILK-1L"
+TILL, STORE, BRANCH = "north-gate-1", "north-gate", "harbour"
+ESPRESSO, APPLES, MILK = "ESPRESSO-1KG", "APPLES-KG", "MILK-1L"
 _BARCODE = "4006381333931"
 
 
@@ -76,7 +76,8 @@ def at(clock: str) -> datetime:
     return datetime.fromisoformat(f"2026-03-14T{clock}").replace(tzinfo=_ZONE)
 
 
-def _hq(clock: str) -> datetime:
+def hq(clock: str) -> datetime:
+    """That time on HQ's clock."""
     return at(clock).astimezone(UTC)
 
 
@@ -94,7 +95,7 @@ def _tick(clock: str) -> Tick:
     return Tick(BOOT, (micros(at(clock)) - micros(at("07:00"))) // 1_000)
 
 
-_SALE, _RETURN, _RESERVE, _TRANSFER = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05", "11:20"))
+SALE, _RETURN, RESERVE, TRANSFER = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05", "11:20"))
 
 
 def _line(sku: str, quantity: Quantity, price: str | None = None) -> Line:
@@ -107,42 +108,40 @@ BODIES: dict[str, Body] = {
     "sale": Body(
         "sale",
         at("09:41:07.25"),
-        [_line(_ESPRESSO, 2, "18.90"), _line(_APPLES, Decimal("1.365"), "2.99")],
+        [_line(ESPRESSO, 2, "18.90"), _line(APPLES, Decimal("1.365"), "2.99")],
         reference="R-2026-000417",
         ext=Raw(b'{"cashier":"mira","payment":"card"}'),
     ),
     "return": Body(
         "return",
         at("09:52:30"),
-        [Line(1, sku=_ESPRESSO, unit_price=Decimal("18.90"), currency="EUR", reason="wrong roast")],
+        [Line(1, sku=ESPRESSO, unit_price=Decimal("18.90"), currency="EUR", reason="wrong roast")],
         reference="R-2026-000418",
-        returns=_SALE,
+        returns=SALE,
     ),
     "receipt": Body(
         "receipt",
         at("06:30"),
-        [_line(_ESPRESSO, 24), Line(48, gtin=_BARCODE), _line(_APPLES, Decimal("62.5"))],
+        [_line(ESPRESSO, 24), Line(48, gtin=_BARCODE), _line(APPLES, Decimal("62.5"))],
         reference="DN-88213",
     ),
-    "adjustment": Body("adjustment", at("08:10"), [Line(-3, sku=_MILK, reason="broken in the fridge")]),
-    "count": Body("count", at("07:45"), [_line(_ESPRESSO, 12), _line(_MILK, 0)], reference="COUNT-MARCH"),
-    "transfer_out": Body(
-        "transfer_out", at("11:20"), [_line(_ESPRESSO, 6)], other_location=_BRANCH, reference="T-0093"
-    ),
+    "adjustment": Body("adjustment", at("08:10"), [Line(-3, sku=MILK, reason="broken in the fridge")]),
+    "count": Body("count", at("07:45"), [_line(ESPRESSO, 12), _line(MILK, 0)], reference="COUNT-MARCH"),
+    "transfer_out": Body("transfer_out", at("11:20"), [_line(ESPRESSO, 6)], other_location=BRANCH, reference="T-0093"),
     "transfer_in": Body(
-        "transfer_in", at("12:05"), [_line(_ESPRESSO, 5)], location=_BRANCH, transfer=_TRANSFER, reference="T-0093"
+        "transfer_in", at("12:05"), [_line(ESPRESSO, 5)], location=BRANCH, transfer=TRANSFER, reference="T-0093"
     ),
     "transfer_close": Body(
-        "transfer_close", at("12:10"), [_line(_ESPRESSO, 1)], location=_BRANCH, transfer=_TRANSFER, reason="lost"
+        "transfer_close", at("12:10"), [_line(ESPRESSO, 1)], location=BRANCH, transfer=TRANSFER, reason="lost"
     ),
-    "reserve": Body("reserve", at("10:05"), [_line(_ESPRESSO, 1)], reference="WEB-5521", expires_at=at("18:00")),
-    "release": Body("release", at("10:40"), [_line(_ESPRESSO, 1)], reservation=_RESERVE),
-    "void": Body("void", at("09:43"), voids=_SALE, reference="R-2026-000417"),
-    "merge": Body("merge", at("18:30"), merge=f"gtin:0{_BARCODE}", into=_ESPRESSO),
+    "reserve": Body("reserve", at("10:05"), [_line(ESPRESSO, 1)], reference="WEB-5521", expires_at=at("18:00")),
+    "release": Body("release", at("10:40"), [_line(ESPRESSO, 1)], reservation=RESERVE),
+    "void": Body("void", at("09:43"), voids=SALE, reference="R-2026-000417"),
+    "merge": Body("merge", at("18:30"), merge=f"gtin:0{_BARCODE}", into=ESPRESSO),
 }
 """One body of every posting type."""
 
-_POSTED = [(_SALE, 1, BODIES["sale"]), (_RETURN, 2, BODIES["return"])]
+_POSTED = [(SALE, 1, BODIES["sale"]), (_RETURN, 2, BODIES["return"])]
 
 
 def digest(body: Body) -> bytes:
@@ -168,8 +167,8 @@ _POST = Exchange(
     ),
     PostResult(
         [
-            PostingResult(_SALE, "posted", position=5, recorded_at=_hq("09:52:31.118")),
-            PostingResult(_RETURN, "posted", position=6, recorded_at=_hq("09:52:31.118001")),
+            PostingResult(SALE, "posted", position=5, recorded_at=hq("09:52:31.118")),
+            PostingResult(_RETURN, "posted", position=6, recorded_at=hq("09:52:31.118001")),
         ],
         parent=_chain_head(),
         position=6,
@@ -178,41 +177,41 @@ _POST = Exchange(
 )
 _STOCK = Exchange(
     StockParams(
-        skus=[_ESPRESSO, _APPLES, "ESPRESO-1KG"],
-        location=_STORE,
+        skus=[ESPRESSO, APPLES, "ESPRESO-1KG"],
+        location=STORE,
         below=Raw(b'"reorder_point"'),
         as_of=at("10:30").isoformat(),
     ),
     StockResult(
         [
             StockItem(
-                _ESPRESSO,
-                _STORE,
+                ESPRESSO,
+                STORE,
                 on_hand=11,
                 reserved=1,
                 available=10,
                 in_transit=0,
                 reorder_point=12,
-                counted_at=_hq("07:45"),
-                last_movement_at=_hq("09:52:30"),
+                counted_at=hq("07:45"),
+                last_movement_at=hq("09:52:30"),
             ),
             StockItem(
-                _APPLES,
-                _STORE,
+                APPLES,
+                STORE,
                 on_hand=Decimal("61.135"),
                 reserved=0,
                 available=Decimal("61.135"),
                 in_transit=0,
                 reorder_point=75,
-                last_movement_at=_hq("09:41:07.25"),
+                last_movement_at=hq("09:41:07.25"),
             ),
         ],
         position=8,
         completeness={
-            _STORE: Completeness(
-                complete_to=_hq("10:05"),
+            STORE: Completeness(
+                complete_to=hq("10:05"),
                 tills=2,
-                silent=[SilentTill("north-gate-2", since=_hq("10:06:12"))],
+                silent=[SilentTill("north-gate-2", since=hq("10:06:12"))],
                 holes=[Hole("north-gate-2", 31, 33)],
                 pending=4,
             )
@@ -221,18 +220,18 @@ _STOCK = Exchange(
     ),
 )
 _HISTORY = Exchange(
-    HistoryParams(_ESPRESSO, location=_STORE, from_=at("09:00"), limit=1),
+    HistoryParams(ESPRESSO, location=STORE, from_=at("09:00"), limit=1),
     HistoryResult(
         [
             HistoryEntry(
                 position=5,
-                id=_SALE,
-                terminal=_TILL,
+                id=SALE,
+                terminal=TILL,
                 type="sale",
                 occurred_at=at("09:41:07.25"),
-                recorded_at=_hq("09:52:31.118"),
-                location=_STORE,
-                sku=_ESPRESSO,
+                recorded_at=hq("09:52:31.118"),
+                location=STORE,
+                sku=ESPRESSO,
                 quantity=-2,
                 flags=(),
                 reference="R-2026-000417",
@@ -242,24 +241,24 @@ _HISTORY = Exchange(
         cursor="5.0",
     ),
 )
-_STORED = Exchange(
-    PostingParams(_SALE),
+STORED = Exchange(
+    PostingParams(SALE),
     StoredPosting(
-        _SALE,
+        SALE,
         "posted",
         digest(BODIES["sale"]).hex(),
-        _TILL,
-        recorded_at=_hq("09:52:31.118"),
+        TILL,
+        recorded_at=hq("09:52:31.118"),
         body=Raw(encode_body(BODIES["sale"])),
         position=5,
-        location=_STORE,
+        location=STORE,
         lineage=LINEAGE,
         seq=1,
     ),
 )
 _HELLO = Exchange(
     HelloParams(
-        _TILL,
+        TILL,
         token="tw_made-up-for-this-example",  # noqa: S106
         lineage=LINEAGE,
         app="ShopTill 4.2",
@@ -272,13 +271,13 @@ _HELLO = Exchange(
     HelloResult(
         server="tillwire 0.1.0",
         protocol=1,
-        terminal=_TILL,
+        terminal=TILL,
         role="till",
-        location=_STORE,
+        location=STORE,
         epoch=3,
         parent=FIRST_HEAD.hex(),
         acked_seq=0,
-        server_time=_hq("09:52:31"),
+        server_time=hq("09:52:31"),
         heartbeat_s=30,
         limits=Limits(MAX_FRAME_BYTES, MAX_POSTINGS, MAX_LINES, max_connections=1000),
         features=FEATURES,
@@ -290,10 +289,10 @@ EXCHANGES: dict[str, Exchange] = {
     "post": _POST,
     "stock": _STOCK,
     "history": _HISTORY,
-    "posting": _STORED,
-    "watch": Exchange(WatchParams(4, locations=[_STORE]), WatchResult(4)),
+    "posting": STORED,
+    "watch": Exchange(WatchParams(4, locations=[STORE]), WatchResult(4)),
     "unwatch": Exchange(NoParams(), NoParams()),
-    "ping": Exchange(PingParams(OutboxReport(0), at("10:15:04"), *_tick("10:15:04")), PingResult(_hq("10:15:04.02"))),
+    "ping": Exchange(PingParams(OutboxReport(0), at("10:15:04"), *_tick("10:15:04")), PingResult(hq("10:15:04.02"))),
     "bye": Exchange(
         # +2 espresso and 1.365 apples sold, 1 espresso returned: −2 − 1.365 + 1
         ByeParams(LINEAGE, last_seq=2, count=2, quantity=Decimal("-2.365"), pending=0, dead=0),
@@ -304,7 +303,7 @@ EXCHANGES: dict[str, Exchange] = {
 """One request of every method, with its answer."""
 
 NOTIFIED: dict[str, Message] = {
-    "changed": ChangedParams(5, [StockChange(_STORE, _ESPRESSO, -2, 10, "sale", at("09:41:07.25"))]),
+    "changed": ChangedParams(5, [StockChange(STORE, ESPRESSO, -2, 10, "sale", at("09:41:07.25"))]),
     "lagging": LaggingParams(5),
 }
 """One of every notification the server sends."""

@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
-from inventory_server.protocol.describe.examples import BODIES, ERROR, EXCHANGES, NOTIFIED
+from inventory_server.protocol.describe.examples import BODIES, ERROR, NOTIFIED
+from inventory_server.protocol.describe.examples import EXCHANGES as OWN_EXCHANGES
+from inventory_server.protocol.describe.list_examples import LISTS
 from pos_client.protocol.address import DEFAULT_PORT
 from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.fields import RequestId
@@ -22,6 +24,8 @@ from pos_client.protocol.units import QUANTITY_MAX
 from pos_client.protocol.wire import ONLY_ON, SIGNED, WITHOUT_LINES, encode
 
 Schema = dict[str, Any]
+EXCHANGES = OWN_EXCHANGES | LISTS
+"""One request of every method, with its answer."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _OPENRPC = "1.3.2"
@@ -115,7 +119,8 @@ _ANY_METHOD = (
 _OWN_ERRORS: dict[str, tuple[ErrorCode, ...]] = {
     "hello": (ErrorCode.unauthenticated, ErrorCode.forbidden, ErrorCode.unsupported_protocol),
     "post": (ErrorCode.forbidden, ErrorCode.fenced, ErrorCode.fork),
-    "posting": (ErrorCode.not_found,),
+    "posting": (ErrorCode.not_found, ErrorCode.forbidden),
+    **dict.fromkeys(LISTS, (ErrorCode.not_found, ErrorCode.forbidden)),
 }
 
 

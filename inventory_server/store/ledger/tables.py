@@ -7,7 +7,7 @@ movements are clustered by segment, so that inserts touch only the newest segmen
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table, text
 
 from inventory_server.store.ledger.audit_table import audit as audit
 from inventory_server.store.ledger.catalogue_tables import barcode as barcode
@@ -25,6 +25,8 @@ from inventory_server.store.ledger.terminal_tables import terminal as terminal
 
 SEGMENT_POSITIONS_LOG2 = 10
 """A segment is 1,024 positions: few enough that a commit touches few pages, many enough that time travel visits few."""
+
+HAS_REFERENCE = "reference IS NOT NULL"
 
 lineage = Table(
     "lineage",
@@ -84,8 +86,10 @@ posting = Table(
     Column("body", LargeBinary, nullable=False),
     Column("boot", LargeBinary),
     Column("tick_ms", BigInteger),
+    Index(None, "reference", sqlite_where=text(HAS_REFERENCE), postgresql_where=text(HAS_REFERENCE)),
     postgresql_partition_by="RANGE (position)",
 )
+"""Found by `reference`, too: a till looks up the receipt of another store."""
 
 identity = Table(
     "identity",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Meta, Raw, UnsetType
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, select, tuple_
 
@@ -13,14 +14,15 @@ from inventory_server.domain import inventory
 from inventory_server.domain.merge import standing
 from inventory_server.domain.requests import FindPosting, History
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import own_places
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Statement, among
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.fields import NonNegative
+from pos_client.protocol.fields import NonNegative, PostingType
 from pos_client.protocol.messages import HistoryEntry, HistoryResult, StoredPosting
-from pos_client.protocol.units import instant, micros, unscaled
+from pos_client.protocol.units import Quantity, instant, micros, unscaled
 
 _p, _refused = t.posting.c, t.rejection.c
 _position_of = Statement(select(t.identity.c.position).where(t.identity.c.id == bindparam("id")))
@@ -35,6 +37,26 @@ _rejection_of = Statement(
     )
 )
 _locations_of = Statement(select(t.level.c.location).where(t.level.c.sku == bindparam("sku")))
+
+
+class _SoldLine(msgspec.Struct, omit_defaults=True):
+    quantity: Quantity
+    sku: str | UnsetType = UNSET
+    gtin: str | UnsetType = UNSET
+
+
+class _SoldBody(msgspec.Struct, omit_defaults=True):
+    """What a till sees of the body of a sale of another location."""
+
+    type: PostingType
+    occurred_at: str
+    lines: list[_SoldLine] = msgspec.field(default_factory=list)
+    location: str | UnsetType = UNSET
+    reference: str | UnsetType = UNSET
+    reservation: UUID | UnsetType = UNSET
+
+
+_sold_body = msgspec.json.Decoder(_SoldBody)
 _Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 """The number of a movement in its posting, as the tables hold it."""
 
@@ -146,10 +168,21 @@ def _entry(row: Any) -> HistoryEntry:
 
 
 def find_posting(connection: Connection, question: FindPosting) -> StoredPosting:
-    """One posting, or the record of its rejection; RequestError `not_found` if HQ has neither."""
+    """One posting, or the record of its rejection; RequestError `not_found` if HQ has neither.
+
+    A till sees the postings of its own location, and of the sales of all others what was sold, without prices.
+    """
     posting_id = question.params.id
     positions = _position_of(connection, id=posting_id.bytes)
-    return _rejected(connection, posting_id) if not positions else _posted(connection, posting_id, positions[0][0])
+    found = _rejected(connection, posting_id) if not positions else _posted(connection, posting_id, positions[0][0])
+    own = own_places(connection, question.actor)
+    if own is None or found.location in own or (found.location is None and found.terminal == question.actor.name):
+        return found
+    body = None if found.status == "rejected" else _sold_body.decode(found.body)
+    if body is None or body.type != "sale":
+        message = f"{posting_id} is no posting of {' or '.join(sorted(own))}: of others a till sees the sales alone."
+        raise RequestError(ErrorCode.forbidden, message, role=question.actor.role)
+    return msgspec.structs.replace(found, body=Raw(msgspec.json.encode(body)))
 
 
 def _posted(connection: Connection, posting_id: UUID, position: int) -> StoredPosting:

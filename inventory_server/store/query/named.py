@@ -49,11 +49,11 @@ class Named:
         wanted, scanned = _listed(params.skus, params.sku), params.gtin
         if wanted is None and isinstance(scanned, UnsetType):
             return None
-        known = _known_skus(connection, wanted or [])
+        known = known_skus(connection, wanted or [])
         self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
         if not isinstance(scanned, UnsetType):
             listed = _sku_of(connection, gtin=gtin.padded(scanned))
-            found = _known_skus(connection, [listed[0][0] if listed else gtin.suspense_sku(scanned)])
+            found = known_skus(connection, [listed[0][0] if listed else gtin.suspense_sku(scanned)])
             self.unknown += [] if found else [UnknownItem(gtin=scanned)]
             known |= found
         return sorted(known)
@@ -78,7 +78,8 @@ def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | No
     return list(dict.fromkeys(named if isinstance(one, UnsetType) else [*named, one]))
 
 
-def _known_skus(connection: Connection, skus: list[str]) -> set[str]:
+def known_skus(connection: Connection, skus: list[str]) -> set[str]:
+    """Those of `skus` that are in the catalogue or have ever had a level."""
     if not skus:
         return set()
     listed = select(t.product.c.sku).where(among(connection, t.product.c.sku, skus))

@@ -75,7 +75,7 @@ def make_postings() -> None:
     op.create_table(
         "posting",
         sa.Column("position", POSITION, autoincrement=False, nullable=False),
-        sa.Column("id", sa.LargeBinary(), nullable=False),
+        *columns(sa.LargeBinary(), "id"),
         sa.Column("terminal", TEXT, nullable=False),
         sa.Column("lineage", sa.LargeBinary(), nullable=True),
         sa.Column("seq", sa.BigInteger(), nullable=True),
@@ -85,13 +85,14 @@ def make_postings() -> None:
         *columns(sa.BigInteger(), "effective_at", "recorded_at"),
         sa.Column("flags", sa.SmallInteger(), nullable=False),
         sa.Column("reference", TEXT, nullable=True),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("body", sa.LargeBinary(), nullable=False),
+        *columns(sa.LargeBinary(), "digest", "body"),
         sa.Column("boot", sa.LargeBinary(), nullable=True),
         sa.Column("tick_ms", sa.BigInteger(), nullable=True),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_posting")),
         postgresql_partition_by="RANGE (position)",
     )
+    where = sa.text("reference IS NOT NULL")
+    op.create_index("ix_posting_reference", "posting", ["reference"], sqlite_where=where, postgresql_where=where)
     op.create_table(
         "identity",
         sa.Column("id", sa.LargeBinary(), nullable=False),

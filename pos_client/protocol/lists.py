@@ -1,0 +1,116 @@
+"""The messages of the lists for people: postings, counts, transfers, reservations and the like.
+
+In all of them `from` and `to` are instants (from ≤ effective instant < to) or dates: from the beginning of that
+business day at each location, up to the end of that day. All pages of one `cursor` are one snapshot, at the `position`
+of the first.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from msgspec import UNSET, UnsetType, field
+
+from pos_client.protocol.base import Message, StrictMessage
+from pos_client.protocol.fields import (
+    Bound,
+    Currency,
+    Flag,
+    Gtin,
+    Instant,
+    Location,
+    PostingType,
+    Sequence,
+    Sku,
+    TerminalName,
+    Text,
+)
+from pos_client.protocol.units import Quantity
+
+
+class ListParams(StrictMessage, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """What all lists have in common: which locations, of which time, how many on a page."""
+
+    locations: list[Location] | UnsetType = UNSET
+    location: Location | UnsetType = UNSET
+    from_: Bound | UnsetType = UNSET
+    to: Bound | UnsetType = UNSET
+    limit: Sequence | UnsetType = UNSET
+    cursor: str | UnsetType = UNSET
+
+
+class SkuListParams(ListParams, frozen=True, kw_only=True):
+    """What the lists of products have in common besides: which products."""
+
+    skus: list[Sku] | UnsetType = UNSET
+    sku: Sku | UnsetType = UNSET
+
+
+class UnknownItem(Message, frozen=True):
+    """A sku, gtin or location of the question that HQ does not know."""
+
+    sku: str | None = None
+    gtin: str | None = None
+    location: str | None = None
+
+
+class ListResult(Message, frozen=True, kw_only=True):
+    """A page of a list, as of `position`; `cursor` requests the next, which may be empty.
+
+    `unknown` are the products and locations of the question that HQ does not know.
+    """
+
+    position: int
+    unknown: list[UnknownItem] = field(default_factory=list)
+    cursor: str | None = None
+
+
+# ---------------------------------------------------------------------------------- postings
+
+
+class PostingsParams(ListParams, frozen=True, kw_only=True):
+    """Which postings to list, the latest first: `reference` is exact, `flag` one that the posting was answered with.
+
+    A till sees the postings of its own location, and with a `reference` every sale that has it, without prices.
+    """
+
+    terminal: TerminalName | UnsetType = UNSET
+    type: PostingType | UnsetType = UNSET
+    reference: Text | UnsetType = UNSET
+    flag: Flag | UnsetType = UNSET
+
+
+class ListedLine(Message, frozen=True):
+    """One line of a posting, as it was sent."""
+
+    quantity: Quantity
+    sku: Sku | UnsetType = UNSET
+    gtin: Gtin | UnsetType = UNSET
+    unit_price: Quantity | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+
+
+class ListedPosting(Message, frozen=True):
+    """One posting; `effective_at` counts, if not `occurred_at`. `voided_position` is that of the void, if there is one.
+
+    `flags` are those of its answer; `lines` are missing on a void and a merge.
+    """
+
+    position: int
+    id: UUID
+    terminal: str
+    type: PostingType
+    location: str
+    occurred_at: Instant
+    recorded_at: Instant
+    flags: tuple[Flag, ...]
+    reference: str | None
+    lines: list[ListedLine] = field(default_factory=list)
+    effective_at: Instant | UnsetType = UNSET
+    voided_position: int | None = None
+
+
+class PostingsResult(ListResult, frozen=True, kw_only=True):
+    """A page of postings, the latest first."""
+
+    postings: list[ListedPosting]
