@@ -6,6 +6,8 @@ ORDER_DAYS_MAX = 366
 """Longest lead time and order cycle, in days: what is ordered more rarely needs no list."""
 EXCEPTIONS_MAX = 10_000
 """Most causes in one list of exceptions: some megabytes."""
+COUNT_CHANGES_MAX = 20
+"""Postings that are told of a count whose variance they changed; all are counted."""
 FINDINGS_MAX = 100
 """Most findings of a proof that are described; all are counted."""
 GAPS_MAX = 1_000

@@ -16,8 +16,10 @@ from inventory_server.domain.inventory import Count
 
 Order = tuple[int, int]
 """A place in the order of events: the effective instant, then the position."""
-MovedUpTo = Callable[[str, Order | None], int]
-"""The sum of the stock movements posted under a SKU up to a place in the order of events; None: of all."""
+MovedBetween = Callable[[str, Order | None, Order | None], int]
+"""The sum of the stock movements posted under a SKU after a place in the order of events and up to another one.
+
+None: from the first on, up to the last."""
 
 
 class Merge(NamedTuple):
@@ -162,7 +164,7 @@ def on_hand(
     merges: Merges,
     product: str,
     counts: Mapping[str, Sequence[Count]],
-    moved: MovedUpTo,
+    moved: MovedBetween,
     before: Order | None = None,
 ) -> int:
     """What is on hand of a product at one location, before a place in the order of events (None: after everything).
@@ -179,10 +181,8 @@ def on_hand(
         if span is None:
             continue
         begin, end = span.within(since, before)
-        if begin is None:
-            total += moved(sku, end)
-        elif end is None or begin < end:
-            total += moved(sku, end) - moved(sku, begin)
+        if begin is None or end is None or begin < end:
+            total += moved(sku, begin, end)
     for merge in merges.into(product):
         if (since is None or since < merge.order) and (before is None or merge.order < before):
             total += on_hand(merges, merge.ended, counts, moved, merge.order)

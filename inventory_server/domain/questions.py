@@ -11,7 +11,7 @@ from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, Sku
-from pos_client.protocol.lists import PostingsParams
+from pos_client.protocol.lists import CountsParams, PostingsParams
 from pos_client.protocol.messages import HistoryParams, PostingParams, StockParams
 from pos_client.protocol.units import Quantity
 
@@ -43,6 +43,13 @@ class ListPostings(ActorRequest, frozen=True):
     """Postings of a period, the latest first."""
 
     params: PostingsParams
+    period: Period = Period()
+
+
+class ListCounts(ActorRequest, frozen=True):
+    """The counts of a period that stand, with their variances."""
+
+    params: CountsParams
     period: Period = Period()
 
 

@@ -42,6 +42,7 @@ from inventory_server.domain.questions import FindBarcodes as FindBarcodes
 from inventory_server.domain.questions import FindPosting as FindPosting
 from inventory_server.domain.questions import History as History
 from inventory_server.domain.questions import ListAudit as ListAudit
+from inventory_server.domain.questions import ListCounts as ListCounts
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
 from inventory_server.domain.questions import ListPartitions as ListPartitions
@@ -56,7 +57,7 @@ from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.lists import PostingsResult
+from pos_client.protocol.lists import CountsResult, PostingsResult
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -223,6 +224,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
         FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),
         ListPostings: Kind("postings", PostingsResult, Cost.PAGE, EVERYBODY),
+        ListCounts: Kind("counts", CountsResult, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
@@ -288,6 +290,7 @@ Question: TypeAlias = (
     | History
     | FindPosting
     | ListPostings
+    | ListCounts
     | ShowOverview
     | Reconcile
     | ListWaiting

@@ -21,6 +21,7 @@ from inventory_server.domain.requests import (
     Hello,
     History,
     Item,
+    ListCounts,
     ListPostings,
     Ping,
     Post,
@@ -299,14 +300,20 @@ def _posting(talk: SessionContext, params: PostingParams) -> StoreRequest:
     return FindPosting(params, actor=actor_of(talk))
 
 
+LISTS: tuple[type, ...] = (ListPostings, ListCounts)
+"""The requests that are lists of a period."""
+
+
 def _listing(request: Callable[..., StoreRequest]) -> Callable[[SessionContext, Any], StoreRequest]:
     """How the params of a list become `request`."""
 
     def ask(talk: SessionContext, params: Any) -> StoreRequest:
         most = talk.settings.stock_items_max
         _check_limit(params.limit, most)
-        _check_one_of(params, "locations", "location")
-        _check_number(params, "locations", most)
+        for many, one in (("locations", "location"), ("skus", "sku")):
+            if hasattr(params, many):
+                _check_one_of(params, many, one)
+                _check_number(params, many, most)
         return request(params, _period(params), actor=actor_of(talk))
 
     return ask
@@ -351,7 +358,7 @@ QUESTIONS: dict[str, MethodBinding] = {
     "stock": MethodBinding(Stock, _stock),
     "history": MethodBinding(History, _history),
     "posting": MethodBinding(FindPosting, _posting),
-    "postings": MethodBinding(ListPostings, _listing(ListPostings)),
+    **{REQUESTS[each].name: MethodBinding(each, _listing(each)) for each in LISTS},
     "ping": MethodBinding(Ping, _ping, _pong),
     "bye": MethodBinding(Bye, _bye, _close),
 }

@@ -23,6 +23,7 @@ from pos_client.commands.asking import (
     pages,
     say_unknown,
 )
+from pos_client.commands.counts import counts
 from pos_client.commands.history import history
 from pos_client.commands.postings import postings
 from pos_client.files.cells import read_quantity
@@ -139,7 +140,7 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
 
 
-for _command in (history, postings):
+for _command in (history, postings, counts):
     stock_query.add_command(_command)
 
 

@@ -114,3 +114,55 @@ class PostingsResult(ListResult, frozen=True, kw_only=True):
     """A page of postings, the latest first."""
 
     postings: list[ListedPosting]
+
+
+# ---------------------------------------------------------------------------------- counts
+
+
+class CountsParams(SkuListParams, frozen=True, kw_only=True):
+    """Which counts to list; `off`: only those whose variance is not zero now."""
+
+    off: bool | UnsetType = UNSET
+
+
+class CountChange(Message, frozen=True):
+    """A posting recorded after a count that changed its variance, and by how much."""
+
+    position: int
+    id: UUID
+    terminal: str
+    type: PostingType
+    effective_at: Instant
+    recorded_at: Instant
+    reference: str | None
+    quantity: Quantity
+
+
+class ListedCount(Message, frozen=True):
+    """The count of one product: `variance` = counted − the stock just before it, as known then and now.
+
+    `changes` are the first of `changes_total` postings that arrived later and changed it. Their quantities add up to
+    the difference of both variances.
+    """
+
+    position: int
+    id: UUID
+    terminal: str
+    location: str
+    sku: str
+    occurred_at: Instant
+    recorded_at: Instant
+    flags: tuple[Flag, ...]
+    reference: str | None
+    counted: Quantity
+    variance_then: Quantity
+    variance_now: Quantity
+    changes: list[CountChange] = field(default_factory=list)
+    changes_total: int = 0
+    effective_at: Instant | UnsetType = UNSET
+
+
+class CountsResult(ListResult, frozen=True, kw_only=True):
+    """A page of the counts that stand, by location, product and time."""
+
+    counts: list[ListedCount]

@@ -34,7 +34,7 @@ from pos_client.protocol.fields import (
     Text,
     TickMs,
 )
-from pos_client.protocol.lists import PostingsParams, PostingsResult
+from pos_client.protocol.lists import CountsParams, CountsResult, PostingsParams, PostingsResult
 from pos_client.protocol.lists import UnknownItem as UnknownItem
 from pos_client.protocol.units import Quantity
 
@@ -467,6 +467,7 @@ METHODS: dict[str, Method] = {
     "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),
     "posting": Method(PostingParams, StoredPosting, "One stored posting."),
     "postings": Method(PostingsParams, PostingsResult, "Postings by reference, terminal, type, flag and time."),
+    "counts": Method(CountsParams, CountsResult, "Counts with their variance then and now, and why it changed."),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),

@@ -88,6 +88,10 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with PosClient(address, terminal="B-1", location="B", outbox=folder / "b.db") as till:
             till.receive([(f"sku{n:04}", n) for n in range(900)])
             till.receive([(f"sku{n:04}", n) for n in range(900, 1500)]).wait(HANG_SECONDS)
+        with PosClient(address, terminal="C-1", location="C", outbox=folder / "c.db") as till:
+            till.count([("fig", 3), ("kiwi", 2)], occurred_at=DAYS_AGO)
+            earlier = DAYS_AGO - timedelta(hours=1)
+            till.sell([("fig", "1.5")], occurred_at=earlier, reference="R-2\x1b").wait(HANG_SECONDS)
         yield address
 
 
@@ -129,7 +133,7 @@ def test_json_is_what_the_protocol_says(query: Query) -> None:
     answer = json.loads(query("apple", "--format", "json").out)
     assert [(item["sku"], item["on_hand"]) for item in answer["items"]] == [("apple", 3.5)]
     assert answer["completeness"]["A"]["tills"] == 1
-    assert answer["position"] == 4
+    assert answer["position"] == 6
 
 
 def test_csv_leaves_the_completeness_to_stderr(query: Query) -> None:
@@ -204,6 +208,18 @@ def test_postings_are_found_on_the_command_line(query: Query, reader: None) -> N
     assert ", 895 more" in query("postings", "--location", "B").out
     done = query("postings", "--location", "nowhere")
     assert (done.code, done.err) == (1, "stock-query: HQ does not know location nowhere.\n")
+
+
+def test_counts_are_listed_on_the_command_line(query: Query, reader: None) -> None:
+    done = query("counts", "--location", "C")
+    rows = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert [row[1:6] for row in rows] == [["C", "fig", "3", "+3", "+4.5"], ["C", "kiwi", "2", "+2", "+2"]]
+    assert rows[0][-1] == "+1.5 sale R-2\\x1b of C-1 (#6)"
+    [told] = json.loads(query("counts", "fig", "--off", "--json").out)["counts"]
+    assert (told["variance_now"], told["changes"][0]["quantity"]) == (4.5, 1.5)
+    assert query("counts", "--to", "2000-01-01").out == "There is no such count.\n"
+    done = query("counts", "nope")
+    assert (done.code, done.err) == (1, "stock-query: HQ does not know sku nope.\n")
 
 
 def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Query) -> None:

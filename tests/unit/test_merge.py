@@ -81,8 +81,9 @@ MOVES = {"a": [((1, 1), 5), ((4, 2), -1), ((6, 3), -1)], "b": [((1, 4), 2)], "c"
 """By SKU, the movements with their places in the order of events."""
 
 
-def moved(sku: str, order: tuple[int, int] | None) -> int:
-    return sum(quantity for at, quantity in MOVES[sku] if order is None or at <= order)
+def moved(sku: str, begin: tuple[int, int] | None, end: tuple[int, int] | None) -> int:
+    after = [(at, quantity) for at, quantity in MOVES[sku] if begin is None or at > begin]
+    return sum(quantity for at, quantity in after if end is None or at <= end)
 
 
 @pytest.mark.parametrize(

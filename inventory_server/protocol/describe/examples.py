@@ -97,6 +97,8 @@ def _tick(clock: str) -> Tick:
 
 SALE, _RETURN, RESERVE, TRANSFER = (_id(clock, "posting") for clock in ("09:41:07.25", "09:52:30", "10:05", "11:20"))
 
+COUNT, LATE_SALE = (_id(clock, "posting") for clock in ("07:45", "07:40"))
+
 
 def _line(sku: str, quantity: Quantity, price: str | None = None) -> Line:
     if price is None:

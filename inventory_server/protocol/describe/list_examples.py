@@ -6,7 +6,9 @@ from decimal import Decimal
 
 from inventory_server.protocol.describe.examples import (
     APPLES,
+    COUNT,
     ESPRESSO,
+    LATE_SALE,
     SALE,
     STORE,
     TILL,
@@ -14,7 +16,16 @@ from inventory_server.protocol.describe.examples import (
     at,
     hq,
 )
-from pos_client.protocol.lists import ListedLine, ListedPosting, PostingsParams, PostingsResult
+from pos_client.protocol.lists import (
+    CountChange,
+    CountsParams,
+    CountsResult,
+    ListedCount,
+    ListedLine,
+    ListedPosting,
+    PostingsParams,
+    PostingsResult,
+)
 
 _POSTINGS = Exchange(
     PostingsParams(reference="R-2026-000417", type="sale"),
@@ -41,5 +52,30 @@ _POSTINGS = Exchange(
     ),
 )
 
-LISTS: dict[str, Exchange] = {"postings": _POSTINGS}
+_COUNTS = Exchange(
+    CountsParams(location=STORE, from_="2026-03-14", to="2026-03-14", off=True),
+    CountsResult(
+        counts=[
+            ListedCount(
+                position=3,
+                id=COUNT,
+                terminal=TILL,
+                location=STORE,
+                sku=ESPRESSO,
+                occurred_at=at("07:45"),
+                recorded_at=hq("07:45:20"),
+                flags=(),
+                reference="COUNT-MARCH",
+                counted=12,
+                variance_then=-3,
+                variance_now=-1,
+                changes=[CountChange(8, LATE_SALE, "north-gate-2", "sale", hq("07:40"), hq("10:06:12"), "R-2-88", 2)],
+                changes_total=1,
+            )
+        ],
+        position=8,
+    ),
+)
+
+LISTS: dict[str, Exchange] = {"postings": _POSTINGS, "counts": _COUNTS}
 """One request of every list, with its answer."""

@@ -316,9 +316,8 @@ class LevelAt:
             for member in past.merges.family(sku)
         }
 
-        def moved(member: str, order: Order | None) -> int:
-            if order is None:
-                return past.sum(location, member).quantity
-            return past.until(order).moved(location, member)
+        def moved(member: str, begin: Order | None, end: Order | None) -> int:
+            upto = past.sum(location, member).quantity if end is None else past.until(end).moved(location, member)
+            return upto if begin is None else upto - past.until(begin).moved(location, member)
 
         return last_count(past.merges, sku, counts), on_hand(past.merges, sku, counts, moved)

@@ -136,9 +136,12 @@ class MergeBook:
         family = self.family(sku)
         counts = self._standing_counts(location, family)
 
-        def moved(member: str, order: Order | None) -> int:
+        def moved_after(member: str, order: Order | None) -> int:
             key = (location, member)
-            return self._levels[key].moved - (0 if order is None else self._counts.moved_after(key, order))
+            return self._levels[key].moved if order is None else self._counts.moved_after(key, order)
+
+        def moved(member: str, begin: Order | None, end: Order | None) -> int:
+            return moved_after(member, begin) - (0 if end is None else moved_after(member, end))
 
         for member in sorted(family):
             level = self._levels[location, member]
@@ -192,9 +195,8 @@ def _asked(
     """The places up to which movements have to be added up for the levels of a family."""
     asked: set[tuple[Key, Order]] = set()
 
-    def note(sku: str, order: Order | None) -> int:
-        if order is not None:
-            asked.add(((location, sku), order))
+    def note(sku: str, begin: Order | None, end: Order | None) -> int:
+        asked.update(((location, sku), order) for order in (begin, end) if order is not None)
         return 0
 
     for sku in family:
