@@ -11,7 +11,7 @@ from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, Sku
-from pos_client.protocol.lists import CountsParams, PostingsParams
+from pos_client.protocol.lists import CountsParams, PostingsParams, ReservationsParams, TransfersParams
 from pos_client.protocol.messages import HistoryParams, PostingParams, StockParams
 from pos_client.protocol.units import Quantity
 
@@ -50,6 +50,20 @@ class ListCounts(ActorRequest, frozen=True):
     """The counts of a period that stand, with their variances."""
 
     params: CountsParams
+    period: Period = Period()
+
+
+class ListTransfers(ActorRequest, frozen=True):
+    """What is on the road of the transfers of a period."""
+
+    params: TransfersParams
+    period: Period = Period()
+
+
+class ListReservations(ActorRequest, frozen=True):
+    """What is reserved by the reservations of a period."""
+
+    params: ReservationsParams
     period: Period = Period()
 
 

@@ -48,7 +48,9 @@ from inventory_server.domain.questions import ListLocations as ListLocations
 from inventory_server.domain.questions import ListPartitions as ListPartitions
 from inventory_server.domain.questions import ListPostings as ListPostings
 from inventory_server.domain.questions import ListProducts as ListProducts
+from inventory_server.domain.questions import ListReservations as ListReservations
 from inventory_server.domain.questions import ListTerminals as ListTerminals
+from inventory_server.domain.questions import ListTransfers as ListTransfers
 from inventory_server.domain.questions import ListWaiting as ListWaiting
 from inventory_server.domain.questions import Reconcile as Reconcile
 from inventory_server.domain.questions import ShowOverview as ShowOverview
@@ -57,7 +59,7 @@ from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.lists import CountsResult, PostingsResult
+from pos_client.protocol.lists import CountsResult, PostingsResult, ReservationsResult, TransfersResult
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -225,6 +227,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),
         ListPostings: Kind("postings", PostingsResult, Cost.PAGE, EVERYBODY),
         ListCounts: Kind("counts", CountsResult, Cost.PAGE, EVERYBODY),
+        ListTransfers: Kind("transfers", TransfersResult, Cost.PAGE, EVERYBODY),
+        ListReservations: Kind("reservations", ReservationsResult, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
@@ -291,6 +295,8 @@ Question: TypeAlias = (
     | FindPosting
     | ListPostings
     | ListCounts
+    | ListTransfers
+    | ListReservations
     | ShowOverview
     | Reconcile
     | ListWaiting

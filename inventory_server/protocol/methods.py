@@ -23,6 +23,8 @@ from inventory_server.domain.requests import (
     Item,
     ListCounts,
     ListPostings,
+    ListReservations,
+    ListTransfers,
     Ping,
     Post,
     Stock,
@@ -147,7 +149,7 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
         enrol=(given(params.location) or params.terminal) if talk.trusted else None,
         lineage=given(params.lineage),
         outbox=_outbox(params.outbox, tick),
-        now=_moment(params.now),
+        now=_wall_clock(params.now),
         source=talk.peer,
         tick=tick,
         backdated=params.backdated is True,
@@ -163,7 +165,7 @@ def _tick(params: HelloParams | PingParams | PostParams | PostItem, path: str = 
     return tick_of(params.boot, params.tick_ms)
 
 
-def _moment(now: datetime | UnsetType) -> int | None:
+def _wall_clock(now: datetime | UnsetType) -> int | None:
     return None if isinstance(now, UnsetType) else micros(now)
 
 
@@ -204,7 +206,7 @@ def _ping(talk: SessionContext, params: PingParams) -> StoreRequest | Ready:
     if not isinstance(talk.actor, Speaker):
         return Ready(_pong(talk, None))
     tick = _tick(params)
-    return Ping(talk.actor, _outbox(params.outbox, tick), _moment(params.now), tick)
+    return Ping(talk.actor, _outbox(params.outbox, tick), _wall_clock(params.now), tick)
 
 
 def _pong(talk: SessionContext, _: None) -> PingResult:
@@ -300,7 +302,7 @@ def _posting(talk: SessionContext, params: PostingParams) -> StoreRequest:
     return FindPosting(params, actor=actor_of(talk))
 
 
-LISTS: tuple[type, ...] = (ListPostings, ListCounts)
+LISTS: tuple[type, ...] = (ListPostings, ListCounts, ListTransfers, ListReservations)
 """The requests that are lists of a period."""
 
 

@@ -43,7 +43,7 @@ from inventory_server.store.admin.terminals import (
 from inventory_server.store.database.base import Database
 from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import archive, closing, partition
-from inventory_server.store.query import counts, history, postings, stock, stock_now
+from inventory_server.store.query import counts, history, open_documents, postings, stock, stock_now
 from inventory_server.store.query.service import Answer, Shortcut
 from inventory_server.store.verify.verify import verify
 from pos_client.protocol.units import SECOND_MICROS
@@ -55,6 +55,10 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.FindPosting: lambda at, question: history.find_posting(at.connection, question),
         r.ListPostings: lambda at, question: postings.postings(at.connection, at.settings, question),
         r.ListCounts: lambda at, question: counts.counts(at.connection, at.settings, question),
+        r.ListTransfers: lambda at, question: open_documents.transfers(at.connection, at.settings, at.now, question),
+        r.ListReservations: lambda at, question: open_documents.reservations(
+            at.connection, at.settings, at.now, question
+        ),
         r.ShowOverview: lambda at, _: overview(at.connection),
         r.Reconcile: lambda at, _: reconcile(at.connection, at.now, at.settings.silent_after_seconds * SECOND_MICROS),
         r.ListWaiting: lambda at, _: waiting(at.connection),

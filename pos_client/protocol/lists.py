@@ -166,3 +166,64 @@ class CountsResult(ListResult, frozen=True, kw_only=True):
     """A page of the counts that stand, by location, product and time."""
 
     counts: list[ListedCount]
+
+
+# ---------------------------------------------------------------------------------- transfers and reservations
+
+
+class TransfersParams(SkuListParams, frozen=True, kw_only=True):
+    """Which transfers to list; `locations` are where they come from or go to, `from` and `to` when they were sent."""
+
+
+class ListedTransfer(Message, frozen=True, rename={"from_": "from"}):
+    """A product of a transfer: `left` is on the road, `sent` = `received` + `closed` + `left`.
+
+    `id` is that of the `transfer_out`; its `reference` is null if that posting is archived or has none.
+    """
+
+    id: UUID
+    position: int
+    terminal: str
+    reference: str | None
+    sku: str
+    from_: str
+    to: str
+    sent_at: Instant
+    sent: Quantity
+    received: Quantity
+    closed: Quantity
+    left: Quantity
+
+
+class TransfersResult(ListResult, frozen=True, kw_only=True):
+    """A page of the transfers of which something is on the road, the longest on the road first."""
+
+    transfers: list[ListedTransfer]
+
+
+class ReservationsParams(SkuListParams, frozen=True, kw_only=True):
+    """Which reservations to list; `from` and `to` are when they were made."""
+
+
+class ListedReservation(Message, frozen=True):
+    """A product of a reservation, of which `left` is still held until `expires_at` (null: for ever).
+
+    `id` is that of the `reserve`; its `reference` is null if that posting is archived or has none.
+    """
+
+    id: UUID
+    position: int
+    terminal: str
+    reference: str | None
+    sku: str
+    location: str
+    reserved_at: Instant
+    expires_at: Instant | None
+    reserved: Quantity
+    left: Quantity
+
+
+class ReservationsResult(ListResult, frozen=True, kw_only=True):
+    """A page of the reservations that hold something and have not expired, the oldest first."""
+
+    reservations: list[ListedReservation]

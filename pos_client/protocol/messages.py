@@ -34,7 +34,16 @@ from pos_client.protocol.fields import (
     Text,
     TickMs,
 )
-from pos_client.protocol.lists import CountsParams, CountsResult, PostingsParams, PostingsResult
+from pos_client.protocol.lists import (
+    CountsParams,
+    CountsResult,
+    PostingsParams,
+    PostingsResult,
+    ReservationsParams,
+    ReservationsResult,
+    TransfersParams,
+    TransfersResult,
+)
 from pos_client.protocol.lists import UnknownItem as UnknownItem
 from pos_client.protocol.units import Quantity
 
@@ -468,6 +477,8 @@ METHODS: dict[str, Method] = {
     "posting": Method(PostingParams, StoredPosting, "One stored posting."),
     "postings": Method(PostingsParams, PostingsResult, "Postings by reference, terminal, type, flag and time."),
     "counts": Method(CountsParams, CountsResult, "Counts with their variance then and now, and why it changed."),
+    "transfers": Method(TransfersParams, TransfersResult, "What is on the road, since when."),
+    "reservations": Method(ReservationsParams, ReservationsResult, "What is reserved, by whom, until when."),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),

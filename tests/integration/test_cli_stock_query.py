@@ -91,7 +91,9 @@ def hq(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with PosClient(address, terminal="C-1", location="C", outbox=folder / "c.db") as till:
             till.count([("fig", 3), ("kiwi", 2)], occurred_at=DAYS_AGO)
             earlier = DAYS_AGO - timedelta(hours=1)
-            till.sell([("fig", "1.5")], occurred_at=earlier, reference="R-2\x1b").wait(HANG_SECONDS)
+            till.sell([("fig", "1.5")], occurred_at=earlier, reference="R-2\x1b")
+            till.transfer_out([("fig", 3)], to="A", reference="T-1")
+            till.reserve([("fig", "0.5")], reference="WEB-1").wait(HANG_SECONDS)
         yield address
 
 
@@ -133,12 +135,12 @@ def test_json_is_what_the_protocol_says(query: Query) -> None:
     answer = json.loads(query("apple", "--format", "json").out)
     assert [(item["sku"], item["on_hand"]) for item in answer["items"]] == [("apple", 3.5)]
     assert answer["completeness"]["A"]["tills"] == 1
-    assert answer["position"] == 6
+    assert answer["position"] == 8
 
 
 def test_csv_leaves_the_completeness_to_stderr(query: Query) -> None:
     done = query("--location", "A", "--format", "csv")
-    assert len(done.out.splitlines()) == 4
+    assert len(done.out.splitlines()) == 5
     assert done.err.startswith("A: complete to ")
 
 
@@ -220,6 +222,19 @@ def test_counts_are_listed_on_the_command_line(query: Query, reader: None) -> No
     assert query("counts", "--to", "2000-01-01").out == "There is no such count.\n"
     done = query("counts", "nope")
     assert (done.code, done.err) == (1, "stock-query: HQ does not know sku nope.\n")
+
+
+def test_transfers_and_reservations_are_listed_on_the_command_line(query: Query, reader: None) -> None:
+    done = query("transfers", "--location", "C")
+    [row] = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert row[1:9] == ["C", "A", "fig", "3", "0", "0", "3", "T-1"]
+    assert [each["left"] for each in json.loads(query("transfers", "fig", "--json").out)["transfers"]] == [3]
+    assert query("transfers", "pear").out == "Nothing is on the road.\n"
+    done = query("reservations")
+    [row] = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert row[1:8] == ["", "C", "fig", "0.5", "0.5", "WEB-1", "C-1"]
+    assert json.loads(query("reservations", "--json").out)["reservations"][0]["expires_at"] is None
+    assert query("reservations", "--to", "2000-01-01").out == "Nothing is reserved.\n"
 
 
 def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Query) -> None:

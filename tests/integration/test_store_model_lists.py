@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_server.domain.requests import CloseBooks, ListCounts, ListPostings
+from inventory_server.domain.requests import CloseBooks, ListCounts, ListPostings, ListReservations, ListTransfers
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store.ledger import tables
 from pos_client.protocol.units import unscaled
 from tests.integration.test_store_model import Headquarters, commits, few, headquarters, many, modest
 from tests.support.lists import listed, pages
+from tests.support.model.documents import reservation_rows
 from tests.support.model.history import Delivery
 from tests.support.model.stock import CountRow
 from tests.support.model.story import deliveries
@@ -49,7 +50,30 @@ def _variance(row: CountRow) -> tuple[Any, ...]:
     return (row.posting.location, row.sku, row.posting.position, *map(unscaled, figures))
 
 
+def expected_transfers(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
+    rows = [each for each in hq.model.transfers(None, known_at) if each.left]
+    return sorted(
+        (each.out.id, each.sku, *map(unscaled, (each.sent, each.received, each.closed, each.left))) for each in rows
+    )
+
+
+def expected_reservations(hq: Headquarters, known_at: int, now: int) -> list[tuple[Any, ...]]:
+    rows = reservation_rows(hq.model.book(known_at), now)
+    return sorted((each.reserve.id, each.sku, unscaled(each.left)) for each in rows)
+
+
 # ---------------------------------------------------------------------------------- what the store says
+
+
+def compare_documents(hq: Headquarters, transfers: list[Any], reservations: list[Any], known_at: int, now: int) -> None:
+    assert sorted(
+        (str(each.id), each.sku, each.sent, each.received, each.closed, each.left) for each in transfers
+    ) == expected_transfers(hq, known_at)
+    assert sorted((str(each.id), each.sku, each.left) for each in reservations) == expected_reservations(
+        hq, known_at, now
+    )
+    assert transfers == sorted(transfers, key=lambda each: (each.sent_at, each.position, each.sku))
+    assert reservations == sorted(reservations, key=lambda each: (each.reserved_at, each.position, each.sku))
 
 
 def compare(hq: Headquarters) -> None:
@@ -60,6 +84,8 @@ def compare(hq: Headquarters) -> None:
         for each in listed(hq.store, ListPostings, limit=2)
     ] == expected_postings(hq, position)
     compare_counts(listed(hq.store, ListCounts, limit=2), hq, position)
+    transfers, reservations = listed(hq.store, ListTransfers, limit=2), listed(hq.store, ListReservations, limit=2)
+    compare_documents(hq, transfers, reservations, position, hq.clock.now)
 
 
 def compare_counts(found: list[Any], hq: Headquarters, known_at: int) -> None:
@@ -79,7 +105,11 @@ class FirstPages:
     def __init__(self, hq: Headquarters) -> None:
         self._hq = hq
         self._position = len(hq.model.postings)
-        self._lists = {request: pages(hq.store, request, limit=1) for request in (ListPostings, ListCounts)}
+        self._now = hq.clock.now
+        self._lists = {
+            request: pages(hq.store, request, limit=1)
+            for request in (ListPostings, ListCounts, ListTransfers, ListReservations)
+        }
         self._found = {request: [next(each)] for request, each in self._lists.items()}
 
     def compare(self) -> None:
@@ -92,6 +122,9 @@ class FirstPages:
             for each in page.postings
         ] == expected_postings(self._hq, self._position)
         compare_counts([each for page in found[ListCounts] for each in page.counts], self._hq, self._position)
+        transfers = [each for page in found[ListTransfers] for each in page.transfers]
+        reservations = [each for page in found[ListReservations] for each in page.reservations]
+        compare_documents(self._hq, transfers, reservations, self._position, self._now)
 
 
 STORIES = [
@@ -102,6 +135,9 @@ STORIES = [
     "receipt a=10 @1 | sale a=2 @2 | count a=8 @3 | void voids:2 @4",
     "receipt a=5 @1 | receipt b=3 @1 | count b=7 @4 | merge merge:a into:b @2",
     "count a=5 b=3 @4 | merge merge:a into:b @2 | sale a=1 @3 | void voids:2 @9",
+    "transfer_out a=5 b=2 other:L2 | transfer_out a=5 other:L2 | transfer_in a=3 transfer:1 location:L2 | void voids:3",
+    "transfer_out a=5 other:L2 | merge merge:a into:b | transfer_in b=2 location:L2 other:L1 | void voids:2",
+    "reserve a=5 | reserve a=2 expires:9000 | release a=1 | sale a=2 reservation:2 | void voids:3 | release a=9 @1.5",
     "receipt a=3 @1 | count a=2 @2 | merge merge:a into:b @3 | count b=2 @4 | sale a=1 @1.5 | sale a=1 @3.5",
 ]
 

@@ -6,12 +6,15 @@ from decimal import Decimal
 
 from inventory_server.protocol.describe.examples import (
     APPLES,
+    BRANCH,
     COUNT,
     ESPRESSO,
     LATE_SALE,
+    RESERVE,
     SALE,
     STORE,
     TILL,
+    TRANSFER,
     Exchange,
     at,
     hq,
@@ -23,8 +26,14 @@ from pos_client.protocol.lists import (
     ListedCount,
     ListedLine,
     ListedPosting,
+    ListedReservation,
+    ListedTransfer,
     PostingsParams,
     PostingsResult,
+    ReservationsParams,
+    ReservationsResult,
+    TransfersParams,
+    TransfersResult,
 )
 
 _POSTINGS = Exchange(
@@ -77,5 +86,53 @@ _COUNTS = Exchange(
     ),
 )
 
-LISTS: dict[str, Exchange] = {"postings": _POSTINGS, "counts": _COUNTS}
+_TRANSFERS = Exchange(
+    TransfersParams(location=BRANCH),
+    TransfersResult(
+        transfers=[
+            ListedTransfer(
+                id=TRANSFER,
+                position=9,
+                terminal=TILL,
+                reference="T-0093",
+                sku=ESPRESSO,
+                from_=STORE,
+                to=BRANCH,
+                sent_at=hq("11:20"),
+                sent=6,
+                received=4,
+                closed=0,
+                left=2,
+            )
+        ],
+        position=10,
+    ),
+)
+_RESERVATIONS = Exchange(
+    ReservationsParams(sku=ESPRESSO, location=STORE),
+    ReservationsResult(
+        reservations=[
+            ListedReservation(
+                id=RESERVE,
+                position=7,
+                terminal=TILL,
+                reference="WEB-5521",
+                sku=ESPRESSO,
+                location=STORE,
+                reserved_at=hq("10:05"),
+                expires_at=hq("18:00"),
+                reserved=1,
+                left=1,
+            )
+        ],
+        position=10,
+    ),
+)
+
+LISTS: dict[str, Exchange] = {
+    "postings": _POSTINGS,
+    "counts": _COUNTS,
+    "transfers": _TRANSFERS,
+    "reservations": _RESERVATIONS,
+}
 """One request of every list, with its answer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -142,6 +142,10 @@ class DocumentsAt:
     def _add(self, group: Group, documents: Iterable[Document]) -> None:
         for document in documents:
             self._documents.setdefault((group.location, document.line.sku, group.kind), []).append(document)
+
+    def of_kind(self, kind: DocumentKind) -> Iterator[Document]:
+        """All transfers or reservations, those with nothing left included."""
+        return (each for key, found in self._documents.items() if key[2] is kind for each in found)
 
     def in_transit(self, key: Key) -> int:
         """What is on the road to a location."""
