@@ -26,7 +26,7 @@ from inventory_server.commands.serve import collect_rarely
 from inventory_server.config import Settings
 from inventory_server.domain.door import perform
 from inventory_server.domain.requests import TerminalRequest
-from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver import Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store import open_store
 from inventory_server.store.ledger import sql

@@ -15,9 +15,15 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
-from inventory_server.jsonserver.handler import EncodedReply, EndReason, Peer, SendReply
-from inventory_server.jsonserver.listener import ListenTarget
-from inventory_server.jsonserver.server import LineServer
+from inventory_server.jsonserver import (
+    EncodedReply,
+    EndReason,
+    JsonHandler,
+    ListenTarget,
+    Peer,
+    SendReply,
+    ServerFactory,
+)
 from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Finished, Session, advance, drive
@@ -60,13 +66,15 @@ class Application:
         self._refusals = RefusalLog()
         # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
-        self._json_server = LineServer(listeners, self._new_handler, settings, refusal_encoder(settings.busy_retry_ms))
+        refuse = refusal_encoder(settings.busy_retry_ms)
+        self._json_server = ServerFactory(self._new_handler, *listeners, limits=settings, encode_refusal=refuse)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
     def addresses(self) -> list[Address]:
         """Where the server listens, with the actual ports."""
-        return self._json_server.addresses
+        served = self._json_server.addresses
+        return [Address.unix(each) if isinstance(each, str) else Address(*each) for each in served]
 
     @property
     def connections(self) -> int:
@@ -91,28 +99,34 @@ class Application:
         self._store.close()
         return forced
 
-    def _new_handler(self, peer: Peer) -> FrameHandler:
-        session = Session(
-            self._settings,
-            peer,
-            self._clock,
-            self._new_incident_id,
-            self._describe,
-            self._draining.is_set,
-            self._dev,
-            self._server,
-            refusals=self._refusals,
-        )
-        return FrameHandler(session, self._store, self._large_frames, self._settings.frame_seconds)
+    def _new_handler(self) -> FrameHandler:
+        def new_session(peer: Peer) -> Session:
+            return Session(
+                self._settings,
+                peer,
+                self._clock,
+                self._new_incident_id,
+                self._describe,
+                self._draining.is_set,
+                self._dev,
+                self._server,
+                refusals=self._refusals,
+            )
+
+        return FrameHandler(new_session, self._store, self._large_frames, self._settings.frame_seconds)
 
 
-class FrameHandler:
+class FrameHandler(JsonHandler):
     """Runs one session on its connection's thread; commits are answered by the thread that committed them."""
 
     def __init__(
-        self, session: Session, store: Store, large_frames: threading.BoundedSemaphore, turn_seconds: float
+        self,
+        new_session: Callable[[Peer], Session],
+        store: Store,
+        large_frames: threading.BoundedSemaphore,
+        turn_seconds: float,
     ) -> None:
-        self._session = session
+        self._new_session = new_session
         self._store = store
         self._large_frames = large_frames
         self._turn_seconds = turn_seconds
@@ -120,15 +134,21 @@ class FrameHandler:
         self._lock = threading.Lock()
         self._has_slot = False
 
-    def handle(self, frame: bytes, answer: SendReply) -> None:
-        """Have the session answer one frame; a large one waits for a slot first, TimeoutError if none becomes free.
+    def setup(self) -> None:
+        """Begin the session."""
+        self._session = self._new_session(self.peer)
+
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
+        """Have the session answer one frame; a large one waits for a slot first, and none ends the connection.
 
         Only the size is known before decoding. Which postings are committed first is the writer's decision.
         """
         if len(frame) > LARGE_FRAME_BYTES:
             self._has_slot = self._large_frames.acquire(timeout=self._turn_seconds)
-            if not self._has_slot:
-                raise TimeoutError  # its sender has timed out by now and resends it
+            if not self._has_slot:  # its sender has timed out by now and resends it
+                self.close(EndReason.timed_out)
+                answer(None)
+                return
         steps = self._session.handle(frame)
 
         def finish(work: StoreRequest | Finished[EncodedReply | None]) -> None:
@@ -148,10 +168,10 @@ class FrameHandler:
         if had_slot:
             self._large_frames.release()
 
-    def close(self, reason: EndReason) -> None:
+    def finish(self) -> None:
         """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
         self._release_slot()
-        self._session.ended(reason)
+        self._session.ended(self.end_reason)
 
 
 def _is_answered_by_writer(request: StoreRequest) -> TypeGuard[TerminalRequest]:

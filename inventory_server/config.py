@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inventory_server.jsonserver.limits import NetworkLimits, limit
+from inventory_server.jsonserver import NetworkLimits, limit
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 

@@ -5,29 +5,20 @@ from __future__ import annotations
 import signal
 import sys
 
-from inventory_server.jsonserver.handler import EncodedReply, EndReason, Peer, SendReply
-from inventory_server.jsonserver.limits import NetworkLimits
-from inventory_server.jsonserver.server import LineServer
-from pos_client.protocol.address import Address
+from inventory_server.jsonserver import EncodedReply, JsonHandler, SendReply, ServerFactory
 
 
-class Echo:
+class Echo(JsonHandler):
     """Echoes the frames of one connection."""
 
-    def __init__(self, peer: Peer) -> None:
-        self.peer = peer
-
-    def handle(self, frame: bytes, answer: SendReply) -> None:
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         """Send the frame back."""
         answer(EncodedReply(frame + b"\n", close=False))
-
-    def close(self, reason: EndReason) -> None:
-        """Nothing to release."""
 
 
 def main(port: int) -> None:
     """Serve until SIGTERM."""
-    server = LineServer([Address("127.0.0.1", port)], Echo, NetworkLimits())
+    server = ServerFactory(Echo, f"127.0.0.1:{port}")
     server.start()
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     server.stop(1)

@@ -21,8 +21,7 @@ from inventory_server.config import PROGRESS_SECONDS, Settings
 from inventory_server.domain.door import Outcome, Progress, Store, perform
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import User
-from inventory_server.jsonserver.handler import EndReason, Notice, Peer, SendReply
-from inventory_server.jsonserver.server import LineServer
+from inventory_server.jsonserver import JsonHandler, Notice, Peer, SendReply, ServerFactory
 from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Session, advance, drive
@@ -45,7 +44,9 @@ class ControlServer:
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
         self._refusals = RefusalLog()
         refuse = refusal_encoder(settings.busy_retry_ms)
-        self._server = LineServer([Address.unix(path)], self._handler, self._settings, refuse)
+        self._server = ServerFactory(
+            self._new_handler, Address.unix(path), limits=self._settings, encode_refusal=refuse
+        )
 
     def start(self) -> None:
         """Listen; only this user may connect."""
@@ -60,8 +61,11 @@ class ControlServer:
         with self._folder:
             return self._server.stop(deadline_seconds)
 
-    def _handler(self, peer: Peer) -> _AdministratorHandler:
-        session = Session(
+    def _new_handler(self) -> _AdministratorHandler:
+        return _AdministratorHandler(self._new_session, self._store)
+
+    def _new_session(self, peer: Peer) -> Session:
+        return Session(
             self._settings,
             peer,
             self._clock,
@@ -71,23 +75,22 @@ class ControlServer:
             actor=this_user(SOURCE),
             refusals=self._refusals,
         )
-        return _AdministratorHandler(session, self._store)
 
 
-class _AdministratorHandler:
+class _AdministratorHandler(JsonHandler):
     """One administrator's session, on the thread of its connection."""
 
-    def __init__(self, session: Session, store: Store) -> None:
-        self._session = session
+    def __init__(self, new_session: Callable[[Peer], Session], store: Store) -> None:
+        self._new_session = new_session
         self._store = store
 
-    def handle(self, frame: bytes, answer: SendReply) -> None:
+    def setup(self) -> None:
+        self._session = self._new_session(self.peer)
+
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         steps = self._session.handle(frame)
         progress = ProgressNotifier(lambda line: answer(Notice(line)))
         answer(drive(steps, partial(self._perform, progress), advance(steps)))
-
-    def close(self, _reason: EndReason) -> None:
-        """Nothing to release."""
 
     def _perform(self, progress: Progress, request: StoreRequest) -> Outcome:
         try:

@@ -25,7 +25,7 @@ from inventory_server.config import ENDING_SECONDS, GC_THRESHOLDS, WORKERS_MAX, 
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
 from inventory_server.domain.roles import HEADQUARTERS
-from inventory_server.jsonserver.listener import ListenTarget, address_of, close_listener, listen_on_all
+from inventory_server.jsonserver import ListenTarget, address_of, close_listener, listen_on_all
 from inventory_server.store import LedgerStore, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from pos_client.commands import console

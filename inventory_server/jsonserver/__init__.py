@@ -1,1 +1,55 @@
-"""A threaded server of JSON lines, as a library: it knows no inventory, and needs the standard library alone."""
+"""A threaded JSON server, as a library: it knows no inventory, and needs the standard library and msgspec alone.
+
+`ServerFactory` gives each client a thread and a `JsonHandler`; `ThreadedServer` serves one client at a time,
+`RequestServer` one request per connection. docs/json-server.md is the tutorial.
+"""
+
+from inventory_server.jsonserver.connection import ClientInfo
+from inventory_server.jsonserver.factory import ServerFactory, ThreadedServer
+from inventory_server.jsonserver.first_bytes import TlsNotServed
+from inventory_server.jsonserver.handler import (
+    AnsweredTwice,
+    ConnectionLimitReached,
+    EncodedReply,
+    EndReason,
+    JsonHandler,
+    Notice,
+    Peer,
+    RefusalEncoder,
+    SendReply,
+    ServerRefusal,
+)
+from inventory_server.jsonserver.limits import NetworkLimits, limit
+from inventory_server.jsonserver.listener import (
+    CannotListen,
+    ListenTarget,
+    address_of,
+    close_listener,
+    listen_on_all,
+)
+from inventory_server.jsonserver.request_server import RequestServer
+
+__all__ = [
+    "AnsweredTwice",
+    "CannotListen",
+    "ClientInfo",
+    "ConnectionLimitReached",
+    "EncodedReply",
+    "EndReason",
+    "JsonHandler",
+    "ListenTarget",
+    "NetworkLimits",
+    "Notice",
+    "Peer",
+    "RefusalEncoder",
+    "RequestServer",
+    "SendReply",
+    "ServerFactory",
+    "ServerRefusal",
+    "ThreadedServer",
+    "TlsNotServed",
+    "address_of",
+    "close_listener",
+    "limit",
+    "listen_on_all",
+]

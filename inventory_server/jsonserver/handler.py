@@ -1,15 +1,22 @@
-"""The interface between the server and the handler of a connection."""
+"""The handler of a connection, which a program subclasses, and what it exchanges with the server."""
 
 from __future__ import annotations
 
 import enum
 import json
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, ClassVar, Protocol
+
+import msgspec
 
 from pos_client.protocol.errors import TillwireError
-from pos_client.protocol.framing import FrameTooLong
+from pos_client.protocol.framing import FramingError
+from pos_client.protocol.json_messages import NotJson, decode_message, encode_message, plain_decoder
+
+_GOODBYE = b"BYE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +48,7 @@ class EndReason(enum.StrEnum):
     client_closed = enum.auto()
     """The client closed it."""
     handler_closed = enum.auto()
-    """A reply of the handler ended it, as after a goodbye."""
+    """The handler ended it, as after a goodbye."""
     server_stopped = enum.auto()
     """The server stopped, and everything that had arrived was answered."""
     closed_by_force = enum.auto()
@@ -52,8 +59,14 @@ class EndReason(enum.StrEnum):
     """The network or the client's machine broke it."""
     frame_too_long = enum.auto()
     """The client sent a frame beyond the limit."""
+    frame_invalid = enum.auto()
+    """The client's bytes are no frames: a wrong checksum, a wrong header, a frame cut off, or TLS."""
+    reader_too_slow = enum.auto()
+    """More messages waited for the client than `max_unsent_bytes`."""
     connection_limit_reached = enum.auto()
     """It was refused, as all connections were taken."""
+    not_verified = enum.auto()
+    """The server's `verify_request` refused it."""
     thread_start_failed = enum.auto()
     """The machine had no thread left for it."""
     handler_failed = enum.auto()
@@ -61,26 +74,121 @@ class EndReason(enum.StrEnum):
 
 
 SendReply = Callable[[EncodedReply | Notice | None], None]
-"""Takes the reply to one frame, or None for no reply: exactly once, from any thread. Before that it takes notices, from
-the thread of the connection only; one that cannot be sent ends the connection, but does not raise."""
+"""Takes the reply to one frame, or None for no reply: exactly once, from any thread; AnsweredTwice for another one.
+Before that it takes notices. What cannot be sent ends the connection, but raises nothing."""
 
 
-class Handler(Protocol):
-    """Answers the frames of one connection, one at a time; each is passed in on the connection's thread."""
+class AnsweredTwice(TillwireError):
+    """A handler answered a frame that is answered already; nothing was sent."""
 
-    def handle(self, frame: bytes, answer: SendReply) -> None:
-        """Call `answer` exactly once with the reply to `frame`: before returning, or later from another thread."""
 
-    def close(self, reason: EndReason) -> None:
-        """The connection has ended; called once, on its thread."""
+class HandlerConnection(Protocol):
+    """What a handler's connection does for it, from any thread."""
+
+    def send(self, data: bytes) -> bool:
+        """Send a message between replies without waiting; False where it can no longer be sent."""
+
+    def end(self, reason: EndReason) -> None:
+        """End the connection after what is being sent."""
+
+    def fail(self, error: BaseException) -> None:
+        """End the connection because the handler failed, and log `error`."""
+
+
+class JsonHandler:
+    """Answers the messages of one connection. Subclass it and override `handle_message`.
+
+    A server makes a handler for each client and calls it on a thread of that client's own, so it may block. An
+    exception that it raises ends this connection, is logged once with an incident id, and disturbs no other client.
+    """
+
+    decoder: ClassVar[msgspec.json.Decoder[Any]] = plain_decoder
+    """What messages are decoded with: plain data unless a subclass names a type (`msgspec.json.Decoder(Order)`)."""
+    peer: Peer
+    """The client."""
+    server: Any
+    """The server that made this handler, for what its handlers share."""
+    end_reason: EndReason = EndReason.client_closed
+    """Why the connection ended; set before `finish`."""
+    _connection: HandlerConnection
+
+    def attach(self, peer: Peer, server: Any, connection: HandlerConnection) -> None:
+        """Connect the handler; called once by the server, before `setup`."""
+        self.peer, self.server, self._connection = peer, server, connection
+
+    def setup(self) -> None:
+        """The connection stands; called once, before any message."""
+
+    def handle_message(self, message: Any) -> Any:
+        """The reply to `message`: what JSON can express, a Future of it to reply later, or None for no reply."""
+        raise NotImplementedError(f"{type(self).__name__} must override handle_message")
+
+    def handle_timeout(self) -> None:
+        """Nothing came for `idle_seconds`: the connection ends, unless this is overridden to do something else."""
+        self.close(EndReason.timed_out)
+
+    def finish(self) -> None:
+        """The connection has ended, for whatever reason; called once where `setup` succeeded."""
+
+    def send(self, message: Any) -> bool:
+        """Send `message` to the client between replies, without waiting, from any thread.
+
+        False where it is not sent: the connection has ended, or is ended now because more than `max_unsent_bytes`
+        wait for a client that does not read. Raises NotJson.
+        """
+        return self._connection.send(encode_message(message) + b"\n")
+
+    def close(self, reason: EndReason = EndReason.handler_closed) -> None:
+        """End the connection after what is being sent, for `reason` in the log; from any thread."""
+        self._connection.end(reason)
+
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
+        """Answer one frame, its framing removed: by default with `handle_message`, if it is a JSON text.
+
+        Empty frames are ignored, `BYE` ends the connection, and what is no JSON is answered with an object that has
+        `error`. A subclass that overrides this must have `answer` called exactly once, now or later, by any thread.
+        """
+        text = frame.strip()
+        if not text:
+            answer(None)
+        elif len(text) == len(_GOODBYE) and text.upper() == _GOODBYE:
+            answer(EncodedReply(b"", close=True))
+        else:
+            self._answer_text(text, answer)
+
+    def _answer_text(self, text: bytes, answer: SendReply) -> None:
+        try:
+            message = decode_message(text, self.decoder)
+        except NotJson as error:
+            answer(encoded({"error": str(error)}))
+            return
+        reply = self.handle_message(message)
+        if isinstance(reply, Future):
+            reply.add_done_callback(partial(self._answer_later, answer))
+        else:
+            answer(encoded(reply))
+
+    def _answer_later(self, answer: SendReply, reply: Future[Any]) -> None:
+        try:
+            answer(encoded(reply.result()))
+        except Exception as error:  # noqa: BLE001 (whatever the handler's work raises)
+            self._connection.fail(error)
+            answer(None)
+
+
+def encoded(reply: Any) -> EncodedReply | None:
+    """The line of a reply; None for None. NotJson if it holds what JSON cannot express."""
+    return None if reply is None else EncodedReply(encode_message(reply) + b"\n", close=False)
 
 
 class ConnectionLimitReached(TillwireError):
     """All connections are taken; the client may try again later."""
 
 
-ServerRefusal = FrameTooLong | ConnectionLimitReached
+ServerRefusal = FramingError | ConnectionLimitReached
 """Why the server ends a connection itself, with a last line that is not the handler's."""
+RefusalEncoder = Callable[[ServerRefusal], bytes]
+"""Makes the last line of a connection that the server itself ends."""
 
 
 def encode_refusal(refusal: ServerRefusal) -> bytes:

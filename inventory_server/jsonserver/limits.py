@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, TypedDict
 
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 
@@ -13,7 +15,13 @@ BULK_READ_BYTES = 1 << 16
 KEEPALIVE_PROBES = 4
 """Unanswered probes that end a connection: one or two may be lost on a bad line."""
 CLOSE_SECONDS = 1.0
-"""How long `LineServer.stop` waits for the threads of connections that it has closed by force."""
+"""How long `stop` of a server waits for the threads of connections that it has closed by force."""
+STOP_SECONDS = 10.0
+"""How long `stop` of a server waits for replies in progress unless told otherwise."""
+SERVICE_SECONDS = 0.5
+"""Time between two calls of a server's `service_actions`: as often as in the standard library's `socketserver`."""
+INCIDENT_BYTES = 6
+"""Random bytes in the id of a handler's failure: enough to find it in the log."""
 OTHERS_FIRST_SECONDS = 0.05
 """How long a full process leaves a new connection to the processes that share its socket before it refuses it."""
 EXHAUSTED_PAUSE_SECONDS = 0.5
@@ -28,10 +36,13 @@ def limit(default: int, least: int, reason: str, most: int = 10**9) -> int:
 
 @dataclass(frozen=True, slots=True)
 class NetworkLimits:
-    """What a server of JSON lines lets its clients do."""
+    """What a JSON server lets its clients do."""
 
     max_frame_bytes: int = limit(
-        MAX_FRAME_BYTES, 1 << 16, "longest frame (one line); bounds the memory of a connection", most=1 << 26
+        MAX_FRAME_BYTES,
+        1 << 16,
+        "longest frame (a line, or the payload of `JSN1`); bounds the memory of a connection",
+        most=1 << 26,
     )
     max_connections: int = limit(
         1_024, 1, "connections served at a time; lowered at start if the limit of open files allows fewer"
@@ -45,14 +56,67 @@ class NetworkLimits:
         "address space for the stack of each connection's thread; unused pages cost no memory",
         most=1 << 30,
     )
-    idle_seconds: int = limit(300, 1, "a connection that sends nothing for this long is closed")
-    frame_seconds: int = limit(30, 1, "how long a frame may take to arrive, and a large one may then wait for its turn")
-    send_seconds: int = limit(30, 1, "a client that has not read a reply within this time is disconnected")
-    half_closed_seconds: int = limit(
+    idle_seconds: float = limit(300, 1, "a connection that sends nothing for this long is closed")
+    frame_seconds: float = limit(
+        30, 1, "how long a frame may take to arrive, and a large one may then wait for its turn"
+    )
+    send_seconds: float = limit(30, 1, "a client that has not read a reply within this time is disconnected")
+    max_unsent_bytes: int = limit(
+        1 << 20,
+        1 << 12,
+        "bytes of messages that wait for a client that does not read; beyond this it is disconnected",
+        most=1 << 30,
+    )
+    half_closed_seconds: float = limit(
         10, 1, "how long to wait for the reply to a client that has closed its sending side and may be gone"
     )
-    linger_seconds: int = limit(2, 1, "how long a closing server waits for the client to read its last reply")
+    linger_seconds: float = limit(2, 1, "how long a closing server waits for the client to read its last reply")
     keepalive_seconds: int = limit(60, 4, "silence after which TCP keepalive probes the client", most=32_767)
     unacknowledged_seconds: int = limit(
         60, 1, "a connection whose sent bytes stay unacknowledged for this long is closed", most=2_000_000
     )
+    jsocket_frames: bool = field(
+        default=True, metadata={"reason": "accept the frames of the Python package jsocket (`JSN1`) beside JSON lines"}
+    )
+
+
+DEFAULT_LIMITS = NetworkLimits()
+"""What a server lets its clients do unless told otherwise."""
+
+
+class ServerOptions(TypedDict, total=False):
+    """The fields of `NetworkLimits` as keyword arguments of a server; units and reasons stand there."""
+
+    max_frame_bytes: int
+    max_connections: int
+    surplus_connections: int
+    accept_backlog: int
+    reserved_files: int
+    thread_stack_bytes: int
+    idle_seconds: float
+    frame_seconds: float
+    send_seconds: float
+    max_unsent_bytes: int
+    half_closed_seconds: float
+    linger_seconds: float
+    keepalive_seconds: int
+    unacknowledged_seconds: int
+    jsocket_frames: bool
+
+
+def limits_with(limits: NetworkLimits, options: Mapping[str, Any]) -> NetworkLimits:
+    """`limits` with `options` in their place; TypeError for an unknown one, ValueError for a value of no use."""
+    known = {each.name: each.type for each in fields(NetworkLimits)}
+    for name, value in options.items():
+        if name not in known:
+            raise TypeError(f"{name!r} is not an option of a server; the options are {', '.join(sorted(known))}")
+        if known[name] == "bool":
+            valid, expected = isinstance(value, bool), "True or False"
+        elif known[name] == "int":
+            least = 0 if name == "surplus_connections" else 1
+            valid, expected = type(value) is int and value >= least, f"a whole number of at least {least}"
+        else:
+            valid, expected = type(value) in (int, float) and 0 < value < float("inf"), "a number of seconds above 0"
+        if not valid:
+            raise ValueError(f"{name}: expected {expected}, got {value!r}")
+    return replace(limits, **options)

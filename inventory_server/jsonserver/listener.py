@@ -45,14 +45,17 @@ class CannotListen(TillwireError):
     """Listening on an address failed; the message names it and says what to do."""
 
 
-def listen_on(address: Address, limits: NetworkLimits) -> socket.socket:
-    """A new socket that listens on `address`; CannotListen where that fails."""
+def listen_on(address: Address, limits: NetworkLimits, reuse_address: bool = True) -> socket.socket:
+    """A new socket that listens on `address`; CannotListen where that fails.
+
+    `reuse_address` binds a TCP port although old connections to it linger (SO_REUSEADDR).
+    """
     try:
         _remove_stale_socket(address)
         family, resolved = _resolve(address)
         with contextlib.ExitStack() as opened:
             listening = opened.enter_context(socket.socket(family, socket.SOCK_STREAM))
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(reuse_address))
             listening.bind(resolved)
             listening.listen(limits.accept_backlog)
             opened.pop_all()
@@ -83,13 +86,18 @@ class Acceptor:
     """
 
     def __init__(
-        self, target: ListenTarget, admit: Admit, limits: NetworkLimits, has_room: Callable[[], bool] = lambda: True
+        self,
+        target: ListenTarget,
+        admit: Admit,
+        limits: NetworkLimits,
+        has_room: Callable[[], bool] = lambda: True,
+        reuse_address: bool = True,
     ) -> None:
         self._admit = admit
         self._has_room = has_room
         self._stopping = threading.Event()
         self._is_shared = isinstance(target, socket.socket)
-        self._socket = target if isinstance(target, socket.socket) else listen_on(target, limits)
+        self._socket = target if isinstance(target, socket.socket) else listen_on(target, limits, reuse_address)
         # Between poll and accept a connection may vanish or go to another process: accept must not block then.
         self._socket.setblocking(False)
         self._wake, self._woken = socket.socketpair()
@@ -117,10 +125,14 @@ class Acceptor:
         else:
             close_listener(self._socket)
 
+    def abandon(self) -> None:
+        """Close a forked child's copies of the sockets; the address stays that of the parent."""
+        for each in (self._socket, self._wake, self._woken):
+            each.close()
+
     def _accept_until_stopped(self) -> None:
         with selectors.PollSelector() as selector:  # needs no descriptor of its own: there may be none left
-            selector.register(self._woken, selectors.EVENT_READ)
-            selector.register(self._socket, selectors.EVENT_READ)
+            self.watch(selector)
             while True:
                 selector.select()
                 if not self._stopping.is_set() and self._is_shared and not self._has_room():
@@ -129,20 +141,42 @@ class Acceptor:
                     return
                 self._accept()
 
-    def _accept(self) -> None:
-        """Admit one connection; pause where file descriptors or memory have run out."""
+    def accept(self) -> tuple[socket.socket, Peer] | None:
+        """A connection that is waiting, or None; pauses where file descriptors or memory have run out."""
         try:
             accepted, client = self._socket.accept()
         except OSError as error:
             if event := _EXHAUSTED.get(error.errno or 0):
                 log.error("event=%s address=%s error=%s", event, self.address, error)
                 self._stopping.wait(EXHAUSTED_PAUSE_SECONDS)
+            return None
+        return accepted, _peer(client, self.address)
+
+    def watch(self, selector: selectors.BaseSelector) -> None:
+        """Register what becomes readable when a connection is waiting, or the acceptor stops."""
+        selector.register(self._woken, selectors.EVENT_READ, None)
+        selector.register(self._socket, selectors.EVENT_READ, self)
+
+    def _accept(self) -> None:
+        """Admit one connection."""
+        if (accepted := self.accept()) is None:
             return
         try:
-            self._admit(accepted, _peer(client, self.address))
+            self._admit(*accepted)
         except Exception:
-            log.exception("event=accept_failed address=%s peer=%s", self.address, client)
-            accepted.close()
+            log.exception("event=accept_failed address=%s peer=%s", self.address, accepted[1].address)
+            accepted[0].close()
+
+
+def wait_for_connection(acceptors: Sequence[Acceptor], timeout_seconds: float | None) -> Acceptor | None:
+    """The first of `acceptors` for which a connection is waiting; None where none comes in time, or they stop."""
+    with selectors.PollSelector() as selector:
+        for acceptor in acceptors:
+            acceptor.watch(selector)
+        for key, _ in selector.select(timeout_seconds):
+            if isinstance(key.data, Acceptor):
+                return key.data
+    return None
 
 
 def listen_on_all(addresses: Sequence[Address], limits: NetworkLimits) -> list[socket.socket]:

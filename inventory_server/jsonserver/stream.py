@@ -99,6 +99,11 @@ class ServerStream:
         with self._closing:
             self._socket.close()
 
+    def abandon(self) -> None:
+        """Close a forked child's copy of the socket; the connection stays that of the parent."""
+        self._closing = threading.Lock()
+        self._socket.close()
+
     def _write_rest(self, rest: memoryview) -> None:
         deadline = time.monotonic() + self._limits.send_seconds
         while rest:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from inventory_server.jsonserver.handler import ServerRefusal
+from inventory_server.jsonserver import ServerRefusal
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.framing import FrameTooLong
+from pos_client.protocol.framing import FrameTooLong, FramingError
 from pos_client.protocol.wire import encode_error
 
 
@@ -24,4 +24,6 @@ def _request_error(refusal: ServerRefusal, busy_retry_ms: int) -> RequestError:
         limit = refusal.limit_bytes
         message = f"A line may have at most {limit} bytes; send fewer postings per frame."
         return RequestError(ErrorCode.too_large, message, limit=limit)
+    if isinstance(refusal, FramingError):
+        return RequestError(ErrorCode.parse_error, f"The connection cannot be read further: {refusal}.")
     return RequestError(ErrorCode.busy, "All connections are taken; try again later.", retry_after_ms=busy_retry_ms)

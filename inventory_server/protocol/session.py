@@ -18,7 +18,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import Actor
-from inventory_server.jsonserver.handler import EncodedReply, Peer
+from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol import events
 from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError

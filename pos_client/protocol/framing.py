@@ -1,21 +1,61 @@
-"""Framing: cuts a byte stream into JSON lines, each one frame ended by LF (CRLF is tolerated)."""
+"""Framing: cuts a byte stream into frames: JSON lines, or the frames of the package jsocket (`JSN1`).
+
+A JSON line ends with LF (CRLF is tolerated). A jsocket frame is the magic `JSN1`, the length of its payload and the
+CRC-32 of its payload, each an unsigned 32-bit integer in network byte order, and the payload: one JSON text.
+"""
 
 from __future__ import annotations
 
+import struct
+import zlib
 from collections.abc import Iterator
+from typing import Protocol
 
 from pos_client.protocol.errors import TillwireError
 
 MAX_FRAME_BYTES = 1 << 20
-"""Longest line that is accepted unless configured otherwise, in bytes, the line end included: 500 ordinary baskets."""
+"""Longest frame that is accepted unless configured otherwise, in bytes, the line end included: 500 ordinary baskets."""
+JSOCKET_MAGIC = b"JSN1"
+"""The first bytes of a jsocket frame; no JSON text begins with them."""
+_HEADER = struct.Struct("!4sII")
 
 
-class FrameTooLong(TillwireError):
-    """A frame exceeds `limit_bytes`, whether or not its end has arrived; the stream cannot be read further."""
+class FramingError(TillwireError):
+    """The bytes on a connection are no valid frames; the stream cannot be read further."""
 
-    def __init__(self, limit_bytes: int) -> None:
-        super().__init__(f"a line exceeds {limit_bytes} bytes")
+
+class FrameTooLong(FramingError):
+    """A frame exceeds `limit_bytes`, whether or not its end has arrived."""
+
+    def __init__(self, limit_bytes: int, came: str = "a line") -> None:
+        super().__init__(f"{came} exceeds {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
+
+
+class FrameHeaderInvalid(FramingError):
+    """A jsocket frame does not begin with `JSN1`, or has no payload."""
+
+
+class FrameChecksumWrong(FramingError):
+    """The payload of a jsocket frame does not have the CRC-32 that its header announces."""
+
+
+class FrameTruncated(FramingError):
+    """The stream ended inside a jsocket frame."""
+
+
+class Framer(Protocol):
+    """Splits a byte stream into frames; buffers at most one frame plus one read."""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the complete frames, without their framing; FramingError where there is no next one."""
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of an incomplete frame are buffered."""
+
+    def end(self) -> None:
+        """The stream has ended: FramingError where that cuts off a frame."""
 
 
 class LineFramer:
@@ -47,6 +87,67 @@ class LineFramer:
         """How many bytes of an incomplete frame are buffered."""
         return len(self._buffer)
 
+    def end(self) -> None:
+        """The stream has ended: a line without its end is dropped, as from a client that was cut off."""
+        self._buffer.clear()
+
     def _check(self, size: int) -> None:
         if size > self._max_frame_bytes:
             raise FrameTooLong(self._max_frame_bytes)
+
+
+class JsocketFramer:
+    """Splits a byte stream into the payloads of jsocket frames; a length is checked before its payload is buffered."""
+
+    def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
+        self._max_frame_bytes = max_frame_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the complete payloads; FramingError for a bad header, a payload beyond the limit or a wrong CRC."""
+        self._buffer += data
+        while len(self._buffer) >= _HEADER.size:
+            magic, size, checksum = _HEADER.unpack_from(self._buffer)
+            self._check(magic, size)
+            end = _HEADER.size + size
+            if len(self._buffer) < end:
+                return
+            payload = bytes(self._buffer[_HEADER.size : end])
+            del self._buffer[:end]
+            if (actual := zlib.crc32(payload)) != checksum:
+                raise FrameChecksumWrong(f"a jsocket frame has CRC-32 {actual:08x}, its header says {checksum:08x}")
+            yield payload
+
+    @property
+    def pending_bytes(self) -> int:
+        """How many bytes of an incomplete frame are buffered."""
+        return len(self._buffer)
+
+    def end(self) -> None:
+        """The stream has ended; FrameTruncated where that cuts off a frame."""
+        if self._buffer:
+            raise FrameTruncated(f"the stream ended {len(self._buffer)} bytes into a jsocket frame")
+
+    def _check(self, magic: bytes, size: int) -> None:
+        if magic != JSOCKET_MAGIC:
+            raise FrameHeaderInvalid(f"expected a jsocket frame, which begins with {JSOCKET_MAGIC!r}, got {magic!r}")
+        if size == 0:
+            raise FrameHeaderInvalid("a jsocket frame has length 0: expected a JSON text")
+        if size > self._max_frame_bytes:
+            raise FrameTooLong(self._max_frame_bytes, f"a jsocket frame of {size} bytes")
+
+
+def may_become_jsocket(first: bytes) -> bool:
+    """True where a stream that begins with `first` does not yet show whether it consists of jsocket frames."""
+    return len(first) < len(JSOCKET_MAGIC) and JSOCKET_MAGIC.startswith(first)
+
+
+def is_jsocket(first: bytes) -> bool:
+    """True where a stream that begins with `first` consists of jsocket frames."""
+    return first.startswith(JSOCKET_MAGIC)
+
+
+def jsocket_frame(text: bytes) -> bytes:
+    """The jsocket frame of a JSON text; a line end behind it is left out."""
+    payload = text.rstrip(b"\r\n")
+    return _HEADER.pack(JSOCKET_MAGIC, len(payload), zlib.crc32(payload)) + payload

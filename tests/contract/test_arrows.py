@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from inventory_server import jsonserver
+
 ROOT = Path(__file__).resolve().parents[2]
 
 CLI = ["click", "rich"]
@@ -39,7 +41,7 @@ ROOMS: dict[str, list[str]] = {
     "inventory_server.resources": [],
     "inventory_server.config": ["inventory_server.jsonserver", "pos_client.protocol"],
     "inventory_server.domain": ["pos_client.protocol", "msgspec"],
-    "inventory_server.jsonserver": ["pos_client.protocol"],
+    "inventory_server.jsonserver": ["pos_client.protocol", "msgspec"],
     "inventory_server.protocol": [
         "inventory_server.domain",
         "inventory_server.jsonserver",
@@ -235,7 +237,7 @@ WRONG_ARROWS = [
     ("inventory_server.protocol.session", "from inventory_server import store"),
     ("inventory_server.jsonserver.server", "from inventory_server.domain import inventory"),
     ("inventory_server.jsonserver.server", "from inventory_server.store import open_store"),
-    ("inventory_server.store.write.writer", "from inventory_server.jsonserver.server import LineServer"),
+    ("inventory_server.store.write.writer", "from inventory_server.jsonserver import ServerFactory"),
     ("inventory_server.store.write.writer", "from inventory_server.protocol.session import Session"),
     ("inventory_server.store.write.judge", "from inventory_server.store.query import stock"),
     ("inventory_server.store.ledger.head", "from inventory_server.store.database import base"),
@@ -277,7 +279,22 @@ def test_the_json_server_knows_no_inventory() -> None:
         reached.add(module)
         found |= set(imports(SOURCES[module])) & set(SOURCES) - reached
     beside = {module for module in reached if room_of(module) != "inventory_server.jsonserver"}
-    assert beside == {f"pos_client.protocol.{name}" for name in ("address", "errors", "framing")}
+    assert beside == {f"pos_client.protocol.{name}" for name in ("address", "errors", "framing", "json_messages")}
+
+
+def test_the_inventory_server_uses_the_public_names_of_the_json_server_alone() -> None:
+    """It is built on what anybody can build on."""
+    package = "inventory_server.jsonserver"
+    used = {
+        (module, str(node.module), alias.name)
+        for module, source in SOURCES.items()
+        if package in source and room_of(module) != package
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith(package)
+        for alias in node.names
+    }
+    assert {"inventory_server.app", "inventory_server.admin.control_socket"} <= {module for module, _, _ in used}
+    assert [each for each in used if each[1] != package or each[2] not in jsonserver.__all__] == []
 
 
 def test_no_module_imports_itself_in_a_circle() -> None:

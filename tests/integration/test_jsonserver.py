@@ -11,11 +11,11 @@ from dataclasses import replace
 import pytest
 
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import EndReason, Peer, encode_refusal
+from inventory_server.jsonserver.handler import EndReason, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import LIMITS, SOON, Echo, Gate, Start, connect, gate, start
+from tests.support.lines import LIMITS, SOON, Echo, Gate, Start, connect, gate, opening, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["gate", "start"]
@@ -180,8 +180,8 @@ def test_a_peer_that_resets_harms_nobody(start: Start) -> None:
 def test_a_handler_that_fails_loses_its_connection_only(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     handlers: list[Echo] = []
 
-    def factory(peer: Peer) -> Echo:
-        handlers.append(Echo(peer))
+    def factory() -> Echo:
+        handlers.append(Echo())
         return handlers[-1]
 
     server = start(factory=factory)
@@ -197,10 +197,10 @@ def test_a_handler_that_fails_loses_its_connection_only(start: Start, caplog: py
 def test_a_factory_that_fails_loses_that_connection_only(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     fails = [True, False]
 
-    def factory(peer: Peer) -> Echo:
+    def factory() -> Echo:
         if fails.pop(0):
             raise ZeroDivisionError
-        return Echo(peer)
+        return Echo()
 
     server = start(factory=factory)
     with connect(server) as first:
@@ -213,7 +213,7 @@ def test_a_factory_that_fails_loses_that_connection_only(start: Start, caplog: p
 
 def test_a_socket_that_is_gone_before_its_first_word_is_let_go() -> None:
     serve: list[Callable[[ServerConnection], object]] = [
-        lambda c: c.serve(Echo()),
+        lambda c: c.serve(opening(Echo(), c)),
         lambda c: c.turn_away(FrameTooLong(1)),
     ]
     for use in (*serve, ServerConnection.stop_reading):
@@ -251,8 +251,8 @@ def test_the_handler_and_the_log_are_told_why_a_connection_ended(
     caplog.set_level(logging.DEBUG, "tillwire.connection")
     handlers: list[Echo] = []
 
-    def factory(peer: Peer) -> Echo:
-        handlers.append(Echo(peer))
+    def factory() -> Echo:
+        handlers.append(Echo())
         return handlers[-1]
 
     limits = replace(LIMITS, max_frame_bytes=1_000, frame_seconds=SOON, linger_seconds=SOON)

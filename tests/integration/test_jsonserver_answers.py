@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from inventory_server.jsonserver import ServerFactory
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import Notice, Peer, SendReply, encode_refusal
-from inventory_server.jsonserver.server import LineServer
+from inventory_server.jsonserver.handler import Notice, SendReply, encode_refusal
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK
-from tests.support.lines import ANYWHERE, LIMITS, SOON, Echo, Start, connect, start
+from tests.support.lines import ANYWHERE, LIMITS, SOON, Echo, Start, connect, opening, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["start"]
@@ -30,7 +30,7 @@ class Elsewhere(Echo):
     answered: list[Future[None]]
     opened: threading.Event
 
-    def handle(self, frame: bytes, answer: SendReply) -> None:
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         if frame == b"sync":
             answer(self.reply(frame))
         else:
@@ -69,18 +69,18 @@ class WatchedLock:
         self._lock.release()
 
 
-def watch(server: LineServer) -> WatchedLock:
+def watch(server: ServerFactory) -> WatchedLock:
     """The only connection waits for its answer: watch how often it has waited for `half_closed_seconds`."""
     [connection] = getattr(server, "_served")  # noqa: B009
     connection._answering = watched = WatchedLock(connection._answering)
     return watched
 
 
-def await_rest(server: LineServer) -> None:
+def await_rest(server: ServerFactory) -> None:
     """Return once the only connection sends what its socket's buffer did not take at once."""
     wait_until(lambda: server.connections == 1)
     [connection] = getattr(server, "_served")  # noqa: B009
-    wait_until(lambda: connection._is_sending_rest)
+    wait_until(lambda: connection._outgoing.is_sending_rest)
 
 
 def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[Elsewhere]) -> None:
@@ -128,7 +128,7 @@ class Talkative(Echo):
 
     left = threading.Event()
 
-    def handle(self, frame: bytes, answer: SendReply) -> None:
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         size = 64 << 20 if frame == b"flood" else 1
         assert frame != b"later" or self.left.wait(HANG_SECONDS)
         for _ in range(9):
@@ -185,7 +185,7 @@ def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere
     ours, theirs = socket.socketpair()
     theirs.settimeout(HANG_SECONDS)
     connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
-    serving = threading.Thread(target=connection.serve, args=(elsewhere(LOOPBACK),))
+    serving = threading.Thread(target=connection.serve, args=(opening(elsewhere(), connection),))
     serving.start()
     theirs.sendall(b"wait\n")
     wait_until(lambda: len(elsewhere.answered) == 1)
@@ -231,8 +231,8 @@ def test_an_answer_that_ends_the_connection_ends_it_at_once(start: Start, elsewh
     server = start(factory=elsewhere)
     with connect(server) as client:
         client.send(b"close\nunheard\n")
-        assert client.read_line() == b""
-        wait_until(lambda: server.connections == 0)
+        assert [client.read_line(), client.read_line()] == [b"close", b""]
+    wait_until(lambda: server.connections == 0)
     assert len(elsewhere.answered) == 1
 
 
@@ -243,7 +243,7 @@ def test_without_threads_a_slow_reader_is_dropped(
     with connect(server) as client:
         client.send(b"wait\n")
         wait_until(lambda: len(elsewhere.answered) == 1)
-        monkeypatch.setattr(Elsewhere, "reply", lambda *_: Echo.reply(Echo(Peer("x", loopback=True)), b"flood"))
+        monkeypatch.setattr(Elsewhere, "reply", lambda *_: Echo.reply(Echo(), b"flood"))
         monkeypatch.setattr(threading.Thread, "start", _no_thread)
         elsewhere.opened.set()
         wait_until(lambda: server.connections == 0)

@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 
-from inventory_server.jsonserver import listener
-from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver import Peer, ServerFactory, listener
 from inventory_server.jsonserver.limits import EXHAUSTED_PAUSE_SECONDS
 from inventory_server.jsonserver.listener import Acceptor, CannotListen, address_of, listen_on
-from inventory_server.jsonserver.server import LineServer
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import ANYWHERE, LIMITS, Echo, Gate, Start, connect, gate, start
+from tests.support.lines import ANYWHERE, LIMITS, Echo, Gate, Start, connect, gate, listens_on, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["gate", "start"]
@@ -66,7 +64,7 @@ def test_a_crowd_past_the_cap_is_turned_away_by_few_threads(start: Start) -> Non
 def test_who_finds_one_of_several_processes_full_is_served_by_another(monkeypatch: pytest.MonkeyPatch) -> None:
     """They share a socket, and are servers of one process here."""
     with listen_on(ANYWHERE, LIMITS) as listening:
-        full, roomy = (LineServer([listening.dup()], Echo, replace(LIMITS, max_connections=most)) for most in (1, 12))
+        full, roomy = (ServerFactory(Echo, listening.dup(), limits=LIMITS, max_connections=most) for most in (1, 12))
         clients = []
 
         def said() -> bytes:
@@ -99,10 +97,10 @@ def test_stop_does_not_wait_for_a_crowd(start: Start) -> None:
 def test_the_cap_stays_below_the_limit_of_open_files(caplog: pytest.LogCaptureFixture) -> None:
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     limits = replace(LIMITS, max_connections=10 * soft)
-    assert LineServer([ANYWHERE], Echo, limits).max_connections < soft
+    assert ServerFactory(Echo, ANYWHERE, limits=limits).max_connections < soft
     assert "event=connection_limit_lowered" in caplog.text
     with pytest.raises(CannotListen, match="ulimit -n"):
-        LineServer([ANYWHERE], Echo, replace(limits, reserved_files=soft))
+        ServerFactory(Echo, ANYWHERE, limits=replace(limits, reserved_files=soft))
 
 
 def test_without_descriptors_accepting_rests_and_then_goes_on(
@@ -124,8 +122,7 @@ def test_without_descriptors_accepting_rests_and_then_goes_on(
     os.close(free)
     resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
     try:
-        address = server.addresses[0]
-        client.connect((address.host, address.port))
+        client.connect(server.addresses[0])
         wait_until(lambda: len(rests) > 2)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
@@ -178,10 +175,10 @@ def test_a_failure_while_admitting_is_logged_and_accepting_goes_on(caplog: pytes
 
 
 def test_an_address_in_use_is_named_and_nothing_is_left_open(start: Start, tmp_path: Path) -> None:
-    taken = start().addresses[0]
+    taken = listens_on(start())
     path = str(tmp_path / "hq.sock")
     with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{taken.port}: it is in use: stop the program"):
-        LineServer([Address.unix(path), taken], Echo, LIMITS).start()
+        ServerFactory(Echo, Address.unix(path), taken, limits=LIMITS).start()
     assert not os.path.exists(path)
 
 
@@ -199,9 +196,9 @@ def test_a_name_is_served_on_all_its_addresses_that_this_machine_has(
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     server = start(Address("shop.test", 0))
-    assert [address.host for address in server.addresses] == ["127.0.0.1", "127.0.0.2"]
-    for address in server.addresses:
-        with LineClient(address) as client:
+    assert [address[0] for address in server.addresses] == ["127.0.0.1", "127.0.0.2"]
+    for number in range(2):
+        with connect(server, number) as client:
             client.send(b"peer\n")
             assert json.loads(client.read_line())[1] is True
     with pytest.raises(CannotListen, match=r"^Cannot listen on away\.test:0: this machine has no such address"):
@@ -221,15 +218,15 @@ def test_a_name_is_served_on_all_its_addresses_that_this_machine_has(
 )
 def test_an_impossible_address_is_named_with_the_reason(address: Address, message: str) -> None:
     with pytest.raises(CannotListen, match=f"^Cannot listen on {message}"):
-        LineServer([address], Echo, LIMITS).start()
+        ServerFactory(Echo, address, limits=LIMITS).start()
 
 
 def test_tcp_and_unix_are_served_at_once_and_a_unix_peer_is_on_this_machine(start: Start, tmp_path: Path) -> None:
     path = str(tmp_path / "hq.sock")
     server = start(ANYWHERE, Address.unix(path))
-    assert server.addresses[1] == Address.unix(path)
-    for address in server.addresses:
-        with LineClient(address) as client:
+    assert server.addresses[1] == path
+    for number in range(2):
+        with connect(server, number) as client:
             client.send(b"peer\n")
             assert json.loads(client.read_line())[1] is True
     server.stop(5)
@@ -241,7 +238,7 @@ def test_ipv6_is_served_and_a_mapped_loopback_is_on_this_machine(start: Start) -
         server = start(Address("::", 0))
     except CannotListen as error:
         pytest.skip(f"no IPv6 here: {error}")
-    port = server.addresses[0].port
+    port = listens_on(server).port
     for host in ("::1", "127.0.0.1"):
         with LineClient(Address(host, port)) as client:
             client.send(b"peer\n")
@@ -252,7 +249,7 @@ def test_the_socket_file_of_a_dead_server_is_replaced(start: Start, tmp_path: Pa
     path = str(tmp_path / "hq.sock")
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(path)
-    with LineClient(start(Address.unix(path)).addresses[0]) as client:
+    with connect(start(Address.unix(path))) as client:
         client.send(b"word\n")
         assert client.read_line() == b"word"
 
@@ -317,7 +314,7 @@ def test_stop_closes_by_force_what_the_deadline_does_not_wait_for(
 
 def test_after_stop_nobody_is_let_in_and_a_second_stop_is_harmless(start: Start) -> None:
     server = start()
-    address = server.addresses[0]
+    address = listens_on(server)
     server.stop(5)
     with pytest.raises(ConnectionRefusedError):
         LineClient(address)
@@ -325,7 +322,7 @@ def test_after_stop_nobody_is_let_in_and_a_second_stop_is_harmless(start: Start)
 
 
 def test_a_server_that_never_started_can_be_stopped() -> None:
-    assert LineServer([ANYWHERE], Echo, LIMITS).stop(1) == 0
+    assert ServerFactory(Echo, ANYWHERE, limits=LIMITS).stop(1) == 0
 
 
 def test_a_connection_accepted_while_stopping_is_closed(start: Start) -> None:
@@ -340,11 +337,11 @@ def test_a_connection_accepted_while_stopping_is_closed(start: Start) -> None:
 
 def test_a_port_is_free_again_after_stop(start: Start) -> None:
     server = start()
-    address = server.addresses[0]
+    address = listens_on(server)
     with connect(server) as client:
         client.send(b"word\n")
         assert client.read_line() == b"word"
         server.stop(5)
-    with LineClient(start(address).addresses[0]) as client:
+    with connect(start(address)) as client:
         client.send(b"word\n")
         assert client.read_line() == b"word"

@@ -14,7 +14,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import Bye, FindPosting, Hello, History, Item, Ping, Post, Stock, StoreRequest
 from inventory_server.domain.roles import HQ_POSTING
-from inventory_server.jsonserver.handler import EncodedReply, Peer
+from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.query import history, stock

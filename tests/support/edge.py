@@ -12,7 +12,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import OnOutcome, Outcome, Progress, Store, no_progress, perform
 from inventory_server.domain.requests import Bye, Change, Hello, Item, Ping, Post, Stock, StoreRequest, Welcome
 from inventory_server.domain.roles import Speaker
-from inventory_server.jsonserver.handler import EncodedReply, Peer
+from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol.session import Session, advance, drive
 from inventory_server.store.administration import Settled
 from pos_client.protocol.address import Address

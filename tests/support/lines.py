@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from inventory_server.jsonserver.handler import EncodedReply, EndReason, Handler, Peer, SendReply
-from inventory_server.jsonserver.limits import NetworkLimits
-from inventory_server.jsonserver.server import LineServer
+from inventory_server.jsonserver import EncodedReply, EndReason, JsonHandler, NetworkLimits, SendReply, ServerFactory
+from inventory_server.jsonserver.connection import OpenHandler, ServerConnection
+from inventory_server.jsonserver.server import JsonServer
 from pos_client.protocol.address import Address
 from tests.support.edge import LOOPBACK, LineClient
 from tests.support.waiting import HANG_SECONDS
@@ -18,18 +18,17 @@ ANYWHERE = Address("127.0.0.1", 0)
 LIMITS = NetworkLimits(linger_seconds=int(HANG_SECONDS))
 SOON: Any = 0.2
 """Seconds until a time-out that a test waits for; operators may set whole ones only."""
-Start = Callable[..., LineServer]
+Start = Callable[..., ServerFactory]
 
 
-class Echo:
+class Echo(JsonHandler):
     """Answers each frame with itself; a few words make it do something else."""
 
-    def __init__(self, peer: Peer = LOOPBACK) -> None:
-        self.peer = peer
+    def __init__(self) -> None:
         self.closed = threading.Event()
         self.reason: EndReason | None = None
 
-    def handle(self, frame: bytes, answer: SendReply) -> None:
+    def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         answer(self.reply(frame))
 
     def reply(self, frame: bytes) -> EncodedReply | None:
@@ -43,9 +42,20 @@ class Echo:
             return EncodedReply(b"x" * (64 << 20) + b"\n", close=False)
         return EncodedReply(frame + b"\n", close=frame == b"close")
 
-    def close(self, reason: EndReason) -> None:
-        self.reason = reason
+    def finish(self) -> None:
+        self.reason = self.end_reason
         self.closed.set()
+
+
+def opening(handler: JsonHandler, connection: ServerConnection) -> OpenHandler:
+    """What a server passes to a connection, for `handler`."""
+
+    def open_handler() -> JsonHandler:
+        handler.attach(LOOPBACK, None, connection)
+        handler.setup()
+        return handler
+
+    return open_handler
 
 
 class Gate(Echo):
@@ -66,9 +76,12 @@ def start() -> Iterator[Start]:
     servers = []
 
     def start(
-        *addresses: Address, factory: Callable[[Peer], Handler] = Echo, limits: NetworkLimits = LIMITS
-    ) -> LineServer:
-        server = LineServer(addresses or [ANYWHERE], factory, limits)
+        *addresses: Address,
+        factory: Callable[[], JsonHandler] = Echo,
+        limits: NetworkLimits = LIMITS,
+        **options: Any,
+    ) -> ServerFactory:
+        server = ServerFactory(factory, *(addresses or [ANYWHERE]), limits=limits, **options)
         server.start()
         servers.append(server)
         return server
@@ -85,5 +98,11 @@ def gate() -> Iterator[type[Gate]]:
     Gate.opened.set()
 
 
-def connect(server: LineServer) -> LineClient:
-    return LineClient(server.addresses[0])
+def listens_on(server: JsonServer, number: int = 0) -> Address:
+    """The address that a server listens on."""
+    served = server.addresses[number]
+    return Address.unix(served) if isinstance(served, str) else Address(*served)
+
+
+def connect(server: JsonServer, number: int = 0) -> LineClient:
+    return LineClient(listens_on(server, number))
