@@ -11,6 +11,8 @@ from pos_client.protocol.errors import (
     RequestError,
     TillwireError,
 )
+from pos_client.protocol.framing import FramingError
+from pos_client.protocol.json_messages import NotJson
 from pos_client.protocol.messages import Body, Line, PostingResult
 from pos_client.till.basket import Basket
 from pos_client.till.client import PosClient
@@ -20,6 +22,7 @@ from pos_client.till.posting import Posting
 from pos_client.till.posting_record import PostingRecord
 from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
+from pos_client.transport.json_client import JsonClient
 from pos_client.transport.request_once import request_once
 
 __all__ = [
@@ -30,8 +33,11 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "ErrorCode",
+    "FramingError",
     "HqRefused",
+    "JsonClient",
     "Line",
+    "NotJson",
     "Outbox",
     "OutboxError",
     "OutboxInUse",

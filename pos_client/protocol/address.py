@@ -47,6 +47,17 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+AddressLike = str | tuple[str, int]
+"""A server's address: text as for `Address.parse`, the path of a Unix socket, or a pair of host and port."""
+
+
+def address_of_server(given: AddressLike) -> Address:
+    """The address that `given` says; ValueError where it is none."""
+    if isinstance(given, tuple):
+        return Address(*given)
+    return Address.unix(given) if given.startswith("/") else Address.parse(given)
+
+
 def _read(text: str) -> Address | None:
     """What `text` says, its host empty where it names none; None where it is no address."""
     if text.startswith(_UNIX):

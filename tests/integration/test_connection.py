@@ -125,12 +125,12 @@ def test_it_is_noticed_when_hq_hangs_up_while_nothing_was_asked() -> None:
 def test_a_script_asks_in_one_call_and_gets_plain_exact_data(tmp_path: Path) -> None:
     for hq in (ScriptedHq(), ScriptedHq(unix=tmp_path / "hq.sock")):
         with hq:
-            assert request_once(hq.address, "ping")["server_time"].endswith("Z")
+            assert request_once(hq.address, "ping", {})["server_time"].endswith("Z")
             assert hq.hellos == []
             levels = request_once(hq.address, "stock", {"below": Decimal("2.5")}, terminal="office", token="secret")
             assert levels["items"][0]["on_hand"] == 3
             assert [(hello.terminal, hello.token) for hello in hq.hellos] == [("office", "secret")]
-            request_once(hq.address, "stock")
+            request_once(hq.address, "stock", {})
             assert len(hq.hellos) == 2
 
 
@@ -139,7 +139,7 @@ def test_a_unix_socket_is_reached_however_long_its_path_is(tmp_path: Path) -> No
     folder.mkdir()
     descriptor = os.open(folder, os.O_RDONLY)
     with ScriptedHq(unix=Path(f"/proc/self/fd/{descriptor}/hq.sock")):
-        assert request_once(f"unix:{folder}/hq.sock", "ping")["server_time"].endswith("Z")
+        assert request_once(f"unix:{folder}/hq.sock", "ping", {})["server_time"].endswith("Z")
     os.close(descriptor)
     with pytest.raises(ConnectionLost, match="No such file"):
         Connection.open(f"unix:{tmp_path}/{'y' * 120}/hq.sock")
@@ -177,4 +177,4 @@ def test_a_script_hears_a_refusal_as_it_is() -> None:
 
 def test_a_script_gives_up_at_its_deadline() -> None:
     with peer(says()) as address, pytest.raises(ConnectionLost):
-        request_once(address, "ping", timeout=0.2)
+        request_once(address, "ping", {}, timeout=0.2)
