@@ -103,7 +103,7 @@ schema: $(READY)
 
 clean:
 	rm -rf build dist run-data .coverage-data .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find pos_client inventory_server schema tests -name __pycache__ -prune -exec rm -rf {} +
+	find pos_client inventory_server schema tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
 # The virtual environment: made once, renewed when pyproject.toml changes. Python's own complaint about a
 # missing ensurepip (Debian packs it separately) is replaced by the command that helps, or by running it.

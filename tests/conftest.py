@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,10 +11,17 @@ from tests.support.postgres import Cluster, binaries
 from tests.support.rendering import render_once
 from tests.support.schemas import compare_once
 from tests.support.sites import EVERY_KIND, SERIALIZABLE, PostgresSite, Site, SqliteSite
+from tests.support.together import FilesTogether
 
 # A slow machine must not fail a property: nothing here is about durations.
 settings.register_profile("tillwire", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("tillwire")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether | None:
+    """Replace the scheduler that is meant for groups of tests."""
+    return FilesTogether(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.together import TOGETHER
+
 ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
@@ -127,6 +129,10 @@ def test_make_lint_runs_the_same_linters() -> None:
     makefile = (ROOT / "Makefile").read_text()
     recipe = makefile[makefile.index("\nlint:") :].split("\n\n", 1)[0].splitlines()[2:]
     assert [line.removeprefix("\t$(BIN)/").split() for line in recipe] == LINTERS
+
+
+def test_the_files_that_one_process_runs_are_there() -> None:
+    assert [name for name in TOGETHER if not (ROOT / name).is_file()] == []
 
 
 def test_ci_runs_what_a_person_runs() -> None:

@@ -12,7 +12,7 @@ from tests.contract.test_arrows import SOURCES, room_of
 from tests.support.waiting import HANG_SECONDS
 
 # One group: the wheel is built and installed once.
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("wheel")]
+pytestmark = pytest.mark.long
 
 LIBRARY = sorted(
     name

@@ -46,9 +46,7 @@ from tests.support.maintenance import archive, ask, bring_back, close_books, com
 from tests.support.partitions import POSITIONS, partitions_of, small
 from tests.support.postgres import binaries
 from tests.support.sites import PostgresSite
-from tests.support.twins import TWINS, Sent, Twins, send
-
-pytestmark = TWINS
+from tests.support.twins import Sent, Twins, send
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from tests.support.maintenance import close_books
 from tests.support.partitions import POSITIONS, small
 from tests.support.sites import Site, on_postgresql
 
-pytestmark = [on_postgresql, pytest.mark.xdist_group("pruning")]  # a ledger in a file has no partitions
+pytestmark = on_postgresql  # a ledger in a file has no partitions
 FRAME = 256
 Statement = tuple[str, tuple[Any, ...]]
 

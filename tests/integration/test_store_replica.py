@@ -30,7 +30,6 @@ from tests.support.waiting import HANG_SECONDS, wait_until
 pytestmark = [
     pytest.mark.skipif(binaries() is None, reason="no PostgreSQL here"),
     pytest.mark.long,
-    pytest.mark.xdist_group("standby"),  # one pair of servers for all
 ]
 
 SETTINGS = Settings(accept_weak_durability=True, busy_retry_ms=10)

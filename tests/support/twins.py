@@ -10,8 +10,6 @@ from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
-import pytest
-
 from inventory_server.domain.requests import MergeProducts
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore
@@ -24,8 +22,6 @@ from tests.support.maintenance import archive, close_books, read_ledger
 from tests.support.partitions import POSITIONS, small
 from tests.support.sites import Site
 
-TWINS = pytest.mark.xdist_group("twins")
-"""One process runs all tests that take twins: making a pair takes seconds."""
 FRAME = 256
 PARTITIONS = 4
 """So many are filled; half of them go into the archive."""
