@@ -30,6 +30,7 @@ class FamilyReplay:
 
     def __init__(self, lines: Iterable[DocumentLine], merges: Iterable[Merge], known_at: int | None = None) -> None:
         self.waiting: dict[DocumentLine, int] = {}
+        self._known_at = known_at
         self._merges = sorted(merge for merge in merges if merge.stands(known_at))
         known = {line for line in lines if known_at is None or line.position <= known_at}
         self._lines = sorted((line for line in known if line.stands(known_at)), key=lambda line: line[:2])
@@ -47,7 +48,7 @@ class FamilyReplay:
 
     def documents(self, as_of: int | None = None) -> dict[tuple[bytes, str], Document]:
         """What became of each document by its id and product, as of an instant (None: now)."""
-        names = standing(self._merges, as_of)
+        names = standing(self._merges, as_of, self._known_at)
         found: dict[tuple[bytes, str], Document] = {}
         for id_, openers in self._openers.items():
             for line in openers:

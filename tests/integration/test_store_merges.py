@@ -191,6 +191,18 @@ def test_before_the_merge_it_is_the_old_products(
     assert world.on_hand("a", "b", **asked) == expected
 
 
+@pytest.mark.parametrize("moment", [{"known_at": 3}, {"known_at": 3, "as_of": instant(NOON + 3 * HOUR)}])
+def test_as_known_before_its_void_documents_are_of_the_product_that_took_over(
+    world: World, moment: dict[str, Any]
+) -> None:
+    world.tell(f"reserve a=3 @1 | transfer_out a=5 location:L2 other:L1 @1 | {MERGE} @2")
+    merged = [world.figures(sku) for sku in ("a", "b")]
+    assert merged == [(0, 0, 0), (0, 3, 5)]
+    world.tell_more("void voids:3 @4")
+    assert [world.figures(sku) for sku in ("a", "b")] == [(0, 3, 5), (0, 0, 0)]
+    assert [world.figures(sku, **moment) for sku in ("a", "b")] == merged
+
+
 FLAGS = [
     # (story, flags of its last posting)
     (f"receipt a=5 @1 | {MERGE} @2 | sale a=7 @3", ("negative_stock",)),
