@@ -25,7 +25,7 @@ from tests.simulation.book import Created
 from tests.simulation.database import CrashingConnection, Image
 from tests.simulation.network import Link, Network
 from tests.simulation.watch import POISON, Poisoned, WatchedLedger
-from tests.simulation.world import MILLISECOND, SECOND, Violation, World
+from tests.simulation.world import MILLISECOND, SECOND, SLOW_COMMIT, Violation, World
 
 _SQLITE = Sqlite(Path(":memory:"))
 
@@ -250,7 +250,7 @@ class Hq:
             return
         self._stepping = True
         slow = self._world.happens(self._world.weather.slow_disk)
-        delay = self._world.between((SECOND, 20 * SECOND) if slow else (0, self._commit_delay))
+        delay = self._world.between(SLOW_COMMIT if slow else (0, self._commit_delay))
         self._world.at(delay, "commit", self._step, self._process)
 
     def _step(self, process: int) -> None:

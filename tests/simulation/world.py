@@ -19,6 +19,8 @@ HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 START = 1_767_600_000 * SECOND
 """A Monday morning. All times are µs, those of the world are true: devices have their own, wrong clocks."""
+SLOW_COMMIT = (1 * SECOND, 20 * SECOND)
+"""How long a commit waits for a slow disk."""
 EVENTS_MAX = 20_000
 """Far more than any honest run takes; a run that gets here spins, and must not pass for a clean one."""
 
