@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
@@ -186,11 +186,8 @@ class PosClient(PostingMethods, QueryMethods):
             body = structs.replace(body, location=self._here())
         raw, effect = checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
-        posting = self._postings.expect(given_id or self._new_id(), reference, on_result)
-        with ExitStack() as undo:
-            undo.callback(self._postings.forget, posting)
+        with self._postings.expecting(given_id or self._new_id(), reference, on_result) as posting:
             self.outbox.add(NewPosting(posting.id, raw, micros(body.occurred_at), effect, reference, tick))
-            undo.pop_all()
         if given_id is not None and (found := self.outbox.find(given_id)) is not None and found.result is not None:
             self._postings.resolve(found.result)  # it was sold and delivered before
         self._sender_thread.wake()

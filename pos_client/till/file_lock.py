@@ -48,6 +48,7 @@ class FileLock:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
+        self._is_writable = False  # known once the lock was held
 
     def try_acquire(self) -> bool:
         """Take the lock if it is free or already held by this object; OutboxError if its file cannot be opened."""
@@ -56,11 +57,19 @@ class FileLock:
                 self._connection = self._open()
             if not self._connection.in_transaction:
                 self._connection.execute("BEGIN EXCLUSIVE")
+                self._assert_exclusive(self._connection)
         except sqlite3.Error as error:
             if _code(error) == sqlite3.SQLITE_BUSY:
                 return False
+            self.close()
             raise outbox_error(self._path, error, "lock file") from error
         return True
+
+    def _assert_exclusive(self, connection: sqlite3.Connection) -> None:
+        """SQLite's error, once per connection, for a file that may not be written: it is only locked for reading."""
+        if not self._is_writable:
+            connection.execute("PRAGMA user_version = 1")  # goes with the transaction
+            self._is_writable = True
 
     def _open(self) -> sqlite3.Connection:
         make_private(self._path)
@@ -78,6 +87,6 @@ class FileLock:
 
     def close(self) -> None:
         """Release the lock and close its file."""
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._is_writable = self._connection, None, False
         if connection is not None:
             connection.close()

@@ -39,6 +39,8 @@ LINGER_SECONDS = 5.0
 """How long leaving a client's `with` block waits for the last postings while HQ answers."""
 SETTLE_POLL_SECONDS = 0.05
 """How often `bye` and `close` look whether the outbox is empty."""
+ASYNC_QUESTIONS_MAX = 4
+"""Most questions to HQ that an `AsyncPosClient` makes at once, a thread each: they take turns on one connection."""
 BYE_SECONDS_MIN = 0.1
 """What `bye` leaves for its own request if delivery has used up the time-out."""
 

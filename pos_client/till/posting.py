@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from uuid import UUID
 
 from pos_client.protocol.errors import HqRefused
@@ -41,6 +43,10 @@ class Posting:
         """
         return self._registry.wait(self, timeout)
 
+    def future(self) -> Future[PostingResult]:
+        """HQ's answer as a future, which ends with HqRefused as soon as HQ refuses the till."""
+        return self._registry.future(self)
+
     def __repr__(self) -> str:
         return f"Posting({self.id}, {self.reference!r}, {self.state})"
 
@@ -53,22 +59,31 @@ class PendingRegistry:
         self._changed = threading.Condition()  # guards all fields below and the handles' `result`
         self._waiting: weakref.WeakValueDictionary[UUID, Posting] = weakref.WeakValueDictionary()
         self._callbacks: dict[UUID, OnResult] = {}
+        self._futures: dict[UUID, list[Future[PostingResult]]] = {}
         self._refusal: HqRefused | None = None
 
-    def expect(self, posting_id: UUID, reference: str | None, on_result: OnResult | None) -> Posting:
-        """The handle of a posting that is about to be stored."""
+    @contextmanager
+    def expecting(self, posting_id: UUID, reference: str | None, on_result: OnResult | None) -> Iterator[Posting]:
+        """The handle of a posting that the `with` block stores; if it raises, all is as it was before."""
         with self._changed:
-            posting = self._waiting.get(posting_id) or Posting(posting_id, reference, self)
+            known, former = self._waiting.get(posting_id), self._callbacks.get(posting_id)
+            posting = known or Posting(posting_id, reference, self)
             self._waiting[posting_id] = posting
-            if on_result is not None:
-                self._callbacks[posting_id] = on_result
-        return posting
+            self._set_callback(posting_id, on_result or former)
+        try:
+            yield posting
+        except BaseException:
+            with self._changed:
+                if known is None:
+                    self._waiting.pop(posting_id, None)
+                self._set_callback(posting_id, former)
+            raise
 
-    def forget(self, posting: Posting) -> None:
-        """Remove the handle: the posting was not stored."""
-        with self._changed:
-            self._waiting.pop(posting.id, None)
-            self._callbacks.pop(posting.id, None)
+    def _set_callback(self, posting_id: UUID, callback: OnResult | None) -> None:
+        if callback is not None:
+            self._callbacks[posting_id] = callback
+        else:
+            self._callbacks.pop(posting_id, None)
 
     def resolve(self, result: PostingResult) -> None:
         """Set a posting's result: wake the waiting threads, then call the callbacks."""
@@ -77,7 +92,11 @@ class PendingRegistry:
             callback = self._callbacks.pop(result.id, None)
             if posting is not None:
                 posting.result = result
+            futures = self._futures.pop(result.id, [])
             self._changed.notify_all()
+        for future in futures:
+            if future.set_running_or_notify_cancel():
+                future.set_result(result)
         for on_result in (callback, self._on_result):
             if on_result is not None:
                 _call(on_result, result)
@@ -96,6 +115,35 @@ class PendingRegistry:
         with self._changed:
             self._refusal = refusal
             self._changed.notify_all()
+            ended: list[Future[PostingResult]] = []
+            if refusal is not None:
+                ended = [future for futures in self._futures.values() for future in futures]
+                self._futures.clear()
+        for future in ended:
+            if refusal is not None and future.set_running_or_notify_cancel():
+                future.set_exception(HqRefused.of(refusal))
+
+    def future(self, posting: Posting) -> Future[PostingResult]:
+        """A future that ends as `wait` does, without a limit in time."""
+        future: Future[PostingResult] = Future()
+        with self._changed:
+            result, refusal = posting.result, self._refusal
+            if result is None and refusal is None:
+                self._futures.setdefault(posting.id, []).append(future)
+        if result is not None:
+            future.set_result(result)
+        elif refusal is not None:
+            future.set_exception(HqRefused.of(refusal))
+        else:
+            future.add_done_callback(lambda done: self._drop(posting.id, done))
+        return future
+
+    def _drop(self, posting_id: UUID, future: Future[PostingResult]) -> None:
+        """Forget a future that was cancelled."""
+        with self._changed:
+            left = [each for each in self._futures.pop(posting_id, []) if each is not future]
+            if left:
+                self._futures[posting_id] = left
 
     def wait(self, posting: Posting, timeout: float | None) -> PostingResult:
         """Block until `posting` has its result; HqRefused if HQ refuses the till, else TimeoutError after `timeout`."""

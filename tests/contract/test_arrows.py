@@ -25,6 +25,7 @@ ROOMS: dict[str, list[str]] = {
     "pos_client.replay": ["pos_client.files", "pos_client.protocol", "msgspec"],
     "pos_client.faultkit": ["pos_client.protocol", "msgspec"],
     "pos_client": ["pos_client.till", "pos_client.transport", "pos_client.protocol"],
+    "pos_client.aio": ["pos_client.till", "pos_client.protocol"],
     "pos_client.commands": [
         "pos_client.till",
         "pos_client.transport",
@@ -158,6 +159,8 @@ SOCKET_ROOMS = {
     "pos_client.transport",
     # Plays an unreliable server for integrators' tests: it closes connections where the protocol forbids it.
     "pos_client.faultkit",
+    # Awaits its own threads and opens nothing.
+    "pos_client.aio",
 }
 SOCKET_MODULES = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 

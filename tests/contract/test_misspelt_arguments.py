@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pos_client import Basket, PosClient, Posting
+from pos_client.aio import AsyncPosClient
 from tests.support.waiting import HANG_SECONDS
 
 # What a call needs, of each method that needs something.
@@ -27,13 +28,17 @@ NEEDED = {
     "post": "Body('sale', AT)",
     "add": "'a'",
     "basket.sell": "",
+    "sell_basket": "basket",
+    "answer": "handle",
 }
+KINDS = {"till": PosClient, "basket": Basket, "handle": Posting, "shared": AsyncPosClient}
 HEAD = """# pyright: strict
 from datetime import UTC, datetime
 from uuid import UUID
 from pos_client import Basket, Body, PosClient, Posting
+from pos_client.aio import AsyncPosClient
 LINES, ID, AT = [("a", 1)], UUID(int=1), datetime.now(UTC)
-def check(till: PosClient, basket: Basket, handle: Posting) -> None:
+async def check(till: PosClient, basket: Basket, handle: Posting, shared: AsyncPosClient) -> None:
 """
 
 
@@ -44,10 +49,10 @@ def methods(kind: type) -> list[str]:
 def calls() -> dict[str, str]:
     """A call of each public method, without its end; and the arguments that it needs."""
     made = {"PosClient(": NEEDED["PosClient"]}
-    for variable, kind in (("till", PosClient), ("basket", Basket), ("handle", Posting)):
+    for variable, kind in KINDS.items():
         for name in methods(kind):
-            call = f"{variable}.{name}"
-            made[f"{call}("] = NEEDED.get(call, NEEDED.get(name, ""))
+            call, is_awaited = f"{variable}.{name}", inspect.iscoroutinefunction(getattr(kind, name))
+            made[f"{'await ' if is_awaited else ''}{call}("] = NEEDED.get(call, NEEDED.get(name, ""))
     return made
 
 

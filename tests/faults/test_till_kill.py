@@ -20,6 +20,7 @@ from uuid import UUID
 import pytest
 
 from pos_client import Outbox, OutboxError
+from pos_client.till.file_lock import FileLock
 from tests.support.outboxes import posting
 from tests.support.scripted_hq import ScriptedHq
 from tests.support.waiting import HANG_SECONDS
@@ -209,8 +210,12 @@ def test_an_outbox_in_a_folder_that_may_not_be_written_is_refused_with_the_next_
         user = os.geteuid()
         os.seteuid(65_534 if user == 0 else user)
         try:
-            with pytest.raises(OutboxError, match="check that its folder exists and is writable"):
+            with pytest.raises(OutboxError, match=r"The lock file .* make the file and its folder writable"):
                 Outbox(folder / "till.db")
+            lock = FileLock(folder / "till.db.write-lock")
+            for _ in range(2):
+                with pytest.raises(OutboxError, match="make the file and its folder writable"):
+                    lock.try_acquire()
         finally:
             os.seteuid(user)
     finally:
