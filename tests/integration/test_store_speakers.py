@@ -14,9 +14,15 @@ from inventory_server.domain.limits import GAPS_MAX
 from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Welcome
 from inventory_server.domain.roles import Speaker
 from inventory_server.store import LedgerStore, StoreError
-from inventory_server.store.admin.terminals import add_terminal, list_terminals, revoke_terminal, rotate_terminal
+from inventory_server.store.admin.terminals import (
+    add_terminal,
+    list_terminals,
+    move_terminal,
+    revoke_terminal,
+    rotate_terminal,
+)
 from pos_client.protocol.errors import RequestError
-from pos_client.protocol.fields import Range
+from pos_client.protocol.fields import Range, Role
 from pos_client.protocol.messages import CHAIN_START, ByeParams, ByeResult, Totals
 from tests.support.ledgers import (
     NOON,
@@ -342,3 +348,29 @@ def test_a_goodbye_may_be_about_an_earlier_lineage(store: LedgerStore) -> None:
 def test_a_control_total_that_is_no_quantity_is_refused(store: LedgerStore) -> None:
     error = refused(lambda: perform(store, Bye(Till(store).speaker, ByeParams(quantity=Decimal("0.000001")))))
     assert (error.code.name, error.data["path"]) == ("invalid_params", "$.quantity")
+
+
+# role, where it believes to be, refused
+BELIEVES = [
+    ("till", None, False),
+    ("till", "L1", False),
+    ("till", "FORMER", False),
+    ("till", "L2", True),
+    ("reader", "L2", False),
+    ("operator", "L2", False),
+]
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+@pytest.mark.parametrize(("role", "believed", "is_refused"), BELIEVES)
+def test_only_a_till_that_believes_to_be_where_it_never_was_is_refused(
+    store: LedgerStore, role: Role, believed: str | None, is_refused: bool, trusted: bool
+) -> None:
+    enrol(store, "T1", role, "FORMER", "right")
+    administer(store, lambda connection: move_terminal(connection, "T1", "L1", NOON))
+    hello = Hello("T1", "right", trusted, None, None, None, None, location=believed)
+    if is_refused:
+        error = refused(lambda: perform(store, hello))
+        assert (error.code.name, "terminal move T1 L2" in error.message) == ("forbidden", True)
+    else:
+        assert perform(store, hello).speaker.location == "L1"
