@@ -108,4 +108,5 @@ class MemoryFile(OutboxFile):
         self.path = PATH
         self._lock = threading.Lock()  # guards nothing here: there is one thread
         self._writing = _NoLock()
+        self.sending = _NoLock()
         self._connection = cast(sqlite3.Connection, disk)

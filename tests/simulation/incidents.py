@@ -14,13 +14,14 @@ from inventory_server.domain.product import Product
 from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.merges import merge_listed, merge_products
 from inventory_server.store.admin.review import reopen
+from inventory_server.store.admin.terminals import adopt_terminal, move_terminal
 from inventory_server.store.ledger.head import head_of
 from pos_client.protocol.messages import Body, Line, PostingResult
 from tests.simulation.book import Created, Listed
 from tests.simulation.database import Image
 from tests.simulation.disk import Disk
 from tests.simulation.till import Device
-from tests.simulation.trade import LISTED_LATER, SKUS
+from tests.simulation.trade import LISTED_LATER, SKUS, STORES, home_of
 from tests.simulation.world import DAY, HOUR, MINUTE, SECOND
 
 if TYPE_CHECKING:
@@ -48,9 +49,12 @@ def plan(run: Run) -> None:
         (1.0 if run.orderly else 0.2, "bye before the last sale", _early_closing),
         (0.4 if run.with_merges else 0.0, "hq merges products", _merge_at_hq),
         (0.4 if run.with_merges else 0.0, "a barcode is listed", _list_barcode),
+        (0.7 if run.with_moves else 0.0, "a till moves", _move_till),
         (0.08, "backup", _backup),
         (0.08, "backup before a move", _backup_before_a_move),
     ):
+        if run.with_moves and incident is _move:
+            chance = 0.6
         if run.world.happens(chance) and not (run.orderly and incident in _DISORDER):
             run.plan(run.world.between(STORM), what, incident, run)
 
@@ -74,6 +78,26 @@ def _move(run: Run) -> None:
     if terminal is not None:
         run.world.reached("outbox moved to another terminal")
         _copy(run, original, f"{terminal} for {original.name}", terminal)
+        if run.with_moves:
+            run.plan(run.world.between((SECOND, HOUR)), "outbox adopted", _adopt, run, original.terminal, terminal)
+
+
+def _adopt(run: Run, terminal: str, by: str) -> None:
+    """An operator allows a till to deliver what another one's outbox held; again and again, until HQ is up."""
+    if run.hq.administer(lambda connection: adopt_terminal(connection, terminal, by, run.hq.clock())):
+        run.world.reached("outbox adopted")
+    else:
+        run.plan(10 * SECOND, "outbox adopted", _adopt, run, terminal, by)
+
+
+def _move_till(run: Run) -> None:
+    """A till is carried to the other shop; what it has not delivered yet was sold where it was."""
+    device = _device(run)
+    to = run.world.random.choice([store for store in STORES if store != device.home])
+    if run.hq.administer(lambda connection: move_terminal(connection, device.terminal, to, run.hq.clock())):
+        run.world.reached("till moved")
+        if run.world.happens(0.5):
+            run.plan(run.world.between(STORM), "the till moves on", _move_till, run)
 
 
 def _copy(run: Run, original: Device, name: str, terminal: str) -> None:
@@ -83,7 +107,8 @@ def _copy(run: Run, original: Device, name: str, terminal: str) -> None:
     if together:
         original.set_offline(True)
         run.sell(original)
-    copy = run.add_device(name, terminal, original.role, original.home, original.disk.copy())
+    home = original.home if terminal == original.terminal else home_of(terminal)
+    copy = run.add_device(name, terminal, original.role, home, original.disk.copy())
     copy.moved = terminal != original.terminal
     if together:
         original.set_offline(False)
@@ -216,13 +241,13 @@ def _kill_till(run: Run) -> None:
 
 def _backup(run: Run) -> None:
     """HQ's database is copied, and the copy put back later: HQ has forgotten what the tills know."""
-    if run.hq.up and not run.careless:
+    if run.hq.up and not run.careless and not run.with_moves:
         run.plan(run.world.between((SECOND, 3 * MINUTE)), "hq's backup comes back", _go_back, run, run.hq.backup())
 
 
 def _backup_before_a_move(run: Run) -> None:
     """An outbox delivers, and goes to another terminal for good; then HQ forgets all of that."""
-    if run.hq.up and not run.careless:
+    if run.hq.up and not run.careless and not run.with_moves:
         device = _device(run)
         run.sell(device)
         run.plan(run.world.between((SECOND, MINUTE)), "the outbox moves", _move_away, run, device, run.hq.backup())
@@ -297,5 +322,5 @@ def _reuse_id(run: Run) -> None:
     device.sell(lambda _: run.trade.reused_id(device.terminal, device.role, device.home, device.clock()))
 
 
-_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _hq_clock_jump, _backup, _backup_before_a_move)
+_DISORDER = (_clone, _restore, _wipe, _move, _clock_jump, _hq_clock_jump, _move_till, _backup, _backup_before_a_move)
 """What makes HQ's `complete_to` a guess."""

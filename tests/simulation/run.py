@@ -24,7 +24,7 @@ from tests.simulation.network import Network
 from tests.simulation.past_checks import Moment, check_carried, check_past, situations_of
 from tests.simulation.reader import Reader
 from tests.simulation.till import Device
-from tests.simulation.trade import BARCODES, LOCATIONS, SKUS, STORES, Trade
+from tests.simulation.trade import BARCODES, LOCATIONS, SKUS, Trade, home_of
 from tests.simulation.watch import WatchedLedger
 from tests.simulation.world import CALM, DAY, HOUR, MILLISECOND, MINUTE, SECOND, START, Violation, Weather, World
 from tests.support.model import Model
@@ -34,11 +34,6 @@ OPERATOR, READER = "operator-1", "reader-1"
 CALM_DEADLINE = 6 * DAY
 PROOF_EVERY = 16
 """One run in so many also runs the store's own proof, which costs as much as the run itself."""
-
-
-def home_of(terminal: str) -> str:
-    """Where a till stands."""
-    return STORES[int(terminal[-1]) % 2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +102,14 @@ class Run:
         self.hq = Hq(world, self.network, self._database, self._ledger, self.settings)
         self.hq.poison_cuts = world.happens(0.5)
         self.with_merges = world.happens(0.4)
+        self.with_moves = world.happens(0.2)
         self.trade = Trade(
             world,
             self.book,
             odd=world.random.choice((0.0, 0.0, 0.0, 0.04)),
             with_documents=world.happens(0.4),
             with_merges=self.with_merges,
+            with_moves=self.with_moves,
             whole_seconds=world.happens(0.3),
         )
         self.devices: list[Device] = []
@@ -130,6 +127,7 @@ class Run:
         device.disk = Disk() if disk is None else disk
         device.unbalanced = disk is not None
         device.careless = self.careless
+        device.knows_places = self.with_moves and role == "till"
         device.skew = self.world.between((-5 * MINUTE, 5 * MINUTE)) if self.world.happens(0.5) else 0
         device.drift_ppm = self.world.between((-300, 300)) if self.world.happens(0.3) else 0
         self.devices.append(device)
@@ -138,9 +136,9 @@ class Run:
         return device
 
     def spare_terminal(self, home: str) -> str | None:
-        """An enrolled till that no device uses."""
+        """An enrolled till that no device uses: one of the same shop, where nobody can be allowed to deliver for it."""
         used = {device.terminal for device in self.devices}
-        return next((till for till in TILLS if till not in used and home_of(till) == home), None)
+        return next((till for till in TILLS if till not in used and (self.with_moves or home_of(till) == home)), None)
 
     def sell(self, device: Device) -> None:
         """Something happens at a device's counter."""

@@ -30,6 +30,8 @@ SITUATIONS = (
     "clone",
     "outbox moved to another terminal",
     "outbox moved for good",
+    "outbox adopted",
+    "till moved",
     "old image restored",
     "outbox wiped",
     "long silence",

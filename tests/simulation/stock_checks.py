@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -77,7 +77,7 @@ def check_flags(rows: list[Row], model: Model) -> None:
 def _replay(database: sqlite3.Connection, rows: list[Row], book: Book) -> Model:
     """P3 as of every position that a reader was told about, and the model of the whole ledger."""
     model = Model(LOCATIONS, SKUS, BARCODES)
-    listed = book.listed
+    listed, rights = book.listed, Rights(database)
     if listed and not database.execute("SELECT 1 FROM barcode WHERE gtin = ?", (listed.gtin,)).fetchone():
         listed = None
     for row in rows:
@@ -85,7 +85,7 @@ def _replay(database: sqlite3.Connection, rows: list[Row], book: Book) -> Model:
             model.list_barcode(listed.gtin, listed.sku)
         made = book.find(row.id, row.digest)
         assert made is not None
-        body, sender = _said(made, row.terminal)
+        body, sender = _said(made, row.terminal, rights.at(row.terminal, row.position))
         if body["type"] == "merge" and (reason := model.refuses(str(made.id), body, sender, row.position - 1)):
             raise Violation("merge", f"position {row.position} is a merge that should be refused: {reason}")
         is_corrected = "clock_corrected" in flag_names(row.flags)
@@ -110,9 +110,34 @@ def _carried_over(model: Model, listed: Listed) -> None:
         raise Violation("merge", f"{suspense} was listed after position {listed.position} and not merged")
 
 
-def _said(made: Created, terminal: str) -> tuple[dict[str, Any], Sender]:
-    """A posting's body, and who posted it: a terminal whose outbox may have moved to where it takes effect."""
-    sender = Sender(terminal, made.location, made.role == "operator")
+class Rights:
+    """Where tills could post, as of positions: where they had been, and where those had been that they had adopted."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._was: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        query = "SELECT terminal, position, location FROM former_location ORDER BY until_at"
+        for terminal, position, location in database.execute(query):
+            self._was[terminal].append((position, location))
+        self._is = dict(database.execute("SELECT terminal, location FROM terminal").fetchall())
+        self._adopted: dict[str, list[tuple[int, str]]] = defaultdict(list)
+        for terminal, position, adopted in database.execute("SELECT terminal, position, adopted FROM adoption"):
+            self._adopted[terminal].append((position, adopted))
+
+    def at(self, terminal: str, position: int) -> frozenset[str]:
+        """Where a terminal could post at a position."""
+        adopted = [other for since, other in self._adopted[terminal] if since < position]
+        return frozenset().union(*(self._places(each, position) for each in (terminal, *adopted)))
+
+    def _places(self, terminal: str, position: int) -> set[str]:
+        """Where a terminal has been before a position: it came to each place when it left the one before."""
+        places = [*self._was[terminal], (position, self._is[terminal])]
+        came = [-1, *(left for left, _ in places)]
+        return {place for since, (_, place) in zip(came, places, strict=False) if since < position}
+
+
+def _said(made: Created, terminal: str, places: frozenset[str]) -> tuple[dict[str, Any], Sender]:
+    """A posting's body, and who posted it: a terminal that may post at `places`."""
+    sender = Sender(terminal, made.location, made.role == "operator", places)
     return json.loads(made.raw, parse_float=Decimal), sender
 
 
@@ -122,7 +147,7 @@ def _refused(database: sqlite3.Connection, model: Model, book: Book, refused: Ma
     for raw_id, digest, terminal in database.execute(query):
         made = book.find(UUID(bytes=raw_id), digest)
         assert made is not None
-        if not model.refuses(str(made.id), *_said(made, terminal), refused[made.id]):
+        if not model.refuses(str(made.id), *_said(made, terminal, frozenset()), refused[made.id]):
             raise Violation("P5", f"{made.id} was refused at {refused[made.id]}: {made.raw!r}")
 
 

@@ -65,6 +65,7 @@ class Device:
         self.unbalanced = False  # its disk was copied or put back: its totals may differ from HQ's
         self.moved = False  # its disk began at another terminal
         self.goodbye: ByeResult | None = None
+        self.knows_places = False  # its program names its terminal and its location, as HQ last told it
         self.careless = False  # its program does not compare chain heads: HQ has to notice copies
         self._boots = 0
         self._world = world
@@ -105,7 +106,10 @@ class Device:
         self.disk.at_point = nothing_happens
         self.new_id: Callable[[], UUID] = Uuid7(self.clock, self._world.random)
         disk = self.disk
-        self.outbox = Outbox(PATH, clock=self.clock, ids=self.new_id, open_file=lambda *_: MemoryFile(disk))
+        terminal = self.terminal if self.knows_places else None
+        self.outbox = Outbox(
+            PATH, terminal=terminal, clock=self.clock, ids=self.new_id, open_file=lambda *_: MemoryFile(disk)
+        )
         self.sender = Sender(
             self.outbox,
             Identity(self.terminal, TOKEN),
@@ -331,6 +335,8 @@ class Device:
             self._book.boot_heard(self.terminal, asked.params.boot)
         if isinstance(asked, SendHello):
             self.sender.on_hello(result)
+            if self.knows_places:
+                self.home = result.location
             if not self.sender.is_connected:
                 self._world.reached("new lineage after hello")
         elif isinstance(asked, SendPost):

@@ -105,6 +105,11 @@ _REFUSALS: dict[PostingType, frozenset[str]] = {
 """What HQ may say to postings of a type."""
 
 
+def home_of(terminal: str) -> str:
+    """Where a till is enrolled."""
+    return STORES[int(terminal[-1]) % 2]
+
+
 class Trade:
     """Makes postings. `odd` is how often one of them is nonsense of some kind.
 
@@ -113,7 +118,15 @@ class Trade:
     """
 
     def __init__(
-        self, world: World, book: Book, odd: float, *, with_documents: bool, with_merges: bool, whole_seconds: bool
+        self,
+        world: World,
+        book: Book,
+        odd: float,
+        *,
+        with_documents: bool,
+        with_merges: bool,
+        with_moves: bool,
+        whole_seconds: bool,
     ) -> None:
         self._world = world
         self._book = book
@@ -121,6 +134,7 @@ class Trade:
         self._till_kinds = _TILL_WITH_DOCUMENTS if with_documents else _TILL
         self._operator_kinds = _WITH_MERGES if with_merges else _OPERATOR
         self._with_merges = with_merges
+        self._with_moves = with_moves
         self._whole_seconds = whole_seconds
         self._voidable: list[Created] = []
         self._made: dict[PostingType, list[Created]] = defaultdict(list)
@@ -131,6 +145,7 @@ class Trade:
         kinds, weights = self._operator_kinds if role == "operator" else self._till_kinds
         kind = random.choices(kinds, cum_weights=weights)[0]
         named = random.random() < (0.8 if role == "operator" else 0.2)
+        named = named or (self._with_moves and role == "till")  # it may be elsewhere when it delivers
         location = random.choice(LOCATIONS) if named and role == "operator" else home
         by_hand = kind not in ("sale", "void") and self._world.happens(0.2)
         body: dict[str, Any] = {"type": kind, "occurred_at": instant(self._occurred_at(now, by_hand))}
@@ -152,7 +167,7 @@ class Trade:
 
     def document(self, posting_id: UUID, terminal: str, home: str, now: int, **said: Any) -> Created:
         """A till posts what it is told to."""
-        made = Body(occurred_at=instant(now), **said)
+        made = Body(occurred_at=instant(now), **said, **self._place(home))
         refusals = frozenset({"not_available"})
         return self._remember(self._created(posting_id, encode_body(made), made, terminal, "till", home, refusals))
 
@@ -174,10 +189,14 @@ class Trade:
         if not others:
             return None
         taken = self._world.random.choice(others)
-        body = Body("sale", instant(now), [Line(7, sku=SKUS[0])], reference="id used twice")
+        lines = [Line(7, sku=SKUS[0])]
+        body = Body("sale", instant(now), lines, reference="id used twice", **self._place(home))
         created = self._created(taken.id, encode_body(body), body, terminal, role, home, frozenset())
         created.reused = True
         return created
+
+    def _place(self, home: str) -> dict[str, Any]:
+        return {"location": home} if self._with_moves else {}
 
     def _created(
         self,
