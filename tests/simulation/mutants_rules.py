@@ -11,11 +11,13 @@ from msgspec import UnsetType, structs
 from inventory_server.domain import documents, inventory, tick_clock
 from inventory_server.domain.documents import Document, DocumentKind, DocumentLine
 from inventory_server.domain.inventory import Flags, Level
+from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import NEVER
 from inventory_server.store.query import completeness, stock
 from inventory_server.store.write import levels, posting
 from inventory_server.store.write.document_book import DocumentBook
 from inventory_server.store.write.judged_posting import JudgedPosting
+from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol import gtin
 from pos_client.protocol.units import micros
 from tests.simulation.planting import never, replaced
@@ -125,3 +127,26 @@ def closed_tills_are_complete_to_now() -> AbstractContextManager[Any]:
 
 def later_pages_are_of_now() -> AbstractContextManager[Any]:
     return replaced(stock._FirstPage, "as_it_was", lambda _: lambda _first, listed: listed)
+
+
+def former_places_are_forgotten() -> AbstractContextManager[Any]:
+    def may_post_at(_: WorkingSet, location: str, speaker: Speaker) -> bool:
+        return speaker.role != "till" or location == speaker.location
+
+    return replaced(WorkingSet, "may_post_at", lambda _: may_post_at)
+
+
+def adoptions_are_not_told() -> AbstractContextManager[Any]:
+    return replaced(
+        WorkingSet,
+        "rights_of",
+        lambda original: lambda batch, terminal: structs.replace(original(batch, terminal), adopted=()),
+    )
+
+
+def early_voids_reach_the_present_place() -> AbstractContextManager[Any]:
+    return replaced(posting, "_places", lambda _: _present_place)
+
+
+def _present_place(_: WorkingSet, speaker: Speaker) -> list[str]:
+    return [speaker.location]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -51,6 +52,11 @@ class WatchedLedger(CommitJudge):
     def committed(self) -> None:
         """What was carried out last is durable."""
         self._epochs, self._refused = self._uncommitted
+
+    def change(self, connection: Connection, job: Callable[[Connection], Any]) -> Any:
+        """Run an operator's job; what was carried out before and rolled back is not committed with it."""
+        self._uncommitted = self._epochs, self._refused
+        return super().change(connection, job)
 
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Carry out `works`; Poisoned where a posting is poisoned, Violation where an old epoch posts."""
