@@ -74,6 +74,8 @@ POSTINGS_WINDOW = 1 << 13
 """Positions that one statement of the list of postings searches; it has no index but that of references."""
 POSTINGS_SEARCHED_MAX = 1 << 18
 """Positions that one page of that list searches: a fraction of a second; the next page goes on."""
+SOLD_POSTINGS = 1_000
+"""Bodies read at a time by the list of sales; bounds its memory."""
 HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pos_client.protocol.units import SECOND_MICROS
+from pos_client.protocol.units import SECOND_MICROS, instant
 
 UTC_NAME = "UTC"
 """The time zone of a location for which nobody has set one."""
@@ -39,6 +39,31 @@ def end_of_day(day: date, zone: tzinfo, ends_hour: int) -> int:
     end = datetime.combine(day + timedelta(days=ends_hour < _NOON), time(ends_hour))
     offset = end.replace(tzinfo=zone).utcoffset() or timedelta()
     return (end - _EPOCH - offset) // timedelta(seconds=1) * SECOND_MICROS - 1
+
+
+class BusinessDays:
+    """The business days of a location."""
+
+    def __init__(self, zone: tzinfo, ends_hour: int) -> None:
+        self._zone = zone
+        self._hour = ends_hour
+        self._ends: dict[date, int] = {}
+
+    def end(self, day: date) -> int:
+        """The last instant of a business day, as `end_of_day`."""
+        if day not in self._ends:
+            self._ends[day] = end_of_day(day, self._zone, self._hour)
+        return self._ends[day]
+
+    def of(self, microseconds: int) -> date:
+        """The business day of an instant."""
+        day = instant(microseconds).date()
+        day = min(max(day, FIRST_DAY), LAST_DAY - timedelta(days=1))
+        while microseconds > self.end(day):
+            day += timedelta(days=1)
+        while microseconds <= self.end(day - timedelta(days=1)):
+            day -= timedelta(days=1)
+        return day
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 AUDIT_ENTRIES_MAX = 10_000
 """Most entries of the audit trail in one answer: some megabytes."""
+SALES_DAYS_USUAL = 31
+"""Days for which a page of sales makes room, of each product: over a longer time a page may end within a product."""
 ORDER_DAYS_MAX = 366
 """Longest lead time and order cycle, in days: what is ordered more rarely needs no list."""
 EXCEPTIONS_MAX = 10_000

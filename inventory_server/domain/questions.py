@@ -11,7 +11,7 @@ from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, Sku
-from pos_client.protocol.lists import CountsParams, PostingsParams, ReservationsParams, TransfersParams
+from pos_client.protocol.lists import CountsParams, PostingsParams, ReservationsParams, SalesParams, TransfersParams
 from pos_client.protocol.messages import HistoryParams, PostingParams, StockParams
 from pos_client.protocol.units import Quantity
 
@@ -64,6 +64,13 @@ class ListReservations(ActorRequest, frozen=True):
     """What is reserved by the reservations of a period."""
 
     params: ReservationsParams
+    period: Period = Period()
+
+
+class ListSales(ActorRequest, frozen=True):
+    """What was sold in a period, by location, product and business day."""
+
+    params: SalesParams
     period: Period = Period()
 
 

@@ -49,6 +49,7 @@ from inventory_server.domain.questions import ListPartitions as ListPartitions
 from inventory_server.domain.questions import ListPostings as ListPostings
 from inventory_server.domain.questions import ListProducts as ListProducts
 from inventory_server.domain.questions import ListReservations as ListReservations
+from inventory_server.domain.questions import ListSales as ListSales
 from inventory_server.domain.questions import ListTerminals as ListTerminals
 from inventory_server.domain.questions import ListTransfers as ListTransfers
 from inventory_server.domain.questions import ListWaiting as ListWaiting
@@ -59,7 +60,7 @@ from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.lists import CountsResult, PostingsResult, ReservationsResult, TransfersResult
+from pos_client.protocol.lists import CountsResult, PostingsResult, ReservationsResult, SalesResult, TransfersResult
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -229,6 +230,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListCounts: Kind("counts", CountsResult, Cost.PAGE, EVERYBODY),
         ListTransfers: Kind("transfers", TransfersResult, Cost.PAGE, EVERYBODY),
         ListReservations: Kind("reservations", ReservationsResult, Cost.PAGE, EVERYBODY),
+        ListSales: Kind("sales", SalesResult, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
@@ -297,6 +299,7 @@ Question: TypeAlias = (
     | ListCounts
     | ListTransfers
     | ListReservations
+    | ListSales
     | ShowOverview
     | Reconcile
     | ListWaiting

@@ -24,6 +24,7 @@ from inventory_server.domain.requests import (
     ListCounts,
     ListPostings,
     ListReservations,
+    ListSales,
     ListTransfers,
     Ping,
     Post,
@@ -302,7 +303,7 @@ def _posting(talk: SessionContext, params: PostingParams) -> StoreRequest:
     return FindPosting(params, actor=actor_of(talk))
 
 
-LISTS: tuple[type, ...] = (ListPostings, ListCounts, ListTransfers, ListReservations)
+LISTS: tuple[type, ...] = (ListPostings, ListCounts, ListTransfers, ListReservations, ListSales)
 """The requests that are lists of a period."""
 
 

@@ -27,6 +27,7 @@ from pos_client.commands.counts import counts
 from pos_client.commands.documents import reservations, transfers
 from pos_client.commands.history import history
 from pos_client.commands.postings import postings
+from pos_client.commands.sales import sales
 from pos_client.files.cells import read_quantity
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import StockParams, StockResult
@@ -141,7 +142,7 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
 
 
-for _command in (history, postings, counts, transfers, reservations):
+for _command in (history, postings, counts, transfers, reservations, sales):
     stock_query.add_command(_command)
 
 

@@ -7,6 +7,7 @@ of the first.
 
 from __future__ import annotations
 
+from datetime import date
 from uuid import UUID
 
 from msgspec import UNSET, UnsetType, field
@@ -227,3 +228,38 @@ class ReservationsResult(ListResult, frozen=True, kw_only=True):
     """A page of the reservations that hold something and have not expired, the oldest first."""
 
     reservations: list[ListedReservation]
+
+
+# ---------------------------------------------------------------------------------- sales
+
+
+class SalesParams(SkuListParams, frozen=True, kw_only=True):
+    """Of which products, locations and time to list what was sold."""
+
+
+class SalesValue(Message, frozen=True):
+    """An exact amount in a currency (null: none was given)."""
+
+    amount: Quantity
+    currency: str | None
+
+
+class ListedSales(Message, frozen=True):
+    """What was sold of a product at a location on a business day: `quantity` is without what was `returned` that day.
+
+    `values` are quantity × price of the lines with a price, by currency; `unpriced` is the rest of `quantity`.
+    """
+
+    location: str
+    sku: str
+    day: date
+    quantity: Quantity
+    returned: Quantity
+    values: list[SalesValue]
+    unpriced: Quantity
+
+
+class SalesResult(ListResult, frozen=True, kw_only=True):
+    """A page of what was sold, by location, product and business day."""
+
+    sales: list[ListedSales]

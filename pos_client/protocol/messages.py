@@ -41,6 +41,8 @@ from pos_client.protocol.lists import (
     PostingsResult,
     ReservationsParams,
     ReservationsResult,
+    SalesParams,
+    SalesResult,
     TransfersParams,
     TransfersResult,
 )
@@ -479,6 +481,7 @@ METHODS: dict[str, Method] = {
     "counts": Method(CountsParams, CountsResult, "Counts with their variance then and now, and why it changed."),
     "transfers": Method(TransfersParams, TransfersResult, "What is on the road, since when."),
     "reservations": Method(ReservationsParams, ReservationsResult, "What is reserved, by whom, until when."),
+    "sales": Method(SalesParams, SalesResult, "What was sold per product, location and business day."),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),

@@ -167,6 +167,8 @@ PARAMS: list[tuple[str, str, dict[str, Any]]] = [
     ("postings", '{"flag":"odd"}', {"path": "$.flag"}),
     ("postings", '{"location":"A","locations":["B"]}', {"path": "$.location"}),
     ("postings", '{"limit":10001}', {"path": "$.limit"}),
+    ("sales", '{"sku":"a","skus":["b"]}', {"path": "$.sku"}),
+    ("counts", '{"off":1}', {"path": "$.off"}),
     ("bye", '{"quantity":"lots"}', {"path": "$.quantity"}),
     ("bye", '{"quantity":"Infinity"}', {"path": "$.quantity", "came": "Infinity"}),
     ("bye", '{"count":-1}', {"path": "$.count"}),

@@ -237,6 +237,15 @@ def test_transfers_and_reservations_are_listed_on_the_command_line(query: Query,
     assert query("reservations", "--to", "2000-01-01").out == "Nothing is reserved.\n"
 
 
+def test_sales_are_listed_on_the_command_line(query: Query, reader: None) -> None:
+    done = query("sales", "fig")
+    [row] = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert row == ["2026-02-26", "C", "fig", "1.5", "0", "", "1.5"]
+    [told] = json.loads(query("sales", "--location", "C", "--json").out)["sales"]
+    assert (told["day"], told["quantity"], told["unpriced"]) == ("2026-02-26", 1.5, 1.5)
+    assert query("sales", "--to", "2000-01-01").out == "Nothing was sold.\n"
+
+
 def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Query) -> None:
     done = query("postings")
     assert done.err == (

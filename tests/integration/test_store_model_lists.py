@@ -9,10 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_server.domain.requests import CloseBooks, ListCounts, ListPostings, ListReservations, ListTransfers
+from inventory_server.domain.requests import (
+    CloseBooks,
+    ListCounts,
+    ListPostings,
+    ListReservations,
+    ListSales,
+    ListTransfers,
+)
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store.ledger import tables
-from pos_client.protocol.units import unscaled
+from pos_client.protocol.units import instant, unscaled
 from tests.integration.test_store_model import Headquarters, commits, few, headquarters, many, modest
 from tests.support.lists import listed, pages
 from tests.support.model.documents import reservation_rows
@@ -62,7 +69,23 @@ def expected_reservations(hq: Headquarters, known_at: int, now: int) -> list[tup
     return sorted((each.reserve.id, each.sku, unscaled(each.left)) for each in rows)
 
 
+def expected_sales(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
+    book, sums = hq.model.book(known_at), dict[tuple[Any, ...], list[int]]()
+    for posting in book.standing("sale", "return"):
+        day = instant(posting.effective_at).date()
+        for sku, quantity in book.names().of(posting).items():
+            figures = sums.setdefault((posting.location, sku, day), [0, 0])
+            figures[posting.type == "return"] += quantity
+    return sorted((*key, unscaled(sold - back), unscaled(back)) for key, (sold, back) in sums.items())
+
+
 # ---------------------------------------------------------------------------------- what the store says
+
+
+def compare_sales(found: list[Any], hq: Headquarters, known_at: int) -> None:
+    told = [(each.location, each.sku, each.day, each.quantity, each.returned) for each in found]
+    assert told == expected_sales(hq, known_at)
+    assert all(each.unpriced == each.quantity and not each.values for each in found)
 
 
 def compare_documents(hq: Headquarters, transfers: list[Any], reservations: list[Any], known_at: int, now: int) -> None:
@@ -86,6 +109,7 @@ def compare(hq: Headquarters) -> None:
     compare_counts(listed(hq.store, ListCounts, limit=2), hq, position)
     transfers, reservations = listed(hq.store, ListTransfers, limit=2), listed(hq.store, ListReservations, limit=2)
     compare_documents(hq, transfers, reservations, position, hq.clock.now)
+    compare_sales(listed(hq.store, ListSales, limit=2), hq, position)
 
 
 def compare_counts(found: list[Any], hq: Headquarters, known_at: int) -> None:
@@ -108,7 +132,7 @@ class FirstPages:
         self._now = hq.clock.now
         self._lists = {
             request: pages(hq.store, request, limit=1)
-            for request in (ListPostings, ListCounts, ListTransfers, ListReservations)
+            for request in (ListPostings, ListCounts, ListTransfers, ListReservations, ListSales)
         }
         self._found = {request: [next(each)] for request, each in self._lists.items()}
 
@@ -125,6 +149,7 @@ class FirstPages:
         transfers = [each for page in found[ListTransfers] for each in page.transfers]
         reservations = [each for page in found[ListReservations] for each in page.reservations]
         compare_documents(self._hq, transfers, reservations, self._position, self._now)
+        compare_sales([each for page in found[ListSales] for each in page.sales], self._hq, self._position)
 
 
 STORIES = [
@@ -138,6 +163,7 @@ STORIES = [
     "transfer_out a=5 b=2 other:L2 | transfer_out a=5 other:L2 | transfer_in a=3 transfer:1 location:L2 | void voids:3",
     "transfer_out a=5 other:L2 | merge merge:a into:b | transfer_in b=2 location:L2 other:L1 | void voids:2",
     "reserve a=5 | reserve a=2 expires:9000 | release a=1 | sale a=2 reservation:2 | void voids:3 | release a=9 @1.5",
+    "sale a=3 b=1 @1 | return a=1 @30 | sale a=2 @40 | void voids:1 @2 | merge merge:a into:b @35 | sale a=1 @50",
     "receipt a=3 @1 | count a=2 @2 | merge merge:a into:b @3 | count b=2 @4 | sale a=1 @1.5 | sale a=1 @3.5",
 ]
 

@@ -36,7 +36,8 @@ def pages(store: LedgerStore, request: Any, **asked: Any) -> Iterator[Any]:
         yield found
         if found.cursor is None:
             return
-        found = page(store, request, **asked | {"cursor": found.cursor})
+        before, found = found, page(store, request, **asked | {"cursor": found.cursor})
+        assert found.cursor != before.cursor, "the next page would be the same again"
 
 
 def listed(store: LedgerStore, request: Any, **asked: Any) -> list[Any]:

@@ -27,11 +27,15 @@ from pos_client.protocol.lists import (
     ListedLine,
     ListedPosting,
     ListedReservation,
+    ListedSales,
     ListedTransfer,
     PostingsParams,
     PostingsResult,
     ReservationsParams,
     ReservationsResult,
+    SalesParams,
+    SalesResult,
+    SalesValue,
     TransfersParams,
     TransfersResult,
 )
@@ -128,11 +132,29 @@ _RESERVATIONS = Exchange(
         position=10,
     ),
 )
+_SALES = Exchange(
+    SalesParams(sku=ESPRESSO, location=STORE, from_="2026-03-14", to="2026-03-14"),
+    SalesResult(
+        sales=[
+            ListedSales(
+                location=STORE,
+                sku=ESPRESSO,
+                day=at("09:00").date(),
+                quantity=1,
+                returned=1,
+                values=[SalesValue(Decimal("18.90"), "EUR")],
+                unpriced=0,
+            )
+        ],
+        position=10,
+    ),
+)
 
 LISTS: dict[str, Exchange] = {
     "postings": _POSTINGS,
     "counts": _COUNTS,
     "transfers": _TRANSFERS,
     "reservations": _RESERVATIONS,
+    "sales": _SALES,
 }
 """One request of every list, with its answer."""

@@ -42,7 +42,7 @@ _NUMBERS = (
     *("nth", "begin_at", "begin_position", "end_at", "end_position"),
     *("seen", "known", "first_segment", "last_segment", "first_position", "last_position"),
 )
-_WANTED: list[ColumnElement[Any]] = [
+WANTED: list[ColumnElement[Any]] = [
     column("location", t.TEXT),
     column("sku", t.TEXT),
     *(column(name, BigInteger) for name in _NUMBERS),
@@ -102,15 +102,16 @@ class IntervalReader:
         wanted = sorted(set(intervals), key=repr)
         archived = self._archived(wanted) if self._head.archived_position else {}
         found: list[dict[int, int]] = [{0: archived.get(each, 0)} for each in wanted]
-        visits = [(*self._row(nth, each), *way) for nth, each in enumerate(wanted) for way in self._visited(each)]
-        for statement, rows in (
-            (_moved, [row for row in visits if not row[-1]]),
-            (_strayed, [row for row in visits if row[-1]]),
-        ):
-            if rows:
-                for nth, late, quantity in statement(self._connection, rows, open=self._head.segment):
-                    found[nth][late] = found[nth].get(late, 0) + int(quantity)
+        for nth, late, quantity in self.rows(wanted, _moved, _strayed):
+            found[nth][late] = found[nth].get(late, 0) + int(quantity)
         return {each: Moved(sums.pop(0), sums) for each, sums in zip(wanted, found, strict=True)}
+
+    def rows(self, intervals: Iterable[Interval], moved: ForEach, strayed: ForEach) -> list[tuple[Any, ...]]:
+        """What `moved` finds in the segments, and `strayed` among the stragglers, that intervals can need."""
+        visits = [(*self._row(nth, each), *way) for nth, each in enumerate(intervals) for way in self._visited(each)]
+        of_segments, of_stragglers = [row for row in visits if not row[-1]], [row for row in visits if row[-1]]
+        found = moved(self._connection, of_segments, open=self._head.segment) if of_segments else []
+        return found + (strayed(self._connection, of_stragglers, open=self._head.segment) if of_stragglers else [])
 
     def _row(self, nth: int, interval: Interval) -> tuple[Any, ...]:
         begin, end = interval.begin or _BEFORE_ALL, interval.end or _AFTER_ALL
@@ -159,8 +160,8 @@ class IntervalReader:
         return balance - before
 
 
-def _is_within(table: Any, wanted: FromClause) -> list[ColumnElement[bool]]:
-    """Whether a row of `movement` or `straggler` is within an interval."""
+def is_within(table: Any, wanted: FromClause) -> list[ColumnElement[bool]]:
+    """The conditions that a row of `movement` or `straggler` is within an interval, as known."""
     c, w = table.c, wanted.c
     at = event_position(table)
     return [
@@ -186,7 +187,7 @@ def _of_segments(wanted: FromClause) -> Executable:
                 t.movement, and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku)
             )
         )
-        .where(m.account == literal_column(str(int(Account.STOCK))), *_is_within(t.movement, wanted))
+        .where(m.account == literal_column(str(int(Account.STOCK))), *is_within(t.movement, wanted))
         .group_by(w.nth, late)
     )
 
@@ -199,10 +200,10 @@ def _of_stragglers(wanted: FromClause) -> Executable:
     return (
         select(w.nth, late, func.sum(s.quantity))
         .select_from(wanted.join(t.straggler, same))
-        .where(opened, *_is_within(t.straggler, wanted))
+        .where(opened, *is_within(t.straggler, wanted))
         .group_by(w.nth, late)
     )
 
 
-_moved = ForEach(_WANTED, _of_segments)
-_strayed = ForEach(_WANTED, _of_stragglers)
+_moved = ForEach(WANTED, _of_segments)
+_strayed = ForEach(WANTED, _of_stragglers)

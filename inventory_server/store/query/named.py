@@ -9,7 +9,7 @@ from datetime import date
 from msgspec import UnsetType
 from sqlalchemy import Connection, bindparam, select
 
-from inventory_server.domain.business_day import UTC_NAME, end_of_day, time_zone
+from inventory_server.domain.business_day import UTC_NAME, BusinessDays, time_zone
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key
@@ -28,13 +28,18 @@ _days_of = Lookup(t.location, [t.location.c.location])
 
 def ends_of_day(connection: Connection, day: date, locations: Iterable[str]) -> dict[str, int]:
     """When the business `day` of each location ends (microseconds); StoreError if this machine lacks a time zone."""
-    ends = dict.fromkeys(locations, end_of_day(day, time_zone(UTC_NAME), 0))
-    for location, _, zone, hour in _days_of(connection, [(name,) for name in ends]):
+    return {location: days.end(day) for location, days in business_days(connection, locations).items()}
+
+
+def business_days(connection: Connection, locations: Iterable[str]) -> dict[str, BusinessDays]:
+    """The business days of each location; StoreError if this machine lacks a time zone."""
+    days = dict.fromkeys(locations, BusinessDays(time_zone(UTC_NAME), 0))
+    for location, _, zone, hour in _days_of(connection, [(name,) for name in days]):
         try:
-            ends[location] = end_of_day(day, time_zone(zone or UTC_NAME), hour or 0)
+            days[location] = BusinessDays(time_zone(zone or UTC_NAME), hour or 0)
         except LookupError as error:
             raise StoreError(f"Location {location}: {error}") from error
-    return ends
+    return days
 
 
 class Named:
