@@ -11,7 +11,14 @@ from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, Sku
-from pos_client.protocol.lists import CountsParams, PostingsParams, ReservationsParams, SalesParams, TransfersParams
+from pos_client.protocol.lists import (
+    ChangesParams,
+    CountsParams,
+    PostingsParams,
+    ReservationsParams,
+    SalesParams,
+    TransfersParams,
+)
 from pos_client.protocol.messages import HistoryParams, PostingParams, StockParams
 from pos_client.protocol.units import Quantity
 
@@ -72,6 +79,12 @@ class ListSales(ActorRequest, frozen=True):
 
     params: SalesParams
     period: Period = Period()
+
+
+class ListChanges(ActorRequest, frozen=True):
+    """What changed between two instants or positions."""
+
+    params: ChangesParams
 
 
 class ShowOverview(ActorRequest, frozen=True):

@@ -42,6 +42,7 @@ from inventory_server.domain.questions import FindBarcodes as FindBarcodes
 from inventory_server.domain.questions import FindPosting as FindPosting
 from inventory_server.domain.questions import History as History
 from inventory_server.domain.questions import ListAudit as ListAudit
+from inventory_server.domain.questions import ListChanges as ListChanges
 from inventory_server.domain.questions import ListCounts as ListCounts
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
@@ -60,7 +61,14 @@ from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.lists import CountsResult, PostingsResult, ReservationsResult, SalesResult, TransfersResult
+from pos_client.protocol.lists import (
+    ChangesResult,
+    CountsResult,
+    PostingsResult,
+    ReservationsResult,
+    SalesResult,
+    TransfersResult,
+)
 from pos_client.protocol.messages import (
     Body,
     ByeParams,
@@ -231,6 +239,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListTransfers: Kind("transfers", TransfersResult, Cost.PAGE, EVERYBODY),
         ListReservations: Kind("reservations", ReservationsResult, Cost.PAGE, EVERYBODY),
         ListSales: Kind("sales", SalesResult, Cost.PAGE, EVERYBODY),
+        ListChanges: Kind("changes", ChangesResult, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
@@ -300,6 +309,7 @@ Question: TypeAlias = (
     | ListTransfers
     | ListReservations
     | ListSales
+    | ListChanges
     | ShowOverview
     | Reconcile
     | ListWaiting

@@ -21,6 +21,7 @@ from inventory_server.domain.requests import (
     Hello,
     History,
     Item,
+    ListChanges,
     ListCounts,
     ListPostings,
     ListReservations,
@@ -36,7 +37,7 @@ from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import AS_OF_EXPECTED, BOUND_EXPECTED, Instant
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
-from pos_client.protocol.lists import ListParams
+from pos_client.protocol.lists import ChangesParams, ListParams, PlaceParams
 from pos_client.protocol.messages import (
     FEATURES,
     PROTOCOL_VERSION,
@@ -311,15 +312,24 @@ def _listing(request: Callable[..., StoreRequest]) -> Callable[[SessionContext, 
     """How the params of a list become `request`."""
 
     def ask(talk: SessionContext, params: Any) -> StoreRequest:
-        most = talk.settings.stock_items_max
-        _check_limit(params.limit, most)
-        for many, one in (("locations", "location"), ("skus", "sku")):
-            if hasattr(params, many):
-                _check_one_of(params, many, one)
-                _check_number(params, many, most)
+        _check_list(talk, params)
         return request(params, _period(params), actor=actor_of(talk))
 
     return ask
+
+
+def _changes(talk: SessionContext, params: ChangesParams) -> StoreRequest:
+    _check_list(talk, params)
+    return ListChanges(params, actor=actor_of(talk))
+
+
+def _check_list(talk: SessionContext, params: PlaceParams) -> None:
+    most = talk.settings.stock_items_max
+    _check_limit(params.limit, most)
+    for many, one in (("locations", "location"), ("skus", "sku")):
+        if hasattr(params, many):
+            _check_one_of(params, many, one)
+            _check_number(params, many, most)
 
 
 def _period(params: ListParams) -> Period:
@@ -337,14 +347,14 @@ def _check_limit(limit: int | UnsetType, most: int) -> None:
         raise refused("$.limit", f"1 to {most}", str(limit))
 
 
-def _check_number(params: StockParams | ListParams, name: str, most: int) -> None:
+def _check_number(params: StockParams | PlaceParams, name: str, most: int) -> None:
     """Refuse a longer list than a page can show; the database limits the number of parameters too."""
     named = getattr(params, name)
     if named is not UNSET and len(named) > most:
         raise refused(f"$.{name}", f"at most {most} {name}", str(len(named)))
 
 
-def _check_one_of(params: StockParams | ListParams, *names: str) -> None:
+def _check_one_of(params: StockParams | PlaceParams, *names: str) -> None:
     present = [name for name in names if getattr(params, name) is not UNSET]
     if len(present) > 1:
         raise refused(f"$.{present[1]}", f"only one of {', '.join(names)}", " and ".join(present))
@@ -362,6 +372,7 @@ QUESTIONS: dict[str, MethodBinding] = {
     "history": MethodBinding(History, _history),
     "posting": MethodBinding(FindPosting, _posting),
     **{REQUESTS[each].name: MethodBinding(each, _listing(each)) for each in LISTS},
+    "changes": MethodBinding(ListChanges, _changes),
     "ping": MethodBinding(Ping, _ping, _pong),
     "bye": MethodBinding(Bye, _bye, _close),
 }

@@ -70,16 +70,21 @@ def listing(command: F) -> F:
 
 
 def list_all(method: str, question: ListParams, items: str, options: Mapping[str, Any]) -> Any:
-    """The whole answer of a list: its first page, with the `items` of all pages. `options` are those of `listing`.
-
-    What HQ does not know is said on stderr, and where only a part is shown because the terminal is a till.
-    """
+    """The whole answer of a list of a period, as `ask_all`. `options` are those of `listing`."""
     question = msgspec.structs.replace(
         question,
         locations=given(list(options["locations"]) or None),
         from_=given(options["since"]),
         to=given(options["until"]),
     )
+    return ask_all(method, question, items, options)
+
+
+def ask_all(method: str, question: Any, items: str, options: Mapping[str, Any]) -> Any:
+    """The whole answer of a list: its first page, with the `items` of all pages. `options` are those of `asking`.
+
+    What HQ does not know is said on stderr, and where only a part is shown because the terminal is a till.
+    """
     with connected(options["server"], options["terminal"], options["token"]) as (connection, hello):
         if hello.role == "till":
             only = f"it sees what concerns {hello.location}, a terminal with the role reader sees all"

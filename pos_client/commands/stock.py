@@ -23,6 +23,7 @@ from pos_client.commands.asking import (
     pages,
     say_unknown,
 )
+from pos_client.commands.changes import changes
 from pos_client.commands.counts import counts
 from pos_client.commands.documents import reservations, transfers
 from pos_client.commands.history import history
@@ -142,7 +143,7 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
 
 
-for _command in (history, postings, counts, transfers, reservations, sales):
+for _command in (history, postings, counts, transfers, reservations, sales, changes):
     stock_query.add_command(_command)
 
 

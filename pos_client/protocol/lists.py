@@ -20,6 +20,7 @@ from pos_client.protocol.fields import (
     Gtin,
     Instant,
     Location,
+    NonNegative,
     PostingType,
     Sequence,
     Sku,
@@ -29,15 +30,20 @@ from pos_client.protocol.fields import (
 from pos_client.protocol.units import Quantity
 
 
-class ListParams(StrictMessage, frozen=True, kw_only=True, rename={"from_": "from"}):
-    """What all lists have in common: which locations, of which time, how many on a page."""
+class PlaceParams(StrictMessage, frozen=True, kw_only=True):
+    """What all lists have in common: which locations, how many on a page."""
 
     locations: list[Location] | UnsetType = UNSET
     location: Location | UnsetType = UNSET
-    from_: Bound | UnsetType = UNSET
-    to: Bound | UnsetType = UNSET
     limit: Sequence | UnsetType = UNSET
     cursor: str | UnsetType = UNSET
+
+
+class ListParams(PlaceParams, frozen=True, kw_only=True, rename={"from_": "from"}):
+    """What the lists of a period have in common besides: of which time."""
+
+    from_: Bound | UnsetType = UNSET
+    to: Bound | UnsetType = UNSET
 
 
 class SkuListParams(ListParams, frozen=True, kw_only=True):
@@ -263,3 +269,37 @@ class SalesResult(ListResult, frozen=True, kw_only=True):
     """A page of what was sold, by location, product and business day."""
 
     sales: list[ListedSales]
+
+
+# ---------------------------------------------------------------------------------- changes
+
+
+class ChangesParams(PlaceParams, frozen=True, rename={"from_": "from"}):
+    """Which moments to compare, each an instant or a ledger position: what HQ knew then; `to`: now, if left out."""
+
+    from_: Instant | NonNegative
+    skus: list[Sku] | UnsetType = UNSET
+    sku: Sku | UnsetType = UNSET
+    to: Instant | NonNegative | UnsetType = UNSET
+
+
+class ListedChange(Message, frozen=True):
+    """A stock figure as known at both moments: `change` = `after` − `before`.
+
+    `moved` are the sums of the movements recorded in between, by type of posting: those that took effect before a count
+    changed no figure, and a count has none.
+    """
+
+    location: str
+    sku: str
+    before: Quantity
+    after: Quantity
+    change: Quantity
+    moved: dict[PostingType, Quantity]
+
+
+class ChangesResult(ListResult, frozen=True, kw_only=True):
+    """A page of what was recorded after the position `since` and up to `position`, by location and product."""
+
+    changes: list[ListedChange]
+    since: int

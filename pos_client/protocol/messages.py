@@ -35,6 +35,8 @@ from pos_client.protocol.fields import (
     TickMs,
 )
 from pos_client.protocol.lists import (
+    ChangesParams,
+    ChangesResult,
     CountsParams,
     CountsResult,
     PostingsParams,
@@ -482,6 +484,7 @@ METHODS: dict[str, Method] = {
     "transfers": Method(TransfersParams, TransfersResult, "What is on the road, since when."),
     "reservations": Method(ReservationsParams, ReservationsResult, "What is reserved, by whom, until when."),
     "sales": Method(SalesParams, SalesResult, "What was sold per product, location and business day."),
+    "changes": Method(ChangesParams, ChangesResult, "What changed between two instants or positions."),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),

@@ -246,6 +246,16 @@ def test_sales_are_listed_on_the_command_line(query: Query, reader: None) -> Non
     assert query("sales", "--to", "2000-01-01").out == "Nothing was sold.\n"
 
 
+def test_changes_are_listed_on_the_command_line(query: Query, reader: None) -> None:
+    done = query("changes", "--from", "1", "--location", "A")
+    rows = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert rows == [["A", "pear", "10", "-2", "-12", "sale -12"], ["A", "plum", "0", "-1", "-1", "sale -1"]]
+    told = json.loads(query("changes", "pear", "--from", "2000-01-01", "--to", "2", "--json").out)
+    assert (told["since"], told["position"], told["changes"][0]["after"]) == (0, 2, -2)
+    assert query("changes", "--from", "2999-01-01").out == "Nothing changed.\n"
+    assert query("changes").code == 2
+
+
 def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Query) -> None:
     done = query("postings")
     assert done.err == (

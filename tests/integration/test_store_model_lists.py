@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from inventory_server.domain.requests import (
     CloseBooks,
+    ListChanges,
     ListCounts,
     ListPostings,
     ListReservations,
@@ -24,7 +25,7 @@ from tests.integration.test_store_model import Headquarters, commits, few, headq
 from tests.support.lists import listed, pages
 from tests.support.model.documents import reservation_rows
 from tests.support.model.history import Delivery
-from tests.support.model.stock import CountRow
+from tests.support.model.stock import CountRow, on_hand
 from tests.support.model.story import deliveries
 from tests.support.sites import Site, on_postgresql, on_sqlite
 
@@ -82,6 +83,18 @@ def expected_sales(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
 # ---------------------------------------------------------------------------------- what the store says
 
 
+def compare_changes(found: list[Any], hq: Headquarters, since: int, until: int) -> None:
+    """The figures of both moments are the model's, and of what is not listed none has changed."""
+    before, after = (on_hand(hq.model.book(position)) for position in (since, until))
+    keys = [(each.location, each.sku) for each in found]
+    assert keys == sorted(set(keys))
+    for key, each in zip(keys, found, strict=True):
+        figures = unscaled(before.get(key, 0)), unscaled(after.get(key, 0))
+        assert (each.before, each.after, each.change) == (*figures, figures[1] - figures[0]), each
+    others = {*before, *after}.difference(keys)
+    assert [key for key in others if before.get(key, 0) != after.get(key, 0)] == []
+
+
 def compare_sales(found: list[Any], hq: Headquarters, known_at: int) -> None:
     told = [(each.location, each.sku, each.day, each.quantity, each.returned) for each in found]
     assert told == expected_sales(hq, known_at)
@@ -110,6 +123,9 @@ def compare(hq: Headquarters) -> None:
     transfers, reservations = listed(hq.store, ListTransfers, limit=2), listed(hq.store, ListReservations, limit=2)
     compare_documents(hq, transfers, reservations, position, hq.clock.now)
     compare_sales(listed(hq.store, ListSales, limit=2), hq, position)
+    for since in {0, position // 2, max(0, position - 1)}:
+        compare_changes(listed(hq.store, ListChanges, limit=2, from_=since), hq, since, position)
+    compare_changes(listed(hq.store, ListChanges, from_=0, to=position // 2), hq, 0, position // 2)
 
 
 def compare_counts(found: list[Any], hq: Headquarters, known_at: int) -> None:

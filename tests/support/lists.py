@@ -10,7 +10,7 @@ from msgspec import structs
 
 from inventory_server.domain.business_day import Period
 from inventory_server.domain.door import perform
-from inventory_server.domain.requests import REQUESTS
+from inventory_server.domain.requests import REQUESTS, ListChanges
 from inventory_server.domain.roles import HEADQUARTERS, Actor
 from inventory_server.store import LedgerStore
 from pos_client.protocol.messages import METHODS
@@ -25,7 +25,9 @@ def page(
     **params: Any,
 ) -> Any:
     """One page of the answer to `request`; `params` are those of its method."""
-    asked = METHODS[REQUESTS[request].name].params(**params)
+    asked: Any = METHODS[REQUESTS[request].name].params(**params)
+    if request is ListChanges:
+        return perform(store, ListChanges(asked, actor=actor))
     return perform(store, request(asked, Period(since, until), actor=actor))
 
 

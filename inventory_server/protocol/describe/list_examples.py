@@ -20,9 +20,12 @@ from inventory_server.protocol.describe.examples import (
     hq,
 )
 from pos_client.protocol.lists import (
+    ChangesParams,
+    ChangesResult,
     CountChange,
     CountsParams,
     CountsResult,
+    ListedChange,
     ListedCount,
     ListedLine,
     ListedPosting,
@@ -149,6 +152,15 @@ _SALES = Exchange(
         position=10,
     ),
 )
+_CHANGES = Exchange(
+    ChangesParams(hq("09:00"), location=STORE, limit=1),
+    ChangesResult(
+        changes=[ListedChange(STORE, ESPRESSO, 12, 11, -1, {"return": 1, "sale": -2})],
+        since=4,
+        position=10,
+        cursor="WzQsMTAsIm5vcnRoLWdhdGUiLCJFU1BSRVNTTy0xS0ciXQ",
+    ),
+)
 
 LISTS: dict[str, Exchange] = {
     "postings": _POSTINGS,
@@ -156,5 +168,6 @@ LISTS: dict[str, Exchange] = {
     "transfers": _TRANSFERS,
     "reservations": _RESERVATIONS,
     "sales": _SALES,
+    "changes": _CHANGES,
 }
 """One request of every list, with its answer."""

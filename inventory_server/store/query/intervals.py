@@ -64,7 +64,7 @@ class Interval(NamedTuple):
     seen: int
 
 
-class Moved:
+class IntervalSum:
     """The sum of an interval as known at a position: `before` is what was known when it was seen."""
 
     def __init__(self, before: int, later: Mapping[int, int]) -> None:
@@ -97,14 +97,14 @@ class IntervalReader:
         self._segments = [row[0] for row in segments]
         self._latest = list(accumulate((row[1] for row in segments), max))
 
-    def read(self, intervals: Iterable[Interval]) -> dict[Interval, Moved]:
+    def read(self, intervals: Iterable[Interval]) -> dict[Interval, IntervalSum]:
         """The sums of `intervals`; RequestError where archived movements are needed."""
         wanted = sorted(set(intervals), key=repr)
         archived = self._archived(wanted) if self._head.archived_position else {}
         found: list[dict[int, int]] = [{0: archived.get(each, 0)} for each in wanted]
         for nth, late, quantity in self.rows(wanted, _moved, _strayed):
             found[nth][late] = found[nth].get(late, 0) + int(quantity)
-        return {each: Moved(sums.pop(0), sums) for each, sums in zip(wanted, found, strict=True)}
+        return {each: IntervalSum(sums.pop(0), sums) for each, sums in zip(wanted, found, strict=True)}
 
     def rows(self, intervals: Iterable[Interval], moved: ForEach, strayed: ForEach) -> list[tuple[Any, ...]]:
         """What `moved` finds in the segments, and `strayed` among the stragglers, that intervals can need."""

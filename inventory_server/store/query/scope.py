@@ -17,7 +17,7 @@ from inventory_server.store.ledger.sql import among, plain_rows
 from inventory_server.store.ledger.timetravel import position_at
 from inventory_server.store.query.named import ends_of_day, known_locations, known_skus
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.lists import ListParams, SkuListParams, UnknownItem
+from pos_client.protocol.lists import ChangesParams, PlaceParams, SkuListParams, UnknownItem
 
 _FIRST, _LAST = -(2**63), 2**63 - 1
 """Before and after all instants."""
@@ -25,14 +25,14 @@ _ELSEWHERE = ""
 """Stands for locations that HQ does not know: their days are those of UTC."""
 
 
-def named_places(params: ListParams) -> list[str] | None:
+def named_places(params: PlaceParams) -> list[str] | None:
     """The locations that a question names; None if it names none."""
     if isinstance(params.locations, UnsetType):
         return None if isinstance(params.location, UnsetType) else [params.location]
     return params.locations
 
 
-def visible_places(connection: Connection, actor: Actor, params: ListParams) -> list[str] | None:
+def visible_places(connection: Connection, actor: Actor, params: PlaceParams) -> list[str] | None:
     """The locations that an answer covers, None for all: those named; for a till, which sees no others, its own.
 
     RequestError `forbidden` where a till names another one.
@@ -49,18 +49,18 @@ def visible_places(connection: Connection, actor: Actor, params: ListParams) -> 
     return sorted(own) if named is None else named
 
 
-def named_skus(params: SkuListParams) -> list[str] | None:
+def named_skus(params: SkuListParams | ChangesParams) -> list[str] | None:
     """The products that a question names; None if it names none."""
     if isinstance(params.skus, UnsetType):
         return None if isinstance(params.sku, UnsetType) else [params.sku]
     return params.skus
 
 
-def unknown(connection: Connection, params: ListParams) -> list[UnknownItem]:
+def unknown(connection: Connection, params: PlaceParams) -> list[UnknownItem]:
     """What a question names and HQ does not know."""
     places = named_places(params) or []
     known = {row[0] for row in known_locations(connection, [(name,) for name in places])}
-    skus = (named_skus(params) or []) if isinstance(params, SkuListParams) else []
+    skus = (named_skus(params) or []) if isinstance(params, SkuListParams | ChangesParams) else []
     listed = known_skus(connection, skus)
     named = [UnknownItem(sku=sku) for sku in skus if sku not in listed]
     return named + [UnknownItem(location=name) for name in places if name not in known]

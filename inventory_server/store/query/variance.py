@@ -15,9 +15,10 @@ from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup
-from inventory_server.store.query.intervals import Interval, IntervalReader, Moved
+from inventory_server.store.query.intervals import Interval, IntervalReader, IntervalSum
 
-_counts_of = Lookup(t.count, [t.count.c.location, t.count.c.sku])
+counts_of = Lookup(t.count, [t.count.c.location, t.count.c.sku])
+"""All counts of many (location, sku), voided ones included."""
 
 
 class Counted(NamedTuple):
@@ -55,7 +56,7 @@ class Variances:
     def _read_counts(self) -> dict[Key, list[Count]]:
         keys = {(row.location, member) for row in self._rows for member in self.family(row.sku)}
         counts: dict[Key, list[Count]] = {key: [] for key in keys}
-        for location, sku, *count in _counts_of(self._connection, list(keys)):
+        for location, sku, *count in counts_of(self._connection, list(keys)):
             counts[location, sku].append(Count(*count))
         return counts
 
@@ -134,7 +135,7 @@ class _Case:
         products = {names.name(sku, row.taken.order) for sku in self._lines}
         return sum(on_hand(names, product, counts, moved, row.taken.order) for product in sorted(products))
 
-    def variance(self, sums: Mapping[Interval, Moved]) -> Variance:
+    def variance(self, sums: Mapping[Interval, IntervalSum]) -> Variance:
         """The variance, with what each later posting changed."""
         counted = sum(self._lines.values())
         late = {position for interval in self.intervals() for position in sums[interval].positions}
@@ -147,7 +148,7 @@ class _Case:
         place = (self._row.location, self._product, self._row.taken.position)
         return Variance(*place, counted, then, now, changes)
 
-    def _known_book(self, position: int, sums: Mapping[Interval, Moved]) -> int:
+    def _known_book(self, position: int, sums: Mapping[Interval, IntervalSum]) -> int:
         def moved(sku: str, begin: Order | None, end: Order | None) -> int:
             return sums[self._interval(sku, begin, end)].known_at(position)
 
