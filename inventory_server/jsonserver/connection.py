@@ -188,27 +188,35 @@ class ServerConnection:
         """Pass frame after frame to the handler, until something ends the connection."""
         data = self._read_first(handler)
         framer = self._choose_framer(data)
-        size = READ_BYTES
+        read, size = self._stream.read, READ_BYTES
         while data:
             self._received_bytes += len(data)
             size = BULK_READ_BYTES if len(data) == size else READ_BYTES
             for frame in framer.feed(data):
-                if not self._take_turn() or not self._handle(handler, frame):
+                if not self._handle(handler, frame):
                     return
                 if self._frame_deadline is not None:
                     self._end_frame()
             if framer.pending_bytes:
                 self._await_rest_of_frame()
-            data = self._read(handler, size)
+            try:
+                data = read(size)
+            except TimeoutError as error:
+                data = self._read_after_timeout(handler, size, error)
         if not (self._stopping or self._parting or self._broken_off):
             framer.end()
 
     def _handle(self, handler: JsonHandler, frame: bytes) -> bool:
-        """Have `handler` answer a frame; False where that ends the connection."""
+        """Have `handler` answer a frame once the previous one is answered; False where the connection is to end."""
+        if not self._answering.acquire(False):
+            self._await_answer()
+        if self._parting:  # by that reply
+            self._answering.release()
+            return False
         self._frames = self._unanswered = number = self._frames + 1
         try:
             handler.handle_frame(frame, partial(self._answer, number))
-        except Exception as error:  # noqa: BLE001 (whatever a handler raises ends its connection only)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (what a handler raises ends its connection only)
             self.fail(error)
         return not (self._parting or self._broken_off)
 
@@ -216,7 +224,7 @@ class ServerConnection:
         """What a handler's code returns; where it raises, that ends the connection, and None."""
         try:
             return run()
-        except Exception as error:  # noqa: BLE001 (as above)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 (as above)
             self.fail(error)
             return None
 
@@ -238,24 +246,23 @@ class ServerConnection:
 
     def _read(self, handler: JsonHandler, size: int) -> bytes:
         """What has arrived; none at the end of the stream. A handler may let an idle client stay."""
-        while True:
-            try:
-                return self._stream.read(size)
-            except TimeoutError:
-                if self._frame_deadline is not None:
-                    raise
+        try:
+            return self._stream.read(size)
+        except TimeoutError as error:
+            return self._read_after_timeout(handler, size, error)
+
+    def _read_after_timeout(self, handler: JsonHandler, size: int, timeout: TimeoutError) -> bytes:
+        while self._frame_deadline is None:
             self._guard(handler.handle_timeout)
             if self._broken_off:
                 return b""
             if self._parting:
-                raise TimeoutError("nothing received in time")
-
-    def _take_turn(self) -> bool:
-        """Wait until the previous frame is answered; False where that reply has ended the connection."""
-        self._await_answer()
-        if self._parting:
-            self._answering.release()
-        return not self._parting
+                break
+            try:
+                return self._stream.read(size)
+            except TimeoutError as again:
+                timeout = again
+        raise timeout
 
     def _await_answer(self) -> None:
         """Acquire `_answering` once the last frame is answered; TimeoutError where the client may be gone by then.
@@ -277,7 +284,7 @@ class ServerConnection:
         if reply is None:
             self._answering.release()
             return
-        data = self._framed(reply.data)
+        data = self._framed(reply.data) if self._uses_jsocket else reply.data
         if threading.get_ident() == self.thread_id:
             if reply.close:
                 self._parting = self._parting or EndReason.handler_closed

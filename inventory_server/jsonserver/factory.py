@@ -19,7 +19,7 @@ class ServerFactory(JsonServer):
 
         CannotListen as `start`; RuntimeError while the server runs. It listens from the first call until `stop`.
         """
-        self._listen(again=True)
+        self.listen()
         acceptor = wait_for_connection(self._acceptors, timeout_seconds)
         accepted = acceptor and acceptor.accept()
         if not accepted:

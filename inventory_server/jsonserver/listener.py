@@ -108,6 +108,10 @@ class Acceptor:
         """The address listened on, with the port that the kernel chose."""
         return address_of(self._socket)
 
+    def fileno(self) -> int:
+        """The descriptor of the listening socket."""
+        return self._socket.fileno()
+
     def start(self) -> None:
         """Start accepting."""
         self._thread.start()

@@ -113,12 +113,23 @@ class JsonServer:
         with self._changed:
             return [connection.info() for connection in self._served]
 
+    def listen(self) -> None:
+        """Listen without accepting: clients wait. `start` does so itself; CannotListen and RuntimeError as there."""
+        if not self._acceptors or self._is_running:
+            self._listen()
+
+    def fileno(self) -> int:
+        """The descriptor of the first listening socket: readable when a client waits. RuntimeError before `listen`."""
+        if not self._acceptors:
+            raise RuntimeError("this server does not listen: call listen() or start() first")
+        return self._acceptors[0].fileno()
+
     def start(self) -> None:
         """Listen and serve in threads; CannotListen where an address cannot be served, and then nothing is left open.
 
         Once stopped, a server does not start again: RuntimeError.
         """
-        self._listen()
+        self.listen()
         self._is_running = True
         for acceptor in self._acceptors:
             acceptor.start()
@@ -130,9 +141,15 @@ class JsonServer:
         return self._stopped.wait(timeout_seconds)
 
     def serve_forever(self) -> None:
-        """Start, and wait until another thread or a handler calls `stop`, or until Ctrl-C (KeyboardInterrupt)."""
-        with self:
+        """Start, unless started, and wait until another thread or a handler calls `stop`, or until Ctrl-C."""
+        try:
+            if not self._is_running:
+                self.start()
             self.join()
+        except KeyboardInterrupt:
+            log.info("event=interrupted")
+        finally:
+            self.stop()
 
     def stop(self, deadline_seconds: float = STOP_SECONDS) -> int:
         """Stop accepting, answer what has arrived, close; return how many connections the deadline closed by force.
@@ -179,12 +196,9 @@ class JsonServer:
         """The connections to wait for: all but the one whose handler has called `stop`."""
         return {each for each in self._served | self._surplus if each.thread_id != caller}
 
-    def _listen(self, again: bool = False) -> None:
-        """Listen on all addresses; RuntimeError where the server has stopped or runs. `again` may listen already."""
+    def _listen(self) -> None:
         if self._stopping or self._is_running:
             raise RuntimeError(f"this server {'has stopped' if self._stopping else 'is running'}: make another one")
-        if again and self._acceptors:
-            return
         try:
             for target in self._targets:
                 for one in [target] if isinstance(target, socket.socket) else addresses_of(target):
