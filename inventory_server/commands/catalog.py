@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 import msgspec
@@ -16,7 +16,9 @@ from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.requests import FindBarcodes, ImportProducts
 from inventory_server.imports.catalog_csv import Catalog, read_catalog
 from pos_client.commands import console
-from pos_client.files.csv_reader import Problem
+from pos_client.files.problems import Problem
+from pos_client.files.records import Quoting
+from pos_client.files.table import Form, checked_encoding
 
 _Listed = TypeVar("_Listed", Product, Supplier)
 
@@ -32,25 +34,37 @@ def catalog() -> None:
     "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
     help=f"The COLUMN that holds FIELD, if it has another name; FIELD is one of {', '.join(FIELDS)}; repeatable.",
 )  # fmt: skip
-@click.option("--delimiter", default=",", help="Column separator; a comma by default.")
+@click.option("--delimiter", help="Column separator; recognised by the header where it is , ; | or a tab.")
+@click.option("--encoding", help="Encoding of the file, such as cp1252; UTF-8 and UTF-16 are recognised.")
+@click.option(
+    "--quoting",
+    type=click.Choice(get_args(Quoting)),
+    default="strict",
+    show_default=True,
+    help="none: a quote is a character like any other; trusted: a quoted cell may look like rows.",
+)
+@click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign of quantities.")
 @click.option("--move-barcodes", is_flag=True, help="Let a barcode of another product move to the one in the file.")
 @db_option
 @json_option
 def import_catalog(
-    file: Path, columns: Sequence[tuple[str, str]], delimiter: str, move_barcodes: bool, db: str, as_json: bool
+    file: Path, columns: Sequence[tuple[str, str]], move_barcodes: bool, db: str, as_json: bool, **options: Any
 ) -> int:
-    """Import the products in CSV FILE (also .csv.gz). It changes what its columns name of the SKUs in it.
+    """Import the products in FILE: CSV (compressed, too) or .xlsx. It changes what its columns name of the SKUs in it.
 
-    Whatever is wrong is reported with line and column; nothing is imported then, and the exit code is 1.
+    Whatever is wrong is reported with line and column; nothing is imported then, and the exit code is 1. Only a barcode
+    that is wrong keeps nothing else from being imported: its product keeps the barcodes it has.
     """
     for field, _ in columns:
         if field not in FIELDS:
             raise click.BadParameter(f"{field!r} is not a product field: expected {', '.join(FIELDS)}.")
-    if len(delimiter) != 1 or delimiter in '"\r\n':
+    delimiter = options["delimiter"]
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")
     problems: list[Problem] = []
     report = _both(problems.append, lambda problem: console.say(str(problem), err=True))
-    found = read_catalog(file, dict(columns), report, delimiter)
+    form = Form(delimiter, checked_encoding(options["encoding"]), options["quoting"])
+    found = read_catalog(file, dict(columns), report, form, options["decimal"])
     if found.ignored:
         console.say(f"Ignored columns: {', '.join(found.ignored)}.", err=True)
     listed = 0
@@ -59,8 +73,10 @@ def import_catalog(
             _report_taken_barcodes(office, found, str(file), report)
         if not problems:
             listed = _import(office, found)
-    _show(listed, len(found.suppliers), len(problems), as_json)
-    return console.FOUND_PROBLEMS if problems else console.OK
+    for problem in found.wrong_barcodes:
+        console.say(str(problem), err=True)
+    _show(listed, len(found.suppliers), len(problems), len(found.wrong_barcodes), as_json)
+    return console.FOUND_PROBLEMS if problems or found.wrong_barcodes else console.OK
 
 
 def _report_taken_barcodes(office: Office, found: Catalog, file: str, report: Callable[[Problem], None]) -> None:
@@ -77,22 +93,33 @@ def _import(office: Office, found: Catalog) -> int:
     for suppliers in chunks(found.suppliers):
         office.change(ImportProducts([], suppliers, found.columns))
     listed = 0
+    without_barcodes = tuple(name for name in found.columns if name != "barcode")
+    kept = [product for product in found.products if product.sku in found.with_wrong_barcodes]
+    others = [product for product in found.products if product.sku not in found.with_wrong_barcodes]
     with console.progress_bar("products", len(found.products)) as progress:
-        for products in chunks(found.products):
-            listed += office.change(ImportProducts(products, columns=found.columns))
-            progress(listed)
+        for columns, listed_products in ((found.columns, others), (without_barcodes, kept)):
+            for products in chunks(listed_products):
+                listed += office.change(ImportProducts(products, columns=columns))
+                progress(listed)
     return listed
 
 
-def _show(listed: int, suppliers: int, problems: int, as_json: bool) -> None:
+def _show(listed: int, suppliers: int, problems: int, wrong_barcodes: int, as_json: bool) -> None:
     if as_json:
-        told = {"listed": listed, "suppliers": 0 if problems else suppliers, "not_mapped": problems}
+        told = {
+            "listed": listed,
+            "suppliers": 0 if problems else suppliers,
+            "not_mapped": problems,
+            "wrong_barcodes": wrong_barcodes,
+        }
         console.print_json(told)
     elif problems:
         console.say(f"Nothing was imported: correct the {counted(problems, 'problem')} and import the file again.")
     else:
         others = f" and {counted(suppliers, 'supplier')}" if suppliers else ""
         console.say(f"Imported {counted(listed, 'product')}{others}.")
+        if wrong_barcodes:
+            console.say(f"Correct the {counted(wrong_barcodes, 'barcode')} and import the file again.")
 
 
 def chunks(listed: Sequence[_Listed]) -> Iterator[list[_Listed]]:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from inventory_server.domain.limits import ORDER_DAYS_MAX
-from pos_client.files.cells import read_quantity
+from pos_client.files.cells import read_gtin
 from pos_client.files.limits import CELL_LENGTH_MAX
+from pos_client.files.numbers import NumberReader
 from pos_client.protocol import gtin
 from pos_client.protocol.fields import Location, Sku
 from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
@@ -18,14 +19,19 @@ from pos_client.protocol.units import scaled
 
 _CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
 _HOUR = re.compile(r"([01]?[0-9]|2[0-3])(:00)?\Z")
+_BETWEEN_BARCODES = re.compile(r"[\s,;|]+")
 _WHOLE = re.compile(r"[0-9]{1,3}\Z")
 
 
 class WrongCell(Exception):
     """A cell that cannot be read: what was expected, and what it holds."""
 
-    def __init__(self, expected: str, came: str) -> None:
-        super().__init__(f"expected {expected}, got {came[:CELL_LENGTH_MAX]!a}")
+    def __init__(self, expected: str, came: str, advice: str = "") -> None:
+        super().__init__(f"expected {expected}, got {came[:CELL_LENGTH_MAX]!a}{advice and f'; {advice}'}")
+
+
+class WrongBarcode(WrongCell):
+    """A barcode that cannot be one. The product is imported all the same, and keeps the barcodes that it has."""
 
 
 def _code(kind: Any) -> Callable[[str], str]:
@@ -52,34 +58,43 @@ def _sku(text: str) -> str:
 
 
 def _barcodes(text: str) -> tuple[str, ...]:
-    return tuple(map(_barcode, text.split()))
+    return tuple(map(_barcode, filter(None, _BETWEEN_BARCODES.split(text))))
 
 
 def _barcode(text: str) -> str:
     try:
-        return gtin.checked(text)
+        return gtin.checked(read_gtin(text))
     except ValueError as error:
-        raise WrongCell(str(error), text) from error
+        raise WrongBarcode(str(error), text, getattr(error, "advice", "")) from error
 
 
 def _words(text: str) -> str:
+    text = " ".join(text.split())
     if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
         raise WrongCell(f"at most {TEXT_LENGTH_MAX} printable characters", text)
     return text
 
 
-def _quantity(text: str) -> int:
-    try:
-        return scaled(read_quantity(text))
-    except ValueError as error:
-        raise WrongCell(str(error), text) from error
+def _quantity(numbers: NumberReader) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        try:
+            return scaled(numbers(text))
+        except ValueError as error:
+            raise WrongCell(str(error), text, getattr(error, "advice", "")) from error
+
+    return read
 
 
-def _positive(text: str) -> int:
-    quantity = _quantity(text)
-    if quantity <= 0:
-        raise WrongCell("a quantity above 0", text)
-    return quantity
+def _positive(numbers: NumberReader) -> Callable[[str], int]:
+    read_any = _quantity(numbers)
+
+    def read(text: str) -> int:
+        quantity = read_any(text)
+        if quantity <= 0:
+            raise WrongCell("a quantity above 0", text)
+        return quantity
+
+    return read
 
 
 def _days(least: int) -> Callable[[str], int]:
@@ -98,18 +113,25 @@ def _hour(text: str) -> int:
     return int(found[1])
 
 
-READERS: Mapping[str, Callable[[str], Any]] = {
-    "sku": _sku,
-    "name": _words,
-    "unit": _words,
-    "barcode": _barcodes,
-    "reorder_point": _quantity,
-    "supplier": _code(Location),
-    "pack_size": _positive,
-    "minimum": _positive,
-    "lead_time_days": _days(0),
-    "order_cycle_days": _days(1),
-    "order_by_hour": _hour,
-    "location": _code(Location),
-}
-"""For each field, the function that reads its text, which is not empty; WrongCell where that fails."""
+NUMBERS = ("reorder_point", "pack_size", "minimum")
+
+
+def readers(numbers: Mapping[str, NumberReader]) -> Mapping[str, Callable[[str], Any]]:
+    """For each field, the function that reads its text, which is not empty; WrongCell where that fails.
+
+    `numbers` has the reader of each of `NUMBERS`.
+    """
+    return {
+        "sku": _sku,
+        "name": _words,
+        "unit": _words,
+        "barcode": _barcodes,
+        "reorder_point": _quantity(numbers["reorder_point"]),
+        "supplier": _code(Location),
+        "pack_size": _positive(numbers["pack_size"]),
+        "minimum": _positive(numbers["minimum"]),
+        "lead_time_days": _days(0),
+        "order_cycle_days": _days(1),
+        "order_by_hour": _hour,
+        "location": _code(Location),
+    }

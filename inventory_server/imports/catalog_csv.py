@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import csv
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from inventory_server.domain.product import FIELDS, OF_SUPPLIER, PER_LOCATION, Product, Ranged, Supplier
-from inventory_server.imports.catalog_cells import READERS, WrongCell
-from pos_client.files.csv_reader import Problem, no_column, numbered, open_text
-from pos_client.protocol.errors import TillwireError
+from inventory_server.imports.catalog_cells import NUMBERS, WrongBarcode, WrongCell, readers
+from pos_client.files.numbers import NumberReader
+from pos_client.files.problems import FileError, Problem
+from pos_client.files.records import Unread
+from pos_client.files.table import Form, NoColumn, Row, Table, WrongWidth, no_column, open_table
 
 _SAME_IN_ALL_ROWS = ("name", "unit", *OF_SUPPLIER)
 """What a product has only one of: its rows for several locations must agree."""
-
-
-class CatalogError(TillwireError):
-    """A catalogue file that cannot be read or has no SKU column."""
 
 
 @dataclass
 class Catalog:
     """What a catalogue file says; `columns` are the fields that it has, `ignored` its other columns.
 
-    `scanned` has the line of each barcode.
+    `scanned` has the line of each barcode. The products of `with_wrong_barcodes` keep the barcodes they have, because
+    not all that the file says of them can be read.
     """
 
     products: list[Product] = field(default_factory=list)
@@ -34,70 +31,88 @@ class Catalog:
     columns: tuple[str, ...] = ()
     ignored: list[str] = field(default_factory=list)
     scanned: dict[str, int] = field(default_factory=dict)
+    with_wrong_barcodes: set[str] = field(default_factory=set)
+    wrong_barcodes: list[Problem] = field(default_factory=list)
 
 
 def read_catalog(
-    path: Path, columns: Mapping[str, str], report: Callable[[Problem], None], delimiter: str = ","
+    path: Path,
+    columns: Mapping[str, str],
+    report: Callable[[Problem], None],
+    form: Form | None = None,
+    decimal: str | None = None,
 ) -> Catalog:
-    """The catalogue in the CSV file `path`; `columns` maps fields to columns of another name.
+    """The catalogue in the file `path`; `columns` maps fields to columns of another name.
 
-    Only `sku` is required. A barcode cell may contain several, separated by spaces: 8, 12, 13 or 14 digits with
-    the right check digit. A row with a `location` ranges its product for it, with what differs there; a product may
-    have one row for each. A row with a `supplier` and no `sku` is that supplier's. `delimiter` is one character.
+    Only `sku` is required. A barcode is 8, 12, 13 or 14 digits with the right check digit; a product may have several,
+    in one cell, in rows or in columns of their own. A row with a `location` ranges its product for it, with what
+    differs there; a product may have one row for each. A row with a `supplier` and no `sku` is that supplier's.
+    `report` receives what keeps the file from being imported. FileError if it cannot be read at all.
     """
+    numbers = {name: NumberReader(decimal, None, ()) for name in NUMBERS}
     try:
-        with open_text(path) as (text, _):
-            return _read(path, csv.reader(text, delimiter=delimiter), columns, report)
-    except OSError as error:
-        raise CatalogError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (EOFError, zlib.error) as error:
-        raise CatalogError(f"{path} is cut short or damaged: {error}.") from error
-
-
-def _read(
-    path: Path, reader: Iterator[list[str]], columns: Mapping[str, str], report: Callable[[Problem], None]
-) -> Catalog:
-    header = next(reader, None)
-    if header is None:
-        raise CatalogError(f"{path} is empty: expected a header row with the columns {', '.join(FIELDS)}.")
-    rows = _Rows(path, [name.strip() for name in header], columns)
-    for line, cells in numbered(reader):
-        for wrong in rows.add(line, cells):
-            report(Problem(str(path), line, wrong))
+        with open_table(path, form or Form(), [columns.get("sku", "sku")]) as (table, _):
+            rows = _Rows(path, table, columns, numbers)
+            for line, row in table.rows():
+                for wrong in rows.add(line, row):
+                    report(Problem(str(path), line, wrong))
+    except NoColumn as error:
+        if "sku" in columns or "--delimiter" in str(error):
+            raise
+        raise FileError(f"{error} Name it: --column sku={error.header[0]}") from error
+    for name, reader in numbers.items():
+        for question in reader.questions():
+            report(Problem(str(path), table.header_line, f"{columns.get(name, name)}: {question}"))
     return rows.catalog()
 
 
 class _Rows:
     """The rows of a file read so far."""
 
-    def __init__(self, path: Path, header: Sequence[str], columns: Mapping[str, str]) -> None:
-        self._width = len(header)
+    def __init__(
+        self, path: Path, table: Table, columns: Mapping[str, str], numbers: Mapping[str, NumberReader]
+    ) -> None:
+        header = table.header
+        self._path = path
+        self._readers = readers(numbers)
         self._names = {name: columns.get(name, name) for name in FIELDS}
         self._places = _places(path, header, columns, self._names)
-        self._ignored = [name for at, name in enumerate(header) if name and at not in self._places.values()]
-        self._lines: dict[tuple[str | None, str], int] = {}
+        used = {at for places in self._places.values() for at in places}
+        self._ignored = [name for at, name in enumerate(header) if name and at not in used]
+        self._lines: dict[tuple[str | None, str], tuple[int, Product | None]] = {}
         self._owners: dict[str, str] = {}
         self._scanned: dict[str, int] = {}
         self._products: dict[str, Product] = {}
         self._suppliers: list[Supplier] = []
+        self._wrong_barcodes: list[Problem] = []
+        self._with_wrong_barcodes: set[str] = set()
 
     def catalog(self) -> Catalog:
         """What all rows say."""
         columns = tuple(name for name in FIELDS if name in self._places)
-        return Catalog(list(self._products.values()), self._suppliers, columns, self._ignored, self._scanned)
+        return Catalog(
+            list(self._products.values()),
+            self._suppliers,
+            columns,
+            self._ignored,
+            self._scanned,
+            self._with_wrong_barcodes,
+            self._wrong_barcodes,
+        )
 
-    def add(self, line: int, cells: list[str] | csv.Error) -> list[str]:
+    def add(self, line: int, row: Row) -> list[str]:
         """Add a row; return what is wrong with it."""
-        if isinstance(cells, csv.Error):
-            return [f"row: expected CSV, got {cells}"]
-        cells = [cell.strip() for cell in cells]
-        if not any(cells):
+        if isinstance(row, Unread):
+            return [row.reason]
+        if isinstance(row, WrongWidth):
+            return [f"row: expected {row.expected} cells as in the header, got {len(row.cells)}"]
+        text = {
+            name: " ".join(filter(None, (row[at].strip() for at in at_all))) for name, at_all in self._places.items()
+        }
+        if not any(text.values()):
             return []
-        if len(cells) != self._width:
-            return [f"row: expected {self._width} cells as in the header, got {len(cells)}"]
-        text = {name: cells[at] for name, at in self._places.items()}
         is_supplier = not text["sku"] and bool(text.get("supplier"))
-        values, wrong = self._values(text, is_supplier)
+        values, wrong = self._values(line, text, is_supplier)
         if not wrong:
             try:
                 (self._add_supplier if is_supplier else self._add_product)(line, values)
@@ -105,14 +120,18 @@ class _Rows:
                 wrong.append(f"{self._names[error.field]}: {error}")
         return wrong
 
-    def _values(self, text: Mapping[str, str], is_supplier: bool) -> tuple[dict[str, Any], list[str]]:
+    def _values(self, line: int, text: Mapping[str, str], is_supplier: bool) -> tuple[dict[str, Any], list[str]]:
         values, wrong = {}, []
         for name, cell in text.items():
             try:
                 if is_supplier and cell and name not in ("supplier", *OF_SUPPLIER):
                     raise WrongCell("nothing in the row of a supplier (it names no sku)", cell)
                 is_read = bool(cell) or (name == "sku" and not is_supplier)
-                values[name] = READERS[name](cell) if is_read else None
+                values[name] = self._readers[name](cell) if is_read else None
+            except WrongBarcode as error:
+                values[name] = None
+                self._with_wrong_barcodes.add(text["sku"])
+                self._wrong_barcodes.append(Problem(str(self._path), line, f"{self._names[name]}: {error}"))
             except WrongCell as error:
                 wrong.append(f"{self._names[name]}: {error}")
         return values, wrong
@@ -121,26 +140,43 @@ class _Rows:
         key = (None, values["supplier"])
         if key in self._lines:
             raise _Contradiction(
-                "supplier", f"expected one row, got {key[1]!r} again; it is also in line {self._lines[key]}"
+                "supplier", f"expected one row, got {key[1]!r} again; it is also in line {self._lines[key][0]}"
             )
-        self._lines[key] = line
+        self._lines[key] = (line, None)
         self._suppliers.append(Supplier(values["supplier"], *(values.get(name) for name in OF_SUPPLIER)))
 
     def _add_product(self, line: int, values: Mapping[str, Any]) -> None:
         row = _product(values)
         key = (row.sku, values.get("location") or "")
-        if key in self._lines:
+        before = self._lines.get(key)
+        if before is not None and not _is_another_barcode(before[1], row):
             at = f" at {key[1]!r}" if key[1] else ""
             raise _Contradiction(
-                "sku", f"expected each sku once{at}, got {row.sku!r} again; it is also in line {self._lines[key]}"
+                "sku", f"expected each sku once{at}, got {row.sku!r} again; it is also in line {before[0]}"
             )
         for code in row.barcodes:
             if self._owners.get(code, row.sku) != row.sku:
                 raise _Contradiction("barcode", f"expected one sku for {code}, which {self._owners[code]!r} has too")
-        self._products[row.sku] = _joined(self._products[row.sku], row) if row.sku in self._products else row
-        self._lines[key] = line
+        if before is not None:
+            product = self._products[row.sku]
+            barcodes = tuple(dict.fromkeys(product.barcodes + row.barcodes))
+            self._products[row.sku] = replace(product, barcodes=barcodes)
+        else:
+            self._products[row.sku] = _joined(self._products[row.sku], row) if row.sku in self._products else row
+            self._lines[key] = (line, row)
         self._owners.update(dict.fromkeys(row.barcodes, row.sku))
         self._scanned.update(dict.fromkeys(row.barcodes, line))
+
+
+def _is_another_barcode(before: Product | None, row: Product) -> bool:
+    """True if `row` repeats the row `before`, or says nothing, but for barcodes of its own."""
+    if before is None or not row.barcodes:
+        return False
+    plain = replace(row, barcodes=before.barcodes)
+    return set(row.barcodes).isdisjoint(before.barcodes) and plain in (
+        before,
+        Product(row.sku, barcodes=before.barcodes, ranged=row.ranged, has_own_row=row.has_own_row),
+    )
 
 
 class _Contradiction(Exception):
@@ -181,16 +217,18 @@ def _joined(product: Product, row: Product) -> Product:
     )
 
 
-def _places(path: Path, header: Sequence[str], columns: Mapping[str, str], names: Mapping[str, str]) -> dict[str, int]:
+def _places(
+    path: Path, header: Sequence[str], columns: Mapping[str, str], names: Mapping[str, str]
+) -> dict[str, list[int]]:
+    """Where each field is in `header`: in one column, and barcodes in several of the same name, too."""
     for name in columns.values():
         if name not in header:
-            raise CatalogError(no_column(path, name, header))
-    for name in names.values():
-        if header.count(name) > 1:
-            raise CatalogError(f"{path} has {header.count(name)} columns {name!r}: expected one.")
-    places = {field: header.index(name) for field, name in names.items() if name in header}
-    if "sku" not in places:
-        complaint = no_column(path, "sku", header)
-        advice = "" if "--delimiter" in complaint else f" Name it: --column sku={header[0]}"
-        raise CatalogError(complaint + advice)
-    return places
+            raise no_column(path, name, header)
+    for field_name, name in names.items():
+        if header.count(name) > 1 and field_name != "barcode":
+            raise FileError(f"{path} has {header.count(name)} columns {name!r}: expected one; rename the others.")
+    return {
+        field_name: [at for at, each in enumerate(header) if each == name]
+        for field_name, name in names.items()
+        if name in header
+    }

@@ -12,3 +12,7 @@ PIPE_COLUMNS = 2_000
 """Width of a table in a file or pipe, in characters: a row stays on one line."""
 LINES_SHOWN_MAX = 5
 """Most lines of a posting in a table; JSON has all."""
+PLACES_SHOWN = 3
+"""How many of many like problems of a file are shown each: enough to see what they are."""
+LARGEST_SKUS = 10
+"""How many products a rehearsal lists, those with the largest quantities: where a wrong decimal sign shows."""

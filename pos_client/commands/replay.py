@@ -6,20 +6,34 @@ import random
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
 from pos_client.commands import console
 from pos_client.commands.options import server_option
-from pos_client.files.csv_reader import Problem
-from pos_client.files.mapping import SalesMapping, load_mapping
-from pos_client.files.sales_file import FileTill, SalesFiles
+from pos_client.commands.replay_report import (
+    Problems,
+    print_rehearsal,
+    rehearsal,
+    say_notes,
+    say_questions,
+    summary,
+    write_terminals,
+)
+from pos_client.files.mapping import load_mapping
+from pos_client.files.postings import FileTill
+from pos_client.files.receipts import Undecided
+from pos_client.files.records import Quoting
+from pos_client.files.rejects import write_rejects
+from pos_client.files.sales_file import SalesFiles
+from pos_client.files.settings import SalesMapping
 from pos_client.protocol.address import Address
 from pos_client.replay.replay import Replay, ReplayOutcome, ReplaySpeed
 from pos_client.transport.connection import Connection
 
 _LISTS = ("basket", "timestamp", "order")
+_SETTINGS = ("delimiter", "encoding", "quoting", "decimal", "thousands", "repeats", "restarts", "sheet")
 _SPEED = ReplaySpeed()
 
 
@@ -54,7 +68,18 @@ class Speed(click.ParamType[float | None]):
 )  # fmt: skip
 @click.option("--time-format", "formats", multiple=True, help="iso, epoch, epoch_ms or a strptime format; repeatable.")
 @click.option("--zone", help="Time zone of timestamps without a UTC offset: Europe/London or +01:00.")
-@click.option("--delimiter", help="Column delimiter; default: a comma.")
+@click.option("--delimiter", help="Column delimiter; recognised by the header where it is , ; | or a tab.")
+@click.option("--encoding", help="Encoding of the files, such as cp1252; UTF-8 and UTF-16 are recognised.")
+@click.option(
+    "--quoting",
+    type=click.Choice(get_args(Quoting)),
+    help="none: a quote is a character like any other; trusted: a quoted cell may look like rows.",
+)
+@click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign of quantities and prices.")
+@click.option("--thousands", type=click.Choice([".", ",", "'", " "]), help="Sign between thousands.")
+@click.option("--repeats", type=click.Choice(["rows", "receipts"]), help="What rows that are there twice are.")
+@click.option("--restarts", type=click.Choice(["daily", "never"]), help="Whether receipt numbers restart every day.")
+@click.option("--sheet", help="The sheet of a workbook that has several.")
 @click.option("--tills", type=click.IntRange(1, 1000), help="Distribute each location's sales over this many tills.")
 @click.option("--speed", type=Speed(), default="max", help="max (the default), or a multiple of real time: 60x.")
 @click.option("--workers", type=click.IntRange(1, 64), default=_SPEED.workers, show_default=True, help="Threads.")
@@ -66,29 +91,69 @@ class Speed(click.ParamType[float | None]):
     show_default=True,
     help="Seconds HQ may be unreachable.",
 )
+@click.option("--dry-run", is_flag=True, help="Read and check everything, show what would be posted, and post nothing.")
+@click.option("--rejects", type=click.Path(path_type=Path), help="Write the rows that are not posted to this file.")
+@click.option(
+    "--terminals",
+    type=click.Path(path_type=Path),
+    help="With --dry-run: write the tills to this file, for inventory-server terminal import.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
-    """Post the sales of CSV FILES (also .csv.gz) to HQ through simulated tills.
+    """Post the sales of FILES to HQ through simulated tills: CSV (compressed, too) or .xlsx.
 
     Each location and lane becomes a till. A second run counts nothing twice. A row that does not map is reported with
-    its file and line, and its basket is held back; everything else is posted, and the exit code is 1.
+    its file and line, and its receipt is held back; everything else is posted, and the exit code is 1. If the files can
+    be read in two ways, the command says what to decide and posts nothing.
     """
     started = time.monotonic()
     mapping = load_mapping(options["mapping_file"], _changes(options))
-    read = _read(mapping, files)
-    tills = read.tills(options["tills"])
+    problems = Problems()
+    read = _read(mapping, files, problems)
+    try:
+        tills = read.tills(options["tills"])
+    except Undecided as error:
+        problems.say()
+        say_questions(error.questions)
+        raise console.CommandError(
+            "Nothing was posted: the files can be read in several ways. Decide in the mapping, then run it again."
+        ) from error
+    problems.say()
+    if options["rejects"] is not None and (problems.all or read.held):
+        console.say(f"Wrote {write_rejects(options['rejects'], read):,} rows to {options['rejects']}.", err=True)
+    if not options["as_json"]:
+        say_notes(read)
+    found = console.FOUND_PROBLEMS if problems.all else console.OK
+    if options["dry_run"]:
+        return _rehearse(read, tills, options) or found
+    return _post_all(read, tills, server, options, started) or found
+
+
+def _rehearse(read: SalesFiles, tills: Sequence[FileTill], options: dict[str, Any]) -> int:
+    told = rehearsal(read, tills)
+    if options["terminals"] is not None:
+        write_terminals(options["terminals"], told)
+    if options["as_json"]:
+        console.print_json(told)
+    else:
+        print_rehearsal(told, options["terminals"])
+    return console.OK
+
+
+def _post_all(
+    read: SalesFiles, tills: Sequence[FileTill], server: Address, options: dict[str, Any], started: float
+) -> int:
     reading_seconds = time.monotonic() - started
     outcome = _post(tills, server, options)
-    seconds = time.monotonic() - started - reading_seconds
     _report_refused(outcome)
-    summary = _summary(read, tills, outcome, reading_seconds, seconds)
+    told = summary(read, tills, outcome, reading_seconds, time.monotonic() - started - reading_seconds)
     if options["as_json"]:
-        console.print_json(summary)
+        console.print_json(told)
     else:
         console.print_table(
-            {"replay": False, "": True}, [[name.replace("_", " "), f"{value:,}"] for name, value in summary.items()]
+            {"replay": False, "": True}, [[name.replace("_", " "), f"{value:,}"] for name, value in told.items()]
         )
-    return console.FOUND_PROBLEMS if read.rows_not_mapped or outcome.refused else console.OK
+    return console.FOUND_PROBLEMS if outcome.refused else console.OK
 
 
 def _changes(options: dict[str, Any]) -> dict[str, Any]:
@@ -101,23 +166,19 @@ def _changes(options: dict[str, Any]) -> dict[str, Any]:
         changes["time"]["formats"] = list(options["formats"])
     if options["zone"]:
         changes["time"]["zone"] = options["zone"]
-    changes |= {name: options[name] for name in ("source", "delimiter") if options[name]}
+    changes |= {name: options[name] for name in ("source", *_SETTINGS) if options[name]}
     return changes
 
 
-def _read(mapping: SalesMapping, files: Sequence[Path]) -> SalesFiles:
+def _read(mapping: SalesMapping, files: Sequence[Path], problems: Problems) -> SalesFiles:
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
     with console.progress_bar("reading, bytes", sum(sizes)) as progress:
         before = 0
-        read = SalesFiles(mapping, _report, lambda done: progress(before + done))
+        read = SalesFiles(mapping, problems.add, lambda done: progress(before + done))
         for path, size in zip(files, sizes, strict=True):
             read.read(path)
             before += size
     return read
-
-
-def _report(problem: Problem) -> None:
-    console.say(str(problem), err=True)
 
 
 def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> ReplayOutcome:
@@ -149,22 +210,3 @@ def _report_refused(outcome: ReplayOutcome) -> None:
         console.say(
             f"basket {posting.basket} ({posting.id}): {result.status}: {result.reason or result.code}", err=True
         )
-
-
-def _summary(
-    read: SalesFiles, tills: Sequence[FileTill], outcome: ReplayOutcome, reading_seconds: float, seconds: float
-) -> dict[str, int | float]:
-    postings = outcome.statuses.total()
-    return {
-        "rows": read.rows,
-        "rows_not_mapped": read.rows_not_mapped,
-        "rows_held_back": read.rows_held,
-        "locations": len({till.location for till in tills}),
-        "tills": len(tills),
-        "postings": postings,
-        **{status: outcome.statuses[status] for status in ("posted", "duplicate", "conflict", "rejected")},
-        "lines_posted": outcome.lines,
-        "reading_seconds": round(reading_seconds, 2),
-        "posting_seconds": round(seconds, 2),
-        "sales_per_second": round(postings / seconds) if seconds > 0 else 0,
-    }

@@ -29,7 +29,7 @@ from pos_client.commands.documents import reservations, transfers
 from pos_client.commands.history import history
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
-from pos_client.files.cells import read_quantity
+from pos_client.files.numbers import read_quantity
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import StockParams, StockResult
 from pos_client.transport.connection import Connection

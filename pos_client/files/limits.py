@@ -2,3 +2,16 @@
 
 CELL_LENGTH_MAX = 60
 """Longest cell shown in an error message, in characters: a longer one would hide the rest of the message."""
+CELL_CHARS_MAX = 16 * 1024 * 1024
+"""Longest quoted cell, in characters: an unclosed quote reads the rest of the file as one, which has to end."""
+HEADER_LINES_MAX = 30
+"""In how many lines from the start the header is looked for: reports begin with a title, dates and a filter."""
+HEAD_BYTES = 4_096
+"""How many bytes the kind and the encoding of a file are recognised by."""
+EARLIEST_YEAR = 1990
+"""The first year of a sale: an earlier one is a date read with the wrong format, as 1900 and 1970 are."""
+PART_LINES = 100
+"""Lines in each posting of a longer receipt. Fixed, because it decides what each part's id stands for: no headquarters
+accepts fewer."""
+VALUES_MAX = 8
+"""How many values of a column are listed in a message."""

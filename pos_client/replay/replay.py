@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from pos_client.files.sales_file import FilePosting, FileTill
+from pos_client.files.postings import FilePosting, FileTill
 from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.units import SECOND_MICROS
 from pos_client.replay.limits import PROGRESS_SECONDS
@@ -41,7 +41,7 @@ class ReplaySpeed:
 
 @dataclass(slots=True)
 class ReplayOutcome:
-    """The results so far. `refused` holds the postings that HQ will never post, and why."""
+    """The results so far. `lines` are those of what was posted in this run; `refused` is what HQ will never post."""
 
     statuses: Counter[str] = field(default_factory=Counter)
     lines: int = 0
@@ -133,7 +133,7 @@ class Replay:
         with self._lock:
             for posting, result in zip(postings, results, strict=True):
                 self._outcome.statuses[result.status] += 1
-                if result.status in ("posted", "duplicate"):
+                if result.status == "posted":
                     self._outcome.lines += posting.lines
-                else:
+                elif result.status != "duplicate":
                     self._outcome.refused.append((posting, result))

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw
 
-from pos_client.files.sales_file import FilePosting, FileTill
+from pos_client.files.postings import FilePosting, FileTill
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError, TillwireError
 from pos_client.protocol.limits import ENVELOPE_BYTES, ITEM_OVERHEAD_BYTES, NAME_LENGTH_MAX
 from pos_client.protocol.messages import (
@@ -195,4 +195,10 @@ class SimulatedTill:
                 ),
             )
             self._parent = self._hello.parent
+            longest = max(posting.lines for posting in self._till.postings)
+            if longest > self._hello.limits.max_lines:
+                raise ReplayError(
+                    f"HQ accepts {self._hello.limits.max_lines} lines in a posting, and this replay has postings of "
+                    f"{longest}: raise max_lines at HQ to {longest}. Nothing was posted by this till."
+                )
         return self._link

@@ -218,7 +218,7 @@ def test_tokens_from_a_file_speak_for_the_tills(shell: Shell, tmp_path: Path) ->
 
 
 WRONG_REPLAYS = [
-    (["--source", "s", "--column", "basket=ticket"], "is invalid: columns.sku: expected a value, got nothing"),
+    (["--source", "s", "--column", "basket=ticket"], "has no product: set columns.sku"),
     (COLUMNS, "The mapping has no source"),
     (["--source", "s", *COLUMNS, "--column", "sku=article"], "has no column 'article'; its columns are store, ticket"),
     (["--source", "s", *COLUMNS, "--speed", "fast"], "expected max or a factor like 60x, got 'fast'"),

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, Plan, plan_day, terminals
 from inventory_server.demo.day import PRODUCTS
 from inventory_server.imports.catalog_csv import read_catalog
-from pos_client.files.csv_reader import Problem
+from pos_client.files.problems import Problem
 
 BEGINS = datetime(2026, 3, 1, 7, tzinfo=UTC)
 

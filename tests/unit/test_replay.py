@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from pos_client.files.sales_file import FilePosting, FileTill, posting_id
+from pos_client.files.postings import FilePosting, FileTill, posting_id
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
 from pos_client.protocol.messages import (
     CHAIN_START,

@@ -1,0 +1,70 @@
+"""Postings of receipts, whose ids are the same in every run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from pos_client.files.baskets import FileBasket, sort_key
+from pos_client.files.limits import PART_LINES
+from pos_client.protocol.messages import Body
+from pos_client.protocol.units import instant
+from pos_client.protocol.uuid7 import uuid7
+from pos_client.protocol.wire import encode_body
+
+
+@dataclass(frozen=True, slots=True)
+class FilePosting:
+    """One posting, ready to send. `occurred_at` is in microseconds since 1970."""
+
+    id: UUID
+    occurred_at: int
+    body: bytes
+    basket: str
+    lines: int
+
+
+@dataclass(slots=True)
+class FileTill:
+    """The postings of one (location, lane), in the order they occurred; a simulated till sends them."""
+
+    location: str
+    lane: str
+    postings: list[FilePosting] = field(default_factory=list)
+
+
+def postings_of(basket: FileBasket, source: str, key: Sequence[str]) -> Iterator[FilePosting]:
+    """The posting of a receipt, or several if it is long, each of `PART_LINES` lines; `key` is what identifies it."""
+    basket.lines.sort(key=sort_key)
+    lines = [line for _, line, _ in basket.lines]
+    occurred_at, offset_minutes = basket.first
+    for part, first in enumerate(range(0, len(lines), PART_LINES)):
+        chosen = lines[first : first + PART_LINES]
+        body = Body(
+            type=basket.type,
+            occurred_at=instant(occurred_at, offset_minutes),
+            lines=chosen,
+            reference=basket.reference,
+        )
+        yield FilePosting(
+            id=posting_id(source, key, occurred_at, part),
+            occurred_at=occurred_at,
+            body=encode_body(body),
+            basket=basket.name,
+            lines=len(chosen),
+        )
+
+
+def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0) -> UUID:
+    """The UUID of a basket or of a part of one: the milliseconds as in version 7, then a hash of its natural key.
+
+    Such ids reach HQ's index nearly in order. The content of a basket is not part of its id: two baskets with the same
+    goods are two sales, and a basket read twice is one.
+    """
+    name = json.dumps([source, *key, part] if part else [source, *key], ensure_ascii=False).encode()
+    digest = hashlib.sha256(name).digest()
+    tail = int.from_bytes(digest[:2]) >> 4 << 62 | int.from_bytes(digest[2:10]) & ((1 << 62) - 1)
+    return uuid7(min(max(occurred_at // 1000, 0), (1 << 48) - 1), tail)

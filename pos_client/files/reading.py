@@ -1,0 +1,154 @@
+"""Reads the rows of one sales file: leaves out what is no sale, and holds back receipts that cannot be read whole."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+
+from pos_client.files.doubts import Doubts
+from pos_client.files.problems import CellError
+from pos_client.files.receipts import Receipts
+from pos_client.files.records import Unread
+from pos_client.files.sales_row import Key, RowMapper
+from pos_client.files.table import Table, WrongWidth, places
+
+
+class FileReading:
+    """The reading of one file. `file` is its number among the files of `receipts`.
+
+    A row that cannot be assigned to a receipt may belong to that of the row before or after it: both are held back.
+    """
+
+    def __init__(self, receipts: Receipts, mapper: RowMapper, table: Table, file: int) -> None:
+        self._receipts = receipts
+        self._mapper = mapper
+        self._table = table
+        self._file = file
+        mapping, header = receipts.mapping, table.header
+        self._doubts = Doubts(mapping, header, list(mapper.places))
+        name = receipts.files[file]
+        self._skip = [
+            (at, column, frozenset(mapping.skip[column])) for column, at in places(name, header, mapping.skip).items()
+        ]
+        self._filled = list(places(name, header, mapping.fill_down).values())
+        self._above: list[str] | None = None
+        self._previous: Key | None = None
+        self._holds_next = False
+
+    def read(self, progress: Callable[[], None]) -> None:
+        """Read all rows; `progress` is called now and then."""
+        receipts, add, file = self._receipts, self._receipts.add, self._file
+        read_row, is_plain, watches = self._mapper.row, not (self._skip or self._filled), self._doubts.is_watching
+        if self._table.header_line > 1:
+            receipts.skipped["lines before the header"] += self._table.header_line - 1
+        for line, cells in self._table.rows():
+            receipts.rows += 1
+            if receipts.rows % 4096 == 0:
+                progress()
+            if not isinstance(cells, list):
+                self._cannot_read(line, cells)
+                continue
+            if not (is_plain or self._prepared(cells)):
+                continue
+            try:
+                row = read_row(cells)
+            except CellError as error:
+                self._refuse(line, cells, error)
+                continue
+            if watches:
+                self._doubts.look(cells)
+            if self._holds_next:
+                receipts.hold(row.basket, file, line)
+                self._holds_next = False
+            add(row, file, line, row.basket == self._previous)
+            self._previous = row.basket
+        progress()
+        self._finish()
+
+    def is_held(self, cells: list[str]) -> bool:
+        """True if a row belongs to a receipt that is held back; its blank cells are filled from the row above."""
+        kept = self._prepared(cells)
+        return kept and self._mapper.basket_of(cells) in self._receipts.held
+
+    def _prepared(self, cells: list[str]) -> bool:
+        """Fill the blank cells of `cells` from the row above; False if the row is to be left out."""
+        if self._filled:
+            if self._is_no_row(cells):
+                return False
+            if self._above is not None:
+                for at in self._filled:
+                    if not cells[at].strip():
+                        cells[at] = self._above[at]
+            self._above = cells
+        for at, column, values in self._skip:
+            if (text := cells[at].strip()) in values:
+                self._receipts.skipped[f"{column} = {text}"] += 1
+                return False
+        return True
+
+    def _is_no_row(self, cells: list[str]) -> bool:
+        """True for a blank row or the header once more; it is counted as left out."""
+        texts = [cell.strip() for cell in cells]
+        if not any(texts):
+            self._receipts.skipped["blank rows"] += 1
+        elif texts == [name.strip() for name in self._table.header] and self._receipts.mapping.has_header:
+            self._receipts.skipped["repeated headers"] += 1
+        else:
+            return False
+        return True
+
+    def _refuse(self, line: int, cells: list[str], error: CellError) -> None:
+        if self._is_no_row(cells):
+            return
+        self._receipts.refuse(self._file, line, str(error), error.kind)
+        key = self._mapper.basket_of(cells)
+        if key is None:
+            self._hold_neighbours(line)
+            return
+        self._receipts.hold(key, self._file, line)
+        self._previous, self._holds_next = key, False
+
+    def _cannot_read(self, line: int, row: Unread | WrongWidth) -> None:
+        if isinstance(row, WrongWidth):
+            if self._is_left_out(row.cells):
+                return
+            advice = "if blank cells at the end may be missing, set short_rows = true"
+            error = CellError(
+                "row",
+                f"{row.expected} cells as in the header",
+                str(len(row.cells)),
+                advice if len(row.cells) < row.expected else "",
+            )
+            self._receipts.refuse(self._file, line, str(error), error.kind)
+            self._receipts.hold(self._mapper.basket_of(row.cells), self._file, line)
+        else:
+            self._receipts.refuse(self._file, line, row.reason, row.reason)
+            for cells in self._inside(row):
+                self._receipts.hold(self._mapper.basket_of(cells), self._file, line)
+        self._above = None
+        self._hold_neighbours(line)
+
+    def _is_left_out(self, cells: list[str]) -> bool:
+        """True if a row of another width has a value to skip where it should be, so that it is told from a sale."""
+        for at, column, values in self._skip:
+            if at < len(cells) and (text := cells[at].strip()) and text in values:
+                self._receipts.skipped[f"{column} = {text}"] += 1
+                return True
+        return False
+
+    def _inside(self, row: Unread) -> Iterator[list[str]]:
+        """What may be the rows within lines that were not read, to hold back their receipts."""
+        for text in row.lines:
+            yield text.rstrip("\r\n").split(self._table.delimiter)
+            yield from csv.reader([text], delimiter=self._table.delimiter)
+
+    def _hold_neighbours(self, line: int) -> None:
+        self._receipts.hold(self._previous, self._file, line)
+        self._holds_next = True
+
+    def _finish(self) -> None:
+        receipts, name = self._receipts, self._receipts.files[self._file]
+        for question in (*self._mapper.questions(), *self._doubts.questions()):
+            receipts.ask(name, question)
+        receipts.ignored.update(dict.fromkeys(self._doubts.unused))
+        receipts.prices_left_out += self._mapper.prices_left_out
