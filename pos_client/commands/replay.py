@@ -23,6 +23,7 @@ from pos_client.commands.replay_report import (
 )
 from pos_client.files.mapping import load_mapping
 from pos_client.files.postings import FileTill
+from pos_client.files.ready_mappings import recognised
 from pos_client.files.receipts import Undecided
 from pos_client.files.records import Quoting
 from pos_client.files.rejects import write_rejects
@@ -55,7 +56,12 @@ class Speed(click.ParamType[float | None]):
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @server_option
-@click.option("--mapping", "mapping_file", type=click.Path(path_type=Path), help="TOML file that maps the columns.")
+@click.option(
+    "--mapping",
+    "mapping_file",
+    type=click.Path(path_type=Path),
+    help="TOML file that maps the columns; auto: the ready one for the header of the first file.",
+)
 @click.option("--source", help="A permanent name for where the sales come from; part of every id.")
 @click.option(
     "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
@@ -107,7 +113,7 @@ def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
     be read in two ways, the command says what to decide and posts nothing.
     """
     started = time.monotonic()
-    mapping = load_mapping(options["mapping_file"], _changes(options))
+    mapping = load_mapping(_mapping_file(files, options), _changes(options))
     problems = Problems()
     read = _read(mapping, files, problems)
     try:
@@ -154,6 +160,16 @@ def _post_all(
             {"replay": False, "": True}, [[name.replace("_", " "), f"{value:,}"] for name, value in told.items()]
         )
     return console.FOUND_PROBLEMS if outcome.refused else console.OK
+
+
+def _mapping_file(files: Sequence[Path], options: dict[str, Any]) -> Path | None:
+    """The mapping file that is named, or the one recognised by the header of the first file."""
+    named: Path | None = options["mapping_file"]
+    if named != Path("auto"):
+        return named
+    found = recognised(files[0], _changes(options))
+    console.say(f"{files[0]} is read with the mapping {found.stem}.", err=True)
+    return found
 
 
 def _changes(options: dict[str, Any]) -> dict[str, Any]:
