@@ -122,11 +122,6 @@ MUTANTS = (
         rules.former_places_are_forgotten,
     ),
     Mutant("adoption-not-told", "no till hears that it may deliver for another one", rules.adoptions_are_not_told),
-    Mutant(
-        "early-void-at-present-place",
-        "a void that comes first works only where its till is now",
-        rules.early_voids_reach_the_present_place,
-    ),
     Mutant("late-not-carried", "a late sale of an ended product is nobody's", merges.late_movements_are_not_carried),
     Mutant("ended-lives-on", "what is sold after a merge stays with the ended product", merges.ended_products_live_on),
     Mutant("merge-not-undone", "the void of a merge does nothing", merges.voids_of_merges_do_nothing),

@@ -142,11 +142,3 @@ def adoptions_are_not_told() -> AbstractContextManager[Any]:
         "rights_of",
         lambda original: lambda batch, terminal: structs.replace(original(batch, terminal), adopted=()),
     )
-
-
-def early_voids_reach_the_present_place() -> AbstractContextManager[Any]:
-    return replaced(posting, "_places", lambda _: _present_place)
-
-
-def _present_place(_: WorkingSet, speaker: Speaker) -> list[str]:
-    return [speaker.location]
