@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
+from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
-from inventory_server.commands.options import checked, db_option, json_option, office_of, told, when
+from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, told, when
 from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.requests import (
@@ -17,7 +20,9 @@ from inventory_server.domain.requests import (
     RevokeTerminal,
     RotateToken,
 )
+from inventory_server.imports.terminals_file import read_terminals
 from pos_client.commands import console
+from pos_client.files.problems import Problem
 from pos_client.protocol.fields import Location, Role, TerminalName
 
 _COLUMNS = {
@@ -60,6 +65,48 @@ def add(name: str, location: str, role: Role, db: str, as_json: bool) -> int:
         office.change(Enrol(name, role, location, token))
     _show_token({"terminal": name, "role": role, "location": location, "token": token}, as_json)
     return console.OK
+
+
+@terminal.command("import")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--tokens",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the terminals and their tokens to this new file, which only you may read.",
+)
+@db_option
+def import_terminals(file: Path, tokens: Path, db: str) -> int:
+    """Enrol the terminals in FILE (CSV or .xlsx): columns terminal and location, and role if they are no tills.
+
+    Terminals that are enrolled already stay as they are. If a row is wrong, none is enrolled, and the exit code is 1.
+    """
+    problems: list[Problem] = []
+    listed = read_terminals(file, problems.append)
+    for problem in problems:
+        console.say(str(problem), err=True)
+    if problems:
+        console.say(f"None was enrolled: correct the {counted(len(problems), 'problem')} and import the file again.")
+        return console.FOUND_PROBLEMS
+    with office_of(db) as office:
+        known = {row.terminal for row in office.ask(ListTerminals())}
+        new = [(each, secrets.token_urlsafe(TOKEN_BYTES)) for each in listed if each.terminal not in known]
+        # Written first: a token that is enrolled and not written is lost.
+        _write_tokens(tokens, [f"{each.terminal} {token}" for each, token in new])
+        for each, token in new:
+            office.change(Enrol(each.terminal, each.role, each.location, token))
+    kept = counted(len(listed) - len(new), "terminal")
+    console.say(f"Enrolled {counted(len(new), 'terminal')}; {kept} stayed as enrolled before. Tokens: {tokens}")
+    return console.OK
+
+
+def _write_tokens(path: Path, lines: Sequence[str]) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
+            written.write("".join(f"{line}\n" for line in lines))
+    except OSError as error:
+        raise console.CommandError(f"{path} cannot be written: {error.strerror}. Name a new file.") from error
 
 
 @terminal.command("rotate")

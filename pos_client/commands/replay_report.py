@@ -38,8 +38,14 @@ class Problems:
                 console.say(str(problem), err=True)
             more = len(problems) - PLACES_SHOWN
             if more > 0:
-                rows = "1 more row" if more == 1 else f"{more:,} more rows"
-                console.say(f"… and {rows} like these; write all of them to a file with --rejects FILE", err=True)
+                console.say(
+                    f"… and {_counted(more, 'more row')} like these; write all of them to a file with --rejects FILE",
+                    err=True,
+                )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def say_questions(questions: Sequence[str]) -> None:
@@ -53,9 +59,13 @@ def say_notes(read: SalesFiles) -> None:
     if read.ignored:
         console.say(f"Ignored columns: {', '.join(read.ignored)}.", err=True)
     if read.prices_left_out:
-        console.say(f"Posted without a price, which could not be read: {read.prices_left_out:,} rows.", err=True)
+        console.say(
+            f"Posted without a price, which could not be read: {_counted(read.prices_left_out, 'row')}.", err=True
+        )
     if read.receipts_repeated:
-        console.say(f"Counted once although the files have them twice: {read.receipts_repeated:,} receipts.", err=True)
+        console.say(
+            f"Counted once although the files have them twice: {_counted(read.receipts_repeated, 'receipt')}.", err=True
+        )
 
 
 def counts(read: SalesFiles, tills: Sequence[FileTill]) -> dict[str, Any]:
@@ -149,7 +159,9 @@ def print_rehearsal(told: dict[str, Any], terminals_file: Path | None) -> None:
         [[name, *(f"{value:,}" for value in found.values())] for name, found in sorted(told["by_location"].items())],
     )
     if terminals_file is not None:
-        console.say(f"Enrol its {len(told['terminals']):,} tills: inventory-server terminal import {terminals_file}")
+        console.say(
+            f"Enrol its {_counted(len(told['terminals']), 'till')}: inventory-server terminal import {terminals_file}"
+        )
     console.say("Nothing was posted.")
 
 
