@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import click
 from click.core import ParameterSource
+from msgspec import UNSET
 
-from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, told, when
-from inventory_server.domain.answers import ExceptionCause, Exceptions
+from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, when
 from inventory_server.domain.exceptions import ACTIONS
-from inventory_server.domain.limits import EXCEPTIONS_MAX
+from inventory_server.domain.limits import EXCEPTIONS_DEFAULT, EXCEPTIONS_MAX
 from inventory_server.domain.requests import ListExceptions, SettleException, ShowOverview
 from pos_client.commands import console
 from pos_client.protocol.fields import Flag, Location, Sku
+from pos_client.protocol.lists import ExceptionsParams, ExceptionsResult, ListedException
+from pos_client.protocol.units import micros
 
 _COLUMNS = {
     "flag": False,
@@ -31,7 +35,11 @@ _location_option = click.option("--location", metavar="LOCATION", help="Only thi
 @click.option("--flag", type=click.Choice(list(ACTIONS)), help="Only this flag's.")
 @_location_option
 @click.option(
-    "--limit", type=click.IntRange(1, EXCEPTIONS_MAX), default=1_000, show_default=True, help="Show at most this many."
+    "--limit",
+    type=click.IntRange(1, EXCEPTIONS_MAX),
+    default=EXCEPTIONS_DEFAULT,
+    show_default=True,
+    help="Show at most this many.",
 )
 @db_option
 @json_option
@@ -45,10 +53,10 @@ def exceptions(
             raise click.UsageError(f"Write options behind the command: exceptions {context.invoked_subcommand} …")
         return console.OK
     with office_of(db) as office:
-        found: Exceptions = office.ask(ListExceptions(flag, location, limit))
+        asked = ExceptionsParams(flag=flag or UNSET, location=location or UNSET, limit=limit)
+        found: ExceptionsResult = office.ask(ListExceptions(asked))
     if as_json:
-        causes = [told(cause) for cause in found.causes]
-        console.print_json({"position": found.position, "total": found.total, "causes": causes})
+        console.print_json(found)
     elif not found.causes:
         console.say("Nothing waits for a person.")
     else:
@@ -58,9 +66,13 @@ def exceptions(
     return console.FOUND_PROBLEMS if found.total else console.OK
 
 
-def _row(cause: ExceptionCause) -> list[str]:
-    times = [when(cause.first_at), when(cause.last_at), str(cause.position), when(cause.settled_at)]
+def _row(cause: ListedException) -> list[str]:
+    times = [_when(cause.first_at), _when(cause.last_at), str(cause.position), _when(cause.settled_at)]
     return [cause.flag, cause.subject, cause.location, f"{cause.count:,}", *times, cause.action]
+
+
+def _when(moment: datetime | None) -> str:
+    return when(None if moment is None else micros(moment))
 
 
 @exceptions.command("settle")

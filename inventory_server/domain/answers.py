@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 from inventory_server.domain.limits import FINDINGS_MAX
 from inventory_server.domain.product import Product, Supplier
-from pos_client.protocol.fields import Flag
 from pos_client.protocol.units import Quantity
 
 
@@ -142,34 +141,6 @@ class ProductCard:
     unit: str | None
     barcodes: list[str]
     terms: list[ProductTerms]
-
-
-@dataclass(frozen=True, slots=True)
-class ExceptionCause:
-    """One cause of a flag that waits for a person: how many postings, when the first and the last took effect.
-
-    `subject` is a SKU or the terminal that posted. `position` is that of the last one: settling up to it covers all.
-    `settled_at` is when the cause was settled before, None if never.
-    """
-
-    flag: Flag
-    subject: str
-    location: str
-    count: int
-    first_at: int
-    last_at: int
-    position: int
-    action: str
-    settled_at: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Exceptions:
-    """What waits for a person as of the ledger's `position`: the latest causes, and how many there are in `total`."""
-
-    position: int
-    total: int
-    causes: list[ExceptionCause]
 
 
 @dataclass(frozen=True, slots=True)

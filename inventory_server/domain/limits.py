@@ -6,6 +6,8 @@ SALES_DAYS_USUAL = 31
 """Days for which a page of sales makes room, of each product: over a longer time a page may end within a product."""
 ORDER_DAYS_MAX = 366
 """Longest lead time and order cycle, in days: what is ordered more rarely needs no list."""
+EXCEPTIONS_DEFAULT = 1_000
+"""Causes in a list of exceptions, if the question names no limit."""
 EXCEPTIONS_MAX = 10_000
 """Most causes in one list of exceptions: some megabytes."""
 COUNT_CHANGES_MAX = 20

@@ -8,12 +8,13 @@ from typing import Annotated
 from msgspec import Meta
 
 from inventory_server.domain.business_day import Period
-from inventory_server.domain.limits import AUDIT_ENTRIES_MAX, EXCEPTIONS_MAX
+from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
 from inventory_server.domain.roles import ActorRequest
-from pos_client.protocol.fields import Flag, Location, Sku
+from pos_client.protocol.fields import Sku
 from pos_client.protocol.lists import (
     ChangesParams,
     CountsParams,
+    ExceptionsParams,
     PostingsParams,
     ReservationsParams,
     SalesParams,
@@ -100,11 +101,9 @@ class ListWaiting(ActorRequest, frozen=True):
 
 
 class ListExceptions(ActorRequest, frozen=True):
-    """What waits for a person, by cause: the latest `limit` of `flag` and `location`, if given."""
+    """What waits for a person, by cause."""
 
-    flag: Flag | None = None
-    location: Location | None = None
-    limit: Annotated[int, Meta(ge=1, le=EXCEPTIONS_MAX)] = 1_000
+    params: ExceptionsParams = ExceptionsParams()
 
 
 class ListProducts(ActorRequest, frozen=True):

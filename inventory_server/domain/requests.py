@@ -64,6 +64,7 @@ from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.lists import (
     ChangesResult,
     CountsResult,
+    ExceptionsResult,
     PostingsResult,
     ReservationsResult,
     SalesResult,
@@ -243,7 +244,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
-        ListExceptions: _report("exceptions", answers.Exceptions, _MATTERS_TO_HQ),
+        ListExceptions: Kind("exceptions", ExceptionsResult, Cost.PAGE, EVERYBODY),
         ListProducts: Kind("products", answers.Catalogue, Cost.LONG, _MATTERS_TO_HQ),
         ShowProduct: _report("product", answers.ProductCard, _MATTERS_TO_HQ, Cost.QUICK),
         FindBarcodes: Kind("barcodes", dict[str, str], Cost.PAGE, _MATTERS_TO_HQ),

@@ -14,6 +14,7 @@ from msgspec import UNSET, Raw, UnsetType
 from inventory_server.config import Settings
 from inventory_server.domain.business_day import FIRST_DAY, LAST_DAY, Period
 from inventory_server.domain.completeness import OutboxState
+from inventory_server.domain.limits import EXCEPTIONS_MAX
 from inventory_server.domain.requests import (
     REQUESTS,
     Bye,
@@ -23,6 +24,7 @@ from inventory_server.domain.requests import (
     Item,
     ListChanges,
     ListCounts,
+    ListExceptions,
     ListPostings,
     ListReservations,
     ListSales,
@@ -37,7 +39,7 @@ from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import AS_OF_EXPECTED, BOUND_EXPECTED, Instant
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
-from pos_client.protocol.lists import ChangesParams, ListParams, PlaceParams
+from pos_client.protocol.lists import ChangesParams, ExceptionsParams, ListParams, PlaceParams
 from pos_client.protocol.messages import (
     FEATURES,
     PROTOCOL_VERSION,
@@ -323,6 +325,13 @@ def _changes(talk: SessionContext, params: ChangesParams) -> StoreRequest:
     return ListChanges(params, actor=actor_of(talk))
 
 
+def _exceptions(talk: SessionContext, params: ExceptionsParams) -> StoreRequest:
+    _check_limit(params.limit, EXCEPTIONS_MAX)
+    _check_one_of(params, "locations", "location")
+    _check_number(params, "locations", talk.settings.stock_items_max)
+    return ListExceptions(params, actor=actor_of(talk))
+
+
 def _check_list(talk: SessionContext, params: PlaceParams) -> None:
     most = talk.settings.stock_items_max
     _check_limit(params.limit, most)
@@ -347,14 +356,14 @@ def _check_limit(limit: int | UnsetType, most: int) -> None:
         raise refused("$.limit", f"1 to {most}", str(limit))
 
 
-def _check_number(params: StockParams | PlaceParams, name: str, most: int) -> None:
+def _check_number(params: StockParams | PlaceParams | ExceptionsParams, name: str, most: int) -> None:
     """Refuse a longer list than a page can show; the database limits the number of parameters too."""
     named = getattr(params, name)
     if named is not UNSET and len(named) > most:
         raise refused(f"$.{name}", f"at most {most} {name}", str(len(named)))
 
 
-def _check_one_of(params: StockParams | PlaceParams, *names: str) -> None:
+def _check_one_of(params: StockParams | PlaceParams | ExceptionsParams, *names: str) -> None:
     present = [name for name in names if getattr(params, name) is not UNSET]
     if len(present) > 1:
         raise refused(f"$.{present[1]}", f"only one of {', '.join(names)}", " and ".join(present))
@@ -373,6 +382,7 @@ QUESTIONS: dict[str, MethodBinding] = {
     "posting": MethodBinding(FindPosting, _posting),
     **{REQUESTS[each].name: MethodBinding(each, _listing(each)) for each in LISTS},
     "changes": MethodBinding(ListChanges, _changes),
+    "exceptions": MethodBinding(ListExceptions, _exceptions),
     "ping": MethodBinding(Ping, _ping, _pong),
     "bye": MethodBinding(Bye, _bye, _close),
 }

@@ -86,13 +86,18 @@ def ask_all(method: str, question: Any, items: str, options: Mapping[str, Any]) 
     What HQ does not know is said on stderr, and where only a part is shown because the terminal is a till.
     """
     with connected(options["server"], options["terminal"], options["token"]) as (connection, hello):
-        if hello.role == "till":
-            only = f"it sees what concerns {hello.location}, a terminal with the role reader sees all"
-            console.say(f"{PROGRAM}: {hello.terminal} is a till: {only}.", err=True)
+        note_till(hello)
         parts = list(pages(connection, method, question))
     say_unknown(unknown(parts[0].unknown))
     whole = itertools.chain.from_iterable(getattr(part, items) for part in parts)
     return msgspec.structs.replace(parts[0], cursor=None, **{items: list(whole)})
+
+
+def note_till(hello: HelloResult) -> None:
+    """Say on stderr that a list shows only a part of all, if a till asks."""
+    if hello.role == "till":
+        only = f"it sees what concerns {hello.location}, a terminal with the role reader sees all"
+        console.say(f"{PROGRAM}: {hello.terminal} is a till: {only}.", err=True)
 
 
 def shown(answer: Any, as_json: bool, columns: Mapping[str, bool], rows: Sequence[Sequence[str]], nothing: str) -> int:

@@ -26,6 +26,7 @@ from pos_client.commands.asking import (
 from pos_client.commands.changes import changes
 from pos_client.commands.counts import counts
 from pos_client.commands.documents import reservations, transfers
+from pos_client.commands.exceptions import exceptions
 from pos_client.commands.history import history
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
@@ -143,7 +144,7 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places
 
 
-for _command in (history, postings, counts, transfers, reservations, sales, changes):
+for _command in (history, postings, counts, transfers, reservations, sales, changes, exceptions):
     stock_query.add_command(_command)
 
 

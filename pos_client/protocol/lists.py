@@ -303,3 +303,41 @@ class ChangesResult(ListResult, frozen=True, kw_only=True):
 
     changes: list[ListedChange]
     since: int
+
+
+# ---------------------------------------------------------------------------------- exceptions
+
+
+class ExceptionsParams(StrictMessage, frozen=True, kw_only=True):
+    """Of which flag and locations to list what waits for a person: the latest `limit` causes."""
+
+    flag: Flag | UnsetType = UNSET
+    locations: list[Location] | UnsetType = UNSET
+    location: Location | UnsetType = UNSET
+    limit: Sequence | UnsetType = UNSET
+
+
+class ListedException(Message, frozen=True):
+    """One cause of a flag that waits for a person: how many postings, when the first and the last took effect.
+
+    `subject` is a SKU or the terminal that posted, `action` what settles it. `position` is that of the last posting:
+    settling up to it covers all. `settled_at` is when the cause was settled before.
+    """
+
+    flag: Flag
+    subject: str
+    location: str
+    count: int
+    first_at: Instant
+    last_at: Instant
+    position: int
+    action: str
+    settled_at: Instant | None = None
+
+
+class ExceptionsResult(Message, frozen=True):
+    """What waits for a person as of `position`: the latest causes, and how many there are in `total`."""
+
+    position: int
+    total: int
+    causes: list[ListedException]

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
+from pos_client.protocol import lists
 from pos_client.protocol.base import Message as Message
 from pos_client.protocol.base import StrictMessage as StrictMessage
 from pos_client.protocol.fields import (
@@ -33,20 +34,6 @@ from pos_client.protocol.fields import (
     TerminalName,
     Text,
     TickMs,
-)
-from pos_client.protocol.lists import (
-    ChangesParams,
-    ChangesResult,
-    CountsParams,
-    CountsResult,
-    PostingsParams,
-    PostingsResult,
-    ReservationsParams,
-    ReservationsResult,
-    SalesParams,
-    SalesResult,
-    TransfersParams,
-    TransfersResult,
 )
 from pos_client.protocol.lists import UnknownItem as UnknownItem
 from pos_client.protocol.units import Quantity
@@ -479,12 +466,21 @@ METHODS: dict[str, Method] = {
     "stock": Method(StockParams, StockResult, "Stock levels, now or at T as known at K, with completeness."),
     "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),
     "posting": Method(PostingParams, StoredPosting, "One stored posting."),
-    "postings": Method(PostingsParams, PostingsResult, "Postings by reference, terminal, type, flag and time."),
-    "counts": Method(CountsParams, CountsResult, "Counts with their variance then and now, and why it changed."),
-    "transfers": Method(TransfersParams, TransfersResult, "What is on the road, since when."),
-    "reservations": Method(ReservationsParams, ReservationsResult, "What is reserved, by whom, until when."),
-    "sales": Method(SalesParams, SalesResult, "What was sold per product, location and business day."),
-    "changes": Method(ChangesParams, ChangesResult, "What changed between two instants or positions."),
+    "postings": Method(
+        lists.PostingsParams, lists.PostingsResult, "Postings by reference, terminal, type, flag and time."
+    ),
+    "counts": Method(
+        lists.CountsParams, lists.CountsResult, "Counts with their variance then and now, and why it changed."
+    ),
+    "transfers": Method(lists.TransfersParams, lists.TransfersResult, "What is on the road, since when."),
+    "reservations": Method(
+        lists.ReservationsParams, lists.ReservationsResult, "What is reserved, by whom, until when."
+    ),
+    "sales": Method(lists.SalesParams, lists.SalesResult, "What was sold per product, location and business day."),
+    "changes": Method(lists.ChangesParams, lists.ChangesResult, "What changed between two instants or positions."),
+    "exceptions": Method(
+        lists.ExceptionsParams, lists.ExceptionsResult, "What waits for a person, by cause, with its action."
+    ),
     "watch": Method(WatchParams, WatchResult, "Report every change after a position, without gaps."),
     "unwatch": Method(NoParams, NoParams, "End `watch`."),
     "ping": Method(PingParams, PingResult, "Heartbeat; an input of completeness.", before_hello=True),

@@ -172,6 +172,8 @@ PARAMS: list[tuple[str, str, dict[str, Any]]] = [
     ("changes", "{}", {"path": "$.from", "came": "nothing"}),
     ("changes", '{"from":-1}', {"path": "$.from"}),
     ("changes", '{"from":0,"limit":10001}', {"path": "$.limit"}),
+    ("exceptions", '{"flag":"odd"}', {"path": "$.flag"}),
+    ("exceptions", '{"limit":10001}', {"path": "$.limit"}),
     ("bye", '{"quantity":"lots"}', {"path": "$.quantity"}),
     ("bye", '{"quantity":"Infinity"}', {"path": "$.quantity", "came": "Infinity"}),
     ("bye", '{"count":-1}', {"path": "$.count"}),

@@ -256,6 +256,19 @@ def test_changes_are_listed_on_the_command_line(query: Query, reader: None) -> N
     assert query("changes").code == 2
 
 
+def test_exceptions_are_listed_on_the_command_line(query: Query, reader: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = query("exceptions", "--location", "A", "--flag", "negative_stock")
+    rows = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert [row[:4] for row in rows] == [["negative_stock", sku, "A", "1"] for sku in ("pear", "plum")]
+    assert rows[0][-1] == "count it, or enter the delivery that is missing"
+    assert done.code == 1
+    assert json.loads(query("exceptions", "--location", "A", "--json").out)["total"] == 3
+    done = query("exceptions", "--flag", "orphan")
+    assert (done.code, done.out) == (0, "Nothing waits for a person.\n")
+    monkeypatch.setattr("inventory_server.store.admin.exceptions.EXCEPTIONS_DEFAULT", 2)
+    assert query("exceptions", "--location", "A").err == "stock-query: 1 earlier causes are not shown.\n"
+
+
 def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Query) -> None:
     done = query("postings")
     assert done.err == (

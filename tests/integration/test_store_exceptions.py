@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from inventory_server.domain.answers import Exceptions
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ListAudit, ListExceptions, SettleException
 from inventory_server.store import LedgerStore, StoreError
 from inventory_server.store.admin.catalog import import_products
+from pos_client.protocol.errors import RequestError
 from pos_client.protocol.gtin import padded
+from pos_client.protocol.lists import ExceptionsParams, ExceptionsResult
+from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, enrol, uid
 from tests.support.maintenance import ADMIN, administer
 from tests.support.shops import Shops
@@ -24,10 +26,10 @@ from tests.support.sites import on_both
 GTIN = "40000008"
 
 
-def listed(store: LedgerStore, **wanted: Any) -> Exceptions:
+def listed(store: LedgerStore, **wanted: Any) -> ExceptionsResult:
     """What waits for a person."""
-    found = perform(store, ListExceptions(actor=ADMIN, **wanted))
-    assert isinstance(found, Exceptions)
+    found = perform(store, ListExceptions(ExceptionsParams(**wanted), actor=ADMIN))
+    assert isinstance(found, ExceptionsResult)
     return found
 
 
@@ -117,7 +119,7 @@ def test_an_entry_says_since_when_how_often_and_what_to_do(store: LedgerStore) -
     assert (found.position, found.total) == (3, 3)
     negative = next(one for one in found.causes if one.flag == "negative_stock")
     assert (negative.subject, negative.location, negative.count) == ("a", "L1", 2)
-    assert (negative.first_at, negative.last_at, negative.position) == (NOON, NOON + HOUR, 2)
+    assert (negative.first_at, negative.last_at, negative.position) == (instant(NOON), instant(NOON + HOUR), 2)
     assert (negative.action, negative.settled_at) == ("count it, or enter the delivery that is missing", None)
 
 
@@ -161,7 +163,8 @@ def test_a_settled_cause_is_gone_until_something_new_reopens_it(store: LedgerSto
     assert listed(store, flag="negative_stock").causes == []
     till.post(body("sale", ("a", 1), at=NOON - HOUR))
     (reopened,) = listed(store, flag="negative_stock").causes
-    assert (reopened.count, reopened.first_at, reopened.settled_at) == (1, NOON - HOUR, clock.now)
+    assert (reopened.count, reopened.first_at) == (1, instant(NOON - HOUR))
+    assert reopened.settled_at == instant(clock.now)
     audited = perform(store, ListAudit(actor=ADMIN))[-1]
     assert (audited.request, audited.outcome) == ("settle", "done")
     assert audited.arguments == '{"flag":"negative_stock","position":2,"subject":"a","location":"L1"}'
@@ -202,3 +205,14 @@ def test_a_sale_without_a_flag_leaves_nothing_to_look_at(store: LedgerStore) -> 
     till = Till(store)
     till.post(body("receipt", ("a", 9)), body("sale", ("a", 1)))
     assert listed(store).causes == []
+
+
+def test_a_till_sees_what_waits_at_its_own_location(store: LedgerStore) -> None:
+    one, two = Till(store), Till(store, "T2", "L2")
+    one.post(body("sale", ("a", 1)))
+    two.post(body("sale", ("b", 1)))
+    found = perform(store, ListExceptions(actor=two.speaker))
+    assert isinstance(found, ExceptionsResult)
+    assert {each.location for each in found.causes} == {"L2"}
+    with pytest.raises(RequestError, match="its own location, L2, not L1"):
+        perform(store, ListExceptions(ExceptionsParams(location="L1"), actor=two.speaker))

@@ -16,6 +16,7 @@ from inventory_server.domain.requests import Hello, ImportProducts, ListExceptio
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import LedgerStore, StoreError
 from pos_client.protocol.errors import RequestError
+from pos_client.protocol.lists import ExceptionsParams
 from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.units import instant
 from tests.support.ledgers import DAY, Clock, enrol, find, history, item, opened, post, proof_of, stock, uid
@@ -236,7 +237,7 @@ def test_stock_below_zero_waits_for_a_person_under_the_product_that_has_it(
     world: World, story: str, expected: set[str]
 ) -> None:
     world.tell(story)
-    found = perform(world.store, ListExceptions("negative_stock", actor=HEADQUARTERS))
+    found = perform(world.store, ListExceptions(ExceptionsParams(flag="negative_stock"), actor=HEADQUARTERS))
     assert {cause.subject for cause in found.causes} == expected
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from inventory_server.domain.exceptions import ACTIONS
 from inventory_server.protocol.describe.examples import (
     APPLES,
     BRANCH,
@@ -25,8 +26,11 @@ from pos_client.protocol.lists import (
     CountChange,
     CountsParams,
     CountsResult,
+    ExceptionsParams,
+    ExceptionsResult,
     ListedChange,
     ListedCount,
+    ListedException,
     ListedLine,
     ListedPosting,
     ListedReservation,
@@ -161,6 +165,25 @@ _CHANGES = Exchange(
         cursor="WzQsMTAsIm5vcnRoLWdhdGUiLCJFU1BSRVNTTy0xS0ciXQ",
     ),
 )
+_EXCEPTIONS = Exchange(
+    ExceptionsParams(location=STORE),
+    ExceptionsResult(
+        position=10,
+        total=1,
+        causes=[
+            ListedException(
+                flag="negative_stock",
+                subject=APPLES,
+                location=STORE,
+                count=3,
+                first_at=hq("09:41:07.25"),
+                last_at=hq("10:02"),
+                position=8,
+                action=ACTIONS["negative_stock"],
+            )
+        ],
+    ),
+)
 
 LISTS: dict[str, Exchange] = {
     "postings": _POSTINGS,
@@ -169,5 +192,6 @@ LISTS: dict[str, Exchange] = {
     "reservations": _RESERVATIONS,
     "sales": _SALES,
     "changes": _CHANGES,
+    "exceptions": _EXCEPTIONS,
 }
 """One request of every list, with its answer."""

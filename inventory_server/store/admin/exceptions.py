@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from msgspec import UnsetType
 from sqlalchemy import ColumnElement, Connection, delete, func, or_, select
 
-from inventory_server.domain.answers import ExceptionCause, Exceptions
 from inventory_server.domain.exceptions import ACTIONS, FlaggedPosting
 from inventory_server.domain.inventory import FLAGS
+from inventory_server.domain.limits import EXCEPTIONS_DEFAULT
 from inventory_server.domain.requests import ListExceptions, SettleException
 from inventory_server.store.admin.self_settled import CHECKED, still_waiting
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import visible_places
 from inventory_server.store.ledger.head import head_of
-from inventory_server.store.ledger.sql import Insert, Lookup, plain_rows
+from inventory_server.store.ledger.sql import Insert, Lookup, among, plain_rows
+from pos_client.protocol.lists import ExceptionsResult, ListedException
+from pos_client.protocol.units import instant
 
 _f, _s = t.flagged.c, t.settlement.c
 _CAUSE = (_f.flag, _f.location, _f.subject)
@@ -40,19 +44,22 @@ class _Cause(NamedTuple):
         return self[:3]
 
 
-def exceptions(connection: Connection, question: ListExceptions) -> Exceptions:
+def exceptions(connection: Connection, question: ListExceptions) -> ExceptionsResult:
     """What waits for a person, the latest first; what has settled itself is left out."""
-    wanted = [] if question.flag is None else [_f.flag == FLAGS.index(question.flag)]
-    wanted += [] if question.location is None else [_f.location == question.location]
-    rows = plain_rows(connection, _counted(wanted, question.limit))
+    params = question.params
+    limit = EXCEPTIONS_DEFAULT if isinstance(params.limit, UnsetType) else params.limit
+    wanted = [] if isinstance(params.flag, UnsetType) else [_f.flag == FLAGS.index(params.flag)]
+    places = visible_places(connection, question.actor, params)
+    wanted += [] if places is None else [among(connection, _f.location, places)]
+    rows = plain_rows(connection, _counted(wanted, limit))
     causes = [_Cause(*row[:-1]) for row in rows]
     checked = plain_rows(connection, select(*_f).where(_f.flag.in_(CHECKED), *wanted).order_by(*_f))
     others = _by_cause(still_waiting(connection, [FlaggedPosting(*row) for row in checked]))
     total = (rows[0][-1] if rows else 0) + len(others)
-    causes = sorted(causes + others, key=lambda cause: (-cause.position, cause.key))[: question.limit]
+    causes = sorted(causes + others, key=lambda cause: (-cause.position, cause.key))[:limit]
     settled = {tuple(row[:3]): row[-1] for row in _settled_at(connection, [cause.key for cause in causes])}
     shown = [_shown(cause, settled.get(cause.key)) for cause in causes]
-    return Exceptions(head_of(connection).position, total, shown)
+    return ExceptionsResult(head_of(connection).position, total, shown)
 
 
 def settle(connection: Connection, change: SettleException, now: int) -> int:
@@ -114,7 +121,8 @@ def _by_cause(postings: Iterable[FlaggedPosting]) -> list[_Cause]:
     return list(causes.values())
 
 
-def _shown(cause: _Cause, settled_at: int | None) -> ExceptionCause:
+def _shown(cause: _Cause, settled_at: int | None) -> ListedException:
     flag = FLAGS[cause.flag]
-    figures = (cause.postings, cause.first_at, cause.last_at, cause.position)
-    return ExceptionCause(flag, cause.subject, cause.location, *figures, ACTIONS[flag], settled_at)
+    figures = (cause.postings, instant(cause.first_at), instant(cause.last_at), cause.position)
+    settled = None if settled_at is None else instant(settled_at)
+    return ListedException(flag, cause.subject, cause.location, *figures, ACTIONS[flag], settled)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable
 from typing import Any
 
+from msgspec import UnsetType
 from sqlalchemy import CompoundSelect, Connection, bindparam, cast, null, select, union_all
 
 from inventory_server.domain.roles import Actor, Speaker
@@ -13,6 +14,7 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Rights
 from inventory_server.store.ledger.sql import Lookup, Statement
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.lists import ExceptionsParams, PlaceParams
 
 _standing = Statement(
     select(t.terminal.c.revoked_at, t.terminal.c.epoch).where(t.terminal.c.terminal == bindparam("terminal"))
@@ -53,6 +55,30 @@ def own_places(connection: Connection, actor: Actor) -> frozenset[str] | None:
     if not isinstance(actor, Speaker) or actor.role != "till":
         return None
     return rights_of(connection, [actor.terminal])[actor.terminal].places | {actor.location}
+
+
+def named_places(params: PlaceParams | ExceptionsParams) -> list[str] | None:
+    """The locations that a question names; None if it names none."""
+    if isinstance(params.locations, UnsetType):
+        return None if isinstance(params.location, UnsetType) else [params.location]
+    return params.locations
+
+
+def visible_places(connection: Connection, actor: Actor, params: PlaceParams | ExceptionsParams) -> list[str] | None:
+    """The locations that an answer covers, None for all: those named; for a till, which sees no others, its own.
+
+    RequestError `forbidden` where a till names another one.
+    """
+    named, own = named_places(params), own_places(connection, actor)
+    if own is None:
+        return named
+    if others := sorted(set(named or ()) - own):
+        message = (
+            f"A till sees what concerns its own location, {' or '.join(sorted(own))}, not {others[0]}; "
+            "a terminal with the role reader sees all."
+        )
+        raise RequestError(ErrorCode.forbidden, message, role=actor.role)
+    return sorted(own) if named is None else named
 
 
 def token_hash(token: str) -> bytes:

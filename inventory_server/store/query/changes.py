@@ -12,6 +12,7 @@ from inventory_server.domain.inventory import Account, Count, standing_counts
 from inventory_server.domain.merge import Order, families, on_hand, standing
 from inventory_server.domain.requests import ListChanges
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import visible_places
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
@@ -19,7 +20,7 @@ from inventory_server.store.ledger.sql import plain_rows
 from inventory_server.store.ledger.timetravel import position_at
 from inventory_server.store.query.intervals import Interval, IntervalReader, IntervalSum
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from inventory_server.store.query.scope import named_skus, unknown, visible_places, within
+from inventory_server.store.query.scope import named_skus, unknown, within
 from inventory_server.store.query.variance import counts_of
 from pos_client.protocol.fields import NonNegative, PostingType
 from pos_client.protocol.lists import ChangesResult, ListedChange

@@ -15,11 +15,12 @@ from inventory_server.domain.limits import COUNT_CHANGES_MAX
 from inventory_server.domain.merge import families
 from inventory_server.domain.requests import ListCounts
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import visible_places
 from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Lookup, plain_rows
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from inventory_server.store.query.scope import Stretch, named_skus, unknown, visible_places, within
+from inventory_server.store.query.scope import Stretch, named_skus, unknown, within
 from inventory_server.store.query.variance import Counted, Variance, Variances
 from pos_client.protocol.fields import NonNegative
 from pos_client.protocol.lists import CountChange, CountsResult, ListedCount

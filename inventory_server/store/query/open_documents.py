@@ -13,13 +13,14 @@ from inventory_server.config import Settings
 from inventory_server.domain.documents import Document, DocumentKind
 from inventory_server.domain.requests import ListReservations, ListTransfers
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import visible_places
 from inventory_server.store.ledger.documents import DocumentsAt, document_of
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import NEVER
 from inventory_server.store.ledger.sql import Lookup, plain_rows
 from inventory_server.store.query.later_pages import changed_keys
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from inventory_server.store.query.scope import Stretch, named_skus, unknown, visible_places, within
+from inventory_server.store.query.scope import Stretch, named_skus, unknown, within
 from pos_client.protocol.fields import NonNegative
 from pos_client.protocol.lists import ListedReservation, ListedTransfer, ReservationsResult, TransfersResult
 from pos_client.protocol.units import instant, unscaled

@@ -15,12 +15,12 @@ from inventory_server.config import PAGE_BYTES_MAX, POSTINGS_SEARCHED_MAX, POSTI
 from inventory_server.domain.inventory import FLAGS, flag_names
 from inventory_server.domain.requests import ListPostings
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import own_places
+from inventory_server.store.ledger.access import named_places, own_places, visible_places
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import Void
 from inventory_server.store.ledger.sql import Lookup, among, plain_rows
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from inventory_server.store.query.scope import Stretch, named_places, unknown, visible_places, within
+from inventory_server.store.query.scope import Stretch, unknown, within
 from pos_client.protocol.fields import NonNegative
 from pos_client.protocol.lists import ListedLine, ListedPosting, PostingsResult
 from pos_client.protocol.units import instant

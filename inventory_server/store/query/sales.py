@@ -16,6 +16,7 @@ from inventory_server.domain.limits import SALES_DAYS_USUAL
 from inventory_server.domain.merge import families, standing
 from inventory_server.domain.requests import ListSales
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.access import visible_places
 from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
@@ -23,7 +24,7 @@ from inventory_server.store.ledger.sql import plain_rows
 from inventory_server.store.query.intervals import Interval, IntervalReader
 from inventory_server.store.query.named import business_days
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
-from inventory_server.store.query.scope import Stretch, named_skus, unknown, visible_places, within
+from inventory_server.store.query.scope import Stretch, named_skus, unknown, within
 from inventory_server.store.query.sold import Sold, sold
 from pos_client.protocol.fields import NonNegative
 from pos_client.protocol.lists import ListedSales, SalesResult, SalesValue

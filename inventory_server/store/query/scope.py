@@ -9,9 +9,8 @@ from msgspec import UnsetType
 from sqlalchemy import ColumnElement, Connection, select
 
 from inventory_server.domain.business_day import Period
-from inventory_server.domain.roles import Actor
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import own_places
+from inventory_server.store.ledger.access import named_places
 from inventory_server.store.ledger.head import Head
 from inventory_server.store.ledger.sql import among, plain_rows
 from inventory_server.store.ledger.timetravel import position_at
@@ -23,30 +22,6 @@ _FIRST, _LAST = -(2**63), 2**63 - 1
 """Before and after all instants."""
 _ELSEWHERE = ""
 """Stands for locations that HQ does not know: their days are those of UTC."""
-
-
-def named_places(params: PlaceParams) -> list[str] | None:
-    """The locations that a question names; None if it names none."""
-    if isinstance(params.locations, UnsetType):
-        return None if isinstance(params.location, UnsetType) else [params.location]
-    return params.locations
-
-
-def visible_places(connection: Connection, actor: Actor, params: PlaceParams) -> list[str] | None:
-    """The locations that an answer covers, None for all: those named; for a till, which sees no others, its own.
-
-    RequestError `forbidden` where a till names another one.
-    """
-    named, own = named_places(params), own_places(connection, actor)
-    if own is None:
-        return named
-    if others := sorted(set(named or ()) - own):
-        message = (
-            f"A till sees what concerns its own location, {' or '.join(sorted(own))}, not {others[0]}; "
-            "a terminal with the role reader sees all."
-        )
-        raise RequestError(ErrorCode.forbidden, message, role=actor.role)
-    return sorted(own) if named is None else named
 
 
 def named_skus(params: SkuListParams | ChangesParams) -> list[str] | None:
