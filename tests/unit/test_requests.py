@@ -91,4 +91,5 @@ def test_every_text_of_an_audited_request_is_known_to_be_a_secret_or_none() -> N
         "to",
         "merge",
         "into",
+        "sku",
     }
