@@ -265,7 +265,7 @@ def _item(posting: PostItem, max_lines: int, quantity_max: int, nth: int) -> Ite
 
 def _stock(talk: SessionContext, params: StockParams) -> StoreRequest:
     _check_limit(params.limit, talk.settings.stock_items_max)
-    _check_one_of(params, "skus", "sku", "gtin")
+    _check_one_of(params, "skus", "sku", "gtin", "search")
     _check_one_of(params, "locations", "location")
     _check_number(params, "skus", talk.settings.stock_items_max)
     _check_number(params, "locations", talk.settings.stock_items_max)

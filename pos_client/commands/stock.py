@@ -72,6 +72,11 @@ def stock_query() -> None:
 @click.option(
     "--below", type=Below(), help="Only products whose available stock is below their reorder point, or below N."
 )
+@click.option(
+    "--net-of-transit", is_flag=True, help="For --below, count what is in transit to a location as available there."
+)
+@click.option("--search", metavar="WORDS", help="Only listed products whose SKU or name has all these words.")
+@click.option("--names", is_flag=True, help="Show the name and unit of each product.")
 @click.option("--negative", is_flag=True, help="Only products with less than zero on hand.")
 @click.option(
     "--as-of",
@@ -98,10 +103,13 @@ def stock(
         negative=True if filters["negative"] else UNSET,
         as_of=given(filters["as_of"]),
         known_at=given(filters["known_at"]),
+        search=given(filters["search"]),
+        names=True if filters["names"] else UNSET,
+        net_of_transit=True if filters["net_of_transit"] else UNSET,
     )
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
-    show(answer, form)
+    show(answer, form, filters["names"])
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
 
 
@@ -117,7 +125,7 @@ def whole_answer(connection: Connection, question: StockParams) -> StockResult:
     return whole
 
 
-def show(answer: StockResult, form: str) -> None:
+def show(answer: StockResult, form: str, named: bool = False) -> None:
     """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
     say_unknown(stock_report.unknown(answer.unknown))
     if form == "json":
@@ -126,7 +134,10 @@ def show(answer: StockResult, form: str) -> None:
     report = stock_report.StockReport(datetime.now(UTC), None)
     told = [report.completeness(place, answer.completeness[place]) for place in sorted(answer.completeness)]
     if form == "csv":
-        console.print_csv(stock_report.FIELDS, [stock_report.fields(item) for item in answer.items])
+        names = stock_report.NAMED_FIELDS if named else stock_report.FIELDS
+        console.print_csv(names, [stock_report.fields(item, names) for item in answer.items])
+    elif named:
+        console.print_table(stock_report.NAMED_COLUMNS, [report.named_row(item) for item in answer.items])
     else:
         console.print_table(stock_report.COLUMNS, [report.row(item) for item in answer.items])
     for sentence in told:
@@ -138,7 +149,8 @@ def _nothing_known(question: StockParams, answer: StockResult) -> bool:
     skus = [] if isinstance(question.skus, UnsetType) else question.skus
     locations = [] if isinstance(question.locations, UnsetType) else question.locations
     barcodes = [] if isinstance(question.gtin, UnsetType) else [question.gtin]
-    named = len(set(skus)) + len(barcodes)
+    searched = not isinstance(question.search, UnsetType)
+    named = len(set(skus)) + len(barcodes) + searched
     unknown_goods = sum(item.location is None for item in answer.unknown)
     unknown_places = sum(item.location is not None for item in answer.unknown)
     return 0 < named == unknown_goods or 0 < len(set(locations)) == unknown_places

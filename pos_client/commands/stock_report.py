@@ -24,7 +24,11 @@ COLUMNS: Mapping[str, bool] = {
 }
 """The columns of the table, and whether they are numeric."""
 
-FIELDS = tuple(field for field in StockItem.__struct_fields__ if field != "unlisted")
+_OWN = ("unlisted", "name", "unit")
+FIELDS = tuple(field for field in StockItem.__struct_fields__ if field not in _OWN)
+NAMED_FIELDS = (*FIELDS, "name", "unit")
+"""The columns of CSV, without names and with them."""
+NAMED_COLUMNS: Mapping[str, bool] = {"sku": False, "name": False, "unit": False, **COLUMNS}
 
 
 class StockReport:
@@ -54,6 +58,11 @@ class StockReport:
             self.instant(item.counted_at),
             self.instant(item.last_movement_at),
         ]
+
+    def named_row(self, item: StockItem) -> list[str]:
+        """One stock level as the cells of `NAMED_COLUMNS`."""
+        sku, *rest = self.row(item)
+        return [sku, item.name or "", item.unit or "", *rest]
 
     def completeness(self, location: str, told: Completeness) -> str:
         """How complete the figures of `location` are, as one sentence without a full stop."""
@@ -97,16 +106,16 @@ def quantity(value: Quantity) -> str:
     return f"{value:f}" if not isinstance(value, int) else str(value)
 
 
-def fields(item: StockItem) -> list[Any]:
-    """One stock level as the cells of `FIELDS`, for CSV: instants in RFC 3339, absent values empty."""
+def fields(item: StockItem, names: Sequence[str] = FIELDS) -> list[Any]:
+    """One stock level as the cells of `names`, for CSV: instants in RFC 3339, absent values empty."""
     plain = msgspec.to_builtins(item)
-    return [plain.get(field, "") for field in FIELDS]
+    return [plain.get(field, "") for field in names]
 
 
 def unknown(items: Sequence[UnknownItem]) -> list[str]:
     """What the question named and HQ does not know, as text."""
     named = []
     for item in items:
-        parts = [("sku", item.sku), ("barcode", item.gtin), ("location", item.location)]
+        parts = [("sku", item.sku), ("barcode", item.gtin), ("location", item.location), ("product named", item.search)]
         named.append(" at ".join(f"{word} {value}" for word, value in parts if value is not None))
     return named

@@ -8,14 +8,16 @@ of the first.
 from __future__ import annotations
 
 from datetime import date
+from typing import Literal
 from uuid import UUID
 
-from msgspec import UNSET, UnsetType, field
+from msgspec import UNSET, Raw, UnsetType, field
 
 from pos_client.protocol.base import Message, StrictMessage
 from pos_client.protocol.fields import (
     Bound,
     Currency,
+    Digest,
     Flag,
     Gtin,
     Instant,
@@ -54,11 +56,12 @@ class SkuListParams(ListParams, frozen=True, kw_only=True):
 
 
 class UnknownItem(Message, frozen=True):
-    """A sku, gtin or location of the question that HQ does not know."""
+    """A sku, gtin or location of the question that HQ does not know, or a search that found no product."""
 
     sku: str | None = None
     gtin: str | None = None
     location: str | None = None
+    search: str | None = None
 
 
 class ListResult(Message, frozen=True, kw_only=True):
@@ -73,6 +76,29 @@ class ListResult(Message, frozen=True, kw_only=True):
 
 
 # ---------------------------------------------------------------------------------- postings
+
+
+class PostingParams(StrictMessage, frozen=True):
+    """Which posting to show."""
+
+    id: UUID
+
+
+class StoredPosting(Message, frozen=True):
+    """A posting in the ledger, or the record of its rejection; `body` is what was sent, byte for byte."""
+
+    id: UUID
+    status: Literal["posted", "rejected"]
+    digest: Digest
+    terminal: str
+    recorded_at: Instant
+    body: Raw
+    position: int | None = None
+    location: str | None = None
+    lineage: UUID | None = None
+    seq: int | None = None
+    flags: tuple[Flag, ...] = ()
+    reason: str | None = None
 
 
 class PostingsParams(ListParams, frozen=True, kw_only=True):

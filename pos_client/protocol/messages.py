@@ -35,6 +35,8 @@ from pos_client.protocol.fields import (
     Text,
     TickMs,
 )
+from pos_client.protocol.lists import PostingParams as PostingParams
+from pos_client.protocol.lists import StoredPosting as StoredPosting
 from pos_client.protocol.lists import UnknownItem as UnknownItem
 from pos_client.protocol.units import Quantity
 
@@ -270,7 +272,11 @@ class PostResult(Message, frozen=True):
 
 
 class StockParams(StrictMessage, frozen=True):
-    """Which stock levels to show; `below`: `"reorder_point"` or a quantity, `known_at`: an instant or a position."""
+    """Which stock levels to show; `below`: `"reorder_point"` or a quantity, `known_at`: an instant or a position.
+
+    `search` is for listed products whose SKU or name has all its words, in any case of letters. With `names` the items
+    have the product's name and unit, with `net_of_transit` what is in transit counts for `below`.
+    """
 
     skus: list[Sku] | UnsetType = UNSET
     sku: Sku | UnsetType = UNSET
@@ -283,6 +289,9 @@ class StockParams(StrictMessage, frozen=True):
     known_at: Instant | NonNegative | UnsetType = UNSET
     limit: Sequence | UnsetType = UNSET
     cursor: str | UnsetType = UNSET
+    search: Text | UnsetType = UNSET
+    names: bool | UnsetType = UNSET
+    net_of_transit: bool | UnsetType = UNSET
 
 
 class StockItem(Message, frozen=True):
@@ -301,6 +310,8 @@ class StockItem(Message, frozen=True):
     counted_at: Instant | None = None
     last_movement_at: Instant | None = None
     unlisted: bool = False
+    name: str | None = None
+    unit: str | None = None
 
 
 class SilentTill(Message, frozen=True):
@@ -384,29 +395,6 @@ class HistoryResult(Message, frozen=True):
 
     entries: list[HistoryEntry]
     cursor: str | None = None
-
-
-class PostingParams(StrictMessage, frozen=True):
-    """Which posting to show."""
-
-    id: UUID
-
-
-class StoredPosting(Message, frozen=True):
-    """A posting in the ledger, or the record of its rejection; `body` is what was sent, byte for byte."""
-
-    id: UUID
-    status: Literal["posted", "rejected"]
-    digest: Digest
-    terminal: str
-    recorded_at: Instant
-    body: Raw
-    position: int | None = None
-    location: str | None = None
-    lineage: UUID | None = None
-    seq: int | None = None
-    flags: tuple[Flag, ...] = ()
-    reason: str | None = None
 
 
 class WatchParams(StrictMessage, frozen=True, rename={"from_": "from"}):

@@ -284,6 +284,18 @@ def test_a_sku_that_is_called_like_a_command_is_written_behind_dashes(query: Que
     assert "--below" in query("--help").out
 
 
+def test_names_are_shown_and_searched(query: Query) -> None:
+    done = query("--search", "APP les", "--names")
+    assert done.out.splitlines()[0].split()[:5] == ["sku", "┃", "name", "┃", "unit"]
+    assert [cell.strip() for cell in done.out.splitlines()[2].split("│")][:5] == ["apple", "Apples", "kg", "A", "3.5"]
+    rows = list(csv.DictReader(query("--location", "A", "--names", "--format", "csv").out.splitlines()))
+    assert next((row["sku"], row["name"], row["unit"]) for row in rows) == ("apple", "Apples", "kg")
+    done = query("--search", "cherry")
+    assert done.code == 1
+    assert done.err.startswith("stock-query: HQ does not know product named cherry.")
+    assert query("--below", "4", "--net-of-transit", "--location", "A", "fig").code == 0
+
+
 UNKNOWN = [
     (["nope"], 1, ["sku nope"]),
     (["nope", "apple"], 0, ["sku nope"]),

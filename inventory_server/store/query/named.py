@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from datetime import date
 
-from msgspec import UnsetType
+from msgspec import UnsetType, structs
 from sqlalchemy import Connection, bindparam, select
 
 from inventory_server.domain.business_day import UTC_NAME, BusinessDays, time_zone
@@ -15,13 +15,14 @@ from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup, Statement, among, plain_rows
 from pos_client.protocol import gtin
-from pos_client.protocol.messages import StockParams, UnknownItem
+from pos_client.protocol.messages import StockItem, StockParams, UnknownItem
 
 _sku_of = Statement(select(t.barcode.c.sku).where(t.barcode.c.gtin == bindparam("gtin")))
 known_locations = Lookup(t.location, [t.location.c.location], t.location.c.location)
 """Those of the locations given that HQ knows."""
 
 
+_names_of = Lookup(t.product, [t.product.c.sku], t.product.c.sku, t.product.c.name, t.product.c.unit)
 _days_of = Lookup(t.location, [t.location.c.location])
 """The rows of locations: their time zones, and when their business days end."""
 
@@ -53,7 +54,7 @@ class Named:
     def _skus(self, connection: Connection, params: StockParams) -> list[str] | None:
         wanted, scanned = _listed(params.skus, params.sku), params.gtin
         if wanted is None and isinstance(scanned, UnsetType):
-            return None
+            return None if isinstance(params.search, UnsetType) else self._found(connection, params.search)
         known = known_skus(connection, wanted or [])
         self.unknown += [UnknownItem(sku=sku) for sku in wanted or () if sku not in known]
         if not isinstance(scanned, UnsetType):
@@ -62,6 +63,14 @@ class Named:
             self.unknown += [] if found else [UnknownItem(gtin=scanned)]
             known |= found
         return sorted(known)
+
+    def _found(self, connection: Connection, search: str) -> list[str]:
+        """The listed products whose SKU or name has all words of `search`, on every database in the same way."""
+        words = search.casefold().split()
+        rows = plain_rows(connection, select(t.product.c.sku, t.product.c.name))
+        found = [sku for sku, name in rows if all(word in f"{sku} {name or ''}".casefold() for word in words)]
+        self.unknown += [] if found else [UnknownItem(search=search)]
+        return sorted(found)
 
     def _locations(self, connection: Connection, params: StockParams) -> list[str] | None:
         wanted = _listed(params.locations, params.location)
@@ -74,6 +83,16 @@ class Named:
     def pairs(self) -> Iterator[Key] | None:
         """Every (location, sku) in key order, if the question names both; else None."""
         return None if self.skus is None or self.locations is None else itertools.product(self.locations, self.skus)
+
+
+def named_items(connection: Connection, items: list[StockItem]) -> list[StockItem]:
+    """The items with the names and units of their products."""
+    rows = _names_of(connection, [(sku,) for sku in {item.sku for item in items}])
+    names = {sku: (name, unit) for sku, name, unit in rows}
+    nameless = (None, None)
+    return [
+        structs.replace(item, name=name, unit=unit) for item in items for name, unit in [names.get(item.sku, nameless)]
+    ]
 
 
 def _listed(many: list[str] | UnsetType, one: str | UnsetType) -> list[str] | None:

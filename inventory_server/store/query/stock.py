@@ -26,7 +26,7 @@ from inventory_server.store.query import assortment
 from inventory_server.store.query.assortment import Bounds
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.later_pages import PageStart, changed_after, changed_keys
-from inventory_server.store.query.named import Named, ends_of_day, known_locations
+from inventory_server.store.query.named import Named, ends_of_day, known_locations, named_items
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
 from pos_client.protocol.messages import StockItem, StockResult
@@ -85,6 +85,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         items = _without_ended(connection, question, at, items)
     shown_items = [items[key] for key in keys[:limit] if key in items and is_wanted(items[key], question)]
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
+    shown_items = named_items(connection, shown_items) if params.names is True else shown_items
     locations = {item.location for item in shown_items if item.location is not None}.union(named.locations or ())
     known_at = position if at is None or at.known_at is None else min(position, at.known_at)
     completeness = completeness_of(connection, settings, now, locations, since)
@@ -175,10 +176,11 @@ def _levels(connection: Connection, question: Stock, named: Named, after: Key | 
     filters: list[ColumnElement[bool]] = []
     if question.params.negative is True:
         filters.append(_level.on_hand < 0)
+    available = _available + _level.in_transit if question.params.net_of_transit is True else _available
     if question.below == "reorder_point":
-        filters.append(_available < _reorder_point)
+        filters.append(available < _reorder_point)
     elif question.below is not None:
-        filters.append(_available < scaled(question.below))  # type: ignore[arg-type]
+        filters.append(available < scaled(question.below))  # type: ignore[arg-type]
     if filters and since is not None:
         filters = [or_(and_(*filters), tuple_(_level.location, _level.sku).in_(changed_after(since)))]
     statement = statement.where(*filters)

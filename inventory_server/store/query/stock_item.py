@@ -31,6 +31,7 @@ def is_wanted(item: StockItem, question: Stock) -> bool:
     """True if `item` passes the question's filters."""
     below: str | Quantity | None = question.below
     threshold = item.reorder_point if isinstance(below, str) else below
-    if below is not None and (threshold is None or item.available >= threshold):
+    available = item.available + item.in_transit if question.params.net_of_transit is True else item.available
+    if below is not None and (threshold is None or available >= threshold):
         return False
     return question.params.negative is not True or item.on_hand < 0

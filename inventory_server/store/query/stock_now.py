@@ -56,6 +56,8 @@ def is_everyday(question: Stock) -> bool:
         and isinstance(params.cursor, UnsetType)
         and isinstance(params.skus, UnsetType)
         and isinstance(params.locations, UnsetType)
+        and isinstance(params.search, UnsetType)
+        and params.names is not True
     )
 
 
