@@ -12,7 +12,7 @@ from inventory_server.imports.catalog_cells import NUMBERS, WrongBarcode, WrongC
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import FileError, Problem
 from pos_client.files.records import Unread
-from pos_client.files.table import Form, NoColumn, Row, Table, WrongWidth, no_column, open_table
+from pos_client.files.table import Form, NoColumn, Table, TableRow, WrongWidth, no_column, open_table
 
 _SAME_IN_ALL_ROWS = ("name", "unit", *OF_SUPPLIER)
 """What a product has only one of: its rows for several locations must agree."""
@@ -100,7 +100,7 @@ class _Rows:
             self._wrong_barcodes,
         )
 
-    def add(self, line: int, row: Row) -> list[str]:
+    def add(self, line: int, row: TableRow) -> list[str]:
         """Add a row; return what is wrong with it."""
         if isinstance(row, Unread):
             return [row.reason]

@@ -11,7 +11,7 @@ import msgspec
 
 from pos_client.files.problems import Problem
 from pos_client.files.records import Unread
-from pos_client.files.table import Form, Row, WrongWidth, open_table, places
+from pos_client.files.table import Form, TableRow, WrongWidth, open_table, places
 from pos_client.protocol.fields import Location, Role, TerminalName
 
 _EXPECTED: dict[str, tuple[Any, str]] = {
@@ -51,7 +51,7 @@ def read_terminals(path: Path, report: Callable[[Problem], None], form: Form | N
     return [terminal for _, terminal in listed.values()]
 
 
-def _terminal(row: Row, at: dict[str, int]) -> ListedTerminal | str | None:
+def _terminal(row: TableRow, at: dict[str, int]) -> ListedTerminal | str | None:
     """The terminal of a row, or what is wrong with it; None for a blank row."""
     if isinstance(row, Unread):
         return row.reason

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from pos_client.files.moments import Moment
-from pos_client.files.sales_row import Key
+from pos_client.files.moments import ZonedInstant
+from pos_client.files.sales_row import NaturalKey
 from pos_client.protocol.fields import PostingType
 from pos_client.protocol.limits import TEXT_LENGTH_MAX
 from pos_client.protocol.messages import Line
@@ -22,14 +22,14 @@ Entry = tuple[OrderKey, Line, int]
 class FileBasket:
     """The rows of one natural key and type. `more` says where further runs of its rows begin, and in which file."""
 
-    key: Key
+    key: NaturalKey
     file: int
     line: int
     location: str
     lane: str
     type: PostingType
-    first: Moment
-    latest: Moment
+    first: ZonedInstant
+    latest: ZonedInstant
     lines: list[Entry] = field(default_factory=list)
     more: list[tuple[int, int]] | None = None
 

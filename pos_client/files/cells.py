@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from pos_client.files.problems import CellError, TextError
-from pos_client.files.settings import Kind
+from pos_client.files.settings import TypeInFile
 from pos_client.protocol import gtin
 from pos_client.protocol.fields import Currency, Location, PostingType, Sku
 from pos_client.protocol.limits import NAME_LENGTH_MAX
@@ -48,11 +48,11 @@ def read_cell(column: str, read: Callable[[str], Any], text: str) -> Any:
         raise CellError(column, str(error), text, getattr(error, "advice", "")) from error
 
 
-def type_reader(types: Mapping[str, PostingType | Kind]) -> Callable[[str], Kind]:
+def type_reader(types: Mapping[str, PostingType | TypeInFile]) -> Callable[[str], TypeInFile]:
     """A function that translates a cell of the type column by the mapping's [types] table."""
-    kinds = {text: kind if isinstance(kind, Kind) else Kind(kind) for text, kind in types.items()}
+    kinds = {text: kind if isinstance(kind, TypeInFile) else TypeInFile(kind) for text, kind in types.items()}
 
-    def read(text: str) -> Kind:
+    def read(text: str) -> TypeInFile:
         if text not in kinds:
             raise TextError(
                 f"one of {', '.join(kinds)} (the [types] table of the mapping)", "or leave such rows out with [skip]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from pos_client.files.numbers import read_quantity
-from pos_client.files.settings import Kind, MappingError, SalesMapping, formats_of, mapped
+from pos_client.files.settings import MappingError, SalesMapping, TypeInFile, formats_of, mapped
 from pos_client.files.table import checked_encoding
 from pos_client.files.zones import zone_of
 
@@ -61,7 +61,7 @@ def _check_types(mapping: SalesMapping) -> None:
     if mapping.columns.type is not None and not mapping.types:
         raise MappingError("The mapping has a type column but no [types] table: list the posting type of each value.")
     for value in (mapping.constants.type, *mapping.types.values()):
-        kind = value.type if isinstance(value, Kind) else value
+        kind = value.type if isinstance(value, TypeInFile) else value
         if kind not in TYPES:
             raise MappingError(
                 f"A sales file cannot contain the type {kind}: use sale, return, receipt, adjustment or count."

@@ -28,7 +28,7 @@ _POINTS = re.compile(r"\b([AaPp])\.\s?([Mm])\.")
 _ABBREVIATION = re.compile(r"\b[A-Z]{2,5}\b(?!.*\b[A-Z]{2,5}\b)")
 
 
-class Moment(NamedTuple):
+class ZonedInstant(NamedTuple):
     """An instant in µs since 1970, and its UTC offset in minutes."""
 
     micros: int
@@ -49,14 +49,14 @@ class MomentReader:
         self._zones = {location: zone_of(name) for location, name in time.zones.items()}
         self._abbreviations = time.abbreviations
 
-    def __call__(self, text: str, location: str = "", zone_name: str | None = None) -> Moment:
+    def __call__(self, text: str, location: str = "", zone_name: str | None = None) -> ZonedInstant:
         """The moment of `text`, at `location` or in the zone `zone_name` if it has no UTC offset."""
         moment = self._parsed(text)
         if moment.year < EARLIEST_YEAR:
             raise TextError(f"a time from {EARLIEST_YEAR} on", _early_advice(text))
         if moment.tzinfo is None:
             moment = self._at(moment, self._zone_of(location, zone_name))
-        return Moment(micros(moment), utc_offset_minutes(moment))
+        return ZonedInstant(micros(moment), utc_offset_minutes(moment))
 
     def readings(self, text: str) -> Mapping[str, datetime]:
         """The formats that can read `text`, and what each of them reads, without regard to zones."""

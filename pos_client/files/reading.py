@@ -9,7 +9,7 @@ from pos_client.files.doubts import Doubts
 from pos_client.files.problems import CellError
 from pos_client.files.receipts import Receipts
 from pos_client.files.records import Unread
-from pos_client.files.sales_row import Key, RowMapper
+from pos_client.files.sales_row import NaturalKey, RowMapper
 from pos_client.files.table import Table, WrongWidth, places
 
 
@@ -32,7 +32,7 @@ class FileReading:
         ]
         self._filled = list(places(name, header, mapping.fill_down).values())
         self._above: list[str] | None = None
-        self._previous: Key | None = None
+        self._previous: NaturalKey | None = None
         self._holds_next = False
 
     def read(self, progress: Callable[[], None]) -> None:

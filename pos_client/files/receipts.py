@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pos_client.files.baskets import Differs, FileBasket, Untold, told_once
 from pos_client.files.postings import FileTill, postings_of
 from pos_client.files.problems import Problem
-from pos_client.files.sales_row import Key, SalesRow
+from pos_client.files.sales_row import NaturalKey, SalesRow
 from pos_client.files.settings import MappingError, SalesMapping, names
 
 
@@ -36,8 +36,8 @@ class Receipts:
         self.mapping = mapping
         self._report = report
         self.files: list[str] = []
-        self._baskets: dict[Key, FileBasket] = {}
-        self.held: dict[Key, tuple[int, int]] = {}
+        self._baskets: dict[NaturalKey, FileBasket] = {}
+        self.held: dict[NaturalKey, tuple[int, int]] = {}
         """The receipts that are held back, and the file and line of the row because of which they are."""
         self.refused: set[tuple[int, int]] = set()
         """The file and line of each row that does not map."""
@@ -59,7 +59,7 @@ class Receipts:
         """Note what has to be decided before anything of `file` is posted."""
         self.questions.append(f"{file}: {question}")
 
-    def hold(self, key: Key | None, file: int, line: int) -> None:
+    def hold(self, key: NaturalKey | None, file: int, line: int) -> None:
         """Hold back the receipt `key`."""
         if key is not None:
             self.held.setdefault(key, (file, line))
@@ -108,7 +108,7 @@ class Receipts:
             "add up what was counted in several places",
         )
 
-    def _identity(self, row: SalesRow) -> Key:
+    def _identity(self, row: SalesRow) -> NaturalKey:
         """What identifies a posting: the key, its day where numbers restart daily, its type if it is no sale."""
         key = row.basket
         if self.mapping.restarts == "daily":

@@ -18,10 +18,10 @@ from pos_client.files.cells import (
     read_sku,
     type_reader,
 )
-from pos_client.files.moments import Moment, MomentReader
+from pos_client.files.moments import MomentReader, ZonedInstant
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import CellError, TextError
-from pos_client.files.settings import Kind, SalesMapping, mapped, names
+from pos_client.files.settings import SalesMapping, TypeInFile, mapped, names
 from pos_client.files.table import places
 from pos_client.protocol.messages import Line
 from pos_client.protocol.printable import is_unicode
@@ -30,7 +30,7 @@ from pos_client.protocol.units import Quantity
 SIGNED = ("sale", "adjustment")
 """What may have a negative quantity."""
 
-Key = tuple[str, ...]
+NaturalKey = tuple[str, ...]
 Cells = Sequence[str]
 
 
@@ -38,12 +38,12 @@ Cells = Sequence[str]
 class SalesRow:
     """One mapped row of a sales file."""
 
-    basket: Key
+    basket: NaturalKey
     order: tuple[str, ...]
     location: str
     lane: str
-    kind: Kind
-    moment: Moment
+    kind: TypeInFile
+    moment: ZonedInstant
     line: Line
 
 
@@ -64,12 +64,12 @@ class RowMapper:
         self._timestamp = self._at(columns.timestamp)
         self._timestamp_names = "+".join(names(columns.timestamp)) or "constants.timestamp"
         self._read_moment = MomentReader(mapping.time, formats)
-        self._moments: dict[tuple[str, str, str | None] | str, Moment] = {}
+        self._moments: dict[tuple[str, str, str | None] | str, ZonedInstant] = {}
         self._is_one_zone = not mapping.time.zones and columns.zone is None
         self._zone = self._reader(columns.zone, str, None)
         self._location = self._reader(columns.location, code_reader(read_location, keep), constants.location)
         self._lane = self._reader(columns.lane, read_lane, constants.lane)
-        self._kind = self._joined(columns.type, type_reader(mapping.types), Kind(constants.type))
+        self._kind = self._joined(columns.type, type_reader(mapping.types), TypeInFile(constants.type))
         self._numbers = {
             str(name): NumberReader(mapping.decimal, mapping.thousands, mapping.strip)
             for name in (columns.quantity, columns.unit_price)
@@ -105,8 +105,8 @@ class RowMapper:
         at = self._at(columns)
         if len(at) < 2:
             return self._reader(names(columns)[0] if at else None, read, constant)
-        known: dict[Key, Any] = {}
-        made: dict[str, Key] = {}
+        known: dict[NaturalKey, Any] = {}
+        made: dict[str, NaturalKey] = {}
         column = "+".join(names(columns))
 
         def value(cells: Cells) -> Any:
@@ -125,7 +125,7 @@ class RowMapper:
 
         return value
 
-    def basket_of(self, cells: Cells) -> Key | None:
+    def basket_of(self, cells: Cells) -> NaturalKey | None:
         """The natural key of a row, even if nothing else of it maps; None if it has none."""
         if self._constant_key is not None:
             return self._constant_key
@@ -169,7 +169,7 @@ class RowMapper:
             ),
         )
 
-    def _check_key(self, basket: Key) -> None:
+    def _check_key(self, basket: NaturalKey) -> None:
         """Check a key that may hold bytes of another encoding, or a number where there was a code."""
         for part, column in zip(basket, names(self._mapping.columns.basket), strict=False):
             if not is_unicode(part):
@@ -184,7 +184,7 @@ class RowMapper:
             return UNSET
         return self._sku(cells)
 
-    def _signed(self, cells: Cells, kind: Kind) -> Quantity:
+    def _signed(self, cells: Cells, kind: TypeInFile) -> Quantity:
         quantity: Quantity = self._quantity(cells)
         if kind.quantity == "negative":
             quantity = -quantity
@@ -209,7 +209,7 @@ class RowMapper:
             self.prices_left_out += 1
             return None
 
-    def _moment(self, cells: Cells, location: str) -> Moment:
+    def _moment(self, cells: Cells, location: str) -> ZonedInstant:
         text = self.timestamp_of(cells)
         key = text if self._is_one_zone else (text, location, self._zone(cells))
         known = self._moments.get(key)

@@ -71,7 +71,7 @@ class Time(Struct, frozen=True, forbid_unknown_fields=True):
     day_ends: Annotated[int, Meta(ge=0, le=23)] = 0
 
 
-class Kind(Struct, frozen=True, forbid_unknown_fields=True):
+class TypeInFile(Struct, frozen=True, forbid_unknown_fields=True):
     """A posting type, and how the file writes its quantities: `positive`, or `negative` where they are the opposite."""
 
     type: PostingType
@@ -88,7 +88,7 @@ class SalesMapping(Struct, frozen=True, forbid_unknown_fields=True):
     columns: Columns
     constants: Constants = Constants()
     time: Time = Time()
-    types: dict[str, PostingType | Kind] = {}
+    types: dict[str, PostingType | TypeInFile] = {}
     skip: dict[str, list[str]] = {}
     ignore: list[str] = []
     fill_down: list[str] = []

@@ -61,7 +61,7 @@ class NoColumn(FileError):
         self.header = header
 
 
-Row = list[str] | Unread | WrongWidth
+TableRow = list[str] | Unread | WrongWidth
 
 
 class Table:
@@ -79,7 +79,7 @@ class Table:
         self.delimiter = ","
         self.is_workbook = False
 
-    def rows(self) -> Iterator[tuple[int, Row]]:
+    def rows(self) -> Iterator[tuple[int, TableRow]]:
         """Each row with its line number; a row of another width, but for blank cells at its end, as WrongWidth."""
         width = len(self.header)
         for line, cells in self._rows:
