@@ -13,6 +13,7 @@ import msgspec
 
 from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
+from inventory_server.domain.answers import Client
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
 from inventory_server.jsonserver import (
@@ -58,12 +59,15 @@ class Application:
     ) -> None:
         self._store = store
         self._dev = dev
-        self._clock = clock
+        self.clock = clock
         self._new_incident_id = new_incident_id
         self._describe = describe
         self._server = server
         self._draining = threading.Event()
         self._refusals = RefusalLog()
+        # Guards `_handlers`, those of the connections that stand, in order of arrival (a set with an order).
+        self._handlers_lock = threading.Lock()
+        self._handlers: dict[FrameHandler, None] = {}
         # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
         refuse = refusal_encoder(settings.busy_retry_ms)
@@ -80,6 +84,12 @@ class Application:
     def connections(self) -> int:
         """The number of open connections."""
         return self._json_server.connections
+
+    def clients(self) -> list[Client]:
+        """Who is connected, in order of arrival."""
+        with self._handlers_lock:
+            handlers = list(self._handlers)
+        return [handler.client() for handler in handlers]
 
     def start(self) -> None:
         """Start serving; CannotListen if an address cannot be listened on."""
@@ -104,7 +114,7 @@ class Application:
             return Session(
                 self._settings,
                 peer,
-                self._clock,
+                self.clock,
                 self._new_incident_id,
                 self._describe,
                 self._draining.is_set,
@@ -113,7 +123,17 @@ class Application:
                 refusals=self._refusals,
             )
 
-        return FrameHandler(new_session, self._store, self._large_frames, self._settings.frame_seconds)
+        return FrameHandler(new_session, self._store, self._large_frames, self._settings.frame_seconds, self)
+
+    def opened(self, handler: FrameHandler) -> None:
+        """Note the handler of a new connection."""
+        with self._handlers_lock:
+            self._handlers[handler] = None
+
+    def ended(self, handler: FrameHandler) -> None:
+        """Forget the handler of a connection that has ended."""
+        with self._handlers_lock:
+            del self._handlers[handler]
 
 
 class FrameHandler(JsonHandler):
@@ -125,11 +145,13 @@ class FrameHandler(JsonHandler):
         store: Store,
         large_frames: threading.BoundedSemaphore,
         turn_seconds: float,
+        application: Application,
     ) -> None:
         self._new_session = new_session
         self._store = store
         self._large_frames = large_frames
         self._turn_seconds = turn_seconds
+        self._application = application
         # Guards `_has_slot`: a connection may be closed while its frame is being answered.
         self._lock = threading.Lock()
         self._has_slot = False
@@ -137,6 +159,12 @@ class FrameHandler(JsonHandler):
     def setup(self) -> None:
         """Begin the session."""
         self._session = self._new_session(self.peer)
+        self._connected_at = self._application.clock()
+        self._application.opened(self)
+
+    def client(self) -> Client:
+        """The connection as an operator sees it."""
+        return self._session.client(self._connected_at)
 
     def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         """Have the session answer one frame; a large one waits for a slot first, and none ends the connection.
@@ -170,6 +198,7 @@ class FrameHandler(JsonHandler):
 
     def finish(self) -> None:
         """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
+        self._application.ended(self)
         self._release_slot()
         self._session.ended(self.end_reason)
 

@@ -18,8 +18,9 @@ from functools import partial
 from inventory_server.admin.methods import CONTROL_METHODS, SOURCE, ProgressNotification, ProgressParams
 from inventory_server.clock import Clock
 from inventory_server.config import PROGRESS_SECONDS, Settings
+from inventory_server.domain.answers import Client
 from inventory_server.domain.door import Outcome, Progress, Store, perform
-from inventory_server.domain.requests import StoreRequest
+from inventory_server.domain.requests import ListClients, StoreRequest
 from inventory_server.domain.roles import User
 from inventory_server.jsonserver import JsonHandler, Notice, Peer, SendReply, ServerFactory
 from inventory_server.protocol.events import RefusalLog
@@ -33,10 +34,13 @@ from pos_client.transport.unix_path import short_unix_path
 
 
 class ControlServer:
-    """Serves the control socket of the ledger of `url` from `store`."""
+    """Serves the control socket of the ledger of `url` from `store`; `clients` lists who is connected for tills."""
 
-    def __init__(self, url: str, store: Store, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, url: str, store: Store, settings: Settings, clock: Clock, clients: Callable[[], list[Client]]
+    ) -> None:
         self._store = store
+        self._clients = clients
         self._clock = clock
         self._folder = ExitStack()
         path = self._folder.enter_context(control_path(url))
@@ -62,7 +66,7 @@ class ControlServer:
             return self._server.stop(deadline_seconds)
 
     def _new_handler(self) -> _AdministratorHandler:
-        return _AdministratorHandler(self._new_session, self._store)
+        return _AdministratorHandler(self._new_session, self._store, self._clients)
 
     def _new_session(self, peer: Peer) -> Session:
         return Session(
@@ -80,9 +84,12 @@ class ControlServer:
 class _AdministratorHandler(JsonHandler):
     """One administrator's session, on the thread of its connection."""
 
-    def __init__(self, new_session: Callable[[Peer], Session], store: Store) -> None:
+    def __init__(
+        self, new_session: Callable[[Peer], Session], store: Store, clients: Callable[[], list[Client]]
+    ) -> None:
         self._new_session = new_session
         self._store = store
+        self._clients = clients
 
     def setup(self) -> None:
         self._session = self._new_session(self.peer)
@@ -93,6 +100,8 @@ class _AdministratorHandler(JsonHandler):
         answer(drive(steps, partial(self._perform, progress), advance(steps)))
 
     def _perform(self, progress: Progress, request: StoreRequest) -> Outcome:
+        if isinstance(request, ListClients):
+            return self._clients()
         try:
             return perform(self._store, request, progress)
         except StoreError as refusal:  # an administrator gets the sentence that a command would print

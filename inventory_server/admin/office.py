@@ -21,7 +21,7 @@ from inventory_server.config import CONTROL_LONG_REPLY_SECONDS, CONTROL_REPLY_SE
 from inventory_server.domain.door import Outcome, OutcomeUnknown, Progress, no_progress, perform
 from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question
 from inventory_server.domain.roles import User
-from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store
+from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store, sqlite_path
 from pos_client.protocol.errors import ConnectionLost, RequestError
 from pos_client.protocol.messages import Reply
 from pos_client.transport.connection import Connection
@@ -43,6 +43,8 @@ class Office:
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a query; StoreError or RequestError if there is none."""
+        if REQUESTS[type(question)].by_server:
+            return self._ask_server(question)
         if self._reader is None:
             self._reader = self._opened.enter_context(open_reader(self._url, self._settings, self._clock))
         return self._reader.ask(msgspec.structs.replace(question, actor=self._actor), progress)
@@ -58,6 +60,20 @@ class Office:
         except RequestError as error:  # a running server's refusal, or the server is stopping
             raise StoreError(str(error)) from error
 
+    def _ask_server(self, question: Question) -> Outcome:
+        if sqlite_path(self._url) is None:
+            raise StoreError("Who is connected is known by each server of a PostgreSQL ledger: its log says so.")
+        try:
+            return _ask_server(self._connected(), question, no_progress)
+        except (ConnectionLost, RequestError) as error:
+            raise StoreError(str(error)) from error
+
+    def _connected(self) -> Connection:
+        path = self._opened.enter_context(control_path(self._url))
+        connection = _connected(path, self._actor)
+        self._opened.callback(connection.close)
+        return connection
+
     def close(self) -> None:
         """Close the ledger."""
         self._opened.close()
@@ -69,10 +85,7 @@ class Office:
         except StoreInUse:
             if type(first) not in OFFERED:  # this change needs the server stopped
                 raise
-            path = self._opened.enter_context(control_path(self._url))
-            connection = _connected(path, self._actor)
-            self._opened.callback(connection.close)
-            return partial(_ask_server, connection)
+            return partial(_ask_server, self._connected())
         self._opened.callback(store.close)
         return partial(perform, store)
 
@@ -95,7 +108,7 @@ def _no_answer(path: str, error: Exception) -> StoreError:
     return StoreError(f"The server on this ledger does not answer at {path}: {error}")
 
 
-def _ask_server(connection: Connection, change: Administrative, progress: Progress) -> Outcome:
+def _ask_server(connection: Connection, change: Administrative | Question, progress: Progress) -> Outcome:
     def show(notification: Reply) -> None:
         if notification.method == PROGRESS and not isinstance(notification.params, UnsetType):
             params = msgspec.json.decode(notification.params, type=ProgressParams)

@@ -6,6 +6,7 @@ import click
 
 from inventory_server.commands.archive import archive_command
 from inventory_server.commands.catalog import catalog
+from inventory_server.commands.clients import clients_command
 from inventory_server.commands.close import close_command
 from inventory_server.commands.copy import compare_command, copy_command, unmove_command
 from inventory_server.commands.database import audit, db_group, postings, status, verify
@@ -30,7 +31,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, location_group, catalog, verify, status, reconcile_command, postings, exceptions):
     inventory_server.add_command(_command)
-for _command in (product, audit, db_group, demo):
+for _command in (product, clients_command, audit, db_group, demo):
     inventory_server.add_command(_command)
 for _command in (copy_command, unmove_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)

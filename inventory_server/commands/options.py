@@ -87,3 +87,8 @@ def counted(number: int, noun: str, plural: str = "s") -> str:
 def when(microseconds: int | None) -> str:
     """An instant in the time zone of this machine; empty for None."""
     return "" if microseconds is None else f"{instant(microseconds).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+def offset(milliseconds: int | None) -> str:
+    """How far a till's clock is off, in seconds: `+3600.0 s` is an hour ahead; empty for None."""
+    return "" if milliseconds is None else f"{milliseconds / 1_000:+.1f} s"

@@ -125,7 +125,9 @@ def _serve_until_stopped(
     wait_for_stop = stop_signals()
     application = Application(settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}")
     # On PostgreSQL administrators' commands write to the database themselves, so only SQLite needs a control socket.
-    control = None if sqlite_path(db) is None else ControlServer(db, store, settings, now_microseconds)
+    control = (
+        None if sqlite_path(db) is None else ControlServer(db, store, settings, now_microseconds, application.clients)
+    )
     try:
         if control is not None:
             control.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, told, when
+from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, offset, told, when
 from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.requests import (
@@ -187,7 +187,7 @@ def listing(db: str, as_json: bool) -> int:
                 when(row.contact_at),
                 str(row.pending),
                 str(row.dead),
-                _offset(row.clock_offset_ms),
+                offset(row.clock_offset_ms),
                 when(row.revoked_at),
             ]
             for row in rows
@@ -199,11 +199,6 @@ def listing(db: str, as_json: bool) -> int:
 def _formerly(row: TerminalRow) -> str:
     """Where a terminal was before, and until when."""
     return ", ".join(f"{each.location} until {when(each.until_at)}" for each in row.former_locations)
-
-
-def _offset(milliseconds: int | None) -> str:
-    """How far a till's clock is off, in seconds: `+3600.0 s` is an hour ahead."""
-    return "" if milliseconds is None else f"{milliseconds / 1_000:+.1f} s"
 
 
 def _show_token(answer: dict[str, str], as_json: bool) -> None:

@@ -73,6 +73,23 @@ class TerminalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """A connection to the tills' port: from where, since when, as which terminal (None before hello).
+
+    `app` is what the client calls itself; `refusal` is the last request that it was refused, and why; None if none.
+    """
+
+    address: str
+    connected_at: int
+    terminal: str | None
+    role: str | None
+    location: str | None
+    app: str | None
+    refused_at: int | None
+    refusal: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One outbox file of a till, compared with the ledger: `differences` describes each, and is empty if they agree.
 

@@ -126,6 +126,10 @@ class ListTerminals(ActorRequest, frozen=True):
     """All terminals, revoked ones included."""
 
 
+class ListClients(ActorRequest, frozen=True):
+    """Who is connected to the tills' port of a running server."""
+
+
 class ListLocations(ActorRequest, frozen=True):
     """All locations that HQ knows."""
 

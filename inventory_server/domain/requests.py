@@ -43,6 +43,7 @@ from inventory_server.domain.questions import FindPosting as FindPosting
 from inventory_server.domain.questions import History as History
 from inventory_server.domain.questions import ListAudit as ListAudit
 from inventory_server.domain.questions import ListChanges as ListChanges
+from inventory_server.domain.questions import ListClients as ListClients
 from inventory_server.domain.questions import ListCounts as ListCounts
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
@@ -194,6 +195,8 @@ class Kind:
     """Its reply closes the connection."""
     on_moved_ledger: bool = False
     """It is made on a ledger that was moved away, too."""
+    by_server: bool = False
+    """A running server answers it, as the ledger does not hold the answer."""
     on_control_socket: bool = False
     """A running server carries it out for an administrator; its params are the fields of the request."""
 
@@ -248,6 +251,9 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListProducts: Kind("products", answers.Catalogue, Cost.LONG, _MATTERS_TO_HQ),
         ShowProduct: _report("product", answers.ProductCard, _MATTERS_TO_HQ, Cost.QUICK),
         FindBarcodes: Kind("barcodes", dict[str, str], Cost.PAGE, _MATTERS_TO_HQ),
+        ListClients: Kind(
+            "clients", list[answers.Client], Cost.PAGE, OPERATORS, by_server=True, on_control_socket=True
+        ),
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
         ListLocations: _report("locations", list[answers.LocationRow], _MATTERS_TO_HQ),
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
@@ -318,6 +324,7 @@ Question: TypeAlias = (
     | ListProducts
     | ShowProduct
     | FindBarcodes
+    | ListClients
     | ListTerminals
     | ListLocations
     | ListAudit

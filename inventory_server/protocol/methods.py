@@ -72,7 +72,7 @@ _quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantit
 class SessionContext:
     """The state of one connection: its environment, its actor (None before `hello`), and whether it is to be closed.
 
-    `peer` is the address of the other end.
+    `peer` is the address of the other end, `app` what the client calls itself.
     """
 
     settings: Settings
@@ -83,6 +83,7 @@ class SessionContext:
     trusted: bool
     peer: str
     actor: Actor | None = None
+    app: str | None = None
     closing: bool = False
 
 
@@ -146,6 +147,7 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
             message = f"This server speaks protocol {PROTOCOL_VERSION}, not {lowest} to {highest}: update either."
             raise RequestError(ErrorCode.unsupported_protocol, message, supported=_SUPPORTED)
     tick = _tick(params)
+    talk.app = given(params.app)
     return Hello(
         terminal=params.terminal,
         token=given(params.token),

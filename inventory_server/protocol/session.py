@@ -15,9 +15,10 @@ from typing import Any, Generic, TypeVar
 from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
+from inventory_server.domain.answers import Client
 from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import StoreRequest
-from inventory_server.domain.roles import Actor
+from inventory_server.domain.roles import Actor, Speaker
 from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol import events
 from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready, SessionContext
@@ -98,12 +99,22 @@ class Session:
         self._new_incident_id = new_incident_id
         self._refusals = refusals or events.RefusalLog()
         trusted = dev and peer.loopback
+        self._refused: tuple[int, str] | None = None
         self._talk = SessionContext(settings, clock, draining, describe, server, trusted, peer.address, actor)
 
     @property
     def actor(self) -> Actor | None:
         """Who is connected; None before `hello`."""
         return self._talk.actor
+
+    def client(self, connected_at: int) -> Client:
+        """The connection as an operator sees it; `connected_at` in microseconds."""
+        actor, app = self._talk.actor, self._talk.app
+        refused_at, refusal = self._refused or (None, None)
+        if isinstance(actor, Speaker):
+            terminal, role, location = actor.terminal, actor.role, actor.location
+            return Client(self._peer.address, connected_at, terminal, role, location, app, refused_at, refusal)
+        return Client(self._peer.address, connected_at, None, None, None, app, refused_at, refusal)
 
     def ended(self, reason: str) -> None:
         """Log the end of the connection if it was a terminal's."""
@@ -189,7 +200,9 @@ class Session:
             asked = method.ask(self._talk, params)
             result = asked.result if isinstance(asked, Ready) else method.tell(self._talk, (yield asked))
         except RequestError as error:
-            self._refusals.note(request.method, actor, params, error, self._peer.address, self._talk.clock())
+            now = self._talk.clock()
+            self._refused = now, f"{request.method}: {error}"
+            self._refusals.note(request.method, actor, params, error, self._peer.address, now)
             raise
         events.note_success(self._talk.actor, params, result, self._peer.address)
         return result

@@ -9,6 +9,7 @@ import pytest
 from inventory_server.admin.control_socket import ControlServer, ProgressNotifier, this_user
 from inventory_server.clock import now_microseconds
 from inventory_server.config import PROGRESS_SECONDS, Settings
+from inventory_server.domain.answers import Client
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import (
@@ -30,12 +31,16 @@ from tests.support.ledgers import new_ledger
 from tests.support.maintenance import ask, change
 
 
+def no_clients() -> list[Client]:
+    return []
+
+
 @pytest.mark.parametrize("folder", ["db", "d" * 120])
 def test_a_running_server_carries_out_an_administrators_command(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     url = new_ledger(tmp_path / folder / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
-    control = ControlServer(url, store, Settings(), now_microseconds)
+    control = ControlServer(url, store, Settings(), now_microseconds, no_clients)
     control.start()
     try:
         change(url, Enrol("T1", "till", "Station", "secret"))
@@ -51,7 +56,7 @@ def test_an_import_reaches_a_server_whose_tills_send_small_frames(tmp_path: Path
     url = new_ledger(tmp_path / "hq.db")
     small = Settings(max_frame_bytes=1 << 16)
     store = open_store(url, small, now_microseconds)
-    control = ControlServer(url, store, small, now_microseconds)
+    control = ControlServer(url, store, small, now_microseconds, no_clients)
     control.start()
     products = [Product(sku=f"sku-{number}", name="n" * 100) for number in range(1_000)]
     try:
@@ -121,7 +126,7 @@ def test_a_server_without_a_place_for_an_administrator_is_named(tmp_path: Path) 
     url = new_ledger(tmp_path / "hq.db")
     settings = Settings(max_connections=1)
     store = open_store(url, settings, now_microseconds)
-    control = ControlServer(url, store, settings, now_microseconds)
+    control = ControlServer(url, store, settings, now_microseconds, no_clients)
     control.start()
     try:
         with LineClient(Address.unix(f"{tmp_path}/hq.db.control")) as other:
@@ -136,7 +141,7 @@ def test_a_server_without_a_place_for_an_administrator_is_named(tmp_path: Path) 
 def test_an_administrator_hears_that_the_outcome_is_unknown(tmp_path: Path) -> None:
     url = new_ledger(tmp_path / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
-    control = ControlServer(url, MemoryStore(raising(OutcomeUnknown("lost"))), Settings(), now_microseconds)
+    control = ControlServer(url, MemoryStore(raising(OutcomeUnknown("lost"))), Settings(), now_microseconds, no_clients)
     control.start()
     try:
         with pytest.raises(
@@ -209,7 +214,7 @@ def test_what_an_administrator_asks_in_vain_is_no_failure_of_the_server(
 def test_a_server_that_is_going_down_tells_an_administrator_so(tmp_path: Path) -> None:
     url = new_ledger(tmp_path / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
-    control = ControlServer(url, store, Settings(), now_microseconds)
+    control = ControlServer(url, store, Settings(), now_microseconds, no_clients)
     control.start()
     store._writer.close()
     try:

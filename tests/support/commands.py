@@ -61,7 +61,7 @@ def headquarters(folder: Path, dev: bool = True, control: bool = False) -> Itera
     url = new_ledger(folder / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=dev)
-    door = ControlServer(url, store, Settings(), now_microseconds) if control else None
+    door = ControlServer(url, store, Settings(), now_microseconds, application.clients) if control else None
     application.start()
     if door:
         door.start()
