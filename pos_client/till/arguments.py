@@ -162,14 +162,14 @@ def listed(name: str, values: Sequence[str] | None) -> list[str] | UnsetType:
     return UNSET if values is None else list(values)
 
 
-def day_or_instant(as_of: date | None) -> str | UnsetType:
+def day_or_instant(name: str, as_of: date | None) -> str | UnsetType:
     """A date or an instant as text; TypeError for another type, ValueError for an instant without time zone."""
     if as_of is None:
         return UNSET
     if not isinstance(as_of, date):
-        raise TypeError(f"as_of is a datetime or a date, not {type(as_of).__name__} {as_of!r}")
+        raise TypeError(f"{name} is a datetime or a date, not {type(as_of).__name__} {as_of!r}")
     if isinstance(as_of, datetime) and as_of.tzinfo is None:
-        raise ValueError(f"as_of: expected a datetime with a time zone, got {as_of!r}")
+        raise ValueError(f"{name}: expected a datetime with a time zone, got {as_of!r}")
     return as_of.isoformat()
 
 

@@ -25,6 +25,7 @@ from pos_client.till.arguments import check_callable, check_identity, checked, e
 from pos_client.till.basket import Basket, Stamp
 from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import TickClock, local_time, machine_tick_clock, monotonic, wall_clock
+from pos_client.till.list_methods import ListMethods
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
 from pos_client.till.policy import (
@@ -45,7 +46,7 @@ from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 
 
-class PosClient(PostingMethods, QueryMethods):
+class PosClient(PostingMethods, QueryMethods, ListMethods):
     """A till. A posting is durable in `outbox` when the call returns, and is delivered to HQ exactly once.
 
     `address` is `host`, `host:port`, `[::1]:port` or `unix:/path.sock`. No posting waits for HQ: a thread delivers in

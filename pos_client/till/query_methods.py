@@ -55,7 +55,7 @@ class QueryMethods(ABC):
             locations=listed("locations", locations),
             below=bound(below),
             negative=given(negative),
-            as_of=day_or_instant(as_of),
+            as_of=day_or_instant("as_of", as_of),
             known_at=given(known_at),
             limit=given(limit),
             cursor=given(cursor),

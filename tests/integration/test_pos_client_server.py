@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -63,6 +64,21 @@ def test_a_till_whose_clock_is_an_hour_slow_sells_after_the_count(headquarters: 
         assert "clock_corrected" in till.sell([("milk", 30)]).wait(HANG_SECONDS).flags
 
 
+def assert_lists(till: PosClient) -> None:
+    """What a till is told of the day below by each list."""
+    [found] = till.postings(reference="R-1", type="sale").postings
+    assert [line.sku for line in found.lines] == ["milk", "ham"]
+    page = till.postings(limit=1, since=datetime.now(UTC).date() - timedelta(days=1))
+    assert till.postings(limit=1, cursor=page.cursor).postings[0].position == page.postings[0].position - 1
+    assert [count.sku for count in till.counts(["ham"], off=True, locations=["S1"]).counts] == ["ham"]
+    assert [(each.sku, each.left) for each in till.transfers().transfers] == [("milk", 10)]
+    assert till.reservations(["milk"]).reservations == []
+    assert {each.sku: each.returned for each in till.sales(until=datetime.now(UTC)).sales} == {"milk": 1, "ham": 0}
+    assert {each.sku for each in till.changes(0).changes} == {"milk", "ham"}
+    assert till.changes(1, 1, ["milk"], locations=["S1"]).changes == []
+    assert {cause.flag for cause in till.exceptions(flag="over_received").causes} == {"over_received"}
+
+
 def test_a_day_of_every_kind_of_posting_balances_at_the_goodbye(headquarters: Headquarters, tmp_path: Path) -> None:
     with open_till(headquarters, tmp_path / "till.db") as till:
         till.receive([("milk", 100), ("ham", "2.5")])
@@ -83,6 +99,7 @@ def test_a_day_of_every_kind_of_posting_balances_at_the_goodbye(headquarters: He
         assert str(levels["ham"].on_hand) == "1.5"
         assert [entry.reference for entry in till.history("ham").entries].count("R-1") == 1
         assert till.posting(sale.id).status == "posted"
+        assert_lists(till)
         goodbye = till.bye(timeout=HANG_SECONDS)
         assert (goodbye.status, goodbye.missing) == ("balanced", [])
     asked = request_once(headquarters.address, "stock", {"sku": "milk", "location": "S1"}, terminal="office")

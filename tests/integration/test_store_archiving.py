@@ -6,11 +6,21 @@ import random
 from typing import Any
 
 import pytest
+from msgspec import structs
 
+from inventory_server.domain.requests import (
+    ListChanges,
+    ListCounts,
+    ListPostings,
+    ListReservations,
+    ListSales,
+    ListTransfers,
+)
 from inventory_server.store.growth import closing
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.units import instant
 from tests.support.ledgers import HOUR, NOON, Clock, body, find, opened, proof_of, stock, uid
+from tests.support.lists import listed
 from tests.support.maintenance import archive, bring_back, close_books
 from tests.support.partitions import partitions_of
 from tests.support.sites import Site, on_postgresql
@@ -56,6 +66,37 @@ def test_all_that_can_be_answered_is_answered_as_before(twins: Twins, every: int
     for ledger, kept in ((twins.whole, 0), (twins.archived, 2_047)):
         proof = proof_of(ledger)
         assert (proof.findings, proof.archived) == ([], kept)
+
+
+def lists_of(ledger: str, clock: Clock, asked: list[tuple[Any, dict[str, Any]]]) -> list[list[Any]]:
+    """Lists, without what only an archived posting tells: the reference of a transfer or a reservation."""
+    with opened(ledger, clock) as store:
+        found = [(request, listed(store, request, limit=100, **params)) for request, params in asked]
+    documents = (ListTransfers, ListReservations)
+    return [
+        [structs.replace(each, reference=None) for each in items] if request in documents else items
+        for request, items in found
+    ]
+
+
+def test_lists_of_what_is_not_archived_are_as_before_and_others_are_refused(twins: Twins) -> None:
+    clock, later = twins.trade.clock, {"since": twins.until + 1}
+    asked: list[tuple[Any, dict[str, Any]]] = [
+        *((request, later) for request in (ListPostings, ListCounts, ListSales)),
+        (ListTransfers, {}),
+        (ListReservations, {}),
+        *((ListChanges, {"from_": position}) for position in (twins.position, twins.position + 500)),
+    ]
+    found = lists_of(twins.archived, clock, asked)
+    assert found == lists_of(twins.whole, clock, asked)
+    assert all(found), [len(each) for each in found]
+    with opened(twins.archived, clock) as store:
+        for request in (ListPostings, ListCounts, ListSales):
+            for params in ({}, {"since": twins.until}):
+                with pytest.raises(RequestError, match="is in the archive; ask for what took effect later"):
+                    listed(store, request, **params)
+        with pytest.raises(RequestError, match="is in the archive; ask for that moment or a later one"):
+            listed(store, ListChanges, from_=twins.position - 1)
 
 
 @pytest.mark.long
