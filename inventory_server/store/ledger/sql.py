@@ -270,9 +270,16 @@ class Lookup:
 class ForEach:
     """A statement about each of many given tuples, joined to it as rows of `columns`, with named parameters besides."""
 
-    def __init__(self, columns: Sequence[ColumnElement[Any]], statement: Callable[[FromClause], Executable]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[ColumnElement[Any]],
+        statement: Callable[[FromClause], Executable],
+        in_order: bool = False,
+    ) -> None:
+        """With `in_order`, SQLite joins in the order written: its planner cannot know how many rows are given."""
         self._columns = columns
         self._statement = statement
+        self._in_order = in_order
         self._texts: dict[int, tuple[str, Sequence[str]]] = {}
 
     def __call__(
@@ -295,7 +302,10 @@ class ForEach:
     def _render(self, connection: Connection, size: int) -> tuple[str, Sequence[str]]:
         wanted = unnested(self._columns) if not size else _given(self._columns, size)
         compiled = self._statement(wanted).compile(dialect=connection.dialect)  # type: ignore[attr-defined]
-        self._texts[size] = rendered = (str(compiled), compiled.positiontup or ())
+        text = str(compiled)
+        if size and self._in_order:
+            text = text.replace(" JOIN ", " CROSS JOIN ")
+        self._texts[size] = rendered = (text, compiled.positiontup or ())
         return rendered
 
 

@@ -171,6 +171,11 @@ def is_within(table: Any, wanted: FromClause) -> list[ColumnElement[bool]]:
     ]
 
 
+def is_visited(visited: FromClause, wanted: FromClause) -> ColumnElement[bool]:
+    """Whether a segment has to be visited for an interval."""
+    return visited.c.segment.between(wanted.c.first_segment, wanted.c.last_segment)
+
+
 def _late(table: Any, wanted: FromClause) -> ColumnElement[Any]:
     return case((table.c.position > wanted.c.seen, table.c.position), else_=literal_column("0"))
 
@@ -183,8 +188,9 @@ def _of_segments(wanted: FromClause) -> Executable:
     return (
         select(w.nth, late, func.sum(m.quantity))
         .select_from(
-            wanted.join(visited, visited.c.segment.between(w.first_segment, w.last_segment)).join(
-                t.movement, and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku)
+            wanted.join(visited, is_visited(visited, wanted)).join(
+                t.movement,
+                and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku),
             )
         )
         .where(m.account == literal_column(str(int(Account.STOCK))), *is_within(t.movement, wanted))
@@ -205,5 +211,5 @@ def _of_stragglers(wanted: FromClause) -> Executable:
     )
 
 
-_moved = ForEach(WANTED, _of_segments)
+_moved = ForEach(WANTED, _of_segments, in_order=True)
 _strayed = ForEach(WANTED, _of_stragglers)

@@ -148,7 +148,8 @@ def _told(connection: Connection, question: ListPostings, rows: list[_Listed], k
     for row in rows:
         lines = _lines.decode(bodies[row.position]).lines
         is_priced = own is None or row.location in own
-        working = [void.position for void in voids.get(row.id, ()) if void.works_at(row.location)]
+        named = () if row.type == "void" else voids.get(row.id, ())  # a void cannot be voided
+        working = [void.position for void in named if void.works_at(row.location)]
         voided_at = max(min(working), row.position) if working and min(working) <= known_at else None
         told.append(_posting(row, lines if is_priced else [_without_price(line) for line in lines], voided_at))
     return told

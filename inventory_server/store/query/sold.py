@@ -24,13 +24,16 @@ from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Void
 from inventory_server.store.ledger.sql import ForEach, Lookup
-from inventory_server.store.query.intervals import WANTED, Interval, IntervalReader, is_within
+from inventory_server.store.query.intervals import WANTED, Interval, IntervalReader, is_visited, is_within
 from pos_client.protocol import gtin
 from pos_client.protocol.lists import ListedLine
 from pos_client.protocol.units import scaled
 
 _p = t.posting.c
-_postings = Lookup(t.posting, [_p.position], _p.position, _p.id, _p.location, _p.body, prunes=True)
+_IS_SOLD = _p.type.in_([literal_column("'sale'"), literal_column("'return'")])
+_postings = Lookup(
+    t.posting, [_p.position], _p.position, _p.id, _p.location, _p.type, _p.body, prunes=True, where=_IS_SOLD
+)
 _voids = Lookup(t.void, [t.void.c.voids])
 _barcodes = Lookup(t.barcode, [t.barcode.c.gtin], t.barcode.c.gtin, t.barcode.c.sku)
 
@@ -52,7 +55,7 @@ class Sold(NamedTuple):
 
 
 class _Row(NamedTuple):
-    """A stock movement of a sale or a return."""
+    """A stock movement of any posting but a void."""
 
     position: int
     location: str
@@ -60,12 +63,6 @@ class _Row(NamedTuple):
     entry: int
     quantity: int
     effective_at: int
-    type: str
-
-    @property
-    def sold(self) -> int:
-        """The quantity of its line."""
-        return self.quantity if self.type == "return" else -self.quantity
 
 
 class _Body(msgspec.Struct):
@@ -95,17 +92,17 @@ def _priced(
     connection: Connection, by_position: dict[int, list[_Row]], postings: list[Any], known_at: int
 ) -> Iterator[Sold]:
     voids: dict[bytes, list[Void]] = {}
-    for row in _voids(connection, [(id_,) for _, id_, _, _ in postings]):
+    for row in _voids(connection, [(id_,) for _, id_, *_ in postings]):
         voids.setdefault(row[0], []).append(Void(*row))
-    bodies = {position: _bodies.decode(body).lines for position, _, _, body in postings}
+    bodies = {position: _bodies.decode(body).lines for position, *_, body in postings}
     scanned = {gtin.padded(line.gtin) for lines in bodies.values() for line in lines if isinstance(line.gtin, str)}
     skus = dict(_barcodes(connection, [(digits,) for digits in scanned]))
-    for position, id_, location, _ in postings:
+    for position, id_, location, kind, _ in postings:
         if not any(void.position <= known_at and void.works_at(location) for void in voids.get(id_, ())):
-            yield from _lines_of(by_position[position], bodies[position], skus)
+            yield from _lines_of(by_position[position], kind == "return", bodies[position], skus)
 
 
-def _lines_of(rows: list[_Row], lines: list[ListedLine], skus: dict[str, str]) -> Iterator[Sold]:
+def _lines_of(rows: list[_Row], is_return: bool, lines: list[ListedLine], skus: dict[str, str]) -> Iterator[Sold]:
     """The lines that moved the product of each of `rows`; without a price where more than one line may be meant.
 
     A barcode may have been another product's then: only if the lines that mean a product now are those of its
@@ -114,10 +111,11 @@ def _lines_of(rows: list[_Row], lines: list[ListedLine], skus: dict[str, str]) -
     for sku in sorted({row.sku for row in rows}):
         moved = [row for row in rows if row.sku == sku]
         meant = [line for line in lines if _may_mean(line, sku, skus)]
-        is_certain = [scaled(line.quantity) for line in meant] == [row.sold for row in moved]
-        for nth, row in enumerate(moved):
-            at = (row.location, sku, row.position, row.effective_at, row.type == "return", row.sold)
-            yield Sold(*at, *(_price(meant[nth], row.sold) if is_certain else (None, None)))
+        quantities = [row.quantity if is_return else -row.quantity for row in moved]
+        is_certain = [scaled(line.quantity) for line in meant] == quantities
+        for nth, (row, quantity) in enumerate(zip(moved, quantities, strict=True)):
+            at = (row.location, sku, row.position, row.effective_at, is_return, quantity)
+            yield Sold(*at, *(_price(meant[nth], quantity) if is_certain else (None, None)))
 
 
 def _may_mean(line: ListedLine, sku: str, skus: dict[str, str]) -> bool:
@@ -132,22 +130,16 @@ def _price(line: ListedLine, quantity: int) -> tuple[int | None, str | None]:
     return quantity * scaled(line.unit_price), line.currency if isinstance(line.currency, str) else None
 
 
-_IS_SOLD = _p.type.in_([literal_column("'sale'"), literal_column("'return'")])
-
-
 def _of_segments(wanted: FromClause) -> Executable:
     m, s, w = t.movement.c, t.segment.c, wanted.c
     opened = select(bindparam("open", type_=BigInteger))
     visited = union_all(select(s.segment), opened).cte("visited")
     same = and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku)
     return (
-        select(m.position, m.location, m.sku, m.entry, m.quantity, m.effective_at, _p.type)
-        .select_from(
-            wanted.join(visited, visited.c.segment.between(w.first_segment, w.last_segment))
-            .join(t.movement, same)
-            .join(t.posting, _p.position == m.position)
-        )
-        .where(_IS_SOLD, m.account == literal_column(str(int(Account.STOCK))), *is_within(t.movement, wanted))
+        select(m.position, m.location, m.sku, m.entry, m.quantity, m.effective_at)
+        .select_from(wanted.join(visited, is_visited(visited, wanted)).join(t.movement, same))
+        .where(m.account == literal_column(str(int(Account.STOCK))), m.event_position.is_(None))
+        .where(*is_within(t.movement, wanted))
     )
 
 
@@ -155,11 +147,12 @@ def _of_stragglers(wanted: FromClause) -> Executable:
     s, w = t.straggler.c, wanted.c
     same = and_(s.location == w.location, s.sku == w.sku, s.position.between(w.first_position, w.last_position))
     return (
-        select(s.position, s.location, s.sku, s.entry, s.quantity, s.effective_at, _p.type)
-        .select_from(wanted.join(t.straggler, same).join(t.posting, _p.position == s.position))
-        .where(_IS_SOLD, bindparam("open", type_=BigInteger) >= literal_column("0"), *is_within(t.straggler, wanted))
+        select(s.position, s.location, s.sku, s.entry, s.quantity, s.effective_at)
+        .select_from(wanted.join(t.straggler, same))
+        .where(s.event_position.is_(None), bindparam("open", type_=BigInteger) >= literal_column("0"))
+        .where(*is_within(t.straggler, wanted))
     )
 
 
-_moved = ForEach(WANTED, _of_segments)
+_moved = ForEach(WANTED, _of_segments, in_order=True)
 _strayed = ForEach(WANTED, _of_stragglers)
