@@ -96,7 +96,10 @@ class Records:
         return Unread(first, last, f"{reason}: {advice}", list(self._taken))
 
     def _swallowed(self, cells: list[str]) -> bool:
-        """True if a cell spans lines of which the first and the last are whole rows, were it not for the quotes."""
+        """True if a cell spans lines of which the first and the last are whole rows, were it not for the quotes, or if
+        the record has not the width of a row."""
+        if self.width is not None and any(map(str.strip, cells[self.width :])):
+            return True
         for at, cell in enumerate(cells):
             inner = cell.splitlines()
             if len(inner) > 1:
