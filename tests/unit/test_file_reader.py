@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import zipfile
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from pos_client.files.problems import FileError
+from pos_client.files.rejects import write_rejects
 from tests.support.bring_in import bring_in
 
 BASE: dict[str, Any] = {
@@ -281,3 +284,62 @@ def test_line_numbers_tell_the_parts_of_a_receipt_in_two_files_from_its_versions
     assert bring_in([first, second], None, settings(ORDERED)).stock == {"A": "-1", "B": "-1", "C": "-1"}
     second.write_text(rows("N,1,2,T,B,7", head=LINE))
     assert "is not the same in" in bring_in([first, second], None, settings(ORDERED)).said[0]
+
+
+WRONG_MAPPINGS: list[tuple[dict[str, Any], str]] = [
+    ({"encoding": "latin-99"}, "Unknown encoding 'latin-99'"),
+    ({"constants": {"quantity": "many"}}, "constants.quantity: expected an exact number"),
+    ({"thousands": "."}, "thousands and decimal cannot both be '.'"),
+    ({"strip": ["-"]}, "strip: expected units and symbols"),
+    ({"header": False}, "has no names of columns"),
+    (
+        {"columns": {"basket": 0, "location": 1, "sku": 2, "quantity": 3, "timestamp": 4}},
+        "first column has the number 1",
+    ),
+    ({"time": {"abbreviations": {"EST": "east"}}}, "Unknown time zone 'east'"),
+    ({"types": {"S": {"type": "sale", "sign": 1}}}, "types"),
+    ({"skipp": {"a": ["b"]}}, "is it skip?"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason"), WRONG_MAPPINGS)
+def test_settings_that_cannot_be_are_named(changes: dict[str, Any], reason: str, tmp_path: Path) -> None:
+    came = bring_in([tmp_path / "none.csv"], None, settings(changes))
+    assert (came.stopped, reason in came.said[0]) == (True, True), came.said
+
+
+def test_a_zip_archive_that_cannot_be_unpacked_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "sales.zip"
+    whole = bytearray(archive("sales.csv"))
+    path.write_bytes(whole[:40])
+    assert "is truncated or corrupt" in bring_in([path], None, settings({})).said[0]
+    for at in (6, whole.index(b"PK\x01\x02") + 8):
+        whole[at] |= 1  # encrypted, in both headers
+    path.write_bytes(whole)
+    assert "is an encrypted ZIP archive" in bring_in([path], None, settings({})).said[0]
+
+
+def test_an_unclosed_quote_keeps_all_that_follows_from_being_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text(rows("N,1,T,A,x,1", 'N,2,T,B,"x,1', *(f"N,{n},T,C,x,1" for n in range(3, 400)), head=NOTE))
+    before = csv.field_size_limit(500)
+    try:
+        came = bring_in([path], None, settings({}))
+    finally:
+        csv.field_size_limit(before)
+    assert came.stock == {}
+    assert "lines 3 to 400 are not read" in came.said[0]
+
+
+def test_rejects_of_files_with_different_headers_are_written_one_by_one(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.csv", tmp_path / "b.csv"
+    first.write_text(rows("N,1,T,A,x"))
+    second.write_text(rows("N,2,T,A,x,7", head=f"{HEAD},Shelf"))
+    read = bring_in([first, second], None, settings({})).read
+    assert read is not None
+    with pytest.raises(FileError, match="have different headers"):
+        write_rejects(tmp_path / "rest.csv", read)
+    with pytest.raises(FileError, match="cannot be written: No such file"):
+        write_rejects(tmp_path / "none" / "rest.csv", read)

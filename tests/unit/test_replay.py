@@ -277,3 +277,11 @@ def test_progress_is_told_and_no_tills_are_no_work() -> None:
     Replay([till("A", 4)], hq.connect, ReplaySpeed(), {}, time.monotonic, random.Random(1)).run(told.append)
     assert told[-1] == 4
     assert replay(hq, []).statuses.total() == 0
+
+
+def test_a_server_that_takes_shorter_postings_than_the_replay_has_gets_none_of_them() -> None:
+    hq = FakeHq()
+    hq.limits = Limits(1 << 20, 500, 1, 100)
+    with pytest.raises(ReplayError, match="HQ accepts 1 lines in a posting, and this replay has postings of 2"):
+        replay(hq, [till("A", 3)])
+    assert hq.ledger == {}
