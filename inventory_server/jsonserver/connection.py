@@ -109,7 +109,7 @@ class ServerConnection:
 
     def send(self, data: bytes) -> bool:
         """Send a message between replies without waiting; False where it can no longer be sent. From any thread."""
-        return self._outgoing.push(jsocket_frame(data) if self._uses_jsocket else data)
+        return self._outgoing.push(data)
 
     def end(self, reason: EndReason) -> None:
         """End the connection after what is being sent; from any thread."""
@@ -186,6 +186,8 @@ class ServerConnection:
 
     def _handle_frames(self, handler: JsonHandler) -> None:
         """Pass frame after frame to the handler, until something ends the connection."""
+        if self._parting:  # the handler has ended it in `setup`
+            return
         data = self._read_first(handler)
         framer = self._choose_framer(data)
         read, size = self._stream.read, READ_BYTES
@@ -242,6 +244,8 @@ class ServerConnection:
     def _choose_framer(self, first: bytes) -> Framer:
         framer = choose_framer(first, self._limits)
         self._uses_jsocket = isinstance(framer, JsocketFramer)
+        if first:
+            self._outgoing.release(self._uses_jsocket)
         return framer
 
     def _read(self, handler: JsonHandler, size: int) -> bytes:
@@ -254,10 +258,10 @@ class ServerConnection:
     def _read_after_timeout(self, handler: JsonHandler, size: int, timeout: TimeoutError) -> bytes:
         while self._frame_deadline is None:
             self._guard(handler.handle_timeout)
-            if self._broken_off:
-                return b""
-            if self._parting:
+            if self._parting is EndReason.timed_out:
                 break
+            if self._broken_off or self._parting:
+                return b""
             try:
                 return self._stream.read(size)
             except TimeoutError as again:

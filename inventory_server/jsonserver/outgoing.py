@@ -10,6 +10,7 @@ from collections.abc import Callable
 from inventory_server.jsonserver.handler import EndReason
 from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.stream import ServerStream
+from pos_client.protocol.framing import jsocket_frame
 
 log = logging.getLogger("tillwire.connection")
 
@@ -22,7 +23,8 @@ class Outgoing:
 
     A reply is sent by the thread that has it ready: waking another one would cost more than sending. Only the
     connection's own thread waits for a slow reader (`write`); what others cannot send at once, a thread of its own
-    sends. The messages of the server (`push`) wait in order while something is being sent.
+    sends. The messages of the server (`push`) wait in order while something is being sent, and until the client's first
+    bytes have shown its framing, if there is a choice.
     """
 
     def __init__(self, stream: ServerStream, limits: NetworkLimits, name: str, break_off: BreakOff) -> None:
@@ -39,6 +41,8 @@ class Outgoing:
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._is_over = False
+        self._is_held = limits.jsocket_frames
+        self._uses_jsocket = False
 
     def write(self, data: bytes) -> None:
         """Send `data`; waits for a slow reader. What cannot be sent ends the connection."""
@@ -65,8 +69,13 @@ class Outgoing:
             if self._waiting:
                 self._send_waiting()
 
+    def release(self, uses_jsocket: bool) -> None:
+        """The framing of the client is known: send the messages that have waited for that."""
+        self._uses_jsocket, self._is_held = uses_jsocket, False
+        self._send_waiting()
+
     def push(self, data: bytes) -> bool:
-        """Send a message of the server without waiting; False where the connection has ended or has to."""
+        """Send a message of the server, a line, without waiting; False where the connection has ended or has to."""
         with self._counting:
             if self._is_over:
                 return False
@@ -78,11 +87,13 @@ class Outgoing:
             cause = f"{self._waiting_bytes} bytes of messages wait for a client that does not read"
             self._give_up(EndReason.reader_too_slow, cause)
             return False
-        self._send_waiting()
+        if not self._is_held:
+            self._send_waiting()
         return not self._is_over
 
     def flush(self) -> None:
-        """Wait until the messages that are waiting are sent."""
+        """Wait until the messages that are waiting are sent; to a client that never spoke, as lines."""
+        self._is_held = False
         with self._sending:
             self._write_waiting()
 
@@ -115,7 +126,7 @@ class Outgoing:
                 return None
             data = self._waiting.popleft()
             self._waiting_bytes -= len(data)
-            return data
+        return jsocket_frame(data) if self._uses_jsocket else data
 
     def _try_write(self, data: bytes) -> memoryview | None:
         """Send what fits, and return the rest; None where there is none, or nobody to send it to."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 import pytest
@@ -21,6 +21,7 @@ from inventory_server.jsonserver import (
     ThreadedServer,
 )
 from inventory_server.jsonserver.limits import ServerOptions
+from pos_client import JsonClient
 from pos_client.protocol.address import Address
 from tests.support.edge import LineClient
 from tests.support.lines import connect, listens_on
@@ -168,10 +169,44 @@ class Patient(JsonHandler):
 
 
 def test_a_handler_decides_what_becomes_of_an_idle_client() -> None:
-    with ServerFactory(Patient, "localhost:0", idle_seconds=0.05) as server, connect(server) as client:
+    with (
+        ServerFactory(Patient, "localhost:0", idle_seconds=0.05, jsocket_frames=False) as server,
+        connect(server) as client,
+    ):
         assert client.read_line() == b'{"still there?":1}'
         assert client.read_line() == b'{"still there?":2}'
         assert client.read_line() == b""
+
+
+class Greeter(JsonHandler):
+    """Speaks first; leaves at once where the client is not asked."""
+
+    leaves = False
+
+    def setup(self) -> None:
+        self.send("welcome")
+        if self.leaves:
+            self.close()
+
+    def handle_message(self, message: Any) -> Any:
+        return message
+
+
+@pytest.mark.parametrize("framing", ["jsocket", "lines"])
+def test_a_message_waits_until_the_client_has_shown_its_framing(framing: Literal["jsocket", "lines"]) -> None:
+    with ServerFactory(Greeter, "localhost:0") as server, JsonClient(server.addresses[0], framing=framing) as client:
+        client.send_obj("hello")
+        assert [client.read_obj(), client.read_obj()] == ["welcome", "hello"]
+
+
+def test_a_message_to_a_client_that_never_speaks_is_a_line() -> None:
+    class Leaver(Greeter):
+        leaves = True
+
+    for handler, jsocket_frames in ((Greeter, False), (Leaver, True)):
+        server = ServerFactory(handler, "localhost:0", jsocket_frames=jsocket_frames, linger_seconds=0.1)
+        with server, connect(server) as client:
+            assert client.read_line() == b'"welcome"'
 
 
 class Selective(ServerFactory):
