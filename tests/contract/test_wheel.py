@@ -1,6 +1,7 @@
 """The wheel in a clean environment: what a POS developer gets from `pip install tillwire`."""
 
 import json
+import socket
 import subprocess
 import sys
 import zipfile
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.contract.test_arrows import SOURCES, room_of
+from tests.support.snippets import blocks
 from tests.support.waiting import HANG_SECONDS
 
 # One group: the wheel is built and installed once.
@@ -17,7 +19,8 @@ pytestmark = pytest.mark.long
 LIBRARY = sorted(
     name
     for name in SOURCES
-    if name.startswith("pos_client") and room_of(name) not in ("pos_client.commands", "pos_client.cli")
+    if (name.startswith("pos_client") and room_of(name) not in ("pos_client.commands", "pos_client.cli"))
+    or room_of(name) == "inventory_server.jsonserver"
 )
 
 FOREIGN_MODULES = f"""
@@ -27,7 +30,7 @@ for name in {LIBRARY!r}:
     importlib.import_module(name)
 files = {{name: getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - at_start}}
 installed = {{name.partition(".")[0] for name, file in files.items() if "site-packages" in file}}
-print(json.dumps(sorted(installed - {{"pos_client"}})))
+print(json.dumps(sorted(installed - {{"pos_client", "inventory_server"}})))
 """
 
 
@@ -58,8 +61,21 @@ def lean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "bin"
 
 
-def test_the_till_needs_nothing_but_msgspec(lean: Path, tmp_path: Path) -> None:
+def test_the_till_and_the_json_server_need_nothing_but_msgspec(lean: Path, tmp_path: Path) -> None:
     assert json.loads(succeed(lean / "python", "-I", "-c", FOREIGN_MODULES, cwd=tmp_path)) == ["msgspec"]
+
+
+def test_the_json_server_of_the_readme_runs_without_an_extra(lean: Path, tmp_path: Path, root: Path) -> None:
+    readme = (root / "README.md").read_text()
+    [block] = [each for each in blocks("README.md", readme) if "JsonHandler" in each.text]
+    program = block.text.replace("29877", str(free_port()))
+    assert succeed(lean / "python", "-I", "-c", program, cwd=tmp_path) == block.output
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
 
 
 def test_nothing_but_msgspec_is_installed(lean: Path, tmp_path: Path) -> None:
