@@ -44,6 +44,11 @@ class ServerStream:
         """Let each read from now on wait for `seconds`; TimeoutError where they are over already."""
         self._set_timeout(socket.SO_RCVTIMEO, seconds)
 
+    def acknowledge(self) -> None:
+        """Acknowledge what has arrived at once: the other side may hold back the rest of a frame until then."""
+        if self._socket.family != socket.AF_UNIX:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def read(self, size: int) -> bytes:
         """At most `size` bytes; none at the end of the stream."""
         try:

@@ -83,6 +83,8 @@ class JsonClient:
                 if self._broken is not None:
                     raise self._broken
                 self._take(stream.read(deadline))
+                if self._framer.pending_bytes:  # the package jsocket sends header and payload apart
+                    stream.acknowledge()
             return decode_message(self._received.popleft())
         except TimeoutError as error:
             raise TimeoutError(f"no message of {self.address} came in time") from error

@@ -45,6 +45,11 @@ class ClientStream:
         self._wait_until(deadline)
         return self._socket.recv(READ_BYTES)
 
+    def acknowledge(self) -> None:
+        """Acknowledge what has arrived at once, where the platform can: the server may hold back more until then."""
+        if self._socket.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_QUICKACK"):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
     def is_closed_by_server(self) -> bool:
         """True where the server has closed, or the stream is lost, while nothing was expected; does not wait."""
         try:

@@ -12,8 +12,10 @@ import pytest
 from inventory_server.app import Application
 from inventory_server.config import Settings
 from inventory_server.jsonserver import JsonHandler, ServerFactory
+from inventory_server.jsonserver.stream import ServerStream
 from pos_client import ConnectionLost, FramingError, JsonClient
 from pos_client.protocol.framing import jsocket_frame
+from pos_client.transport.stream import ClientStream
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import ANYWHERE, connect, listens_on
 from tests.support.waiting import HANG_SECONDS, wait_until
@@ -151,6 +153,31 @@ def test_the_first_bytes_may_come_one_by_one() -> None:
         for byte in jsocket_frame(b"[1]"):
             client.send(bytes([byte]))
         assert payload(client.socket.recv(65_536)) == b'{"echo":[1]}'
+
+
+def test_a_header_is_acknowledged_at_once_since_the_package_holds_back_the_payload_until_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    acknowledged: list[object] = []
+    for stream in (ServerStream, ClientStream):
+        monkeypatch.setattr(stream, "acknowledge", lambda each: acknowledged.append(each))
+    frame = jsocket_frame(b'{"a":1}')
+    with ServerFactory(Echo, "localhost:0") as server, connect(server) as client, connect(server) as lines:
+        lines.send(b'{"a"')
+        client.send(frame[:12])
+        wait_until(lambda: len(acknowledged) == 1)
+        client.send(frame[12:])
+        lines.send(b":1}\n")
+        assert lines.read_line() == payload(client.socket.recv(65_536))
+    with socket.create_server(("127.0.0.1", 0)) as listening, JsonClient(listening.getsockname()) as ours:
+        accepted, _ = listening.accept()
+        with accepted:
+            accepted.sendall(frame[:12])
+            with pytest.raises(TimeoutError):
+                ours.read_obj(timeout=0.2)
+            accepted.sendall(frame[12:])
+            assert ours.read_obj() == {"a": 1}
+    assert [type(each) for each in acknowledged] == [ServerStream, ClientStream]
 
 
 def test_jsocket_frames_can_be_switched_off() -> None:
