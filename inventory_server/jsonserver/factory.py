@@ -7,8 +7,8 @@ from typing import Unpack
 
 from inventory_server.jsonserver.handler import JsonHandler, RefusalEncoder, encode_refusal
 from inventory_server.jsonserver.limits import DEFAULT_LIMITS, NetworkLimits, ServerOptions
-from inventory_server.jsonserver.listener import ListenTarget, wait_for_connection
-from inventory_server.jsonserver.server import JsonServer
+from inventory_server.jsonserver.listener import wait_for_connection
+from inventory_server.jsonserver.server import JsonServer, ServerPlace
 
 
 class ServerFactory(JsonServer):
@@ -37,7 +37,7 @@ class ThreadedServer(ServerFactory):
     def __init__(
         self,
         new_handler: Callable[[], JsonHandler],
-        *addresses: str | ListenTarget,
+        *addresses: ServerPlace,
         limits: NetworkLimits = DEFAULT_LIMITS,
         reuse_address: bool = True,
         encode_refusal: RefusalEncoder = encode_refusal,

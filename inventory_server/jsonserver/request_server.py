@@ -7,8 +7,7 @@ from typing import Any, Unpack
 
 from inventory_server.jsonserver.handler import EncodedReply, JsonHandler, RefusalEncoder, SendReply, encode_refusal
 from inventory_server.jsonserver.limits import DEFAULT_LIMITS, NetworkLimits, ServerOptions
-from inventory_server.jsonserver.listener import ListenTarget
-from inventory_server.jsonserver.server import JsonServer
+from inventory_server.jsonserver.server import JsonServer, ServerPlace
 from pos_client.protocol.json_messages import NotJson, decode_message, encode_message
 
 
@@ -23,7 +22,7 @@ class RequestServer(JsonServer):
 
     def __init__(
         self,
-        *addresses: str | ListenTarget,
+        *addresses: ServerPlace,
         handle_request: Callable[[Any], Any] | None = None,
         text_only: bool = False,
         limits: NetworkLimits = DEFAULT_LIMITS,

@@ -42,6 +42,9 @@ log = logging.getLogger("tillwire.jsonserver")
 ServedAddress = tuple[str, int] | str
 """Where a server listens: host and port, or the path of a Unix socket."""
 
+ServerPlace = str | tuple[str, int] | ListenTarget
+"""Where a server is to listen: text, a pair of host and port, an Address, or a listening socket."""
+
 # Guards the process-wide stack size while a thread with a smaller one is started.
 _stack_size_lock = threading.Lock()
 
@@ -49,9 +52,10 @@ _stack_size_lock = threading.Lock()
 class JsonServer:
     """Serves `addresses`; `new_handler`, a JsonHandler's class or a function that makes one, is called for each client.
 
-    An address is `"host:port"` (port 0: any free one), `":port"` (all IPv4 interfaces), `"unix:/path"` or a listening
-    socket, which other processes may share. `limits` and `options` (the fields of NetworkLimits, which take precedence)
-    say what clients may do. `encode_refusal` makes the last line of a connection that the server itself ends.
+    An address is `"host:port"` or a pair (port 0: any free one), `":port"` (all IPv4 interfaces), `"unix:/path"` or a
+    listening socket, which other processes may share. `limits` and `options` (the fields of NetworkLimits, which take
+    precedence) say what clients may do. `encode_refusal` makes the last line of a connection that the server itself
+    ends.
 
     `start` listens and serves in threads, `serve_forever` also waits; in a `with` block the server runs until its end.
     """
@@ -59,7 +63,7 @@ class JsonServer:
     def __init__(
         self,
         new_handler: Callable[[], JsonHandler],
-        *addresses: str | ListenTarget,
+        *addresses: ServerPlace,
         limits: NetworkLimits = DEFAULT_LIMITS,
         reuse_address: bool = True,
         encode_refusal: RefusalEncoder = encode_refusal,
@@ -67,8 +71,10 @@ class JsonServer:
     ) -> None:
         if not addresses:
             raise TypeError("a server needs an address to listen on, such as 'localhost:0'")
+        if not callable(new_handler):
+            raise TypeError(f"expected a JsonHandler's class, or a function that makes a handler, got {new_handler!r}")
         self.limits = limits_with(limits, options)
-        self._targets = [Address.parse_listen(each) if isinstance(each, str) else each for each in addresses]
+        self._targets = [_target_of(each) for each in addresses]
         self._new_handler = new_handler
         self._reuse_address = reuse_address
         self._encode_refusal = encode_refusal
@@ -286,6 +292,17 @@ class JsonServer:
             # One warning for each time the limit is reached, not for each connection that comes and goes meanwhile.
             self._crowded = self._crowded and len(self._served) > self.max_connections * 9 // 10
             self._changed.notify_all()
+
+
+def _target_of(place: ServerPlace) -> ListenTarget:
+    match place:
+        case str():
+            return Address.parse_listen(place)
+        case Address() | socket.socket():
+            return place
+        case (str(host), int(port)):
+            return Address(host, port)
+    raise TypeError(f"an address is 'host:port', (host, port), 'unix:/path' or a listening socket, got {place!r}")
 
 
 def _connections_possible(limits: NetworkLimits) -> int:
