@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -16,7 +16,7 @@ DATE = 1
 Cell = str | int | float | tuple[float, int]
 
 
-def write_workbook(path: Path, sheets: dict[str, Sequence[Sequence[Cell]]]) -> None:
+def write_workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[Cell]]]) -> None:
     """Write a workbook; a cell is text, a number, or a number with its style."""
     with zipfile.ZipFile(path, "w") as packed:
         packed.writestr("[Content_Types].xml", _content_types(len(sheets)))
