@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from inventory_server.jsonserver import AnsweredTwice, EncodedReply, JsonHandler, SendReply, ServerFactory
 from inventory_server.jsonserver.limits import ServerOptions
@@ -351,3 +353,52 @@ def test_ctrl_c_ends_serve_forever(framing: Framing) -> None:
 def _interrupt_once_serving(server: ServerFactory) -> None:
     wait_until(lambda: len(server.addresses) > 0)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+
+# ---------------------------------------------------------------------------------- any bytes at all
+
+PIECES = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([b"JSN1", b"JSN", b"\n", b"\x16\x03\x01", b'{"a":1}\n', b"BYE\n", b'"well"\n', b"[" * 50]),
+    st.binary(min_size=1, max_size=20).map(jsocket_frame),
+    st.builds(lambda size, crc: struct.pack("!4sII", b"JSN1", size, crc), st.integers(0, 2**32 - 1), st.just(0)),
+)
+
+
+class Failures(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+@given(st.lists(PIECES, max_size=6))
+@settings(max_examples=60)
+def test_whatever_bytes_come_the_handler_is_never_blamed_and_the_next_client_is_served(pieces: list[bytes]) -> None:
+    watch = Failures(logging.ERROR)
+    log = logging.getLogger("tillwire")
+    log.addHandler(watch)
+    Trouble.opened, Trouble.made, Trouble.errors = threading.Event(), [], []
+    try:
+        with ServerFactory(Trouble, "localhost:0", linger_seconds=0.05, max_frame_bytes=1_000) as server:
+            with connect(server) as client:
+                client.send(b"".join(pieces))
+                client.socket.shutdown(socket.SHUT_WR)
+                wait_until(lambda: _is_at_end(client.socket), "the server to end the connection")
+            with JsonClient(server.addresses[0]) as other:
+                assert other.request("well") == {"done": "well"}
+    finally:
+        log.removeHandler(watch)
+    assert watch.records == []
+
+
+def _is_at_end(sock: socket.socket) -> bool:
+    """True once the other side has closed; reads what comes before that."""
+    try:
+        return sock.recv(65_536) == b""
+    except ConnectionResetError:
+        return True
