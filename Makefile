@@ -69,6 +69,7 @@ demo: $(READY)
 
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.measure $(BENCH)
+	$(BENCH_VENV)/bin/python -m benchmarks.json_servers
 
 bench-quick: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.measure --quick $(BENCH)
