@@ -46,8 +46,9 @@ def load_settings(path: Path | None) -> Settings:
         raise CommandError(f"The configuration {path} is invalid: {error}.") from error
     for field in fields(Settings):
         least, most = field.metadata.get("least", 0), field.metadata.get("most", 1)
-        if not least <= (value := getattr(settings, field.name)) <= most:
-            raise CommandError(f"The configuration {path} has {field.name} = {value}: expected {least:,} to {most:,}.")
+        if not least <= getattr(settings, field.name) <= most:
+            came = read[field.name]  # as it was written: a setting in seconds is a float by now
+            raise CommandError(f"The configuration {path} has {field.name} = {came}: expected {least:,} to {most:,}.")
     return settings
 
 

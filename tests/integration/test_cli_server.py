@@ -282,7 +282,8 @@ def test_every_setting_has_its_least_and_most_and_these_are_taken(values: dict[s
     path = tmp_path / "hq.toml"
     path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
     assert load_settings(path) == Settings(**values)  # type: ignore[arg-type]
-    assert {field.name for field in fields(Settings)} - values.keys() == {"forbid_negative", "accept_weak_durability"}
+    switches = {"forbid_negative", "accept_weak_durability", "jsocket_frames"}
+    assert {field.name for field in fields(Settings)} - values.keys() == switches
 
 
 BAD_SETTINGS = [
@@ -295,6 +296,8 @@ BAD_SETTINGS = [
     ("queue_postings_max = 0", "has queue_postings_max = 0: expected 1 to"),
     ("keepalive_seconds = 40_000", "has keepalive_seconds = 40000: expected 4 to 32,767"),
     ("idle_seconds = 0", "has idle_seconds = 0: expected 1 to"),
+    ("idle_seconds = 0.5", "has idle_seconds = 0.5: expected 1 to"),
+    ("idle_seconds = nan", "has idle_seconds = nan: expected 1 to"),
     ("max_postings", "cannot be read"),
 ]
 
