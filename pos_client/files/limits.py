@@ -13,5 +13,7 @@ EARLIEST_YEAR = 1990
 PART_LINES = 100
 """Lines in each posting of a longer receipt. Fixed, because it decides what each part's id stands for: no headquarters
 accepts fewer."""
+LINES_KEPT_MAX = 100_000
+"""Different lines that are kept to be used again: 20 MB, and most of what a shop sells."""
 VALUES_MAX = 8
 """How many values of a column are listed in a message."""

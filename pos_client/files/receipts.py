@@ -1,7 +1,7 @@
 """Gathers the rows of sales files into receipts, and tells which of them can be posted.
 
 The files of one run are read as one: rows with the same natural key form one basket, wherever they are. All baskets
-stay in memory until the last row is read, about 500 bytes per row: a million rows take half a gigabyte. Replay larger
+stay in memory until the last row is read, about 270 bytes per row: a million rows take 270 MB. Replay larger
 files in parts that do not split a basket.
 """
 

@@ -18,6 +18,7 @@ from pos_client.files.cells import (
     read_sku,
     type_reader,
 )
+from pos_client.files.limits import LINES_KEPT_MAX
 from pos_client.files.moments import MomentReader, ZonedInstant
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import CellError, TextError
@@ -81,6 +82,7 @@ class RowMapper:
         self._sku = self._joined(columns.sku, code_reader(read_sku, keep), UNSET, mapping.join)
         self._gtin = self._reader(columns.gtin, code_reader(read_gtin, keep), UNSET)
         self._either = self._at(columns.sku) if columns.gtin is not None else []
+        self._lines: dict[tuple[Any, ...], Line] = {}
         self.prices_left_out = 0
         """Rows without a price because it could not be read."""
 
@@ -160,14 +162,19 @@ class RowMapper:
             self._lane(cells),
             kind,
             moment,
-            Line(
-                quantity,
-                sku,
-                self._gtin(cells) if sku is UNSET else UNSET,
-                UNSET if price is None else price[0],
-                UNSET if price is None else price[1],
-            ),
+            self._line(quantity, sku, self._gtin(cells) if sku is UNSET else UNSET, price),
         )
+
+    def _line(self, quantity: Quantity, sku: Any, gtin: Any, price: tuple[Quantity, Any] | None) -> Line:
+        """A line; equal ones are one object, because a shop sells the same again and again."""
+        key = (quantity, sku, gtin, price)
+        line = self._lines.get(key)
+        if line is None:
+            if len(self._lines) >= LINES_KEPT_MAX:
+                self._lines.clear()
+            unit_price, currency = (UNSET, UNSET) if price is None else price
+            line = self._lines[key] = Line(quantity, sku, gtin, unit_price, currency)
+        return line
 
     def _check_key(self, basket: NaturalKey) -> None:
         """Check a key that may hold bytes of another encoding, or a number where there was a code."""
