@@ -7,10 +7,13 @@ import click
 from pos_client.commands import console
 from pos_client.commands.deliver import deliver
 from pos_client.commands.faultkit import faultkit
+from pos_client.commands.goods import count, receive
 from pos_client.commands.outbox import outbox
 from pos_client.commands.replay import replay
-from pos_client.commands.sell import sell
+from pos_client.commands.sell import return_, sell
 from pos_client.commands.status import status
+from pos_client.commands.transfer import transfer
+from pos_client.commands.void import void
 
 PROGRAM = "pos-client"
 
@@ -18,10 +21,11 @@ PROGRAM = "pos-client"
 @click.group(PROGRAM, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="tillwire", prog_name=PROGRAM)
 def pos_client() -> None:
-    """Tillwire for tills: record sales, inspect the outbox, replay sales files, test a till program."""
+    """Tillwire for tills: record postings, inspect the outbox, replay sales files, test a till program."""
 
 
-for _command in (sell, deliver, status, outbox, replay, faultkit, console.completion_command(PROGRAM)):
+_RECORDING = (sell, return_, receive, count, transfer, void)
+for _command in (*_RECORDING, deliver, status, outbox, replay, faultkit, console.completion_command(PROGRAM)):
     pos_client.add_command(_command)
 
 
