@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +20,8 @@ import msgspec
 from click.shell_completion import get_completion_class
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from pos_client.commands.limits import PIPE_COLUMNS
+from pos_client.commands.table import table_lines
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.printable import escaped, escaped_json
 
@@ -114,18 +115,20 @@ def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def print_table(names: Mapping[str, bool], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Print `rows` as a table, a line each; `names` maps each column to whether it is numeric (right-aligned)."""
-    table = Table(
-        title=None if title is None else escaped(title), title_justify="left", show_edge=False, pad_edge=False
-    )
-    for name, is_number in names.items():
-        table.add_column(escaped(name), justify="right" if is_number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(escaped, row))
-    console = Console(markup=False, highlight=False, soft_wrap=False)
-    if not console.is_terminal:
-        console.width = PIPE_COLUMNS
-    console.print(table)
+    """Print `rows` as a table; `names` maps each column to whether it is numeric (right-aligned).
+
+    In a terminal it fits the width, and goes through the pager where it is higher than the terminal; else a row is a
+    line.
+    """
+    size = shutil.get_terminal_size()
+    in_terminal = sys.stdout.isatty()
+    lines = [] if title is None else [escaped(title)]
+    lines += table_lines(names, rows, size.columns if in_terminal else None)
+    if in_terminal and len(lines) >= size.lines and os.environ.get("PAGER") != "":
+        os.environ.setdefault("LESS", "-FRX")  # as git does: what was read stays on the screen
+        click.echo_via_pager("\n".join(lines))
+    else:
+        click.echo("\n".join(lines))
 
 
 @contextmanager

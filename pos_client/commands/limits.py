@@ -8,8 +8,8 @@ BODY_BYTES_SHOWN_MAX = 1 << 24
 """Most bytes of their bodies: far more than a hundred baskets hold."""
 PROGRESS_SECONDS = 0.05
 """How often `deliver` shows its progress and looks whether all is delivered."""
-PIPE_COLUMNS = 2_000
-"""Width of a table in a file or pipe, in characters: a row stays on one line."""
+FOLDED_COLUMNS_MIN = 10
+"""Least width of a column of text in a narrow terminal, in characters: a date stays in one piece."""
 LINES_SHOWN_MAX = 5
 """Most lines of a posting in a table; JSON has all."""
 PLACES_SHOWN = 3
