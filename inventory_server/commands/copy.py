@@ -71,14 +71,16 @@ def _moving(source: str, target: str, is_move: bool) -> Iterator[None]:
 
 @click.command("unmove")
 @db_option
-def unmove_command(db: str) -> int:
+@json_option
+def unmove_command(db: str, as_json: bool) -> int:
     """Have a ledger served again that was moved to another database. Make sure that the other one is not served.
 
     What was posted to the other one is not in this ledger; the tills send it again as after a restore.
     """
     with office_of(db) as office:
         place: str = office.change(UnmarkMoved())
-    console.say(f"{shown(db)} may be served again. Never serve {place} as well.")
+    sentence = f"{shown(db)} may be served again. Never serve {place} as well."
+    console.say_or_json(as_json, sentence, db=shown(db), moved_to=place)
     return console.OK
 
 

@@ -47,10 +47,11 @@ def db_group() -> None:
 
 @db_group.command("upgrade")
 @db_option
-def db_upgrade(db: str) -> int:
+@json_option
+def db_upgrade(db: str, as_json: bool) -> int:
     """Create the database, or migrate it to the schema of this version; stop its servers first."""
     upgrade(db)
-    console.say(f"{shown(db)} is ready.")
+    console.say_or_json(as_json, f"{shown(db)} is ready.", db=shown(db))
     return console.OK
 
 
@@ -127,11 +128,12 @@ def waiting_postings(db: str, as_json: bool) -> int:
 @postings.command("reopen")
 @click.argument("posting_id", type=click.UUID, metavar="ID")
 @db_option
-def reopen(posting_id: UUID, db: str) -> int:
+@json_option
+def reopen(posting_id: UUID, db: str, as_json: bool) -> int:
     """Have the rejected posting ID decided again when its till resends it (pos-client outbox redrive)."""
     with office_of(db) as office:
         office.change(ReopenPosting(posting_id))
-    console.say(f"{posting_id} will be decided again when its till resends it.")
+    console.say_or_json(as_json, f"{posting_id} will be decided again when its till resends it.", id=posting_id)
     return console.OK
 
 

@@ -84,7 +84,8 @@ def _when(moment: datetime | None) -> str:
     help="Settle only what was posted up to there, such as the position in the list; otherwise up to now.",
 )  # fmt: skip
 @db_option
-def settle(flag: Flag, subject: str | None, location: str | None, position: int | None, db: str) -> int:
+@json_option
+def settle(flag: Flag, subject: str | None, location: str | None, position: int | None, db: str, as_json: bool) -> int:
     """Settle a cause: FLAG of SUBJECT (a SKU or a terminal), or of all subjects if none is given.
 
     What is posted later with the same flag is listed again.
@@ -96,5 +97,6 @@ def settle(flag: Flag, subject: str | None, location: str | None, position: int 
     with office_of(db) as office:
         upto = office.ask(ShowOverview()).position if position is None else position
         settled: int = office.change(SettleException(flag, max(upto, 1), subject, location))
-    console.say(f"Settled {counted(settled, 'cause')} of {flag} up to position {upto}.")
+    sentence = f"Settled {counted(settled, 'cause')} of {flag} up to position {upto}."
+    console.say_or_json(as_json, sentence, flag=flag, settled=settled, position=upto)
     return console.OK

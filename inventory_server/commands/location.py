@@ -29,7 +29,10 @@ def location_group() -> None:
     help="The hour at which its business day ends: 0 is midnight (so it is at first), 4 is four in the morning after.",
 )
 @db_option
-def set_command(location: str, name: str | None, time_zone: str | None, day_ends: int | None, db: str) -> int:
+@json_option
+def set_command(
+    location: str, name: str | None, time_zone: str | None, day_ends: int | None, db: str, as_json: bool
+) -> int:
     """Set what is given of LOCATION. HQ knows the location from then on."""
     checked(location, Location, "a location of 1 to 64 characters without control characters")
     if name is not None:
@@ -37,7 +40,8 @@ def set_command(location: str, name: str | None, time_zone: str | None, day_ends
     with office_of(db) as office:
         office.change(SetLocation(location, name, time_zone, day_ends))
         [row] = [each for each in office.ask(ListLocations()) if each.location == location]
-    console.say(f"The business day at {row.location} ends at {row.day_ends_hour:02}:00 {row.time_zone}.")
+    ends = f"The business day at {row.location} ends at {row.day_ends_hour:02}:00 {row.time_zone}."
+    console.say_or_json(as_json, ends, **told(row))
     return console.OK
 
 

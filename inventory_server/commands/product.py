@@ -56,7 +56,8 @@ def export(db: str) -> int:
 @product.command("remove")
 @click.argument("sku")
 @db_option
-def remove(sku: str, db: str) -> int:
+@json_option
+def remove(sku: str, db: str, as_json: bool) -> int:
     """Take the product SKU off the catalogue, with its barcodes. Its history stays.
 
     It is refused while any of it is in stock or on the road.
@@ -64,7 +65,7 @@ def remove(sku: str, db: str) -> int:
     checked(sku, Sku, "a SKU of 1 to 64 characters without control characters")
     with office_of(db) as office:
         office.change(RemoveProduct(sku))
-    console.say(f"The catalogue lists {sku} no more; its history stays.")
+    console.say_or_json(as_json, f"The catalogue lists {sku} no more; its history stays.", sku=sku)
     return console.OK
 
 

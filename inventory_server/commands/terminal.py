@@ -76,7 +76,8 @@ def add(name: str, location: str, role: Role, db: str, as_json: bool) -> int:
     help="Write the terminals and their tokens to this new file, which only you may read.",
 )
 @db_option
-def import_terminals(file: Path, tokens: Path, db: str) -> int:
+@json_option
+def import_terminals(file: Path, tokens: Path, db: str, as_json: bool) -> int:
     """Enrol the terminals in FILE (CSV or .xlsx): columns terminal and location, and role if they are no tills.
 
     Terminals that are enrolled already stay as they are. If a row is wrong, none is enrolled, and the exit code is 1.
@@ -86,7 +87,8 @@ def import_terminals(file: Path, tokens: Path, db: str) -> int:
     for problem in problems:
         console.say(str(problem), err=True)
     if problems:
-        console.say(f"None was enrolled: correct the {counted(len(problems), 'problem')} and import the file again.")
+        correct = f"None was enrolled: correct the {counted(len(problems), 'problem')} and import the file again."
+        console.say_or_json(as_json, correct, enrolled=0, problems=len(problems))
         return console.FOUND_PROBLEMS
     with office_of(db) as office:
         known = {row.terminal for row in office.ask(ListTerminals())}
@@ -95,8 +97,10 @@ def import_terminals(file: Path, tokens: Path, db: str) -> int:
         _write_tokens(tokens, [f"{each.terminal} {token}" for each, token in new])
         for each, token in new:
             office.change(Enrol(each.terminal, each.role, each.location, token))
-    kept = counted(len(listed) - len(new), "terminal")
-    console.say(f"Enrolled {counted(len(new), 'terminal')}; {kept} stayed as enrolled before. Tokens: {tokens}")
+    kept = len(listed) - len(new)
+    stayed = f"{counted(kept, 'terminal')} stayed as enrolled before"
+    sentence = f"Enrolled {counted(len(new), 'terminal')}; {stayed}. Tokens: {tokens}"
+    console.say_or_json(as_json, sentence, enrolled=len(new), kept=kept, tokens=str(tokens))
     return console.OK
 
 
@@ -125,11 +129,12 @@ def rotate(name: str, db: str, as_json: bool) -> int:
 @terminal.command("revoke")
 @click.argument("name")
 @db_option
-def revoke(name: str, db: str) -> int:
+@json_option
+def revoke(name: str, db: str, as_json: bool) -> int:
     """Refuse terminal NAME from now on, on its open connections too. Its postings stay."""
     with office_of(db) as office:
         office.change(RevokeTerminal(name))
-    console.say(f"Terminal {name} is revoked; its postings stay.")
+    console.say_or_json(as_json, f"Terminal {name} is revoked; its postings stay.", terminal=name, revoked=True)
     return console.OK
 
 
@@ -137,7 +142,8 @@ def revoke(name: str, db: str) -> int:
 @click.argument("name")
 @click.argument("location")
 @db_option
-def move(name: str, location: str, db: str) -> int:
+@json_option
+def move(name: str, location: str, db: str, as_json: bool) -> int:
     """Have terminal NAME be at LOCATION from now on.
 
     It keeps its name, its token and its history, and may still deliver what it sold at its former locations. Move a
@@ -146,7 +152,8 @@ def move(name: str, location: str, db: str) -> int:
     checked(location, Location, "a location of 1 to 64 characters without control characters")
     with office_of(db) as office:
         office.change(MoveTerminal(name, location))
-    console.say(f"Terminal {name} is at {location} now; it learns so at its next hello.")
+    moved = f"Terminal {name} is at {location} now; it learns so at its next hello."
+    console.say_or_json(as_json, moved, terminal=name, location=location)
     return console.OK
 
 
@@ -154,14 +161,16 @@ def move(name: str, location: str, db: str) -> int:
 @click.argument("old")
 @click.option("--by", "new", required=True, help="The terminal that now uses the outbox of OLD.")
 @db_option
-def adopt(old: str, new: str, db: str) -> int:
+@json_option
+def adopt(old: str, new: str, db: str, as_json: bool) -> int:
     """Allow another terminal to deliver what terminal OLD sold and did not deliver.
 
     Its postings stay at OLD's locations; OLD may be revoked.
     """
     with office_of(db) as office:
         office.change(AdoptTerminal(old, new))
-    console.say(f"Terminal {new} may deliver the postings of {old}, at the locations of {old}.")
+    allowed = f"Terminal {new} may deliver the postings of {old}, at the locations of {old}."
+    console.say_or_json(as_json, allowed, terminal=old, by=new)
     return console.OK
 
 

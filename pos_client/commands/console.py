@@ -79,6 +79,14 @@ def say(sentence: str = "", err: bool = False) -> None:
     click.echo(escaped(sentence), err=err)
 
 
+def say_or_json(as_json: bool, sentence: str, **facts: Any) -> None:
+    """Print what was done: as JSON its `facts`, else `sentence`."""
+    if as_json:
+        print_json(facts)
+    else:
+        say(sentence)
+
+
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON; quantities are exact numbers."""
     click.echo(to_json(value))

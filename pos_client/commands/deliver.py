@@ -10,7 +10,14 @@ import click
 from pos_client.commands import console
 from pos_client.commands.limits import PROGRESS_SECONDS
 from pos_client.commands.open_till import open_outbox, open_till
-from pos_client.commands.options import location_option, outbox_option, server_option, till_option, token_option
+from pos_client.commands.options import (
+    json_option,
+    location_option,
+    outbox_option,
+    server_option,
+    till_option,
+    token_option,
+)
 
 
 @click.command("deliver")
@@ -22,7 +29,8 @@ from pos_client.commands.options import location_option, outbox_option, server_o
 @token_option
 @location_option
 @outbox_option
-def deliver(wait_seconds: float, **till: Any) -> int:
+@json_option
+def deliver(wait_seconds: float, as_json: bool, **till: Any) -> int:
     """Send the outbox's pending postings to HQ.
 
     Exit code 2 if some are still pending after --wait seconds or HQ refuses the till, 1 if some are parked because HQ
@@ -32,12 +40,13 @@ def deliver(wait_seconds: float, **till: Any) -> int:
     until = time.monotonic() + wait_seconds
     with open_till(**till) as client:
         pending = client.pending
-        with console.progress_bar("delivering, postings", pending) as progress:
+        with console.progress_bar("delivering, postings", pending, shown=not as_json) as progress:
             while (left := client.pending) and time.monotonic() < until and not client.status().refused:
                 progress(pending - left)
                 time.sleep(PROGRESS_SECONDS)
         status = client.status()
-    console.say(f"{pending - status.pending:,} delivered, {status.pending:,} pending, {status.parked:,} parked.")
+    figures = {"delivered": pending - status.pending, "pending": status.pending, "parked": status.parked}
+    console.say_or_json(as_json, ", ".join(f"{figure:,} {name}" for name, figure in figures.items()) + ".", **figures)
     if status.pending and status.last_error:
         console.say(status.last_error, err=True)
     return console.CANNOT if status.pending else console.FOUND_PROBLEMS if status.parked else console.OK

@@ -105,7 +105,8 @@ def export(file: Path, outbox: Path) -> int:
 @click.argument("ids", nargs=-1, type=click.UUID)
 @click.option("--all", "everything", is_flag=True, help="All parked postings.")
 @outbox_option
-def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
+@json_option
+def redrive(ids: Sequence[UUID], everything: bool, outbox: Path, as_json: bool) -> int:
     """Make parked postings pending again, with the same ids and bytes.
 
     HQ gives the same answer as before unless an operator has reopened the id there.
@@ -119,7 +120,8 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path) -> int:
             box.redrive(posting_id)
     finally:
         box.close()
-    console.say(f"{len(chosen):,} posting{' is' if len(chosen) == 1 else 's are'} pending again.")
+    again = f"{len(chosen):,} posting{' is' if len(chosen) == 1 else 's are'} pending again."
+    console.say_or_json(as_json, again, pending_again=list(chosen))
     return console.OK
 
 

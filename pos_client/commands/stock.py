@@ -28,6 +28,7 @@ from pos_client.commands.counts import counts
 from pos_client.commands.documents import reservations, transfers
 from pos_client.commands.exceptions import exceptions
 from pos_client.commands.history import history
+from pos_client.commands.options import json_option
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
 from pos_client.files.numbers import read_quantity
@@ -85,16 +86,19 @@ def stock_query() -> None:
 )
 @click.option("--known-at", type=KnownAt(), help="Stock as HQ knew it at an instant or ledger position.")
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@json_option
 @asking
 def stock(
-    skus: Sequence[str], locations: Sequence[str], form: str, server: Address, terminal: str | None, token: str | None,
-    **filters: Any,
+    skus: Sequence[str], locations: Sequence[str], form: str, as_json: bool, server: Address, terminal: str | None,
+    token: str | None, **filters: Any,
 ) -> int:  # fmt: skip
     """Show the stock of each SKU, or of all products, and how complete the figures are.
 
     Unknown SKUs, barcodes and locations are listed on stderr; the exit code is 1 if HQ knows none of those named.
     Use a terminal with the role reader or operator: connecting as a till would disconnect that till.
     """
+    if as_json and form == "csv":
+        raise click.UsageError("Expected --json or --format csv, got both.")
     question = StockParams(
         skus=list(skus) or UNSET,
         locations=list(locations) or UNSET,
@@ -109,7 +113,7 @@ def stock(
     )
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
-    show(answer, form, filters["names"])
+    show(answer, "json" if as_json else form, filters["names"])
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import click
 import pytest
 
 from inventory_server import commands as server_commands
+from inventory_server.commands.main import inventory_server
 from pos_client.commands import console
+from pos_client.commands.main import pos_client
+from pos_client.commands.stock import stock_query
 from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.commands import MAINS, Shell
 from tests.support.waiting import wait_until
@@ -160,6 +164,31 @@ def test_a_progress_bar_goes_on_while_a_step_takes_long(monkeypatch: pytest.Monk
         wait_until(lambda: len(set(re.findall("[\u2800-\u28ff]", terminal.getvalue()))) > 2, "the spinner to turn")
         assert "work" in terminal.getvalue()
         assert "3/10" in terminal.getvalue()
+
+
+WITHOUT_JSON = {
+    "inventory-server serve",
+    "inventory-server demo",
+    "inventory-server completion",
+    "inventory-server product export",  # CSV for `catalog import`; `product list --json` is the same as JSON
+    "pos-client completion",
+    "pos-client outbox export",  # JSON lines
+}
+
+
+def commands(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    if isinstance(command, click.Group):
+        for name, each in command.commands.items():
+            yield from commands(each, f"{path} {name}")
+    else:
+        yield path, command
+
+
+def test_every_command_that_says_something_says_it_as_json_too() -> None:
+    programs = (inventory_server, pos_client, stock_query)
+    every = [found for program in programs for found in commands(program, program.name or "")]
+    silent = {path for path, command in every if not any("--json" in option.opts for option in command.params)}
+    assert silent == WITHOUT_JSON
 
 
 @pytest.mark.parametrize("program", MAINS)
