@@ -19,6 +19,7 @@ from pos_client.commands import console
 from pos_client.files.problems import Problem
 from pos_client.files.records import Quoting
 from pos_client.files.table import Form, checked_encoding
+from pos_client.protocol.nearest import nearest
 
 _Listed = TypeVar("_Listed", Product, Supplier)
 
@@ -57,7 +58,9 @@ def import_catalog(
     """
     for field, _ in columns:
         if field not in FIELDS:
-            raise click.BadParameter(f"{field!r} is not a product field: expected {', '.join(FIELDS)}.")
+            near = nearest(field, FIELDS)
+            hint = f"did you mean {near!r}?" if near else f"expected {', '.join(FIELDS)}."
+            raise click.BadParameter(f"{field!r} is not a product field: {hint}")
     delimiter = options["delimiter"]
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")

@@ -6,7 +6,7 @@ import tomllib
 from contextlib import AbstractContextManager
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import click
 import msgspec
@@ -16,6 +16,7 @@ from inventory_server.admin.office import Office, open_office
 from inventory_server.clock import now_microseconds
 from inventory_server.config import SHOWN_ARGUMENT_LENGTH_MAX, Settings
 from pos_client.commands.console import CommandError
+from pos_client.protocol.nearest import nearest
 from pos_client.protocol.units import instant
 
 DEFAULT_DB = "sqlite:///tillwire.db"
@@ -36,20 +37,25 @@ def load_settings(path: Path | None) -> Settings:
         raise CommandError(f"The configuration {path} cannot be read: {error}.") from error
     known = {field.name for field in fields(Settings)}
     if unknown := sorted(read.keys() - known):
-        names = ", ".join(sorted(known))
-        raise CommandError(
-            f"The configuration {path} has {unknown[0]!r}, which is not a setting; the settings are {names}."
-        )
-    try:
-        settings = msgspec.convert(read, Settings)
-    except msgspec.ValidationError as error:
-        raise CommandError(f"The configuration {path} is invalid: {error}.") from error
+        near = nearest(unknown[0], known)
+        hint = f"did you mean {near!r}?" if near else f"the settings are {', '.join(sorted(known))}."
+        raise CommandError(f"The configuration {path} has {unknown[0]!r}, which is not a setting; {hint}")
+    settings = Settings(**{name: _setting(path, name, value) for name, value in read.items()})
     for field in fields(Settings):
         least, most = field.metadata.get("least", 0), field.metadata.get("most", 1)
         if not least <= getattr(settings, field.name) <= most:
             came = read[field.name]  # as it was written: a setting in seconds is a float by now
             raise CommandError(f"The configuration {path} has {field.name} = {came}: expected {least:,} to {most:,}.")
     return settings
+
+
+def _setting(path: Path, name: str, value: Any) -> Any:
+    kind = get_type_hints(Settings)[name]
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise CommandError(f"The configuration {path} has {name} = {value!r}: expected {expected}.") from error
 
 
 def office_of(db: str) -> AbstractContextManager[Office]:

@@ -13,8 +13,8 @@ import msgspec
 from msgspec import UNSET
 
 from pos_client.commands import console
+from pos_client.commands.near import unknown_and_near
 from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option, token_option
-from pos_client.commands.stock_report import unknown
 from pos_client.protocol.address import Address
 from pos_client.protocol.lists import ListParams
 from pos_client.protocol.messages import HelloParams, HelloResult
@@ -88,7 +88,7 @@ def ask_all(method: str, question: Any, items: str, options: Mapping[str, Any]) 
     with connected(options["server"], options["terminal"], options["token"]) as (connection, hello):
         note_till(hello)
         parts = list(pages(connection, method, question))
-    say_unknown(unknown(parts[0].unknown))
+        say_unknown(unknown_and_near(connection, parts[0].unknown))
     whole = itertools.chain.from_iterable(getattr(part, items) for part in parts)
     return msgspec.structs.replace(parts[0], cursor=None, **{items: list(whole)})
 
@@ -157,4 +157,4 @@ class QuestionGroup(click.Group):
 def say_unknown(named: list[str]) -> None:
     """Say on stderr what HQ does not know."""
     for each in named:
-        console.say(f"{PROGRAM}: HQ does not know {each}.", err=True)
+        console.say(f"{PROGRAM}: HQ does not know {each}{'' if each.endswith('?') else '.'}", err=True)

@@ -16,3 +16,9 @@ PLACES_SHOWN = 3
 """How many of many like problems of a file are shown each: enough to see what they are."""
 LARGEST_SKUS = 10
 """How many products a rehearsal lists, those with the largest quantities: where a wrong decimal sign shows."""
+NEAR_ASKED_MAX = 3
+"""Of how many unknown names HQ is asked what they may mean: a list of wrong names is no flood of questions."""
+NEAR_LETTERS = 3
+"""Letters that a misspelt SKU is expected to share with the right one, at its beginning or its end."""
+NEAR_PAGE = 1_000
+"""Most stock levels among which the right SKU is looked for, one page: comparing them takes a fraction of a second."""

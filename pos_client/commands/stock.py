@@ -28,6 +28,7 @@ from pos_client.commands.counts import counts
 from pos_client.commands.documents import reservations, transfers
 from pos_client.commands.exceptions import exceptions
 from pos_client.commands.history import history
+from pos_client.commands.near import unknown_and_near
 from pos_client.commands.options import json_option
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
@@ -113,6 +114,7 @@ def stock(
     )
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
+        say_unknown(unknown_and_near(connection, answer.unknown))
     show(answer, "json" if as_json else form, filters["names"])
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
 
@@ -131,7 +133,6 @@ def whole_answer(connection: Connection, question: StockParams) -> StockResult:
 
 def show(answer: StockResult, form: str, named: bool = False) -> None:
     """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
-    say_unknown(stock_report.unknown(answer.unknown))
     if form == "json":
         console.print_json(answer)
         return

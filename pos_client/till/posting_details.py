@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, TypedDict
 from uuid import UUID
 
 from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.nearest import nearest
 
 
 class BasketDetails(TypedDict, total=False):
@@ -37,6 +37,6 @@ def check_names(method: str, given: Iterable[str], known: Iterable[str]) -> None
     names = sorted(known)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it takes {', '.join(names)}"
+            near = nearest(name, names)
+            hint = f"; did you mean {near!r}?" if near else f"; it takes {', '.join(names)}"
             raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")

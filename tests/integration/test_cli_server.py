@@ -119,6 +119,10 @@ def test_a_catalogue_is_imported_only_if_nothing_is_wrong_in_it(server: Server, 
 WRONG_IMPORTS = [
     (["products.csv"], "cannot be read: No such file or directory"),
     (["products.csv", "--column", "price=p"], "'price' is not a product field: expected sku, name"),
+    (
+        ["products.csv", "--column", "reorderpoint=p"],
+        "'reorderpoint' is not a product field: did you mean 'reorder_point'?",
+    ),
     (["products.csv", "--column", "sku"], "expected FIELD=VALUE, got 'sku'"),
     (["products.csv", "--delimiter", ";;"], "--delimiter: expected one character, got ';;'"),
 ]
@@ -287,9 +291,12 @@ def test_every_setting_has_its_least_and_most_and_these_are_taken(values: dict[s
 
 
 BAD_SETTINGS = [
-    ("max_posting = 7", "has 'max_posting', which is not a setting; the settings are accept_backlog,"),
-    ("max_postings = 'many'", "Expected `int`, got `str`"),
-    ("max_postings = true", "Expected `int`, got `bool`"),
+    ("max_posting = 7", "has 'max_posting', which is not a setting; did you mean 'max_postings'?"),
+    ("xyz = 7", "has 'xyz', which is not a setting; the settings are accept_backlog,"),
+    ("keepalive_secnds = 7", "has 'keepalive_secnds', which is not a setting; did you mean 'keepalive_seconds'?"),
+    ("max_postings = 'many'", "has max_postings = 'many': expected a whole number."),
+    ("max_postings = true", "has max_postings = True: expected a whole number."),
+    ("forbid_negative = 'no'", "has forbid_negative = 'no': expected true or false."),
     ("max_postings = -1", "has max_postings = -1: expected 1 to 1,000,000,000"),
     ("max_lines = 0", "has max_lines = 0: expected 100 to 1,000,000,000"),
     ("max_frame_bytes = 10", "has max_frame_bytes = 10: expected 65,536 to 67,108,864"),

@@ -299,6 +299,9 @@ def test_names_are_shown_and_searched(query: Query) -> None:
 UNKNOWN = [
     (["nope"], 1, ["sku nope"]),
     (["nope", "apple"], 0, ["sku nope"]),
+    (["aple"], 1, ["sku aple; did you mean apple?"]),
+    (["1-appel"], 1, ["sku 1-appel"]),
+    (["Rapple"], 1, ["sku Rapple; did you mean apple?"]),
     (["nope", "--location", "A"], 1, ["sku nope"]),
     (["apple", "--location", "Z"], 1, ["location Z"]),
     (["apple", "--location", "Z", "--location", "A"], 0, ["location Z"]),
@@ -311,7 +314,7 @@ def test_what_hq_does_not_know_is_named(arguments: list[str], code: int, named: 
     done = query(*arguments)
     assert done.code == code
     assert [line for line in done.err.splitlines() if "does not know" in line and line.startswith("stock-query")] == [
-        f"stock-query: HQ does not know {one}." for one in named
+        f"stock-query: HQ does not know {one}{'' if one.endswith('?') else '.'}" for one in named
     ]
 
 
