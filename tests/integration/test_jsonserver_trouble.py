@@ -34,6 +34,7 @@ class Trouble(JsonHandler):
     opened: ClassVar[threading.Event]
     made: ClassVar[list["Trouble"]]
     errors: ClassVar[list[Exception]]
+    children: ClassVar[list[int]]
 
     def setup(self) -> None:
         self.made.append(self)
@@ -47,11 +48,13 @@ class Trouble(JsonHandler):
             case "no json":
                 return {"what": {1, 2}, "and": object()}
             case "fork and return":
-                if os.fork() == 0:
+                if (child := os.fork()) == 0:
                     return "from the child"
+                self.children.append(child)
             case "fork and exit":
-                if os.fork() == 0:
+                if (child := os.fork()) == 0:
                     os._exit(0)
+                self.children.append(child)
             case "stop":
                 return self.server.stop()
             case "exit":
@@ -73,7 +76,7 @@ class Trouble(JsonHandler):
 
 @pytest.fixture
 def server() -> Iterator[ServerFactory]:
-    Trouble.opened, Trouble.made, Trouble.errors = threading.Event(), [], []
+    Trouble.opened, Trouble.made, Trouble.errors, Trouble.children = threading.Event(), [], [], []
     with ServerFactory(Trouble, "localhost:0", **OPTIONS) as server:
         yield server
         Trouble.opened.set()
@@ -166,17 +169,6 @@ def test_a_handler_may_stop_the_server(server: ServerFactory, framing: Framing) 
 # ---------------------------------------------------------------------------------- forks
 
 
-def _children() -> list[int]:
-    """The exit status of each child that ends."""
-    statuses: list[int] = []
-    while True:
-        try:
-            _, status = os.wait()
-        except ChildProcessError:
-            return statuses
-        statuses.append(os.waitstatus_to_exitcode(status))
-
-
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize(("message", "status"), [("fork and exit", 0), ("fork and return", 70)])
 def test_a_handler_that_forks_is_answered_by_the_parent_alone(
@@ -184,7 +176,8 @@ def test_a_handler_that_forks_is_answered_by_the_parent_alone(
 ) -> None:
     assert client.request(message) == {"done": message}
     assert client.request("well") == {"done": "well"}
-    assert _children() == [status]
+    [child] = Trouble.children
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == status
     client.close()
     wait_until(lambda: server.connections == 1, "the parent to see that the client has left")
 
@@ -261,7 +254,7 @@ def test_messages_for_a_client_that_does_not_read_are_bounded(
     framing: Framing, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "tillwire.connection")
-    Trouble.opened, Trouble.made, Trouble.errors = threading.Event(), [], []
+    Trouble.opened, Trouble.made, Trouble.errors, Trouble.children = threading.Event(), [], [], []
     big = "x" * 100_000
     with (
         ServerFactory(Trouble, "localhost:0", max_unsent_bytes=500_000) as server,
@@ -319,7 +312,7 @@ def test_a_handler_may_end_the_connection_from_another_thread_after_its_messages
 
 
 def test_a_thousand_clients_are_served_and_stopped(framing: Framing) -> None:
-    Trouble.opened, Trouble.made, Trouble.errors = threading.Event(), [], []
+    Trouble.opened, Trouble.made, Trouble.errors, Trouble.children = threading.Event(), [], [], []
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = CLIENTS * FILES_PER_CLIENT + SPARE_FILES
     if hard < wanted:
@@ -382,7 +375,7 @@ def test_whatever_bytes_come_the_handler_is_never_blamed_and_the_next_client_is_
     watch = Failures(logging.ERROR)
     log = logging.getLogger("tillwire")
     log.addHandler(watch)
-    Trouble.opened, Trouble.made, Trouble.errors = threading.Event(), [], []
+    Trouble.opened, Trouble.made, Trouble.errors, Trouble.children = threading.Event(), [], [], []
     try:
         with ServerFactory(Trouble, "localhost:0", linger_seconds=0.05, max_frame_bytes=1_000) as server:
             with connect(server) as client:
