@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from pos_client.files.doubts import Doubts
 from pos_client.files.problems import CellError
@@ -102,11 +102,14 @@ class FileReading:
             return
         self._receipts.refuse(self._file, line, str(error), error.kind)
         key = self._mapper.basket_of(cells)
-        if key is None:
-            self._hold_neighbours(line)
-            return
         self._receipts.hold(key, self._file, line)
-        self._previous, self._holds_next = key, False
+        # A wrong row of several lines may have swallowed others.
+        swallowed = self._table.lines_of(line)
+        self._hold_inside(swallowed, line)
+        if key is None or swallowed:
+            self._hold_neighbours(line)
+        else:
+            self._previous, self._holds_next = key, False
 
     def _cannot_read(self, line: int, row: Unread | WrongWidth) -> None:
         if isinstance(row, WrongWidth):
@@ -123,8 +126,7 @@ class FileReading:
             self._receipts.hold(self._mapper.basket_of(row.cells), self._file, line)
         else:
             self._receipts.refuse(self._file, line, row.reason, row.reason)
-            for cells in self._inside(row):
-                self._receipts.hold(self._mapper.basket_of(cells), self._file, line)
+            self._hold_inside(row.lines, line)
         self._above = None
         self._hold_neighbours(line)
 
@@ -136,11 +138,14 @@ class FileReading:
                 return True
         return False
 
-    def _inside(self, row: Unread) -> Iterator[list[str]]:
-        """What may be the rows within lines that were not read, to hold back their receipts."""
-        for text in row.lines:
-            yield text.rstrip("\r\n").split(self._table.delimiter)
-            yield from csv.reader([text], delimiter=self._table.delimiter)
+    def _hold_inside(self, lines: Sequence[str], line: int) -> None:
+        """Hold back the receipts of what may be the rows within `lines`, which were not read as such."""
+        for text in lines:
+            for cells in (text.rstrip("\r\n").split(self._table.delimiter), *self._as_csv(text)):
+                self._receipts.hold(self._mapper.basket_of(cells), self._file, line)
+
+    def _as_csv(self, text: str) -> Iterator[list[str]]:
+        return csv.reader([text], delimiter=self._table.delimiter)
 
     def _hold_neighbours(self, line: int) -> None:
         self._receipts.hold(self._previous, self._file, line)

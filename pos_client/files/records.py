@@ -13,6 +13,7 @@ Quoting = Literal["strict", "trusted", "none"]
 """How quotes are read: `strict` doubts a quoted cell that looks as if it had swallowed rows, `trusted` does not, and
 for `none` a quote is a character like any other."""
 
+_UNLIKELY_DELIMITERS = 3
 # The only way to set it is for the whole process. The default, 128 KiB, is less than real descriptions have.
 csv.field_size_limit(CELL_CHARS_MAX)
 
@@ -40,6 +41,7 @@ class Records:
         self._quoting = quoting
         self._number = before
         self._taken: list[str] = []
+        self._taken_at = 0
         self._pending: list[str] = []
         self._reader = csv.reader(self._feed(), delimiter=delimiter, strict=True, skipinitialspace=trim)
         self.width: int | None = None
@@ -59,6 +61,10 @@ class Records:
                 first = self._number
                 yield first, self._quoted(first, line)
 
+    def lines_of(self, line: int) -> list[str]:
+        """The lines of the record that has just been read and began in `line`, if it has several; else none."""
+        return self._taken if self._taken_at == line and len(self._taken) > 1 else []
+
     def _feed(self) -> Iterator[str]:
         while True:
             if self._pending:
@@ -74,6 +80,7 @@ class Records:
 
     def _quoted(self, first: int, line: str) -> list[str] | Unread:
         self._taken.clear()
+        self._taken_at = first
         self._pending.append(line)
         try:
             cells = next(self._reader)
@@ -98,13 +105,14 @@ class Records:
     def _swallowed(self, cells: list[str]) -> bool:
         """True if a cell spans lines of which the first and the last are whole rows, were it not for the quotes, or if
         the record has not the width of a row."""
-        if self.width is not None and any(map(str.strip, cells[self.width :])):
+        if self.width is not None and (len(cells) < self.width or any(map(str.strip, cells[self.width :]))):
             return True
         for at, cell in enumerate(cells):
             inner = cell.splitlines()
             if len(inner) > 1:
                 before = at + 1 + inner[0].count(self._delimiter)
                 after = inner[-1].count(self._delimiter) + len(cells) - at
-                if before == after == self.width:
+                # The last line alone is enough where it would need as many delimiters as a row has by chance.
+                if after == self.width and (before == after or at >= _UNLIKELY_DELIMITERS):
                     return True
         return False

@@ -76,6 +76,8 @@ class Table:
         self._rows = rows
         self._form = form
         self._is_cut: Callable[[], bool] = lambda: False
+        self.lines_of: Callable[[int], list[str]] = lambda _: []
+        """The lines of the row that has just been read and began in a line, if they are several."""
         self.delimiter = ","
         self.is_workbook = False
 
@@ -161,6 +163,7 @@ def _of_text(path: Path, text: Iterable[str], form: Form, wanted: Sequence[str])
     records_left.width = len(names)
     table = Table(names, line, following, form)
     table.delimiter = delimiter
+    table.lines_of = records_left.lines_of
     table._is_cut = lambda: not records_left.line.endswith(("\n", "\r"))
     return table
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from pos_client.files.mapping import load_mapping
@@ -71,19 +71,19 @@ def damaged(rows: list[list[str]], done: list[tuple[str, int]]) -> str:
             cells[1] = ""
         elif what == "no number":
             cells[-1] = "some"
-        written[at] = "\n" if what == "blank line" else _raw(cells)
+        if what == "blank line":
+            written[at] = "\n"
+        else:
+            written[at] = ",".join(cells) + "\n" if what in ("open", "close") else text_of([cells]).split("\n", 1)[1]
     return ",".join(HEAD) + "\n" + "".join(written)
 
 
-def _raw(cells: list[str]) -> str:
-    """A row that is written without regard to quotes, but for line ends and delimiters in a note that has no damage."""
-    quoted = [f'"{cell}"'.replace('""', '"') if "\n" in cell or "," in cell else cell for cell in cells]
-    return ",".join(quoted) + "\n"
-
-
-def read(path: Path) -> tuple[dict[str, Counter[Line]], list[FilePosting], list[Problem], SalesFiles]:
+def read(
+    path: Path, quoting: str = "strict"
+) -> tuple[dict[str, Counter[Line]], list[FilePosting], list[Problem], SalesFiles]:
     problems: list[Problem] = []
-    files = SalesFiles(load_mapping(None, {"source": "s", "columns": COLUMNS, "repeats": "rows"}), problems.append)
+    changes = {"source": "s", "columns": COLUMNS, "repeats": "rows", "quoting": quoting}
+    files = SalesFiles(load_mapping(None, changes), problems.append)
     files.read(path)
     postings = [posting for till in files.tills() for posting in till.postings]
     found: dict[str, Counter[Line]] = {}
@@ -99,6 +99,8 @@ def read(path: Path) -> tuple[dict[str, Counter[Line]], list[FilePosting], list[
 def test_a_receipt_is_posted_whole_or_named_and_once_mended_all_of_it_is_posted(
     sold: Receipts, done: list[tuple[str, int]], mixed: bool, tmp_path: Path
 ) -> None:
+    # Where the rows of receipts are mixed, nothing tells to which one a row without a key belongs.
+    assume(not mixed or "no key" not in dict(done))
     rows = rows_of(sold, mixed)
     truth = {str(n): Counter((sku, quantity) for sku, quantity, _ in goods) for n, goods in enumerate(sold, start=1)}
     path = tmp_path / "sales.csv"
@@ -113,7 +115,7 @@ def test_a_receipt_is_posted_whole_or_named_and_once_mended_all_of_it_is_posted(
     mended = tmp_path / "mended.csv"
     mended.write_text(text_of(rows), newline="")
     ledger: dict[UUID, bytes] = {posting.id: posting.body for posting in postings if posting.basket not in blanked}
-    whole, again, none, _ = read(mended)
+    whole, again, none, _ = read(mended, "trusted")
     assert (whole, none) == (truth, [])
     for posting in again:
         assert ledger.setdefault(posting.id, posting.body) == posting.body

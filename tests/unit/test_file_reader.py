@@ -69,6 +69,8 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str], list[str]]] = [
     (rows('N,1,T,A,"x,1', 'N,2,T,B,12",2', head=NOTE), {"quoting": "none"}, {"A": "-1", "B": "-2"}, []),
     (rows('N,1,T,A,"said ""x"" twice",1', 'N,2,T,B, "x, y",2', head=NOTE), {}, {"A": "-1", "B": "-2"}, []),
     (rows('N,1,T,A,"gift\nwrap",1', "N,2,T,B,x,y", head=NOTE), {}, {"A": "-1"}, [":4: Qty"]),
+    (rows('N,1,T,A,",1', 'N,2,T,A,"', '",1', 'N,3,T,A,x",1', "N,4,T,B,,1", "N,3,T,B,,1", "N,5,T,B,,1", head=NOTE), {},
+     {"B": "-1"}, [":2:", ":4:", "basket 3", "basket 4"]),
     # Whole receipts
     (rows("N,1,T,A,1", "N,1,T", "N,2,T,B,1", "N,3,T,C,1"), {}, {"C": "-1"}, [":3: row", "basket 1", "basket 2"]),
     (rows("N,1,T,A,1", "N,,T,A,1", "N,2,T,B,1", "N,3,T,C,1"), {}, {"C": "-1"}, [":3: No"]),
