@@ -7,6 +7,7 @@ from uuid import UUID
 
 import click
 
+from inventory_server.commands.complete import waiting_ids
 from inventory_server.commands.options import counted, db_option, json_option, office_of, told, when
 from inventory_server.domain.answers import AuditEntry, Overview, Proof, WaitingPosting
 from inventory_server.domain.requests import ListAudit, ListWaiting, ReopenPosting, ShowOverview, Verify
@@ -126,7 +127,7 @@ def waiting_postings(db: str, as_json: bool) -> int:
 
 
 @postings.command("reopen")
-@click.argument("posting_id", type=click.UUID, metavar="ID")
+@click.argument("posting_id", type=click.UUID, metavar="ID", shell_complete=waiting_ids)
 @db_option
 @json_option
 def reopen(posting_id: UUID, db: str, as_json: bool) -> int:

@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 from msgspec import UNSET
 
+from inventory_server.commands.complete import locations
 from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, when
 from inventory_server.domain.exceptions import ACTIONS
 from inventory_server.domain.limits import EXCEPTIONS_DEFAULT, EXCEPTIONS_MAX
@@ -28,7 +29,9 @@ _COLUMNS = {
     "settled before": False,
     "what to do": False,
 }
-_location_option = click.option("--location", metavar="LOCATION", help="Only this location's.")
+_location_option = click.option(
+    "--location", metavar="LOCATION", shell_complete=locations, help="Only this location's."
+)
 
 
 @click.group("exceptions", invoke_without_command=True)

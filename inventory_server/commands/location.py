@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from inventory_server.commands.complete import locations
 from inventory_server.commands.options import checked, db_option, json_option, office_of, told
 from inventory_server.domain.answers import LocationRow
 from inventory_server.domain.requests import ListLocations, SetLocation
@@ -19,7 +20,7 @@ def location_group() -> None:
 
 
 @location_group.command("set")
-@click.argument("location")
+@click.argument("location", shell_complete=locations)
 @click.option("--name", help="What people call it.")
 @click.option("--time-zone", metavar="ZONE", help="Its IANA time zone, like Europe/Paris. At first it is UTC.")
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from inventory_server.commands.complete import skus
 from inventory_server.commands.options import checked, counted, db_option, json_option, office_of
 from inventory_server.domain.answers import Catalogue, ProductCard, ProductTerms
 from inventory_server.domain.product import FIELDS, Product
@@ -54,7 +55,7 @@ def export(db: str) -> int:
 
 
 @product.command("remove")
-@click.argument("sku")
+@click.argument("sku", shell_complete=skus)
 @db_option
 @json_option
 def remove(sku: str, db: str, as_json: bool) -> int:
@@ -70,7 +71,7 @@ def remove(sku: str, db: str, as_json: bool) -> int:
 
 
 @product.command("show")
-@click.argument("sku")
+@click.argument("sku", shell_complete=skus)
 @db_option
 @json_option
 def show(sku: str, db: str, as_json: bool) -> int:
@@ -88,8 +89,8 @@ def show(sku: str, db: str, as_json: bool) -> int:
 
 
 @product.command("merge")
-@click.argument("merge", metavar="FROM")
-@click.argument("into", metavar="INTO")
+@click.argument("merge", metavar="FROM", shell_complete=skus)
+@click.argument("into", metavar="INTO", shell_complete=skus)
 @db_option
 @json_option
 def merge_products(merge: str, into: str, db: str, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from inventory_server.commands.complete import locations, terminals
 from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, offset, told, when
 from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
@@ -46,7 +47,7 @@ def terminal() -> None:
 
 @terminal.command("add")
 @click.argument("name")
-@click.option("--location", required=True, help="The terminal's store or warehouse.")
+@click.option("--location", required=True, shell_complete=locations, help="The terminal's store or warehouse.")
 @click.option(
     "--role",
     type=click.Choice(["till", "reader", "operator"]),
@@ -114,7 +115,7 @@ def _write_tokens(path: Path, lines: Sequence[str]) -> None:
 
 
 @terminal.command("rotate")
-@click.argument("name")
+@click.argument("name", shell_complete=terminals)
 @db_option
 @json_option
 def rotate(name: str, db: str, as_json: bool) -> int:
@@ -127,7 +128,7 @@ def rotate(name: str, db: str, as_json: bool) -> int:
 
 
 @terminal.command("revoke")
-@click.argument("name")
+@click.argument("name", shell_complete=terminals)
 @db_option
 @json_option
 def revoke(name: str, db: str, as_json: bool) -> int:
@@ -139,8 +140,8 @@ def revoke(name: str, db: str, as_json: bool) -> int:
 
 
 @terminal.command("move")
-@click.argument("name")
-@click.argument("location")
+@click.argument("name", shell_complete=terminals)
+@click.argument("location", shell_complete=locations)
 @db_option
 @json_option
 def move(name: str, location: str, db: str, as_json: bool) -> int:
@@ -158,8 +159,10 @@ def move(name: str, location: str, db: str, as_json: bool) -> int:
 
 
 @terminal.command("adopt")
-@click.argument("old")
-@click.option("--by", "new", required=True, help="The terminal that now uses the outbox of OLD.")
+@click.argument("old", shell_complete=terminals)
+@click.option(
+    "--by", "new", required=True, shell_complete=terminals, help="The terminal that now uses the outbox of OLD."
+)
 @db_option
 @json_option
 def adopt(old: str, new: str, db: str, as_json: bool) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pos_client.commands.complete import outbox_locations, outbox_terminals
 from pos_client.protocol.address import Address
 
 
@@ -47,12 +48,17 @@ server_option = click.option(
 )
 terminal_option = click.option("--terminal", envvar="TILLWIRE_TERMINAL", help="The terminal to ask as.")
 till_option = click.option(
-    "--terminal", envvar="TILLWIRE_TERMINAL", required=True, help="The till's terminal name at HQ."
+    "--terminal",
+    envvar="TILLWIRE_TERMINAL",
+    required=True,
+    shell_complete=outbox_terminals,
+    help="The till's terminal name at HQ.",
 )
 token_option = click.option("--token", envvar="TILLWIRE_TOKEN", help="The terminal's token (safer in TILLWIRE_TOKEN).")
 location_option = click.option(
     "--location",
     envvar="TILLWIRE_LOCATION",
+    shell_complete=outbox_locations,
     help="Where the till is, until its outbox has it from HQ; a development server enrols the till there.",
 )
 outbox_option = click.option(

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from pos_client.commands import console
+from pos_client.commands.complete import parked_postings
 from pos_client.commands.limits import BODY_BYTES_SHOWN_MAX, POSTINGS_SHOWN_MAX
 from pos_client.commands.open_till import open_outbox
 from pos_client.commands.options import json_option, outbox_option
@@ -102,7 +103,7 @@ def export(file: Path, outbox: Path) -> int:
 
 
 @outbox.command("redrive")
-@click.argument("ids", nargs=-1, type=click.UUID)
+@click.argument("ids", nargs=-1, type=click.UUID, shell_complete=parked_postings)
 @click.option("--all", "everything", is_flag=True, help="All parked postings.")
 @outbox_option
 @json_option

@@ -10,6 +10,7 @@ import click
 from msgspec import UNSET, structs
 
 from pos_client.commands import console
+from pos_client.commands.complete import outbox_barcodes, outbox_skus
 from pos_client.commands.open_till import open_till
 from pos_client.commands.options import (
     InstantParam,
@@ -74,9 +75,11 @@ def goods(command: F) -> F:
         multiple=True,
         type=LineParam("gtin"),
         metavar="GTIN[=QUANTITY]",
+        shell_complete=outbox_barcodes,
         help="A product by its barcode, 8 to 14 digits as scanned; repeatable.",
     )
-    return click.argument("lines", nargs=-1, type=LineParam(), metavar="[SKU[=QUANTITY]]...")(barcode(command))
+    sku = click.argument("lines", nargs=-1, type=LineParam(), metavar="[SKU[=QUANTITY]]...", shell_complete=outbox_skus)
+    return sku(barcode(command))
 
 
 def prices(command: F) -> F:
@@ -89,6 +92,7 @@ def prices(command: F) -> F:
             multiple=True,
             type=PriceParam(),
             metavar="SKU=PRICE",
+            shell_complete=outbox_skus,
             help="The price of one unit of a SKU or barcode named here; repeatable.",
         ),
     ):

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from pos_client.commands.complete import outbox_postings
 from pos_client.commands.recording import goods, named_lines, priced, prices, record, recording
 from pos_client.protocol.messages import Line
 from pos_client.protocol.units import Quantity
@@ -33,7 +34,12 @@ def sell(lines: Sequence[Line], barcodes: Sequence[Line], prices: Prices, curren
 @click.command("return")
 @goods
 @prices
-@click.option("--returns", type=click.UUID, help="The id of the sale that the goods are from, if it is known.")
+@click.option(
+    "--returns",
+    type=click.UUID,
+    shell_complete=outbox_postings("sale"),
+    help="The id of the sale that the goods are from, if it is known.",
+)
 @recording
 def return_(
     lines: Sequence[Line], barcodes: Sequence[Line], prices: Prices, currency: str | None, returns: UUID | None,

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import click
 
+from pos_client.commands.complete import outbox_locations, outbox_postings
 from pos_client.commands.recording import goods, named_lines, record, recording
 from pos_client.protocol.fields import CloseReason
 from pos_client.protocol.messages import Line
@@ -20,7 +21,7 @@ def transfer() -> None:
 
 @transfer.command("out")
 @goods
-@click.option("--to", required=True, metavar="LOCATION", help="Where the goods go.")
+@click.option("--to", required=True, metavar="LOCATION", shell_complete=outbox_locations, help="Where the goods go.")
 @recording
 def out(lines: Sequence[Line], barcodes: Sequence[Line], to: str, **given: Any) -> int:
     """Record goods sent to another location; exit codes as for `sell`.
@@ -33,7 +34,13 @@ def out(lines: Sequence[Line], barcodes: Sequence[Line], to: str, **given: Any) 
 
 @transfer.command("in")
 @goods
-@click.option("--from", "source", metavar="LOCATION", help="Where the goods come from: of the oldest open transfer.")
+@click.option(
+    "--from",
+    "source",
+    metavar="LOCATION",
+    shell_complete=outbox_locations,
+    help="Where the goods come from: of the oldest open transfer.",
+)
 @click.option("--transfer", "transfer_id", type=click.UUID, help="The id of the transfer, from the delivery note.")
 @recording
 def in_(
@@ -51,7 +58,7 @@ def in_(
 
 
 @transfer.command("close")
-@click.argument("transfer_id", type=click.UUID, metavar="TRANSFER")
+@click.argument("transfer_id", type=click.UUID, metavar="TRANSFER", shell_complete=outbox_postings("transfer_out"))
 @click.argument("reason", type=click.Choice(get_args(CloseReason)))
 @goods
 @recording

@@ -147,6 +147,10 @@ class Outbox:
         [(state, attempts, result)] = rows
         return Found(state, attempts, result and msgspec.json.decode(result, type=PostingResult))
 
+    def latest(self, postings_max: int) -> list[tuple[UUID, bytes]]:
+        """The ids and bodies of the postings that were stored last, in any state; the latest first."""
+        return [(UUID(bytes=key), body) for key, body in self._file.rows(sql.LATEST, (postings_max,))]
+
     # ------------------------------------------------------------------ sending
 
     def next_batch(self, max_postings: int, max_bytes: int, *, skip: int = 0) -> list[PendingEntry]:

@@ -32,6 +32,7 @@ SELECT p.place, p.id, l.uuid, p.seq, p.reference, p.occurred_at, p.settled_at, p
 FROM posting p JOIN lineage l ON l.number = p.lineage
 WHERE p.state = 'parked' AND p.place > ? ORDER BY p.place LIMIT 100
 """
+LATEST = "SELECT id, body FROM posting ORDER BY place DESC LIMIT ?"
 REPORT = """
 SELECT count(*), (SELECT count(*) FROM posting WHERE state = 'parked'), min(occurred_at),
     CASE WHEN count(*) = count(CASE WHEN boot = ? THEN 1 END) THEN min(tick_ms) END
