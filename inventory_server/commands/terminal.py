@@ -198,7 +198,7 @@ def listing(db: str, as_json: bool) -> int:
                 when(row.enrolled_at),
                 when(row.contact_at),
                 str(row.pending),
-                str(row.dead),
+                str(row.parked),
                 offset(row.clock_offset_ms),
                 when(row.revoked_at),
             ]

@@ -68,7 +68,7 @@ class TerminalRow:
     revoked_at: int | None
     contact_at: int | None
     pending: int
-    dead: int
+    parked: int
     clock_offset_ms: int | None
 
 
@@ -104,7 +104,7 @@ class Finding:
     closed_at: int | None
     silent_since_at: int | None
     pending: int
-    dead: int
+    parked: int
     differences: list[str]
 
     @property

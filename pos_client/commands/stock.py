@@ -39,18 +39,18 @@ from pos_client.transport.connection import Connection
 
 
 class Below(click.ParamType[Raw]):
-    """`reorder`, or a quantity."""
+    """`reorder_point`, or a quantity."""
 
-    name = "reorder|N"
+    name = "reorder_point|N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Raw:
         """The JSON text of `below`."""
-        if value == "reorder":
+        if value == "reorder_point":
             return Raw(b'"reorder_point"')
         try:
             return Raw(msgspec.json.encode(read_quantity(str(value))))
         except ValueError as error:
-            return self.fail(f"expected reorder or {error}, got {value!r}", param, ctx)
+            return self.fail(f"expected reorder_point or {error}, got {value!r}", param, ctx)
 
 
 @click.group(

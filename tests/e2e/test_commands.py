@@ -108,7 +108,7 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
     assert told("catalog", "import", str(catalogue)).code == 0
     sold = run("pos-client", "sell", "apple=0.42", "--wait", str(HANG_SECONDS), env=till, cwd=tmp_path)
     assert (sold.returncode, sold.stdout.split()[1:]) == (0, ["posted", "negative_stock"])
-    assert [item["on_hand"] for item in stock(office, "--below", "reorder")["items"]] == [-0.42]
+    assert [item["on_hand"] for item in stock(office, "--below", "reorder_point")["items"]] == [-0.42]
     assert told("terminal", "revoke", "A-1").code == 0
     refused = run("pos-client", "sell", "apple", "--wait", "1", env=till, cwd=tmp_path)
     assert refused.returncode == 2

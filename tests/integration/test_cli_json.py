@@ -63,6 +63,8 @@ def test_what_a_till_did_is_told(shell: Shell, tmp_path: Path) -> None:
         assert told(shell, "inventory-server", "postings", "reopen", str(again.id)) == {"id": str(again.id)}
         assert told(shell, "pos-client", "outbox", "redrive", "--all") == {"pending_again": [str(again.id)]}
         assert told(shell, "pos-client", "deliver", code=1) == {"delivered": 1, "pending": 0, "parked": 1}
+        assert [row["parked"] for row in told(shell, "inventory-server", "terminal", "list")] == [1]
+        assert [row["parked"] for row in told(shell, "inventory-server", "reconcile", code=1)] == [1]
         settled = told(shell, "inventory-server", "exceptions", "settle", "negative_stock")
         assert settled == {"flag": "negative_stock", "settled": 1, "position": 3}
         assert told(shell, "stock-query", "x")["items"][0]["on_hand"] == 0

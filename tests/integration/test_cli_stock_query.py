@@ -145,7 +145,7 @@ def test_csv_leaves_the_completeness_to_stderr(query: Query) -> None:
 
 
 FILTERS = [
-    (["--below", "reorder"], {("A", "apple")}),
+    (["--below", "reorder_point"], {("A", "apple")}),
     (["--below", "-1.5", "--location", "A"], {("A", "pear")}),
     (["--negative"], {("A", "pear"), ("A", "plum")}),
     (["--barcode", "20000004"], {("A", "apple")}),
@@ -319,7 +319,7 @@ def test_what_hq_does_not_know_is_named(arguments: list[str], code: int, named: 
 
 
 BAD_USAGE = [
-    (["--below", "some"], "expected reorder or an exact number"),
+    (["--below", "some"], "expected reorder_point or an exact number"),
     (["--as-of", "yesterday"], "expected an instant like 2026-03-01T14:00+01:00, got 'yesterday'"),
     (["--known-at", "-5"], "expected an instant"),
     (["--server", "a:b:c"], "is no address"),

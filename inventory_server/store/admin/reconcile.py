@@ -31,20 +31,20 @@ def reconcile(connection: Connection, now: int, silent_after: int) -> list[Findi
 
 
 def _finding(row: Any, heard_of_since: int) -> Finding:
-    terminal, location, contact_at, closed_at, pending, dead, current, *columns = row
+    terminal, location, contact_at, closed_at, pending, parked, current, *columns = row
     has_posted = columns[0] is not None
     lineage = columns[1] if has_posted else current
     differences = _differences(held_lineage(columns)) if has_posted else []
     if lineage != current:  # the counts are those of the till's current outbox file
-        pending = dead = 0
+        pending = parked = 0
     if pending:
         differences.append(f"{pending} still in the outbox")
-    if dead:
-        differences.append(f"{dead} parked at the till")
+    if parked:
+        differences.append(f"{parked} parked at the till")
     shown = None if lineage is None else str(UUID(bytes=lineage))
     is_silent = contact_at is not None and contact_at < heard_of_since and closed_at is None
     silent_since_at = contact_at if is_silent else None
-    return Finding(terminal, location, shown, contact_at, closed_at, silent_since_at, pending, dead, differences)
+    return Finding(terminal, location, shown, contact_at, closed_at, silent_since_at, pending, parked, differences)
 
 
 def _differences(held: Lineage) -> list[str]:

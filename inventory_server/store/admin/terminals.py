@@ -67,7 +67,7 @@ def _row(row: Any, former: list[FormerLocation], adopted: list[str]) -> Terminal
         revoked_at=row.revoked_at,
         contact_at=row.contact_at,
         pending=row.pending,
-        dead=row.dead,
+        parked=row.dead,
         clock_offset_ms=row.clock_offset_ms,
     )
 
