@@ -14,10 +14,10 @@ from pos_client.commands.limits import FOLDED_COLUMNS_MIN
 from pos_client.protocol.printable import escaped
 
 _BETWEEN = " │ "
-Row = Sequence[str]
+TableCells = Sequence[str]
 
 
-def table_lines(names: Mapping[str, bool], rows: Sequence[Row], columns: int | None) -> list[str]:
+def table_lines(names: Mapping[str, bool], rows: Sequence[TableCells], columns: int | None) -> list[str]:
     """`rows` under `names`, which map each column to whether it is numeric (right-aligned).
 
     No line takes more than `columns` (None: any number). What does not fit is folded; where figures alone take more
@@ -68,7 +68,7 @@ def _body(cells: list[list[str]], widths: list[int], numeric: list[bool]) -> Ite
             yield from _row(row, widths, numeric)
 
 
-def _row(row: Row, widths: list[int], numeric: list[bool], between: str = _BETWEEN) -> Iterator[str]:
+def _row(row: TableCells, widths: list[int], numeric: list[bool], between: str = _BETWEEN) -> Iterator[str]:
     folded = [_folded(cell, width) for cell, width in zip(row, widths, strict=True)]
     for parts in zip_longest(*folded, fillvalue=""):
         yield between.join(map(_padded, parts, widths, numeric))
@@ -92,7 +92,7 @@ def _folded(text: str, width: int) -> list[str]:
     return lines
 
 
-def _blocks(heads: Row, cells: Sequence[Row], columns: int) -> Iterator[str]:
+def _blocks(heads: TableCells, cells: Sequence[TableCells], columns: int) -> Iterator[str]:
     name_width = max(map(_width, heads))
     width = max(FOLDED_COLUMNS_MIN, columns - name_width - len(_BETWEEN))
     for at, row in enumerate(cells):
