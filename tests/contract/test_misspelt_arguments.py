@@ -25,6 +25,7 @@ NEEDED = {
     "posting": "ID",
     "merge": "'a', into='b'",
     "history": "'a'",
+    "changes": "1",
     "post": "Body('sale', AT)",
     "add": "'a'",
     "basket.sell": "",
