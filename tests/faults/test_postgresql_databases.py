@@ -152,7 +152,7 @@ ALTERATIONS = {
     ),
     "index dropped": ("DROP INDEX ix_level_sku", "add_index: ix_level_sku"),
     "column added": ("ALTER TABLE posting ADD COLUMN note text", "remove_column: posting, note"),
-    "column dropped": ("ALTER TABLE posting DROP COLUMN reference", "add_column: posting, reference"),
+    "column dropped": ("ALTER TABLE posting DROP COLUMN tick_ms", "add_column: posting, tick_ms"),
     "column narrower": ("ALTER TABLE level ALTER on_hand TYPE integer", "modify_type: level, on_hand"),
     "table dropped": ("DROP TABLE void", "add_table: void"),
     "table added": ("CREATE TABLE mine (a int)", "remove_table: mine"),

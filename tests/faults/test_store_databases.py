@@ -182,7 +182,7 @@ ALTERATIONS = {
     ),
     "index dropped": (["DROP INDEX ix_level_sku"], f"{ALTERED} (add_index: ix_level_sku)"),
     "column added": (["ALTER TABLE posting ADD COLUMN note TEXT"], f"{ALTERED} (remove_column: posting, note)"),
-    "column dropped": (["ALTER TABLE posting DROP COLUMN reference"], f"{ALTERED} (add_column: posting, reference)"),
+    "column dropped": (["ALTER TABLE posting DROP COLUMN tick_ms"], f"{ALTERED} (add_column: posting, tick_ms)"),
     "table dropped": (["DROP TABLE void"], f"{ALTERED} (add_table: void)"),
     "table added": (["CREATE TABLE mine (a)"], f"{ALTERED} (remove_table: mine)"),
     "key dropped": (

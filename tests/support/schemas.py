@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Inspector, MetaData, inspect
 
 from inventory_server.store.database import schema
 
-_SQLITE = "SELECT type, name, tbl_name, CAST(sql AS BLOB) FROM sqlite_schema ORDER BY type, name"
+_SQLITE = "SELECT type, name, tbl_name, typeof(sql), CAST(sql AS BLOB) FROM sqlite_schema ORDER BY type, name"
 _HERE = "c.relnamespace = current_schema()::regnamespace"
 _POSTGRESQL = f"""
 SELECT md5(string_agg(line, ' ' ORDER BY line)) FROM (
