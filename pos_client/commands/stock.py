@@ -78,7 +78,11 @@ def stock_query() -> None:
     "--net-of-transit", is_flag=True, help="For --below, count what is in transit to a location as available there."
 )
 @click.option("--search", metavar="WORDS", help="Only listed products whose SKU or name has all these words.")
-@click.option("--names", is_flag=True, help="Show the name and unit of each product.")
+@click.option(
+    "--names/--no-names",
+    default=None,
+    help="Show the name and unit of each product, or not; by default a table does, JSON and CSV do not.",
+)
 @click.option("--negative", is_flag=True, help="Only products with less than zero on hand.")
 @click.option(
     "--as-of",
@@ -100,6 +104,8 @@ def stock(
     """
     if as_json and form == "csv":
         raise click.UsageError("Expected --json or --format csv, got both.")
+    form = "json" if as_json else form
+    named = form == "table" if filters["names"] is None else filters["names"]
     question = StockParams(
         skus=list(skus) or UNSET,
         locations=list(locations) or UNSET,
@@ -109,13 +115,13 @@ def stock(
         as_of=given(filters["as_of"]),
         known_at=given(filters["known_at"]),
         search=given(filters["search"]),
-        names=True if filters["names"] else UNSET,
+        names=True if named else UNSET,
         net_of_transit=True if filters["net_of_transit"] else UNSET,
     )
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
         say_unknown(unknown_and_near(connection, answer.unknown))
-    show(answer, "json" if as_json else form, filters["names"])
+    show(answer, form, named)
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
 
 
@@ -131,7 +137,7 @@ def whole_answer(connection: Connection, question: StockParams) -> StockResult:
     return whole
 
 
-def show(answer: StockResult, form: str, named: bool = False) -> None:
+def show(answer: StockResult, form: str, named: bool) -> None:
     """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
     if form == "json":
         console.print_json(answer)
@@ -141,7 +147,7 @@ def show(answer: StockResult, form: str, named: bool = False) -> None:
     if form == "csv":
         names = stock_report.NAMED_FIELDS if named else stock_report.FIELDS
         console.print_csv(names, [stock_report.fields(item, names) for item in answer.items])
-    elif named:
+    elif named and any(item.name or item.unit for item in answer.items):
         console.print_table(stock_report.NAMED_COLUMNS, [report.named_row(item) for item in answer.items])
     else:
         console.print_table(stock_report.COLUMNS, [report.row(item) for item in answer.items])

@@ -285,9 +285,13 @@ def test_a_sku_that_is_called_like_a_command_is_written_behind_dashes(query: Que
 
 
 def test_names_are_shown_and_searched(query: Query) -> None:
-    done = query("--search", "APP les", "--names")
+    done = query("--search", "APP les")
     assert done.out.splitlines()[0].split()[:5] == ["sku", "┃", "name", "┃", "unit"]
     assert [cell.strip() for cell in done.out.splitlines()[2].split("│")][:5] == ["apple", "Apples", "kg", "A", "3.5"]
+    assert query("--search", "APP les", "--no-names").out.split()[:3] == ["sku", "┃", "location"]
+    assert query("plum").out.split()[:3] == ["sku", "┃", "location"], "nothing has a name"
+    assert "name" not in json.loads(query("apple", "--json").out)["items"][0]
+    assert json.loads(query("apple", "--json", "--names").out)["items"][0]["name"] == "Apples"
     rows = list(csv.DictReader(query("--location", "A", "--names", "--format", "csv").out.splitlines()))
     assert next((row["sku"], row["name"], row["unit"]) for row in rows) == ("apple", "Apples", "kg")
     done = query("--search", "cherry")
