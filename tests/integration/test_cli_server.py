@@ -106,7 +106,7 @@ def test_a_catalogue_is_imported_only_if_nothing_is_wrong_in_it(server: Server, 
     assert (done.code, done.out) == (1, "Nothing was imported: correct the 1 problem and import the file again.\n")
     assert done.err.startswith(f"{path}:3: reorder_point: expected an exact number")
     again = server("catalog", "import", path, "--column", "sku=code", "--json")
-    assert json.loads(again.out) == {"listed": 0, "suppliers": 0, "not_mapped": 1}
+    assert json.loads(again.out) == {"listed": 0, "suppliers": 0, "not_mapped": 1, "wrong_barcodes": 0}
     assert json.loads(server("status", "--json").out)["products"] == 0
     path.write_text("code,name,reorder_point,colour\nA1,Apples,5,red\nA2,Pears,,\n")
     done = server("catalog", "import", path, "--column", "sku=code")
