@@ -124,18 +124,22 @@ def comparable(history: list[Delivery]) -> list[Delivery]:
     an early void of what turns out to be elsewhere an effect, and refuses a second void even where the first one may
     have none.
     """
-    places = {each.id: each.body.get("location", each.sender.home) for each in history}
+    places = {each.id: _place(each) for each in reversed(history)}  # of the first that sent it
     first: dict[str, Delivery] = {}
 
     def is_comparable(delivery: Delivery) -> bool:
         if delivery.body["type"] != "void":
-            return bool(delivery.body.get("other_location") != places[delivery.id])
-        here, voided = places[delivery.id], delivery.body["voids"]
+            return bool(delivery.body.get("other_location") != _place(delivery))
+        here, voided = _place(delivery), delivery.body["voids"]
         same_rights = first.setdefault(voided, delivery).sender == delivery.sender
         in_place = delivery.sender.operator or here == places.get(voided, here)
         return voided != delivery.id and same_rights and in_place
 
     return [each for each in history if is_comparable(each)]
+
+
+def _place(delivery: Delivery) -> str:
+    return str(delivery.body.get("location", delivery.sender.home))
 
 
 @EXAMPLES
