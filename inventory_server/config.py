@@ -30,6 +30,10 @@ TILLS_NAMED_MAX = 20
 """Most tills that a sentence of `reconcile` names; the others are counted."""
 SHOWN_DIGEST_DIGITS = 12
 """Hex digits shown of a table's SHA-256: enough to see that two differ."""
+NEAR_LETTERS = 2
+"""First letters that a misspelt terminal or SKU is expected to share with the right one."""
+NEAR_NAMES_MAX = 1_000
+"""Most names among which the right one is looked for: comparing them takes milliseconds, also for the writer."""
 SHOWN_ARGUMENT_LENGTH_MAX = 80
 """Longest argument of a command repeated in an error message, in characters: one line of a terminal."""
 GC_THRESHOLDS = (100_000, 50, 1_000)

@@ -267,6 +267,19 @@ def test_a_store_that_fails_ends_the_process_at_once(
     assert "The disk said no." in capsys.readouterr().err
 
 
+def test_a_misspelt_terminal_or_product_is_answered_with_the_name_that_is_meant(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "products.csv").write_text("sku\nTEA-100\nMI%K\nMILK\n")
+    assert server("terminal", "add", "north-1", "--location", "A").code == 0
+    assert server("catalog", "import", tmp_path / "products.csv").code == 0
+    terminal = "inventory-server: There is no terminal norht-1; did you mean north-1? If not, see: "
+    assert server("terminal", "revoke", "norht-1").err.startswith(terminal)
+    assert "did you mean" not in server("terminal", "revoke", "hqq").err, "HQ is no terminal"
+    product = "inventory-server: The catalogue does not list TEA-10; did you mean TEA-100? If not, list it with: "
+    assert server("product", "show", "TEA-10").err.startswith(product)
+    assert server("product", "remove", "TEA-10").err.startswith(product)
+    assert "did you mean" not in server("product", "show", "%%%").err
+
+
 def test_a_token_is_nowhere_in_the_database(server: Server, tmp_path: Path) -> None:
     token = server("terminal", "add", "T1", "--location", "A").out.strip()
     files = [path for path in tmp_path.iterdir() if stat.S_ISREG(path.stat().st_mode)]

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Select, Table, delete, or_, select, update
 from inventory_server.domain.answers import Catalogue, ProductCard, ProductTerms
 from inventory_server.domain.inventory import FLAGS
 from inventory_server.domain.product import FIELDS, OF_SUPPLIER, PER_LOCATION, Product, Ranged, Supplier
+from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.sql import Insert, Lookup, among
@@ -124,7 +125,7 @@ def list_products(connection: Connection) -> Catalogue:
 def remove_product(connection: Connection, sku: str) -> None:
     """Take a product off the catalogue; StoreError while any of it is in stock or on the road."""
     if connection.execute(select(t.product.c.sku).where(t.product.c.sku == sku)).first() is None:
-        raise _not_listed(sku)
+        raise _not_listed(connection, sku)
     level = t.level.c
     left = select(level.location, level.on_hand, level.in_transit).where(
         level.sku == sku, or_(level.on_hand != 0, level.in_transit != 0)
@@ -138,15 +139,16 @@ def remove_product(connection: Connection, sku: str) -> None:
         connection.execute(delete(table).where(table.c.sku == sku))
 
 
-def _not_listed(sku: str) -> StoreError:
-    return StoreError(f"The catalogue does not list {sku}; list it with: inventory-server catalog import")
+def _not_listed(connection: Connection, sku: str) -> StoreError:
+    near = did_you_mean(connection, t.product.c.sku, sku)
+    return StoreError(f"The catalogue does not list {sku}; {near}list it with: inventory-server catalog import")
 
 
 def show_product(connection: Connection, sku: str) -> ProductCard:
     """What the catalogue says of a product; StoreError if it does not list it."""
     products = _rows(connection, select(t.product).where(t.product.c.sku == sku))
     if not products:
-        raise _not_listed(sku)
+        raise _not_listed(connection, sku)
     [listed] = products
     ranges = select(t.product_location).where(_ranged.sku == sku).order_by(_ranged.location)
     places = _rows(connection, ranges)

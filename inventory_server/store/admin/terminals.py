@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 from inventory_server.domain.answers import FormerLocation, TerminalRow
 from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.domain.roles import RESERVED_TERMINAL
+from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
@@ -125,7 +126,7 @@ def _known(connection: Connection, terminal: str) -> Any:
     named = (t.terminal.c.terminal == terminal, t.terminal.c.terminal != RESERVED_TERMINAL)
     row = connection.execute(select(t.terminal).where(*named)).first()
     if row is None:
-        raise _unknown(terminal)
+        raise _unknown(connection, terminal)
     return row
 
 
@@ -133,8 +134,10 @@ def _update(connection: Connection, terminal: str, **values: object) -> None:
     named = (t.terminal.c.terminal == terminal, t.terminal.c.terminal != RESERVED_TERMINAL)
     changed = connection.execute(t.terminal.update().where(*named).values(**values))
     if not changed.rowcount:
-        raise _unknown(terminal)
+        raise _unknown(connection, terminal)
 
 
-def _unknown(terminal: str) -> StoreError:
-    return StoreError(f"There is no terminal {terminal}; see: inventory-server terminal list")
+def _unknown(connection: Connection, terminal: str) -> StoreError:
+    name = t.terminal.c.terminal
+    near = did_you_mean(connection, name, terminal, name != RESERVED_TERMINAL)
+    return StoreError(f"There is no terminal {terminal}; {near}see: inventory-server terminal list")
