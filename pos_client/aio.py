@@ -92,6 +92,13 @@ class AsyncPosClient:
     stock = _asks(PosClient.stock)
     history = _asks(PosClient.history)
     posting = _asks(PosClient.posting)
+    postings = _asks(PosClient.postings)
+    counts = _asks(PosClient.counts)
+    transfers = _asks(PosClient.transfers)
+    reservations = _asks(PosClient.reservations)
+    exceptions = _asks(PosClient.exceptions)
+    changes = _asks(PosClient.changes)
+    sales = _asks(PosClient.sales)
     wait = _asks(PosClient.wait)
     bye = _asks(PosClient.bye)
 

@@ -8,7 +8,7 @@ import pytest
 
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import perform
-from inventory_server.domain.requests import Bye, MoveTerminal, RevokeTerminal
+from inventory_server.domain.requests import Bye, MoveTerminal, Ping, RevokeTerminal
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore
 from pos_client.protocol.messages import ByeParams
@@ -28,6 +28,7 @@ def moves(store: LedgerStore, *places: str) -> None:
 
 
 def says_bye(store: LedgerStore, till: Till) -> None:
+    perform(store, Ping(till.speaker, None, None))
     perform(store, Bye(till.speaker, ByeParams(last_seq=1, count=1, quantity=-1, pending=0)))
 
 
