@@ -39,13 +39,13 @@ from pos_client.transport.connection import Connection
 
 
 class Below(click.ParamType[Raw]):
-    """`reorder_point`, or a quantity."""
+    """`reorder_point`, `reorder` for short, or a quantity."""
 
     name = "reorder_point|N"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Raw:
         """The JSON text of `below`."""
-        if value == "reorder_point":
+        if value in ("reorder_point", "reorder"):
             return Raw(b'"reorder_point"')
         try:
             return Raw(msgspec.json.encode(read_quantity(str(value))))

@@ -146,6 +146,7 @@ def test_csv_leaves_the_completeness_to_stderr(query: Query) -> None:
 
 FILTERS = [
     (["--below", "reorder_point"], {("A", "apple")}),
+    (["--below", "reorder"], {("A", "apple")}),
     (["--below", "-1.5", "--location", "A"], {("A", "pear")}),
     (["--negative"], {("A", "pear"), ("A", "plum")}),
     (["--barcode", "20000004"], {("A", "apple")}),
