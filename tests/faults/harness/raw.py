@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 import msgspec
 from msgspec import Raw
 
+from pos_client.protocol.framing import JSOCKET_MAGIC
 from tests.support.waiting import HANG_SECONDS
 
 
@@ -38,11 +40,14 @@ class RawPeer:
         self.socket.sendall(frame)
 
     def answer(self) -> Any:
-        """The next line; OSError where none comes."""
-        line = self._lines.readline()
-        if not line:
+        """The next line, or jsocket frame; OSError where none comes."""
+        first = self._lines.read(len(JSOCKET_MAGIC))
+        if not first:
             raise ConnectionResetError("no answer")
-        return msgspec.json.decode(line)
+        if first == JSOCKET_MAGIC:
+            length, _ = struct.unpack("!II", self._lines.read(8))
+            return msgspec.json.decode(self._lines.read(length))
+        return msgspec.json.decode(first + self._lines.readline())
 
     def ask(self, method: str, **params: Any) -> Any:
         """One request and its answer."""
