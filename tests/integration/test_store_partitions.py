@@ -162,11 +162,14 @@ def test_nobody_knows_what_a_commit_did_that_broke_off(
 
 
 AS_POSTING = "(LIKE posting, PRIMARY KEY (position))"
-IN_ITS_PLACE = "DROP TABLE posting; ALTER TABLE other RENAME TO posting"
+IN_ITS_PLACE = (
+    "DROP TABLE posting; ALTER TABLE other RENAME TO posting; "
+    "CREATE INDEX ix_posting_reference ON posting (reference) WHERE reference IS NOT NULL"
+)
 ALTERED = {
     "detached": (
         "ALTER TABLE posting DETACH PARTITION posting_1024",
-        "remove_table: posting_1024|the partitions of movement are not those of",
+        "remove_table: posting_1024",
     ),
     "gone": ("DROP TABLE posting_1024", "the partitions of movement are not those of"),
     "both": (
@@ -202,7 +205,7 @@ def test_partitions_that_were_altered_are_refused(site: Site, ledger: str, state
     site.execute(ledger, *statements.split(";"))
     said = outcome_of(lambda: partitions_of(ledger))
     assert isinstance(said, StoreError)
-    assert any(f"was altered by hand ({either}" in str(said) for either in expected.split("|"))
+    assert any(f"was altered by hand ({either}" in str(said) for either in expected.split("|")), str(said)
 
 
 @pytest.mark.long

@@ -171,9 +171,11 @@ def _mix_up_receipts(run: Run) -> None:
 
 
 def _send(run: Run, device: Device, to: str, sent: list[UUID]) -> None:
-    def make(posting_id: UUID) -> Created:
-        sent.append(posting_id)
-        return _transfer(run, device, posting_id, {"type": "transfer_out", "other_location": to})
+    def make(posting_id: UUID) -> Created | None:
+        made = _transfer(run, device, posting_id, {"type": "transfer_out", "other_location": to})
+        if made is not None:
+            sent.append(posting_id)
+        return made
 
     device.sell(make)
 
@@ -184,7 +186,10 @@ def _receive(run: Run, device: Device, said: dict[str, Any], sent: list[UUID]) -
         device.sell(lambda posting_id: _transfer(run, device, posting_id, named))
 
 
-def _transfer(run: Run, device: Device, posting_id: UUID, said: dict[str, Any]) -> Created:
+def _transfer(run: Run, device: Device, posting_id: UUID, said: dict[str, Any]) -> Created | None:
+    """A transfer; None where the till has moved to the other end of it meanwhile."""
+    if said.get("other_location") == device.home:
+        return None
     lines = [Line(3, sku=SKUS[0])]
     return run.trade.document(posting_id, device.terminal, device.home, device.clock(), lines=lines, **said)
 

@@ -22,6 +22,7 @@ from inventory_server.store.ledger import tables as t
 
 _VERSION = table("alembic_version", column("first_schema"))
 """Alembic's own table, with one column more: the fingerprint of the first schema."""
+_OF_TABLES = ("add_table", "remove_table")
 
 
 def upgrade_schema(connection: Connection, database: Database) -> None:
@@ -110,8 +111,8 @@ def _difference(connection: Connection, database: Database) -> str | None:
         keys = inspect(connection).get_multi_pk_constraint()
     except (InvalidRequestError, TypeError) as error:  # a foreign key that leads nowhere, a definition that is no text
         return str(error)
-    if differences:
-        return _in_words(differences[0])
+    if differences:  # a table that is missing or too many explains the rest
+        return _in_words(next((each for each in differences if each[0] in _OF_TABLES), differences[0]))
     for each in t.metadata.sorted_tables:
         needed = [key.name for key in each.primary_key.columns]
         if keys[None, each.name]["constrained_columns"] != needed:
