@@ -44,9 +44,14 @@ def short_segments() -> Iterator[None]:
 def expected_postings(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
     book = hq.model.book(known_at)
     return [
-        (each.position, each.type, each.location, each.sender.terminal, book.stands(each))
+        (each.position, each.type, _place(each), each.sender.terminal, book.stands(each))
         for each in reversed(book.known)
     ]
+
+
+def _place(posting: Any) -> str | None:
+    """Where a posting is listed; None for a void, which is listed at the location of what it voids if it names none."""
+    return None if posting.type == "void" else posting.location
 
 
 def expected_counts(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
@@ -116,7 +121,7 @@ def compare(hq: Headquarters) -> None:
     """All lists, in pages of two, are the model's."""
     position = len(hq.model.postings)
     assert [
-        (each.position, each.type, each.location, each.terminal, each.voided_position is None)
+        (each.position, each.type, _place(each), each.terminal, each.voided_position is None)
         for each in listed(hq.store, ListPostings, limit=2)
     ] == expected_postings(hq, position)
     compare_counts(listed(hq.store, ListCounts, limit=2), hq, position)
@@ -157,7 +162,7 @@ class FirstPages:
         found = {request: [*self._found[request], *rest] for request, rest in self._lists.items()}
         assert {page.position for each in found.values() for page in each} <= {self._position}
         assert [
-            (each.position, each.type, each.location, each.terminal, each.voided_position is None)
+            (each.position, each.type, _place(each), each.terminal, each.voided_position is None)
             for page in found[ListPostings]
             for each in page.postings
         ] == expected_postings(self._hq, self._position)
