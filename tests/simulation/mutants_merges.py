@@ -55,14 +55,6 @@ def open_documents_stay_with_the_ended_product() -> AbstractContextManager[Any]:
     return replaced(family_documents, "standing", lambda _: lambda *_: Merges())
 
 
-def chains_are_followed_one_merge_far() -> AbstractContextManager[Any]:
-    def name(merges: Merges, sku: str, order: Order | None = None) -> str:
-        merged = merges.by_ended.get(sku)
-        return sku if merged is None or (order is not None and merged.order >= order) else merged.into
-
-    return replaced(Merges, "name", lambda _: name)
-
-
 def merges_take_effect_when_they_arrive() -> AbstractContextManager[Any]:
     """A merge that is dated back carries what moved up to now, over the counts in between."""
 
