@@ -101,6 +101,8 @@ class Acceptor:
         # Between poll and accept a connection may vanish or go to another process: accept must not block then.
         self._socket.setblocking(False)
         self._wake, self._woken = socket.socketpair()
+        # Held while the thread is started or told to stop: a server may be stopped while it starts.
+        self._starting = threading.Lock()
         self._thread = threading.Thread(target=self._accept_until_stopped, name=f"accept {self.address}", daemon=True)
 
     @property
@@ -113,12 +115,15 @@ class Acceptor:
         return self._socket.fileno()
 
     def start(self) -> None:
-        """Start accepting."""
-        self._thread.start()
+        """Start accepting, unless it has been stopped."""
+        with self._starting:
+            if not self._stopping.is_set():
+                self._thread.start()
 
     def stop(self) -> None:
         """Stop accepting and release the address."""
-        self._stopping.set()
+        with self._starting:
+            self._stopping.set()
         self._wake.send(b".")
         if self._thread.ident is not None:
             self._thread.join()
