@@ -23,8 +23,10 @@ from inventory_server.store.ledger import tables
 from pos_client.protocol.units import instant, unscaled
 from tests.integration.test_store_model import Headquarters, commits, few, headquarters, many, modest
 from tests.support.lists import listed, pages
+from tests.support.model.book import Book
 from tests.support.model.documents import reservation_rows
 from tests.support.model.history import Delivery
+from tests.support.model.postings import Posting
 from tests.support.model.stock import CountRow, on_hand
 from tests.support.model.story import deliveries
 from tests.support.sites import Site, on_postgresql, on_sqlite
@@ -44,14 +46,17 @@ def short_segments() -> Iterator[None]:
 def expected_postings(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
     book = hq.model.book(known_at)
     return [
-        (each.position, each.type, _place(each), each.sender.terminal, book.stands(each))
+        (each.position, each.type, _place(each, book), each.sender.terminal, book.stands(each))
         for each in reversed(book.known)
     ]
 
 
-def _place(posting: Any) -> str | None:
-    """Where a posting is listed; None for a void, which is listed at the location of what it voids if it names none."""
-    return None if posting.type == "void" else posting.location
+def _place(posting: Posting, book: Book) -> str:
+    """Where a posting is listed: a void that names no location at that of what it voids, if that had arrived."""
+    target = None if posting.document.voids is None else book.find(posting.document.voids)
+    if target is None or target.position > posting.position or posting.document.location is not None:
+        return posting.location
+    return target.location
 
 
 def expected_counts(hq: Headquarters, known_at: int) -> list[tuple[Any, ...]]:
@@ -121,7 +126,7 @@ def compare(hq: Headquarters) -> None:
     """All lists, in pages of two, are the model's."""
     position = len(hq.model.postings)
     assert [
-        (each.position, each.type, _place(each), each.terminal, each.voided_position is None)
+        (each.position, each.type, each.location, each.terminal, each.voided_position is None)
         for each in listed(hq.store, ListPostings, limit=2)
     ] == expected_postings(hq, position)
     compare_counts(listed(hq.store, ListCounts, limit=2), hq, position)
@@ -162,7 +167,7 @@ class FirstPages:
         found = {request: [*self._found[request], *rest] for request, rest in self._lists.items()}
         assert {page.position for each in found.values() for page in each} <= {self._position}
         assert [
-            (each.position, each.type, _place(each), each.terminal, each.voided_position is None)
+            (each.position, each.type, each.location, each.terminal, each.voided_position is None)
             for page in found[ListPostings]
             for each in page.postings
         ] == expected_postings(self._hq, self._position)
