@@ -130,6 +130,7 @@ MUTANTS = (
         "open transfers and reservations stay with the ended product",
         merges.open_documents_stay_with_the_ended_product,
     ),
+    Mutant("chain-cut", "of a chain of merges only one is followed", merges.chains_are_followed_one_merge_far),
     Mutant(
         "merge-when-it-arrives",
         "a merge that is dated back takes effect now",

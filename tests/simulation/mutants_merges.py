@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -53,6 +54,21 @@ def voids_of_merges_do_nothing() -> AbstractContextManager[Any]:
 
 def open_documents_stay_with_the_ended_product() -> AbstractContextManager[Any]:
     return replaced(family_documents, "standing", lambda _: lambda *_: Merges())
+
+
+def chains_are_followed_one_merge_far() -> AbstractContextManager[Any]:
+    """What a SKU means after all merges is right: else a merge could lead back, and its chain would have no end."""
+
+    def cut(original: Callable[..., str]) -> Callable[..., str]:
+        def name(merges: Merges, sku: str, order: Order | None = None) -> str:
+            merged = merges.by_ended.get(sku)
+            if order is None or merged is None or merged.order >= order:
+                return original(merges, sku, order)
+            return merged.into
+
+        return name
+
+    return replaced(Merges, "name", cut)
 
 
 def merges_take_effect_when_they_arrive() -> AbstractContextManager[Any]:

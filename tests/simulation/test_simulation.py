@@ -22,7 +22,7 @@ from tests.simulation.sweep import named, run_seeds, sweep
 
 SEEDS, MANY_SEEDS = 80, 2_000
 KNOWN_RED = [1216]
-"""HQ took a store for complete past what one of its tills still had in its outbox: not understood yet."""
+"""HQ dates a message by its commit: where the first of a boot waited 18 s for it, what is pending is dated late."""
 RED_WITHIN_SEEDS = 600
 """Each planted bug turned red within 300 seeds when this was written; a change of the world shifts that."""
 
