@@ -21,8 +21,8 @@ _SQLITE = "SELECT type, name, tbl_name, typeof(sql), CAST(sql AS BLOB) FROM sqli
 _HERE = "c.relnamespace = current_schema()::regnamespace"
 _POSTGRESQL = f"""
 SELECT md5(string_agg(line, ' ' ORDER BY line)) FROM (
-  SELECT concat_ws(' ', c.relname, c.relkind, a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.attcollation,
-    pg_get_expr(d.adbin, d.adrelid)) AS line
+  SELECT concat_ws(' ', c.relname, c.relkind, pg_get_expr(c.relpartbound, c.oid), a.attname, a.atttypid, a.atttypmod,
+    a.attnotnull, a.attcollation, pg_get_expr(d.adbin, d.adrelid)) AS line
     FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
     LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
     WHERE {_HERE}
