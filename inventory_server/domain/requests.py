@@ -91,8 +91,8 @@ class Hello(msgspec.Struct, frozen=True):
 
     `token` is None if none was given. `enrol` is the location at which an unknown terminal is enrolled (development
     only), None if it is not. `trusted` waives the token. `source` is the address of the peer. The moment of sending is
-    `now` by the till's clock (microseconds) and `tick` by its tick clock; `backdated` announces old postings.
-    `location` is where the terminal believes it is.
+    `now` by the till's clock (microseconds) and `tick` by its tick clock; it was received at `received_at`, None: as it
+    was committed. `backdated` announces old postings. `location` is where the terminal believes it is.
     """
 
     terminal: str
@@ -106,6 +106,7 @@ class Hello(msgspec.Struct, frozen=True):
     tick: Tick | None = None
     backdated: bool = False
     location: str | None = None
+    received_at: int | None = None
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -144,21 +145,29 @@ class Item:
 
 
 class Post(msgspec.Struct, frozen=True):
-    """Commit one frame of postings, sent at `tick`. Outcome: `PostResult`, once the commit is durable."""
+    """Commit one frame of postings, sent at `tick` and received at `received_at` (microseconds; None: as committed).
+
+    Outcome: `PostResult`, once the commit is durable.
+    """
 
     actor: Speaker
     items: list[Item]
     parent: str | None
     tick: Tick | None = None
+    received_at: int | None = None
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """Record a sign of life, sent at `now` (microseconds) and `tick`. Outcome: None; it need not be durable at once."""
+    """Record a sign of life, sent at `now` and `tick`, received at `received_at` (microseconds; None: as committed).
+
+    Outcome: None; it need not be durable at once.
+    """
 
     actor: Speaker
     outbox: OutboxState | None
     now: int | None
     tick: Tick | None = None
+    received_at: int | None = None
 
 
 class Bye(msgspec.Struct, frozen=True):

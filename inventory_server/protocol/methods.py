@@ -160,6 +160,7 @@ def _hello(talk: SessionContext, params: HelloParams) -> StoreRequest:
         tick=tick,
         backdated=params.backdated is True,
         location=given(params.location),
+        received_at=talk.clock(),
     )
 
 
@@ -212,7 +213,7 @@ def _ping(talk: SessionContext, params: PingParams) -> StoreRequest | Ready:
     if not isinstance(talk.actor, Speaker):
         return Ready(_pong(talk, None))
     tick = _tick(params)
-    return Ping(talk.actor, _outbox(params.outbox, tick), _wall_clock(params.now), tick)
+    return Ping(talk.actor, _outbox(params.outbox, tick), _wall_clock(params.now), tick, talk.clock())
 
 
 def _pong(talk: SessionContext, _: None) -> PingResult:
@@ -246,7 +247,7 @@ def _post(talk: SessionContext, params: PostParams) -> StoreRequest:
     max_lines = talk.settings.max_lines
     quantity_max = talk.settings.till_quantity_max if speaker.role == "till" else QUANTITY_MAX
     items = [_item(posting, max_lines, quantity_max, nth) for nth, posting in enumerate(params.postings)]
-    return Post(speaker, items, given(params.parent), _tick(params))
+    return Post(speaker, items, given(params.parent), _tick(params), talk.clock())
 
 
 def _item(posting: PostItem, max_lines: int, quantity_max: int, nth: int) -> Item:

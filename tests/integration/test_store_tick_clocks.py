@@ -21,7 +21,7 @@ from inventory_server.store.ledger import tables as t
 from pos_client.protocol.messages import PostResult
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import instant
-from tests.support.ledgers import NOON, Clock, body, item, opened, stock
+from tests.support.ledgers import NOON, Clock, body, history, item, opened, stock
 from tests.support.maintenance import administer
 from tests.support.sites import on_postgresql
 
@@ -208,6 +208,42 @@ def test_without_pending_sales_a_till_with_a_slow_clock_is_complete_up_to_its_la
     assert stock(store, locations=["L1"]).completeness["L1"].complete_to == instant(contact)
     perform(store, Ping(speaker, OutboxState(0), None, tick(clock.now)))
     assert stock(store, locations=["L1"]).completeness["L1"].complete_to == instant(clock.now)
+
+
+# what the till says is pending, made at that tick (s, relative to when it was received); and up to when it is complete
+WAITED = [
+    (None, None, 0),
+    (-30, -30, -30),
+    (-30, None, -30),
+    (-3_630, -30, -30),
+]
+
+
+@pytest.mark.parametrize(("occurred", "made", "expected"), WAITED)
+def test_a_message_that_waits_for_its_commit_is_dated_by_its_arrival(
+    store: LedgerStore, clock: Clock, occurred: int | None, made: int | None, expected: int
+) -> None:
+    arrived = clock.now
+    at = None if occurred is None else arrived + occurred * SECOND
+    oldest = None if made is None else tick(arrived + made * SECOND)
+    report = OutboxState(0 if at is None else 1, 0, at, oldest)
+    clock.now += 18 * SECOND
+    speaker = says_hello(store, None, tick(arrived), outbox=report, received_at=arrived)
+    told = stock(store, locations=["L1"]).completeness["L1"].complete_to
+    assert told == instant(arrived + expected * SECOND - bool(expected))
+    perform(store, Ping(speaker, report, None, tick(arrived), arrived))
+    assert stock(store, locations=["L1"]).completeness["L1"].complete_to == told
+
+
+def test_a_frame_that_waits_for_its_commit_dates_its_sales_by_its_arrival(store: LedgerStore, clock: Clock) -> None:
+    arrived = clock.now
+    speaker = says_hello(store, None, None)
+    clock.now += 18 * SECOND
+    sold = sale(arrived - HOUR - SECOND, tick(arrived - SECOND))
+    post = Post(speaker, [sold], None, tick(arrived), arrived)
+    assert isinstance(perform(store, post), PostResult)
+    [entry] = history(store).entries
+    assert entry.effective_at == instant(arrived - SECOND)
 
 
 def test_a_wrong_clock_is_logged_once(store: LedgerStore, clock: Clock, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,14 +11,13 @@ from uuid import UUID
 
 import msgspec
 
-from inventory_server.domain.inventory import flag_names
 from pos_client.protocol.messages import CHAIN_START, PostingResult
 from pos_client.protocol.units import micros
 from pos_client.till.outbox_records import ISOLATED
 from tests.simulation.book import Book, Created
 from tests.simulation.disk import Disk
 from tests.simulation.stock_checks import Row, check_flags, check_stock
-from tests.simulation.world import SECOND, SLOW_COMMIT, Violation
+from tests.simulation.world import SECOND, Violation
 from tests.support.model import Model
 
 _DONE = ("posted", "duplicate")
@@ -174,8 +173,6 @@ def _complete(rows: list[Row], book: Book) -> None:
             assert made.body is not None
             told = seen.complete_to.get(made.location)
             known_at = made.made_at + CLOCK_SLACK
-            if "clock_corrected" in flag_names(row.flags):  # HQ took the first contact's commit for its arrival
-                known_at = max(known_at, min(row.effective_at, known_at + SLOW_COMMIT[1]))
             sold_at = max(made.occurred_at, known_at) if made.by_hand else known_at
             late = told is not None and sold_at <= told and made.role == "till"
             if late and made.terminal in heard_of and made.body.type in ("sale", "void"):

@@ -23,7 +23,7 @@ from inventory_server.store.write.judged_posting import Refusal
 from inventory_server.store.write.posting import enter
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.terminal_session import fenced, known_terminal
-from inventory_server.store.write.tick_clocks import clock_limits
+from inventory_server.store.write.tick_clocks import clock_limits, received_at
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.control_totals import stock_effect
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -85,7 +85,7 @@ class CommitJudge:
             )
         held = None if speaker.lineage_key is None else working_set.lineages[speaker.terminal, speaker.lineage_key]
         _assert_no_fork(working_set, post, known, held)
-        working_set.tick_clocks.contact(speaker.terminal, post.tick, working_set.now)
+        working_set.tick_clocks.contact(speaker.terminal, post.tick, received_at(post, working_set.now))
         results = [self._post_item(working_set, speaker, known, held, item) for item in post.items]
         working_set.changed_terminals.add(known.terminal)
         known.contact_at = working_set.now

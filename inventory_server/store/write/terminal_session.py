@@ -16,6 +16,7 @@ from inventory_server.domain.roles import HQ_POSTING, RESERVED_TERMINAL, Speaker
 from inventory_server.domain.tick_clock import ClockLimits, effective
 from inventory_server.store.ledger.access import _revoked, token_hash
 from inventory_server.store.ledger.records import Terminal
+from inventory_server.store.write.tick_clocks import received_at
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import ByeParams, ByeResult, Totals
@@ -197,17 +198,17 @@ def _assert_is_there(working_set: WorkingSet, known: Terminal, hello: Hello) -> 
 
 def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) -> None:
     """Note what a message tells of the till's clock and outbox, and when it came."""
-    clocks, now = working_set.tick_clocks, working_set.now
-    clocks.contact(known.terminal, said.tick, now)
-    wall_clock = now if said.now is None else said.now
+    clocks, received = working_set.tick_clocks, received_at(said, working_set.now)
+    clocks.contact(known.terminal, said.tick, received)
+    wall_clock = received if said.now is None else said.now
     happened = clocks.of(known.terminal).happened(said.tick)
     if happened is not None and said.now is not None:
         _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
-    known.contact_at = now
-    known.told_at = clocks.told(known.terminal, said.tick, wall_clock, now)
+    known.contact_at = working_set.now
+    known.told_at = clocks.told(known.terminal, said.tick, wall_clock, received)
     if said.outbox is not None:
         is_ticking = said.tick is not None
-        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, is_ticking, wall_clock - now)
+        known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, is_ticking, wall_clock - received)
         known.pending, known.dead = said.outbox.pending, said.outbox.dead
     working_set.changed_terminals.add(known.terminal)
 

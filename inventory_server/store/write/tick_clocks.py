@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Bye, Hello, Item, Post, TerminalRequest
+from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, TerminalRequest
 from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import Boot, ClockLimits, Contacts, Effective, TerminalClock
 from inventory_server.store.write.cache import WriterCache
@@ -99,6 +99,11 @@ class TickClocks:
         contacts = msgspec.json.encode(boot.contacts).decode()
         latest = (boot.tick_ms, boot.effective_at, boot.told_tick_ms, boot.told_at)
         return terminal, boot_id, contacts, boot.last_minute, *latest
+
+
+def received_at(said: Hello | Ping | Post, now: int) -> int:
+    """When a message was received. It may have waited long for its commit, at `now`."""
+    return now if said.received_at is None else min(said.received_at, now)
 
 
 def _terminal_of(work: TerminalRequest) -> str:
