@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from inventory_server.commands.complete import locations, terminals
 from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, offset, told, when
+from inventory_server.commands.token_file import issued, write_new
 from inventory_server.config import TOKEN_BYTES
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.requests import (
@@ -38,6 +37,11 @@ _COLUMNS = {
     "clock": True,
     "revoked": False,
 }
+token_file_option = click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write the token to this file instead of NAME.token in the current folder.",
+)
 
 
 @click.group("terminal")
@@ -55,16 +59,18 @@ def terminal() -> None:
     show_default=True,
     help="A till posts for its location, an operator for any; a reader only asks.",
 )
+@token_file_option
 @db_option
 @json_option
-def add(name: str, location: str, role: Role, db: str, as_json: bool) -> int:
-    """Enrol terminal NAME and print its token; it is not shown again, since HQ keeps only its hash."""
+def add(name: str, location: str, role: Role, token_file: Path | None, db: str, as_json: bool) -> int:
+    """Enrol terminal NAME and write its token to a file that only you may read: HQ keeps only its hash."""
     checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
     checked(location, Location, "a location of 1 to 64 characters without control characters")
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    with office_of(db) as office:
+    token, path = secrets.token_urlsafe(TOKEN_BYTES), token_file or Path(f"{name}.token")
+    with office_of(db) as office, issued(path, token):
         office.change(Enrol(name, role, location, token))
-    _show_token({"terminal": name, "role": role, "location": location, "token": token}, as_json)
+    enrolled = f"Enrolled the {role} {name} at {location}. Its token is in {path}."
+    console.say_or_json(as_json, enrolled, terminal=name, role=role, location=location, token_file=str(path))
     return console.OK
 
 
@@ -95,7 +101,7 @@ def import_terminals(file: Path, tokens: Path, db: str, as_json: bool) -> int:
         known = {row.terminal for row in office.ask(ListTerminals())}
         new = [(each, secrets.token_urlsafe(TOKEN_BYTES)) for each in listed if each.terminal not in known]
         # Written first: a token that is enrolled and not written is lost.
-        _write_tokens(tokens, [f"{each.terminal} {token}" for each, token in new])
+        write_new(tokens, [f"{each.terminal} {token}" for each, token in new])
         for each, token in new:
             office.change(Enrol(each.terminal, each.role, each.location, token))
     kept = len(listed) - len(new)
@@ -105,25 +111,19 @@ def import_terminals(file: Path, tokens: Path, db: str, as_json: bool) -> int:
     return console.OK
 
 
-def _write_tokens(path: Path, lines: Sequence[str]) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as written:
-            written.write("".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise console.CommandError(f"{path} cannot be written: {error.strerror}. Name a new file.") from error
-
-
 @terminal.command("rotate")
 @click.argument("name", shell_complete=terminals)
+@token_file_option
 @db_option
 @json_option
-def rotate(name: str, db: str, as_json: bool) -> int:
-    """Give terminal NAME a new token, shown once. The old one becomes invalid at once; a revocation is lifted."""
-    token = secrets.token_urlsafe(TOKEN_BYTES)
-    with office_of(db) as office:
+def rotate(name: str, token_file: Path | None, db: str, as_json: bool) -> int:
+    """Give terminal NAME a new token, written to its file. The old one is invalid at once; a revocation is lifted."""
+    checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
+    token, path = secrets.token_urlsafe(TOKEN_BYTES), token_file or Path(f"{name}.token")
+    with office_of(db) as office, issued(path, token, replaces=True):
         office.change(RotateToken(name, token))
-    _show_token({"terminal": name, "token": token}, as_json)
+    renewed = f"Terminal {name} has a new token, in {path}; the old one is invalid."
+    console.say_or_json(as_json, renewed, terminal=name, token_file=str(path))
     return console.OK
 
 
@@ -211,11 +211,3 @@ def listing(db: str, as_json: bool) -> int:
 def _formerly(row: TerminalRow) -> str:
     """Where a terminal was before, and until when."""
     return ", ".join(f"{each.location} until {when(each.until_at)}" for each in row.former_locations)
-
-
-def _show_token(answer: dict[str, str], as_json: bool) -> None:
-    if as_json:
-        console.print_json(answer)
-        return
-    console.say(f"Token of terminal {answer['terminal']}; it is not shown again:", err=True)
-    console.say(answer["token"])

@@ -14,7 +14,8 @@ from msgspec import UNSET
 
 from pos_client.commands import console
 from pos_client.commands.near import unknown_and_near
-from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option, token_option
+from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option
+from pos_client.commands.tokens import token_option
 from pos_client.protocol.address import Address
 from pos_client.protocol.lists import ListParams
 from pos_client.protocol.messages import HelloParams, HelloResult

@@ -16,8 +16,8 @@ from pos_client.commands.options import (
     outbox_option,
     server_option,
     till_option,
-    token_option,
 )
+from pos_client.commands.tokens import token_option
 
 
 @click.command("deliver")

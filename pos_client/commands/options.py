@@ -54,7 +54,6 @@ till_option = click.option(
     shell_complete=outbox_terminals,
     help="The till's terminal name at HQ.",
 )
-token_option = click.option("--token", envvar="TILLWIRE_TOKEN", help="The terminal's token (safer in TILLWIRE_TOKEN).")
 location_option = click.option(
     "--location",
     envvar="TILLWIRE_LOCATION",

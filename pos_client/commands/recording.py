@@ -19,8 +19,8 @@ from pos_client.commands.options import (
     outbox_option,
     server_option,
     till_option,
-    token_option,
 )
+from pos_client.commands.tokens import token_option
 from pos_client.protocol.errors import HqRefused
 from pos_client.protocol.messages import Line
 from pos_client.protocol.units import Quantity

@@ -21,6 +21,7 @@ from pos_client.commands.replay_report import (
     summary,
     write_terminals,
 )
+from pos_client.commands.tokens import read_entries
 from pos_client.files.mapping import load_mapping
 from pos_client.files.postings import FileTill
 from pos_client.files.ready_mappings import recognised
@@ -209,10 +210,7 @@ def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -
 def _tokens(path: Path | None) -> dict[str, str]:
     if path is None:
         return {}
-    try:
-        entries = [line.split() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise console.CommandError(f"The token file {path} cannot be read: {error}.") from error
+    entries = read_entries(path)
     for number, entry in enumerate(entries, start=1):
         if len(entry) != 2:
             raise console.CommandError(

@@ -144,6 +144,8 @@ class Sender:
             self._disconnect()
             return Connect()
         if now >= self._next_ping_at or self._told_pending or self._parked_untold:
+            if self._ask_again_at is None and self.outbox.held():  # they were reopened since the hello
+                self._ask_again_at = now + ADOPTION_POLL_SECONDS * SECOND_MICROS
             return SendPing(self.ping_params())
         return Idle(min(self._next_ping_at, self._ask_again_at or self._next_ping_at))
 

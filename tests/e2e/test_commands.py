@@ -67,10 +67,11 @@ def administer(server: Server, *arguments: str | Path) -> subprocess.CompletedPr
 
 def enrol(server: Server, name: str, location: str, role: str) -> dict[str, str]:
     """The environment of a terminal that was just enrolled."""
-    done = administer(server, "terminal", "add", name, "--location", location, "--role", role, "--json")
+    token = server.log.with_name(f"{name}.token")
+    where = ("--location", location, "--role", role, "--token-file", token)
+    done = administer(server, "terminal", "add", name, *where)
     assert done.returncode == 0, done.stderr
-    token = json.loads(done.stdout)["token"]
-    named = {"TILLWIRE_TERMINAL": name, "TILLWIRE_LOCATION": location, "TILLWIRE_TOKEN": token}
+    named = {"TILLWIRE_TERMINAL": name, "TILLWIRE_LOCATION": location, "TILLWIRE_TOKEN_FILE": str(token)}
     return {"TILLWIRE_SERVER": server.address, **named}
 
 

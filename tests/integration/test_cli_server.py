@@ -38,7 +38,8 @@ class Server:
 
 
 @pytest.fixture
-def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Shell:
+    monkeypatch.chdir(tmp_path)
     return Shell(monkeypatch, capsys)
 
 
@@ -53,23 +54,44 @@ def server(request: pytest.FixtureRequest, shell: Shell, tmp_path: Path) -> Iter
         yield stopped
 
 
-def test_a_terminal_is_added_listed_rotated_and_revoked(server: Server) -> None:
+def test_a_terminal_is_added_listed_rotated_and_revoked(server: Server, tmp_path: Path) -> None:
     added = server("terminal", "add", "T1", "--location", "A")
-    assert added.code == 0
-    assert len(added.out.strip()) == 43
-    assert "not shown again" in added.err
-    told = json.loads(server("terminal", "add", "boss", "--location", "HQ", "--role", "operator", "--json").out)
-    assert told.keys() == {"terminal", "role", "location", "token"}
-    assert (told["terminal"], told["role"], told["location"]) == ("boss", "operator", "HQ")
+    assert (added.code, added.out) == (0, "Enrolled the till T1 at A. Its token is in T1.token.\n")
+    written = tmp_path / "T1.token"
+    first = written.read_text()
+    assert (len(first), stat.S_IMODE(written.stat().st_mode)) == (44, 0o600)
+    other = tmp_path / "boss.secret"
+    boss = ("boss", "--location", "HQ", "--role", "operator", "--token-file", other, "--json")
+    told = json.loads(server("terminal", "add", *boss).out)
+    assert told == {"terminal": "boss", "role": "operator", "location": "HQ", "token_file": str(other)}
     rotated = server("terminal", "rotate", "T1")
-    assert rotated.out != added.out
+    assert rotated.out == "Terminal T1 has a new token, in T1.token; the old one is invalid.\n"
+    second = written.read_text()
+    assert (len(second), second != first, stat.S_IMODE(written.stat().st_mode)) == (44, True, 0o600)
     assert server("terminal", "revoke", "boss").code == 0
     listed = json.loads(server("terminal", "list", "--json").out)
     assert [(row["terminal"], row["revoked_at"] is None) for row in listed] == [("T1", True), ("boss", False)]
     assert "T1" in server("terminal", "list").out
     for shown in (server("terminal", "list").out, server("terminal", "list", "--json").out):
-        assert added.out.strip() not in shown
-        assert rotated.out.strip() not in shown
+        assert first.strip() not in shown
+        assert second.strip() not in shown
+
+
+def test_a_token_is_written_only_with_the_change_that_makes_it_valid(server: Server, tmp_path: Path) -> None:
+    written = tmp_path / "T1.token"
+    server("terminal", "add", "T1", "--location", "A")
+    first = written.read_text()
+    again = server("terminal", "add", "T1", "--location", "A")
+    assert (again.code, again.out) == (2, "")
+    assert "T1.token exists already: remove it, or name another file with --token-file." in again.err
+    assert server("terminal", "add", "T1", "--location", "A", "--token-file", tmp_path / "other").code == 2
+    assert server("terminal", "rotate", "T9").code == 2
+    gone = tmp_path / "gone" / "T2.token"
+    refused = server("terminal", "add", "T2", "--location", "A", "--token-file", gone)
+    assert (refused.code, "cannot be written: No such file or directory" in refused.err) == (2, True)
+    assert [path.name for path in tmp_path.iterdir() if "token" in path.name or path.name == "other"] == ["T1.token"]
+    assert written.read_text() == first
+    assert [row["terminal"] for row in json.loads(server("terminal", "list", "--json").out)] == ["T1"]
 
 
 WRONG_TERMINALS = [
@@ -94,7 +116,7 @@ def test_a_terminal_that_cannot_be_is_refused_with_the_next_step(
 
 def test_a_name_that_is_taken_is_refused(server: Server) -> None:
     server("terminal", "add", "T1", "--location", "A")
-    done = server("terminal", "add", "T1", "--location", "B")
+    done = server("terminal", "add", "T1", "--location", "B", "--token-file", "other")
     assert (done.code, done.out) == (2, "")
     assert "exists already" in done.err
 
@@ -281,8 +303,9 @@ def test_a_misspelt_terminal_or_product_is_answered_with_the_name_that_is_meant(
 
 
 def test_a_token_is_nowhere_in_the_database(server: Server, tmp_path: Path) -> None:
-    token = server("terminal", "add", "T1", "--location", "A").out.strip()
-    files = [path for path in tmp_path.iterdir() if stat.S_ISREG(path.stat().st_mode)]
+    server("terminal", "add", "T1", "--location", "A")
+    token = (tmp_path / "T1.token").read_text().strip()
+    files = [path for path in tmp_path.glob("hq.db*") if stat.S_ISREG(path.stat().st_mode)]
     assert files
     assert all(token.encode() not in path.read_bytes() for path in files)
 

@@ -56,11 +56,11 @@ def test_selling_with_wait_says_at_once_why_hq_refused_and_so_does_the_status(
 ) -> None:
     shell = Shell(monkeypatch, capsys)
     options, reason = REFUSED[case]
-    shell.env(TILLWIRE_SERVER=address, TILLWIRE_OUTBOX=str(tmp_path / "till.db"))
-    given = [text for name, value in ({"location": "A"} | options).items() for text in (f"--{name}", value)]
-    sold = shell("pos-client", "sell", "x", "--wait", str(LONG_SECONDS), *given)
+    named = {f"TILLWIRE_{name.upper()}": value for name, value in ({"location": "A"} | options).items()}
+    shell.env(TILLWIRE_SERVER=address, TILLWIRE_OUTBOX=str(tmp_path / "till.db"), **named)
+    sold = shell("pos-client", "sell", "x", "--wait", str(LONG_SECONDS))
     assert (sold.code, sold.err) == (2, f"HQ refused: {reason} The sale is stored and stays pending.\n")
-    delivered = shell("pos-client", "deliver", "--wait", str(LONG_SECONDS), *given)
+    delivered = shell("pos-client", "deliver", "--wait", str(LONG_SECONDS))
     assert (delivered.code, delivered.out) == (2, "0 delivered, 1 pending, 0 parked.\n")
     assert delivered.err == f"HQ refused: {reason}\n"
     shown = shell("pos-client", "status")

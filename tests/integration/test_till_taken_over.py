@@ -18,7 +18,7 @@ from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore, open_store
 from pos_client import OutboxError, PosClient
 from pos_client.protocol.address import Address
-from pos_client.till.actions import Connect, SendHello
+from pos_client.till.actions import Connect, SendHello, SendPing
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import HeldPostings
 from pos_client.till.policy import ADOPTION_POLL_SECONDS
@@ -151,6 +151,21 @@ def test_it_asks_again_whether_it_may_deliver_the_others(desk: Desk, adopted: tu
         desk.sender.on_pong(desk.pong())
     assert isinstance(action, Connect)
     assert desk.now == said + ADOPTION_POLL_SECONDS * SECOND
+
+
+def test_it_asks_for_those_that_are_redriven_while_it_is_connected(desk: Desk) -> None:
+    for each in ids(1, 2, 3):
+        desk.outbox.park(each, "refused", "why")
+    says_hello(desk)
+    desk.answer(desk.post())
+    assert isinstance(desk.later(), SendPing)
+    desk.sender.on_pong(desk.pong())
+    desk.outbox.redrive(ids(1)[0])
+    seen = [desk.later()]
+    while not isinstance(seen[-1], Connect) and len(seen) < 20:
+        desk.sender.on_pong(desk.pong())
+        seen.append(desk.later())
+    assert [type(action) for action in seen] == [*[SendPing] * (len(seen) - 1), Connect]
 
 
 def test_once_adopted_they_are_delivered_first_and_numbered_with_its_own(desk: Desk) -> None:

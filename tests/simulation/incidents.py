@@ -284,9 +284,11 @@ def _reopen(run: Run) -> None:
     refused = (
         [parked.id for parked in device.outbox.parked() if parked.code == "not_available"] if device.running else []
     )
-    if refused and run.hq.administer(lambda connection: reopen(connection, refused[0], run.hq.clock())):
+    if not refused:
+        return
+    run.book.reopened.add(refused[0])  # also if HQ crashes before it says so
+    if run.hq.administer(lambda connection: reopen(connection, refused[0], run.hq.clock())):
         run.world.reached("reopened")
-        run.book.reopened.add(refused[0])
         device.redrive(lambda parked: parked.id == refused[0])
 
 
