@@ -116,9 +116,13 @@ LINTERS = [
     ["mypy"],
     *(["mypy", "--platform", name, "--cache-dir", f".mypy_cache/{name}", "pos_client"] for name in ("win32", "darwin")),
 ]
+IN_TURN = [
+    pytest.param(command, id=" ".join(command), marks=[pytest.mark.long] if "--platform" in command else [])
+    for command in LINTERS
+]
 
 
-@pytest.mark.parametrize("command", LINTERS, ids=" ".join)
+@pytest.mark.parametrize("command", IN_TURN)
 def test_the_linters_find_nothing(command: list[str]) -> None:
     """The same commands as `make lint`."""
     done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)

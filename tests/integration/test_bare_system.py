@@ -24,6 +24,7 @@ TILL = [
 ]
 
 
+@pytest.mark.long
 def test_the_tests_of_outbox_sender_and_client_pass_without_what_windows_lacks(root: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     files = [f"tests/integration/{name}" for name in TILL]

@@ -57,7 +57,7 @@ def answers(ledger: str, clock: Clock, views: list[dict[str, Any]]) -> list[Any]
         return [stock(store, **view) for view in views]
 
 
-@pytest.mark.parametrize("every", [3, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [9, pytest.param(1, marks=pytest.mark.long)])
 def test_all_that_can_be_answered_is_answered_as_before(twins: Twins, every: int) -> None:
     clock = twins.trade.clock
     views = [{}, *looks_back(twins)][::every]
