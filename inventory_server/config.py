@@ -22,6 +22,10 @@ TOKEN_BYTES = 32
 """Random bytes of a terminal's token: 256 bits cannot be guessed."""
 IMPORT_CHUNK_BYTES = MAX_FRAME_BYTES // 2
 """Bytes of products in one request: half of the longest frame that a running server accepts by default."""
+SKUS_ASKED = 500
+"""Products of a stock sheet in one question: a statement of a few tens of kilobytes."""
+VARIANCES_SHOWN = 10
+"""How many differences an import of counts shows, the largest: those that a typing error makes."""
 LOGGED_REASON_LENGTH_MAX = 200
 """Longest reason in a log line, in characters: a sentence of an error, not a posting."""
 DATABASE_TEXT_LENGTH_MAX = 300

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import click
 import msgspec
 
 from inventory_server.admin.office import Office
+from inventory_server.commands.file_options import file_options, writing
 from inventory_server.commands.options import counted, db_option, json_option, office_of
 from inventory_server.config import IMPORT_CHUNK_BYTES
-from inventory_server.domain.product import FIELDS, Product, Supplier
+from inventory_server.domain.product import FIELDS
 from inventory_server.domain.requests import FindBarcodes, ImportProducts
 from inventory_server.imports.catalog_csv import Catalog, read_catalog
 from pos_client.commands import console
 from pos_client.files.problems import Problem
-from pos_client.files.records import Quoting
-from pos_client.files.table import Form, checked_encoding
-from pos_client.protocol.nearest import nearest
 
-_Listed = TypeVar("_Listed", Product, Supplier)
+_Listed = TypeVar("_Listed")
 
 
 @click.group("catalog")
@@ -31,43 +29,20 @@ def catalog() -> None:
 
 @catalog.command("import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option(
-    "--column", "columns", multiple=True, callback=console.pairs, metavar="FIELD=COLUMN",
-    help=f"The COLUMN that holds FIELD, if it has another name; FIELD is one of {', '.join(FIELDS)}; repeatable.",
-)  # fmt: skip
-@click.option("--delimiter", help="Column separator; recognised by the header where it is , ; | or a tab.")
-@click.option("--encoding", help="Encoding of the file, such as cp1252; UTF-8 and UTF-16 are recognised.")
-@click.option(
-    "--quoting",
-    type=click.Choice(get_args(Quoting)),
-    default="strict",
-    show_default=True,
-    help="none: a quote is a character like any other; trusted: a quoted cell may look like rows.",
-)
-@click.option("--decimal", type=click.Choice([".", ","]), help="Decimal sign of quantities.")
+@file_options(FIELDS)
 @click.option("--move-barcodes", is_flag=True, help="Let a barcode of another product move to the one in the file.")
 @db_option
 @json_option
-def import_catalog(
-    file: Path, columns: Sequence[tuple[str, str]], move_barcodes: bool, db: str, as_json: bool, **options: Any
-) -> int:
+def import_catalog(file: Path, move_barcodes: bool, db: str, as_json: bool, **options: Any) -> int:
     """Import the products in FILE: CSV (compressed, too) or .xlsx. It changes what its columns name of the SKUs in it.
 
     Whatever is wrong is reported with line and column; nothing is imported then, and the exit code is 1. Only a barcode
     that is wrong keeps nothing else from being imported: its product keeps the barcodes it has.
     """
-    for field, _ in columns:
-        if field not in FIELDS:
-            near = nearest(field, FIELDS)
-            hint = f"did you mean {near!r}?" if near else f"expected {', '.join(FIELDS)}."
-            raise click.BadParameter(f"{field!r} is not a product field: {hint}")
-    delimiter = options["delimiter"]
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise click.BadParameter(f"--delimiter: expected one character, got {delimiter!r}.")
+    written = writing(FIELDS, options)
     problems: list[Problem] = []
     report = _both(problems.append, lambda problem: console.say(str(problem), err=True))
-    form = Form(delimiter, checked_encoding(options["encoding"]), options["quoting"])
-    found = read_catalog(file, dict(columns), report, form, options["decimal"])
+    found = read_catalog(file, written.columns, report, written.form, written.decimal)
     if found.ignored:
         console.say(f"Ignored columns: {', '.join(found.ignored)}.", err=True)
     listed = 0

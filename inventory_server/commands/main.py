@@ -17,6 +17,7 @@ from inventory_server.commands.partition import partition_command
 from inventory_server.commands.product import product
 from inventory_server.commands.reconcile import reconcile_command
 from inventory_server.commands.serve import serve
+from inventory_server.commands.stock import stock
 from inventory_server.commands.terminal import terminal
 from pos_client.commands import console
 
@@ -31,7 +32,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, location_group, catalog, verify, status, reconcile_command, postings, exceptions):
     inventory_server.add_command(_command)
-for _command in (product, clients_command, audit, db_group, demo):
+for _command in (product, stock, clients_command, audit, db_group, demo):
     inventory_server.add_command(_command)
 for _command in (copy_command, unmove_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)

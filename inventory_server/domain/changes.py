@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from msgspec import Meta, field
+from msgspec import Meta, Struct, field
 
 from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.roles import ActorRequest
@@ -81,6 +81,21 @@ class MergeProducts(ActorRequest, frozen=True):
 
     merge: Sku
     into: Sku
+
+
+class ImportedCount(Struct, frozen=True):
+    """A count of HQ's own, at an instant (microseconds): (sku, quantity in units of 10⁻⁵) of one location."""
+
+    id: UUID
+    location: Location
+    counted_at: int
+    lines: list[tuple[Sku, int]]
+
+
+class ImportCounts(ActorRequest, frozen=True):
+    """Enter counts into the ledger as postings of HQ; a known one changes nothing. Outcome: the result of each."""
+
+    counts: list[ImportedCount]
 
 
 class ReopenPosting(ActorRequest, frozen=True):

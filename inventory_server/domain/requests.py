@@ -22,6 +22,7 @@ from inventory_server.domain.changes import ArchivePartitions as ArchivePartitio
 from inventory_server.domain.changes import CloseBooks as CloseBooks
 from inventory_server.domain.changes import CopyFrom as CopyFrom
 from inventory_server.domain.changes import Enrol as Enrol
+from inventory_server.domain.changes import ImportCounts as ImportCounts
 from inventory_server.domain.changes import ImportProducts as ImportProducts
 from inventory_server.domain.changes import MakePartitions as MakePartitions
 from inventory_server.domain.changes import MarkMoved as MarkMoved
@@ -76,6 +77,7 @@ from pos_client.protocol.messages import (
     ByeParams,
     ByeResult,
     HistoryResult,
+    PostingResult,
     PostResult,
     StockResult,
     StoredPosting,
@@ -278,6 +280,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         SetLocation: _change("set_location", None, OPERATORS),
         ImportProducts: _change("import_products", int, OPERATORS),
         RemoveProduct: _change("remove_product", None, OPERATORS),
+        ImportCounts: _change("import_counts", list[PostingResult], OPERATORS),
         MergeProducts: _change("merge_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
         SettleException: _change("settle", int, OPERATORS),
@@ -302,6 +305,7 @@ Administrative: TypeAlias = (
     | AdoptTerminal
     | SetLocation
     | ImportProducts
+    | ImportCounts
     | RemoveProduct
     | MergeProducts
     | ReopenPosting

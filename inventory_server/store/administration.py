@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection
 
@@ -17,6 +18,7 @@ from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pen
 from inventory_server.domain.requests import REQUESTS, Administrative, Item, Post
 from inventory_server.domain.roles import HQ_POSTING
 from inventory_server.store.admin import audit
+from inventory_server.store.admin.counts import PostWithIds
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.dispatch import CHANGES, MAINTENANCE, Changing, Maintaining
 from inventory_server.store.query.service import QueryService
@@ -68,7 +70,8 @@ class Administration:
 
         def job(connection: Connection) -> Outcome:
             now = self._clock()
-            changing = Changing(connection, self._database, now, progress, partial(self._post, connection))
+            post = partial(self._post, connection)
+            changing = Changing(connection, self._database, now, progress, partial(self._post_new, post), post)
             outcome = CHANGES[type(change)](changing, change)
             self._record(connection, change, now, audit.DONE)
             return outcome
@@ -81,13 +84,17 @@ class Administration:
             under_way.settle(None, error)
         return under_way
 
-    def _post(self, connection: Connection, bodies: Sequence[Body]) -> list[PostingResult]:
+    def _post_new(self, post: PostWithIds, bodies: Sequence[Body]) -> list[PostingResult]:
+        """Enter postings under new ids."""
+        return post([(self._ids(), body) for body in bodies])
+
+    def _post(self, connection: Connection, postings: Sequence[tuple[UUID, Body]]) -> list[PostingResult]:
         """Enter HQ's own postings into the ledger, in the writer's transaction on `connection`."""
         items = []
-        for body in bodies:
+        for id_, body in postings:
             raw = wire.encode_body(body)
             digest = hashlib.sha256(raw).digest()
-            items.append(Item(self._ids(), None, raw, digest, body, wire.check_body(body), None))
+            items.append(Item(id_, None, raw, digest, body, wire.check_body(body), None))
         [outcome] = self._judge.carry_out(connection, [Post(HQ_POSTING, items, None)])
         assert isinstance(outcome, PostResult), outcome
         return outcome.results

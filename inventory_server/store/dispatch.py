@@ -25,6 +25,7 @@ from inventory_server.store.admin.catalog import (
     show_product,
 )
 from inventory_server.store.admin.copy import compare, copy
+from inventory_server.store.admin.counts import PostWithIds, import_counts
 from inventory_server.store.admin.exceptions import exceptions, settle
 from inventory_server.store.admin.locations import list_locations, set_location
 from inventory_server.store.admin.merges import PostForHq, merge_listed, merge_products
@@ -93,7 +94,7 @@ SHORTCUTS: Mapping[type, Shortcut] = MappingProxyType(
 class Changing:
     """The context of a change: the writer's transaction, rolled back if the change raises.
 
-    `post` enters HQ's own postings into the ledger in it.
+    `post` enters HQ's own postings into the ledger in it, `post_with_ids` those whose ids are given.
     """
 
     connection: Connection
@@ -101,6 +102,7 @@ class Changing:
     now: int
     progress: Progress
     post: PostForHq
+    post_with_ids: PostWithIds
 
 
 def _import_products(at: Changing, change: r.ImportProducts) -> int:
@@ -119,6 +121,7 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
         r.SetLocation: lambda at, c: set_location(at.connection, c),
         r.ImportProducts: lambda at, c: _import_products(at, c),
+        r.ImportCounts: lambda at, c: import_counts(at.post_with_ids, c.counts),
         r.RemoveProduct: lambda at, c: remove_product(at.connection, c.sku),
         r.MergeProducts: lambda at, c: merge_products(at.connection, at.post, c.merge, c.into, at.now),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),

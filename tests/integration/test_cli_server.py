@@ -137,10 +137,10 @@ def test_a_catalogue_is_imported_only_if_nothing_is_wrong_in_it(server: Server, 
 
 WRONG_IMPORTS = [
     (["products.csv"], "cannot be read: No such file or directory"),
-    (["products.csv", "--column", "price=p"], "'price' is not a product field: expected sku, name"),
+    (["products.csv", "--column", "price=p"], "'price' is no field of this file: expected sku, name"),
     (
         ["products.csv", "--column", "reorderpoint=p"],
-        "'reorderpoint' is not a product field: did you mean 'reorder_point'?",
+        "'reorderpoint' is no field of this file: did you mean 'reorder_point'?",
     ),
     (["products.csv", "--column", "sku"], "expected FIELD=VALUE, got 'sku'"),
     (["products.csv", "--delimiter", ";;"], "--delimiter: expected one character, got ';;'"),
