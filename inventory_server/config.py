@@ -24,6 +24,8 @@ IMPORT_CHUNK_BYTES = MAX_FRAME_BYTES // 2
 """Bytes of products in one request: half of the longest frame that a running server accepts by default."""
 SKUS_ASKED = 500
 """Products of a stock sheet in one question: a statement of a few tens of kilobytes."""
+CHANGES_SHOWN = 20
+"""How many changes of a catalogue a rehearsal shows; JSON has all."""
 VARIANCES_SHOWN = 10
 """How many differences an import of counts shows, the largest: those that a typing error makes."""
 LOGGED_REASON_LENGTH_MAX = 200

@@ -10,11 +10,13 @@ import click
 import msgspec
 
 from inventory_server.admin.office import Office
+from inventory_server.commands.catalog_changes import show_changes
 from inventory_server.commands.file_options import file_options, writing
 from inventory_server.commands.options import counted, db_option, json_option, office_of
 from inventory_server.config import IMPORT_CHUNK_BYTES
 from inventory_server.domain.product import FIELDS
-from inventory_server.domain.requests import FindBarcodes, ImportProducts
+from inventory_server.domain.requests import FindBarcodes, ImportProducts, ListProducts
+from inventory_server.imports.catalog_changes import changes_of
 from inventory_server.imports.catalog_csv import Catalog, read_catalog
 from pos_client.commands import console
 from pos_client.files.problems import Problem
@@ -31,9 +33,10 @@ def catalog() -> None:
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @file_options(FIELDS)
 @click.option("--move-barcodes", is_flag=True, help="Let a barcode of another product move to the one in the file.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be added, changed and cleared; import nothing.")
 @db_option
 @json_option
-def import_catalog(file: Path, move_barcodes: bool, db: str, as_json: bool, **options: Any) -> int:
+def import_catalog(file: Path, move_barcodes: bool, dry_run: bool, db: str, as_json: bool, **options: Any) -> int:
     """Import the products in FILE: CSV (compressed, too) or .xlsx. It changes what its columns name of the SKUs in it.
 
     Whatever is wrong is reported with line and column; nothing is imported then, and the exit code is 1. Only a barcode
@@ -49,6 +52,11 @@ def import_catalog(file: Path, move_barcodes: bool, db: str, as_json: bool, **op
     with office_of(db) as office:
         if not problems and not move_barcodes:
             _report_taken_barcodes(office, found, str(file), report)
+        if dry_run and not problems:
+            for problem in found.wrong_barcodes:
+                console.say(str(problem), err=True)
+            show_changes(changes_of(found, office.ask(ListProducts())), len(found.wrong_barcodes), as_json)
+            return console.FOUND_PROBLEMS if found.wrong_barcodes else console.OK
         if not problems:
             listed = _import(office, found)
     for problem in found.wrong_barcodes:

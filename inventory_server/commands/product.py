@@ -46,11 +46,18 @@ def listing(db: str, as_json: bool) -> int:
 
 
 @product.command("export")
+@click.option("--format", "form", type=click.Choice(["csv", "xlsx"]), default="csv", show_default=True)
+@console.safe_option
 @db_option
-def export(db: str) -> int:
-    """Write the catalogue to standard output as CSV that `catalog import` reads: suppliers, products, locations."""
+def export(form: str, safe: bool, db: str) -> int:
+    """Write the catalogue to standard output as `catalog import` reads it: suppliers, products, locations.
+
+    With --safe it is for people to look at, as an apostrophe is part of what is imported again; a workbook is both.
+    """
+    if safe and form != "csv":
+        raise click.UsageError("--safe is for --format csv; a workbook is safe as it is.")
     with office_of(db) as office:
-        console.print_csv(FIELDS, list(catalog_rows(office.ask(ListProducts()))))
+        console.print_export(form, safe, FIELDS, list(catalog_rows(office.ask(ListProducts()))))
     return console.OK
 
 

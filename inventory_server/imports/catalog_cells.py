@@ -62,6 +62,8 @@ def _barcodes(text: str) -> tuple[str, ...]:
 
 
 def _barcode(text: str) -> str:
+    if gtin.is_own_code(text):
+        return gtin.padded(text)
     try:
         return gtin.checked(read_gtin(text))
     except ValueError as error:

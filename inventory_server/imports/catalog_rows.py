@@ -7,10 +7,11 @@ from typing import Any
 
 from inventory_server.domain.answers import Catalogue
 from inventory_server.domain.product import FIELDS, OF_SUPPLIER, PER_LOCATION, Product, Ranged, Supplier
+from pos_client.files.exporting import ExportCell
 from pos_client.protocol.units import unscaled
 
 
-def catalog_rows(catalogue: Catalogue) -> Iterator[list[str]]:
+def catalog_rows(catalogue: Catalogue) -> Iterator[list[ExportCell]]:
     """A row for each supplier, each product and each of its locations; the columns are `FIELDS`."""
     for supplier in catalogue.suppliers:
         yield _row({"supplier": supplier.supplier, **_fields(supplier, OF_SUPPLIER)})
@@ -25,11 +26,11 @@ def _fields(one: Product | Ranged | Supplier, names: tuple[str, ...]) -> dict[st
     return {name: getattr(one, name) for name in names}
 
 
-def _row(values: dict[str, Any]) -> list[str]:
+def _row(values: dict[str, Any]) -> list[ExportCell]:
     return [_cell(name, values.get(name)) for name in FIELDS]
 
 
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> ExportCell:
     if value is None:
         return ""
-    return str(unscaled(value)) if name in ("reorder_point", "pack_size", "minimum") else str(value)
+    return unscaled(value) if name in ("reorder_point", "pack_size", "minimum") else str(value)

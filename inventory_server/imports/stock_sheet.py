@@ -155,7 +155,7 @@ class _Rows:
         """The code of a row, and whether it is a barcode; of both, the SKU."""
         sku, barcode = (cells[self._at[name]] if name in self._at else "" for name in ("sku", "barcode"))
         if barcode and not sku:
-            digits = _read(self._named["barcode"], code_reader(read_gtin, keep_damaged=False), barcode, wrong)
+            digits = _read(self._named["barcode"], code_reader(_read_scanned, keep_damaged=False), barcode, wrong)
             return None if digits is None else (gtin.padded(digits), True)
         code = _read(self._named["sku"], code_reader(read_sku, keep_damaged=False), sku, wrong)
         return None if code is None else (code, False)
@@ -181,6 +181,10 @@ class _Rows:
     def questions(self) -> list[str]:
         """What the numbers leave open."""
         return [f"{name}: {each}" for at, name, _ in self._columns for each in self._numbers[at].questions()]
+
+
+def _read_scanned(text: str) -> str:
+    return gtin.scanned(text) if gtin.is_own_code(text) else read_gtin(text)
 
 
 def _read(column: str, read: Callable[[str], Any], text: str, wrong: list[str]) -> Any:

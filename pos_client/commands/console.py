@@ -11,9 +11,9 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -26,6 +26,9 @@ from pos_client.protocol.printable import escaped, escaped_json
 if TYPE_CHECKING:
     from rich.progress import Progress
 
+    from pos_client.files.exporting import ExportCell
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 OK = 0
 FOUND_PROBLEMS = 1
 """The command completed and found problems: rows that do not map, a failed proof."""
@@ -112,6 +115,25 @@ def print_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     if sys.stdout.isatty():
         rows = [[escaped(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
     click.echo(to_csv(names, rows), color=True)  # keeps escape sequences in the data, which click would remove
+
+
+def print_export(form: str, safe: bool, names: Sequence[str], rows: Sequence[Sequence[ExportCell]]) -> None:
+    """Print `rows` for a spreadsheet: as `csv` (if `safe`, no text in it is run as a formula), or as `xlsx`."""
+    from pos_client.files.exporting import safe as safe_cell  # only here: few commands export, all start faster
+    from pos_client.files.exporting import workbook
+
+    if form == "xlsx":
+        if sys.stdout.isatty():
+            raise CommandError("A workbook cannot be shown in a terminal: write it to a file with > FILE.xlsx.")
+        sys.stdout.buffer.write(workbook(names, rows))
+    else:
+        print_csv(names, [[safe_cell(cell) if safe else cell for cell in row] for row in rows])
+
+
+def safe_option(command: _Command) -> _Command:
+    """The option that makes the text of a CSV file harmless."""
+    told = "In CSV, put an apostrophe before text that a spreadsheet would run as a formula."
+    return click.option("--safe", is_flag=True, help=told)(command)
 
 
 def to_csv(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -21,6 +21,7 @@ from pos_client.commands.options import (
     till_option,
 )
 from pos_client.commands.tokens import token_option
+from pos_client.protocol import gtin
 from pos_client.protocol.errors import HqRefused
 from pos_client.protocol.messages import Line
 from pos_client.protocol.units import Quantity
@@ -48,7 +49,8 @@ class LineParam(click.ParamType[Line]):
             line = Line(quantity=exact_quantity(quantity) if equals else 1)
         except ValueError as error:
             return self.fail(f"{value!r}: {error}", param, ctx)
-        return structs.replace(line, **{self._field: code if equals else quantity})
+        code = code if equals else quantity
+        return structs.replace(line, **{self._field: gtin.scanned(code) if self._field == "gtin" else code})
 
 
 class PriceParam(click.ParamType[tuple[str, Quantity]]):
@@ -76,7 +78,7 @@ def goods(command: F) -> F:
         type=LineParam("gtin"),
         metavar="GTIN[=QUANTITY]",
         shell_complete=outbox_barcodes,
-        help="A product by its barcode, 8 to 14 digits as scanned; repeatable.",
+        help="A product by its barcode, 8 to 14 digits as scanned, or by a code of 4 to 7; repeatable.",
     )
     sku = click.argument("lines", nargs=-1, type=LineParam(), metavar="[SKU[=QUANTITY]]...", shell_complete=outbox_skus)
     return sku(barcode(command))

@@ -33,9 +33,12 @@ from pos_client.commands.options import json_option
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
 from pos_client.files.numbers import read_quantity
+from pos_client.protocol import gtin
 from pos_client.protocol.address import Address
 from pos_client.protocol.messages import StockParams, StockResult
 from pos_client.transport.connection import Connection
+
+_SPREADSHEETS = ("csv", "xlsx")
 
 
 class Below(click.ParamType[Raw]):
@@ -90,26 +93,31 @@ def stock_query() -> None:
     help="Stock at a past instant, or at the end of a date: of each location's business day.",
 )
 @click.option("--known-at", type=KnownAt(), help="Stock as HQ knew it at an instant or ledger position.")
-@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "json", "csv", "xlsx"]), default="table", show_default=True
+)
+@console.safe_option
 @json_option
 @asking
 def stock(
-    skus: Sequence[str], locations: Sequence[str], form: str, as_json: bool, server: Address, terminal: str | None,
-    token: str | None, **filters: Any,
+    skus: Sequence[str], locations: Sequence[str], form: str, safe: bool, as_json: bool, server: Address,
+    terminal: str | None, token: str | None, **filters: Any,
 ) -> int:  # fmt: skip
     """Show the stock of each SKU, or of all products, and how complete the figures are.
 
     Unknown SKUs, barcodes and locations are listed on stderr; the exit code is 1 if HQ knows none of those named.
     Use a terminal with the role reader or operator: connecting as a till would disconnect that till.
     """
-    if as_json and form == "csv":
-        raise click.UsageError("Expected --json or --format csv, got both.")
+    if as_json and form in _SPREADSHEETS:
+        raise click.UsageError(f"Expected --json or --format {form}, got both.")
+    if safe and form != "csv":
+        raise click.UsageError("--safe is for --format csv; a workbook is safe as it is.")
     form = "json" if as_json else form
     named = form == "table" if filters["names"] is None else filters["names"]
     question = StockParams(
         skus=list(skus) or UNSET,
         locations=list(locations) or UNSET,
-        gtin=filters["barcode"] or UNSET,
+        gtin=gtin.scanned(filters["barcode"]) if filters["barcode"] else UNSET,
         below=given(filters["below"]),
         negative=True if filters["negative"] else UNSET,
         as_of=given(filters["as_of"]),
@@ -121,7 +129,7 @@ def stock(
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
         say_unknown(unknown_and_near(connection, answer.unknown))
-    show(answer, form, named)
+    show(answer, form, named, safe)
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
 
 
@@ -137,22 +145,22 @@ def whole_answer(connection: Connection, question: StockParams) -> StockResult:
     return whole
 
 
-def show(answer: StockResult, form: str, named: bool) -> None:
-    """Print `answer` as a table, JSON or CSV; with CSV, the completeness goes to stderr."""
+def show(answer: StockResult, form: str, named: bool, safe: bool = False) -> None:
+    """Print `answer` as a table, JSON or for a spreadsheet; then the completeness goes to stderr."""
     if form == "json":
         console.print_json(answer)
         return
     report = stock_report.StockReport(datetime.now(UTC), None)
     told = [report.completeness(place, answer.completeness[place]) for place in sorted(answer.completeness)]
-    if form == "csv":
+    if form in _SPREADSHEETS:
         names = stock_report.NAMED_FIELDS if named else stock_report.FIELDS
-        console.print_csv(names, [stock_report.fields(item, names) for item in answer.items])
+        console.print_export(form, safe, names, [stock_report.fields(item, names) for item in answer.items])
     elif named and any(item.name or item.unit for item in answer.items):
         console.print_table(stock_report.NAMED_COLUMNS, [report.named_row(item) for item in answer.items])
     else:
         console.print_table(stock_report.COLUMNS, [report.row(item) for item in answer.items])
     for sentence in told:
-        console.say(sentence, err=form == "csv")
+        console.say(sentence, err=form in _SPREADSHEETS)
 
 
 def _nothing_known(question: StockParams, answer: StockResult) -> bool:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pos_client.protocol.messages import Completeness, Hole, SilentTill, StockItem, UnknownItem
 from pos_client.protocol.units import Quantity
+
+if TYPE_CHECKING:
+    from pos_client.files.exporting import ExportCell
 
 COLUMNS: Mapping[str, bool] = {
     "sku": False,
@@ -24,10 +27,10 @@ COLUMNS: Mapping[str, bool] = {
 }
 """The columns of the table, and whether they are numeric."""
 
-_OWN = ("unlisted", "name", "unit")
-FIELDS = tuple(field for field in StockItem.__struct_fields__ if field not in _OWN)
-NAMED_FIELDS = (*FIELDS, "name", "unit")
-"""The columns of CSV, without names and with them."""
+_NAMES = ("name", "unit")
+FIELDS = tuple(field for field in StockItem.__struct_fields__ if field not in _NAMES)
+NAMED_FIELDS = (*FIELDS, *_NAMES)
+"""The columns of CSV and workbooks, without names and with them."""
 NAMED_COLUMNS: Mapping[str, bool] = {"sku": False, "name": False, "unit": False, **COLUMNS}
 
 
@@ -106,10 +109,17 @@ def quantity(value: Quantity) -> str:
     return f"{value:f}" if not isinstance(value, int) else str(value)
 
 
-def fields(item: StockItem, names: Sequence[str] = FIELDS) -> list[Any]:
-    """One stock level as the cells of `names`, for CSV: instants in RFC 3339, absent values empty."""
-    plain = msgspec.to_builtins(item)
-    return [plain.get(field, "") for field in names]
+def fields(item: StockItem, names: Sequence[str] = FIELDS) -> list[ExportCell]:
+    """One stock level as the cells of `names`: instants in RFC 3339, `unlisted` or nothing, absent values empty."""
+    return [_cell(name, getattr(item, name)) for name in names]
+
+
+def _cell(name: str, value: Any) -> ExportCell:
+    if isinstance(value, bool):
+        return name if value else ""
+    if value is None:
+        return ""
+    return str(msgspec.to_builtins(value)) if isinstance(value, datetime) else value
 
 
 def unknown(items: Sequence[UnknownItem]) -> list[str]:

@@ -17,3 +17,5 @@ LINES_KEPT_MAX = 100_000
 """Different lines that are kept to be used again: 20 MB, and most of what a shop sells."""
 VALUES_MAX = 8
 """How many values of a column are listed in a message."""
+SPREADSHEET_DIGITS = 15
+"""Digits of a number that a spreadsheet keeps: it takes the rest for zeros."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from pos_client.files.limits import SPREADSHEET_DIGITS
 from pos_client.files.problems import FileError
 
 
@@ -43,7 +45,8 @@ def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, float):
-        return f"{cell:.15g}"
+        text = f"{cell:.{SPREADSHEET_DIGITS}g}"
+        return f"{Decimal(text):f}" if "e-" in text else text  # a large one keeps its exponent: digits are lost
     if isinstance(cell, datetime):
         return cell.isoformat(" ")
     return cell.isoformat() if isinstance(cell, date) else str(cell)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 FORMS = (8, 12, 13, 14)
 """How many digits a GTIN may be written with."""
+OWN_CODES = range(4, 8)
+"""How many digits a code of a shop's own may have; fewer are quantities or prices, more are barcodes."""
 SUSPENSE_PREFIX = "gtin:"
 """A sku that begins so is not a catalogue's: `gtin:` and 14 digits is the product of a barcode that nobody listed."""
 _DIGITS = max(FORMS)
@@ -33,6 +35,16 @@ def checked(digits: str) -> str:
     if int(digits[-1]) != expected:
         raise ValueError(f"the check digit {expected} at the end")
     return padded(digits)
+
+
+def is_own_code(digits: str) -> bool:
+    """True if `digits` are a code of a shop's own, such as a PLU: it has no check digit, and is filled with zeros."""
+    return len(digits) in OWN_CODES and digits.isascii() and digits.isdecimal()
+
+
+def scanned(digits: str) -> str:
+    """What was scanned or typed, as a till sends it: a code of a shop's own has the 14 digits that it is listed by."""
+    return padded(digits) if is_own_code(digits) else digits
 
 
 def suspense_sku(digits: str) -> str:

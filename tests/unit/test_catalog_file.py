@@ -52,7 +52,7 @@ BAD_ROWS = [
         "sku: expected one that does not begin with 'gtin:' (barcodes that no catalogue lists), got",
     ),
     ("gtin:,x,,,", "sku: expected one that does not begin with 'gtin:'"),
-    ("A2,x,,1234567,", "barcode: expected 8, 12, 13 or 14 digits, got '1234567'"),
+    ("A2,x,,123,", "barcode: expected 8, 12, 13 or 14 digits, got '123'"),
     ("A2,x,,12345678905,", "barcode: expected 8, 12, 13 or 14 digits, got '12345678905'"),
     ("A2,x,,12345678901٥,", "barcode: expected 8, 12, 13 or 14 digits, got '12345678901\\u0665'"),
     ("A2,x,,20000004 012345678904,", "barcode: expected the check digit 5 at the end, got '012345678904'"),
@@ -160,6 +160,15 @@ def test_a_location_has_what_differs_there(tmp_path: Path) -> None:
         Product("B", ranged=(Ranged("south", supplier="Best"),), has_own_row=False),
     ]
     assert problems == []
+
+
+def test_a_code_of_a_shop_s_own_is_listed_like_a_barcode(tmp_path: Path) -> None:
+    rows = "sku,barcode\nA,4011 40000008\nB,1234567\nC,0042\n"
+    (tmp_path / "own.csv").write_text(rows)
+    found = read_catalog(tmp_path / "own.csv", {}, lambda problem: pytest.fail(str(problem)))
+    assert [product.barcodes for product in found.products] == [
+        ("00000000004011", "00000040000008"), ("00000001234567",), ("00000000000042",)
+    ]  # fmt: skip
 
 
 def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) -> None:

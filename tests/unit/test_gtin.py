@@ -73,3 +73,17 @@ REFUSED = [
 def test_what_is_no_gtin_is_refused_with_what_was_expected(digits: str, expected: str) -> None:
     with pytest.raises(ValueError, match=rf"^{re.escape(expected)}$"):
         gtin.checked(digits)
+
+
+@pytest.mark.parametrize(
+    ("typed", "sent"),
+    [
+        ("4011", "00000000004011"),
+        ("1234567", "00000001234567"),
+        ("123", "123"),
+        ("40000008", "40000008"),
+        ("4O11", "4O11"),
+    ],
+)
+def test_a_code_of_a_shop_s_own_is_filled_with_zeros(typed: str, sent: str) -> None:
+    assert gtin.scanned(typed) == sent
