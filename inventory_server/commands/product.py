@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -40,7 +41,7 @@ def listing(db: str, as_json: bool) -> int:
     if as_json:
         console.print_json([_summary(each) for each in catalogue.products])
         return console.OK
-    console.print_table(_LISTED, [list(map(_shown, _summary(each).values())) for each in catalogue.products])
+    console.print_table(_LISTED, [[_shown(_listed(each)[name]) for name in _LISTED] for each in catalogue.products])
     console.say(f"{counted(len(catalogue.products), 'product')}, {counted(len(catalogue.suppliers), 'supplier')}.")
     return console.OK
 
@@ -89,7 +90,7 @@ def show(sku: str, db: str, as_json: bool) -> int:
     if as_json:
         console.print_json(asdict(card))
         return console.OK
-    named = [part for part in (card.name, card.unit, *card.barcodes) if part]
+    named = [part for part in (card.name, card.unit, *_codes(card.barcodes, card.packs)) if part]
     console.say(", ".join([card.sku, *named]))
     console.print_table(_COLUMNS, [_row(terms) for terms in card.terms])
     return console.OK
@@ -127,10 +128,22 @@ def _summary(product: Product) -> dict[str, Any]:
         "name": product.name,
         "unit": product.unit,
         "barcodes": list(product.barcodes),
+        "packs": product.packs,
         "reorder_point": None if product.reorder_point is None else unscaled(product.reorder_point),
         "supplier": product.supplier,
         "locations": [each.location for each in product.ranged or ()],
     }
+
+
+def _listed(product: Product) -> dict[str, Any]:
+    """The row of a product in a table."""
+    told = {name.replace("_", " "): value for name, value in _summary(product).items()}
+    return {**told, "barcodes": _codes(product.barcodes, product.packs)}
+
+
+def _codes(barcodes: Sequence[str], packs: Mapping[str, int]) -> list[str]:
+    """Barcodes, each with the units that it stands for if they are not one."""
+    return [f"{code}={packs[code]}" if code in packs else code for code in barcodes]
 
 
 def _shown(value: Any) -> str:

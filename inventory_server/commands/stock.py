@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
-from msgspec import UNSET, structs
 
 from inventory_server.admin.office import Office
 from inventory_server.clock import now_microseconds
@@ -18,19 +17,20 @@ from inventory_server.commands.catalog import chunks
 from inventory_server.commands.complete import locations
 from inventory_server.commands.file_options import file_options, writing
 from inventory_server.commands.options import counted, db_option, json_option, office_of
-from inventory_server.config import SKUS_ASKED, VARIANCES_SHOWN
+from inventory_server.commands.stock_levels import stock_of
+from inventory_server.config import VARIANCES_SHOWN
 from inventory_server.domain.answers import LocationRow
 from inventory_server.domain.business_day import FIRST_DAY, LAST_DAY, BusinessDays, time_zone
 from inventory_server.domain.changes import ImportedCount
-from inventory_server.domain.requests import FindBarcodes, ImportCounts, ListLocations, Stock
+from inventory_server.domain.requests import FindBarcodes, ImportCounts, ListLocations
 from inventory_server.imports.stock_figures import count_id, figures_of
 from inventory_server.imports.stock_sheet import FIELDS, StockSheet, read_stock_sheet
 from pos_client.commands import console
 from pos_client.commands.asking import DayParam
 from pos_client.files.limits import PART_LINES
 from pos_client.files.problems import Problem
-from pos_client.protocol.messages import PostingResult, StockParams
-from pos_client.protocol.units import instant, micros, scaled, unscaled
+from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.units import TOTAL_MAX, instant, micros, scaled, unscaled
 
 _DATE_LENGTH = len("2026-10-31")
 _COLUMNS = {"location": False, "sku": False, "book": True, "counted": True, "difference": True}
@@ -87,8 +87,8 @@ def import_stock(
         sheet = read_stock_sheet(
             file, written.columns, location, places, problems.append, written.form, written.decimal
         )
-        barcodes: dict[str, str] = office.ask(FindBarcodes(sorted({f.code for f in sheet.figures if f.is_barcode})))
-        figures = figures_of(sheet, barcodes, problems.append)
+        scanned = sorted({figure.code for figure in sheet.figures if figure.is_barcode})
+        figures = figures_of(sheet, office.ask(FindBarcodes(scanned)), problems.append)
         if sheet.ignored:
             console.say(f"Ignored columns: {', '.join(sheet.ignored)}.", err=True)
         if problems or not figures:
@@ -145,26 +145,13 @@ def _variances(
     found: list[CountDifference] = []
     unknown: dict[str, None] = {}
     for location, counted_here in figures.items():
-        skus = sorted(counted_here)
-        for first in range(0, len(skus), SKUS_ASKED):
-            wanted = skus[first : first + SKUS_ASKED]
-            book = _book(office, location, wanted, instants[location], unknown)
-            found += (CountDifference(location, sku, book.get(sku, 0), counted_here[sku]) for sku in wanted)
+        book: dict[str, int] = {}
+        for page in stock_of(office, sorted(counted_here), location, instants[location]):
+            book |= {item.sku: scaled(item.on_hand, TOTAL_MAX) for item in page.items}
+            unknown.update((item.sku, None) for item in page.unknown if item.sku is not None)
+        found += (CountDifference(location, sku, book.get(sku, 0), number) for sku, number in counted_here.items())
     found.sort(key=lambda each: (-abs(each.difference), each.location, each.sku))
     return found, list(unknown)
-
-
-def _book(office: Office, location: str, skus: list[str], at: int, unknown: dict[str, None]) -> dict[str, int]:
-    """What the ledger says was there at an instant; products that it never heard of are added to `unknown`."""
-    params = StockParams(skus=skus, locations=[location])
-    book: dict[str, int] = {}
-    while True:
-        page = office.ask(Stock(params, None, at))
-        book |= {item.sku: scaled(item.on_hand, maximum=1 << 63) for item in page.items}
-        unknown.update((item.sku, None) for item in page.unknown if item.sku is not None)
-        if page.cursor is None:
-            return book
-        params = structs.replace(params, cursor=page.cursor or UNSET)
 
 
 def _told(sheet: StockSheet, instants: Mapping[str, int], variances: Sequence[CountDifference]) -> dict[str, Any]:

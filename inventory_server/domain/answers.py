@@ -151,12 +151,16 @@ class ProductTerms:
 
 @dataclass(frozen=True, slots=True)
 class ProductCard:
-    """A product as the catalogue lists it; `terms` begins with those of the product, then those of its locations."""
+    """A product as the catalogue lists it; `terms` begins with those of the product, then those of its locations.
+
+    `packs` has those of `barcodes` that stand for more than one unit, and for how many.
+    """
 
     sku: str
     name: str | None
     unit: str | None
     barcodes: list[str]
+    packs: dict[str, int]
     terms: list[ProductTerms]
 
 

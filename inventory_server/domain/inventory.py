@@ -6,7 +6,7 @@ Quantities are integers of 10⁻⁵, instants integer microseconds since 1970 UT
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, get_args
 
 import msgspec
@@ -101,26 +101,28 @@ class Level(msgspec.Struct, gc=False):
     last_movement_at: int | None = None
 
 
+Listed = Mapping[str, tuple[str, int]]
+"""The SKU that each listed barcode (14 digits) means, and how many units of it one scan stands for."""
+
+
 def flag_names(bits: int) -> tuple[Flag, ...]:
     """The names of the flags in `bits`, in the protocol's order."""
     return tuple(name for bit, name in enumerate(FLAGS) if bits >> bit & 1) if bits else ()
 
 
-def sku_of(line: Line, skus_by_gtin: dict[str, str]) -> str:
-    """The SKU of a line; a barcode that is not in the catalogue is its suspense product.
-
-    `skus_by_gtin` holds the listed barcodes by their 14 digits.
-    """
-    if not isinstance(line.sku, UnsetType):
-        return line.sku
+def scanned_line(line: Line, quantity: int, listed: Listed) -> tuple[str, int]:
+    """The (sku, quantity) of a line with a barcode, packs in units of the product; unlisted, its suspense product."""
     assert not isinstance(line.gtin, UnsetType)
-    return skus_by_gtin.get(gtin.padded(line.gtin)) or gtin.suspense_sku(line.gtin)
+    found = listed.get(gtin.padded(line.gtin))
+    return (gtin.suspense_sku(line.gtin), quantity) if found is None else (found[0], quantity * found[1])
 
 
-def lines_of(lines: list[Line], quantities: Sequence[int], skus_by_gtin: dict[str, str]) -> list[tuple[str, int]]:
+def lines_of(lines: list[Line], quantities: Sequence[int], listed: Listed) -> list[tuple[str, int]]:
     """The (sku, quantity) of each line of a body."""
-    skus = [line.sku if isinstance(line.sku, str) else sku_of(line, skus_by_gtin) for line in lines]
-    return list(zip(skus, quantities, strict=True))
+    return [
+        (line.sku, quantity) if isinstance(line.sku, str) else scanned_line(line, quantity, listed)
+        for line, quantity in zip(lines, quantities, strict=True)
+    ]
 
 
 def totals_of(lines: Iterable[tuple[str, int]]) -> dict[str, int]:

@@ -32,6 +32,8 @@ BOOTS_MAX = 10
 HOLES_SHOWN_MAX = 10
 """Holes in the answer about one location: enough to see whose postings are missing; all are counted."""
 
+PACK_UNITS_MAX = 100_000
+"""Base units that one barcode may stand for: a container of small parts."""
 FIGURE_MAX = 2**63 - 1
 """The largest stock figure, in units of 10⁻⁵: what a column of 64 bit holds."""
 FIGURE_NEAR_MAX = 2**62

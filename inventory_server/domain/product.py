@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 OF_SUPPLIER = ("lead_time_days", "order_cycle_days", "order_by_hour")
 """What a supplier states, and a product where it differs from its supplier."""
 PER_LOCATION = ("reorder_point", "supplier", "pack_size", "minimum")
 """What a product states, and a location where it differs there."""
-FIELDS = ("sku", "name", "unit", "barcode", *PER_LOCATION, *OF_SUPPLIER, "location")
+FIELDS = ("sku", "name", "unit", "barcode", "barcode_units", *PER_LOCATION, *OF_SUPPLIER, "location")
 """The fields of a row of a catalogue, by the names of their columns."""
 
 
@@ -27,6 +27,8 @@ class Ranged:
 class Product:
     """A product of a catalogue; `barcodes` are GTINs of 14 digits, `order_by_hour` is 0 to 23.
 
+    `packs` has how many units of the product those barcodes stand for that stand for more than one: a case of 12.
+
     `ranged` are the locations that it is ranged for; none: no location in particular. None leaves them as they are.
     Without a row of its own, only rows for locations, it keeps its own `PER_LOCATION`.
     """
@@ -44,6 +46,7 @@ class Product:
     order_cycle_days: int | None = None
     order_by_hour: int | None = None
     has_own_row: bool = True
+    packs: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class ShowProduct(ActorRequest, frozen=True):
 
 
 class FindBarcodes(ActorRequest, frozen=True):
-    """The SKUs of listed barcodes, by their 14 digits."""
+    """The SKUs of listed barcodes, by their 14 digits, and how many units of it each stands for."""
 
     barcodes: list[str]
 

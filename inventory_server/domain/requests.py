@@ -261,7 +261,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListExceptions: Kind("exceptions", ExceptionsResult, Cost.PAGE, EVERYBODY),
         ListProducts: Kind("products", answers.Catalogue, Cost.LONG, _MATTERS_TO_HQ),
         ShowProduct: _report("product", answers.ProductCard, _MATTERS_TO_HQ, Cost.QUICK),
-        FindBarcodes: Kind("barcodes", dict[str, str], Cost.PAGE, _MATTERS_TO_HQ),
+        FindBarcodes: Kind("barcodes", dict[str, tuple[str, int]], Cost.PAGE, _MATTERS_TO_HQ),
         ListClients: Kind(
             "clients", list[answers.Client], Cost.PAGE, OPERATORS, by_server=True, on_control_socket=True
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from inventory_server.domain.limits import ORDER_DAYS_MAX
+from inventory_server.domain.limits import ORDER_DAYS_MAX, PACK_UNITS_MAX
 from pos_client.files.cells import read_gtin
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.files.numbers import NumberReader
@@ -20,6 +20,7 @@ from pos_client.protocol.units import scaled
 _CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
 _HOUR = re.compile(r"([01]?[0-9]|2[0-3])(:00)?\Z")
 _BETWEEN_BARCODES = re.compile(r"[\s,;|]+")
+_PACK = re.compile(r"[0-9]{1,6}\Z")
 _WHOLE = re.compile(r"[0-9]{1,3}\Z")
 
 
@@ -68,6 +69,14 @@ def _barcode(text: str) -> str:
         return gtin.checked(read_gtin(text))
     except ValueError as error:
         raise WrongBarcode(str(error), text, getattr(error, "advice", "")) from error
+
+
+def _pack_units(text: str) -> int:
+    whole = text.removesuffix(".0")  # as a spreadsheet may write it
+    if not _PACK.match(whole) or not 1 <= int(whole) <= PACK_UNITS_MAX:
+        advice = "what is sold in parts of a unit is listed by a smaller unit" if "." in text or "," in text else ""
+        raise WrongCell(f"a whole number of the product's units, 1 to {PACK_UNITS_MAX:,}", text, advice)
+    return int(whole)
 
 
 def _words(text: str) -> str:
@@ -128,6 +137,7 @@ def readers(numbers: Mapping[str, NumberReader]) -> Mapping[str, Callable[[str],
         "name": _words,
         "unit": _words,
         "barcode": _barcodes,
+        "barcode_units": _pack_units,
         "reorder_point": _quantity(numbers["reorder_point"]),
         "supplier": _code(Location),
         "pack_size": _positive(numbers["pack_size"]),

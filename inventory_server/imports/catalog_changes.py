@@ -80,11 +80,17 @@ def _of_product(found: Catalog, product: Product, known: Product) -> Iterator[Fi
     names = [name for name in _OF_PRODUCT if product.has_own_row or name not in PER_LOCATION]
     yield from _differing(found, product.sku, known, product, names)
     if "barcode" in found.columns and product.sku not in found.with_wrong_barcodes:
-        before, after = tuple(sorted(known.barcodes)), tuple(sorted(product.barcodes))
+        packs = product.packs if "barcode_units" in found.columns else known.packs
+        before, after = _codes(known.barcodes, known.packs), _codes(product.barcodes, packs)
         if before != after:
             yield FieldChange(product.sku, "barcode", before, after)
     if product.ranged is not None:
         yield from _of_places(found, product.sku, known.ranged or (), product.ranged)
+
+
+def _codes(barcodes: tuple[str, ...], packs: Mapping[str, int]) -> tuple[str, ...]:
+    """Barcodes, each with the units that it stands for if they are not one."""
+    return tuple(f"{code}={packs[code]}" if code in packs else code for code in sorted(barcodes))
 
 
 def _of_places(found: Catalog, sku: str, known: tuple[Ranged, ...], given: tuple[Ranged, ...]) -> Iterator[FieldChange]:

@@ -44,9 +44,10 @@ def read_catalog(
 ) -> Catalog:
     """The catalogue in the file `path`; `columns` maps fields to columns of another name.
 
-    Only `sku` is required. A barcode is 8, 12, 13 or 14 digits with the right check digit; a product may have several,
-    in one cell, in rows or in columns of their own. A row with a `location` ranges its product for it, with what
-    differs there; a product may have one row for each. A row with a `supplier` and no `sku` is that supplier's.
+    Only `sku` is required. A barcode is 8, 12, 13 or 14 digits with the right check digit; a product may have
+    several, in one cell, in rows or in columns of their own; those of a row with `barcode_units` stand for so many
+    units. A row with a `location` ranges its product for it, with what differs there; a product may have one row
+    for each. A row with a `supplier` and no `sku` is that supplier's.
     `report` receives what keeps the file from being imported. FileError if it cannot be read at all.
     """
     numbers = {name: NumberReader(decimal, None, ()) for name in NUMBERS}
@@ -159,8 +160,7 @@ class _Rows:
                 raise _Contradiction("barcode", f"expected one sku for {code}, which {self._owners[code]!r} has too")
         if before is not None:
             product = self._products[row.sku]
-            barcodes = tuple(dict.fromkeys(product.barcodes + row.barcodes))
-            self._products[row.sku] = replace(product, barcodes=barcodes)
+            self._products[row.sku] = replace(product, **_codes(product, row))
         else:
             self._products[row.sku] = _joined(self._products[row.sku], row) if row.sku in self._products else row
             self._lines[key] = (line, row)
@@ -172,10 +172,10 @@ def _is_another_barcode(before: Product | None, row: Product) -> bool:
     """True if `row` repeats the row `before`, or says nothing, but for barcodes of its own."""
     if before is None or not row.barcodes:
         return False
-    plain = replace(row, barcodes=before.barcodes)
+    plain = replace(row, barcodes=before.barcodes, packs=before.packs)
     return set(row.barcodes).isdisjoint(before.barcodes) and plain in (
         before,
-        Product(row.sku, barcodes=before.barcodes, ranged=row.ranged, has_own_row=row.has_own_row),
+        Product(row.sku, barcodes=before.barcodes, packs=before.packs, ranged=row.ranged, has_own_row=row.has_own_row),
     )
 
 
@@ -192,10 +192,28 @@ def _product(values: Mapping[str, Any]) -> Product:
     location = values.get("location")
     here: dict[str, Any] = {name: values.get(name) for name in PER_LOCATION}
     everywhere: dict[str, Any] = {name: values.get(name) for name in _SAME_IN_ALL_ROWS}
-    product = Product(values["sku"], barcodes=values.get("barcode") or (), **everywhere)
+    barcodes, units = values.get("barcode") or (), values.get("barcode_units") or 1
+    if units != 1 and not barcodes:
+        raise _Contradiction("barcode_units", f"expected nothing where the row has no barcode, got {units}")
+    packs = dict.fromkeys(barcodes, units) if units != 1 else {}
+    product = Product(values["sku"], barcodes=barcodes, packs=packs, **everywhere)
     if location is not None:
         return replace(product, ranged=(Ranged(location, **here),), has_own_row=False)
     return replace(product, ranged=() if "location" in values else None, **here)
+
+
+def _codes(product: Product, row: Product) -> dict[str, Any]:
+    """The barcodes of a product with those of a further row."""
+    for code in row.barcodes:
+        here, there = row.packs.get(code, 1), product.packs.get(code, 1)
+        if code in product.barcodes and here != there:
+            raise _Contradiction(
+                "barcode_units", f"expected {there} for {code} as in the rows before of {row.sku!r}, got {here}"
+            )
+    return {
+        "barcodes": tuple(dict.fromkeys(product.barcodes + row.barcodes)),
+        "packs": {**product.packs, **row.packs},
+    }
 
 
 def _joined(product: Product, row: Product) -> Product:
@@ -212,7 +230,7 @@ def _joined(product: Product, row: Product) -> Product:
     return replace(
         own,
         **same,
-        barcodes=tuple(dict.fromkeys(product.barcodes + row.barcodes)),
+        **_codes(product, row),
         ranged=(product.ranged or ()) + (row.ranged or ()),
     )
 

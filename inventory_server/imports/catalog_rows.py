@@ -12,12 +12,15 @@ from pos_client.protocol.units import unscaled
 
 
 def catalog_rows(catalogue: Catalogue) -> Iterator[list[ExportCell]]:
-    """A row for each supplier, each product and each of its locations; the columns are `FIELDS`."""
+    """A row for each supplier, each product, each of its packs and locations; the columns are `FIELDS`."""
     for supplier in catalogue.suppliers:
         yield _row({"supplier": supplier.supplier, **_fields(supplier, OF_SUPPLIER)})
     for product in catalogue.products:
         own = _fields(product, ("sku", "name", "unit", *PER_LOCATION, *OF_SUPPLIER))
-        yield _row({**own, "barcode": " ".join(product.barcodes) or None})
+        single = [code for code in product.barcodes if code not in product.packs]
+        yield _row({**own, "barcode": " ".join(single) or None})
+        for code, units in product.packs.items():
+            yield _row({"sku": product.sku, "barcode": code, "barcode_units": units})
         for place in product.ranged or ():
             yield _row({"sku": product.sku, **_fields(place, ("location", *PER_LOCATION))})
 
@@ -33,4 +36,6 @@ def _row(values: dict[str, Any]) -> list[ExportCell]:
 def _cell(name: str, value: Any) -> ExportCell:
     if value is None:
         return ""
-    return unscaled(value) if name in ("reorder_point", "pack_size", "minimum") else str(value)
+    if name in ("reorder_point", "pack_size", "minimum"):
+        return unscaled(value)
+    return value if isinstance(value, int) else str(value)

@@ -68,12 +68,13 @@ def test_what_cannot_be_merged_is_refused(products: Products, merge: str, into: 
 
 
 CATALOGUE = """\
-sku,name,unit,barcode,reorder_point,supplier,pack_size,minimum,lead_time_days,order_cycle_days,order_by_hour,location
-,,,,,mill,,,3,7,10,
-"=1+1","Flour, white",kg,00012345678905 04006381333931,12.5,mill,10,2,,,,
-"=1+1",,,,20,other,,,,,,north
-"=1+1",,,,,,,,,,,south
-BARE,,,,,,,,,,,
+sku,name,unit,barcode,barcode_units,reorder_point,supplier,pack_size,minimum,lead_time_days,order_cycle_days,order_by_hour,location
+,,,,,,mill,,,3,7,10,
+"=1+1","Flour, white",kg,00012345678905 04006381333931,,12.5,mill,10,2,,,,
+"=1+1",,,00000040000008,25,,,,,,,,
+"=1+1",,,,,20,other,,,,,,north
+"=1+1",,,,,,,,,,,,south
+BARE,,,,,,,,,,,,
 """
 
 
@@ -82,7 +83,7 @@ def test_an_exported_catalogue_is_the_one_that_was_imported(products: Products, 
     assert products("catalog", "import", tmp_path / "all.csv").code == 0
     exported = products("product", "export").out
     listed = set(CATALOGUE.replace('"=1+1"', "=1+1").splitlines())
-    assert set(exported.splitlines()) == listed | {"NEW,,,,,,,,,,,", "OLD,,,,,,,,,,,", ",,,,,other,,,,,,"}
+    assert set(exported.splitlines()) == listed | {"NEW,,,,,,,,,,,,", "OLD,,,,,,,,,,,,", ",,,,,,other,,,,,,"}
     (tmp_path / "exported.csv").write_text(exported)
     assert products("catalog", "import", tmp_path / "exported.csv").code == 0
     assert products("product", "export").out == exported
@@ -97,12 +98,13 @@ def test_the_catalogue_is_listed(products: Products, tmp_path: Path) -> None:
         "sku": "=1+1",
         "name": "Flour, white",
         "unit": "kg",
-        "barcodes": ["00012345678905", "04006381333931"],
+        "barcodes": ["00000040000008", "00012345678905", "04006381333931"],
+        "packs": {"00000040000008": 25},
         "reorder_point": 12.5,
         "supplier": "mill",
         "locations": ["north", "south"],
     }
-    assert "Flour, white" in (shown := products("product", "list").out)
+    assert "00000040000008=25" in (shown := products("product", "list").out)
     assert shown.endswith("4 products, 2 suppliers.\n")
 
 
@@ -112,11 +114,11 @@ def test_a_product_is_taken_off_the_catalogue(products: Products, tmp_path: Path
     done = products("product", "remove", "=1+1")
     assert (done.code, done.out) == (0, "The catalogue lists =1+1 no more; its history stays.\n")
     assert set(products("product", "export").out.splitlines()[1:]) == {
-        ",,,,,mill,,,3,7,10,",
-        ",,,,,other,,,,,,",
-        "BARE,,,,,,,,,,,",
-        "NEW,,,,,,,,,,,",
-        "OLD,,,,,,,,,,,",
+        ",,,,,,mill,,,3,7,10,",
+        ",,,,,,other,,,,,,",
+        "BARE,,,,,,,,,,,,",
+        "NEW,,,,,,,,,,,,",
+        "OLD,,,,,,,,,,,,",
     }
     again = products("product", "remove", "=1+1")
     assert (again.code, again.out) == (2, "")

@@ -66,6 +66,37 @@ def test_a_sheet_is_shown_against_the_ledger_then_posted_once(command: Command, 
     assert on_hand(tmp_path) == {"north": {"TEA": 7.5, "MUG": 3}, "south": {"TEA": 1}}
 
 
+def test_packs_and_loose_units_are_added_up_to_whole_units(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("sku,barcode,barcode_units\nMUG,40000008,\nMUG,40000015,6\n")
+    assert command("catalog", "import", "p.csv").code == 0
+    imported = partial(command, "stock", "import", "s.csv", "--at", AT, "--location", "north", "--json")
+    (tmp_path / "s.csv").write_text("barcode,quantity\n40000015,2.5\n40000008,4\n")
+    assert told(imported())["variances"] == [
+        {"location": "north", "sku": "MUG", "book": 0, "counted": 19, "difference": 19}
+    ]
+    (tmp_path / "s.csv").write_text("barcode,quantity\n40000015,2.3\n")
+    done = imported()
+    assert (done.code, done.err.partition(": ")[2]) == (
+        1, "expected a whole number of units, got 2.3 packs of 6 of 'MUG'; count what is loose by the barcode of one\n"
+    )  # fmt: skip
+    assert on_hand(tmp_path)["north"]["MUG"] == 19
+
+
+def test_packs_that_were_sold_before_they_were_listed_are_named(command: Command, tmp_path: Path) -> None:
+    with opened(tmp_path / "hq.db") as store:
+        Till(store, "N1", "north").post(body("sale", ("gtin:40000015", 3)))
+    (tmp_path / "p.csv").write_text("sku,barcode,barcode_units\nTEA,40000015,6\n")
+    done = command("catalog", "import", "p.csv")
+    assert (done.code, done.out) == (1, "Imported 1 product.\n")
+    assert done.err == (
+        "north: -3 of gtin:00000040000015 were posted before it was a pack of 6 of TEA, and stay there: count it as 0, "
+        "and TEA as it is (inventory-server stock import)\n"
+    )
+    (tmp_path / "s.csv").write_text("sku,north\ngtin:00000040000015,0\nTEA,2\n")
+    assert command("stock", "import", "s.csv", "--at", AT).code == 0
+    assert command("catalog", "import", "p.csv") == (0, "Imported 1 product.\n", "")
+
+
 def test_what_is_sold_after_the_count_counts(command: Command, tmp_path: Path) -> None:
     with opened(tmp_path / "hq.db") as store:
         Till(store, "N1", "north").post(body("sale", ("TEA", 1), at=NOON + 20 * HOUR))

@@ -180,7 +180,7 @@ def test_a_column_left_out_keeps_and_an_empty_cell_clears(
     store: LedgerStore, columns: str, again: Product, changed: dict[str, Any], terms: list[ProductTerms]
 ) -> None:
     imported(store, WHOLE, suppliers=(Supplier("ACME", 2, 7, 11), Supplier("Near", 1, 1)))
-    whole = ProductCard("new", "New", "kg", [padded("40000008")], [EVERYWHERE, AT_NORTH])
+    whole = ProductCard("new", "New", "kg", [padded("40000008")], {}, [EVERYWHERE, AT_NORTH])
     assert card(store) == whole
     imported(store, again, columns=columns)
     assert card(store) == replace(whole, **changed, terms=terms)
@@ -200,4 +200,4 @@ def test_a_product_that_is_not_listed_cannot_be_shown(store: LedgerStore) -> Non
 def test_listed_barcodes_are_found(store: LedgerStore) -> None:
     imported(store, WHOLE)
     wanted = [padded("40000008"), padded("40000015")]
-    assert perform(store, FindBarcodes(wanted, actor=HEADQUARTERS)) == {wanted[0]: "new"}
+    assert perform(store, FindBarcodes(wanted, actor=HEADQUARTERS)) == {wanted[0]: ("new", 1)}

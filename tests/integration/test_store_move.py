@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import Table, select
 
 from inventory_server.config import Settings
+from inventory_server.domain.product import Product
 from inventory_server.domain.requests import (
     AdoptTerminal,
+    ImportProducts,
     ListAudit,
     MarkMoved,
     MergeProducts,
@@ -70,7 +72,9 @@ def trade_and_merge(place: Path | str) -> None:
     """A busy day, at the end of which two products are merged, a till moves and adopts another."""
     trade(place)
     with opened(place) as store:
+        of_six = Product("b", barcodes=("00000040000015",), packs={"00000040000015": 6})
         for change in (
+            ImportProducts([of_six], columns=("sku", "barcode", "barcode_units"), actor=HEADQUARTERS),
             MergeProducts("unlisted", "b", actor=HEADQUARTERS),
             MoveTerminal("T2", "L3", actor=HEADQUARTERS),
             AdoptTerminal("T1", "T2", actor=HEADQUARTERS),

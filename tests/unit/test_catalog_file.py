@@ -162,6 +162,28 @@ def test_a_location_has_what_differs_there(tmp_path: Path) -> None:
     assert problems == []
 
 
+def test_a_row_with_units_is_that_of_a_pack(tmp_path: Path) -> None:
+    path = tmp_path / "packs.csv"
+    path.write_text("sku,name,barcode,barcode_units\nA,Cola,40000008,\nA,,40000015 40000022,12\nB,Beer,40000039,6.0\n")
+    found = read_catalog(path, {}, lambda problem: pytest.fail(str(problem)))
+    assert [(product.barcodes, product.packs) for product in found.products] == [
+        (("00000040000008", "00000040000015", "00000040000022"), {"00000040000015": 12, "00000040000022": 12}),
+        (("00000040000039",), {"00000040000039": 6}),
+    ]
+    problems: list[str] = []
+    rows = ["A,x,40000008,2.5", "B,x,,12", "C,x,40000015,0", "D,x,40000022,6", "D,x,40000022,12", "E,x,40000046,100001"]
+    path.write_text("sku,name,barcode,barcode_units\n" + "\n".join(rows) + "\n")
+    read_catalog(path, {}, lambda problem: problems.append(str(problem)))
+    whole = "barcode_units: expected a whole number of the product's units, 1 to 100,000"
+    assert [problem.removeprefix(f"{path}:") for problem in problems] == [
+        f"2: {whole}, got '2.5'; what is sold in parts of a unit is listed by a smaller unit",
+        "3: barcode_units: expected nothing where the row has no barcode, got 12",
+        f"4: {whole}, got '0'",
+        "6: sku: expected each sku once, got 'D' again; it is also in line 5",
+        f"7: {whole}, got '100001'",
+    ]
+
+
 def test_a_code_of_a_shop_s_own_is_listed_like_a_barcode(tmp_path: Path) -> None:
     rows = "sku,barcode\nA,4011 40000008\nB,1234567\nC,0042\n"
     (tmp_path / "own.csv").write_text(rows)

@@ -12,11 +12,11 @@ from inventory_server.domain.inventory import (
     base_count,
     flag_names,
     is_overtaken,
+    lines_of,
     move,
     movements,
     opposite,
     rest_on,
-    sku_of,
     totals_of,
 )
 from pos_client.protocol.fields import PostingType
@@ -184,4 +184,11 @@ SKUS_OF_LINES = [
 
 @pytest.mark.parametrize(("line", "sku"), SKUS_OF_LINES)
 def test_a_barcode_is_its_listed_product_or_its_suspense_product(line: Line, sku: str) -> None:
-    assert sku_of(line, {"00000040000008": "b"}) == sku
+    [(found, _)] = lines_of([line], [1], {"00000040000008": ("b", 1)})
+    assert found == sku
+
+
+def test_a_pack_is_its_units() -> None:
+    lines = [Line(2, gtin="40000008"), Line(1, sku="b"), Line(1, gtin="40000015")]
+    moved = lines_of(lines, [200_000, 100_000, -50_000], {"00000040000008": ("b", 12)})
+    assert moved == [("b", 2_400_000), ("b", 100_000), ("gtin:00000040000015", -50_000)]

@@ -27,6 +27,7 @@ _name_suppliers = Insert(t.supplier, "ignore")
 _put_suppliers = Insert(t.supplier, "replace")
 _put_products = Insert(t.product, "replace")
 _put_barcodes = Insert(t.barcode, "replace")
+_put_packs = Insert(t.pack, "ignore")
 _put_ranged = Insert(t.product_location, "replace")
 
 
@@ -44,14 +45,30 @@ def import_products(
     _name_suppliers(connection, [(supplier, None, None, None) for supplier in named - {None}])
     known = {row[0]: row for row in _products(connection, [(sku,) for sku in by_sku])}
     _put_products(connection, [_product_row(each, known.get(each.sku), columns) for each in by_sku.values()])
-    if "barcode" in columns:
-        connection.execute(delete(t.barcode).where(among(connection, t.barcode.c.sku, list(by_sku))))
-        _put_barcodes(connection, list({gtin: (gtin, p.sku) for p in by_sku.values() for gtin in p.barcodes}.values()))
+    singles = _import_barcodes(connection, by_sku, columns) if "barcode" in columns else []
     _import_ranges(connection, [p.sku for p in by_sku.values() if p.ranged is not None], ranged, columns)
     is_ranged = select(_ranged.sku).where(_ranged.sku == t.product.c.sku, among(connection, _ranged.sku, list(by_sku)))
     connection.execute(update(t.product).where(is_ranged.exists()).values(is_ranged=1))
-    _settle_unlisted(connection, [*by_sku, *(suspense_sku(gtin) for p in by_sku.values() for gtin in p.barcodes)])
+    _settle_unlisted(connection, [*by_sku, *map(suspense_sku, singles)])
     return len(by_sku)
+
+
+def _import_barcodes(connection: Connection, by_sku: Mapping[str, Product], columns: Collection[str]) -> list[str]:
+    """Replace the barcodes of products; return those that are of one unit.
+
+    Those that stay are of as many units as before, unless `columns` say it.
+    """
+    known = {row[0]: row for row in _barcodes(connection, [(c,) for p in by_sku.values() for c in p.barcodes])}
+    rows = {}
+    for sku, product in by_sku.items():
+        for code in product.barcodes:
+            before = known.get(code)
+            stays = before is not None and before[1] == sku and "barcode_units" not in columns
+            rows[code] = (code, sku, before[2] if before is not None and stays else product.packs.get(code, 1))
+    connection.execute(delete(t.barcode).where(among(connection, t.barcode.c.sku, list(by_sku))))
+    _put_barcodes(connection, list(rows.values()))
+    _put_packs(connection, [(code, units) for code, _, units in rows.values() if units != 1])
+    return [code for code, _, units in rows.values() if units == 1]
 
 
 def _import_suppliers(connection: Connection, suppliers: Iterable[Supplier], columns: Collection[str]) -> None:
@@ -101,23 +118,27 @@ def _settle_unlisted(connection: Connection, skus: list[str]) -> None:
     connection.execute(delete(t.flagged).where(flagged.flag == FLAGS.index("unlisted_product"), gone))
 
 
-def find_barcodes(connection: Connection, barcodes: Iterable[str]) -> dict[str, str]:
-    """The SKUs of those of `barcodes` that are listed, by their 14 digits."""
-    return {row[0]: row[1] for row in _barcodes(connection, [(gtin,) for gtin in barcodes])}
+def find_barcodes(connection: Connection, barcodes: Iterable[str]) -> dict[str, tuple[str, int]]:
+    """Those of `barcodes` that are listed, by their 14 digits: the SKU, and how many units of it each stands for."""
+    return {row[0]: (row[1], row[2]) for row in _barcodes(connection, [(gtin,) for gtin in barcodes])}
 
 
 def list_products(connection: Connection) -> Catalogue:
     """The whole catalogue, as an import would state it."""
     barcodes: dict[str, list[str]] = {}
-    for code, sku in connection.execute(select(t.barcode).order_by(t.barcode.c.gtin)):
+    packs: dict[str, dict[str, int]] = {}
+    for code, sku, units in connection.execute(select(t.barcode).order_by(t.barcode.c.gtin)):
         barcodes.setdefault(sku, []).append(code)
+        if units != 1:
+            packs.setdefault(sku, {})[code] = units
     ranged: dict[str, list[Ranged]] = {}
     for place in _rows(connection, select(t.product_location).order_by(_ranged.sku, _ranged.location)):
         ranged.setdefault(place.pop("sku"), []).append(Ranged(**place))
     products = []
     for row in _rows(connection, select(t.product).order_by(t.product.c.sku)):
         sku, _ = row["sku"], row.pop("is_ranged")
-        products.append(Product(**row, barcodes=tuple(barcodes.get(sku, ())), ranged=tuple(ranged.get(sku, ()))))
+        codes, places = tuple(barcodes.get(sku, ())), tuple(ranged.get(sku, ()))
+        products.append(Product(**row, barcodes=codes, packs=packs.get(sku, {}), ranged=places))
     suppliers = _rows(connection, select(t.supplier).order_by(t.supplier.c.supplier))
     return Catalogue(products, [Supplier(**each) for each in suppliers])
 
@@ -156,8 +177,9 @@ def show_product(connection: Connection, sku: str) -> ProductCard:
     suppliers = {row[0]: row for row in _suppliers(connection, [(name,) for name in named])}
     terms = [_terms(None, listed, {}, suppliers)]
     terms += [_terms(each["location"], listed, each, suppliers) for each in places]
-    barcodes = sorted(row[0] for row in _barcodes_of(connection, [(sku,)]))
-    return ProductCard(sku, listed["name"], listed["unit"], barcodes, terms)
+    codes = {row[0]: row[2] for row in sorted(_barcodes_of(connection, [(sku,)]))}
+    packs = {code: units for code, units in codes.items() if units != 1}
+    return ProductCard(sku, listed["name"], listed["unit"], list(codes), packs, terms)
 
 
 def _rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]:

@@ -35,14 +35,19 @@ def merge_products(connection: Connection, post: PostForHq, ended: str, into: st
 
 
 def merge_listed(connection: Connection, post: PostForHq, products: Iterable[Product], now: int) -> None:
-    """Merge what was posted by barcode before the catalogue listed it into the product that it is."""
+    """Merge what was posted by barcode before the catalogue listed it into the product that it is.
+
+    Not what was posted by that of a pack: it counted packs, and a merge carries as many units of the product.
+    """
     barcodes = {barcode for product in products for barcode in product.barcodes}
     suspense = {gtin.suspense_sku(barcode): barcode for barcode in barcodes}
     moved = select(t.level.c.sku).where(among(connection, t.level.c.sku, list(suspense))).distinct()
     found = [suspense[sku] for sku in connection.execute(moved.order_by(t.level.c.sku)).scalars()]
     if not found:
         return
-    listed = select(t.barcode.c.gtin, t.barcode.c.sku).where(among(connection, t.barcode.c.gtin, found))
+    listed = select(t.barcode.c.gtin, t.barcode.c.sku).where(
+        among(connection, t.barcode.c.gtin, found), t.barcode.c.units == 1
+    )
     merges = standing(merges_of(connection, head_of(connection)))
     pairs = [(gtin.suspense_sku(row[0]), row[1]) for row in connection.execute(listed.order_by(t.barcode.c.gtin))]
     new = [pair for pair in pairs if refusal(merges, *pair) is None]

@@ -55,6 +55,17 @@ barcode = Table(
     metadata,
     Column("gtin", TEXT, primary_key=True),
     Column("sku", TEXT, ForeignKey("product.sku"), nullable=False),
+    Column("units", BigInteger, nullable=False),
     Index(None, "sku"),
     sqlite_with_rowid=False,
 )
+"""`units`: how many units of the product one scan stands for, a whole number; 1 unless it is a pack."""
+
+pack = Table(
+    "pack",
+    metadata,
+    Column("gtin", TEXT, primary_key=True),
+    Column("units", BigInteger, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""Whatever else than 1 a barcode has ever stood for: by these the proof explains the movements of packs."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 from inventory_server.config import SOLD_POSTINGS
-from inventory_server.domain.inventory import Account
+from inventory_server.domain.inventory import Account, Listed
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Void
 from inventory_server.store.ledger.sql import ForEach, Lookup
@@ -35,13 +35,14 @@ _postings = Lookup(
     t.posting, [_p.position], _p.position, _p.id, _p.location, _p.type, _p.body, prunes=True, where=_IS_SOLD
 )
 _voids = Lookup(t.void, [t.void.c.voids])
-_barcodes = Lookup(t.barcode, [t.barcode.c.gtin], t.barcode.c.gtin, t.barcode.c.sku)
+_barcodes = Lookup(t.barcode, [t.barcode.c.gtin])
 
 
 class Sold(NamedTuple):
     """One line of a sale or return that stands: `quantity` is negative for what came back with a sale.
 
-    `amount` is quantity × price in units of 10⁻¹⁰ of `currency` (None: none was given); None without a price.
+    `amount` is quantity × price (of a pack: packs × price) in units of 10⁻¹⁰ of `currency` (None: none was given); None
+    without a price.
     """
 
     location: str
@@ -96,38 +97,46 @@ def _priced(
         voids.setdefault(row[0], []).append(Void(*row))
     bodies = {position: _bodies.decode(body).lines for position, *_, body in postings}
     scanned = {gtin.padded(line.gtin) for lines in bodies.values() for line in lines if isinstance(line.gtin, str)}
-    skus = dict(_barcodes(connection, [(digits,) for digits in scanned]))
+    skus = {row[0]: (row[1], row[2]) for row in _barcodes(connection, [(digits,) for digits in scanned])}
     for position, id_, location, kind, _ in postings:
         if not any(void.position <= known_at and void.works_at(location) for void in voids.get(id_, ())):
             yield from _lines_of(by_position[position], kind == "return", bodies[position], skus)
 
 
-def _lines_of(rows: list[_Row], is_return: bool, lines: list[ListedLine], skus: dict[str, str]) -> Iterator[Sold]:
+def _lines_of(rows: list[_Row], is_return: bool, lines: list[ListedLine], skus: Listed) -> Iterator[Sold]:
     """The lines that moved the product of each of `rows`; without a price where more than one line may be meant.
 
-    A barcode may have been another product's then: only if the lines that mean a product now are those of its
-    movements, one by one, are their prices known.
+    A barcode may have been another product's then, or of another number of units: only if the lines that mean a product
+    now are those of its movements, one by one, are their prices known.
     """
     for sku in sorted({row.sku for row in rows}):
         moved = [row for row in rows if row.sku == sku]
         meant = [line for line in lines if _may_mean(line, sku, skus)]
         quantities = [row.quantity if is_return else -row.quantity for row in moved]
-        is_certain = [scaled(line.quantity) for line in meant] == quantities
+        is_certain = [scaled(line.quantity) * _units(line, sku, skus) for line in meant] == quantities
         for nth, (row, quantity) in enumerate(zip(moved, quantities, strict=True)):
             at = (row.location, sku, row.position, row.effective_at, is_return, quantity)
-            yield Sold(*at, *(_price(meant[nth], quantity) if is_certain else (None, None)))
+            yield Sold(*at, *(_price(meant[nth]) if is_certain else (None, None)))
 
 
-def _may_mean(line: ListedLine, sku: str, skus: dict[str, str]) -> bool:
+def _may_mean(line: ListedLine, sku: str, skus: Listed) -> bool:
     if isinstance(line.gtin, UnsetType):
         return line.sku == sku
-    return sku in (skus.get(gtin.padded(line.gtin)), gtin.suspense_sku(line.gtin))
+    return sku in (skus.get(gtin.padded(line.gtin), ("", 1))[0], gtin.suspense_sku(line.gtin))
 
 
-def _price(line: ListedLine, quantity: int) -> tuple[int | None, str | None]:
+def _units(line: ListedLine, sku: str, skus: Listed) -> int:
+    """How many units of a product one unit of a line is: more than 1 of a pack."""
+    if isinstance(line.gtin, UnsetType):
+        return 1
+    listed, units = skus.get(gtin.padded(line.gtin), ("", 1))
+    return units if listed == sku else 1
+
+
+def _price(line: ListedLine) -> tuple[int | None, str | None]:
     if isinstance(line.unit_price, UnsetType):
         return None, None
-    return quantity * scaled(line.unit_price), line.currency if isinstance(line.currency, str) else None
+    return scaled(line.quantity) * scaled(line.unit_price), line.currency if isinstance(line.currency, str) else None
 
 
 def _of_segments(wanted: FromClause) -> Executable:

@@ -27,6 +27,7 @@ from inventory_server.store.ledger.documents import document_row, emptied, group
 from inventory_server.store.ledger.records import NEVER, Key
 from inventory_server.store.ledger.sql import Lookup, among, plain_rows
 from inventory_server.store.verify.merges import MergeCheck
+from inventory_server.store.verify.packs import PackSizes
 from pos_client.protocol.messages import Body
 from pos_client.protocol.units import micros
 
@@ -64,7 +65,9 @@ def lines_between(connection: Connection, first: int, last: int) -> dict[int, li
     return found
 
 
-def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[DocumentLine]) -> Iterator[str]:
+def wrong_lines(
+    row: Any, body: Body, quantities: list[int], stored: list[DocumentLine], packs: PackSizes
+) -> Iterator[str]:
     """Findings, in words, where a posting's document lines are not those of its body.
 
     Lines with a barcode can only be checked in total: only the stored line tells which SKU it meant at the time. Goods
@@ -77,7 +80,9 @@ def wrong_lines(row: Any, body: Body, quantities: list[int], stored: list[Docume
     totals: dict[str, int] = {}
     if isinstance(body.lines, list) and any(isinstance(line.gtin, str) for line in body.lines):
         totals = {line.sku: line.quantity for line in stored if line.role is not LineRole.CLOSES_ALL}
-        if stored and not max(0, sum(quantities)) <= sum(totals.values()) <= sum(max(0, each) for each in quantities):
+        least, _ = packs.least_and_most(body.lines, quantities)
+        _, most = packs.least_and_most(body.lines, [max(0, each) for each in quantities])
+        if stored and not max(0, least) <= sum(totals.values()) <= most:
             yield "what it does to documents is not what its lines say"
     elif isinstance(body.lines, list):
         for line, quantity in zip(body.lines, quantities, strict=True):

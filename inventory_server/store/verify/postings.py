@@ -18,6 +18,7 @@ from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import ANYWHERE
 from inventory_server.store.ledger.sql import Lookup, Statement
 from inventory_server.store.verify import documents
+from inventory_server.store.verify.packs import PackSizes
 from pos_client.protocol import wire
 from pos_client.protocol.messages import Body, Line
 from pos_client.protocol.units import micros, utc_offset_minutes
@@ -133,9 +134,11 @@ def wrong_movements(
     quantities: list[int],
     stored: list[Movement],
     lines: list[DocumentLine],
+    packs: PackSizes,
 ) -> Iterator[str]:
     """Findings, in words, where a posting's row, movements or document lines are not those of its body.
 
+    `quantities` are in units of products, as far as its movements tell.
     A void reverses the movements of its target; if the void came first, the target reverses its own.
     """
     stored = [movement for movement in stored if movement.account is not Account.CARRIED]
@@ -156,9 +159,9 @@ def wrong_movements(
         if stored != _cancelled(connection, row, body.voids, stored):
             yield "the movements do not cancel those of what it voids"
         return
-    yield from documents.wrong_lines(row, body, quantities, lines)
+    yield from documents.wrong_lines(row, body, quantities, lines, packs)
     if isinstance(body.lines, list):
-        yield from _wrong_moves(row, body, body.lines, quantities, stored)
+        yield from _wrong_moves(row, body, body.lines, quantities, stored, packs)
     elif stored:
         yield "the movements are not those of the body"
 
@@ -177,11 +180,11 @@ def _is_possible(row: Any) -> bool:
 
 
 def _wrong_moves(
-    row: Any, body: Body, lines: list[Line], quantities: list[int], stored: list[Movement]
+    row: Any, body: Body, lines: list[Line], quantities: list[int], stored: list[Movement], packs: PackSizes
 ) -> Iterator[str]:
     if body.type == "count":
         own = [movement for movement in stored if movement.account is Account.COUNT]
-        if not _adds_up(lines, quantities, own):
+        if not _adds_up(lines, quantities, own, packs):
             yield "the figures are not those that were counted"
         at = {"effective_at": row.effective_at, "event_position": row.position}
         expected = [structs.replace(movement, location=row.location, **at) for movement in own]
@@ -214,16 +217,17 @@ def _of_lines(body: Body, row: Any, lines: list[Line], quantities: list[int], st
     return inventory.movements(body.type, row.location, order, list(zip(skus, quantities, strict=True)))
 
 
-def _adds_up(lines: list[Line], quantities: list[int], counted: list[Movement]) -> bool:
+def _adds_up(lines: list[Line], quantities: list[int], counted: list[Movement], packs: PackSizes) -> bool:
     """True if the figures are the sums of their lines; lines with a barcode can only be checked in total."""
     rest = {movement.sku: movement.quantity for movement in counted}
-    scanned: dict[str, int] = {}
+    scanned: list[tuple[Line, int]] = []
     for line, quantity in zip(lines, quantities, strict=True):
         if isinstance(line.gtin, str):
-            scanned[line.gtin] = scanned.get(line.gtin, 0) + quantity
+            scanned.append((line, quantity))
         elif line.sku in rest:
             rest[line.sku] -= quantity
         else:
             return False
     unexplained = [quantity for quantity in rest.values() if quantity]
-    return sum(unexplained) == sum(scanned.values()) and len(unexplained) <= len(scanned)
+    least, most = packs.least_and_most([line for line, _ in scanned], [quantity for _, quantity in scanned])
+    return least <= sum(unexplained) <= most and len(unexplained) <= len({line.gtin for line, _ in scanned})

@@ -28,6 +28,7 @@ from inventory_server.store.verify import archive, derived, documents
 from inventory_server.store.verify.closings import ClosingCheck
 from inventory_server.store.verify.lookups import LookupCheck, wrong_ranges
 from inventory_server.store.verify.merges import MergeCheck
+from inventory_server.store.verify.packs import PackSizes
 from inventory_server.store.verify.postings import (
     Moved,
     body_of,
@@ -111,6 +112,7 @@ class _Walk:
         self.heads = archive.prove(connection, self.head, proof)
         self.merges = MergeCheck(connection, self.head)
         self.lookups = LookupCheck(connection)
+        self.packs = PackSizes(connection)
         self.derived = derived.DerivedCheck(connection, self.head)
         self.closings = ClosingCheck(connection, self.head, self.derived.levels)
         lineages = connection.execute(select(t.lineage))
@@ -170,8 +172,9 @@ class _Walk:
         except BodyError as error:
             yield f"unreadable body, {error}"
         else:
-            yield from wrong_movements(self._connection, row, body, quantities, stored, lines)
-            self.lookups.note(row, body, quantities, stored)
+            in_units = self.packs.in_units(body, quantities, stored)
+            yield from wrong_movements(self._connection, row, body, in_units, stored, lines, self.packs)
+            self.lookups.note(row, body, in_units, stored)
         yield from self.merges.wrong(row)
         yield from self.derived.wrong_figures(self._connection, row, moved)
 

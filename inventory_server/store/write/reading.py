@@ -20,7 +20,9 @@ from inventory_server.store.write import count_book
 from inventory_server.store.write.document_book import DocumentNeeds
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol import gtin
+from pos_client.protocol.errors import BodyError
 from pos_client.protocol.messages import Body, Line
+from pos_client.protocol.units import QUANTITY_MAX, QUANTITY_UNIT, unscaled
 
 
 class Told(msgspec.Struct, frozen=True, gc=False):
@@ -112,9 +114,21 @@ def _read_lines(working_set: WorkingSet, posts: list[Post]) -> None:
     listed = [(item, lines) for post in posts for item in post.items if (lines := _lines(item.body))]
     scanned = {gtin.padded(line.gtin) for _, lines in listed for line in lines if isinstance(line.gtin, str)}
     barcodes = working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned])
-    skus_by_gtin: dict[str, str] = {row[0]: row[1] for row in barcodes}
+    meanings = {row[0]: (row[1], row[2]) for row in barcodes}
+    has_packs = any(units != 1 for _, units in meanings.values())
     for item, lines in listed:
-        item.lines = inventory.lines_of(lines, item.quantities, skus_by_gtin)
+        item.lines = inventory.lines_of(lines, item.quantities, meanings)
+        if has_packs:
+            _refuse_too_many(item)
+
+
+def _refuse_too_many(item: Item) -> None:
+    """Have a posting refused whose packs come to more than a line may have."""
+    for at, (sku, quantity) in enumerate(item.lines):
+        if abs(quantity) > QUANTITY_MAX * QUANTITY_UNIT:
+            expected = f"packs of at most {QUANTITY_MAX:,} units of {sku!r} in all"
+            item.body, item.refused = None, BodyError(f"$.lines[{at}]", expected, f"{unscaled(quantity):,}")
+            return
 
 
 def _lines(body: Body | None) -> list[Line]:

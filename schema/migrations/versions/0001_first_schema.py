@@ -362,9 +362,11 @@ def make_catalogue() -> None:
         "barcode",
         ["gtin"],
         *columns(TEXT, "gtin", "sku"),
+        *columns(sa.BigInteger(), "units"),
         sa.ForeignKeyConstraint(["sku"], ["product.sku"], name=op.f("fk_barcode_sku")),
     )
     op.create_index("ix_barcode_sku", "barcode", ["sku"])
+    make_keyed_table("pack", ["gtin", "units"], *columns(TEXT, "gtin"), *columns(sa.BigInteger(), "units"))
 
 
 def ordering() -> list[sa.Column[Any]]:
