@@ -22,6 +22,7 @@ ROOMS: dict[str, list[str]] = {
     "pos_client.transport": ["pos_client.protocol", "msgspec"],
     "pos_client.till": ["pos_client.transport", "pos_client.protocol", "msgspec"],
     "pos_client.files": ["pos_client.protocol", "msgspec", "python_calamine"],
+    "pos_client.barcodes": ["pos_client.protocol", "msgspec", "biip"],
     "pos_client.replay": ["pos_client.files", "pos_client.protocol", "msgspec"],
     "pos_client.faultkit": ["pos_client.protocol", "msgspec"],
     "pos_client": ["pos_client.till", "pos_client.transport", "pos_client.protocol"],
@@ -265,7 +266,7 @@ def test_a_new_file_beside_the_rooms_takes_a_stand() -> None:
 
 
 def test_every_door_leads_to_a_room_or_a_distribution() -> None:
-    known = set(ROOMS) | {"msgspec", "psycopg", "python_calamine", *CLI, *SQL}
+    known = set(ROOMS) | {"msgspec", "psycopg", "python_calamine", "biip", *CLI, *SQL}
     assert {target for targets in ROOMS.values() for target in targets} <= known
     assert set(ROOMS) == {room_of(module) for module in SOURCES}
 
