@@ -25,7 +25,8 @@ from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.fields import RequestId
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
-from pos_client.protocol.messages import Request, needs_hello
+from pos_client.protocol.messages import Request
+from pos_client.protocol.methods import needs_hello
 from pos_client.protocol.wire import (
     JSON_WHITE_SPACE,
     decode_frame,

@@ -15,7 +15,8 @@ from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BY_NUMBER, BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import PostingType, RequestId
 from pos_client.protocol.limits import MAX_LINES
-from pos_client.protocol.messages import METHODS, Body, ErrorObject, Message, PostParams, Reply, Request
+from pos_client.protocol.messages import Body, ErrorObject, Message, PostParams, Reply, Request
+from pos_client.protocol.methods import METHODS
 from pos_client.protocol.printable import printable
 from pos_client.protocol.strict_json import check_body_strictly, has_no_more_strings, repeated_key
 from pos_client.protocol.units import QUANTITY_MAX, Quantity, quantity_expected, scaled

@@ -14,7 +14,8 @@ from pos_client.protocol import wire
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, RequestError
 from pos_client.protocol.framing import FrameTooLong, LineFramer
-from pos_client.protocol.messages import METHODS, HelloParams, HelloResult, Message, Reply, Request
+from pos_client.protocol.messages import HelloParams, HelloResult, Message, Reply, Request
+from pos_client.protocol.methods import METHODS
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_BYTES_MAX, REPLY_SECONDS
 from pos_client.transport.stream import ClientStream
 

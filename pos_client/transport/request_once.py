@@ -14,7 +14,8 @@ from pos_client.protocol.address import Address, AddressLike, address_of_server
 from pos_client.protocol.errors import ConnectionLost
 from pos_client.protocol.framing import FramingError, LineFramer
 from pos_client.protocol.json_messages import decode_message, encode_message
-from pos_client.protocol.messages import HelloParams, Message, needs_hello
+from pos_client.protocol.messages import HelloParams, Message
+from pos_client.protocol.methods import needs_hello
 from pos_client.transport.connection import Connection, exact_decoder
 from pos_client.transport.limits import REPLY_BYTES_MAX, REPLY_SECONDS
 from pos_client.transport.stream import ClientStream

@@ -17,7 +17,7 @@ from inventory_server.config import Settings
 from pos_client.commands.main import pos_client
 from pos_client.commands.stock import stock_query
 from pos_client.protocol.errors import ErrorCode
-from pos_client.protocol.messages import METHODS
+from pos_client.protocol.methods import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))}

@@ -20,7 +20,8 @@ from pos_client.protocol import wire
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import PostingType
 from pos_client.protocol.framing import MAX_FRAME_BYTES
-from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PostParams, Request
+from pos_client.protocol.messages import PostParams, Request
+from pos_client.protocol.methods import METHODS, NOTIFICATIONS
 from tests.support.waiting import HANG_SECONDS
 
 SCHEMA = json.loads(schema_path("messages.schema.json").read_bytes())

@@ -17,7 +17,7 @@ from inventory_server.domain.door import OnOutcome, Progress, no_progress
 from inventory_server.domain.requests import Change, Post, StoreRequest
 from inventory_server.store.administration import Settled
 from pos_client.protocol.address import Address
-from pos_client.protocol.messages import METHODS
+from pos_client.protocol.methods import METHODS
 from tests.support.edge import ID, SALE, LineClient, MemoryStore
 from tests.support.lines import SOON
 from tests.support.waiting import HANG_SECONDS, wait_until

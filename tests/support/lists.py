@@ -13,7 +13,7 @@ from inventory_server.domain.door import perform
 from inventory_server.domain.requests import REQUESTS, ListChanges
 from inventory_server.domain.roles import HEADQUARTERS, Actor
 from inventory_server.store import LedgerStore
-from pos_client.protocol.messages import METHODS
+from pos_client.protocol.methods import METHODS
 
 
 def page(

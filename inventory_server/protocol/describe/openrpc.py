@@ -19,7 +19,8 @@ from inventory_server.protocol.describe.list_examples import LISTS
 from pos_client.protocol.address import DEFAULT_PORT
 from pos_client.protocol.errors import ErrorCode
 from pos_client.protocol.fields import RequestId
-from pos_client.protocol.messages import METHODS, NOTIFICATIONS, PROTOCOL_VERSION, Body, Message, Reply, Request
+from pos_client.protocol.messages import PROTOCOL_VERSION, Body, Message, Reply, Request
+from pos_client.protocol.methods import METHODS, NOTIFICATIONS
 from pos_client.protocol.units import QUANTITY_MAX
 from pos_client.protocol.wire import ONLY_ON, SIGNED, WITHOUT_LINES, encode
 
