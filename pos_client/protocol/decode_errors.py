@@ -9,7 +9,17 @@ from typing import Any, get_args
 import msgspec
 
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.fields import CloseReason, Currency, Digest, Gtin, PostingType, RequestText, Sku, TerminalName
+from pos_client.protocol.fields import (
+    CloseReason,
+    Currency,
+    Digest,
+    Flag,
+    Gtin,
+    PostingType,
+    RequestText,
+    Sku,
+    TerminalName,
+)
 from pos_client.protocol.limits import MAX_DEPTH, NAME_LENGTH_MAX, VALUE_LENGTH_MAX
 from pos_client.protocol.printable import printable
 from pos_client.protocol.units import QUANTITY_EXPECTED
@@ -35,6 +45,7 @@ _CHOICES = {
     "$.jsonrpc": '"2.0"',
     "$.type": "one of " + ", ".join(get_args(PostingType)),
     "$.reason": "one of " + ", ".join(get_args(CloseReason)),
+    "$.flag": "one of " + ", ".join(get_args(Flag)),
 }
 _KINDS = {
     "array": "an array",

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from typing import Literal, get_args, get_origin
 
 import msgspec
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import strategies as st
 
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
-from pos_client.protocol.messages import ErrorObject, PingResult, Reply, Request, StockResult
+from pos_client.protocol.messages import Body, ErrorObject, PingResult, Reply, Request, StockResult
+from pos_client.protocol.methods import METHODS
 from pos_client.protocol.strict_json import repeated_key
 from pos_client.protocol.wire import (
     decode_body,
@@ -77,6 +79,27 @@ def test_a_result_of_another_shape_is_not_taken() -> None:
 def test_an_error_of_the_decoder_in_unknown_words_still_has_a_path_and_the_value() -> None:
     error = request_error(msgspec.ValidationError("Odd - at `$.a[1]`"), ErrorCode.invalid_params, b'{"a":[1,2]}')
     assert error.data == {"path": "$.a[1]", "expected": "a value of the protocol", "came": "2"}
+
+
+STRICT: list[type[msgspec.Struct]] = [*(method.params for method in METHODS.values()), Body, Request]
+CHOICES = {
+    (kind, field.encode_name)
+    for kind in STRICT
+    for field in msgspec.structs.fields(kind)
+    if any(get_origin(each) is Literal for each in (field.type, *get_args(field.type)))
+}
+
+
+@pytest.mark.parametrize(("kind", "field"), sorted(CHOICES, key=str))
+def test_what_a_field_may_be_is_said_where_it_is_something_else(kind: type[msgspec.Struct], field: str) -> None:
+    raw = msgspec.json.encode({field: "a\x1bb"})
+    with pytest.raises(msgspec.ValidationError) as caught:
+        msgspec.json.decode(raw, type=kind)
+    error = request_error(caught.value, ErrorCode.invalid_params, raw)
+    allowed = next(each for each in msgspec.structs.fields(kind) if each.encode_name == field).type
+    for value in get_args(next(each for each in (allowed, *get_args(allowed)) if get_origin(each) is Literal)):
+        assert value in error.data["expected"]
+    assert error.data["came"] == '"a\\u001bb"'
 
 
 @pytest.mark.parametrize(
