@@ -42,13 +42,19 @@ class QueryMethods(ABC):
         negative: bool | None = None,
         as_of: date | None = None,
         known_at: datetime | int | None = None,
+        gtin: str | None = None,
+        search: str | None = None,
+        names: bool | None = None,
+        net_of_transit: bool | None = None,
         limit: int | None = None,
         cursor: str | None = None,
         timeout: float = REPLY_SECONDS,
     ) -> StockResult:
-        """Stock levels at HQ; `below` is "reorder_point" or a quantity.
+        """Stock levels at HQ; `below` is "reorder_point" or a quantity; with `net_of_transit` it counts what comes.
 
         `as_of` is an instant (a `datetime` with time zone), or a date: the end of each location's business day.
+        `search` finds listed products by the words of their SKU or name, `gtin` by a barcode; `names` fills in the name
+        and unit of each item.
         """
         params = StockParams(
             skus=listed("skus", skus),
@@ -57,6 +63,10 @@ class QueryMethods(ABC):
             negative=given(negative),
             as_of=day_or_instant("as_of", as_of),
             known_at=given(known_at),
+            gtin=given(gtin),
+            search=given(search),
+            names=given(names),
+            net_of_transit=given(net_of_transit),
             limit=given(limit),
             cursor=given(cursor),
         )
