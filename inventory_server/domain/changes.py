@@ -59,6 +59,13 @@ class SetLocation(ActorRequest, frozen=True):
     day_ends_hour: Annotated[int, Meta(ge=0, le=23)] | None = None
 
 
+class RenameLocation(ActorRequest, frozen=True):
+    """Change what people call a location; its code, which postings have, stays. StoreError for an unknown one."""
+
+    location: Location
+    name: Annotated[Text, Meta(min_length=1)]
+
+
 class ImportProducts(ActorRequest, frozen=True):
     """Add products and suppliers to the catalogue, or change what `columns` name of them. Outcome: how many products.
 

@@ -29,6 +29,7 @@ from inventory_server.domain.changes import MarkMoved as MarkMoved
 from inventory_server.domain.changes import MergeProducts as MergeProducts
 from inventory_server.domain.changes import MoveTerminal as MoveTerminal
 from inventory_server.domain.changes import RemoveProduct as RemoveProduct
+from inventory_server.domain.changes import RenameLocation as RenameLocation
 from inventory_server.domain.changes import ReopenPosting as ReopenPosting
 from inventory_server.domain.changes import ReturnPartition as ReturnPartition
 from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
@@ -278,6 +279,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         MoveTerminal: _change("move_terminal", None, ADMINS),
         AdoptTerminal: _change("adopt_terminal", None, ADMINS),
         SetLocation: _change("set_location", None, OPERATORS),
+        RenameLocation: _change("rename_location", None, OPERATORS),
         ImportProducts: _change("import_products", int, OPERATORS),
         RemoveProduct: _change("remove_product", None, OPERATORS),
         ImportCounts: _change("import_counts", list[PostingResult], OPERATORS),
@@ -304,6 +306,7 @@ Administrative: TypeAlias = (
     | MoveTerminal
     | AdoptTerminal
     | SetLocation
+    | RenameLocation
     | ImportProducts
     | ImportCounts
     | RemoveProduct

@@ -27,7 +27,7 @@ from inventory_server.store.admin.catalog import (
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.counts import PostWithIds, import_counts
 from inventory_server.store.admin.exceptions import exceptions, settle
-from inventory_server.store.admin.locations import list_locations, set_location
+from inventory_server.store.admin.locations import list_locations, rename_location, set_location
 from inventory_server.store.admin.merges import PostForHq, merge_listed, merge_products
 from inventory_server.store.admin.move import mark_moved, unmark_moved
 from inventory_server.store.admin.overview import overview
@@ -120,6 +120,7 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.MoveTerminal: lambda at, c: move_terminal(at.connection, c.terminal, c.location, at.now),
         r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
         r.SetLocation: lambda at, c: set_location(at.connection, c),
+        r.RenameLocation: lambda at, c: rename_location(at.connection, c),
         r.ImportProducts: lambda at, c: _import_products(at, c),
         r.ImportCounts: lambda at, c: import_counts(at.post_with_ids, c.counts),
         r.RemoveProduct: lambda at, c: remove_product(at.connection, c.sku),

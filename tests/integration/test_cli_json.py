@@ -45,6 +45,9 @@ def test_what_an_administrator_changed_is_told(shell: Shell, tmp_path: Path) -> 
     assert told(shell, hq, "terminal", "revoke", "T2") == {"terminal": "T2", "revoked": True}
     place = told(shell, hq, "location", "set", "B", "--day-ends", "4")
     assert (place["location"], place["day_ends_hour"], place["time_zone"]) == ("B", 4, "UTC")
+    renamed = told(shell, hq, "location", "rename", "B", " South Gate ")
+    assert renamed == {"location": "B", "name": "South Gate"}
+    assert shell(hq, "location", "rename", "B", " ").code == 2
     (tmp_path / "catalog.csv").write_text("sku,name\nx,Tea\n")
     assert shell(hq, "catalog", "import", tmp_path / "catalog.csv").code == 0
     assert told(shell, hq, "product", "remove", "x") == {"sku": "x"}

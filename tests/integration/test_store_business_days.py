@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from inventory_server.domain.door import perform
-from inventory_server.domain.requests import ListLocations, SetLocation
+from inventory_server.domain.requests import ListAudit, ListLocations, RenameLocation, SetLocation
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore, StoreError
 from pos_client.protocol.units import micros
@@ -108,6 +108,17 @@ def test_what_is_not_given_stays_and_setting_makes_a_location_known(store: Ledge
         ("north", "North", "Europe/Paris", 4),
         ("south", None, "UTC", 0),
     ]
+
+
+def test_a_location_is_renamed_only_if_headquarters_know_it(store: LedgerStore) -> None:
+    set_location(store, "north", name="North Gate", time_zone="Europe/Paris")
+    perform(store, RenameLocation("north", "N\x1b[31m", actor=HEADQUARTERS))
+    with pytest.raises(StoreError, match="does not know location nort; did you mean north"):
+        perform(store, RenameLocation("nort", "North", actor=HEADQUARTERS))
+    [row] = perform(store, ListLocations(actor=HEADQUARTERS))
+    assert (row.location, row.name, row.time_zone) == ("north", "N\x1b[31m", "Europe/Paris")
+    entries = perform(store, ListAudit(actor=HEADQUARTERS))
+    assert ("rename_location", "done") in [(each.request, each.outcome) for each in entries]
 
 
 def test_a_zone_that_does_not_exist_is_refused_and_nothing_is_set(store: LedgerStore) -> None:

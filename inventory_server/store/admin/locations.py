@@ -6,7 +6,8 @@ from sqlalchemy import Connection, select
 
 from inventory_server.domain.answers import LocationRow
 from inventory_server.domain.business_day import UTC_NAME, time_zone
-from inventory_server.domain.changes import SetLocation
+from inventory_server.domain.changes import RenameLocation, SetLocation
+from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import know_location
@@ -30,3 +31,12 @@ def set_location(connection: Connection, change: SetLocation) -> None:
     values = {name: value for name, value in given.items() if value is not None}
     if values:
         connection.execute(t.location.update().where(t.location.c.location == change.location).values(**values))
+
+
+def rename_location(connection: Connection, change: RenameLocation) -> None:
+    """Change the name of a location; StoreError if HQ does not know it."""
+    code = t.location.c.location
+    renamed = connection.execute(t.location.update().where(code == change.location).values(name=change.name))
+    if not renamed.rowcount:
+        near = did_you_mean(connection, code, change.location)
+        raise StoreError(f"HQ does not know location {change.location}; {near}see: inventory-server location list")
