@@ -10,9 +10,14 @@ from typing import Any, TypeVar
 
 import click
 import msgspec
+from click.shell_completion import CompletionItem
 from msgspec import UNSET
 
 from pos_client.commands import console
+from pos_client.commands.complete_hq import DEFAULT_TERMINAL
+from pos_client.commands.complete_hq import PROGRAM as PROGRAM
+from pos_client.commands.complete_hq import locations as locations_at_hq
+from pos_client.commands.complete_hq import skus as skus_at_hq
 from pos_client.commands.near import unknown_and_near
 from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option
 from pos_client.commands.tokens import token_option
@@ -21,11 +26,16 @@ from pos_client.protocol.lists import ListParams
 from pos_client.protocol.messages import HelloParams, HelloResult
 from pos_client.transport.connection import Connection
 
-PROGRAM = "stock-query"
-DEFAULT_TERMINAL = "stock-query"
-"""The terminal to ask as by default; a development server enrols it."""
 _DATE = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
 F = TypeVar("F", bound=Callable[..., Any])
+locations_option = click.option(
+    "--location",
+    "locations",
+    multiple=True,
+    shell_complete=locations_at_hq,
+    help="Only this store or warehouse; repeatable.",
+)
+skus_argument = click.argument("skus", nargs=-1, metavar="[SKU]...", shell_complete=skus_at_hq)
 
 
 class DayParam(InstantParam):
@@ -64,7 +74,7 @@ def listing(command: F) -> F:
         json_option,
         click.option("--to", "until", type=DayParam(), help="Only what took effect before; of a date, up to its end."),
         click.option("--from", "since", type=DayParam(), help="Only what took effect from then on."),
-        click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable."),
+        locations_option,
     ):
         command = option(command)
     return command
@@ -145,8 +155,19 @@ class QuestionGroup(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the name of the first command in front, unless a command, help or the version is asked for."""
         default = next(iter(self.commands))
+        if ctx.resilient_parsing and not args:  # a shell completes the first word: see shell_complete
+            return super().parse_args(ctx, args)
         own = {*self.commands, "--version", *ctx.help_option_names}
         return super().parse_args(ctx, args if args and args[0] in own else [default, *args])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands, and what may be written without the name of the first one."""
+        default = next(iter(self.commands.values()))
+        with default.make_context(default.name, [], parent=ctx, resilient_parsing=True) as inner:
+            arguments = [each for each in default.params if isinstance(each, click.Argument)]
+            items = [*super().shell_complete(ctx, incomplete), *default.shell_complete(inner, incomplete)]
+            items += [item for each in arguments for item in each.shell_complete(inner, incomplete)]
+        return list({item.value: item for item in items}.values())  # both have --help
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of the first command, then the commands."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pos_client.commands.asking import KnownAt, ask_all, asking, given, shown
+from pos_client.commands.asking import KnownAt, ask_all, asking, given, locations_option, shown, skus_argument
 from pos_client.commands.options import json_option
 from pos_client.commands.stock_report import quantity
 from pos_client.protocol.lists import ChangesParams, ChangesResult, ListedChange
@@ -16,10 +16,10 @@ _COLUMNS = {"location": False, "sku": False, "before": True, "after": True, "cha
 
 
 @click.command("changes")
-@click.argument("skus", nargs=-1, metavar="[SKU]...")
+@skus_argument
 @click.option("--from", "since", type=KnownAt(), required=True, help="What HQ knew then is compared …")
 @click.option("--to", "until", type=KnownAt(), help="… with what it knew then; now, if not given.")
-@click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable.")
+@locations_option
 @json_option
 @asking
 def changes(

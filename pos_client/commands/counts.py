@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pos_client.commands.asking import given, list_all, listing, shown
+from pos_client.commands.asking import given, list_all, listing, shown, skus_argument
 from pos_client.commands.stock_report import StockReport, quantity
 from pos_client.protocol.lists import CountChange, CountsParams, CountsResult, ListedCount
 from pos_client.protocol.units import Quantity
@@ -27,7 +27,7 @@ _COLUMNS = {
 
 
 @click.command("counts")
-@click.argument("skus", nargs=-1, metavar="[SKU]...")
+@skus_argument
 @click.option("--off", is_flag=True, help="Only counts that are off now.")
 @listing
 def counts(skus: tuple[str, ...], off: bool, **options: Any) -> int:

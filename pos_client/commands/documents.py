@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pos_client.commands.asking import given, list_all, listing, shown
+from pos_client.commands.asking import given, list_all, listing, shown, skus_argument
 from pos_client.commands.stock_report import StockReport, quantity
 from pos_client.protocol.lists import (
     ListedReservation,
@@ -45,7 +45,7 @@ _RESERVATION_COLUMNS = {
 
 
 @click.command("transfers")
-@click.argument("skus", nargs=-1, metavar="[SKU]...")
+@skus_argument
 @listing
 def transfers(skus: tuple[str, ...], **options: Any) -> int:
     """List the transfers of which something is on the road, the longest on the road first.
@@ -75,7 +75,7 @@ def _transfer(transfer: ListedTransfer, report: StockReport) -> list[str]:
 
 
 @click.command("reservations")
-@click.argument("skus", nargs=-1, metavar="[SKU]...")
+@skus_argument
 @listing
 def reservations(skus: tuple[str, ...], **options: Any) -> int:
     """List what is reserved, by whom and until when, the oldest first.

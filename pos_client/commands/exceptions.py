@@ -8,7 +8,7 @@ from typing import Any, get_args
 import click
 
 from pos_client.commands import console
-from pos_client.commands.asking import PROGRAM, asking, connected, given, note_till
+from pos_client.commands.asking import PROGRAM, asking, connected, given, locations_option, note_till
 from pos_client.commands.options import json_option
 from pos_client.commands.stock_report import StockReport
 from pos_client.protocol.fields import Flag
@@ -29,7 +29,7 @@ _COLUMNS = {
 
 @click.command("exceptions")
 @click.option("--flag", type=click.Choice(get_args(Flag)), help="Only this flag's.")
-@click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable.")
+@locations_option
 @json_option
 @asking
 def exceptions(flag: Flag | None, locations: tuple[str, ...], as_json: bool, **options: Any) -> int:

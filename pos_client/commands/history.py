@@ -9,6 +9,7 @@ import click
 
 from pos_client.commands import console
 from pos_client.commands.asking import PROGRAM, asking, connected, given, pages
+from pos_client.commands.complete_hq import locations, skus
 from pos_client.commands.options import InstantParam, json_option
 from pos_client.commands.stock_report import StockReport, quantity
 from pos_client.protocol.address import Address
@@ -29,8 +30,8 @@ _COLUMNS = {
 
 
 @click.command("history")
-@click.argument("sku")
-@click.option("--location", help="Only this store or warehouse.")
+@click.argument("sku", shell_complete=skus)
+@click.option("--location", shell_complete=locations, help="Only this store or warehouse.")
 @click.option("--from", "since", type=InstantParam(), help="Only what took effect from then on.")
 @click.option("--to", "until", type=InstantParam(), help="Only what took effect before.")
 @json_option

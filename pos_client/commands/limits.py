@@ -22,7 +22,9 @@ NEAR_LETTERS = 3
 """Letters that a misspelt SKU is expected to share with the right one, at its beginning or its end."""
 NEAR_PAGE = 1_000
 """Most stock levels among which the right SKU is looked for, one page: comparing them takes a fraction of a second."""
+COMPLETION_SECONDS = 2.0
+"""How long HQ may take to complete a word: a shell stands still meanwhile."""
 COMPLETIONS_MAX = 200
 """Most names that a shell is offered: more than a person looks through."""
 POSTINGS_LOOKED_AT_MAX = 500
-"""Of how many of the latest postings in an outbox names are offered: reading them takes a few milliseconds."""
+"""Of how many of the latest postings, in an outbox or at HQ, names are offered: reading them takes milliseconds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pos_client.commands.known import known_locations
 from pos_client.commands.limits import NEAR_ASKED_MAX, NEAR_LETTERS, NEAR_PAGE
 from pos_client.commands.stock_report import unknown
 from pos_client.protocol.messages import StockParams, StockResult, UnknownItem
@@ -23,8 +24,7 @@ def unknown_and_near(connection: Connection, items: Sequence[UnknownItem]) -> li
 
 def _near(connection: Connection, item: UnknownItem) -> str | None:
     if item.location is not None and item.sku is None:
-        known: StockResult = connection.request("stock", StockParams(limit=NEAR_PAGE))
-        return nearest(item.location, known.completeness)
+        return nearest(item.location, known_locations(connection.request))
     if item.sku is None:
         return None
     # A misspelt word matches no search, but the letters before or after the mistake do.

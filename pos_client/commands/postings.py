@@ -8,6 +8,7 @@ from typing import Any, get_args
 import click
 
 from pos_client.commands.asking import given, list_all, listing, shown
+from pos_client.commands.complete_hq import references, terminals
 from pos_client.commands.limits import LINES_SHOWN_MAX
 from pos_client.commands.stock_report import StockReport, quantity
 from pos_client.protocol.fields import Flag, PostingType
@@ -28,8 +29,14 @@ _COLUMNS = {
 
 
 @click.command("postings")
-@click.option("--reference", help="Only those with this receipt or document number.")
-@click.option("--of-terminal", "of_terminal", metavar="NAME", help="Only those that this terminal posted.")
+@click.option("--reference", shell_complete=references, help="Only those with this receipt or document number.")
+@click.option(
+    "--of-terminal",
+    "of_terminal",
+    metavar="NAME",
+    shell_complete=terminals,
+    help="Only those that this terminal posted.",
+)
 @click.option("--type", "kind", type=click.Choice(get_args(PostingType)), help="Only those of this type.")
 @click.option("--flag", type=click.Choice(get_args(Flag)), help="Only those that were answered with this flag.")
 @listing

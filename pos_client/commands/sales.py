@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from pos_client.commands.asking import given, list_all, listing, shown
+from pos_client.commands.asking import given, list_all, listing, shown, skus_argument
 from pos_client.commands.stock_report import quantity
 from pos_client.protocol.lists import ListedSales, SalesParams, SalesResult
 
@@ -22,7 +22,7 @@ _COLUMNS = {
 
 
 @click.command("sales")
-@click.argument("skus", nargs=-1, metavar="[SKU]...")
+@skus_argument
 @listing
 def sales(skus: tuple[str, ...], **options: Any) -> int:
     """List what was sold per product, location and business day, and for how much.

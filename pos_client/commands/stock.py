@@ -20,8 +20,10 @@ from pos_client.commands.asking import (
     asking,
     connected,
     given,
+    locations_option,
     pages,
     say_unknown,
+    skus_argument,
 )
 from pos_client.commands.changes import changes
 from pos_client.commands.counts import counts
@@ -71,8 +73,8 @@ def stock_query() -> None:
 
 
 @stock_query.command("stock")
-@click.argument("skus", nargs=-1, metavar="[SKU]...")
-@click.option("--location", "locations", multiple=True, help="Only this store or warehouse; repeatable.")
+@skus_argument
+@locations_option
 @click.option("--barcode", help="Only the product with this barcode.")
 @click.option(
     "--below", type=Below(), help="Only products whose available stock is below their reorder point, or below N."

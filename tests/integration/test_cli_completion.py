@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import click
@@ -11,13 +12,17 @@ from click.shell_completion import ShellComplete
 from inventory_server.commands.main import inventory_server
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Enrol, ImportProducts
+from pos_client.commands import complete_hq
 from pos_client.commands.main import pos_client
+from pos_client.commands.stock import stock_query
 from pos_client.protocol.messages import Line
 from pos_client.till.client import PosClient
 from pos_client.till.outbox import Outbox
-from tests.support.commands import Shell
+from pos_client.transport.connection import Connection
+from tests.support.commands import Shell, headquarters
 from tests.support.ledgers import new_ledger
 from tests.support.maintenance import change
+from tests.support.waiting import HANG_SECONDS
 
 
 @pytest.mark.parametrize("kind", ["bash", "zsh", "fish"])
@@ -31,7 +36,11 @@ def test_the_completion_script_of_a_shell_is_printed(
     assert all(f"_{name.replace('-', '_').upper()}_COMPLETE" in done.out for name in completed)
 
 
-PROGRAMS: dict[str, click.Command] = {"pos-client": pos_client, "inventory-server": inventory_server}
+PROGRAMS: dict[str, click.Command] = {
+    "pos-client": pos_client,
+    "inventory-server": inventory_server,
+    "stock-query": stock_query,
+}
 
 
 def offers(program: str, *words: str) -> list[str]:
@@ -102,3 +111,54 @@ def test_headquarters_completes_what_the_ledger_holds(tmp_path: Path) -> None:
     assert offers("inventory-server", "exceptions", *at, "--location", "n") == ["north"]
     assert offers("inventory-server", "product", "show", *at, "") == ["TEA-100"]
     assert offers("inventory-server", "postings", "reopen", *at, "") == []
+
+
+def test_a_question_is_completed_by_headquarters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complete_hq, "COMPLETION_SECONDS", HANG_SECONDS)
+    with headquarters(tmp_path, control=True) as (address, url):
+        change(url, Enrol("stock-query", "reader", "office", "a secret"))
+        change(url, ImportProducts([Product("TEA-100", "Green tea"), Product("counts-2")], []))
+        with PosClient(address, terminal="north-1", location="north", outbox=tmp_path / "till.db") as till:
+            hostile = [Line(sku=sku, quantity=1) for sku in ("TEA$(reboot)", "TEA\u202e", "-rf")]
+            till.sell([("TEA-100", 1), ("TEA-OLD", 1), *hostile], reference="R-1")
+            till.sell([("TEA-100", 1)], reference="R-2; reboot").wait(HANG_SECONDS)
+        at = ("--server", address)
+        assert offers("stock-query", *at, "TEA") == ["TEA-100"]
+        assert offers("stock-query", *at, "TEA-O") == ["TEA-OLD"]  # no catalogue lists it
+        assert offers("stock-query", "sales", *at, "TEA-100", "c") == ["counts-2"]
+        assert offers("stock-query", "history", *at, "TEA") == ["TEA-100"]
+        assert offers("stock-query", "exceptions", *at, "--location", "") == ["north"]
+        assert offers("stock-query", *at, "--location", "n") == ["north"]
+        assert offers("stock-query", "postings", *at, "--of-terminal", "") == ["north-1"]
+        assert offers("stock-query", "postings", *at, "--reference", "") == ["R-1"]
+
+
+def test_the_first_word_may_be_a_command_or_a_product(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complete_hq, "COMPLETION_SECONDS", HANG_SECONDS)
+    with headquarters(tmp_path, control=True) as (address, url):
+        change(url, ImportProducts([Product("counts-2"), Product("TEA-100")], []))
+        monkeypatch.setenv("TILLWIRE_SERVER", address)
+        assert offers("stock-query", "co") == ["counts", "counts-2"]
+        assert offers("stock-query", "--hel") == ["--help"]
+        assert offers("stock-query", "T") == ["TEA-100"]
+        assert "sales" in offers("stock-query", "")
+
+
+def test_at_a_till_a_question_is_completed_without_saying_hello_in_its_name(
+    outbox: tuple[str, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TILLWIRE_OUTBOX", outbox[0])
+    monkeypatch.setattr(Connection, "open", lambda *_: pytest.fail("It said hello."))
+    assert offers("stock-query", "TEA") == ["TEA-100", "TEA-200"]
+    assert offers("stock-query", "counts", "--location", "") == ["north", "south"]
+    assert offers("stock-query", "postings", "--reference", "") == []
+
+
+def test_headquarters_that_do_not_answer_in_time_offer_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(complete_hq, "COMPLETION_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts, and never says a word
+        assert offers("stock-query", "--server", f"127.0.0.1:{silent.getsockname()[1]}", "TEA") == []
+    assert offers("stock-query", "--server", f"unix:{tmp_path}/away", "TEA") == []
+    assert offers("stock-query", "--server", "no address at all", "TEA") == []
+    with headquarters(tmp_path, dev=False) as (address, _):  # refuses who is not enrolled
+        assert offers("stock-query", "--server", address, "--terminal", "a b", "TEA") == []
