@@ -28,7 +28,7 @@ def archive_command(db: str, before: datetime | None, returns: bool, as_json: bo
     running.
     """
     if (before is None) is not returns:
-        raise console.CommandError("Give either --before DATE or --return.")
+        raise console.CommandError(f"Expected --before DATE or --return, got {'both' if returns else 'neither'}.")
     with office_of(db) as office:
         if before is None:
             back: ArchivedPart | None = office.change(ReturnPartition())

@@ -99,7 +99,7 @@ def settle(flag: Flag, subject: str | None, location: str | None, position: int 
         checked(location, Location, "a location of 1 to 64 characters without control characters")
     with office_of(db) as office:
         upto = office.ask(ShowOverview()).position if position is None else position
-        settled: int = office.change(SettleException(flag, max(upto, 1), subject, location))
+        settled: int = office.change(SettleException(flag, upto, subject, location))
     sentence = f"Settled {counted(settled, 'cause')} of {flag} up to position {upto}."
     console.say_or_json(as_json, sentence, flag=flag, settled=settled, position=upto)
     return console.OK

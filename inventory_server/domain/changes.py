@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, field
 
 from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.roles import ActorRequest
-from pos_client.protocol.fields import Flag, Location, Role, Sequence, Sku, TerminalName, Text
+from pos_client.protocol.fields import Flag, Location, NonNegative, Role, Sku, TerminalName, Text
 
 Token = Annotated[str, Meta(min_length=1)]
 
@@ -115,7 +115,7 @@ class SettleException(ActorRequest, frozen=True):
     """Settle the causes of `flag`, of one subject and one location if given, up to `position`. Outcome: how many."""
 
     flag: Flag
-    position: Sequence
+    position: NonNegative
     subject: Sku | None = None
     location: Location | None = None
 

@@ -157,7 +157,9 @@ class _Rows:
             )
         for code in row.barcodes:
             if self._owners.get(code, row.sku) != row.sku:
-                raise _Contradiction("barcode", f"expected one sku for {code}, which {self._owners[code]!r} has too")
+                raise _Contradiction(
+                    "barcode", f"expected one sku for {code}, got {self._owners[code]!r} and {row.sku!r}"
+                )
         if before is not None:
             product = self._products[row.sku]
             self._products[row.sku] = replace(product, **_codes(product, row))

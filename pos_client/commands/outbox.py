@@ -113,7 +113,7 @@ def redrive(ids: Sequence[UUID], everything: bool, outbox: Path, as_json: bool) 
     HQ gives the same answer as before unless an operator has reopened the id there.
     """
     if bool(ids) == everything:
-        raise click.UsageError("Give the ids of parked postings, or --all.")
+        raise click.UsageError(f"Expected ids of parked postings or --all, got {'both' if everything else 'neither'}.")
     box = open_outbox(outbox)
     try:
         chosen = [one.id for one in box.parked()] if everything else ids

@@ -153,12 +153,10 @@ class MemoryHq:
         terminal = session.terminal
         if terminal.epoch != session.epoch:
             raise RequestError(ErrorCode.fenced, "Another connection has sent hello since.", epoch=terminal.epoch)
-        if not 1 <= len(params.postings) <= self.limits.max_postings:
-            raise RequestError(
-                ErrorCode.invalid_params,
-                f"$.postings: expected 1 to {self.limits.max_postings} postings, the limit given by `hello`.",
-                path="$.postings",
-            )
+        if not 1 <= (came := len(params.postings)) <= self.limits.max_postings:
+            expected = f"1 to {self.limits.max_postings} postings"
+            message = f"$.postings: expected {expected}, got {came}."
+            raise RequestError(ErrorCode.invalid_params, message, path="$.postings", expected=expected, came=str(came))
         self._assert_no_fork(params, session)
         results = [self.post_item(item, session) for item in params.postings]
         return PostResult(results, terminal.head.hex(), len(self.ledger), [])

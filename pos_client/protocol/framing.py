@@ -132,7 +132,7 @@ class JsocketFramer:
         if magic != JSOCKET_MAGIC:
             raise FrameHeaderInvalid(f"expected a jsocket frame, which begins with {JSOCKET_MAGIC!r}, got {magic!r}")
         if size == 0:
-            raise FrameHeaderInvalid("a jsocket frame has length 0: expected a JSON text")
+            raise FrameHeaderInvalid("expected a JSON text, got a jsocket frame of length 0")
         if size > self._max_frame_bytes:
             raise FrameTooLong(self._max_frame_bytes, f"a jsocket frame of {size} bytes")
 

@@ -96,7 +96,8 @@ def check_identity(terminal: str, token: str | None, location: str | None) -> No
     given = {"terminal": terminal, "token": token, "location": location}
     for field, value in given.items():
         if isinstance(value, str) and not is_unicode(value):
-            raise ValueError(f"the {field} cannot be used: expected text without lone surrogates")
+            shown = "" if field == "token" else f' "{printable(value)}"'
+            raise ValueError(f"the {field}{shown} cannot be used: expected text without lone surrogates")
         if isinstance(value, bytes):  # JSON would carry it as base64
             raise ValueError(f"the {field} cannot be used: expected text, got bytes")
     raw = msgspec.json.encode({field: value for field, value in given.items() if value is not None})

@@ -125,7 +125,7 @@ def talk(server: ServerFactory, sent: bytes, end: bool = False) -> bytes:
     ("sent", "complaint"),
     [
         (header(3, 1) + b"123", "a jsocket frame has CRC-32 884863d2, its header says 00000001"),
-        (header(0, 0), "a jsocket frame has length 0: expected a JSON text"),
+        (header(0, 0), "expected a JSON text, got a jsocket frame of length 0"),
         (header(70_000, 0), "a jsocket frame of 70000 bytes exceeds 65536 bytes"),
         (header(0xFFFFFFFF, 0), "a jsocket frame of 4294967295 bytes exceeds 65536 bytes"),
         (jsocket_frame(b"1")[:-1], "the stream ended 12 bytes into a jsocket frame"),

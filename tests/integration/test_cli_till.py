@@ -135,8 +135,8 @@ def test_what_hq_refuses_is_listed_exported_and_driven_again(till: Till, tmp_pat
 WRONG_SALES = [
     (["sell", "x", "--terminal", "a b"], 'terminal "a b"'),
     (["sell", "x", "--server", "a:b:c"], "is no address"),
-    (["outbox", "redrive"], "Give the ids of parked postings, or --all."),
-    (["outbox", "redrive", "--all", str(uuid4())], "Give the ids of parked postings, or --all."),
+    (["outbox", "redrive"], "Expected ids of parked postings or --all, got neither."),
+    (["outbox", "redrive", "--all", str(uuid4())], "Expected ids of parked postings or --all, got both."),
 ]
 
 

@@ -116,8 +116,8 @@ def test_a_partition_is_archived_and_taken_back(
     assert told["tables"] == [f"tillwire_archive.{table}_{POSITIONS}" for table in ("movement", "posting")]
     assert shell(*archive, "--return").out.endswith("Reattached: these postings are part of the ledger again.\n")
     assert shell(*archive, "--return").out == "Nothing is archived.\n"
-    for wrong in ((), ("--return", "--before", "2020-01-01")):
-        assert "Give either --before DATE or --return." in shell(*archive, *wrong).err
+    for came, wrong in {"neither": (), "both": ("--return", "--before", "2020-01-01")}.items():
+        assert f"Expected --before DATE or --return, got {came}." in shell(*archive, *wrong).err
 
 
 def test_what_cannot_be_is_refused(shell: Shell, site: PostgresSite, tmp_path: Path) -> None:

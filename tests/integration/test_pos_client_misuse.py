@@ -194,7 +194,7 @@ def test_what_hqs_last_hello_does_not_allow_is_refused_before_it_is_stored(
         ({"terminal": "T 1"}, '^the terminal "T 1" cannot be used: expected 1 to 64 characters of A-Z a-z 0-9'),
         ({"location": ""}, '^the location "" cannot be used: expected 1 to 64 characters, no control characters$'),
         ({"terminal": 7}, "^the terminal 7 cannot be used: expected text$"),
-        ({"location": "\ud800"}, "^the location cannot be used: expected text without lone surrogates$"),
+        ({"location": "\ud800"}, r'^the location "\\ud800" cannot be used: expected text without lone surrogates$'),
         ({"token": 7}, "^the token cannot be used: expected text$"),
         ({"token": b"tw_secret"}, "^the token cannot be used: expected text, got bytes$"),
         ({"location": b"A"}, "^the location cannot be used: expected text, got bytes$"),

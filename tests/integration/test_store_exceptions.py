@@ -187,6 +187,7 @@ def test_all_causes_of_a_flag_are_settled_together(store: LedgerStore) -> None:
 
 REFUSED = [
     (("orphan", 1), "There is no orphan to settle up to position 1; see: inventory-server exceptions"),
+    (("orphan", 0), "There is no orphan to settle up to position 0; see: inventory-server exceptions"),
     (("negative_stock", 1, "b", "L1"), "There is no negative_stock of b at L1 to settle up to position 1"),
     (("before_count", 1), "There is no before_count to settle"),
     (("negative_stock", 2, "a"), "The ledger ends at position 1; 2 is beyond it."),

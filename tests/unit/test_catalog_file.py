@@ -198,7 +198,7 @@ def test_a_barcode_names_one_product_and_may_be_repeated_for_it(tmp_path: Path) 
     products, problems = read(path, f"{HEADER}\nA1,,,12345670 12345670,\nA2,,,000012345670,\nA3,,,12345687,\n")
     assert [product.sku for product in products] == ["A1", "A3"]
     assert [str(problem) for problem in problems] == [
-        f"{path}:3: barcode: expected one sku for 00000012345670, which 'A1' has too"
+        f"{path}:3: barcode: expected one sku for 00000012345670, got 'A1' and 'A2'"
     ]
 
 

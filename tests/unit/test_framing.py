@@ -118,7 +118,7 @@ def test_any_cut_of_the_same_bytes_gives_the_same_jsocket_frames(texts: list[byt
     ("data", "error", "complaint"),
     [
         (header(3, 0x12345678) + b"abc", FrameChecksumWrong, "has CRC-32 352441c2, its header says 12345678"),
-        (header(0, 0), FrameHeaderInvalid, "has length 0: expected a JSON text"),
+        (header(0, 0), FrameHeaderInvalid, "expected a JSON text, got a jsocket frame of length 0"),
         (header(3, 0, b"JSN2"), FrameHeaderInvalid, "which begins with b'JSN1', got b'JSN2'"),
         (jsocket_frame(b"1") + b'{"a":1}\n{"a"', FrameHeaderInvalid, """got b'{"a"'"""),
         (header(101, 0), FrameTooLong, "a jsocket frame of 101 bytes exceeds 100 bytes"),

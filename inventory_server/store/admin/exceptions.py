@@ -12,6 +12,7 @@ from inventory_server.domain.exceptions import ACTIONS, FlaggedPosting
 from inventory_server.domain.inventory import FLAGS
 from inventory_server.domain.limits import EXCEPTIONS_DEFAULT
 from inventory_server.domain.requests import ListExceptions, SettleException
+from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.admin.self_settled import CHECKED, still_waiting
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
@@ -71,11 +72,12 @@ def settle(connection: Connection, change: SettleException, now: int) -> int:
     covered += [] if change.location is None else [_f.location == change.location]
     causes = plain_rows(connection, select(*_CAUSE).where(*covered).distinct())
     if not causes:
+        near = "" if change.subject is None else did_you_mean(connection, _f.subject, change.subject)
         of = "" if change.subject is None else f" of {change.subject}"
         at = "" if change.location is None else f" at {change.location}"
         raise StoreError(
             f"There is no {change.flag}{of}{at} to settle up to position {change.position}; "
-            "see: inventory-server exceptions"
+            f"{near}see: inventory-server exceptions"
         )
     connection.execute(delete(t.flagged).where(*covered))
     _put_settlements(connection, [(*cause, change.position, now) for cause in causes])

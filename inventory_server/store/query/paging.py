@@ -27,12 +27,13 @@ def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=kind)
     except (binascii.Error, ValueError, msgspec.DecodeError) as error:
+        expected, came = "the cursor of the page before", ascii(cursor[:VALUE_LENGTH_MAX])
         raise RequestError(
             ErrorCode.invalid_params,
-            "This cursor was not issued by this server; omit it to start at the first page.",
+            f"$.cursor: expected {expected}, got {came}; omit it to start at the first page.",
             path="$.cursor",
-            expected="the cursor of the page before",
-            came=cursor[:VALUE_LENGTH_MAX],
+            expected=expected,
+            came=came,
         ) from error
 
 
@@ -43,7 +44,7 @@ def page_size(limit: int | UnsetType, default: int, largest: int) -> int:
     if limit > largest:
         raise RequestError(
             ErrorCode.invalid_params,
-            f"A page holds at most {largest} items; ask for the next with its cursor.",
+            f"$.limit: expected at most {largest}, got {limit}; ask for the next page with its cursor.",
             path="$.limit",
             expected=f"at most {largest}",
             came=str(limit),

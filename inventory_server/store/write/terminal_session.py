@@ -19,6 +19,7 @@ from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.tick_clocks import received_at
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.limits import VALUE_LENGTH_MAX
 from pos_client.protocol.messages import ByeParams, ByeResult, Totals
 from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, scaled, unscaled
 
@@ -120,12 +121,11 @@ def _said(totals: ByeParams, now: int) -> Said:
         try:
             quantity = scaled(totals.quantity, TOTAL_MAX)
         except ValueError as error:
+            expected = f"an exact number with at most {QUANTITY_PLACES} decimals"
+            came = str(totals.quantity)[:VALUE_LENGTH_MAX]
+            message = f"$.quantity: expected {expected}, got {came}."
             raise RequestError(
-                ErrorCode.invalid_params,
-                "The control total is not a sum of quantities.",
-                path="$.quantity",
-                expected=f"an exact number with at most {QUANTITY_PLACES} decimals",
-                came=str(totals.quantity)[:40],
+                ErrorCode.invalid_params, message, path="$.quantity", expected=expected, came=came
             ) from error
     return Said(
         now,
