@@ -60,8 +60,8 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ListReservations: lambda at, question: open_documents.reservations(
             at.connection, at.settings, at.now, question
         ),
-        r.ListSales: lambda at, question: sales.sales(at.connection, at.settings, question),
-        r.ListChanges: lambda at, question: changes.changes(at.connection, at.settings, question),
+        r.ListSales: lambda at, question: sales.sales(at.connection, at.settings, at.now, question),
+        r.ListChanges: lambda at, question: changes.changes(at.connection, at.settings, at.now, question),
         r.ShowOverview: lambda at, _: overview(at.connection),
         r.Reconcile: lambda at, _: reconcile(at.connection, at.now, at.settings.silent_after_seconds * SECOND_MICROS),
         r.ListWaiting: lambda at, _: waiting(at.connection),

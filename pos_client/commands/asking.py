@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -20,9 +21,10 @@ from pos_client.commands.complete_hq import locations as locations_at_hq
 from pos_client.commands.complete_hq import skus as skus_at_hq
 from pos_client.commands.near import unknown_and_near
 from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option
+from pos_client.commands.stock_report import StockReport
 from pos_client.commands.tokens import token_option
 from pos_client.protocol.address import Address
-from pos_client.protocol.lists import ListParams
+from pos_client.protocol.lists import ChangesResult, ListParams, SalesResult
 from pos_client.protocol.messages import HelloParams, HelloResult
 from pos_client.transport.connection import Connection
 
@@ -112,13 +114,20 @@ def note_till(hello: HelloResult) -> None:
 
 
 def shown(answer: Any, as_json: bool, columns: Mapping[str, bool], rows: Sequence[Sequence[str]], nothing: str) -> int:
-    """Print a list as JSON or as a table; without rows, say that there is `nothing`. Returns the exit code."""
+    """Print a list as JSON or as a table; without rows, say that there is `nothing`. Returns the exit code.
+
+    An answer that says how complete its figures are says so below the table.
+    """
     if as_json:
         console.print_json(answer)
     elif rows:
         console.print_table(columns, rows)
     else:
         console.say(nothing)
+    if not as_json and isinstance(answer, SalesResult | ChangesResult):
+        report = StockReport(datetime.now(UTC), None)
+        for location in sorted(answer.completeness):
+            console.say(report.completeness(location, answer.completeness[location]))
     return console.FOUND_PROBLEMS if answer.unknown and not rows else console.OK
 
 

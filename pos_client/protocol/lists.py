@@ -14,6 +14,7 @@ from uuid import UUID
 from msgspec import UNSET, Raw, UnsetType, field
 
 from pos_client.protocol.base import Message, StrictMessage
+from pos_client.protocol.completeness import Completeness
 from pos_client.protocol.fields import (
     Bound,
     Currency,
@@ -292,9 +293,13 @@ class ListedSales(Message, frozen=True):
 
 
 class SalesResult(ListResult, frozen=True, kw_only=True):
-    """A page of what was sold, by location, product and business day."""
+    """A page of what was sold, by location, product and business day.
+
+    The first page says how complete the figures of each location of the question are.
+    """
 
     sales: list[ListedSales]
+    completeness: dict[str, Completeness] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------------------------- changes
@@ -325,10 +330,14 @@ class ListedChange(Message, frozen=True):
 
 
 class ChangesResult(ListResult, frozen=True, kw_only=True):
-    """A page of what was recorded after the position `since` and up to `position`, by location and product."""
+    """A page of what was recorded after the position `since` and up to `position`, by location and product.
+
+    The first page says how complete the figures of each location of the question are.
+    """
 
     changes: list[ListedChange]
     since: int
+    completeness: dict[str, Completeness] = field(default_factory=dict)
 
 
 # ---------------------------------------------------------------------------------- exceptions

@@ -13,6 +13,10 @@ from msgspec import UNSET, Raw, UnsetType, field
 
 from pos_client.protocol.base import Message as Message
 from pos_client.protocol.base import StrictMessage as StrictMessage
+from pos_client.protocol.completeness import ClosedTill as ClosedTill
+from pos_client.protocol.completeness import Completeness as Completeness
+from pos_client.protocol.completeness import Hole as Hole
+from pos_client.protocol.completeness import SilentTill as SilentTill
 from pos_client.protocol.fields import (
     AsOf,
     CloseReason,
@@ -311,43 +315,6 @@ class StockItem(Message, frozen=True):
     unlisted: bool = False
     name: str | None = None
     unit: str | None = None
-
-
-class SilentTill(Message, frozen=True):
-    """A till that is overdue; `since` is its last contact."""
-
-    terminal: str
-    since: Instant
-
-
-class ClosedTill(Message, frozen=True):
-    """A till that ended its day with balanced totals; `at` is when, on HQ's clock."""
-
-    terminal: str
-    at: Instant
-
-
-class Hole(Message, frozen=True, rename={"from_": "from"}):
-    """Sequence numbers that a till has used and HQ has not received."""
-
-    terminal: str
-    from_: int
-    to: int
-
-
-class Completeness(Message, frozen=True):
-    """How complete a location's figures are: every till has delivered everything up to `complete_to`.
-
-    `tills` are those in use: one counts from its first `hello`. `holes` are the first of `holes_total`.
-    """
-
-    complete_to: Instant | None
-    tills: int
-    silent: list[SilentTill]
-    holes: list[Hole]
-    pending: int
-    closed: list[ClosedTill] = field(default_factory=list)
-    holes_total: int = 0
 
 
 class StockResult(Message, frozen=True):

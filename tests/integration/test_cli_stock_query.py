@@ -240,20 +240,23 @@ def test_transfers_and_reservations_are_listed_on_the_command_line(query: Query,
 
 def test_sales_are_listed_on_the_command_line(query: Query, reader: None) -> None:
     done = query("sales", "fig")
-    [row] = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    row, *complete = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
+    assert all(": complete to " in line for [line] in complete)
+    assert {line[:2] for [line] in complete} >= {"A:", "C:"}
     assert row == ["2026-02-26", "C", "fig", "1.5", "0", "", "1.5"]
     [told] = json.loads(query("sales", "--location", "C", "--json").out)["sales"]
     assert (told["day"], told["quantity"], told["unpriced"]) == ("2026-02-26", 1.5, 1.5)
-    assert query("sales", "--to", "2000-01-01").out == "Nothing was sold.\n"
+    assert query("sales", "--to", "2000-01-01", "--location", "A").out.startswith("Nothing was sold.\nA: complete to ")
 
 
 def test_changes_are_listed_on_the_command_line(query: Query, reader: None) -> None:
     done = query("changes", "--from", "1", "--location", "A")
     rows = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
-    assert rows == [["A", "pear", "10", "-2", "-12", "sale -12"], ["A", "plum", "0", "-1", "-1", "sale -1"]]
+    assert rows[:2] == [["A", "pear", "10", "-2", "-12", "sale -12"], ["A", "plum", "0", "-1", "-1", "sale -1"]]
+    assert [line[:15] for [line] in rows[2:]] == ["A: complete to "]
     told = json.loads(query("changes", "pear", "--from", "2000-01-01", "--to", "2", "--json").out)
     assert (told["since"], told["position"], told["changes"][0]["after"]) == (0, 2, -2)
-    assert query("changes", "--from", "2999-01-01").out == "Nothing changed.\n"
+    assert query("changes", "--from", "2999-01-01").out.startswith("Nothing changed.\nA: complete to ")
     assert query("changes").code == 2
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from inventory_server.config import Settings
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import perform
-from inventory_server.domain.requests import Bye, Ping, Reconcile
+from inventory_server.domain.requests import Bye, ListChanges, ListSales, Ping, Reconcile
 from inventory_server.store import LedgerStore
 from pos_client.protocol.messages import ByeParams, ClosedTill, Completeness, Hole, SilentTill
 from pos_client.protocol.units import instant
@@ -26,6 +28,7 @@ from tests.support.ledgers import (
     stock,
     uid,
 )
+from tests.support.lists import page, pages
 from tests.support.maintenance import ADMIN
 
 MORNING = NOON + DAY
@@ -123,3 +126,19 @@ def test_neither_a_till_that_never_spoke_nor_a_reader_counts(store: LedgerStore)
     assert complete(store).complete_to == instant(MORNING)
     enrol(store, "T2", "till", "L1")
     assert complete(store) == Completeness(instant(MORNING), 1, [], [], 0)
+
+
+@pytest.mark.parametrize(("request_", "asked"), [(ListSales, {}), (ListChanges, {"from_": 0})])
+def test_lists_of_what_was_sold_and_changed_say_how_complete_they_are(
+    store: LedgerStore, request_: type, asked: dict[str, Any]
+) -> None:
+    Till(store).post(body("sale", ("a", 1), ("b", 1)))
+    hello(store, "T2", "L2", outbox=OutboxState(3))  # it has told of sales, and delivered none
+    enrol(store, "T3", "reader", "desk")
+    first, second = pages(store, request_, limit=1, **asked)
+    assert (sorted(first.completeness), second.completeness) == (["L1", "L2"], {})
+    assert first.completeness == {location: complete(store, location) for location in ("L1", "L2")}
+    assert first.completeness["L2"].pending == 3
+    assert page(store, request_, locations=["L2", "L9"], **asked).completeness == {"L2": first.completeness["L2"]}
+    own = page(store, request_, actor=Till(store, "T4", "L4").speaker, **asked)
+    assert list(own.completeness) == ["L4"]

@@ -20,6 +20,7 @@ from inventory_server.protocol.describe.examples import (
     at,
     hq,
 )
+from pos_client.protocol.completeness import Completeness
 from pos_client.protocol.lists import (
     ChangesParams,
     ChangesResult,
@@ -139,6 +140,7 @@ _RESERVATIONS = Exchange(
         position=10,
     ),
 )
+_COMPLETENESS = {STORE: Completeness(hq("10:05"), tills=2, silent=[], holes=[], pending=1)}
 _SALES = Exchange(
     SalesParams(sku=ESPRESSO, location=STORE, from_="2026-03-14", to="2026-03-14"),
     SalesResult(
@@ -154,6 +156,7 @@ _SALES = Exchange(
             )
         ],
         position=10,
+        completeness=_COMPLETENESS,
     ),
 )
 _CHANGES = Exchange(
@@ -163,6 +166,7 @@ _CHANGES = Exchange(
         since=4,
         position=10,
         cursor="WzQsMTAsIm5vcnRoLWdhdGUiLCJFU1BSRVNTTy0xS0ciXQ",
+        completeness=_COMPLETENESS,
     ),
 )
 _EXCEPTIONS = Exchange(

@@ -18,6 +18,7 @@ from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import plain_rows
 from inventory_server.store.ledger.timetravel import position_at
+from inventory_server.store.query.completeness import completeness_of_list
 from inventory_server.store.query.intervals import Interval, IntervalReader, IntervalSum
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
 from inventory_server.store.query.scope import named_skus, unknown, within
@@ -45,7 +46,7 @@ class _Bounds(NamedTuple):
     until: int
 
 
-def changes(connection: Connection, settings: Settings, question: ListChanges) -> ChangesResult:
+def changes(connection: Connection, settings: Settings, now: int, question: ListChanges) -> ChangesResult:
     """A page of what changed, by location and product."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
@@ -53,13 +54,20 @@ def changes(connection: Connection, settings: Settings, question: ListChanges) -
     bounds = _bounds(connection, head, question) if start is None else _Bounds(*start[:2])
     if bounds.since < head.archived_position:
         raise out_of_reach(head)
-    keys = _keys(connection, question, bounds, start, limit + 1)
+    places = visible_places(connection, question.actor, params)
+    keys = _keys(connection, question, places, bounds, start, limit + 1)
     shown = keys[:limit]
     levels, moved = _Levels(connection, head, shown, bounds), _moved(connection, bounds, shown)
     cursor = None if len(keys) <= limit else encode_cursor(*bounds, *shown[-1])
     told = [_told(key, levels.at(key, bounds.since), levels.at(key, bounds.until), moved.get(key, {})) for key in shown]
-    named = unknown(connection, params)
-    return ChangesResult(changes=told, since=bounds.since, position=bounds.until, unknown=named, cursor=cursor)
+    return ChangesResult(
+        changes=told,
+        since=bounds.since,
+        position=bounds.until,
+        unknown=unknown(connection, params),
+        cursor=cursor,
+        completeness=completeness_of_list(connection, settings, now, places) if start is None else {},
+    )
 
 
 def _bounds(connection: Connection, head: Head, question: ListChanges) -> _Bounds:
@@ -72,15 +80,20 @@ def _bounds(connection: Connection, head: Head, question: ListChanges) -> _Bound
     return _Bounds(min(since, until), until)
 
 
-def _keys(connection: Connection, question: ListChanges, bounds: _Bounds, start: _Place | None, most: int) -> list[Key]:
+def _keys(
+    connection: Connection,
+    question: ListChanges,
+    places: list[str] | None,
+    bounds: _Bounds,
+    start: _Place | None,
+    most: int,
+) -> list[Key]:
     """The next (location, sku) that something moved."""
-    params = question.params
-    places = visible_places(connection, question.actor, params)
     statement = (
         select(_m.location, _m.sku)
         .distinct()
         .where(*_recorded(bounds), *within(connection, _m.location, places))
-        .where(*within(connection, _m.sku, named_skus(params)))
+        .where(*within(connection, _m.sku, named_skus(question.params)))
         .order_by(_m.location, _m.sku)
         .limit(most)
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -13,7 +13,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.completeness import TillState, completeness, counts_after_moving
 from inventory_server.domain.lineage import Lineage
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.sql import Lookup, Statement
+from inventory_server.store.ledger.sql import Lookup, Statement, plain_rows
 from pos_client.protocol.fields import Range
 from pos_client.protocol.messages import Completeness
 from pos_client.protocol.units import SECOND_MICROS, instant
@@ -79,6 +79,20 @@ def completeness_of(
     found = completeness_from(_tills(connection, keys), settings, now, names, _former_tills(connection, keys))
     sold = [] if since is None else _sold_since(connection, position=since)
     return found | {name: _before(found[name], at) for name, at in sold if name in found}
+
+
+def completeness_of_list(
+    connection: Connection, settings: Settings, now: int, places: Collection[str] | None
+) -> dict[str, Completeness]:
+    """The completeness of the locations that a list covers: those of `places` that HQ knows, else all with tills.
+
+    A location of which the list shows nothing is one of them: perhaps nothing has arrived yet.
+    """
+    known = {row[0] for row in plain_rows(connection, select(t.location.c.location))}
+    if places is not None:
+        return completeness_of(connection, settings, now, known.intersection(places))
+    told = completeness_of(connection, settings, now, known)
+    return {location: each for location, each in told.items() if each.tills}
 
 
 def _before(told: Completeness, at: int) -> Completeness:

@@ -21,6 +21,7 @@ from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import plain_rows
+from inventory_server.store.query.completeness import completeness_of_list
 from inventory_server.store.query.intervals import Interval, IntervalReader
 from inventory_server.store.query.named import business_days
 from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
@@ -65,7 +66,7 @@ class _Sum:
             self.amounts[line.currency] += sign * line.amount
 
 
-def sales(connection: Connection, settings: Settings, question: ListSales) -> SalesResult:
+def sales(connection: Connection, settings: Settings, now: int, question: ListSales) -> SalesResult:
     """A page of what was sold, by location, product and business day."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
@@ -75,7 +76,8 @@ def sales(connection: Connection, settings: Settings, question: ListSales) -> Sa
     known_at = head.position if start is None else start.position
     days = (stretch.last - stretch.first) // _DAY + 1
     most = max(1, limit // min(days, SALES_DAYS_USUAL))
-    keys = _keys(connection, question, start, most + 1)
+    places = visible_places(connection, question.actor, params)
+    keys = _keys(connection, question, places, start, most + 1)
     sums = _sums(connection, head, stretch, keys[:most], known_at)
     rows = sorted(row for row in sums if start is None or row > start[1:])
     is_last = len(rows) <= limit and len(keys) <= most
@@ -86,14 +88,18 @@ def sales(connection: Connection, settings: Settings, question: ListSales) -> Sa
     else:
         cursor = encode_cursor(known_at, *keys[most - 1], date.max.isoformat())
     told = [_told(row, sums[row]) for row in rows[:limit]]
-    return SalesResult(sales=told, position=known_at, unknown=unknown(connection, params), cursor=cursor)
+    complete = completeness_of_list(connection, settings, now, places) if start is None else {}
+    return SalesResult(
+        sales=told, position=known_at, unknown=unknown(connection, params), cursor=cursor, completeness=complete
+    )
 
 
-def _keys(connection: Connection, question: ListSales, start: _Place | None, most: int) -> list[Key]:
+def _keys(
+    connection: Connection, question: ListSales, places: list[str] | None, start: _Place | None, most: int
+) -> list[Key]:
     """The next (location, sku): from that of the last row on if some of its days may be left, else after it."""
-    params = question.params
-    places = visible_places(connection, question.actor, params)
-    wanted = [*within(connection, _level.location, places), *within(connection, _level.sku, named_skus(params))]
+    skus = named_skus(question.params)
+    wanted = [*within(connection, _level.location, places), *within(connection, _level.sku, skus)]
     statement = select(_level.location, _level.sku).where(*wanted).order_by(_level.location, _level.sku).limit(most)
     if start is not None:
         key = tuple_(_level.location, _level.sku)
