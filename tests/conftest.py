@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.installed import build_wheel, install
 from tests.support.postgres import Cluster, binaries
 from tests.support.rendering import render_once
 from tests.support.schemas import compare_once
@@ -28,6 +29,18 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogethe
 def root() -> Path:
     """The checkout."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this checkout."""
+    return build_wheel(root, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of commands of an environment with the wheel as headquarters install it, and nothing else."""
+    return install(wheel, tmp_path_factory.mktemp("installed"), "server")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -2,16 +2,14 @@
 
 import json
 import socket
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from tests.contract.test_arrows import SOURCES, room_of
+from tests.support.installed import install, run, succeed
 from tests.support.snippets import blocks
-from tests.support.waiting import HANG_SECONDS
 
 # One group: the wheel is built and installed once.
 pytestmark = pytest.mark.long
@@ -34,31 +32,10 @@ print(json.dumps(sorted(installed - {{"pos_client", "inventory_server"}})))
 """
 
 
-def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=HANG_SECONDS)
-
-
-def succeed(*command: str | Path, cwd: Path) -> str:
-    done = run(*command, cwd=cwd)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-@pytest.fixture(scope="module")
-def wheel(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("wheel")
-    succeed(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, root, cwd=folder)
-    (built,) = folder.glob("tillwire-*.whl")
-    return built
-
-
 @pytest.fixture(scope="module")
 def lean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of commands of an environment that holds the wheel without extras and nothing else."""
-    home = tmp_path_factory.mktemp("lean")
-    succeed(sys.executable, "-m", "venv", home, cwd=home)
-    succeed(home / "bin" / "python", "-m", "pip", "install", "--quiet", wheel, cwd=home)
-    return home / "bin"
+    return install(wheel, tmp_path_factory.mktemp("lean"))
 
 
 def test_the_till_and_the_json_server_need_nothing_but_msgspec(lean: Path, tmp_path: Path) -> None:

@@ -9,6 +9,9 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = {
     "tests/contract/test_wheel.py": "wheel",
+    "tests/e2e/test_journey_buyer.py": "wheel",
+    "tests/e2e/test_journey_developer.py": "wheel",
+    "tests/e2e/test_journey_operator.py": "wheel",
     "tests/integration/test_store_archive_limits.py": "twins",
     "tests/integration/test_store_archiving.py": "twins",
     "tests/integration/test_store_pruning.py": "partitions",
