@@ -147,7 +147,8 @@ def test_a_developer_writes_a_till_program(installed: Path, tmp_path: Path) -> N
         assert line.startswith(complaint)
         assert "new id" not in line
     developer.types("inventory-server db upgrade && inventory-server catalog import products.csv")
-    token = developer.asks("inventory-server terminal add north-1 --location north")["token"]
+    developer.types("inventory-server terminal add north-1 --location north")
+    token = (developer.folder / "north-1.token").read_text().strip()
     developer.types("inventory-server terminal add south-1 --location south")
     with developer.serves() as address:
         refused = developer.types(f"python refused.py {address} 2> /dev/null").splitlines()

@@ -64,6 +64,11 @@ def test_an_operator_runs_twelve_stores(operator: Person, installed: Path) -> No
         assert_proves(operator)
 
 
+def token_of(operator: Person, terminal: str) -> str:
+    """The option by which a till gives its token."""
+    return f"--token-file <(echo {operator.tokens[terminal]})"
+
+
 def assert_sets_up(operator: Person) -> None:
     """Enrol, name and date the stores, import the catalogue."""
     assert "Enrolled 12 terminals" in operator.types(
@@ -87,9 +92,9 @@ def assert_sells_in_every_store(operator: Person, till: Person, address: str) ->
     operator.writes("deliveries.py", DELIVERIES)
     operator.types(f"python deliveries.py {address}")
     for store in STORES[:3]:
-        sell = f"--token {operator.tokens[f'{store}-1']} --terminal {store}-1 --outbox {store}-1.db --wait 60"
+        sell = f"{token_of(operator, f'{store}-1')} --terminal {store}-1 --outbox {store}-1.db --wait 60"
         assert " posted" in till.types(f"pos-client sell --barcode 4006381333931=3 --reference R-{store} {sell}")
-    items = till.asks(f"stock-query TEA-100 --terminal store-01-1 --token {operator.tokens['store-01-1']}")["items"]
+    items = till.asks(f"stock-query TEA-100 --terminal store-01-1 {token_of(operator, 'store-01-1')}")["items"]
     assert [item["on_hand"] for item in items] == [7] * 3 + [10] * 8
     agrees = operator.types("inventory-server reconcile || true")
     assert "store-12-1 is not in use yet" in agrees
@@ -98,19 +103,21 @@ def assert_sells_in_every_store(operator: Person, till: Person, address: str) ->
 def assert_lets_a_refused_till_in(operator: Person, till: Person) -> None:
     """A till with a wrong token says at once why it is refused, and sells on; the command that it names lets it in."""
     sell = "--terminal store-02-1 --outbox store-02-1.db"
-    refused = till.types(f"pos-client sell TEA-100=1 --reference R-2 --token mistyped {sell} --wait 60", code=2)
+    refused = till.types(
+        f"pos-client sell TEA-100=1 --reference R-2 --token-file <(echo mistyped) {sell} --wait 60", code=2
+    )
     assert "HQ refused: This is not the token of terminal store-02-1" in refused
     assert "inventory-server terminal rotate store-02-1" in refused
     assert "HQ has not answered" not in refused
-    token = operator.asks("inventory-server terminal rotate store-02-1")["token"]
-    assert "1 delivered, 0 pending, 0 parked." in till.types(f"pos-client deliver --token {token} {sell}")
+    rotated = operator.asks("inventory-server terminal rotate store-02-1")
+    token = (operator.folder / rotated["token_file"]).read_text().strip()
+    assert "1 delivered, 0 pending, 0 parked." in till.types(f"pos-client deliver --token-file <(echo {token}) {sell}")
 
 
 def assert_moves_and_adopts(operator: Person, till: Person) -> None:
     """One till goes to another store; another device gets a new name while it holds a sale made under the old one."""
-    tokens = operator.tokens
     operator.types("inventory-server terminal move store-03-1 store-04")
-    at_old = f"--token {tokens['store-03-1']} --terminal store-03-1 --outbox store-03-1.db --wait 60"
+    at_old = f"{token_of(operator, 'store-03-1')} --terminal store-03-1 --outbox store-03-1.db --wait 60"
     till.types(f"pos-client sell TEA-100=1 --reference R-3 {at_old}")
     [moved] = [row for row in operator.asks("inventory-server terminal list") if row["terminal"] == "store-03-1"]
     assert moved["location"] == "store-04"
@@ -118,8 +125,9 @@ def assert_moves_and_adopts(operator: Person, till: Person) -> None:
 
     offline = "--server 127.0.0.1:1 --terminal store-06-1 --outbox store-06-1.db"
     till.types(f"pos-client sell TEA-100=1 --reference R-6 {offline}")
-    token = operator.asks("inventory-server terminal add store-06-2 --location store-06")["token"]
-    renamed = f"--token {token} --terminal store-06-2 --location store-06 --outbox store-06-1.db"
+    operator.types("inventory-server terminal add store-06-2 --location store-06")
+    token = (operator.folder / "store-06-2.token").read_text().strip()
+    renamed = f"--token-file <(echo {token}) --terminal store-06-2 --location store-06 --outbox store-06-1.db"
     till.types(f"pos-client sell TEA-100=1 --reference R-7 --wait 60 {renamed}")
     advice = (
         "1 posting was made as store-06-1 at store-06: ask the operator for `terminal adopt store-06-1 --by store-06-2`"
@@ -145,7 +153,7 @@ def assert_sees_who_is_connected(operator: Person, address: str) -> None:
 
 def assert_settles(operator: Person, till: Person) -> None:
     """What waits is listed with what settles it; settled, it is gone until it happens again."""
-    sell = f"--token {operator.tokens['store-07-1']} --terminal store-07-1 --outbox store-07-1.db --wait 60"
+    sell = f"{token_of(operator, 'store-07-1')} --terminal store-07-1 --outbox store-07-1.db --wait 60"
     till.types(f"pos-client sell MILK-1L=2 {sell}")
     [cause] = operator.asks("inventory-server exceptions", code=1)["causes"]
     assert (cause["flag"], cause["subject"], cause["location"]) == ("negative_stock", "MILK-1L", "store-07")
@@ -163,7 +171,7 @@ def assert_settles(operator: Person, till: Person) -> None:
 
 def assert_changes_the_catalogue(operator: Person, till: Person) -> None:
     """A product that was sold under an old SKU is merged, another is taken off the catalogue, the rest exported."""
-    sell = f"--token {operator.tokens['store-08-1']} --terminal store-08-1 --outbox store-08-1.db --wait 60"
+    sell = f"{token_of(operator, 'store-08-1')} --terminal store-08-1 --outbox store-08-1.db --wait 60"
     assert "unlisted_product" in till.types(f"pos-client sell TEA-OLD=2 {sell}")
     operator.types("inventory-server product merge TEA-OLD TEA-100")
     [tea] = till.asks(f"stock-query TEA-100 --location store-08 {sell.partition(' --outbox')[0]}")["items"]
