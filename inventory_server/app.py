@@ -12,10 +12,10 @@ from typing import TypeGuard
 import msgspec
 
 from inventory_server.clock import now_microseconds
-from inventory_server.config import LARGE_FRAME_BYTES, Settings
+from inventory_server.config import LARGE_FRAME_BYTES, QUESTION_THREADS, STOCK_THREADS, Settings
 from inventory_server.domain.answers import Client
 from inventory_server.domain.door import Store, perform
-from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
+from inventory_server.domain.requests import REQUESTS, Stock, StoreRequest, TerminalRequest
 from inventory_server.jsonserver import (
     EncodedReply,
     EndReason,
@@ -24,6 +24,7 @@ from inventory_server.jsonserver import (
     Peer,
     SendReply,
     ServerFactory,
+    WorkerPool,
 )
 from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
@@ -71,7 +72,10 @@ class Application:
         # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
         refuse = refusal_encoder(settings.busy_retry_ms)
-        self._json_server = ServerFactory(self._new_handler, *listeners, limits=settings, encode_refusal=refuse)
+        self._json_server = ServerFactory(
+            self._new_handler, *listeners, limits=settings, encode_refusal=refuse, handlers="shared"
+        )
+        self._questions = Questions()
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -106,6 +110,7 @@ class Application:
         """
         self.drain()
         forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
+        self._questions.close()
         self._store.close()
         return forced
 
@@ -123,7 +128,9 @@ class Application:
                 refusals=self._refusals,
             )
 
-        return FrameHandler(new_session, self._store, self._large_frames, self._settings.frame_seconds, self)
+        return FrameHandler(
+            new_session, self._store, self._questions, self._large_frames, self._settings.frame_seconds, self
+        )
 
     def opened(self, handler: FrameHandler) -> None:
         """Note the handler of a new connection."""
@@ -136,19 +143,42 @@ class Application:
             del self._handlers[handler]
 
 
+class Questions:
+    """The threads that ask the store: answering a question waits for the database, which the loop must not."""
+
+    def __init__(self) -> None:
+        self._stock = WorkerPool(STOCK_THREADS, "stock")
+        self._others = WorkerPool(QUESTION_THREADS, "ask")
+
+    def run(self, request: StoreRequest, ask: Callable[[], None]) -> None:
+        """Have `ask` put `request` to the store. The stock of one SKU never waits behind a listing."""
+        is_short = isinstance(request, Stock) and isinstance(request.params.sku, str)
+        (self._stock if is_short else self._others).run(ask)
+
+    def close(self) -> None:
+        """End the threads, once they are idle."""
+        self._stock.close()
+        self._others.close()
+
+
 class FrameHandler(JsonHandler):
-    """Runs one session on its connection's thread; commits are answered by the thread that committed them."""
+    """Runs one session: small frames on the loop, others in the server's pool, what asks the store on its threads.
+
+    Commits are answered by the thread that committed them.
+    """
 
     def __init__(
         self,
         new_session: Callable[[Peer], Session],
         store: Store,
+        questions: Questions,
         large_frames: threading.BoundedSemaphore,
         turn_seconds: float,
         application: Application,
     ) -> None:
         self._new_session = new_session
         self._store = store
+        self._questions = questions
         self._large_frames = large_frames
         self._turn_seconds = turn_seconds
         self._application = application
@@ -165,6 +195,10 @@ class FrameHandler(JsonHandler):
     def client(self) -> Client:
         """The connection as an operator sees it."""
         return self._session.client(self._connected_at)
+
+    def may_block(self, frame: bytes) -> bool:
+        """True for a frame that takes long to decode, waits for a slot, or makes several requests of the store."""
+        return len(frame) > LARGE_FRAME_BYTES or is_batch(frame)
 
     def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         """Have the session answer one frame; a large one waits for a slot first, and none ends the connection.
@@ -185,10 +219,12 @@ class FrameHandler(JsonHandler):
             answer(reply)
 
         work = advance(steps)
-        if not isinstance(work, Finished) and _is_answered_by_writer(work) and not is_batch(frame):
+        if isinstance(work, Finished) or is_batch(frame):
+            finish(work)
+        elif _is_committed_by_writer(work):
             self._store.submit(work, lambda outcome, error: finish(advance(steps, outcome, error)))
         else:
-            finish(work)
+            self._questions.run(work, partial(finish, work))
 
     def _release_slot(self) -> None:
         with self._lock:
@@ -203,7 +239,6 @@ class FrameHandler(JsonHandler):
         self._session.ended(self.end_reason)
 
 
-def _is_answered_by_writer(request: StoreRequest) -> TypeGuard[TerminalRequest]:
-    """True if the thread that commits the request sends the reply. One that closes the connection might block it."""
-    kind = REQUESTS[type(request)]
-    return kind.is_grouped and not kind.ends_session
+def _is_committed_by_writer(request: StoreRequest) -> TypeGuard[TerminalRequest]:
+    """True if the thread that commits the request sends the reply."""
+    return REQUESTS[type(request)].is_grouped

@@ -94,6 +94,10 @@ READERS_MAX = 8
 QUICK_READERS = 2
 """Those reserved for stock queries for one SKU at one location, which so never wait behind a listing.
 Eight only contend for the interpreter lock: 48 context switches per query, against 9 with two."""
+STOCK_THREADS = QUICK_READERS
+"""Threads that ask such queries: more would wait for those connections."""
+QUESTION_THREADS = READERS_MAX
+"""Threads that ask all others."""
 WRITER_CACHE_ROWS_MAX = 200_000
 """Levels, and lineages, that a writer caches (about 70 MB of levels); a full cache is emptied and refilled."""
 OPENING_ATTEMPTS = 200

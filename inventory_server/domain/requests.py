@@ -203,8 +203,6 @@ class Kind:
     is_audited: bool = False
     is_grouped: bool = False
     """The writer commits it together with others."""
-    ends_session: bool = False
-    """Its reply closes the connection."""
     on_moved_ledger: bool = False
     """It is made on a ledger that was moved away, too."""
     by_server: bool = False
@@ -213,9 +211,9 @@ class Kind:
     """A running server carries it out for an administrator; its params are the fields of the request."""
 
 
-def _by_terminal(name: str, outcome: Any, roles: frozenset[ActorRole], ends_session: bool = False) -> Kind:
+def _by_terminal(name: str, outcome: Any, roles: frozenset[ActorRole]) -> Kind:
     """A terminal's request that writes."""
-    return Kind(name, outcome, Cost.QUICK, roles, writes=True, is_grouped=True, ends_session=ends_session)
+    return Kind(name, outcome, Cost.QUICK, roles, writes=True, is_grouped=True)
 
 
 def _report(name: str, outcome: Any, roles: frozenset[ActorRole], cost: Cost = Cost.PAGE) -> Kind:
@@ -246,7 +244,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Hello: _by_terminal("hello", Welcome, EVERYBODY),
         Post: _by_terminal("post", PostResult, POSTERS),
         Ping: _by_terminal("ping", None, EVERYBODY),
-        Bye: _by_terminal("bye", ByeResult, EVERYBODY, ends_session=True),
+        Bye: _by_terminal("bye", ByeResult, EVERYBODY),
         Stock: Kind("stock", StockResult, Cost.PAGE, EVERYBODY),
         History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
         FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),

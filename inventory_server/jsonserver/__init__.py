@@ -1,7 +1,7 @@
-"""A threaded JSON server, as a library: it knows no inventory, and needs the standard library and msgspec alone.
+"""A JSON server, as a library: it knows no inventory, and needs the standard library and msgspec alone.
 
-`ServerFactory` gives each client a thread and a `JsonHandler`; `ThreadedServer` serves one client at a time,
-`RequestServer` one request per connection. docs/json-server.md is the tutorial.
+`ServerFactory` gives each client a `JsonHandler`, and a thread unless handlers are shared; `ThreadedServer` serves one
+client at a time, `RequestServer` one request per connection. docs/json-server.md is the tutorial.
 """
 
 from inventory_server.jsonserver.connection import ClientInfo
@@ -27,7 +27,9 @@ from inventory_server.jsonserver.listener import (
     close_listener,
     listen_on_all,
 )
+from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
+from inventory_server.jsonserver.tls import ServerTls
 
 __all__ = [
     "AnsweredTwice",
@@ -46,8 +48,10 @@ __all__ = [
     "SendReply",
     "ServerFactory",
     "ServerRefusal",
+    "ServerTls",
     "ThreadedServer",
     "TlsNotServed",
+    "WorkerPool",
     "address_of",
     "close_listener",
     "limit",

@@ -1,42 +1,27 @@
-"""The server side of one connection: frames in order to a handler, replies in order back."""
+"""The server side of one connection: from its first byte to the end of its handler, all on the loop's thread."""
 
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import threading
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
-from inventory_server.jsonserver.first_bytes import choose_framer, shows_framing
-from inventory_server.jsonserver.handler import (
-    AnsweredTwice,
-    EncodedReply,
-    EndReason,
-    JsonHandler,
-    Notice,
-    Peer,
-    RefusalEncoder,
-    ServerRefusal,
-)
-from inventory_server.jsonserver.limits import BULK_READ_BYTES, INCIDENT_BYTES, READ_BYTES, NetworkLimits
-from inventory_server.jsonserver.outgoing import Outgoing
+from inventory_server.jsonserver.bare_connection import BareConnection, Stage
+from inventory_server.jsonserver.exchange import Exchange
+from inventory_server.jsonserver.first_bytes import TlsRequired, is_tls
+from inventory_server.jsonserver.handler import EndReason, JsonHandler, Peer, RefusalEncoder, ServerRefusal
+from inventory_server.jsonserver.incoming import Incoming
+from inventory_server.jsonserver.limits import FRAMES_AT_ONCE, NetworkLimits
+from inventory_server.jsonserver.loop import Loop
 from inventory_server.jsonserver.stream import ServerStream
-from pos_client.protocol.framing import Framer, FrameTooLong, FramingError, JsocketFramer, jsocket_frame
+from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turns import Turns
+from pos_client.protocol.framing import FrameTooLong
 
 log = logging.getLogger("tillwire.connection")
-
-FORK_STATUS = 70
-"""Exit status of a process that a handler forked and that returned from the handler: an internal software error."""
-
-
-T = TypeVar("T")
-OpenHandler = Callable[[], JsonHandler | None]
-"""Makes the handler of a connection, on its thread; None where the client is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,280 +35,352 @@ class ClientInfo:
     sent_bytes: int
 
 
-class ServerConnection:
-    """An accepted connection, used by its own thread alone, but for what the handler and the server call.
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the connections of a server share. All is called on the loop's thread but `open_handler`."""
 
-    A reply that another thread has ready is sent by that thread: waking this one would cost more than sending.
-    """
+    loop: Loop
+    limits: NetworkLimits
+    tls: ServerTls | None
+    encode_refusal: RefusalEncoder
+    open_handler: Callable[[ServerConnection], JsonHandler | None]
+    """Makes the handler of a connection, where handlers run; None where the client is refused."""
+    turns: Callable[[Peer], Turns]
+    """Makes what calls the handler; RuntimeError where the machine has no thread left."""
+    on_left: Callable[[ServerConnection], None]
+    """A connection has ended, and its handler is done with. Called by any thread."""
 
-    def __init__(self, stream: ServerStream, peer: Peer, limits: NetworkLimits, encode_refusal: RefusalEncoder) -> None:
-        self.peer = peer
-        self._stream = stream
-        self._limits = limits
-        self._encode_refusal = encode_refusal
-        self._outgoing = Outgoing(stream, limits, peer.address, self._break_off)
-        self._since = time.monotonic()
-        self._frames = 0
-        self._received_bytes = 0
-        self._uses_jsocket = False
-        self._frame_deadline: float | None = None
-        # Why the handler or a reply ends the connection.
-        self._parting: EndReason | None = None
-        self._stopping = False
-        # Why it ended at once, and the cause in words.
-        self._broken_off: tuple[EndReason, str] | None = None
-        self._handler: JsonHandler | None = None
-        self._is_fork = False
-        self.thread_id = 0
-        # Held while a frame is being answered; `_unanswered` is its number, 0 once it is answered.
-        self._answering = threading.Lock()
-        self._unanswered = 0
+
+class ServerConnection(BareConnection):
+    """An accepted connection. Every method belongs to the loop's thread, but for those that say otherwise."""
+
+    __slots__ = ("_exchange", "_frame_since", "_has_more", "_incoming", "_is_finishing", "_service", "_turned_away")
+
+    def __init__(
+        self, stream: ServerStream, peer: Peer, service: Service, turned_away: ServerRefusal | None = None
+    ) -> None:
+        """`turned_away` says why the client is refused, if it is."""
+        super().__init__(stream, peer, service.loop, service.limits)
+        self._service = service
+        self._turned_away = turned_away
+        self._exchange: Exchange | None = None
+        self._incoming = Incoming(service.limits)
+        self._frame_since: float | None = None
+        # True where there is something to do for the loop once the exchange is free.
+        self._has_more = False
+        self._is_finishing = False
+
+    # ------------------------------------------------------------------ for any thread
 
     def info(self) -> ClientInfo:
         """Who is connected, and what went each way so far."""
         seconds = time.monotonic() - self._since
-        return ClientInfo(self.peer.address, seconds, self._frames, self._received_bytes, self._outgoing.sent_bytes)
-
-    def serve(self, open_handler: OpenHandler) -> EndReason:
-        """Answer frames until either side ends the connection or a deadline passes; return why it ended.
-
-        `open_handler` makes the handler once the connection stands; None refuses the client.
-        """
-        self.thread_id = threading.get_ident()
-        log.debug("event=client_connected peer=%s", self.peer.address)
-        reason = self._run_to_end(lambda: self._serve(open_handler))
-        if handler := self._handler:
-            handler.end_reason = reason
-            self._guard(handler.finish)
-        return reason
-
-    def turn_away(self, refusal: ServerRefusal) -> EndReason:
-        """Send the line for `refusal` and end the connection."""
-
-        def refuse() -> EndReason:
-            self._stream.configure()
-            self._refuse(refusal)
-            return EndReason.connection_limit_reached
-
-        return self._run_to_end(refuse)
+        frames = self._exchange.count if self._exchange else 0
+        return ClientInfo(self.peer.address, seconds, frames, self._incoming.received_bytes, self._outgoing.sent_bytes)
 
     def send(self, data: bytes) -> bool:
-        """Send a message between replies without waiting; False where it can no longer be sent. From any thread."""
+        """Send a message between replies without waiting; False where it can no longer be sent."""
         return self._outgoing.push(data)
 
     def end(self, reason: EndReason) -> None:
-        """End the connection after what is being sent; from any thread."""
-        self._parting = self._parting or reason
-        if threading.get_ident() != self.thread_id:
-            self._stream.stop_reading()
+        """End the connection after the reply that is due and what is being sent."""
+        assert self._exchange is not None, "only handlers call it"
+        self._exchange.parting = self._exchange.parting or reason
+        self._loop.call(self._advance, self)
 
     def fail(self, error: BaseException) -> None:
-        """End the connection because its handler failed, and log `error` under an incident id; from any thread."""
-        incident = secrets.token_hex(INCIDENT_BYTES)
-        log.error("event=handler_failed peer=%s incident=%s", self.peer.address, incident, exc_info=error)
-        self._break_off(EndReason.handler_failed, type(error).__name__)
+        """End the connection because its handler failed, and log `error`."""
+        assert self._exchange is not None, "only handlers call it"
+        self._exchange.fail(error)
 
-    def stop_reading(self) -> None:
-        """Have the connection end once what has arrived is answered; called by another thread."""
-        self._stopping = True
-        self._stream.stop_reading()
+    def on_free(self) -> None:
+        """The handler is free again; the loop is told if it has something to do."""
+        exchange = self._exchange
+        assert exchange is not None, "it calls this"
+        if self._has_more or exchange.frames or exchange.parting or self.is_closed:
+            self._loop.call(self._advance, self)
 
-    def close_by_force(self) -> None:
-        """End the connection now; called by another thread."""
-        self._break_off(EndReason.closed_by_force, "the server stopped")
+    def on_lost(self, error: Exception) -> None:
+        """Nothing can be sent any more: the handler gets no more frames."""
+        if self._exchange is not None:
+            self._exchange.is_stopped = True
+        super().on_lost(error)
 
-    def close(self) -> None:
-        """Close the stream; a reply that comes later is dropped."""
-        self._outgoing.end()
-        self._stream.close()
+    def is_served_by(self, thread_id: int) -> bool:
+        """True where that thread calls the handler at this moment."""
+        return self._exchange is not None and self._exchange.thread_id == thread_id
 
     def abandon(self) -> None:
-        """Close a forked child's copy of the socket. A handler that forked ends the child: see `_run_to_end`."""
-        self._is_fork = True
-        self._broken_off = (EndReason.closed_by_force, "forked")
+        """Close a forked child's copy of the socket; the child uses the connection no more."""
         self._outgoing.abandon()
+        if self._exchange is not None:
+            self._exchange.abandon()
         self._stream.abandon()
 
-    def _run_to_end(self, talk: Callable[[], EndReason]) -> EndReason:
-        """Run `talk`, log how the connection ended, and return it."""
-        cause = "-"
+    # ------------------------------------------------------------------ the loop's events
+
+    def begin(self) -> None:
+        """Start to serve the client."""
         try:
-            reason = talk()
-        except TimeoutError as error:
-            reason, cause = EndReason.timed_out, str(error)
+            self._stream.configure()
+            self._watch()
         except OSError as error:
-            reason, cause = EndReason.connection_lost, str(error)
-        if self._is_fork:
-            log.error("event=handler_forked peer=%s error=%s", self.peer.address, "the child must end with os._exit")
-            os._exit(FORK_STATUS)
-        if self._broken_off:
-            reason, cause = self._broken_off
-        level = logging.INFO if reason is EndReason.timed_out else logging.DEBUG
-        seconds = time.monotonic() - self._since
-        event = "event=client_disconnected peer=%s reason=%s seconds=%.1f error=%s"
-        log.log(level, event, self.peer.address, reason, seconds, cause)
-        return reason
-
-    def _serve(self, open_handler: OpenHandler) -> EndReason:
-        self._stream.configure()
-        self._handler = self._guard(open_handler)
-        if self._handler is None:
-            return EndReason.not_verified
-        try:
-            self._handle_frames(self._handler)
-            if self._broken_off:
-                return EndReason.handler_failed
-            self._await_answer()
-        except FramingError as error:
-            self._await_answer()
-            self._refuse(error)
-            return EndReason.frame_too_long if isinstance(error, FrameTooLong) else EndReason.frame_invalid
-        if self._parting:
-            self._outgoing.flush()
-            self._stream.linger()
-            return self._parting
-        return EndReason.server_stopped if self._stopping else EndReason.client_closed
-
-    def _handle_frames(self, handler: JsonHandler) -> None:
-        """Pass frame after frame to the handler, until something ends the connection."""
-        if self._parting:  # the handler has ended it in `setup`
+            self._lose(error)
             return
-        data = self._read_first(handler)
-        framer = self._choose_framer(data)
-        read, size = self._stream.read, READ_BYTES
-        while data:
-            self._received_bytes += len(data)
-            size = BULK_READ_BYTES if len(data) == size else READ_BYTES
-            for frame in framer.feed(data):
-                if not self._handle(handler, frame):
-                    return
-                if self._frame_deadline is not None:
-                    self._end_frame()
-            if framer.pending_bytes:
-                self._await_rest_of_frame()
-            try:
-                data = read(size)
-            except TimeoutError as error:
-                data = self._read_after_timeout(handler, size, error)
-        if not (self._stopping or self._parting or self._broken_off):
-            framer.end()
+        tls, limits = self._service.tls, self._limits
+        if tls is None:
+            self._stand()
+        else:
+            self._look_in(limits.idle_seconds if tls.allows_plaintext(self.peer) else limits.handshake_seconds)
 
-    def _handle(self, handler: JsonHandler, frame: bytes) -> bool:
-        """Have `handler` answer a frame once the previous one is answered; False where the connection is to end."""
-        if not self._answering.acquire(False):
-            self._await_answer()
-        if self._parting:  # by that reply
-            self._answering.release()
-            return False
-        self._frames = self._unanswered = number = self._frames + 1
+    def on_event(self, events: int) -> None:
+        """Do what the socket is ready for."""
         try:
-            handler.handle_frame(frame, partial(self._answer, number))
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (what a handler raises ends its connection only)
-            self.fail(error)
-        return not (self._parting or self._broken_off)
+            if self._stage is Stage.first_byte:
+                self._choose_stream()
+            elif self._stage is Stage.handshake:
+                self._shake_hands()
+            elif self._stage is Stage.lingering:
+                self._read_to_end()
+            else:
+                self._exchange_bytes(events)
+        except OSError as error:
+            self._lose(error)
 
-    def _guard(self, run: Callable[[], T]) -> T | None:
-        """What a handler's code returns; where it raises, that ends the connection, and None."""
+    def on_deadline(self) -> float:
+        """End what took too long; return when to look again."""
+        limits, now = self._limits, self._loop.now
+        exchange = self._exchange
+        if self._stage is Stage.lingering:
+            self._end(self._end_reason, self._cause)
+        elif self._stage in (Stage.first_byte, Stage.handshake):
+            what = "nothing received" if self._stage is Stage.first_byte else "no TLS handshake"
+            self._end(EndReason.timed_out, f"{what} in time")
+        elif self._outgoing.is_waiting():
+            if now < self._send_until:
+                return self._send_until
+            self._end(EndReason.timed_out, "not taken in time")
+        elif exchange is not None and self._stage is Stage.talking:
+            if not exchange.is_free():
+                return self._await_reply(exchange)
+            since, seconds = exchange.active_at, limits.idle_seconds
+            if self._frame_since is not None:
+                since, seconds = self._frame_since, limits.frame_seconds
+            if now < since + seconds:
+                return since + seconds
+            if self._frame_since is not None:
+                self._end(EndReason.timed_out, "nothing received in time")
+            else:
+                self._has_more = True
+                exchange.start(_time_out)
+                return now + limits.idle_seconds
+        return math.inf
+
+    def stop_reading(self) -> None:
+        """Have the connection end once what has arrived is answered."""
+        self._is_stopping = True
+        if self._stage in (Stage.first_byte, Stage.handshake):
+            self._end(EndReason.server_stopped, "-")
+        elif self._stage in (Stage.talking, Stage.lingering):
+            self._stream.stop_reading()
+            self._watch()
+
+    # ------------------------------------------------------------------ its beginning
+
+    def _choose_stream(self) -> None:
+        """The first byte has come: it is that of a TLS handshake, or plain."""
+        tls = self._service.tls
+        assert tls is not None, "there is no choice otherwise"
+        first = self._stream.peek()
+        if first is None:
+            return
+        if is_tls(first):
+            self._watch(0)
+            self._stream = self._outgoing.stream = self._stream.encrypted(tls.context)
+            self._stage = Stage.handshake
+            self._look_in(self._limits.handshake_seconds)
+            self._watch()
+            self._shake_hands()
+        elif tls.allows_plaintext(self.peer) or not first:
+            self._stand()
+        else:
+            self._refuse(TlsRequired("this server speaks TLS only: connect with TLS"), EndReason.not_encrypted)
+
+    def _shake_hands(self) -> None:
+        if self._stream.handshake():
+            self._loop.forget(self)
+            self._stand()
+        self._watch()
+
+    def _stand(self) -> None:
+        """Bytes can be exchanged: have the handler made, or the client turned away."""
+        if self._turned_away is not None:
+            self._refuse(self._turned_away, EndReason.connection_limit_reached)
+            return
+        log.debug("event=client_connected peer=%s", self.peer.address)
+        service = self._service
         try:
-            return run()
-        except (Exception, SystemExit) as error:  # noqa: BLE001 (as above)
-            self.fail(error)
-            return None
+            turns = service.turns(self.peer)
+        except RuntimeError as error:
+            log.error("event=thread_start_failed peer=%s error=%s", self.peer.address, error)
+            self._end(EndReason.thread_start_failed, str(error))
+            return
+        self._stage = Stage.talking
+        exchange = self._exchange = Exchange(self, self.peer, self._outgoing, service.loop, turns)
+        self._has_more = True
 
-    def _read_first(self, handler: JsonHandler) -> bytes:
-        """The first bytes: as many as tell the framings apart."""
-        data = self._read(handler, READ_BYTES)
-        while data and self._limits.jsocket_frames and not shows_framing(data):
-            self._await_rest_of_frame()
-            more = self._read(handler, READ_BYTES)
-            if not more:
-                break
-            data += more
-        return data
+        def open_handler(_: JsonHandler | None) -> None:
+            exchange.handler = service.open_handler(self)
 
-    def _choose_framer(self, first: bytes) -> Framer:
-        framer = choose_framer(first, self._limits)
-        self._uses_jsocket = isinstance(framer, JsocketFramer)
-        if first:
-            self._outgoing.release(self._uses_jsocket)
-        return framer
+        exchange.start(open_handler)
+        self._look_in(self._limits.idle_seconds)
 
-    def _read(self, handler: JsonHandler, size: int) -> bytes:
-        """What has arrived; none at the end of the stream. A handler may let an idle client stay."""
-        try:
-            return self._stream.read(size)
-        except TimeoutError as error:
-            return self._read_after_timeout(handler, size, error)
+    # ------------------------------------------------------------------ its talk
 
-    def _read_after_timeout(self, handler: JsonHandler, size: int, timeout: TimeoutError) -> bytes:
-        while self._frame_deadline is None:
-            self._guard(handler.handle_timeout)
-            if self._parting is EndReason.timed_out:
-                break
-            if self._broken_off or self._parting:
-                return b""
-            try:
-                return self._stream.read(size)
-            except TimeoutError as again:
-                timeout = again
-        raise timeout
+    def _exchange_bytes(self, events: int) -> None:
+        """Send what waits, read what has come, and note a client that has hung up while it is answered."""
+        if events & EPOLLOUT or self._outgoing.is_waiting():
+            self._send_waiting()
+        exchange = self._exchange
+        if self._stage is not Stage.talking or exchange is None:
+            return
+        if self._is_reading and (events & EPOLLIN or self._stream.wants & events):
+            if exchange.is_free():
+                self._read(exchange)
+                return
+            self._has_more = True  # before the exchange is asked again: it may have become free meanwhile
+            self._is_reading = False
+            self._watch()
+        if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+            self._note_hang_up(events)
+        if exchange.is_free():
+            self._advance()
 
-    def _await_answer(self) -> None:
-        """Acquire `_answering` once the last frame is answered; TimeoutError where the client may be gone by then.
+    def _read(self, exchange: Exchange) -> None:
+        buffer = self._loop.buffer
+        size = self._stream.read_into(buffer)
+        if size is None:
+            self._watch()
+            return
+        exchange.active_at = self._loop.now
+        incoming = self._incoming
+        was_known = incoming.is_known
+        incoming.feed(bytes(buffer[:size]))
+        if size == 0 and not self._is_stopping:
+            incoming.end()
+        if size and not was_known and incoming.is_known:
+            self._outgoing.release(incoming.uses_jsocket)
+        self._advance()
 
-        A client that has stopped sending may still be reading, or be gone: TCP does not tell which. A client that is
-        gone must not hold a thread and a descriptor for as long as a database hangs.
+    def _advance(self) -> None:
+        """Do what comes next, unless the handler is at work or its reply is due."""
+        exchange = self._exchange
+        assert exchange is not None, "nobody calls this before there is one"
+        if self._stage is Stage.over:
+            self._finish(exchange)
+            return
+        if self._stage is not Stage.talking or not exchange.is_free():
+            return
+        incoming = self._incoming
+        self._has_more = False
+        if exchange.parting is not None:
+            self._outgoing.finish()
+            self._close(exchange.parting, lingers=exchange.parting is not EndReason.timed_out)
+        elif exchange.handler is None:
+            self._close(EndReason.not_verified, lingers=False)
+        elif exchange.frames or self._take_frames(exchange):
+            self._frame_since = None
+            self._has_more = incoming.has_more or incoming.pending_bytes > 0 or not self._is_reading
+            exchange.answer_frames()
+        elif incoming.refusal is not None:
+            is_long = isinstance(incoming.refusal, FrameTooLong)
+            self._refuse(incoming.refusal, EndReason.frame_too_long if is_long else EndReason.frame_invalid)
+        elif incoming.is_at_end:
+            reason = EndReason.server_stopped if self._is_stopping else EndReason.client_closed
+            self._close(reason, lingers=False)
+        else:
+            self._read_on()
+
+    def _take_frames(self, exchange: Exchange) -> bool:
+        exchange.frames.extend(self._incoming.take(FRAMES_AT_ONCE))
+        return bool(exchange.frames)
+
+    def _read_on(self) -> None:
+        """Everything that has arrived is answered, but for the beginning of a frame."""
+        if self._incoming.pending_bytes:
+            if self._frame_since is None:
+                self._frame_since = self._loop.now
+                self._look_in(self._limits.frame_seconds)
+            if self._incoming.uses_jsocket:  # whose package sends header and payload apart, 40 ms later otherwise
+                self._stream.acknowledge()
+        if not self._is_reading:
+            self._is_reading, self._is_gone, self._hung_up_at = True, False, None
+            self._watch()
+        if self._stream.pending():
+            self._loop.again(self)
+
+    def _note_hang_up(self, events: int) -> None:
+        """The client sends no more; it may still be reading, or be gone: TCP does not tell which.
+
+        A client that is gone must not hold a descriptor for as long as a database hangs.
         """
-        while not self._answering.acquire(timeout=self._limits.half_closed_seconds):
-            if not self._stopping and not self._outgoing.is_sending_rest and self._stream.has_hung_up():
-                raise TimeoutError("no reply in time for a client that may be gone")
-
-    def _answer(self, number: int, reply: EncodedReply | Notice | None) -> None:
-        if number != self._unanswered:
-            raise AnsweredTwice(f"frame {number} of {self.peer.address} is answered already")
-        if isinstance(reply, Notice):
-            self._outgoing.write(self._framed(reply.data))
+        is_gone = bool(events & (EPOLLHUP | EPOLLERR))
+        if self._hung_up_at is None and not self._is_stopping:
+            self._hung_up_at = self._loop.now
+            self._look_in(self._limits.half_closed_seconds)
+        elif not is_gone:
             return
-        self._unanswered = 0
-        if reply is None:
-            self._answering.release()
+        self._is_gone = is_gone
+        self._has_more = True
+        self._is_reading = False
+        self._watch()
+
+    def _await_reply(self, exchange: Exchange) -> float:
+        limits, now = self._limits, self._loop.now
+        if self._hung_up_at is None or self._is_stopping:
+            return now + limits.idle_seconds
+        at = max(self._hung_up_at, exchange.active_at) + limits.half_closed_seconds
+        if now < at:
+            return at
+        self._end(EndReason.timed_out, "no reply in time for a client that may be gone")
+        return math.inf
+
+    # ------------------------------------------------------------------ its end
+
+    def _refuse(self, refusal: ServerRefusal, reason: EndReason) -> None:
+        """End the connection with a last line that is the server's own."""
+        self._outgoing.reply(self._service.encode_refusal(refusal))
+        self._close(reason, lingers=True)
+
+    def _on_replied(self) -> None:
+        if self._exchange is not None:
+            self._exchange.replied()
+
+    def _on_end(self) -> None:
+        if self._exchange is None:
+            self._service.on_left(self)
+        else:
+            self._exchange.is_stopped = True
+            self._finish(self._exchange)
+
+    def _finish(self, exchange: Exchange) -> None:
+        """Have the handler finish, once."""
+        if exchange.is_running() or self._is_finishing:
             return
-        data = self._framed(reply.data) if self._uses_jsocket else reply.data
-        if threading.get_ident() == self.thread_id:
-            if reply.close:
-                self._parting = self._parting or EndReason.handler_closed
-            self._outgoing.write(data)
-            self._answering.release()
-        elif not reply.close:
-            self._outgoing.reply(data, self._answering.release)
-        elif data:
-            self.end(EndReason.handler_closed)
-            self._outgoing.reply(data, self._answering.release)
-        else:  # nothing to wait for: also frees what waits on the socket
-            self._parting = EndReason.handler_closed
-            self._stream.shutdown()
-            self._answering.release()
+        self._is_finishing = True
 
-    def _framed(self, data: bytes) -> bytes:
-        return jsocket_frame(data) if self._uses_jsocket and data else data
+        def finish(handler: JsonHandler | None) -> None:
+            try:
+                if handler is not None:
+                    handler.end_reason = self._end_reason
+                    handler.finish()
+            finally:
+                exchange.end()
+                self._service.on_left(self)
 
-    def _break_off(self, reason: EndReason, cause: str) -> None:
-        """End the connection now, without raising; from any thread."""
-        self._broken_off = self._broken_off or (reason, cause)
-        self._stream.shutdown()
+        exchange.start(finish)
 
-    def _await_rest_of_frame(self) -> None:
-        now = time.monotonic()
-        if self._frame_deadline is None:
-            self._frame_deadline = now + self._limits.frame_seconds
-        self._stream.set_read_timeout(self._frame_deadline - now)
-        if self._uses_jsocket:  # whose package sends header and payload apart: 40 ms between them otherwise
-            self._stream.acknowledge()
 
-    def _end_frame(self) -> None:
-        self._frame_deadline = None
-        self._stream.set_read_timeout(self._limits.idle_seconds)
-
-    def _refuse(self, refusal: ServerRefusal) -> None:
-        self._outgoing.write(self._framed(self._encode_refusal(refusal)))
-        self._stream.linger()
+def _time_out(handler: JsonHandler | None) -> None:
+    if handler is not None:
+        handler.handle_timeout()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from typing import Unpack
 
 from inventory_server.jsonserver.handler import JsonHandler, RefusalEncoder, encode_refusal
 from inventory_server.jsonserver.limits import DEFAULT_LIMITS, NetworkLimits, ServerOptions
-from inventory_server.jsonserver.listener import wait_for_connection
 from inventory_server.jsonserver.server import JsonServer, ServerPlace
+from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turns import Handlers
 
 
 class ServerFactory(JsonServer):
@@ -20,15 +23,17 @@ class ServerFactory(JsonServer):
         CannotListen as `start`; RuntimeError while the server runs. It listens from the first call until `stop`.
         """
         self.listen()
-        acceptor = wait_for_connection(self._acceptors, timeout_seconds)
-        accepted = acceptor and acceptor.accept()
-        if not accepted:
-            return False
-        connection = self._connection(*accepted)
-        with self._changed:
-            self._served.add(connection)
-        self._serve(connection)
-        return True
+        assert self._service is not None, "listen has made it"
+        loop, deadline = self._service.loop, math.inf
+        if timeout_seconds is not None:
+            deadline = time.monotonic() + timeout_seconds
+        self._to_admit = 1
+        self._accept()
+        loop.run_until(lambda: self._to_admit == 0 or self._stopping, deadline)
+        accepted, self._to_admit = self._to_admit == 0, 0
+        loop.run_until(lambda: not self._served)
+        self._to_admit = math.inf
+        return accepted
 
 
 class ThreadedServer(ServerFactory):
@@ -41,6 +46,8 @@ class ThreadedServer(ServerFactory):
         limits: NetworkLimits = DEFAULT_LIMITS,
         reuse_address: bool = True,
         encode_refusal: RefusalEncoder = encode_refusal,
+        handlers: Handlers = "thread",
+        tls: ServerTls | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
         options["max_connections"], options["surplus_connections"] = 1, 0  # with no surplus, accepting waits
@@ -50,5 +57,7 @@ class ThreadedServer(ServerFactory):
             limits=limits,
             reuse_address=reuse_address,
             encode_refusal=encode_refusal,
+            handlers=handlers,
+            tls=tls,
             **options,
         )

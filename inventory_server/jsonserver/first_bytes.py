@@ -15,8 +15,17 @@ from pos_client.protocol.framing import (
 _TLS_HANDSHAKE = 0x16
 
 
+class TlsRequired(FramingError):
+    """A client speaks plain text where this server speaks TLS only."""
+
+
 class TlsNotServed(FramingError):
     """A client opened the connection with a TLS handshake, which this server does not speak."""
+
+
+def is_tls(first: bytes) -> bool:
+    """True where the first byte of a connection is that of a TLS handshake."""
+    return first == bytes([_TLS_HANDSHAKE])
 
 
 def shows_framing(first: bytes) -> bool:

@@ -63,6 +63,10 @@ class EndReason(enum.StrEnum):
     """The client's bytes are no frames: a wrong checksum, a wrong header, a frame cut off, or TLS."""
     reader_too_slow = enum.auto()
     """More messages waited for the client than `max_unsent_bytes`."""
+    not_encrypted = enum.auto()
+    """The client spoke plain text where only TLS is served."""
+    handshake_failed = enum.auto()
+    """The TLS handshake failed."""
     connection_limit_reached = enum.auto()
     """It was refused, as all connections were taken."""
     not_verified = enum.auto()
@@ -122,6 +126,13 @@ class JsonHandler:
     def handle_message(self, message: Any) -> Any:
         """The reply to `message`: what JSON can express, a Future of it to reply later, or None for no reply."""
         raise NotImplementedError(f"{type(self).__name__} must override handle_message")
+
+    def may_block(self, frame: bytes) -> bool:  # noqa: ARG002 (for subclasses)
+        """With shared handlers: True where the handling of `frame` may wait for something, or takes long.
+
+        It then runs in the server's pool, otherwise on the thread that serves all clients.
+        """
+        return True
 
     def handle_timeout(self) -> None:
         """Nothing came for `idle_seconds`: the connection ends, unless this is overridden to do something else."""

@@ -8,10 +8,18 @@ from typing import Any, TypedDict
 
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 
-READ_BYTES = 4_096
-"""Bytes asked for at a time; a blocked read holds a buffer of this size, so idle connections stay small."""
-BULK_READ_BYTES = 1 << 16
-"""Bytes asked for at a time while a peer sends more than the small buffer takes."""
+READ_BYTES = 1 << 16
+"""Bytes read from a connection before it is another one's turn; all connections share a buffer of this size."""
+WRITE_BYTES = 1 << 18
+"""Bytes sent to a slow reader before it is another connection's turn."""
+FRAMES_AT_ONCE = 16
+"""Frames of a connection that are answered before it is another one's turn."""
+EVENTS_AT_ONCE = 256
+"""Sockets that the loop looks after before it looks at deadlines."""
+ACCEPTS_AT_ONCE = 64
+"""Connections accepted before those that stand have their turn."""
+STALE_DEADLINES_MIN = 1_000
+"""Deadlines of closed connections that may wait to be dropped."""
 KEEPALIVE_PROBES = 4
 """Unanswered probes that end a connection: one or two may be lost on a bad line."""
 CLOSE_SECONDS = 1.0
@@ -56,6 +64,10 @@ class NetworkLimits:
         "address space for the stack of each connection's thread; unused pages cost no memory",
         most=1 << 30,
     )
+    handler_threads: int = limit(
+        4, 1, "with shared handlers, threads for the frames whose handling may wait for something", most=1_024
+    )
+    handshake_seconds: float = limit(10, 1, "how long a TLS handshake may take")
     idle_seconds: float = limit(300, 1, "a connection that sends nothing for this long is closed")
     frame_seconds: float = limit(
         30, 1, "how long a frame may take to arrive, and a large one may then wait for its turn"
@@ -93,6 +105,8 @@ class ServerOptions(TypedDict, total=False):
     accept_backlog: int
     reserved_files: int
     thread_stack_bytes: int
+    handler_threads: int
+    handshake_seconds: float
     idle_seconds: float
     frame_seconds: float
     send_seconds: float

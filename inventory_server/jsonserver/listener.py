@@ -1,4 +1,4 @@
-"""Listening sockets: binding with clear errors, and a thread that accepts connections and hands them on."""
+"""Listening sockets: binding with clear errors, and accepting connections."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ import errno
 import ipaddress
 import itertools
 import logging
+import math
 import os
-import selectors
+import select
 import socket
 import stat
-import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from inventory_server.jsonserver.handler import Peer
-from inventory_server.jsonserver.limits import EXHAUSTED_PAUSE_SECONDS, OTHERS_FIRST_SECONDS, NetworkLimits
+from inventory_server.jsonserver.limits import (
+    ACCEPTS_AT_ONCE,
+    EXHAUSTED_PAUSE_SECONDS,
+    OTHERS_FIRST_SECONDS,
+    NetworkLimits,
+)
+from inventory_server.jsonserver.loop import Deadline, Loop
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import TillwireError
 
@@ -80,30 +86,37 @@ def close_listener(listening: socket.socket) -> None:
 
 
 class Acceptor:
-    """A listening socket, TCP or Unix, and a thread that accepts its connections and passes each to `admit`.
+    """A listening socket, TCP or Unix, of which the loop accepts connections and passes each to `admit`.
 
-    While `has_room` is false, a shared socket's connections are left to other processes for a moment.
+    While `has_room` is false, a shared socket's connections are left to other processes for a moment; while
+    `may_admit` is, they wait. All but `address` and `fileno` belongs to the loop's thread.
     """
 
     def __init__(
         self,
         target: ListenTarget,
+        loop: Loop,
         admit: Admit,
         limits: NetworkLimits,
         has_room: Callable[[], bool] = lambda: True,
+        may_admit: Callable[[], bool] = lambda: True,
         reuse_address: bool = True,
     ) -> None:
+        self._loop = loop
         self._admit = admit
         self._has_room = has_room
-        self._stopping = threading.Event()
+        self._may_admit = may_admit
+        self.is_closed = False
+        self.deadline = Deadline(self)
         self._is_shared = isinstance(target, socket.socket)
         self._socket = target if isinstance(target, socket.socket) else listen_on(target, limits, reuse_address)
-        # Between poll and accept a connection may vanish or go to another process: accept must not block then.
+        # Between the event and accept a connection may vanish or go to another process: accept must not block then.
         self._socket.setblocking(False)
-        self._wake, self._woken = socket.socketpair()
-        # Held while the thread is started or told to stop: a server may be stopped while it starts.
-        self._starting = threading.Lock()
-        self._thread = threading.Thread(target=self._accept_until_stopped, name=f"accept {self.address}", daemon=True)
+        self._is_watched = False
+        self._left_to_others = False
+
+    def __repr__(self) -> str:
+        return f"<listener on {self.address}>"
 
     @property
     def address(self) -> Address:
@@ -114,41 +127,51 @@ class Acceptor:
         """The descriptor of the listening socket."""
         return self._socket.fileno()
 
-    def start(self) -> None:
-        """Start accepting, unless it has been stopped."""
-        with self._starting:
-            if not self._stopping.is_set():
-                self._thread.start()
+    def resume(self) -> None:
+        """Accept from now on."""
+        if not self._is_watched and not self.is_closed:
+            self._is_watched = True
+            self._loop.watch(self, select.EPOLLIN, 0)
 
     def stop(self) -> None:
         """Stop accepting and release the address."""
-        with self._starting:
-            self._stopping.set()
-        self._wake.send(b".")
-        if self._thread.ident is not None:
-            self._thread.join()
-        for end in (self._wake, self._woken):
-            end.close()
+        self._pause()
+        self._loop.forget(self)
+        self.is_closed = True
         if self._is_shared:
             self._socket.close()
         else:
             close_listener(self._socket)
 
     def abandon(self) -> None:
-        """Close a forked child's copies of the sockets; the address stays that of the parent."""
-        for each in (self._socket, self._wake, self._woken):
-            each.close()
+        """Close a forked child's copy of the socket; the address stays that of the parent."""
+        self._socket.close()
 
-    def _accept_until_stopped(self) -> None:
-        with selectors.PollSelector() as selector:  # needs no descriptor of its own: there may be none left
-            self.watch(selector)
-            while True:
-                selector.select()
-                if not self._stopping.is_set() and self._is_shared and not self._has_room():
-                    self._stopping.wait(OTHERS_FIRST_SECONDS)
-                if self._stopping.is_set():
-                    return
-                self._accept()
+    def on_event(self, _: int) -> None:
+        """Accept what waits, but for what is left to other processes, and then let connections have their turn."""
+        if self._is_shared and not self._has_room() and not self._left_to_others:
+            self._left_to_others = True
+            self._pause(OTHERS_FIRST_SECONDS)
+            return
+        self._left_to_others = False
+        for _ in range(1 if self._is_shared else ACCEPTS_AT_ONCE):
+            if not self._may_admit():
+                self._pause()
+                return
+            if (accepted := self.accept()) is None:
+                return
+            self._admit_safely(*accepted)
+
+    def on_deadline(self) -> float:
+        """Accept again after a pause."""
+        self.resume()
+        return math.inf
+
+    def go_on(self) -> None:
+        """Accepting goes on at the next event."""
+
+    def on_failure(self, error: Exception) -> None:
+        """It is logged, and accepting goes on."""
 
     def accept(self) -> tuple[socket.socket, Peer] | None:
         """A connection that is waiting, or None; pauses where file descriptors or memory have run out."""
@@ -157,35 +180,24 @@ class Acceptor:
         except OSError as error:
             if event := _EXHAUSTED.get(error.errno or 0):
                 log.error("event=%s address=%s error=%s", event, self.address, error)
-                self._stopping.wait(EXHAUSTED_PAUSE_SECONDS)
+                self._pause(EXHAUSTED_PAUSE_SECONDS)
             return None
         return accepted, _peer(client, self.address)
 
-    def watch(self, selector: selectors.BaseSelector) -> None:
-        """Register what becomes readable when a connection is waiting, or the acceptor stops."""
-        selector.register(self._woken, selectors.EVENT_READ, None)
-        selector.register(self._socket, selectors.EVENT_READ, self)
+    def _pause(self, seconds: float = math.inf) -> None:
+        """Accept nothing for `seconds`, or until `resume`."""
+        if self._is_watched:
+            self._is_watched = False
+            self._loop.watch(self, 0, select.EPOLLIN)
+            if seconds != math.inf:
+                self._loop.look_at(self, self._loop.now + seconds)
 
-    def _accept(self) -> None:
-        """Admit one connection."""
-        if (accepted := self.accept()) is None:
-            return
+    def _admit_safely(self, accepted: socket.socket, peer: Peer) -> None:
         try:
-            self._admit(*accepted)
+            self._admit(accepted, peer)
         except Exception:
-            log.exception("event=accept_failed address=%s peer=%s", self.address, accepted[1].address)
-            accepted[0].close()
-
-
-def wait_for_connection(acceptors: Sequence[Acceptor], timeout_seconds: float | None) -> Acceptor | None:
-    """The first of `acceptors` for which a connection is waiting; None where none comes in time, or they stop."""
-    with selectors.PollSelector() as selector:
-        for acceptor in acceptors:
-            acceptor.watch(selector)
-        for key, _ in selector.select(timeout_seconds):
-            if isinstance(key.data, Acceptor):
-                return key.data
-    return None
+            log.exception("event=accept_failed address=%s peer=%s", self.address, peer.address)
+            accepted.close()
 
 
 def listen_on_all(addresses: Sequence[Address], limits: NetworkLimits) -> list[socket.socket]:

@@ -8,6 +8,8 @@ from typing import Any, Unpack
 from inventory_server.jsonserver.handler import EncodedReply, JsonHandler, RefusalEncoder, SendReply, encode_refusal
 from inventory_server.jsonserver.limits import DEFAULT_LIMITS, NetworkLimits, ServerOptions
 from inventory_server.jsonserver.server import JsonServer, ServerPlace
+from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turns import Handlers
 from pos_client.protocol.json_messages import NotJson, decode_message, encode_message
 
 
@@ -28,6 +30,8 @@ class RequestServer(JsonServer):
         limits: NetworkLimits = DEFAULT_LIMITS,
         reuse_address: bool = True,
         encode_refusal: RefusalEncoder = encode_refusal,
+        handlers: Handlers = "thread",
+        tls: ServerTls | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
         if handle_request is None and type(self).handle_request is RequestServer.handle_request:
@@ -39,6 +43,8 @@ class RequestServer(JsonServer):
             limits=limits,
             reuse_address=reuse_address,
             encode_refusal=encode_refusal,
+            handlers=handlers,
+            tls=tls,
             **options,
         )
 

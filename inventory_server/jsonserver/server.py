@@ -1,21 +1,22 @@
-"""A threaded JSON server: it accepts connections up to a limit, gives each a thread, and stops in time.
+"""A JSON server: it accepts connections up to a limit, has a handler answer the frames of each, and stops in time.
 
-The thread reads frames, has the connection's handler answer each, and sends the replies in order. Every wait has a
-deadline, and every count a limit.
+One loop looks after all sockets; the handlers run on threads of their own, or share the loop and a pool. Every wait has
+a deadline, and every count a limit.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import resource
 import socket
 import threading
+import time
 from collections.abc import Callable
-from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
 
-from inventory_server.jsonserver.connection import ClientInfo, ServerConnection
+from inventory_server.jsonserver.connection import ClientInfo, ServerConnection, Service
 from inventory_server.jsonserver.forks import closed_in_forks
 from inventory_server.jsonserver.handler import (
     ConnectionLimitReached,
@@ -34,7 +35,11 @@ from inventory_server.jsonserver.limits import (
     limits_with,
 )
 from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
+from inventory_server.jsonserver.loop import Loop
+from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.stream import ServerStream
+from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turns import CallersTurns, Handlers, SharedTurns, ThreadTurns, Turns
 from pos_client.protocol.address import Address
 
 log = logging.getLogger("tillwire.jsonserver")
@@ -45,9 +50,6 @@ ServedAddress = tuple[str, int] | str
 ServerPlace = str | tuple[str, int] | ListenTarget
 """Where a server is to listen: text, a pair of host and port, an Address, or a listening socket."""
 
-# Guards the process-wide stack size while a thread with a smaller one is started.
-_stack_size_lock = threading.Lock()
-
 
 class JsonServer:
     """Serves `addresses`; `new_handler`, a JsonHandler's class or a function that makes one, is called for each client.
@@ -56,6 +58,10 @@ class JsonServer:
     listening socket, which other processes may share. `limits` and `options` (the fields of NetworkLimits, which take
     precedence) say what clients may do. `encode_refusal` makes the last line of a connection that the server itself
     ends.
+
+    With `handlers="thread"` each client has a thread of its own, which calls its handler: it may wait. With `"shared"`
+    the thread that serves all clients calls the handlers, but for frames of which `may_block` says that their handling
+    may wait: `handler_threads` handle those. `tls` is the server's certificate; without it there is no TLS.
 
     `start` listens and serves in threads, `serve_forever` also waits; in a `with` block the server runs until its end.
     """
@@ -67,8 +73,12 @@ class JsonServer:
         limits: NetworkLimits = DEFAULT_LIMITS,
         reuse_address: bool = True,
         encode_refusal: RefusalEncoder = encode_refusal,
+        handlers: Handlers = "thread",
+        tls: ServerTls | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
+        if handlers not in ("thread", "shared"):
+            raise ValueError(f"handlers: expected 'thread' or 'shared', got {handlers!r}")
         if not addresses:
             raise TypeError("a server needs an address to listen on, such as 'localhost:0'")
         if not callable(new_handler):
@@ -77,11 +87,15 @@ class JsonServer:
         self._targets = [_target_of(each) for each in addresses]
         self._new_handler = new_handler
         self._reuse_address = reuse_address
+        self._handlers = handlers
+        self._pool = WorkerPool(self.limits.handler_threads, "handle")
+        self._tls = tls
         self._encode_refusal = encode_refusal
+        self._service: Service | None = None
         self._acceptors: list[Acceptor] = []
+        self._to_admit = math.inf
         self.max_connections = _connections_possible(self.limits)
-        # Guards all below. A connection leaves its set before its socket is closed, so that `stop` never shuts down a
-        # descriptor that belongs to another connection by now.
+        # Guards all below.
         self._changed = threading.Condition()
         self._served: set[ServerConnection] = set()
         self._surplus: set[ServerConnection] = set()
@@ -94,7 +108,7 @@ class JsonServer:
     # ------------------------------------------------------------------ what a subclass may override
 
     def verify_request(self, peer: Peer) -> bool:  # noqa: ARG002 (for subclasses)
-        """True if `peer` may be served; called on the thread of its connection, which ends if not."""
+        """True if `peer` may be served; called where its handler is, and the connection ends if not."""
         return True
 
     def service_actions(self) -> None:
@@ -136,9 +150,13 @@ class JsonServer:
         Once stopped, a server does not start again: RuntimeError.
         """
         self.listen()
-        self._is_running = True
-        for acceptor in self._acceptors:
-            acceptor.start()
+        with self._changed:
+            if self._stopping or self._service is None:  # by another thread, meanwhile
+                return
+            self._is_running = True
+            loop = self._service.loop
+            loop.call(self._accept)
+            loop.start(self._is_done, "serve all clients")
         if type(self).service_actions is not JsonServer.service_actions:
             threading.Thread(target=self._act_until_stopped, name="service actions", daemon=True).start()
 
@@ -164,19 +182,9 @@ class JsonServer:
         """
         with self._changed:
             self._stopping = True
-            self._changed.notify_all()
-        self._stop_listening()
-        caller = threading.get_ident()
-        with self._changed:
-            for connection in self._served | self._surplus:
-                connection.stop_reading()
-            self._changed.wait_for(lambda: not self._left(caller), deadline_seconds)
-            late = self._left(caller)
-            for connection in late:
-                log.warning("event=connection_closed_by_force peer=%s", connection.peer.address)
-                connection.close_by_force()
-            forced = len(late & self._served)
-            self._changed.wait_for(lambda: not self._left(caller), CLOSE_SECONDS)
+            service = self._service
+        forced = 0 if service is None else self._drain(service.loop, deadline_seconds)
+        self._pool.close()
         self._stopped.set()
         return forced
 
@@ -191,32 +199,92 @@ class JsonServer:
         """Close a forked child's copies of the sockets; called by `forks.py`."""
         self._changed = threading.Condition()
         self._stopping = True
+        if self._service is not None:
+            self._service.loop.abandon()
         for connection in self._served | self._surplus:
             connection.abandon()
         for acceptor in self._acceptors:
             acceptor.abandon()
 
-    # ------------------------------------------------------------------ the rest is the server's own
-
-    def _left(self, caller: int) -> set[ServerConnection]:
-        """The connections to wait for: all but the one whose handler has called `stop`."""
-        return {each for each in self._served | self._surplus if each.thread_id != caller}
+    # ------------------------------------------------------------------ starting and stopping
 
     def _listen(self) -> None:
         if self._stopping or self._is_running:
             raise RuntimeError(f"this server {'has stopped' if self._stopping else 'is running'}: make another one")
+        loop = Loop()
         try:
             for target in self._targets:
                 for one in [target] if isinstance(target, socket.socket) else addresses_of(target):
-                    acceptor = Acceptor(one, self._admit, self.limits, self._has_room, self._reuse_address)
+                    acceptor = Acceptor(
+                        one, loop, self._admit, self.limits, self._has_room, self._may_admit, self._reuse_address
+                    )
                     self._acceptors.append(acceptor)
         except CannotListen:
             self._stop_listening()
+            loop.close()
             raise
+        self._service = Service(
+            loop,
+            self.limits,
+            self._tls,
+            self._encode_refusal,
+            self._open_handler,
+            self._turns_of,
+            self._on_left,
+        )
+
+    def _accept(self) -> None:
+        for acceptor in self._acceptors:
+            acceptor.resume()
 
     def _stop_listening(self) -> None:
         while self._acceptors:
             self._acceptors.pop().stop()
+
+    def _is_done(self) -> bool:
+        return self._stopping and not (self._acceptors or self._served or self._surplus)
+
+    def _left(self, caller: int) -> set[ServerConnection]:
+        """The connections to wait for: all but the one whose handler has called `stop`."""
+        return {each for each in self._served | self._surplus if not each.is_served_by(caller)}
+
+    def _drain(self, loop: Loop, deadline_seconds: float) -> int:
+        """Stop accepting and reading, and wait for the replies; return how many connections were closed by force."""
+        caller = threading.get_ident()
+        late: set[ServerConnection] = set()
+
+        def stop_reading() -> None:
+            self._stop_listening()
+            for connection in self._served | self._surplus:
+                connection.stop_reading()
+            with self._changed:
+                self._changed.notify_all()
+
+        def close_by_force() -> None:
+            for connection in late:
+                connection.close_by_force()
+
+        loop.call(stop_reading)
+        self._wait_for(loop, lambda: not self._acceptors and not self._left(caller), deadline_seconds)
+        with self._changed:
+            late |= self._left(caller)
+            forced = len(late & self._served)
+        for connection in late:
+            log.warning("event=connection_closed_by_force peer=%s", connection.peer.address)
+        if late:
+            loop.call(close_by_force)
+            self._wait_for(loop, lambda: not self._left(caller), CLOSE_SECONDS)
+        if not loop.is_running():
+            loop.close()
+        return forced
+
+    def _wait_for(self, loop: Loop, is_done: Callable[[], bool], seconds: float) -> None:
+        """Wait for another thread's loop, or run it here where this thread already does, or nobody."""
+        if loop.is_running() and loop.thread_id != threading.get_ident():
+            with self._changed:
+                self._changed.wait_for(is_done, seconds)
+        else:
+            loop.run_until(is_done, time.monotonic() + seconds)
 
     def _act_until_stopped(self) -> None:
         while not self._stopped.wait(SERVICE_SECONDS) and not self._stopping:
@@ -225,50 +293,42 @@ class JsonServer:
             except Exception:
                 log.exception("event=service_actions_failed")
 
+    # ------------------------------------------------------------------ connections
+
     def _has_room(self) -> bool:
         return len(self._served) < self.max_connections
 
-    def _connection(self, sock: socket.socket, peer: Peer) -> ServerConnection:
-        return ServerConnection(ServerStream(sock, self.limits), peer, self.limits, self._encode_refusal)
+    def _may_admit(self) -> bool:
+        return self._to_admit > 0 and (self._has_room() or len(self._surplus) < self.limits.surplus_connections)
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        """Start a thread for an accepted socket. Over the limit the thread refuses it; with `surplus_connections` of
-        them at work, accepting waits."""
-        connection = self._connection(sock, peer)
+        """Serve an accepted socket, or refuse it where there is no room; with `surplus_connections` of those,
+        accepting waits."""
+        service = self._service
+        if self._stopping or service is None:
+            sock.close()
+            return
+        self._to_admit -= 1
+        stream = ServerStream(sock, self.limits)
         with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping or self._has_room() or len(self._surplus) < self.limits.surplus_connections
-            )
-            if self._stopping:
-                connection.close()
-                return
-            group = self._served if self._has_room() else self._surplus
-            if group is self._surplus and not self._crowded:
-                self._crowded = True
-                log.warning("event=connection_limit_reached connections=%d", self.max_connections)
-            group.add(connection)
-        try:
-            self._start_thread(connection, self._serve if group is self._served else self._turn_away)
-        except RuntimeError as error:
-            log.error("event=thread_start_failed peer=%s error=%s", peer.address, error)
-            self._leave(connection)
+            if self._has_room():
+                connection = ServerConnection(stream, peer, service)
+                self._served.add(connection)
+            else:
+                refusal = ConnectionLimitReached("all connections are taken; try again later")
+                connection = ServerConnection(stream, peer, service, refusal)
+                self._surplus.add(connection)
+                if not self._crowded:
+                    self._crowded = True
+                    log.warning("event=connection_limit_reached connections=%d", self.max_connections)
+        connection.begin()
 
-    def _start_thread(self, connection: ServerConnection, target: Callable[[ServerConnection], None]) -> None:
-        thread = threading.Thread(
-            target=target, args=(connection,), name=f"serve {connection.peer.address}", daemon=True
-        )
-        with _stack_size_lock:
-            usual = threading.stack_size(self.limits.thread_stack_bytes)
-            try:
-                thread.start()
-            finally:
-                threading.stack_size(usual)
-
-    def _serve(self, connection: ServerConnection) -> None:
-        try:
-            connection.serve(partial(self._open_handler, connection))
-        finally:
-            self._leave(connection)
+    def _turns_of(self, peer: Peer) -> Turns:
+        if not self._is_running:
+            return CallersTurns()
+        if self._handlers == "shared":
+            return SharedTurns(self._pool)
+        return ThreadTurns(f"serve {peer.address}", self.limits.thread_stack_bytes)
 
     def _open_handler(self, connection: ServerConnection) -> JsonHandler | None:
         if not self.verify_request(connection.peer):
@@ -278,20 +338,15 @@ class JsonServer:
         handler.setup()
         return handler
 
-    def _turn_away(self, connection: ServerConnection) -> None:
-        try:
-            connection.turn_away(ConnectionLimitReached("all connections are taken; try again later"))
-        finally:
-            self._leave(connection)
-
-    def _leave(self, connection: ServerConnection) -> None:
+    def _on_left(self, connection: ServerConnection) -> None:
         with self._changed:
             self._served.discard(connection)
             self._surplus.discard(connection)
-            connection.close()
             # One warning for each time the limit is reached, not for each connection that comes and goes meanwhile.
             self._crowded = self._crowded and len(self._served) > self.max_connections * 9 // 10
             self._changed.notify_all()
+        if self._service is not None:
+            self._service.loop.call(self._accept)
 
 
 def _target_of(place: ServerPlace) -> ListenTarget:

@@ -1,37 +1,34 @@
-"""The byte stream of an accepted connection: the only code that reads, writes, waits on or closes its socket."""
+"""The byte stream of an accepted connection: the only code that reads from, writes to or closes its socket."""
 
 from __future__ import annotations
 
 import contextlib
 import select
 import socket
-import struct
 import threading
-import time
+from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
 
-from inventory_server.jsonserver.limits import BULK_READ_BYTES, KEEPALIVE_PROBES, NetworkLimits
+from inventory_server.jsonserver.limits import KEEPALIVE_PROBES, WRITE_BYTES, NetworkLimits
 
 
 class ServerStream:
-    """A connected TCP or Unix socket with a deadline for every wait: TimeoutError past it, OSError when it is lost.
+    """A connected TCP or Unix socket. No operation waits; each raises OSError where the stream is lost.
 
-    Reading and waiting belong to the connection's thread; `try_write`, `stop_reading` and `shutdown` to any.
-
-    Deadlines are the kernel's (SO_RCVTIMEO, SO_SNDTIMEO). They cost nothing while all goes well; a time-out of
-    Python's socket object would add a poll to each read and write.
+    `read_into` and `peek` belong to the loop's thread, the rest to any: whoever owns the stream sees to it that nobody
+    uses it while it is closed.
     """
 
+    wants = 0
+    """Events (EPOLLIN, EPOLLOUT) without which the last operation cannot go on; none for a plain stream."""
+
     def __init__(self, sock: socket.socket, limits: NetworkLimits) -> None:
+        sock.setblocking(False)
         self._socket = sock
         self._limits = limits
-        # Guards the descriptor against being closed, and given to another connection, while another thread uses it.
-        self._closing = threading.Lock()
 
     def configure(self) -> None:
-        """Set deadlines, keepalive and TCP_NODELAY."""
+        """Set keepalive and TCP_NODELAY."""
         limits, sock = self._limits, self._socket
-        self.set_read_timeout(limits.idle_seconds)
-        self._set_timeout(socket.SO_SNDTIMEO, limits.send_seconds)
         if sock.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -40,89 +37,128 @@ class ServerStream:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEPALIVE_PROBES)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, limits.unacknowledged_seconds * 1_000)
 
-    def set_read_timeout(self, seconds: float) -> None:
-        """Let each read from now on wait for `seconds`; TimeoutError where they are over already."""
-        self._set_timeout(socket.SO_RCVTIMEO, seconds)
+    def fileno(self) -> int:
+        """The descriptor of the socket."""
+        return self._socket.fileno()
+
+    def peek(self) -> bytes | None:
+        """The first byte that has arrived, without taking it; none at the end of the stream, None if there is none."""
+        try:
+            return self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return None
+
+    def encrypted(self, context: SSLContext) -> TlsStream:
+        """The stream inside the TLS of this one, which is not used any more."""
+        return TlsStream(self._socket, self._limits, context)
+
+    def handshake(self) -> bool:
+        """True once bytes can be exchanged; if not, call it again when the stream is ready for what it `wants`."""
+        return True
 
     def acknowledge(self) -> None:
         """Acknowledge what has arrived at once: the other side may hold back the rest of a frame until then."""
         if self._socket.family != socket.AF_UNIX:
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
-    def read(self, size: int) -> bytes:
-        """At most `size` bytes; none at the end of the stream."""
+    def read_into(self, buffer: memoryview) -> int | None:
+        """Read what has arrived; return its size, 0 at the end of the stream, None if nothing has arrived."""
         try:
-            return self._socket.recv(size)
-        except BlockingIOError as error:
-            raise TimeoutError("nothing received in time") from error
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            return None
 
-    def write(self, data: bytes | memoryview) -> None:
-        """Send all of `data` within `send_seconds`."""
+    def pending(self) -> bool:
+        """True where more can be read although the socket does not say so."""
+        return False
+
+    def try_write(self, data: bytes | memoryview) -> int:
+        """Send what fits; return how many bytes did."""
         try:
-            sent = self._socket.send(data) if data else 0
-            if sent < len(data):
-                self._write_rest(memoryview(data)[sent:])
-        except BlockingIOError as error:
-            raise TimeoutError("not taken in time") from error
-
-    def try_write(self, data: bytes) -> int:
-        """Send what fits without waiting; return how many bytes did."""
-        with self._closing:
-            try:
-                return self._socket.send(data, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                return 0
-
-    def has_hung_up(self) -> bool:
-        """True where the other side sends no more, or this side reads no more; does not wait."""
-        poller = select.poll()
-        poller.register(self._socket, select.POLLRDHUP)
-        return bool(poller.poll(0))
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
 
     def stop_reading(self) -> None:
-        """Have `read` return what has arrived, and then the end."""
-        self._shut_down(socket.SHUT_RD)
+        """Have `read_into` return what has arrived, and then the end."""
+        with contextlib.suppress(OSError):  # lost already: reading tells
+            self._socket.shutdown(socket.SHUT_RD)
 
-    def shutdown(self) -> None:
-        """End the stream in both directions, and whatever waits on it."""
-        self._shut_down(socket.SHUT_RDWR)
-
-    def linger(self) -> None:
-        """Write no more, and wait until the other side closes: closing on unread bytes would discard the last reply.
-
-        It does not matter any more whether the other side does so in time.
-        """
-        deadline = time.monotonic() + self._limits.linger_seconds
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            self.set_read_timeout(self._limits.linger_seconds)
-            while self.read(BULK_READ_BYTES):
-                self.set_read_timeout(deadline - time.monotonic())
+    def stop_writing(self) -> None:
+        """Tell the other side that nothing more comes."""
+        self._socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Close the socket."""
-        with self._closing:
-            self._socket.close()
+        self._socket.close()
 
     def abandon(self) -> None:
         """Close a forked child's copy of the socket; the connection stays that of the parent."""
-        self._closing = threading.Lock()
         self._socket.close()
 
-    def _write_rest(self, rest: memoryview) -> None:
-        deadline = time.monotonic() + self._limits.send_seconds
-        while rest:
-            self._set_timeout(socket.SO_SNDTIMEO, deadline - time.monotonic())
-            rest = rest[self._socket.send(rest) :]
-        self._set_timeout(socket.SO_SNDTIMEO, self._limits.send_seconds)
 
-    def _shut_down(self, how: int) -> None:
-        with self._closing, contextlib.suppress(OSError):  # lost or closed already
-            self._socket.shutdown(how)
+class TlsStream(ServerStream):
+    """The server's side of TLS on a connected socket."""
 
-    def _set_timeout(self, option: int, seconds: float) -> None:
-        if seconds <= 0:
-            raise TimeoutError("the deadline has passed")
-        whole, fraction = divmod(seconds, 1)
-        # Zero means "for ever" to the kernel.
-        self._socket.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", int(whole), int(fraction * 1e6) or 1))
+    def __init__(self, sock: socket.socket, limits: NetworkLimits, context: SSLContext) -> None:
+        tls = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        super().__init__(tls, limits)
+        self._tls = tls
+        # A thread that sends a reply and the loop that reads must not be inside OpenSSL at once.
+        self._using = threading.Lock()
+
+    def handshake(self) -> bool:
+        """Go on with the handshake."""
+        try:
+            self._tls.do_handshake()
+        except SSLWantReadError:
+            self.wants = select.EPOLLIN
+            return False
+        except SSLWantWriteError:
+            self.wants = select.EPOLLOUT
+            return False
+        self.wants = 0
+        return True
+
+    def read_into(self, buffer: memoryview) -> int | None:
+        """Decrypt what has arrived."""
+        with self._using:
+            self.wants = 0
+            try:
+                return self._tls.recv_into(buffer)
+            except SSLWantReadError:
+                return None
+            except SSLWantWriteError:
+                self.wants = select.EPOLLOUT
+                return None
+
+    def pending(self) -> bool:
+        """True where decrypted bytes are left, of which the socket knows nothing."""
+        return self._tls.pending() > 0
+
+    def try_write(self, data: bytes | memoryview) -> int:
+        """Encrypt and send what fits, record by record."""
+        rest, sent = memoryview(data)[:WRITE_BYTES], 0
+        with self._using:
+            try:
+                while sent < len(rest):
+                    sent += self._tls.send(rest[sent:])
+            except SSLWantWriteError:
+                return sent
+            except SSLWantReadError:
+                self.wants = select.EPOLLIN
+            return sent
+
+    def stop_writing(self) -> None:
+        """Send close_notify, and end the socket's sending side."""
+        with self._using:
+            with contextlib.suppress(
+                SSLWantReadError, SSLWantWriteError
+            ):  # the client's own close_notify is not awaited
+                self._tls.unwrap()
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def abandon(self) -> None:
+        """Close a forked child's copy, whatever thread of the parent is inside it."""
+        self._using = threading.Lock()
+        super().abandon()

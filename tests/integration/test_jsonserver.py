@@ -5,17 +5,14 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import EndReason, encode_refusal
-from inventory_server.jsonserver.stream import ServerStream
-from pos_client.protocol.framing import FrameTooLong
-from tests.support.edge import LOOPBACK, LineClient
-from tests.support.lines import LIMITS, SOON, Echo, Gate, Start, connect, gate, opening, start
+from tests.support.edge import LineClient
+from tests.support.lines import LIMITS, SOON, Echo, Gate, Start, connect, gate, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["gate", "start"]
@@ -129,22 +126,21 @@ def test_a_frame_begun_must_end_in_time_however_often_bytes_arrive(start: Start)
             dribble(client)
 
 
-def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    waits: list[float] = []
-    really = ServerStream.set_read_timeout
+def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start) -> None:
+    server = start(limits=replace(LIMITS, idle_seconds=1_000, frame_seconds=500))
+    with connect(server) as client:
+        wait_until(lambda: server.connections == 1)
+        [connection] = getattr(server, "_served")  # noqa: B009
 
-    def note(stream: ServerStream, seconds: float) -> None:
-        waits.append(seconds)
-        really(stream, seconds)
+        def looked_at_in() -> int:
+            return int(round(connection.deadline.at - time.monotonic(), -2))
 
-    monkeypatch.setattr(ServerStream, "set_read_timeout", note)
-    with connect(start(limits=replace(LIMITS, idle_seconds=1_000, frame_seconds=500))) as client:
         for _ in range(2):
             client.send(b"pie")
-            wait_until(lambda: waits and round(waits[-1]) == 500, "the server to wait for the rest of the frame")
+            wait_until(lambda: looked_at_in() == 500, "the server to wait for the rest of the frame")
             client.send(b"ces\n")
             assert client.read_line() == b"pieces"
-            wait_until(lambda: waits[-1] == 1_000, "the server to wait for another frame")
+            wait_until(lambda: round(connection.on_deadline() - time.monotonic(), -2) == 1_000)
 
 
 def test_who_does_not_read_is_dropped_and_nobody_else_waits(start: Start) -> None:
@@ -209,19 +205,6 @@ def test_a_factory_that_fails_loses_that_connection_only(start: Start, caplog: p
         second.send(b"word\n")
         assert second.read_line() == b"word"
     assert "event=handler_failed" in caplog.text
-
-
-def test_a_socket_that_is_gone_before_its_first_word_is_let_go() -> None:
-    serve: list[Callable[[ServerConnection], object]] = [
-        lambda c: c.serve(opening(Echo(), c)),
-        lambda c: c.turn_away(FrameTooLong(1)),
-    ]
-    for use in (*serve, ServerConnection.stop_reading):
-        ours, theirs = socket.socketpair()
-        connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
-        connection.close()
-        assert use(connection) in (EndReason.connection_lost, None)
-        theirs.close()
 
 
 # ---------------------------------------------------------------------------------- why a connection ended

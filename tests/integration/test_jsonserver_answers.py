@@ -7,17 +7,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from inventory_server.jsonserver import ServerFactory
 from inventory_server.jsonserver.connection import ServerConnection
-from inventory_server.jsonserver.handler import Notice, SendReply, encode_refusal
+from inventory_server.jsonserver.handler import EndReason, Notice, SendReply
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.address import Address
-from tests.support.edge import LOOPBACK
-from tests.support.lines import ANYWHERE, LIMITS, SOON, Echo, Start, connect, opening, start
+from tests.support.lines import ANYWHERE, LIMITS, SOON, Echo, Start, connect, start
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 __all__ = ["start"]
@@ -53,34 +51,31 @@ def elsewhere() -> Iterator[type[Elsewhere]]:
 IMPATIENT = replace(LIMITS, half_closed_seconds=SOON)
 
 
-class WatchedLock:
-    """A lock that counts how often somebody has given up waiting for it."""
-
-    def __init__(self, lock: Any) -> None:
-        self._lock = lock
-        self.given_up = 0
-
-    def acquire(self, timeout: float) -> bool:
-        acquired: bool = self._lock.acquire(timeout=timeout)
-        self.given_up += not acquired
-        return acquired
-
-    def release(self) -> None:
-        self._lock.release()
-
-
-def watch(server: ServerFactory) -> WatchedLock:
-    """The only connection waits for its answer: watch how often it has waited for `half_closed_seconds`."""
+def the_connection(server: ServerFactory) -> ServerConnection:
+    """The only connection of a server."""
+    wait_until(lambda: server.connections == 1)
     [connection] = getattr(server, "_served")  # noqa: B009
-    connection._answering = watched = WatchedLock(connection._answering)
-    return watched
+    assert isinstance(connection, ServerConnection)
+    return connection
 
 
 def await_rest(server: ServerFactory) -> None:
     """Return once the only connection sends what its socket's buffer did not take at once."""
-    wait_until(lambda: server.connections == 1)
-    [connection] = getattr(server, "_served")  # noqa: B009
-    wait_until(lambda: connection._outgoing.is_sending_rest)
+    wait_until(the_connection(server)._outgoing.is_waiting)
+
+
+class Asked:
+    """Counts how often the loop has asked connections whether one of their deadlines has passed."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.times = 0
+        really = ServerConnection.on_deadline
+
+        def on_deadline(connection: ServerConnection) -> float:
+            self.times += 1
+            return really(connection)
+
+        patch.setattr(ServerConnection, "on_deadline", on_deadline)
 
 
 def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[Elsewhere]) -> None:
@@ -89,13 +84,15 @@ def test_answers_come_in_the_order_of_the_frames(start: Start, elsewhere: type[E
         assert [client.read_line() for _ in range(4)] == [b"one", b"sync", b"two", b"sync"]
 
 
-def test_no_frame_is_handled_before_the_one_before_it_is_answered(start: Start, elsewhere: type[Elsewhere]) -> None:
-    server = start(factory=elsewhere, limits=IMPATIENT)
+def test_no_frame_is_handled_before_the_one_before_it_is_answered(
+    start: Start, elsewhere: type[Elsewhere], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(monkeypatch)
+    server = start(factory=elsewhere, limits=replace(LIMITS, idle_seconds=SOON))
     with connect(server) as client:
         client.send(b"wait\nnext\n")
         wait_until(lambda: len(elsewhere.answered) == 1)
-        lock = watch(server)
-        wait_until(lambda: lock.given_up > 0, "the connection to wait for its answer in vain")
+        wait_until(lambda: asked.times > 1, "the connection to wait for its answer in vain")
         assert len(elsewhere.answered) == 1
         elsewhere.opened.set()
         assert [client.read_line(), client.read_line()] == [b"wait", b"next"]
@@ -181,34 +178,27 @@ def test_a_slow_reader_that_leaves_is_let_go(
     assert "reason=connection_lost" in caplog.text
 
 
-def test_a_full_buffer_takes_nothing_and_loses_nothing(elsewhere: type[Elsewhere]) -> None:
-    ours, theirs = socket.socketpair()
-    theirs.settimeout(HANG_SECONDS)
-    connection = ServerConnection(ServerStream(ours, LIMITS), LOOPBACK, LIMITS, encode_refusal)
-    serving = threading.Thread(target=connection.serve, args=(opening(elsewhere(), connection),))
-    serving.start()
-    theirs.sendall(b"wait\n")
-    wait_until(lambda: len(elsewhere.answered) == 1)
-    filled = fill(ours)
-    elsewhere.opened.set()
-    received = b""
-    while not received.endswith(b"wait\n"):
-        received += theirs.recv(1 << 20)
-    assert len(received) == filled + len(b"wait\n")
-    theirs.close()
-    serving.join(HANG_SECONDS)
-    assert not serving.is_alive()
-    connection.close()
+def test_a_full_buffer_takes_nothing_and_loses_nothing(
+    start: Start, elsewhere: type[Elsewhere], tmp_path: Path
+) -> None:
+    server = start(Address.unix(str(tmp_path / "hq.sock")), factory=elsewhere)
+    with connect(server) as client:
+        client.send(b"wait\n")
+        wait_until(lambda: len(elsewhere.answered) == 1)
+        filled = fill(the_connection(server)._stream)
+        elsewhere.opened.set()
+        received = b""
+        while not received.endswith(b"wait\n"):
+            received += client.socket.recv(1 << 20)
+        assert len(received) == filled + len(b"wait\n")
 
 
-def fill(sock: socket.socket) -> int:
+def fill(stream: ServerStream) -> int:
     """Send until nothing more fits; return how many bytes did."""
-    sent = 0
-    try:
-        while True:
-            sent += sock.send(b"x" * 65_536, socket.MSG_DONTWAIT)
-    except BlockingIOError:
-        return sent
+    filled = 0
+    while sent := stream.try_write(b"x" * 65_536):
+        filled += sent
+    return filled
 
 
 def test_a_peer_that_is_gone_before_its_answer_harms_nobody(
@@ -219,10 +209,10 @@ def test_a_peer_that_is_gone_before_its_answer_harms_nobody(
     client = connect(server)
     client.send(b"wait\n")
     wait_until(lambda: len(elsewhere.answered) == 1)
-    [connection] = getattr(server, "_served")  # noqa: B009
-    connection.close_by_force()
-    elsewhere.opened.set()
+    the_connection(server).break_off(EndReason.closed_by_force, "by the test")
     wait_until(lambda: server.connections == 0)
+    elsewhere.opened.set()
+    wait_until(lambda: all(answered.done() for answered in elsewhere.answered))
     assert "event=client_disconnected" in caplog.text
     client.close()
 
@@ -234,24 +224,6 @@ def test_an_answer_that_ends_the_connection_ends_it_at_once(start: Start, elsewh
         assert [client.read_line(), client.read_line()] == [b"close", b""]
     wait_until(lambda: server.connections == 0)
     assert len(elsewhere.answered) == 1
-
-
-def test_without_threads_a_slow_reader_is_dropped(
-    start: Start, elsewhere: type[Elsewhere], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    server = start(factory=elsewhere)
-    with connect(server) as client:
-        client.send(b"wait\n")
-        wait_until(lambda: len(elsewhere.answered) == 1)
-        monkeypatch.setattr(Elsewhere, "reply", lambda *_: Echo.reply(Echo(), b"flood"))
-        monkeypatch.setattr(threading.Thread, "start", _no_thread)
-        elsewhere.opened.set()
-        wait_until(lambda: server.connections == 0)
-    assert "event=thread_start_failed" in caplog.text
-
-
-def _no_thread(_: threading.Thread) -> None:
-    raise RuntimeError("can't start new thread")
 
 
 # ---------------------------------------------------------------------------------- peers that left before their answer
@@ -284,48 +256,49 @@ def test_who_has_stopped_sending_and_reads_on_is_answered_in_time(
     with connect(server) as client:
         client.send(b"wait\n")
         client.socket.shutdown(socket.SHUT_WR)
-        wait_until(lambda: len(elsewhere.answered) == 1)
-        [connection] = getattr(server, "_served")  # noqa: B009
-        wait_until(connection._stream.has_hung_up)
+        connection = the_connection(server)
+        wait_until(lambda: connection._hung_up_at is not None)
         elsewhere.opened.set()
         assert [client.read_line(), client.read_line()] == [b"wait", b""]
 
 
-def test_who_keeps_sending_open_is_waited_for(start: Start, elsewhere: type[Elsewhere]) -> None:
-    server = start(factory=elsewhere, limits=IMPATIENT)
+def test_who_keeps_sending_open_is_waited_for(
+    start: Start, elsewhere: type[Elsewhere], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Asked(monkeypatch)
+    server = start(factory=elsewhere, limits=replace(IMPATIENT, idle_seconds=SOON))
     with connect(server) as client:
         client.send(b"wait\nnext\n")
         wait_until(lambda: len(elsewhere.answered) == 1)
-        lock = watch(server)
-        wait_until(lambda: lock.given_up > 1)
+        wait_until(lambda: asked.times > 2)
         elsewhere.opened.set()
         assert [client.read_line(), client.read_line()] == [b"wait", b"next"]
 
 
 def test_who_has_stopped_sending_and_reads_slowly_gets_all_of_an_answer(
-    start: Start, elsewhere: type[Elsewhere]
+    start: Start, elsewhere: type[Elsewhere], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked = Asked(monkeypatch)
     server = start(factory=elsewhere, limits=IMPATIENT)
     with connect(server) as client:
         client.send(b"flood\n")
         await_rest(server)
         client.socket.shutdown(socket.SHUT_WR)
-        lock = watch(server)
-        wait_until(lambda: lock.given_up > 1)
+        wait_until(lambda: asked.times > 0, "half_closed_seconds to pass")
         assert len(client.read_line()) == 64 << 20
 
 
 def test_a_server_that_stops_waits_for_answers_and_takes_that_for_no_peers_leaving(
-    start: Start, elsewhere: type[Elsewhere]
+    start: Start, elsewhere: type[Elsewhere], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server = start(factory=elsewhere, limits=IMPATIENT)
+    asked = Asked(monkeypatch)
+    server = start(factory=elsewhere, limits=replace(IMPATIENT, idle_seconds=SOON))
     with connect(server) as client:
         client.send(b"wait\n")
         wait_until(lambda: len(elsewhere.answered) == 1)
-        lock = watch(server)
         with ThreadPoolExecutor(1) as other:
             stopping = other.submit(server.stop, HANG_SECONDS)
-            wait_until(lambda: lock.given_up > 1)
+            wait_until(lambda: asked.times > 2)
             elsewhere.opened.set()
             assert client.read_line() == b"wait"
             assert stopping.result() == 0

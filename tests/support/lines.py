@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from inventory_server.jsonserver import EncodedReply, EndReason, JsonHandler, NetworkLimits, SendReply, ServerFactory
-from inventory_server.jsonserver.connection import OpenHandler, ServerConnection
 from inventory_server.jsonserver.server import JsonServer
 from pos_client.protocol.address import Address
-from tests.support.edge import LOOPBACK, LineClient
+from tests.support.edge import LineClient
 from tests.support.waiting import HANG_SECONDS
 
 ANYWHERE = Address("127.0.0.1", 0)
@@ -45,17 +44,6 @@ class Echo(JsonHandler):
     def finish(self) -> None:
         self.reason = self.end_reason
         self.closed.set()
-
-
-def opening(handler: JsonHandler, connection: ServerConnection) -> OpenHandler:
-    """What a server passes to a connection, for `handler`."""
-
-    def open_handler() -> JsonHandler:
-        handler.attach(LOOPBACK, None, connection)
-        handler.setup()
-        return handler
-
-    return open_handler
 
 
 class Gate(Echo):

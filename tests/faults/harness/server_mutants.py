@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sqlite3
@@ -13,6 +14,7 @@ from sqlalchemy import Connection
 
 from inventory_server.domain.requests import Post
 from inventory_server.jsonserver import server
+from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.stream import ServerStream
 from inventory_server.protocol import session
 from inventory_server.store.database import schema, sqlite
@@ -217,7 +219,7 @@ def die_of_garbage(_: Options) -> None:
 
 def no_idle_limit(_: Options) -> None:
     """Whoever says nothing keeps the place of a connection for ever."""
-    put(ServerStream, _set_timeout=lambda *_: None)
+    put(ServerConnection, on_deadline=lambda _: math.inf)
 
 
 def no_keepalive(_: Options) -> None:
