@@ -125,7 +125,7 @@ class BareConnection:
                     events |= EPOLLIN
                 if self._stage is Stage.talking and self._hung_up_at is None and not self._is_stopping:
                     events |= EPOLLRDHUP
-                if self._outgoing.is_waiting():
+                if self._outgoing.waiting:
                     events |= EPOLLOUT
         if events != self._events:
             self._loop.watch(self, events, self._events)
@@ -133,7 +133,7 @@ class BareConnection:
 
     def _await_reader(self) -> None:
         """Something waits for a slow reader: it has `send_seconds` for it."""
-        if self._stage is Stage.over or not self._outgoing.is_waiting():
+        if self._stage is Stage.over or not self._outgoing.waiting:
             return
         self._send_until = self._loop.now + self._limits.send_seconds
         self._look_in(self._limits.send_seconds)
@@ -141,7 +141,7 @@ class BareConnection:
 
     def _send_waiting(self) -> None:
         went_out, replied = self._outgoing.send_waiting()
-        if not self._outgoing.is_waiting():
+        if not self._outgoing.waiting:
             self._send_until = math.inf
         elif went_out:
             self._send_until = self._loop.now + self._limits.send_seconds
@@ -160,7 +160,7 @@ class BareConnection:
         self._end_once_sent()
 
     def _end_once_sent(self) -> None:
-        if self._outgoing.is_waiting() or self._stage is not Stage.closing:
+        if self._outgoing.waiting or self._stage is not Stage.closing:
             return
         if not self._lingers:
             self._end(self._end_reason, self._cause)

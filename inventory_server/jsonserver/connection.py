@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP
 
 from inventory_server.jsonserver.bare_connection import BareConnection, Stage
 from inventory_server.jsonserver.exchange import Exchange
@@ -136,14 +136,16 @@ class ServerConnection(BareConnection):
     def on_event(self, events: int) -> None:
         """Do what the socket is ready for."""
         try:
-            if self._stage is Stage.first_byte:
+            if self._stage is Stage.talking:
+                self._exchange_bytes(events)
+            elif self._stage is Stage.first_byte:
                 self._choose_stream()
             elif self._stage is Stage.handshake:
                 self._shake_hands()
             elif self._stage is Stage.lingering:
                 self._read_to_end()
             else:
-                self._exchange_bytes(events)
+                self._send_waiting()
         except OSError as error:
             self._lose(error)
 
@@ -156,7 +158,7 @@ class ServerConnection(BareConnection):
         elif self._stage in (Stage.first_byte, Stage.handshake):
             what = "nothing received" if self._stage is Stage.first_byte else "no TLS handshake"
             self._end(EndReason.timed_out, f"{what} in time")
-        elif self._outgoing.is_waiting():
+        elif self._outgoing.waiting:
             if now < self._send_until:
                 return self._send_until
             self._end(EndReason.timed_out, "not taken in time")
@@ -239,11 +241,10 @@ class ServerConnection(BareConnection):
 
     def _exchange_bytes(self, events: int) -> None:
         """Send what waits, read what has come, and note a client that has hung up while it is answered."""
-        if events & EPOLLOUT or self._outgoing.is_waiting():
-            self._send_waiting()
         exchange = self._exchange
-        if self._stage is not Stage.talking or exchange is None:
-            return
+        assert exchange is not None, "it stands"
+        if self._outgoing.waiting:
+            self._send_waiting()
         if self._is_reading and (events & EPOLLIN or self._stream.wants & events):
             if exchange.is_free():
                 self._read(exchange)
@@ -257,20 +258,31 @@ class ServerConnection(BareConnection):
             self._advance()
 
     def _read(self, exchange: Exchange) -> None:
-        buffer = self._loop.buffer
+        buffer, incoming = self._loop.buffer, self._incoming
         size = self._stream.read_into(buffer)
         if size is None:
             self._watch()
             return
         exchange.active_at = self._loop.now
+        data = bytes(buffer[:size])
+        if (frame := incoming.whole(data)) is None:
+            self._feed(data)
+            self._advance()
+            return
+        exchange.frames.append(frame)
+        if exchange.is_ready():
+            exchange.answer_frames()
+        else:
+            self._advance()
+
+    def _feed(self, data: bytes) -> None:
         incoming = self._incoming
         was_known = incoming.is_known
-        incoming.feed(bytes(buffer[:size]))
-        if size == 0 and not self._is_stopping:
+        incoming.feed(data)
+        if not data and not self._is_stopping:
             incoming.end()
-        if size and not was_known and incoming.is_known:
+        if data and not was_known and incoming.is_known:
             self._outgoing.release(incoming.uses_jsocket)
-        self._advance()
 
     def _advance(self) -> None:
         """Do what comes next, unless the handler is at work or its reply is due."""

@@ -89,6 +89,10 @@ class Exchange:
         """True where the next frame may be handled."""
         return self._state == _FREE
 
+    def is_ready(self) -> bool:
+        """True where nothing but a frame is missing for the handler, if the exchange is free."""
+        return self.handler is not None and self.parting is None and not self.is_stopped
+
     def is_running(self) -> bool:
         """True while a turn runs, or is about to."""
         return self._state == _RUNNING
@@ -140,7 +144,9 @@ class Exchange:
             call(self.handler)
         except (Exception, SystemExit) as error:  # noqa: BLE001 (what a handler raises ends its connection only)
             self.fail(error)
-        self._let_go()
+        self.thread_id = 0
+        if self._loop.is_fork:
+            self._end_fork()
         self._be_free()
 
     def _answer_on_loop(self) -> None:
@@ -182,7 +188,9 @@ class Exchange:
             self.handler.handle_frame(frame, partial(self._answer, number))
         except (Exception, SystemExit) as error:  # noqa: BLE001 (as in `_run`)
             self.fail(error)
-        self._let_go()
+        self.thread_id = 0
+        if self._loop.is_fork:
+            self._end_fork()
         with self._lock:
             if self._is_answered:
                 return True
@@ -192,14 +200,12 @@ class Exchange:
         return False
 
     def _answer(self, number: int, reply: EncodedReply | Notice | None) -> None:
-        with self._lock:
-            if number != self._unanswered:
-                raise AnsweredTwice(f"frame {number} of {self._peer.address} is answered already")
-            if not isinstance(reply, Notice):
-                self._unanswered = 0
+        if number != self._unanswered:
+            raise AnsweredTwice(f"frame {number} of {self._peer.address} is answered already")
         if isinstance(reply, Notice):
             self._outgoing.notice(reply.data, may_wait=threading.get_ident() != self._loop.thread_id)
             return
+        self._unanswered = 0
         if reply is not None:
             if reply.close:
                 self.parting = self.parting or EndReason.handler_closed
@@ -207,12 +213,10 @@ class Exchange:
                 return  # the loop says when it is sent
         self.replied()
 
-    def _let_go(self) -> None:
-        """The handler has returned; in a process that it has forked it must not."""
-        self.thread_id = 0
-        if self._loop.is_fork:
-            log.error("event=handler_forked peer=%s error=%s", self._peer.address, "the child must end with os._exit")
-            os._exit(FORK_STATUS)
+    def _end_fork(self) -> None:
+        """The handler has returned in a process that it has forked, which it must not."""
+        log.error("event=handler_forked peer=%s error=%s", self._peer.address, "the child must end with os._exit")
+        os._exit(FORK_STATUS)
 
     def _be_free(self) -> None:
         self.active_at = time.monotonic()

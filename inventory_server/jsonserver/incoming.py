@@ -29,6 +29,13 @@ class Incoming:
         """True once the framing is known."""
         return self._framer is not None
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The frame, if `data` that was read is exactly one, as nearly always; otherwise `feed` takes it."""
+        if self._framer is None or (frame := self._framer.whole(data)) is None:
+            return None
+        self.received_bytes += len(data)
+        return frame
+
     @property
     def uses_jsocket(self) -> bool:
         """True where the client sends jsocket frames."""

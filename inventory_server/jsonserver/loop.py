@@ -17,7 +17,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import Protocol
 
 from inventory_server.jsonserver.limits import EVENTS_AT_ONCE, READ_BYTES, STALE_DEADLINES_MIN
@@ -192,7 +191,10 @@ class Loop:
             if source is None:
                 self._see_wake_up()
             elif not source.is_closed:
-                self._guard(partial(source.on_event, mask), source)
+                try:
+                    source.on_event(mask)
+                except Exception as error:  # noqa: BLE001 (it is logged)
+                    self._note_failure(source, error)
         for _ in range(len(self._calls)):
             self._guard(*self._calls.popleft())
         for _ in range(len(self._ready)):
@@ -232,7 +234,10 @@ class Loop:
         """Have what goes wrong with one source end that source alone."""
         try:
             run()
-        except Exception as error:
-            log.exception("event=source_failed source=%s", source)
-            if source is not None:
-                source.on_failure(error)
+        except Exception as error:  # noqa: BLE001 (as above)
+            self._note_failure(source, error)
+
+    def _note_failure(self, source: Source | None, error: Exception) -> None:
+        log.error("event=source_failed source=%s", source, exc_info=error)
+        if source is not None:
+            source.on_failure(error)

@@ -43,9 +43,9 @@ class Outgoing:
         "_message_bytes",
         "_owner",
         "_uses_jsocket",
-        "_waiting",
         "sent_bytes",
         "stream",
+        "waiting",
     )
 
     def __init__(
@@ -60,8 +60,8 @@ class Outgoing:
         self.sent_bytes = 0
         # Guards all below, and the stream against being closed while something is sent.
         self._lock = threading.Lock()
-        # What is left to send, each with whether it is a reply.
-        self._waiting: deque[tuple[memoryview, bool]] = deque()
+        # What is left to send, each with whether it is a reply. Others only ask whether there is anything.
+        self.waiting: deque[tuple[memoryview, bool]] = deque()
         self._message_bytes = 0
         self._has_room: threading.Condition | None = None
         self._is_over = False
@@ -71,7 +71,8 @@ class Outgoing:
 
     def reply(self, data: bytes) -> bool:
         """Send a reply, or a refusal; False where some of it waits: `send_waiting` tells once all is sent."""
-        data = self._framed(data)
+        if self._uses_jsocket:
+            data = jsocket_frame(data)
         with self._lock:
             return self._is_over or self._send(data, is_reply=True)
 
@@ -106,16 +107,12 @@ class Outgoing:
         with self._lock:
             self._send_held()
 
-    def is_waiting(self) -> bool:
-        """True where something waits for a slow reader."""
-        return bool(self._waiting)
-
     def send_waiting(self) -> tuple[bool, bool]:
         """Send what a slow reader takes by now; return whether anything went out whole, and whether a reply did."""
         with self._lock:
             went_out, replied, left = False, False, WRITE_BYTES
-            while self._waiting and left > 0 and not self._is_over:
-                data, is_reply = self._waiting[0]
+            while self.waiting and left > 0 and not self._is_over:
+                data, is_reply = self.waiting[0]
                 sent = self.stream.try_write(data)
                 left -= sent
                 if not is_reply:
@@ -123,9 +120,9 @@ class Outgoing:
                 if not sent:
                     break
                 if sent < len(data):
-                    self._waiting[0] = data[sent:], is_reply
+                    self.waiting[0] = data[sent:], is_reply
                     continue
-                self._waiting.popleft()
+                self.waiting.popleft()
                 went_out, replied = True, replied or is_reply
             if self._has_room is not None:
                 self._has_room.notify_all()
@@ -135,7 +132,7 @@ class Outgoing:
         """The connection has ended: nothing is taken any more."""
         with self._lock:
             self._is_over = True
-            self._waiting.clear()
+            self.waiting.clear()
             self._held.clear()
             if self._has_room is not None:
                 self._has_room.notify_all()
@@ -163,7 +160,7 @@ class Outgoing:
             self._owner.on_lost(TooMuchUnsent(cause))
             return False
         if not self._send(data, is_reply=False):
-            self._message_bytes += len(self._waiting[-1][0])
+            self._message_bytes += len(self.waiting[-1][0])
         return not self._is_over
 
     def _send_held(self) -> None:
@@ -177,7 +174,7 @@ class Outgoing:
         """Send `data` after what waits; False where some of it has to wait too."""
         self.sent_bytes += len(data)
         sent = 0
-        if not self._waiting:
+        if not self.waiting:
             try:
                 sent = self.stream.try_write(data)
             except OSError as error:
@@ -186,7 +183,7 @@ class Outgoing:
                 return True
         if sent == len(data):
             return True
-        self._waiting.append((memoryview(data)[sent:], is_reply))
-        if len(self._waiting) == 1:
+        self.waiting.append((memoryview(data)[sent:], is_reply))
+        if len(self.waiting) == 1:
             self._owner.on_backlog()
         return False

@@ -47,6 +47,9 @@ class FrameTruncated(FramingError):
 class Framer(Protocol):
     """Splits a byte stream into frames; buffers at most one frame plus one read."""
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The frame, without its framing, if `data` is exactly one and nothing is buffered; else `feed` it."""
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the complete frames, without their framing; FramingError where there is no next one."""
 
@@ -66,11 +69,16 @@ class LineFramer:
         self._buffer = bytearray()
         self._searched = 0
 
+    def whole(self, data: bytes) -> bytes | None:
+        """The line, without its end, if `data` is exactly one, and nothing is buffered."""
+        if self._buffer or not 0 < data.find(b"\n") + 1 == len(data) <= self._max_frame_bytes:
+            return None
+        return data.rstrip(b"\r\n")
+
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the complete lines, without their ends; FrameTooLong past the limit."""
-        if not self._buffer and 0 < data.find(b"\n") + 1 == len(data):
-            self._check(len(data))  # fast path: one read is exactly one frame
-            yield data.rstrip(b"\r\n")
+        if (line := self.whole(data)) is not None:
+            yield line
             return
         self._buffer += data
         while (end := self._buffer.find(b"\n", self._searched)) >= 0:
@@ -102,6 +110,10 @@ class JsocketFramer:
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max_frame_bytes = max_frame_bytes
         self._buffer = bytearray()
+
+    def whole(self, data: bytes) -> bytes | None:  # noqa: ARG002 (of LineFramer too)
+        """None: a payload is checked in `feed`."""
+        return None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Yield the complete payloads; FramingError for a bad header, a payload beyond the limit or a wrong CRC."""

@@ -61,7 +61,7 @@ def the_connection(server: ServerFactory) -> ServerConnection:
 
 def await_rest(server: ServerFactory) -> None:
     """Return once the only connection sends what its socket's buffer did not take at once."""
-    wait_until(the_connection(server)._outgoing.is_waiting)
+    wait_until(lambda: the_connection(server)._outgoing.waiting)
 
 
 class Asked:
