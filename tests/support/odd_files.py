@@ -62,7 +62,7 @@ class Oddities:
     header_blanks: bool = False
     trailing: bool = False
     fill_down: bool = False
-    left_out: tuple[tuple[str, int], ...] = ()
+    left_out: tuple[tuple[int, str], ...] = ()
     has_order: bool = True
     columns: tuple[str, ...] = FIELDS
 
@@ -132,7 +132,8 @@ def _time(form: str, day: int, hour: int, minute: int) -> str:
 def write(path: Path, odd: Oddities, receipts: Sequence[Receipt], broken: dict[int, str] | None = None) -> list[str]:
     """Write `receipts`; `broken` says what is wrong with which row (by its number). The numbers of broken receipts."""
     hurt: list[str] = []
-    lines: list[list[str] | str] = [["Sales of March"], []][: odd.title_lines]
+    lines: list[list[str] | str] = []
+    lines += [["Sales of March"], []][: odd.title_lines]
     lines.append(odd.head)
     left_out = dict(odd.left_out)
     number = 0
