@@ -7,20 +7,20 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pos_client.files.moments import ZonedInstant
+from pos_client.files.packed_rows import Entry, OrderKey, RowPlaces
 from pos_client.files.sales_row import NaturalKey
 from pos_client.protocol.fields import PostingType
 from pos_client.protocol.limits import TEXT_LENGTH_MAX
 from pos_client.protocol.messages import Line
 from pos_client.protocol.units import scaled
 
-OrderKey = tuple[tuple[int, int, str], ...]
-Entry = tuple[OrderKey, Line, int]
-"""A line of a receipt, what it is sorted by, and when it was made, in µs since 1970."""
 
+@dataclass(slots=True, kw_only=True)
+class FileBasket(RowPlaces):
+    """The rows of one natural key and type. `more` says where further runs of its rows begin, and in which file.
 
-@dataclass(slots=True)
-class FileBasket:
-    """The rows of one natural key and type. `more` says where further runs of its rows begin, and in which file."""
+    Its rows are kept by `PackedRows` until `lines` are made of them.
+    """
 
     key: NaturalKey
     file: int
@@ -30,7 +30,7 @@ class FileBasket:
     type: PostingType
     first: ZonedInstant
     latest: ZonedInstant
-    lines: list[Entry] = field(default_factory=list)
+    lines: list[Entry] = field(init=False)
     more: list[tuple[int, int]] | None = None
 
     @property

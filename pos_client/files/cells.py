@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from pos_client.files.limits import TEXTS_KEPT_MAX
 from pos_client.files.problems import CellError, TextError
 from pos_client.files.settings import TypeInFile
 from pos_client.protocol import gtin
@@ -34,6 +35,8 @@ def cell_reader(at: int, column: str, read: Callable[[str], Any], trim: bool) ->
     def value(cells: Sequence[str]) -> Any:
         text = cells[at]
         if text not in known:
+            if len(known) >= TEXTS_KEPT_MAX:
+                known.clear()
             known[text] = read_cell(column, read, text.strip() if trim else text)
         return known[text]
 

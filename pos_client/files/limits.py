@@ -15,6 +15,10 @@ PART_LINES = 100
 accepts fewer."""
 LINES_KEPT_MAX = 100_000
 """Different lines that are kept to be used again: 20 MB, and most of what a shop sells."""
+BODY_BYTES_IN_MEMORY = 16 * 1024 * 1024
+"""Bytes of postings that are kept in memory; a million rows have 100 MB, which go to a temporary file."""
+TEXTS_KEPT_MAX = 20_000
+"""Different texts of a column whose readings are kept: a few MB, and more than repeat within a day."""
 VALUES_MAX = 8
 """How many values of a column are listed in a message."""
 SPREADSHEET_DIGITS = 15

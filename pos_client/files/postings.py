@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from pos_client.files.baskets import FileBasket, sort_key
+from pos_client.files.body_spool import BodySpool
 from pos_client.files.limits import PART_LINES
 from pos_client.protocol.messages import Body
 from pos_client.protocol.units import instant
@@ -18,13 +19,28 @@ from pos_client.protocol.wire import encode_body
 
 @dataclass(frozen=True, slots=True)
 class FilePosting:
-    """One posting, ready to send. `occurred_at` is in microseconds since 1970."""
+    """One posting, ready to send: `key` are the bytes of its id, its body of `size` bytes is in `spool`.
 
-    id: UUID
+    `occurred_at` is in microseconds since 1970.
+    """
+
+    key: bytes
     occurred_at: int
-    body: bytes
+    spool: BodySpool
+    at: int
+    size: int
     basket: str
     lines: int
+
+    @property
+    def id(self) -> UUID:
+        """Its id."""
+        return UUID(bytes=self.key)
+
+    @property
+    def body(self) -> bytes:
+        """The body, from the spool."""
+        return self.spool.read(self.at, self.size)
 
 
 @dataclass(slots=True)
@@ -36,8 +52,11 @@ class FileTill:
     postings: list[FilePosting] = field(default_factory=list)
 
 
-def postings_of(basket: FileBasket, source: str, key: Sequence[str]) -> Iterator[FilePosting]:
-    """The posting of a receipt, or several if it is long, each of `PART_LINES` lines; `key` is what identifies it."""
+def postings_of(basket: FileBasket, source: str, key: Sequence[str], spool: BodySpool) -> Iterator[FilePosting]:
+    """The posting of a receipt, or several if it is long, each of `PART_LINES` lines; `key` is what identifies it.
+
+    Their bodies are kept in `spool`.
+    """
     basket.lines.sort(key=sort_key)
     lines = [line for _, line, _ in basket.lines]
     occurred_at, offset_minutes = basket.first
@@ -49,10 +68,13 @@ def postings_of(basket: FileBasket, source: str, key: Sequence[str]) -> Iterator
             lines=chosen,
             reference=basket.reference,
         )
+        encoded = encode_body(body)
         yield FilePosting(
-            id=posting_id(source, key, occurred_at, part),
+            key=posting_id(source, key, occurred_at, part).bytes,
             occurred_at=occurred_at,
-            body=encode_body(body),
+            spool=spool,
+            at=spool.add(encoded),
+            size=len(encoded),
             basket=basket.name,
             lines=len(chosen),
         )

@@ -1,8 +1,8 @@
 """Gathers the rows of sales files into receipts, and tells which of them can be posted.
 
 The files of one run are read as one: rows with the same natural key form one basket, wherever they are. All baskets
-stay in memory until the last row is read, about 270 bytes per row: a million rows take 270 MB. Replay larger
-files in parts that do not split a basket.
+stay in memory until the last row is read, as numbers: a million rows take less than 200 MB. Replay larger files in
+parts that do not split a basket.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from pos_client.files.baskets import Differs, FileBasket, Untold, told_once
+from pos_client.files.body_spool import BodySpool
+from pos_client.files.limits import TEXTS_KEPT_MAX
+from pos_client.files.packed_rows import PackedRows
 from pos_client.files.postings import FileTill, postings_of
 from pos_client.files.problems import Problem
 from pos_client.files.sales_row import NaturalKey, SalesRow
@@ -37,6 +40,8 @@ class Receipts:
         self._report = report
         self.files: list[str] = []
         self._baskets: dict[NaturalKey, FileBasket] = {}
+        self._packed = PackedRows()
+        self._parts: dict[str, str] = {}
         self.held: dict[NaturalKey, tuple[int, int]] = {}
         """The receipts that are held back, and the file and line of the row because of which they are."""
         self.refused: set[tuple[int, int]] = set()
@@ -75,8 +80,17 @@ class Receipts:
         key = self._identity(row)
         basket = self._baskets.get(key)
         if basket is None:
+            name = self._kept(row.basket)
+            key = name if key is row.basket else (*name, *key[len(name) :])
             basket = self._baskets[key] = FileBasket(
-                row.basket, file, line, row.location, row.lane, row.kind.type, row.moment, row.moment
+                key=name,
+                file=file,
+                line=line,
+                location=row.location,
+                lane=row.lane,
+                type=row.kind.type,
+                first=row.moment,
+                latest=row.moment,
             )
         elif basket.location != row.location or basket.lane != row.lane:
             self.hold(row.basket, file, line)
@@ -94,10 +108,10 @@ class Receipts:
             elif row.moment > basket.latest:
                 basket.latest = row.moment
             if not is_next:
-                basket.more = [*(basket.more or ()), (len(basket.lines), file)]
-        if row.kind.type == "count" and any(line_.sku == row.line.sku for _, line_, _ in basket.lines):
+                basket.more = [*(basket.more or ()), (basket.rows, file)]
+        if row.kind.type == "count" and self._packed.has_sku(basket, row.line):
             self._refuse_count(row, basket, file, line)
-        basket.lines.append((tuple([_order(text) for text in row.order]), row.line, row.moment.micros))
+        self._packed.add(basket, row.order, row.line, row.moment.micros)
 
     def _refuse_count(self, row: SalesRow, basket: FileBasket, file: int, line: int) -> None:
         self.hold(row.basket, file, line)
@@ -107,6 +121,12 @@ class Receipts:
             f"basket {basket.name}: expected each product once in a count, got {row.line.sku!r} again; "
             "add up what was counted in several places",
         )
+
+    def _kept(self, key: NaturalKey) -> NaturalKey:
+        """`key`, whose parts but the last (a store, a till) are kept once for all receipts."""
+        if len(self._parts) >= TEXTS_KEPT_MAX:
+            self._parts.clear()
+        return (*[self._parts.setdefault(part, part) for part in key[:-1]], key[-1])
 
     def _identity(self, row: SalesRow) -> NaturalKey:
         """What identifies a posting: the key, its day where numbers restart daily, its type if it is no sale."""
@@ -121,19 +141,21 @@ class Receipts:
         The baskets are handed over: this object holds none afterwards. MappingError if something has two readings.
         """
         tills: dict[tuple[str, str], FileTill] = {}
+        spool = BodySpool()
         while self._baskets:
             key, basket = self._baskets.popitem()
+            basket.lines = self._packed.entries(basket)
             if basket.key in self.held or not self._is_clear(basket):
                 self._report_held(basket)
                 continue
-            postings = list(postings_of(basket, self.mapping.source, key))
+            postings = list(postings_of(basket, self.mapping.source, key, spool))
             lane = basket.lane if lanes is None else str(postings[0].id.int % lanes + 1)
             till = tills.setdefault((basket.location, lane), FileTill(basket.location, lane))
             till.postings += postings
         if self.questions:
             raise Undecided(self.questions)
         for till in tills.values():
-            till.postings.sort(key=lambda posting: (posting.occurred_at, posting.id.int))
+            till.postings.sort(key=lambda posting: (posting.occurred_at, posting.key))
         return [tills[key] for key in sorted(tills)]
 
     def _is_clear(self, basket: FileBasket) -> bool:
@@ -167,15 +189,10 @@ class Receipts:
             self.questions.append(question)
 
     def _report_held(self, basket: FileBasket) -> None:
-        self.rows_held += len(basket.lines)
+        self.rows_held += basket.rows
         file, line = self.held.get(basket.key, (basket.file, basket.line))
-        rows = "1 row that maps" if len(basket.lines) == 1 else f"{len(basket.lines)} rows that map"
+        rows = "1 row that maps" if basket.rows == 1 else f"{basket.rows} rows that map"
         reason = f"basket {basket.name} is held back with {rows}: see line {line}"
         if file != basket.file:
             reason += f" of {self.files[file]}"
         self._report(Problem(self.files[basket.file], basket.line, reason, "held back"))
-
-
-def _order(text: str) -> tuple[int, int, str]:
-    """A sort key: numbers by value, before text."""
-    return (0, int(text), "") if text.isascii() and text.isdigit() else (1, 0, text)

@@ -18,7 +18,7 @@ from pos_client.files.cells import (
     read_sku,
     type_reader,
 )
-from pos_client.files.limits import LINES_KEPT_MAX
+from pos_client.files.limits import LINES_KEPT_MAX, TEXTS_KEPT_MAX
 from pos_client.files.moments import MomentReader, ZonedInstant
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import CellError, TextError
@@ -222,6 +222,8 @@ class RowMapper:
         known = self._moments.get(key)
         if known is None:
             try:
+                if len(self._moments) >= TEXTS_KEPT_MAX:
+                    self._moments.clear()
                 known = self._moments[key] = self._read_moment(text, location, self._zone(cells))
             except ValueError as error:
                 raise CellError(self._timestamp_names, str(error), text, getattr(error, "advice", "")) from error

@@ -164,7 +164,7 @@ class SimulatedTill:
         chosen: list[FilePosting] = []
         size = 0
         for posting in self._till.postings[self._sent : self._sent + limits.max_postings]:
-            size += len(posting.body) + ITEM_OVERHEAD_BYTES
+            size += posting.size + ITEM_OVERHEAD_BYTES
             if chosen and (
                 size > limits.max_frame_bytes - ENVELOPE_BYTES or (until is not None and posting.occurred_at > until)
             ):

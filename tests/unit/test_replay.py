@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 
+from pos_client.files.body_spool import BodySpool
 from pos_client.files.postings import FilePosting, FileTill, posting_id
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
 from pos_client.protocol.messages import (
@@ -106,11 +107,14 @@ class FakeLink:
 
 
 def till(location: str, count: int, lane: str = "1", every_seconds: int = 60, size: int = 10) -> FileTill:
-    postings = []
+    postings, spool = [], BodySpool()
     for number in range(count):
         at = number * every_seconds * 1_000_000
         basket = f"{location}/{lane}/{number}"
-        postings.append(FilePosting(posting_id("test", [basket], at), at, b'"%s"' % (b"x" * size), basket, lines=2))
+        body = b'"%s"' % (b"x" * size)
+        postings.append(
+            FilePosting(posting_id("test", [basket], at).bytes, at, spool, spool.add(body), len(body), basket, 2)
+        )
     return FileTill(location, lane, postings)
 
 

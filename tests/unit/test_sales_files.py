@@ -51,6 +51,11 @@ def postings(tills: list[FileTill]) -> list[FilePosting]:
     return [posting for till in tills for posting in till.postings]
 
 
+def told(tills: list[FileTill]) -> list[tuple[str, str, object, bytes]]:
+    """All postings: of which till, their ids and bodies."""
+    return [(till.location, till.lane, each.id, each.body) for till in tills for each in till.postings]
+
+
 def body(posting: FilePosting) -> Body:
     decoded = wire.decode_body(posting.body)
     wire.check_body(decoded)
@@ -93,7 +98,7 @@ def test_the_same_sales_in_another_order_are_the_same_bytes(tmp_path: Path) -> N
     first, _, _ = read(tmp_path / "s.csv", "\n".join([HEADER, *rows]))
     random.Random(5).shuffle(rows)
     second, _, _ = read(tmp_path / "t.csv", "\n".join([HEADER, *rows]))
-    assert first == second
+    assert told(first) == told(second)
 
 
 def test_lines_stand_in_the_order_of_the_order_columns_as_numbers(tmp_path: Path) -> None:
@@ -119,7 +124,8 @@ def test_a_basket_with_more_lines_than_a_posting_may_have_is_split(tmp_path: Pat
     assert sorted(part.lines for part in parts) == [50, 100, 100]
     assert len({part.id for part in parts}) == 3
     assert {line.sku for part in parts for line in lines(part)} == {f"sku{n}" for n in range(250)}
-    assert postings(read(tmp_path / "s.csv", text, mapping(max_lines=7))[0]) == parts
+    again = read(tmp_path / "s.csv", text, mapping(max_lines=7))[0]
+    assert told(again) == told(tills)
 
 
 def test_lanes_deal_the_baskets_of_a_location_out(tmp_path: Path) -> None:

@@ -39,7 +39,8 @@ def test_what_a_file_comes_to_is_right_or_named(case: Case) -> None:
 @pytest.mark.parametrize(("file", "first", "second"), SAME_AGAIN)
 def test_the_postings_of_a_receipt_do_not_depend_on_max_lines(file: str, first: str, second: str) -> None:
     came = [bring_in([FILES / file], FILES / f"{name}.toml", {}).postings for name in (first, second)]
-    assert came[0] == came[1]
+    one, other = ([(posting.id, posting.body) for posting in postings] for postings in came)
+    assert one == other
 
 
 @pytest.mark.parametrize(("first", "second", "stock"), THEN)
@@ -47,7 +48,7 @@ def test_after_a_second_file_everything_is_posted_once(first: str, second: str, 
     ledger: dict[UUID, FilePosting] = {}
     for name in (first, second):
         for posting in bring_in([FILES / name], FILES / "base.toml", {}).postings:
-            assert ledger.setdefault(posting.id, posting) == posting
+            assert ledger.setdefault(posting.id, posting).body == posting.body
     assert stock_of(list(ledger.values())) == stock
 
 
