@@ -42,6 +42,7 @@ STANDS = {
         ("primary key lacks location", "key begins with position, which only grows"),
     ),
     "barcode": Stand(COPIED, "a catalogue, like its products"),
+    "pack": Stand(COPIED, "a catalogue, like its barcodes"),
     "level": Stand(SPREAD, "the hottest rows, and each belongs to one location"),
     "count": Stand(SPREAD, "counts are of one location"),
     "document": Stand(

@@ -47,6 +47,6 @@ def test_no_space_for_the_temporary_file_says_what_to_do(monkeypatch: pytest.Mon
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full here")
     spool = BodySpool()
-    spool._file._file = open("/dev/full", "wb", buffering=0)  # type: ignore[attr-defined] # noqa: SIM115
+    spool._file._file = open("/dev/full", "wb", buffering=0)  # noqa: SIM115
     with pytest.raises(FileError, match="cannot take the postings: No space left on device"):
         spool.add(b"xx")

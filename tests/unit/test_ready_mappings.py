@@ -24,6 +24,7 @@ SAMPLES: list[tuple[str, dict[str, Any], dict[str, str], list[str]]] = [
     ("vend", HERE | ZONE, {"MUG": "-1", "TEA": "-1"}, []),
     ("woocommerce", HERE | ZONE, {"MUG": "-2", "TEA": "-1"}, [":5: SKU"]),
     ("odoo", HERE, {"MUG": "-1", "TEA": "-1"}, []),
+    ("odoo_orders", HERE, {"MUG": "-1", "TEA": "-1"}, []),
 ]
 
 
@@ -44,6 +45,6 @@ def test_an_export_is_recognised_and_counted(
 def test_a_file_that_no_mapping_is_for_is_named_with_those_there_are(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
     path.write_text("a,b\n1,2\n")
-    with pytest.raises(MappingError, match=r"no known export \(.*loyverse, odoo, shopify, square, toast"):
+    with pytest.raises(MappingError, match=r"no known export \(.*loyverse, odoo, odoo_orders, shopify, square, toast"):
         recognised(path, {})
     assert {each[0] for each in SAMPLES} <= {path.stem for path in mapping_paths()}
