@@ -150,14 +150,17 @@ def last_count(
     `counts` are the standing ones of one location by the SKU counted; lines of one posting that mean the same product
     are added up.
     """
-    found: dict[Order, Count] = {}
+    last: Count | None = None
+    quantity = 0
     for sku, counted in counts.items():
         for count in counted:
-            if (before is None or count.order < before) and merges.name(sku, count.order) == product:
-                earlier = found.get(count.order)
-                sum_ = count.quantity + (earlier.quantity if earlier else 0)
-                found[count.order] = count._replace(quantity=sum_)
-    return found[max(found)] if found else None
+            order = count.order
+            if (before is None or order < before) and merges.name(sku, order) == product:
+                if last is None or order > last.order:
+                    last, quantity = count, 0
+                if order == last.order:
+                    quantity += count.quantity
+    return None if last is None else last._replace(quantity=quantity)
 
 
 def on_hand(

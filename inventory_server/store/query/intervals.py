@@ -8,7 +8,8 @@ last closing, and the stragglers in between.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -99,10 +100,17 @@ class IntervalReader:
 
     def read(self, intervals: Iterable[Interval]) -> dict[Interval, IntervalSum]:
         """The sums of `intervals`; RequestError where archived movements are needed."""
+        return self._read(intervals, _moved, _strayed)
+
+    def read_twice(self, intervals: Iterable[Interval]) -> dict[Interval, IntervalSum]:
+        """As `read`, but only for what was known at `seen` and is known now: late movements are one sum."""
+        return self._read(intervals, _moved_twice, _strayed_twice)
+
+    def _read(self, intervals: Iterable[Interval], moved: ForEach, strayed: ForEach) -> dict[Interval, IntervalSum]:
         wanted = sorted(set(intervals), key=repr)
         archived = self._archived(wanted) if self._head.archived_position else {}
         found: list[dict[int, int]] = [{0: archived.get(each, 0)} for each in wanted]
-        for nth, late, quantity in self.rows(wanted, _moved, _strayed):
+        for nth, late, quantity in self.rows(wanted, moved, strayed):
             found[nth][late] = found[nth].get(late, 0) + int(quantity)
         return {each: IntervalSum(sums.pop(0), sums) for each, sums in zip(wanted, found, strict=True)}
 
@@ -176,15 +184,23 @@ def is_visited(visited: FromClause, wanted: FromClause) -> ColumnElement[bool]:
     return visited.c.segment.between(wanted.c.first_segment, wanted.c.last_segment)
 
 
-def _late(table: Any, wanted: FromClause) -> ColumnElement[Any]:
+_Late = Callable[[Any, FromClause], ColumnElement[Any]]
+"""The position at which a movement is late; 0 if it is not."""
+
+
+def _told_apart(table: Any, wanted: FromClause) -> ColumnElement[Any]:
     return case((table.c.position > wanted.c.seen, table.c.position), else_=literal_column("0"))
 
 
-def _of_segments(wanted: FromClause) -> Executable:
+def _at_once(table: Any, wanted: FromClause) -> ColumnElement[Any]:
+    return case((table.c.position > wanted.c.seen, wanted.c.known), else_=literal_column("0"))
+
+
+def _of_segments(is_late: _Late, wanted: FromClause) -> Executable:
     m, s, w = t.movement.c, t.segment.c, wanted.c
     opened = select(bindparam("open", type_=BigInteger))
     visited = union_all(select(s.segment), opened).cte("visited")
-    late = _late(t.movement, wanted)
+    late = is_late(t.movement, wanted)
     return (
         select(w.nth, late, func.sum(m.quantity))
         .select_from(
@@ -198,9 +214,9 @@ def _of_segments(wanted: FromClause) -> Executable:
     )
 
 
-def _of_stragglers(wanted: FromClause) -> Executable:
+def _of_stragglers(is_late: _Late, wanted: FromClause) -> Executable:
     s, w = t.straggler.c, wanted.c
-    late = _late(t.straggler, wanted)
+    late = is_late(t.straggler, wanted)
     same = and_(s.location == w.location, s.sku == w.sku, s.position.between(w.first_position, w.last_position))
     opened = bindparam("open", type_=BigInteger) >= literal_column("0")  # both statements take the same parameters
     return (
@@ -211,5 +227,7 @@ def _of_stragglers(wanted: FromClause) -> Executable:
     )
 
 
-_moved = ForEach(WANTED, _of_segments, in_order=True)
-_strayed = ForEach(WANTED, _of_stragglers)
+_moved = ForEach(WANTED, partial(_of_segments, _told_apart), in_order=True)
+_strayed = ForEach(WANTED, partial(_of_stragglers, _told_apart))
+_moved_twice = ForEach(WANTED, partial(_of_segments, _at_once), in_order=True)
+_strayed_twice = ForEach(WANTED, partial(_of_stragglers, _at_once))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from inventory_server.domain.inventory import Count, standing_counts
-from inventory_server.domain.merge import Merge, Merges, MovedBetween, Order, families, on_hand, standing
+from inventory_server.domain.merge import Merge, Merges, Order, families, on_hand, standing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.merges import merges_of
@@ -113,27 +114,28 @@ class _Case:
     def _positions(self) -> list[int]:
         return [self._row.taken.position, *self._all.steps(self._row)]
 
+    @cached_property
+    def _books(self) -> list[tuple[int, list[Interval]]]:
+        """The book as known from each of the positions on: a quantity, and the movements that are added to it."""
+        return [self._book(position) for position in self._positions]
+
     def intervals(self) -> set[Interval]:
         """What has to be read of movements: what the book rests on does not depend on their sums."""
-        asked: set[Interval] = set()
+        return {interval for _, intervals in self._books for interval in intervals}
 
-        def note(sku: str, begin: Order | None, end: Order | None) -> int:
-            asked.add(self._interval(sku, begin, end))
-            return 0
-
-        for position in self._positions:
-            self._book(position, note)
-        return asked
-
-    def _interval(self, sku: str, begin: Order | None, end: Order | None) -> Interval:
-        return Interval(self._row.location, sku, begin, end, self._row.taken.position)
-
-    def _book(self, position: int, moved: MovedBetween) -> int:
-        """The stock just before the count of what its lines meant, as known at a position."""
+    def _book(self, position: int) -> tuple[int, list[Interval]]:
+        """What makes up the stock just before the count of what its lines meant, as known at a position."""
         row, names = self._row, self._all.names(position)
         counts = self._all.counts(row.location, row.sku, position)
         products = {names.name(sku, row.taken.order) for sku in self._lines}
-        return sum(on_hand(names, product, counts, moved, row.taken.order) for product in sorted(products))
+        added: list[Interval] = []
+
+        def note(sku: str, begin: Order | None, end: Order | None) -> int:
+            added.append(Interval(row.location, sku, begin, end, row.taken.position))
+            return 0
+
+        counted = sum(on_hand(names, product, counts, note, row.taken.order) for product in sorted(products))
+        return counted, added
 
     def variance(self, sums: Mapping[Interval, IntervalSum]) -> Variance:
         """The variance, with what each later posting changed."""
@@ -149,7 +151,6 @@ class _Case:
         return Variance(*place, counted, then, now, changes)
 
     def _known_book(self, position: int, sums: Mapping[Interval, IntervalSum]) -> int:
-        def moved(sku: str, begin: Order | None, end: Order | None) -> int:
-            return sums[self._interval(sku, begin, end)].known_at(position)
-
-        return self._book(position, moved)
+        """The stock just before the count, as known at a position."""
+        counted, added = self._books[bisect_right(self._positions, position) - 1]
+        return counted + sum(sums[interval].known_at(position) for interval in added)
