@@ -24,6 +24,7 @@ from inventory_server.jsonserver import (
     Peer,
     SendReply,
     ServerFactory,
+    ServerTls,
     WorkerPool,
 )
 from inventory_server.protocol.events import RefusalLog
@@ -43,7 +44,7 @@ class Application:
     """Headquarters: start() serves `listeners` from `store`; stop() drains, closes the store and is final.
 
     `dev` trusts loopback peers (development only); `clock` returns microseconds since 1970 UTC; `server` is the
-    program name and version in the answer to `hello`.
+    program name and version in the answer to `hello`; `tls` the certificate for clients that encrypt.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Application:
         new_incident_id: Callable[[], str] = lambda: secrets.token_hex(6),
         describe: Callable[[], bytes] = openrpc_document,
         server: str = "tillwire",
+        tls: ServerTls | None = None,
     ) -> None:
         self._store = store
         self._dev = dev
@@ -73,7 +75,7 @@ class Application:
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._json_server = ServerFactory(
-            self._new_handler, *listeners, limits=settings, encode_refusal=refuse, handlers="shared"
+            self._new_handler, *listeners, limits=settings, encode_refusal=refuse, handlers="shared", tls=tls
         )
         self._questions = Questions()
         self._settings = replace(settings, max_connections=self._json_server.max_connections)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP
 
 from inventory_server.jsonserver.bare_connection import BareConnection, Stage
-from inventory_server.jsonserver.exchange import Exchange
+from inventory_server.jsonserver.exchange import FrameExchange
 from inventory_server.jsonserver.first_bytes import TlsRequired, is_tls
 from inventory_server.jsonserver.handler import EndReason, JsonHandler, Peer, RefusalEncoder, ServerRefusal
 from inventory_server.jsonserver.incoming import Incoming
@@ -63,7 +63,7 @@ class ServerConnection(BareConnection):
         super().__init__(stream, peer, service.loop, service.limits)
         self._service = service
         self._turned_away = turned_away
-        self._exchange: Exchange | None = None
+        self._exchange: FrameExchange | None = None
         self._incoming = Incoming(service.limits)
         self._frame_since: float | None = None
         # True where there is something to do for the loop once the exchange is free.
@@ -228,7 +228,7 @@ class ServerConnection(BareConnection):
             self._end(EndReason.thread_start_failed, str(error))
             return
         self._stage = Stage.talking
-        exchange = self._exchange = Exchange(self, self.peer, self._outgoing, service.loop, turns)
+        exchange = self._exchange = FrameExchange(self, self.peer, self._outgoing, service.loop, turns)
         self._has_more = True
 
         def open_handler(_: JsonHandler | None) -> None:
@@ -257,7 +257,7 @@ class ServerConnection(BareConnection):
         if exchange.is_free():
             self._advance()
 
-    def _read(self, exchange: Exchange) -> None:
+    def _read(self, exchange: FrameExchange) -> None:
         buffer, incoming = self._loop.buffer, self._incoming
         size = self._stream.read_into(buffer)
         if size is None:
@@ -313,7 +313,7 @@ class ServerConnection(BareConnection):
         else:
             self._read_on()
 
-    def _take_frames(self, exchange: Exchange) -> bool:
+    def _take_frames(self, exchange: FrameExchange) -> bool:
         exchange.frames.extend(self._incoming.take(FRAMES_AT_ONCE))
         return bool(exchange.frames)
 
@@ -347,7 +347,7 @@ class ServerConnection(BareConnection):
         self._is_reading = False
         self._watch()
 
-    def _await_reply(self, exchange: Exchange) -> float:
+    def _await_reply(self, exchange: FrameExchange) -> float:
         limits, now = self._limits, self._loop.now
         if self._hung_up_at is None or self._is_stopping:
             return now + limits.idle_seconds
@@ -375,7 +375,7 @@ class ServerConnection(BareConnection):
             self._exchange.is_stopped = True
             self._finish(self._exchange)
 
-    def _finish(self, exchange: Exchange) -> None:
+    def _finish(self, exchange: FrameExchange) -> None:
         """Have the handler finish, once."""
         if exchange.is_running() or self._is_finishing:
             return

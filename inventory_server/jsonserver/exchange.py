@@ -36,7 +36,7 @@ class ExchangeOwner(Protocol):
         """The connection has to end now."""
 
 
-class Exchange:
+class FrameExchange:
     """Passes frames to a handler, each once the reply to the one before it is sent; the handler may reply later.
 
     It is free, or runs a turn, or waits for a reply: to be had from another thread, or to be sent to a slow reader.

@@ -23,7 +23,7 @@ from inventory_server.jsonserver.limits import EVENTS_AT_ONCE, READ_BYTES, STALE
 
 log = logging.getLogger("tillwire.jsonserver")
 
-Entry = tuple[float, int, "Deadline"]
+Scheduled = tuple[float, int, "Deadline"]
 
 
 class Source(Protocol):
@@ -77,7 +77,7 @@ class Loop:
         self._calls: deque[tuple[Callable[[], None], Source | None]] = deque()
         self._ready: deque[Source] = deque()
         # The deadlines, the next one first; those that were replaced stay until they are due, without a source.
-        self._deadlines: list[Entry] = []
+        self._deadlines: list[Scheduled] = []
         self._numbers = itertools.count()
         self._stale = 0
         # True from a wake-up until the loop has seen it: the answers of a whole commit cost one.

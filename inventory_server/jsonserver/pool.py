@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 log = logging.getLogger("tillwire.jsonserver")
 
-Work = Callable[[], None]
+PoolWork = Callable[[], None]
 
 
 class WorkerPool:
@@ -18,14 +18,14 @@ class WorkerPool:
     def __init__(self, threads: int, name: str) -> None:
         self._name = name
         self._most = threads
-        self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[PoolWork | None] = queue.SimpleQueue()
         # Guards the two below.
         self._lock = threading.Lock()
         self._started = 0
         # Threads that wait for work, less the work that is queued for them.
         self._idle = 0
 
-    def run(self, work: Work) -> None:
+    def run(self, work: PoolWork) -> None:
         """Have `work` run as soon as a thread is free; RuntimeError where the machine has no thread for the first."""
         with self._lock:
             self._idle -= 1

@@ -82,7 +82,7 @@ class ServerStream:
     def stop_reading(self) -> None:
         """Have `read_into` return what has arrived, and then the end."""
         with contextlib.suppress(OSError):  # lost already: reading tells
-            self._socket.shutdown(socket.SHUT_RD)
+            socket.socket.shutdown(self._socket, socket.SHUT_RD)  # that of an SSLSocket would drop its TLS
 
     def stop_writing(self) -> None:
         """Tell the other side that nothing more comes."""
@@ -156,7 +156,7 @@ class TlsStream(ServerStream):
                 SSLWantReadError, SSLWantWriteError
             ):  # the client's own close_notify is not awaited
                 self._tls.unwrap()
-            self._socket.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self._tls, socket.SHUT_WR)
 
     def abandon(self) -> None:
         """Close a forked child's copy, whatever thread of the parent is inside it."""

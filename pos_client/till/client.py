@@ -44,6 +44,7 @@ from pos_client.till.sender_thread import SenderThread
 from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
+from pos_client.transport.tls_stream import Tls
 
 
 class PosClient(PostingMethods, QueryMethods, ListMethods):
@@ -53,7 +54,8 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
     the background, now or in three weeks. A client is thread-safe; several processes may sell through one outbox, one
     of them delivers. `on_result` is called for every posting that this process delivers. `location` is where the till
     is: every posting names it. It is needed until HQ has answered the outbox's first `hello`; from then on HQ's word
-    counts. What another terminal left in `outbox` is kept, and delivered once HQ allows it (`status`).
+    counts. What another terminal left in `outbox` is kept, and delivered once HQ allows it (`status`). `tls` encrypts:
+    True trusts the system's certificate authorities, a path the authority in that PEM file alone.
 
     Posting raises OutboxError if the posting could not be stored (the message says what to do), BodyError if it can
     never be posted, TypeError for a float. Queries raise ConnectionLost while HQ is unreachable, RequestError if HQ
@@ -75,6 +77,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
         retry_policy: RetryPolicy | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         reply_seconds: float = REPLY_SECONDS,
+        tls: Tls = False,
     ) -> None:
         where = Address.parse(address)
         check_identity(terminal, token, location)
@@ -105,6 +108,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
             on_refusal=self._postings.note_refusal,
             connect_seconds=connect_seconds,
             reply_seconds=reply_seconds,
+            tls=tls,
         )
         self._sender_thread.start()
 

@@ -19,6 +19,7 @@ from pos_client.till.policy import ERROR_PAUSE_SECONDS, POLL_SECONDS, STOP_SECON
 from pos_client.till.sender import Sender
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
+from pos_client.transport.tls_stream import Tls
 
 log = logging.getLogger("tillwire.till")
 
@@ -48,6 +49,7 @@ class SenderThread:
         on_refusal: Callable[[HqRefused | None], None],
         connect_seconds: float = CONNECT_SECONDS,
         reply_seconds: float = REPLY_SECONDS,
+        tls: Tls = False,
     ) -> None:
         self.sender = sender
         self.is_sending = False  # True while this process holds the outbox's sending lock
@@ -57,6 +59,7 @@ class SenderThread:
         self.refusal: HqRefused | None = None  # why HQ refuses this till, as `on_refusal` was told last
         self._connect_seconds = connect_seconds
         self._reply_seconds = reply_seconds
+        self._tls = tls
         self._connection: Connection | None = None
         self._calls: deque[_Call] = deque()  # any thread appends, only this one removes
         self._connecting_for: _Call | None = None
@@ -153,7 +156,7 @@ class SenderThread:
         try:
             if isinstance(action, Connect):
                 self._hang_up()
-                self._connection = Connection.open(self._address, self._connect_seconds, self._reply_seconds)
+                self._connection = Connection.open(self._address, self._connect_seconds, self._reply_seconds, self._tls)
                 sender.on_connected()
             elif isinstance(action, SendHello):
                 sender.on_hello(self._open_connection.hello(action.params, self._reply_seconds))

@@ -18,6 +18,7 @@ from pos_client.protocol.messages import HelloParams, HelloResult, Message, Repl
 from pos_client.protocol.methods import METHODS
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_BYTES_MAX, REPLY_SECONDS
 from pos_client.transport.stream import ClientStream
+from pos_client.transport.tls_stream import Tls, connect_stream
 
 exact_decoder = msgspec.json.Decoder(float_hook=Decimal)
 """Decodes JSON whose fractions are exact."""
@@ -39,12 +40,19 @@ class Connection:
 
     @classmethod
     def open(
-        cls, address: Address | str, timeout_seconds: float = CONNECT_SECONDS, reply_seconds: float = REPLY_SECONDS
+        cls,
+        address: Address | str,
+        timeout_seconds: float = CONNECT_SECONDS,
+        reply_seconds: float = REPLY_SECONDS,
+        tls: Tls = False,
     ) -> Connection:
-        """Connect within `timeout_seconds`; sent bytes that stay unacknowledged for `reply_seconds` end it."""
+        """Connect within `timeout_seconds`; sent bytes that stay unacknowledged for `reply_seconds` end it.
+
+        `tls` is True, or a file with the only certificate authority to trust, where the server is to prove itself.
+        """
         where = Address.parse(address) if isinstance(address, str) else address
         try:
-            return cls(ClientStream.connect(where, timeout_seconds, reply_seconds), where)
+            return cls(connect_stream(where, timeout_seconds, reply_seconds, tls), where)
         except OSError as error:
             raise ConnectionLost(f"HQ at {where} cannot be reached: {error.strerror or error}.") from error
 

@@ -13,6 +13,7 @@ from pos_client.protocol.framing import Framer, FramingError, JsocketFramer, Lin
 from pos_client.protocol.json_messages import NotJson, decode_message, encode_message
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_BYTES_MAX, REPLY_SECONDS
 from pos_client.transport.stream import ClientStream
+from pos_client.transport.tls_stream import Tls, connect_stream
 
 Framing = Literal["jsocket", "lines"]
 """How messages are cut: the frames of the package jsocket (`JSN1`), or a line for each JSON text."""
@@ -23,7 +24,8 @@ class JsonClient:
 
     `address` is `"host:port"`, `"unix:/path"`, or what a server's `addresses` says: a pair or a path. The framing
     `jsocket` suits a server of the package jsocket, which knows nothing else; ours take both. `timeout` is in seconds,
-    for each message sent or awaited unless it names its own; connecting has `connect_timeout`.
+    for each message sent or awaited unless it names its own; connecting has `connect_timeout`. `tls` encrypts: True
+    trusts the system's certificate authorities, a path the authority in that PEM file alone.
 
     ConnectionLost closes the connection: whether what was sent has been carried out is unknown. Use it as a context
     manager, or call `connect` and `close`.
@@ -36,12 +38,14 @@ class JsonClient:
         framing: Framing = "jsocket",
         timeout: float = REPLY_SECONDS,
         connect_timeout: float = CONNECT_SECONDS,
+        tls: Tls = False,
     ) -> None:
         if framing not in ("jsocket", "lines"):
             raise ValueError(f"framing: expected 'jsocket' or 'lines', got {framing!r}")
         self.address = address_of_server(address)
         self.timeout = timeout
         self._connect_timeout = connect_timeout
+        self._tls = tls
         self._uses_jsocket = framing == "jsocket"
         self._stream: ClientStream | None = None
         self._framer: Framer = LineFramer()
@@ -54,7 +58,7 @@ class JsonClient:
         if self._stream is not None:
             raise RuntimeError(f"this client is connected to {self.address}: close it before it connects again")
         try:
-            self._stream = ClientStream.connect(self.address, self._connect_timeout, self.timeout)
+            self._stream = connect_stream(self.address, self._connect_timeout, self.timeout, self._tls)
         except OSError as error:
             reason = error.strerror or error
             raise ConnectionLost(f"The server at {self.address} cannot be reached: {reason}.") from error

@@ -18,13 +18,13 @@ from pos_client.protocol.messages import HelloParams, Message
 from pos_client.protocol.methods import needs_hello
 from pos_client.transport.connection import Connection, exact_decoder
 from pos_client.transport.limits import REPLY_BYTES_MAX, REPLY_SECONDS
-from pos_client.transport.stream import ClientStream
+from pos_client.transport.tls_stream import Tls, connect_stream
 
 _SCRIPT_TERMINAL = "script"
 
 
 @overload
-def request_once(address: AddressLike, request: str, *, timeout: float = REPLY_SECONDS) -> str: ...
+def request_once(address: AddressLike, request: str, *, timeout: float = REPLY_SECONDS, tls: Tls = False) -> str: ...
 
 
 @overload
@@ -36,11 +36,12 @@ def request_once(
     *,
     terminal: str | None = None,
     token: str | None = None,
+    tls: Tls = False,
 ) -> Any: ...
 
 
 @overload
-def request_once(address: AddressLike, request: Any, *, timeout: float = REPLY_SECONDS) -> Any: ...
+def request_once(address: AddressLike, request: Any, *, timeout: float = REPLY_SECONDS, tls: Tls = False) -> Any: ...
 
 
 def request_once(
@@ -51,6 +52,7 @@ def request_once(
     *,
     terminal: str | None = None,
     token: str | None = None,
+    tls: Tls = False,
 ) -> Any:
     """Connect, send one request in a line, read one line of reply, close, and return the reply.
 
@@ -63,6 +65,7 @@ def request_once(
     given. Give scripts a terminal of their own with the role reader or operator: a hello as a till fences the till that
     is trading under this name. Raises RequestError for the server's error reply.
 
+    `tls` encrypts: True trusts the system's certificate authorities, a path the authority in that PEM file alone.
     ConnectionLost where the outcome is unknown; `timeout` is in seconds, for all of it.
     """
     if params is not None and not isinstance(params, Mapping | msgspec.Struct):
@@ -70,24 +73,25 @@ def request_once(
     deadline = time.monotonic() + timeout
     where = address_of_server(address)
     if params is not None or terminal is not None or token is not None:
-        return _ask_headquarters(where, request, params, deadline, terminal, token)
+        return _ask_headquarters(where, tls, request, params, deadline, terminal, token)
     if isinstance(request, str):
-        return _exchange(where, _line_of(request), deadline).decode()
+        return _exchange(where, tls, _line_of(request), deadline).decode()
     text = encode_message(request)
     if text[:1] not in (b"{", b"["):
         raise TypeError(f"request: expected text, an object or a list, got {request!r}")
-    return decode_message(_exchange(where, text, deadline))
+    return decode_message(_exchange(where, tls, text, deadline))
 
 
 def _ask_headquarters(
     where: Address,
+    tls: Tls,
     method: str,
     params: Mapping[str, Any] | Message | None,
     deadline: float,
     terminal: str | None,
     token: str | None,
 ) -> Any:
-    connection = Connection.open(where, _left(deadline))
+    connection = Connection.open(where, _left(deadline), tls=tls)
     try:
         if terminal is not None or token is not None or needs_hello(method):
             hello = HelloParams(terminal or _SCRIPT_TERMINAL, token or UNSET)
@@ -104,11 +108,11 @@ def _line_of(text: str) -> bytes:
     return text.encode()
 
 
-def _exchange(where: Address, line: bytes, deadline: float) -> bytes:
+def _exchange(where: Address, tls: Tls, line: bytes, deadline: float) -> bytes:
     """The line that answers `line`, without its end."""
     framer = LineFramer(REPLY_BYTES_MAX)
     try:
-        stream = ClientStream.connect(where, _left(deadline), _left(deadline))
+        stream = connect_stream(where, _left(deadline), _left(deadline), tls)
         try:
             stream.write(line + b"\n", deadline)
             while data := stream.read(deadline):

@@ -65,6 +65,10 @@ class ClientStream:
         with contextlib.suppress(OSError):  # closed or lost already
             self._socket.shutdown(socket.SHUT_RDWR)
 
+    def detach(self) -> socket.socket:
+        """The socket, for a stream inside this one."""
+        return self._socket
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import socket
 import struct
 import threading
@@ -132,8 +133,9 @@ def test_a_frame_in_pieces_leaves_no_deadline_behind(start: Start) -> None:
         wait_until(lambda: server.connections == 1)
         [connection] = getattr(server, "_served")  # noqa: B009
 
-        def looked_at_in() -> int:
-            return int(round(connection.deadline.at - time.monotonic(), -2))
+        def looked_at_in() -> float:
+            seconds: float = connection.deadline.at - time.monotonic()
+            return seconds if seconds == math.inf else round(seconds, -2)
 
         for _ in range(2):
             client.send(b"pie")
