@@ -1,6 +1,6 @@
 """The JSON server beside the package jsocket: round trips, stopping with idle clients, memory of 1,000 clients.
 
-`python -m benchmarks.json_servers` prints a table; `… serve ours|jsocket PORT` is one of the servers, until SIGTERM.
+`python -m benchmarks.json_servers` prints a table; `… serve ours|shared|jsocket PORT` is one of the servers, until SIGTERM.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import jsocket
 
 from benchmarks.servers import Server, free_port, python, running
-from inventory_server.jsonserver import JsonHandler, ServerFactory
+from inventory_server.jsonserver import Handlers, JsonHandler, ServerFactory
 from pos_client import JsonClient
 
 ROUNDS = 5
@@ -27,11 +27,17 @@ IDLE_CLIENTS = 5
 CLIENTS = 1_000
 SETTLE_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
+KINDS: dict[str, Handlers] = {"ours": "thread", "shared": "shared"}
+"""Our servers: what calls the handlers of each."""
 MESSAGE = {"sku": "ESPRESSO-1KG", "quantity": 2}
 
 
 class Ours(JsonHandler):
-    """Echoes."""
+    """Echoes, which never waits."""
+
+    def may_block(self, frame: bytes) -> bool:  # noqa: ARG002 (as in the class)
+        """False."""
+        return False
 
     def handle_message(self, message: Any) -> Any:
         """The message."""
@@ -48,8 +54,8 @@ class Theirs(jsocket.ServerFactoryThread):
 def serve(which: str, port: int) -> None:
     """Serve until SIGTERM, and stop as a program would."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    if which == "ours":
-        server: Any = ServerFactory(Ours, ("127.0.0.1", port))
+    if which in KINDS:
+        server: Any = ServerFactory(Ours, ("127.0.0.1", port), handlers=KINDS[which])
     else:
         server = jsocket.ServerFactory(Theirs, address="127.0.0.1", port=port)
     server.start()
@@ -105,8 +111,8 @@ def stop_seconds(which: str, log: Path) -> float:
 
 
 def main() -> None:
-    """Print medians and ranges of a few rounds, the two servers in turns."""
-    found: dict[str, list[list[float]]] = {"ours": [], "jsocket": []}
+    """Print medians and ranges of a few rounds, the servers in turns."""
+    found: dict[str, list[list[float]]] = {"ours": [], "shared": [], "jsocket": []}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "server.log"
         for _ in range(ROUNDS):
@@ -115,7 +121,7 @@ def main() -> None:
                 with running(python("json_servers", "serve", which, port), port, log) as server:
                     row = measure(server)
                 rows.append([*row, stop_seconds(which, log)])
-    print("| | jsonserver | jsocket |\n|---|--:|--:|")
+    print("| | jsonserver, a thread for each client | jsonserver, shared handlers | jsocket |\n|---|--:|--:|--:|")
     titles = (
         "round trip of the stock client, ms",
         "round trip of our client, ms",
@@ -125,7 +131,7 @@ def main() -> None:
     for number, title in enumerate(titles):
         cells = [[row[number] for row in rows] for rows in found.values()]
         shown = [f"{statistics.median(cell):.3g} ({min(cell):.3g} to {max(cell):.3g})" for cell in cells]
-        print(f"| {title} | {shown[0]} | {shown[1]} |")
+        print(f"| {title} | {' | '.join(shown)} |")
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from inventory_server.jsonserver.listener import (
 from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
 from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turns import Handlers
 
 __all__ = [
     "AnsweredTwice",
@@ -38,6 +39,7 @@ __all__ = [
     "ConnectionLimitReached",
     "EncodedReply",
     "EndReason",
+    "Handlers",
     "JsonHandler",
     "ListenTarget",
     "NetworkLimits",
