@@ -1,6 +1,6 @@
 """The JSON server beside the package jsocket: round trips, stopping with idle clients, memory of 1,000 clients.
 
-`python -m benchmarks.json_servers` prints a table; `… serve ours|shared|jsocket PORT` is one of the servers, until SIGTERM.
+`python -m benchmarks.json_servers` prints a table; `… serve KIND PORT` is one of them, until SIGTERM.
 """
 
 from __future__ import annotations
