@@ -215,6 +215,11 @@ class TerminalClock:
         boot = None if tick is None else self.boots.get(tick.boot.bytes)
         return None if boot is None or tick is None else boot.contacts.happened(tick.ms)
 
+    def is_overtaken(self, tick: Tick | None) -> bool:
+        """True if a message of this tick was sent before another one that has told what is pending."""
+        boot = None if tick is None else self.boots.get(tick.boot.bytes)
+        return boot is not None and tick is not None and tick.ms < boot.told_tick_ms
+
     def told(self, tick: Tick | None, wall_clock: int, received_at: int) -> int:
         """Up to when a terminal has told everything that says now what is pending, at `wall_clock` on its clock."""
         happened = self.happened(tick)

@@ -235,6 +235,19 @@ def test_a_message_that_waits_for_its_commit_is_dated_by_its_arrival(
     assert stock(store, locations=["L1"]).completeness["L1"].complete_to == told
 
 
+def test_a_hello_that_is_held_up_does_not_take_back_what_later_ones_told(store: LedgerStore, clock: Clock) -> None:
+    sent, sold = tick(clock.now), clock.now + 5 * SECOND
+    clock.now += 10 * SECOND
+    says_hello(store, None, tick(clock.now), outbox=OutboxState(1, 0, sold, tick(sold)))
+    clock.now += 10 * SECOND
+    says_hello(store, None, sent, outbox=OutboxState(0))
+    found = stock(store, locations=["L1"]).completeness["L1"]
+    assert (found.complete_to, found.pending) == (instant(sold - 1), 1)
+    says_hello(store, None, tick(clock.now), outbox=OutboxState(0))
+    found = stock(store, locations=["L1"]).completeness["L1"]
+    assert (found.complete_to, found.pending) == (instant(clock.now), 0)
+
+
 def test_a_frame_that_waits_for_its_commit_dates_its_sales_by_its_arrival(store: LedgerStore, clock: Clock) -> None:
     arrived = clock.now
     speaker = says_hello(store, None, None)

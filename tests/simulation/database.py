@@ -37,7 +37,7 @@ def _fill(
     t.metadata.create_all(connection)
     connection.execute(t.ledger.insert().values(book=1, position=0, recorded_at=0))
     connection.execute(t.product.insert(), [{"sku": sku} for sku in skus])
-    connection.execute(t.barcode.insert(), [{"gtin": gtin, "sku": sku} for gtin, sku in barcodes.items()])
+    connection.execute(t.barcode.insert(), [{"gtin": gtin, "sku": sku, "units": 1} for gtin, sku in barcodes.items()])
     connection.execute(t.location.insert(), [{"location": location} for location in locations])
     common = {"token_hash": token_hash(TOKEN), "enrolled_at": 0, "epoch": 0, "head": FIRST_HEAD}
     common |= {"closed_at": 0}  # those that no device uses hold nothing back

@@ -197,16 +197,20 @@ def _assert_is_there(working_set: WorkingSet, known: Terminal, hello: Hello) -> 
 
 
 def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) -> None:
-    """Note what a message tells of the till's clock and outbox, and when it came."""
+    """Note what a message tells of the till's clock and outbox, and when it came.
+
+    A hello may be held up until after others of the same till: what it says is pending is no news then.
+    """
     clocks, received = working_set.tick_clocks, received_at(said, working_set.now)
     clocks.contact(known.terminal, said.tick, received)
     wall_clock = received if said.now is None else said.now
     happened = clocks.of(known.terminal).happened(said.tick)
     if happened is not None and said.now is not None:
         _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
+    is_news = not clocks.of(known.terminal).is_overtaken(said.tick)
     known.contact_at = working_set.now
     known.told_at = clocks.told(known.terminal, said.tick, wall_clock, received)
-    if said.outbox is not None:
+    if said.outbox is not None and is_news:
         is_ticking = said.tick is not None
         known.oldest_pending_at = _oldest_pending_at(working_set, known, said.outbox, is_ticking, wall_clock - received)
         known.pending, known.dead = said.outbox.pending, said.outbox.dead
