@@ -20,7 +20,8 @@ _LAYOUT_EXPECTED = (
     "P for the prefix, I for the item, V for the check digit of the figure, then W for a weight, Q for pieces or M for "
     "money, X for what does not count, and C for the check digit of the code, such as PPIIIIIWWWWWC"
 )
-_UPC_DIGITS = 12
+_UPC_A = 12
+"""How long a UPC-A is, which is an EAN-13 without the zero at its start."""
 
 
 class ScalePattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,13 +46,14 @@ class ScalePattern(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"currency: expected that of the money in {self.layout!r}, such as EUR, got none")
         if self.sku is None and self.layout.count("I") not in gtin.OWN_CODES:
             least, most = gtin.OWN_CODES[0], gtin.OWN_CODES[-1]
-            raise ValueError(f"sku: expected a text like 'SCALE-{{item}}' unless the item has {least} to {most} digits")
+            expected = f"a text like 'SCALE-{{item}}' unless the item has {least} to {most} digits"
+            raise ValueError(f"sku: expected {expected}, got none")
         if self.sku is not None and "{item}" not in self.sku:
             raise ValueError(f"sku: expected a text with {{item}} in it, got {self.sku!r}")
 
     def forms(self, digits: str) -> str | None:
         """`digits` in the length of this pattern, if they are one of its codes; a UPC-A and its EAN-13 are one code."""
-        for form in (digits, f"0{digits}" if len(digits) == _UPC_DIGITS else "", digits.removeprefix("0")):
+        for form in (digits, f"0{digits}" if len(digits) == _UPC_A else "", digits.removeprefix("0")):
             if len(form) == len(self.layout) and form.startswith(self.prefix):
                 return form
         return None

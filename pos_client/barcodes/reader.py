@@ -6,14 +6,13 @@ import re
 from collections.abc import Iterable
 
 from pos_client.barcodes.gs1 import SEPARATOR, is_link, read_gs1
+from pos_client.barcodes.limits import CODE_CHARS_MAX, CODE_CHARS_SHOWN
 from pos_client.barcodes.patterns import ScalePattern
 from pos_client.barcodes.scan import BarcodeError, Scan
 from pos_client.protocol import gtin
 
 _SYMBOLOGY = re.compile(r"\][A-Za-z][0-9A-Za-z]")
 """What some scanners send first: the kind of code that it was (ISO/IEC 15424)."""
-_SCAN_MAX = 8_192
-"""Longest code, in characters: twice the largest 2D symbol."""
 
 
 class BarcodeReader:
@@ -42,15 +41,16 @@ class BarcodeReader:
         symbology = _SYMBOLOGY.match(text)
         if symbology is not None:
             text = text[symbology.end() :]
-        if len(text) > _SCAN_MAX:
-            raise BarcodeError(f"A code of {len(text)} characters is none: expected at most {_SCAN_MAX}.")
+        if len(text) > CODE_CHARS_MAX:
+            raise BarcodeError(f"A code of {len(text)} characters is none: expected at most {CODE_CHARS_MAX}.")
         if text.isascii() and text.isdecimal() and (scan := self._of_digits(raw, text, symbology is None)) is not None:
             return scan
         if is_link(text) or text.startswith("(") or _is_message(text):
             return read_gs1(raw, text)
+        expected = "the digits of a barcode, GS1 element strings or a GS1 Digital Link"
+        shown = repr(raw[:CODE_CHARS_SHOWN])
         raise BarcodeError(
-            f"{raw[:80]!r} is no code that can be read: expected the digits of a barcode, GS1 element strings or a GS1 "
-            "Digital Link. Scan it again, or type the number below it."
+            f"{shown} is no code that can be read: expected {expected}. Scan it again, or type the number below it."
         )
 
     def _of_digits(self, raw: str, digits: str, may_be_own: bool) -> Scan | None:

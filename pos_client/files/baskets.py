@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pos_client.files.moments import ZonedInstant
-from pos_client.files.packed_rows import Entry, OrderKey, RowPlaces
+from pos_client.files.packed_rows import OrderKey, RowEntry, RowPlaces
 from pos_client.files.sales_row import NaturalKey
 from pos_client.protocol.fields import PostingType
 from pos_client.protocol.limits import TEXT_LENGTH_MAX
@@ -30,7 +30,7 @@ class FileBasket(RowPlaces):
     type: PostingType
     first: ZonedInstant
     latest: ZonedInstant
-    lines: list[Entry] = field(init=False)
+    lines: list[RowEntry] = field(init=False)
     more: list[tuple[int, int]] | None = None
 
     @property
@@ -43,7 +43,7 @@ class FileBasket(RowPlaces):
         """The reference of its postings."""
         return self.name[:TEXT_LENGTH_MAX]
 
-    def runs(self) -> Iterator[tuple[int, list[Entry]]]:
+    def runs(self) -> Iterator[tuple[int, list[RowEntry]]]:
         """Rows that follow each other, with the number of their file."""
         starts = [(0, self.file), *(self.more or ())]
         ends = [start for start, _ in starts[1:]] + [len(self.lines)]
@@ -59,7 +59,7 @@ class Differs(Exception):
     """A receipt is there twice, and not the same."""
 
 
-def sort_key(entry: Entry) -> tuple[OrderKey, str, str, int, int]:
+def sort_key(entry: RowEntry) -> tuple[OrderKey, str, str, int, int]:
     """What the lines of a receipt are sorted by, so that the same sales in another order give the same bytes."""
     order, line, _ = entry
     price = 0 if line.unit_price is _UNSET else scaled(line.unit_price)  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ def told_once(basket: FileBasket, repeats: str | None, has_order: bool) -> bool:
     """
     if basket.more is None or repeats == "rows":
         return False
-    files: dict[int, list[list[Entry]]] = {}
+    files: dict[int, list[list[RowEntry]]] = {}
     for file, entries in basket.runs():
         files.setdefault(file, []).append(entries)
     whole = [_in_one_file(runs, repeats, has_order) for runs in files.values()]
@@ -87,7 +87,7 @@ def told_once(basket: FileBasket, repeats: str | None, has_order: bool) -> bool:
     return is_repeated
 
 
-def _in_one_file(runs: Sequence[list[Entry]], repeats: str | None, has_order: bool) -> list[Entry]:
+def _in_one_file(runs: Sequence[list[RowEntry]], repeats: str | None, has_order: bool) -> list[RowEntry]:
     rows = [entry for run in runs for entry in run]
     if len(runs) == 1 or _largest(runs) == Counter(map(_row, rows)):
         return rows  # no row is in two of the runs
@@ -96,7 +96,7 @@ def _in_one_file(runs: Sequence[list[Entry]], repeats: str | None, has_order: bo
     return _kept(rows, _largest(runs))
 
 
-def _in_files(files: Sequence[list[Entry]], repeats: str | None, has_order: bool) -> list[Entry]:
+def _in_files(files: Sequence[list[RowEntry]], repeats: str | None, has_order: bool) -> list[RowEntry]:
     counted = [Counter(map(_row, rows)) for rows in files]
     if all(each == counted[0] for each in counted):
         return files[0]
@@ -108,7 +108,7 @@ def _in_files(files: Sequence[list[Entry]], repeats: str | None, has_order: bool
     return kept
 
 
-def _check_versions(files: Sequence[list[Entry]]) -> None:
+def _check_versions(files: Sequence[list[RowEntry]]) -> None:
     """A line number that two files have must stand for the same rows in both."""
     said: dict[OrderKey, Counter[tuple[object, ...]]] = {}
     for rows in files:
@@ -119,7 +119,7 @@ def _check_versions(files: Sequence[list[Entry]]) -> None:
             raise Differs
 
 
-def _largest(groups: Sequence[list[Entry]]) -> Counter[tuple[object, ...]]:
+def _largest(groups: Sequence[list[RowEntry]]) -> Counter[tuple[object, ...]]:
     """How often each row is in the group that has it most often."""
     most: Counter[tuple[object, ...]] = Counter()
     for entries in groups:
@@ -127,11 +127,11 @@ def _largest(groups: Sequence[list[Entry]]) -> Counter[tuple[object, ...]]:
     return most
 
 
-def _row(entry: Entry) -> tuple[object, ...]:
+def _row(entry: RowEntry) -> tuple[object, ...]:
     return *sort_key(entry), entry[2]
 
 
-def _kept(rows: Sequence[Entry], wanted: Counter[tuple[object, ...]]) -> list[Entry]:
+def _kept(rows: Sequence[RowEntry], wanted: Counter[tuple[object, ...]]) -> list[RowEntry]:
     left = Counter(wanted)
     kept = []
     for entry in rows:

@@ -21,5 +21,7 @@ TEXTS_KEPT_MAX = 20_000
 """Different texts of a column whose readings are kept: a few MB, and more than repeat within a day."""
 VALUES_MAX = 8
 """How many values of a column are listed in a message."""
+ORDER_DIGITS_MAX = 18
+"""Digits of the number of a line that is kept as a number: so many fit 64 bits, whatever they are."""
 SPREADSHEET_DIGITS = 15
 """Digits of a number that a spreadsheet keeps: it takes the rest for zeros."""

@@ -6,13 +6,12 @@ from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from pos_client.files.limits import ORDER_DIGITS_MAX
 from pos_client.protocol.messages import Line
 
 OrderKey = tuple[tuple[int, int, str], ...]
-Entry = tuple[OrderKey, Line, int]
+RowEntry = tuple[OrderKey, Line, int]
 """A line of a receipt, what it is sorted by, and when it was made, in µs since 1970."""
-_NUMBER_DIGITS = 18
-"""Digits of a line number that is its own number in 64 bits."""
 
 
 @dataclass(slots=True)
@@ -68,7 +67,7 @@ class PackedRows:
         places.add(len(self._line_of))
         self._line_of.append(number)
         self._micros_of.append(micros)
-        if len(order) == 1 and (text := order[0]).isascii() and text.isdigit() and len(text) <= _NUMBER_DIGITS:
+        if len(order) == 1 and (text := order[0]).isascii() and text.isdigit() and len(text) <= ORDER_DIGITS_MAX:
             self._order_of.append(int(text))
         else:
             self._order_of.append(self._order(order))
@@ -85,7 +84,7 @@ class PackedRows:
         """True if a row at `places` is of the same product as `line`."""
         return any(self._lines[self._line_of[at]].sku == line.sku for at in places)
 
-    def entries(self, places: RowPlaces) -> list[Entry]:
+    def entries(self, places: RowPlaces) -> list[RowEntry]:
         """The rows at `places`, as they were added."""
         return [
             (

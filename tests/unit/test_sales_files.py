@@ -316,7 +316,8 @@ def test_a_file_or_mapping_that_is_not_there_is_refused_with_the_reason(tmp_path
 
 @pytest.mark.parametrize("path", MAPPINGS, ids=lambda path: path.stem)
 def test_the_example_mappings_are_usable(path: Path) -> None:
-    assert load_mapping(path, {"constants": {"location": "here"}}).source.startswith(path.stem)
+    source = load_mapping(path, {"constants": {"location": "here"}}).source
+    assert source.startswith(path.stem.partition("_")[0])  # two exports of one program have the same sales
 
 
 def test_options_are_laid_over_a_mapping_file() -> None:

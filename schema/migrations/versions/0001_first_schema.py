@@ -60,16 +60,15 @@ def columns(kind: sa.types.TypeEngine[Any], *names: str, nullable: bool = False)
 
 
 def make_postings() -> None:
+    zero: dict[str, Any] = {"server_default": "0", "nullable": False}
     op.create_table(
         "ledger",
         sa.Column("book", sa.Integer(), autoincrement=False, nullable=False),
         *columns(sa.BigInteger(), "position", "recorded_at"),
         sa.Column("segment_latest_at", sa.BigInteger(), nullable=True),
-        sa.Column("stamp", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("archived_position", sa.BigInteger(), server_default="0", nullable=False),
-        sa.Column("archived_until", sa.BigInteger(), server_default="0", nullable=False),
+        *[sa.Column(name, sa.BigInteger(), **zero) for name in ("stamp", "archived_position", "archived_until")],
         sa.Column("moved_to", TEXT, nullable=True),
-        sa.Column("merges", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("merges", sa.BigInteger(), **zero),
         sa.PrimaryKeyConstraint("book", name=op.f("pk_ledger")),
     )
     op.create_table(
@@ -371,9 +370,8 @@ def make_catalogue() -> None:
 
 def ordering() -> list[sa.Column[Any]]:
     """What is ordered of a product, in general or for a location."""
-    point = columns(sa.BigInteger(), "reorder_point", nullable=True)
-    sizes = columns(sa.BigInteger(), "pack_size", "minimum", nullable=True)
-    return [*point, *columns(TEXT, "supplier", nullable=True), *sizes]
+    point, *sizes = columns(sa.BigInteger(), "reorder_point", "pack_size", "minimum", nullable=True)
+    return [point, *columns(TEXT, "supplier", nullable=True), *sizes]
 
 
 def terms() -> list[sa.Column[Any]]:
