@@ -26,6 +26,7 @@ class FileBasket(RowPlaces):
     file: int
     line: int
     location: str
+    other_location: str | None
     lane: str
     type: PostingType
     first: ZonedInstant

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 from pos_client.files.numbers import read_quantity
-from pos_client.files.settings import MappingError, SalesMapping, TypeInFile, formats_of, mapped
+from pos_client.files.settings import TRANSFERS, MappingError, SalesMapping, TypeInFile, formats_of, mapped
 from pos_client.files.table import checked_encoding
 from pos_client.files.zones import zone_of
 
-TYPES = ("sale", "return", "receipt", "adjustment", "count")
+TYPES = ("sale", "return", "receipt", "adjustment", "count", *TRANSFERS)
 """What a sales file may contain."""
 _SPECIAL_FORMATS = ("iso", "epoch", "epoch_ms", "excel")
 _OF_OTHER_TOOLS = (
@@ -63,8 +63,12 @@ def _check_types(mapping: SalesMapping) -> None:
     for value in (mapping.constants.type, *mapping.types.values()):
         kind = value.type if isinstance(value, TypeInFile) else value
         if kind not in TYPES:
+            known = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
+            raise MappingError(f"A sales file cannot contain the type {kind}: use {known}.")
+        if kind in TRANSFERS and mapping.columns.other_location is None and mapping.constants.other_location is None:
             raise MappingError(
-                f"A sales file cannot contain the type {kind}: use sale, return, receipt, adjustment or count."
+                f"The mapping does not say where a {kind} goes to or comes from: set columns.other_location or "
+                "constants.other_location."
             )
 
 

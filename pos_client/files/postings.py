@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from msgspec import UNSET
+
 from pos_client.files.baskets import FileBasket, sort_key
 from pos_client.files.body_spool import BodySpool
 from pos_client.files.limits import PART_LINES
@@ -67,6 +69,7 @@ def postings_of(basket: FileBasket, source: str, key: Sequence[str], spool: Body
             occurred_at=instant(occurred_at, offset_minutes),
             lines=chosen,
             reference=basket.reference,
+            other_location=UNSET if basket.other_location is None else basket.other_location,
         )
         encoded = encode_body(body)
         yield FilePosting(

@@ -87,6 +87,7 @@ class Receipts:
                 file=file,
                 line=line,
                 location=row.location,
+                other_location=row.other_location,
                 lane=row.lane,
                 type=row.kind.type,
                 first=row.moment,
@@ -100,6 +101,15 @@ class Receipts:
                 line,
                 f"basket {basket.name}: expected {where} as in line {basket.line}, got {row.location} lane {row.lane}; "
                 "if each has receipt numbers of its own, add their columns to columns.basket",
+            )
+            return
+        elif basket.other_location != row.other_location:
+            self.hold(row.basket, file, line)
+            self.refuse(
+                file,
+                line,
+                f"basket {basket.name}: expected a transfer with {basket.other_location!r} as in line {basket.line}, "
+                f"got one with {row.other_location!r}; if they are two, add the column to columns.basket",
             )
             return
         else:

@@ -22,7 +22,7 @@ from pos_client.files.limits import LINES_KEPT_MAX, TEXTS_KEPT_MAX
 from pos_client.files.moments import MomentReader, ZonedInstant
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import CellError, TextError
-from pos_client.files.settings import SalesMapping, TypeInFile, mapped, names
+from pos_client.files.settings import TRANSFERS, SalesMapping, TypeInFile, mapped, names
 from pos_client.files.table import places
 from pos_client.protocol.messages import Line
 from pos_client.protocol.printable import is_unicode
@@ -42,6 +42,7 @@ class SalesRow:
     basket: NaturalKey
     order: tuple[str, ...]
     location: str
+    other_location: str | None
     lane: str
     kind: TypeInFile
     moment: ZonedInstant
@@ -69,6 +70,7 @@ class RowMapper:
         self._is_one_zone = not mapping.time.zones and columns.zone is None
         self._zone = self._reader(columns.zone, str, None)
         self._location = self._reader(columns.location, code_reader(read_location, keep), constants.location)
+        self._other = self._reader(columns.other_location, code_reader(read_location, keep), constants.other_location)
         self._lane = self._reader(columns.lane, read_lane, constants.lane)
         self._kind = self._joined(columns.type, type_reader(mapping.types), TypeInFile(constants.type))
         self._numbers = {
@@ -159,6 +161,7 @@ class RowMapper:
             basket,
             tuple([cells[at] for at in self._order]),
             location,
+            self._other_location(cells, location) if kind.type in TRANSFERS else None,
             self._lane(cells),
             kind,
             moment,
@@ -175,6 +178,14 @@ class RowMapper:
             unit_price, currency = (UNSET, UNSET) if price is None else price
             line = self._lines[key] = Line(quantity, sku, gtin, unit_price, currency)
         return line
+
+    def _other_location(self, cells: Cells, location: str) -> str:
+        """Where a transfer goes to, or comes from."""
+        other: str = self._other(cells)
+        if other == location:
+            name = str(self._mapping.columns.other_location or "constants.other_location")
+            raise CellError(name, "another location than that of the row", other)
+        return other
 
     def _check_key(self, basket: NaturalKey) -> None:
         """Check a key that may hold bytes of another encoding, or a number where there was a code."""

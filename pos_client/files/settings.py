@@ -20,6 +20,10 @@ Names = str | int | list[str | int]
 """A column or several: by name, or by number from 1 in a file without a header."""
 
 
+TRANSFERS = ("transfer_out", "transfer_in")
+"""What has another location, too."""
+
+
 class MappingError(FileError):
     """A mapping that cannot be used, or a file that can be read with it in two ways."""
 
@@ -28,6 +32,7 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True):
     """The column of each field; `basket`, `sku`, `timestamp`, `type` and `order` may name several.
 
     `zone` holds the time zone of each row. A product is named by its `sku`, its `gtin`, or one of them in each row.
+    `other_location` is where a transfer goes to, or comes from.
     """
 
     basket: Names | None = None
@@ -42,12 +47,14 @@ class Columns(Struct, frozen=True, forbid_unknown_fields=True):
     currency: str | int | None = None
     type: Names | None = None
     zone: str | int | None = None
+    other_location: str | int | None = None
 
 
 class Constants(Struct, frozen=True, forbid_unknown_fields=True):
     """Values that are the same for the whole file and have no column."""
 
     location: Location | None = None
+    other_location: Location | None = None
     lane: str = "1"
     currency: Currency | None = None
     type: PostingType = "sale"

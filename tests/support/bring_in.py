@@ -16,7 +16,7 @@ from pos_client.protocol import wire
 from pos_client.protocol.printable import escaped
 from pos_client.protocol.units import scaled, unscaled
 
-INWARDS = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1}
+INWARDS = {"sale": -1, "return": 1, "receipt": 1, "adjustment": 1, "transfer_out": -1, "transfer_in": 1}
 
 
 @dataclass

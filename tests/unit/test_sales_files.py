@@ -267,6 +267,7 @@ BAD_MAPPINGS = [
     ({"columns": COLUMNS | {"basket": []}}, "has no column for basket"),
     ({"columns": COLUMNS | {"type": "price"}}, r"no \[types\] table"),
     ({"constants": {"type": "void"}}, "cannot contain the type void"),
+    ({"constants": {"type": "transfer_in"}}, "does not say where a transfer_in goes to or comes from"),
     ({"time": {"zone": "Mars/Base"}}, "Unknown time zone 'Mars/Base'"),
     ({"time": {"zone": "+99:00"}}, r"Unknown time zone '\+99:00'"),
     ({"time": {"formats": []}}, r"formats: expected at least one, got \[\]"),
