@@ -51,6 +51,21 @@ def test_what_changed(store: LedgerStore, till: Till, limit: int) -> None:
         assert listed(store, ListChanges, limit=limit, **asked) == expected, asked
 
 
+@on_both
+def test_what_moved_is_told_by_type_even_if_it_adds_up_to_nothing(store: LedgerStore) -> None:
+    till = Till(store)
+    till.post(body("sale", ("a", 2), ("a", -2), ("b", 1)), body("receipt", ("a", 3), ("c", 1)), body("sale", ("c", 1)))
+    till.post(body("return", ("b", 1)), body("adjustment", ("b", 4), ("b", -4)))
+    assert {each.sku: each.moved for each in listed(store, ListChanges, from_=0)} == {
+        "a": {"receipt": 3, "sale": 0},
+        "b": {"adjustment": 0, "return": 1, "sale": -1},
+        "c": {"receipt": 1, "sale": -1},
+    }
+    assert [list(each.moved) for each in listed(store, ListChanges, from_=0, sku="b")] == [
+        ["adjustment", "return", "sale"]
+    ]
+
+
 def test_moments_are_instants_of_recording(store: LedgerStore, till: Till, clock: Clock) -> None:
     clock.now += DAY
     till.post(body("sale", ("a", 3), at=NOON + HOUR * 5))
