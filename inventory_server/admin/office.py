@@ -62,7 +62,10 @@ class Office:
 
     def _ask_server(self, question: Question) -> Outcome:
         if sqlite_path(self._url) is None:
-            raise StoreError("Who is connected is known by each server of a PostgreSQL ledger: its log says so.")
+            raise StoreError(
+                "Of a PostgreSQL ledger each server and worker knows only its own connections: see terminal_connected "
+                "and terminal_disconnected in their logs, and for all terminals: inventory-server terminal list"
+            )
         try:
             return _ask_server(self._connected(), question, no_progress)
         except (ConnectionLost, RequestError) as error:

@@ -53,4 +53,5 @@ def test_without_a_server_nobody_is_connected(shell: Shell, tmp_path: Path) -> N
 def test_of_a_postgresql_ledger_each_server_knows_its_own(shell: Shell) -> None:
     done = shell("inventory-server", "clients", "--db", "postgresql://nowhere/tillwire")
     assert (done.code, done.out) == (2, "")
-    assert "known by each server of a PostgreSQL ledger" in done.err
+    assert "each server and worker knows only its own connections: see terminal_connected" in done.err
+    assert done.err.endswith("for all terminals: inventory-server terminal list\n")
