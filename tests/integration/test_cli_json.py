@@ -66,6 +66,8 @@ def test_what_a_till_did_is_told(shell: Shell, tmp_path: Path) -> None:
         assert told(shell, "inventory-server", "postings", "reopen", str(again.id)) == {"id": str(again.id)}
         assert told(shell, "pos-client", "outbox", "redrive", "--all") == {"pending_again": [str(again.id)]}
         assert told(shell, "pos-client", "deliver", code=1) == {"delivered": 1, "pending": 0, "parked": 1}
+        with PosClient(address, terminal="T1", outbox=tmp_path / "till.db") as client:
+            client.stock()  # at the latest the next hello tells what is parked
         assert [row["parked"] for row in told(shell, "inventory-server", "terminal", "list")] == [1]
         assert [row["parked"] for row in told(shell, "inventory-server", "reconcile", code=1)] == [1]
         settled = told(shell, "inventory-server", "exceptions", "settle", "negative_stock")
