@@ -60,8 +60,8 @@ class Outgoing:
         self.sent_bytes = 0
         # Guards all below, and the stream against being closed while something is sent.
         self._lock = threading.Lock()
-        # What is left to send, each with whether it is a reply. Others only ask whether there is anything.
-        self.waiting: deque[tuple[memoryview, bool]] = deque()
+        # What is left to send, if anything, each with whether it is a reply. Others only ask whether there is anything.
+        self.waiting: deque[tuple[memoryview, bool]] | None = None
         self._message_bytes = 0
         self._has_room: threading.Condition | None = None
         self._is_over = False
@@ -111,8 +111,9 @@ class Outgoing:
         """Send what a slow reader takes by now; return whether anything went out whole, and whether a reply did."""
         with self._lock:
             went_out, replied, left = False, False, WRITE_BYTES
-            while self.waiting and left > 0 and not self._is_over:
-                data, is_reply = self.waiting[0]
+            waiting = self.waiting or deque()
+            while waiting and left > 0:
+                data, is_reply = waiting[0]
                 sent = self.stream.try_write(data)
                 left -= sent
                 if not is_reply:
@@ -120,10 +121,11 @@ class Outgoing:
                 if not sent:
                     break
                 if sent < len(data):
-                    self.waiting[0] = data[sent:], is_reply
+                    waiting[0] = data[sent:], is_reply
                     continue
-                self.waiting.popleft()
+                waiting.popleft()
                 went_out, replied = True, replied or is_reply
+            self.waiting = waiting or None
             if self._has_room is not None:
                 self._has_room.notify_all()
             return went_out, replied
@@ -132,7 +134,7 @@ class Outgoing:
         """The connection has ended: nothing is taken any more."""
         with self._lock:
             self._is_over = True
-            self.waiting.clear()
+            self.waiting = None
             self._held.clear()
             if self._has_room is not None:
                 self._has_room.notify_all()
@@ -159,7 +161,7 @@ class Outgoing:
             cause = f"{self._message_bytes} bytes of messages wait for a client that does not read"
             self._owner.on_lost(TooMuchUnsent(cause))
             return False
-        if not self._send(data, is_reply=False):
+        if not self._send(data, is_reply=False) and self.waiting:
             self._message_bytes += len(self.waiting[-1][0])
         return not self._is_over
 
@@ -183,7 +185,10 @@ class Outgoing:
                 return True
         if sent == len(data):
             return True
-        self.waiting.append((memoryview(data)[sent:], is_reply))
-        if len(self.waiting) == 1:
+        rest = memoryview(data)[sent:], is_reply
+        if self.waiting is None:
+            self.waiting = deque([rest])
             self._owner.on_backlog()
+        else:
+            self.waiting.append(rest)
         return False

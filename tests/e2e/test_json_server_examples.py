@@ -41,9 +41,9 @@ def test_echo() -> None:
 
 def test_what_one_says_in_a_chat_all_read() -> None:
     with running("chat.py") as (address, _), JsonClient(address) as ann, JsonClient(address, framing="lines") as bob:
-        for client in (ann, bob):  # who has read its own words has joined
-            client.send_obj("here")
-            while client.read_obj()["says"] != "here":
+        for client, name in ((ann, "ann"), (bob, "bob")):  # who has read its own words has joined
+            client.send_obj(name)
+            while client.read_obj()["says"] != name:
                 pass
         bob.send_obj("hello")
         said = [message for message in (ann.read_obj(), ann.read_obj()) if message["says"] == "hello"]
