@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -64,7 +63,7 @@ def stock() -> None:
 @click.option("--location", shell_complete=locations, help="Where, if the file does not say so.")
 @file_options(FIELDS)
 @click.option("--dry-run", is_flag=True, help="Only show how the figures differ from the ledger; post nothing.")
-@click.option("--yes", is_flag=True, help="Post without asking in a terminal.")
+@console.yes_option
 @db_option
 @json_option
 def import_stock(
@@ -103,8 +102,7 @@ def import_stock(
             return _show(told, variances, as_json, "Nothing was posted.")
         if not as_json:
             _show(told, variances, as_json, None)
-            if not yes and sys.stdin.isatty():
-                click.confirm("Post these counts?", abort=True)
+            console.confirm("Post these counts?", yes)
         results = _post(office, figures, instants)
         return _posted(results, _replaced(results, variances), told, as_json)
 

@@ -91,6 +91,20 @@ def say_or_json(as_json: bool, sentence: str, **facts: Any) -> None:
         say(sentence)
 
 
+yes_option = click.option("--yes", is_flag=True, help="In a terminal, post without asking.")
+
+
+def is_interactive() -> bool:
+    """True if a person sees what is printed, and can answer."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask a person in a terminal, unless `yes`; an answer but yes ends the command. A program is not asked."""
+    if not yes and is_interactive():
+        click.confirm(question, abort=True)
+
+
 def print_json(value: Any) -> None:
     """Print `value` as indented JSON; quantities are exact numbers."""
     click.echo(to_json(value))

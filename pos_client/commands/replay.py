@@ -105,13 +105,15 @@ class Speed(click.ParamType[float | None]):
     type=click.Path(path_type=Path),
     help="With --dry-run: write the tills to this file, for inventory-server terminal import.",
 )
+@console.yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
     """Post the sales of FILES to HQ through simulated tills: CSV (compressed, too) or .xlsx.
 
     Each location and lane becomes a till. A second run counts nothing twice. A row that does not map is reported with
     its file and line, and its receipt is held back; everything else is posted, and the exit code is 1. If the files can
-    be read in two ways, the command says what to decide and posts nothing.
+    be read in two ways, the command says what to decide and posts nothing. In a terminal it shows first what would be
+    posted, and asks.
     """
     started = time.monotonic()
     mapping = load_mapping(_mapping_file(files, options), _changes(options))
@@ -133,6 +135,9 @@ def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
     found = console.FOUND_PROBLEMS if problems.all else console.OK
     if options["dry_run"]:
         return _rehearse(read, tills, options) or found
+    if not options["as_json"] and console.is_interactive():
+        print_rehearsal(rehearsal(read, tills), None)
+        console.confirm("Post these sales?", options["yes"])
     return _post_all(read, tills, server, options, started) or found
 
 
@@ -144,6 +149,7 @@ def _rehearse(read: SalesFiles, tills: Sequence[FileTill], options: dict[str, An
         console.print_json(told)
     else:
         print_rehearsal(told, options["terminals"])
+        console.say("Nothing was posted.")
     return console.OK
 
 

@@ -162,7 +162,6 @@ def print_rehearsal(told: dict[str, Any], terminals_file: Path | None) -> None:
         console.say(
             f"Enrol its {_counted(len(told['terminals']), 'till')}: inventory-server terminal import {terminals_file}"
         )
-    console.say("Nothing was posted.")
 
 
 def write_terminals(path: Path, told: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+import click
 import pytest
 
 from tests.support.commands import Shell, headquarters
@@ -46,6 +47,27 @@ def test_a_rehearsal_shows_what_would_be_posted_and_needs_no_server(shell: Shell
     shown = shell("pos-client", "replay", "s.csv", "--mapping", "m.toml", "--dry-run")
     assert "Nothing was posted." in shown.out
     assert "blank rows" in shown.out
+
+
+def test_in_a_terminal_the_rehearsal_comes_first(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "s.csv").write_text(f"{HEAD}\nN,1,{T},A,2\n")
+    monkeypatch.setattr("pos_client.commands.console.is_interactive", lambda: True)
+    asked: list[str] = []
+
+    def refuse(question: str, **_: bool) -> None:
+        asked.append(question)
+        raise click.Abort
+
+    monkeypatch.setattr("click.confirm", refuse)
+    with headquarters(tmp_path) as (address, _):
+        replay = partial(shell, "pos-client", "replay", "s.csv", "--mapping", "m.toml", "--server", address)
+        done = replay()
+        assert (done.code, asked) == (130, ["Post these sales?"])
+        assert "N        │        1 │     1 │        2" in done.out
+        assert "Nothing was posted" not in done.out
+        posted = replay("--yes")
+        assert (posted.code, "lines posted" in posted.out) == (0, True)
+    assert len(asked) == 1
 
 
 def test_many_like_problems_are_shown_three_times_and_all_written_to_be_mended(shell: Shell, tmp_path: Path) -> None:

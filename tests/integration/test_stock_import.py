@@ -197,7 +197,7 @@ def test_products_that_hq_never_heard_of_are_named(command: Command, tmp_path: P
 
 def test_in_a_terminal_it_asks_first(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "s.csv").write_text("sku,north\nTEA,4\n")
-    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("pos_client.commands.console.is_interactive", lambda: True)
     monkeypatch.setattr("click.confirm", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     assert command("stock", "import", "s.csv", "--at", AT).code == 130
     assert on_hand(tmp_path)["north"] == {"TEA": 5}
