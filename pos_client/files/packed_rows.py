@@ -86,13 +86,16 @@ class PackedRows:
 
     def entries(self, places: RowPlaces) -> list[RowEntry]:
         """The rows at `places`, as they were added."""
+        lines, orders = self._lines, self._orders
         return [
-            (
-                ((0, order, ""),) if (order := self._order_of[at]) >= 0 else self._orders[-order - 1],
-                self._lines[self._line_of[at]],
-                self._micros_of[at],
+            (((0, order, ""),) if order >= 0 else orders[-order - 1], lines[line], micros)
+            for start, count in ((places.start, places.count), *(places.further or ()))
+            for order, line, micros in zip(
+                self._order_of[start : start + count],
+                self._line_of[start : start + count],
+                self._micros_of[start : start + count],
+                strict=True,
             )
-            for at in places
         ]
 
 
