@@ -111,6 +111,7 @@ ON_HAND = [
     (f"receipt a=5 b=1 @1 | {MERGE} @2 | sale b=1 @4 | count b=4 a=3 @3", (0, 6, 0)),
     (f"receipt a=5 @1 | {MERGE} @3 | count b=3 @4 | sale a=1 @2", (0, 3, 0)),
     (f"receipt a=5 @1 | {MERGE} @3 | count b=3 @2", (0, 8, 0)),
+    (f"receipt a=5 b=1 c=2 @1 | {MERGE} @2 | count a=3 c=9 @3 | merge merge:a into:c @4", (0, 3, 9)),  # is rejected
     (f"receipt a=5 @1 | count a=9 @2 | {MERGE} @3 | void voids:2", (0, 5, 0)),
     (f"receipt a=5 @1 | count a=9 @2 | count b=1 @4 | {MERGE} @3", (0, 1, 0)),
     # the void of a merge

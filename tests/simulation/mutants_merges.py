@@ -95,7 +95,7 @@ def ended_products_are_merged_again() -> AbstractContextManager[Any]:
 def merges_are_of_one_location() -> AbstractContextManager[Any]:
     def rebase_all(book: MergeBook, sku: str) -> None:
         for location in sorted(book._locations.get(sku, ()))[:1]:
-            book.rebase(location, sku)
+            book._rebase(location, book.family(sku))
 
     return replaced(MergeBook, "rebase_all", lambda _: rebase_all)
 

@@ -128,12 +128,14 @@ class MergeBook:
         """The level of the product that a SKU means at a place in the order of events."""
         return self._levels[location, self.standing.name(sku, order)]
 
-    def rebase(self, location: str, sku: str, own: Iterable[Key] = ()) -> None:
-        """Compute the levels of a family at a location anew.
+    def rebase(self, location: str, sku: str, own: Iterable[Key]) -> None:
+        """Compute the levels of the products that standing merges connect with one at a location anew.
 
         What changes is carried to all but the keys `own`: their movements tell.
         """
-        family = self.family(sku)
+        self._rebase(location, self.standing.family(sku), own)
+
+    def _rebase(self, location: str, family: Iterable[str], own: Iterable[Key] = ()) -> None:
         counts = self._standing_counts(location, family)
 
         def moved_after(member: str, order: Order | None) -> int:
@@ -157,7 +159,7 @@ class MergeBook:
     def rebase_all(self, sku: str) -> None:
         """Compute the levels of a family anew, wherever it has any."""
         for location in sorted(self._locations.get(sku, ())):
-            self.rebase(location, sku)
+            self._rebase(location, self.family(sku))
 
     def levels_of(self, location: str, sku: str) -> dict[Key, Level]:
         """The levels of a family at a location."""
