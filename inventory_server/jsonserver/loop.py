@@ -178,6 +178,7 @@ class Loop:
 
     def _run(self, is_done: Callable[[], bool]) -> None:
         self.run_until(is_done)
+        self.thread_id = 0
         self.close()
 
     def _step(self, deadline: float) -> None:
