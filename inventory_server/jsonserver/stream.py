@@ -134,7 +134,8 @@ class TlsStream(ServerStream):
 
     def pending(self) -> bool:
         """True where decrypted bytes are left, of which the socket knows nothing."""
-        return self._tls.pending() > 0
+        with self._using:
+            return self._tls.pending() > 0
 
     def try_write(self, data: bytes | memoryview) -> int:
         """Encrypt and send what fits, record by record."""

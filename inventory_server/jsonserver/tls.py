@@ -45,7 +45,7 @@ def _context(certificate: Path, key: Path) -> ssl.SSLContext:
     # Sessions are not resumed: a ticket would take memory for each client, and outlive the client's right to connect.
     context.num_tickets = 0
     # A client may end its sending side without close_notify and read on. Frames tell themselves whether they are whole.
-    context.options |= ssl.OP_NO_TICKET | getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET | getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
     for path in (certificate, key):
         if not path.is_file():
             raise CannotListen(f"Cannot serve TLS: {path} is no file; name a PEM file.")
