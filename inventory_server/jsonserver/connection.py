@@ -291,8 +291,8 @@ class ServerConnection(BareConnection):
         if self._stage is Stage.over:
             self._finish(exchange)
             return
-        if self._stage is not Stage.talking or not exchange.is_free():
-            return
+        if self._stage is not Stage.talking or not exchange.is_free() or exchange.is_stopped:
+            return  # where it is stopped, the loop has been called to end the connection, and knows why
         incoming = self._incoming
         self._has_more = False
         if exchange.parting is not None:
