@@ -259,14 +259,15 @@ def test_messages_for_a_client_that_does_not_read_are_bounded(
     with (
         ServerFactory(Trouble, "localhost:0", max_unsent_bytes=500_000) as server,
         JsonClient(server.addresses[0], framing=framing) as deaf,
-        JsonClient(server.addresses[0], framing=framing) as other,
     ):
         assert deaf.request("well") == {"done": "well"}
-        handler = Trouble.made[0]
-        wait_until(lambda: not handler.send(big), "the messages to be too many")
-        assert handler.send(1) is False
-        assert other.request("well") == {"done": "well"}
-        wait_until(lambda: server.connections == 1)
+        [handler] = Trouble.made
+        with JsonClient(server.addresses[0], framing=framing) as other:
+            assert other.request("well") == {"done": "well"}
+            wait_until(lambda: not handler.send(big), "the messages to be too many")
+            assert handler.send(1) is False
+            assert other.request("still well") == {"done": "still well"}
+            wait_until(lambda: server.connections == 1)
     assert "reason=reader_too_slow" in caplog.text
 
 
