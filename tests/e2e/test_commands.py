@@ -22,6 +22,12 @@ from tests.support.sites import PostgresSite
 from tests.support.waiting import HANG_SECONDS
 
 
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Token files are written to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Server]:
     started = Server(tmp_path, dev=False)
@@ -113,7 +119,7 @@ def test_a_shop_is_run_from_the_command_line_while_the_server_serves(
     assert told("terminal", "revoke", "A-1").code == 0
     refused = run("pos-client", "sell", "apple", "--wait", "1", env=till, cwd=tmp_path)
     assert refused.returncode == 2
-    assert told("terminal", "rotate", "A-1", "--json").code == 0
+    assert told("terminal", "rotate", "A-1", "--token-file", str(tmp_path / "new.token"), "--json").code == 0
     refused = run("stock-query", env=till)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert told("verify").code == 0

@@ -55,6 +55,12 @@ SENTENCES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Token files are written to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.mark.parametrize(("told", "sentence"), SENTENCES)
 def test_completeness_in_plain_words(told: Completeness, sentence: str) -> None:
     assert stock_report.StockReport(NOW, UTC).completeness("A", told) == sentence
@@ -67,7 +73,8 @@ def test_a_level_as_a_row_of_the_table_and_of_csv() -> None:
     assert len(row) == len(stock_report.COLUMNS)
     bare = StockItem("x", "A", 1, 0, 1, 0)
     assert stock_report.StockReport(NOW, UTC).row(bare)[6:] == ["", "", ""]
-    assert stock_report.fields(bare) == ["x", "A", 1, 0, 1, 0, "", "", ""]
+    assert stock_report.fields(bare) == ["x", "A", 1, 0, 1, 0, "", "", "", ""]
+    assert stock_report.fields(item)[-1] == "unlisted"
 
 
 def test_what_is_unknown_in_words() -> None:

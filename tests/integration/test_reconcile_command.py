@@ -12,6 +12,12 @@ from tests.support.commands import Done, Shell, headquarters
 from tests.support.waiting import HANG_SECONDS
 
 
+@pytest.fixture(autouse=True)
+def own_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Token files are written to the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     return Shell(monkeypatch, capsys)
