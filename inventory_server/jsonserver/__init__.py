@@ -4,7 +4,6 @@
 client at a time, `RequestServer` one request per connection. docs/json-server.md is the tutorial.
 """
 
-from inventory_server.jsonserver.connection import ClientInfo
 from inventory_server.jsonserver.factory import ServerFactory, ThreadedServer
 from inventory_server.jsonserver.first_bytes import TlsNotServed
 from inventory_server.jsonserver.handler import (
@@ -29,6 +28,7 @@ from inventory_server.jsonserver.listener import (
 )
 from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
+from inventory_server.jsonserver.service import ClientInfo
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import Handlers
 

@@ -5,56 +5,28 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP
 
 from inventory_server.jsonserver.bare_connection import BareConnection, Stage
 from inventory_server.jsonserver.exchange import FrameExchange
 from inventory_server.jsonserver.first_bytes import TlsRequired, is_tls
-from inventory_server.jsonserver.handler import EndReason, JsonHandler, Peer, RefusalEncoder, ServerRefusal
+from inventory_server.jsonserver.handler import EndReason, JsonHandler, Peer, ServerRefusal
 from inventory_server.jsonserver.incoming import Incoming
-from inventory_server.jsonserver.limits import FRAMES_AT_ONCE, NetworkLimits
-from inventory_server.jsonserver.loop import Loop
+from inventory_server.jsonserver.limits import FRAMES_AT_ONCE
+from inventory_server.jsonserver.service import ClientInfo, Service
 from inventory_server.jsonserver.stream import ServerStream
-from inventory_server.jsonserver.tls import ServerTls
-from inventory_server.jsonserver.turns import Turns
 from pos_client.protocol.framing import FrameTooLong
 
 log = logging.getLogger("tillwire.connection")
 
 
-@dataclass(frozen=True, slots=True)
-class ClientInfo:
-    """A connected client: its address, for how many seconds, and how many frames and bytes went each way."""
-
-    address: str
-    connected_seconds: float
-    frames: int
-    received_bytes: int
-    sent_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What the connections of a server share. All is called on the loop's thread but `open_handler`."""
-
-    loop: Loop
-    limits: NetworkLimits
-    tls: ServerTls | None
-    encode_refusal: RefusalEncoder
-    open_handler: Callable[[ServerConnection], JsonHandler | None]
-    """Makes the handler of a connection, where handlers run; None where the client is refused."""
-    turns: Callable[[Peer], Turns]
-    """Makes what calls the handler; RuntimeError where the machine has no thread left."""
-    on_left: Callable[[ServerConnection], None]
-    """A connection has ended, and its handler is done with. Called by any thread."""
-
-
 class ServerConnection(BareConnection):
     """An accepted connection. Every method belongs to the loop's thread, but for those that say otherwise."""
 
-    __slots__ = ("_exchange", "_frame_since", "_has_more", "_incoming", "_is_finishing", "_service", "_turned_away")
+    __slots__ = (
+        *("_exchange", "_frame_since", "_has_more", "_incoming", "_is_due", "_is_finishing"),
+        *("_service", "_turned_away"),
+    )
 
     def __init__(
         self, stream: ServerStream, peer: Peer, service: Service, turned_away: ServerRefusal | None = None
@@ -68,6 +40,8 @@ class ServerConnection(BareConnection):
         self._frame_since: float | None = None
         # True where there is something to do for the loop once the exchange is free.
         self._has_more = False
+        # True while the loop is to call `_advance`: several calls on their way would multiply this peer's share of it.
+        self._is_due = False
         self._is_finishing = False
 
     # ------------------------------------------------------------------ for any thread
@@ -86,7 +60,7 @@ class ServerConnection(BareConnection):
         """End the connection after the reply that is due and what is being sent."""
         assert self._exchange is not None, "only handlers call it"
         self._exchange.parting = self._exchange.parting or reason
-        self._loop.call(self._advance, self)
+        self._advance_soon()
 
     def fail(self, error: BaseException) -> None:
         """End the connection because its handler failed, and log `error`."""
@@ -98,7 +72,7 @@ class ServerConnection(BareConnection):
         exchange = self._exchange
         assert exchange is not None, "it calls this"
         if self._has_more or exchange.frames or exchange.parting or self.is_closed:
-            self._loop.call(self._advance, self)
+            self._advance_soon()
 
     def on_lost(self, error: Exception) -> None:
         """Nothing can be sent any more: the handler gets no more frames."""
@@ -246,7 +220,7 @@ class ServerConnection(BareConnection):
         if self._outgoing.waiting:
             self._send_waiting()
         if self._is_reading and (events & EPOLLIN or self._stream.wants & events):
-            if exchange.is_free():
+            if exchange.is_free() and not self._is_behind(exchange):
                 self._read(exchange)
                 return
             self._has_more = True  # before the exchange is asked again: it may have become free meanwhile
@@ -254,8 +228,12 @@ class ServerConnection(BareConnection):
             self._watch()
         if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
             self._note_hang_up(events)
-        if exchange.is_free():
+        if exchange.is_free() and not self._is_behind(exchange):
             self._advance()
+
+    def _is_behind(self, exchange: FrameExchange) -> bool:
+        """True where frames that have been read are to be answered; `_advance` takes a few of them at each turn."""
+        return bool(exchange.frames) or self._incoming.has_more
 
     def _read(self, exchange: FrameExchange) -> None:
         buffer, incoming = self._loop.buffer, self._incoming
@@ -283,6 +261,16 @@ class ServerConnection(BareConnection):
             incoming.end()
         if data and not was_known and incoming.is_known:
             self._outgoing.release(incoming.uses_jsocket)
+
+    def _advance_soon(self) -> None:
+        """Have the loop call `_advance`; for any thread."""
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call(self._advance_now, self)
+
+    def _advance_now(self) -> None:
+        self._is_due = False  # first: what happens from here on is worth another call
+        self._advance()
 
     def _advance(self) -> None:
         """Do what comes next, unless the handler is at work or its reply is due."""

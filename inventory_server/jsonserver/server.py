@@ -16,7 +16,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
-from inventory_server.jsonserver.connection import ClientInfo, ServerConnection, Service
+from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.forks import closed_in_forks
 from inventory_server.jsonserver.handler import (
     ConnectionLimitReached,
@@ -37,6 +37,7 @@ from inventory_server.jsonserver.limits import (
 from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
 from inventory_server.jsonserver.loop import Loop
 from inventory_server.jsonserver.pool import WorkerPool
+from inventory_server.jsonserver.service import ClientInfo, Service
 from inventory_server.jsonserver.stream import ServerStream
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import CallersTurns, Handlers, SharedTurns, ThreadTurns, Turns

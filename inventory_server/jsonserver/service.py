@@ -1,0 +1,43 @@
+"""What the connections of a server share, and what it tells of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from inventory_server.jsonserver.handler import JsonHandler, Peer, RefusalEncoder
+from inventory_server.jsonserver.limits import NetworkLimits
+from inventory_server.jsonserver.loop import Loop
+from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turns import Turns
+
+if TYPE_CHECKING:
+    from inventory_server.jsonserver.connection import ServerConnection
+
+
+@dataclass(frozen=True, slots=True)
+class ClientInfo:
+    """A connected client: its address, for how many seconds, and how many frames and bytes went each way."""
+
+    address: str
+    connected_seconds: float
+    frames: int
+    received_bytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the connections of a server share. All is called on the loop's thread but `open_handler`."""
+
+    loop: Loop
+    limits: NetworkLimits
+    tls: ServerTls | None
+    encode_refusal: RefusalEncoder
+    open_handler: Callable[[ServerConnection], JsonHandler | None]
+    """Makes the handler of a connection, where handlers run; None where the client is refused."""
+    turns: Callable[[Peer], Turns]
+    """Makes what calls the handler; RuntimeError where the machine has no thread left."""
+    on_left: Callable[[ServerConnection], None]
+    """A connection has ended, and its handler is done with. Called by any thread."""

@@ -1,0 +1,64 @@
+"""The loop that serves everybody: no peer takes more than its share of it, and it does not end unnoticed."""
+
+import pytest
+
+from inventory_server.jsonserver.incoming import Incoming
+from inventory_server.jsonserver.limits import FRAMES_AT_ONCE
+from inventory_server.jsonserver.loop import Loop
+from pos_client.protocol.framing import jsocket_frame
+from tests.support.lines import Echo, Start, connect, start
+
+__all__ = ["start"]
+
+
+class AtOnce(Echo):
+    """Answers on the loop."""
+
+    def may_block(self, frame: bytes) -> bool:
+        return False
+
+
+class Shares:
+    """How many frames were taken in each step of any loop, and what was read while others were unanswered."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.taken = [0]
+        self.read_too_early = 0
+        really_feed, really_take, really_step = Incoming.feed, Incoming.take, Loop._step
+
+        def feed(incoming: Incoming, data: bytes) -> None:
+            self.read_too_early += incoming.has_more
+            really_feed(incoming, data)
+
+        def take(incoming: Incoming, most: int) -> list[bytes]:
+            frames = really_take(incoming, most)
+            self.taken[-1] += len(frames)
+            return frames
+
+        def step(loop: Loop, deadline: float) -> None:
+            self.taken.append(0)
+            really_step(loop, deadline)
+
+        patch.setattr(Incoming, "feed", feed)
+        patch.setattr(Incoming, "take", take)
+        patch.setattr(Loop, "_step", step)
+
+
+@pytest.fixture
+def shares(monkeypatch: pytest.MonkeyPatch) -> Shares:
+    monkeypatch.setattr("inventory_server.jsonserver.loop.READ_BYTES", 1_024)
+    return Shares(monkeypatch)
+
+
+@pytest.mark.parametrize("handlers", ["shared", "thread"])
+@pytest.mark.parametrize("sent", [b"\n" * 3_000, b"silence\n" * 600, jsocket_frame(b"silence") * 300])
+def test_nothing_is_read_and_no_more_than_a_share_answered_while_frames_wait(
+    start: Start, shares: Shares, handlers: str, sent: bytes
+) -> None:
+    with connect(start(factory=AtOnce, handlers=handlers)) as client:
+        last = jsocket_frame(b"last") if sent.startswith(b"JSN1") else b"last\n"
+        client.send(sent + last)
+        while b"last" not in client.socket.recv(1 << 16):
+            pass
+    assert shares.read_too_early == 0
+    assert max(shares.taken) <= 2 * FRAMES_AT_ONCE  # the end of one read, and the beginning of the next
