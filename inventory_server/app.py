@@ -45,6 +45,7 @@ class Application:
 
     `dev` trusts loopback peers (development only); `clock` returns microseconds since 1970 UTC; `server` is the
     program name and version in the answer to `hello`; `tls` the certificate for clients that encrypt.
+    `on_failure` is called by the thread that serves all clients if it cannot go on.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Application:
         describe: Callable[[], bytes] = openrpc_document,
         server: str = "tillwire",
         tls: ServerTls | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
         self._store = store
         self._dev = dev
@@ -75,7 +77,13 @@ class Application:
         self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._json_server = ServerFactory(
-            self._new_handler, *listeners, limits=settings, encode_refusal=refuse, handlers="shared", tls=tls
+            self._new_handler,
+            *listeners,
+            limits=settings,
+            encode_refusal=refuse,
+            handlers="shared",
+            tls=tls,
+            on_failure=on_failure,
         )
         self._questions = Questions()
         self._settings = replace(settings, max_connections=self._json_server.max_connections)

@@ -37,7 +37,13 @@ class ControlServer:
     """Serves the control socket of the ledger of `url` from `store`; `clients` lists who is connected for tills."""
 
     def __init__(
-        self, url: str, store: Store, settings: Settings, clock: Clock, clients: Callable[[], list[Client]]
+        self,
+        url: str,
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        clients: Callable[[], list[Client]],
+        on_failure: Callable[[Exception], None] | None = None,
     ) -> None:
         self._store = store
         self._clients = clients
@@ -49,7 +55,11 @@ class ControlServer:
         self._refusals = RefusalLog()
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._server = ServerFactory(
-            self._new_handler, Address.unix(path), limits=self._settings, encode_refusal=refuse
+            self._new_handler,
+            Address.unix(path),
+            limits=self._settings,
+            encode_refusal=refuse,
+            on_failure=on_failure,
         )
 
     def start(self) -> None:

@@ -123,10 +123,14 @@ def _serve_until_stopped(
     ready: Callable[[Application], None],
 ) -> int:
     wait_for_stop = stop_signals()
-    application = Application(settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}")
+    application = Application(
+        settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}", on_failure=end_without_clients
+    )
     # On PostgreSQL administrators' commands write to the database themselves, so only SQLite needs a control socket.
     control = (
-        None if sqlite_path(db) is None else ControlServer(db, store, settings, now_microseconds, application.clients)
+        None
+        if sqlite_path(db) is None
+        else ControlServer(db, store, settings, now_microseconds, application.clients, end_without_clients)
     )
     try:
         if control is not None:
@@ -194,6 +198,16 @@ def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
 def end_at_once(error: Exception) -> None:
     """Exit at once when the store can no longer be trusted: nothing more may be answered or written."""
     console.say(f"inventory-server: {error} Check the disk, then start the server again.", err=True)
+    os._exit(console.CANNOT)
+
+
+def end_without_clients(error: Exception) -> None:
+    """Exit at once when clients can no longer be served: whoever watches the process, such as systemd, restarts it."""
+    console.say(
+        f"inventory-server: clients can no longer be served, since {type(error).__name__} was raised: {error}. "
+        "The log has the details; start the server again.",
+        err=True,
+    )
     os._exit(console.CANNOT)
 
 

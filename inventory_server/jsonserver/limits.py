@@ -18,6 +18,8 @@ EVENTS_AT_ONCE = 256
 """Sockets that the loop looks after before it looks at deadlines."""
 ACCEPTS_AT_ONCE = 64
 """Connections accepted before those that stand have their turn."""
+WAIT_SECONDS_MAX = 3_600.0
+"""Longest wait of the loop for its next deadline: epoll takes milliseconds as a C int, 24 days at most."""
 STALE_DEADLINES_MIN = 1_000
 """Deadlines of closed connections that may wait to be dropped."""
 KEEPALIVE_PROBES = 4

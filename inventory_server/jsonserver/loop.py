@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from inventory_server.jsonserver.limits import EVENTS_AT_ONCE, READ_BYTES, STALE_DEADLINES_MIN
+from inventory_server.jsonserver.limits import EVENTS_AT_ONCE, READ_BYTES, STALE_DEADLINES_MIN, WAIT_SECONDS_MAX
 
 log = logging.getLogger("tillwire.jsonserver")
 
@@ -102,9 +102,12 @@ class Loop:
         """True where some thread runs the loop."""
         return self.thread_id != 0
 
-    def start(self, is_done: Callable[[], bool], name: str) -> None:
-        """Run on a thread of its own until `is_done`, which is asked after every step; then close."""
-        thread = threading.Thread(target=self._run, args=(is_done,), name=name, daemon=True)
+    def start(self, is_done: Callable[[], bool], on_failure: Callable[[Exception], None], name: str) -> None:
+        """Run on a thread of its own until `is_done`, which is asked after every step; then close.
+
+        `on_failure` is called there where the loop itself has failed, which is logged: nobody is served any more.
+        """
+        thread = threading.Thread(target=self._run, args=(is_done, on_failure), name=name, daemon=True)
         self.thread_id = -1  # from now on nobody else runs it
         try:
             thread.start()
@@ -176,16 +179,21 @@ class Loop:
         self._waking = threading.Lock()
         self.close()
 
-    def _run(self, is_done: Callable[[], bool]) -> None:
-        self.run_until(is_done)
-        self.thread_id = 0
-        self.close()
+    def _run(self, is_done: Callable[[], bool], on_failure: Callable[[Exception], None]) -> None:
+        try:
+            self.run_until(is_done)
+        except Exception as error:
+            log.critical("event=loop_failed", exc_info=error)
+            on_failure(error)
+        finally:
+            self.thread_id = 0
+            self.close()
 
     def _step(self, deadline: float) -> None:
         """Wait for something to do, and do it."""
         until = min(self._deadlines[0][0], deadline) if self._deadlines else deadline
-        wait = 0.0 if self._ready or self._calls else max(0.0, until - self.now)
-        events = self._epoll.poll(None if wait == math.inf else wait, EVENTS_AT_ONCE)
+        wait = 0.0 if self._ready or self._calls else min(max(0.0, until - self.now), WAIT_SECONDS_MAX)
+        events = self._epoll.poll(wait, EVENTS_AT_ONCE)
         self.now = time.monotonic()
         # Looked up first: a descriptor may be closed, and given to another source, in between.
         for source, mask in [(self._sources.get(fd), mask) for fd, mask in events]:

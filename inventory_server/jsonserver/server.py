@@ -63,6 +63,8 @@ class JsonServer:
     With `handlers="thread"` each client has a thread of its own, which calls its handler: it may wait. With `"shared"`
     the thread that serves all clients calls the handlers, but for frames of which `may_block` says that their handling
     may wait: `handler_threads` handle those. `tls` is the server's certificate; without it there is no TLS.
+    `on_failure` is called on the loop's thread if the loop itself fails, as where memory has run out: the server has
+    then closed all connections and serves nobody any more.
 
     `start` listens and serves in threads, `serve_forever` also waits; in a `with` block the server runs until its end.
     """
@@ -76,6 +78,7 @@ class JsonServer:
         encode_refusal: RefusalEncoder = encode_refusal,
         handlers: Handlers = "thread",
         tls: ServerTls | None = None,
+        on_failure: Callable[[Exception], None] | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
         if handlers not in ("thread", "shared"):
@@ -91,6 +94,8 @@ class JsonServer:
         self._handlers = handlers
         self._pool = WorkerPool(self.limits.handler_threads, "handle")
         self._tls = tls
+        self._on_failure = on_failure
+        self._failure: Exception | None = None
         self._encode_refusal = encode_refusal
         self._service: Service | None = None
         self._acceptors: list[Acceptor] = []
@@ -157,7 +162,7 @@ class JsonServer:
             self._is_running = True
             loop = self._service.loop
             loop.call(self._accept)
-            loop.start(self._is_done, "serve all clients")
+            loop.start(self._is_done, self._fail, "serve all clients")
         if type(self).service_actions is not JsonServer.service_actions:
             threading.Thread(target=self._act_until_stopped, name="service actions", daemon=True).start()
 
@@ -166,7 +171,10 @@ class JsonServer:
         return self._stopped.wait(timeout_seconds)
 
     def serve_forever(self) -> None:
-        """Start, unless started, and wait until another thread or a handler calls `stop`, or until Ctrl-C."""
+        """Start, unless started, and wait until another thread or a handler calls `stop`, or until Ctrl-C.
+
+        RuntimeError if the loop has failed.
+        """
         try:
             if not self._is_running:
                 self.start()
@@ -175,6 +183,8 @@ class JsonServer:
             log.info("event=interrupted")
         finally:
             self.stop()
+        if self._failure is not None:
+            raise RuntimeError("the loop that serves all clients has failed") from self._failure
 
     def stop(self, deadline_seconds: float = STOP_SECONDS) -> int:
         """Stop accepting, answer what has arrived, close; return how many connections the deadline closed by force.
@@ -244,6 +254,20 @@ class JsonServer:
 
     def _is_done(self) -> bool:
         return self._stopping and not (self._acceptors or self._served or self._surplus)
+
+    def _fail(self, error: Exception) -> None:
+        """The loop has failed: hang up on everybody, and tell whoever waits for the end or has asked to be told."""
+        with self._changed:
+            self._stopping, self._failure = True, error
+            left = self._served | self._surplus
+        for end in (self._stop_listening, *(connection.close_by_force for connection in left)):
+            try:
+                end()
+            except Exception:
+                log.exception("event=close_failed")
+        self._stopped.set()
+        if self._on_failure is not None:
+            self._on_failure(error)
 
     def _left(self, caller: int) -> set[ServerConnection]:
         """The connections to wait for: all but the one whose handler has called `stop`."""

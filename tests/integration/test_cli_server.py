@@ -279,7 +279,7 @@ def test_development_mode_is_announced_loudly(capsys: pytest.CaptureFixture[str]
     assert "DEVELOPMENT MODE" in said.err
 
 
-def test_a_store_that_fails_ends_the_process_at_once(
+def test_a_store_or_a_loop_that_fails_ends_the_process_at_once(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes: list[int] = []
@@ -287,6 +287,9 @@ def test_a_store_that_fails_ends_the_process_at_once(
     serve.end_at_once(RuntimeError("The disk said no."))
     assert codes == [2]
     assert "The disk said no." in capsys.readouterr().err
+    serve.end_without_clients(OverflowError("timeout is too large"))
+    assert codes == [2, 2]
+    assert "since OverflowError was raised: timeout is too large. The log" in capsys.readouterr().err
 
 
 def test_a_misspelt_terminal_or_product_is_answered_with_the_name_that_is_meant(server: Server, tmp_path: Path) -> None:

@@ -2,11 +2,14 @@
 
 import pytest
 
+from inventory_server.jsonserver import ServerFactory
+from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.incoming import Incoming
 from inventory_server.jsonserver.limits import FRAMES_AT_ONCE
 from inventory_server.jsonserver.loop import Loop
 from pos_client.protocol.framing import jsocket_frame
 from tests.support.lines import Echo, Start, connect, start
+from tests.support.waiting import wait_until
 
 __all__ = ["start"]
 
@@ -62,3 +65,36 @@ def test_nothing_is_read_and_no_more_than_a_share_answered_while_frames_wait(
             pass
     assert shares.read_too_early == 0
     assert max(shares.taken) <= 2 * FRAMES_AT_ONCE  # the end of one read, and the beginning of the next
+
+
+@pytest.mark.parametrize("handlers", ["shared", "thread"])
+def test_the_longest_limit_is_no_longer_than_the_loop_can_wait(start: Start, handlers: str) -> None:
+    with connect(start(factory=AtOnce, handlers=handlers, idle_seconds=10**9)) as client:
+        for _ in range(2):  # the loop has waited for the next event by the second
+            client.send(b"one\n")
+            assert client.read_line() == b"one"
+
+
+def test_a_loop_that_fails_hangs_up_on_everybody_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Exception] = []
+    server = ServerFactory(AtOnce, "127.0.0.1:0", handlers="shared", on_failure=told.append)
+    server.start()
+    with connect(server) as client:
+        client.send(b"one\n")
+        assert client.read_line() == b"one"
+
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr(ServerConnection, "on_failure", fail)
+        assert server._service is not None
+        server._service.loop.call(fail, next(iter(server._served)))
+        assert client.read_line() == b""
+    with pytest.raises(RuntimeError, match="loop that serves all clients has failed") as raised:
+        server.serve_forever()
+    assert isinstance(raised.value.__cause__, MemoryError)
+    wait_until(lambda: [type(each) for each in told] == [MemoryError])
+    assert "event=loop_failed" in caplog.text
+    assert server.connections == 0
