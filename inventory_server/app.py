@@ -6,13 +6,20 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TypeGuard
 
 import msgspec
 
 from inventory_server.clock import now_microseconds
-from inventory_server.config import LARGE_FRAME_BYTES, QUESTION_THREADS, STOCK_THREADS, Settings
+from inventory_server.config import (
+    BATCH_THREADS,
+    LARGE_FRAME_BYTES,
+    QUESTION_THREADS,
+    QUESTIONS_WAITING_MAX,
+    STOCK_THREADS,
+    Settings,
+)
 from inventory_server.domain.answers import Client
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import REQUESTS, Stock, StoreRequest, TerminalRequest
@@ -27,16 +34,19 @@ from inventory_server.jsonserver import (
     ServerTls,
     WorkerPool,
 )
+from inventory_server.large_frames import LargeFrames
 from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Finished, Session, advance, drive
 from inventory_server.resources import schema_path
 from pos_client.protocol.address import Address
-from pos_client.protocol.wire import is_batch
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.wire import encode_refusal, is_batch
 
 
+@cache
 def openrpc_document() -> bytes:
-    """The OpenRPC document shipped with the program, on one line."""
+    """The OpenRPC document shipped with the program, on one line; made once, since anybody may ask for it."""
     return msgspec.json.format(schema_path("openrpc.json").read_bytes(), indent=-1)
 
 
@@ -73,8 +83,7 @@ class Application:
         # Guards `_handlers`, those of the connections that stand, in order of arrival (a set with an order).
         self._handlers_lock = threading.Lock()
         self._handlers: dict[FrameHandler, None] = {}
-        # Caps large frames decoded at once, so that they do not starve live tills of the interpreter lock.
-        self._large_frames = threading.BoundedSemaphore(settings.large_frames_max)
+        self._large_frames = LargeFrames(settings.large_frames_max, settings.handler_threads, settings.frame_seconds)
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._json_server = ServerFactory(
             self._new_handler,
@@ -85,7 +94,7 @@ class Application:
             tls=tls,
             on_failure=on_failure,
         )
-        self._questions = Questions()
+        self._workers = Workers()
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -120,7 +129,8 @@ class Application:
         """
         self.drain()
         forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
-        self._questions.close()
+        self._large_frames.close()
+        self._workers.close()
         self._store.close()
         return forced
 
@@ -139,7 +149,7 @@ class Application:
             )
 
         return FrameHandler(
-            new_session, self._store, self._questions, self._large_frames, self._settings.frame_seconds, self
+            new_session, self._store, self._workers, self._large_frames, self._settings.busy_retry_ms, self
         )
 
     def opened(self, handler: FrameHandler) -> None:
@@ -153,26 +163,34 @@ class Application:
             del self._handlers[handler]
 
 
-class Questions:
-    """The threads that ask the store: answering a question waits for the database, which the loop must not."""
+class Workers:
+    """The threads that ask the store: answering waits for the database, which the loop must not.
+
+    Each kind has its own: the stock of one SKU never waits behind a listing, and no question behind a batch of many.
+    """
 
     def __init__(self) -> None:
-        self._stock = WorkerPool(STOCK_THREADS, "stock")
-        self._others = WorkerPool(QUESTION_THREADS, "ask")
+        self._stock = WorkerPool(STOCK_THREADS, "stock", QUESTIONS_WAITING_MAX)
+        self._others = WorkerPool(QUESTION_THREADS, "ask", QUESTIONS_WAITING_MAX)
+        self._batches = WorkerPool(BATCH_THREADS, "batch", QUESTIONS_WAITING_MAX)
 
-    def run(self, request: StoreRequest, ask: Callable[[], None]) -> None:
-        """Have `ask` put `request` to the store. The stock of one SKU never waits behind a listing."""
+    def ask(self, request: StoreRequest, ask: Callable[[], None]) -> bool:
+        """Have `ask` put `request` to the store; False where too many wait."""
         is_short = isinstance(request, Stock) and isinstance(request.params.sku, str)
-        (self._stock if is_short else self._others).run(ask)
+        return (self._stock if is_short else self._others).run(ask)
+
+    def answer_batch(self, answer: Callable[[], None]) -> bool:
+        """Have `answer` put the requests of a batch to the store, one after the other; False where too many wait."""
+        return self._batches.run(answer)
 
     def close(self) -> None:
         """End the threads, once they are idle."""
-        self._stock.close()
-        self._others.close()
+        for pool in (self._stock, self._others, self._batches):
+            pool.close()
 
 
 class FrameHandler(JsonHandler):
-    """Runs one session: small frames on the loop, others in the server's pool, what asks the store on its threads.
+    """Runs one session: small frames on the loop, large ones and what asks the store on the application's threads.
 
     Commits are answered by the thread that committed them.
     """
@@ -181,20 +199,18 @@ class FrameHandler(JsonHandler):
         self,
         new_session: Callable[[Peer], Session],
         store: Store,
-        questions: Questions,
-        large_frames: threading.BoundedSemaphore,
-        turn_seconds: float,
+        workers: Workers,
+        large_frames: LargeFrames,
+        busy_retry_ms: int,
         application: Application,
     ) -> None:
         self._new_session = new_session
         self._store = store
-        self._questions = questions
+        self._workers = workers
         self._large_frames = large_frames
-        self._turn_seconds = turn_seconds
+        self._busy_retry_ms = busy_retry_ms
         self._application = application
-        # Guards `_has_slot`: a connection may be closed while its frame is being answered.
-        self._lock = threading.Lock()
-        self._has_slot = False
+        self._is_over = False
 
     def setup(self) -> None:
         """Begin the session."""
@@ -206,46 +222,78 @@ class FrameHandler(JsonHandler):
         """The connection as an operator sees it."""
         return self._session.client(self._connected_at)
 
-    def may_block(self, frame: bytes) -> bool:
-        """True for a frame that takes long to decode, waits for a slot, or makes several requests of the store."""
-        return len(frame) > LARGE_FRAME_BYTES or is_batch(frame)
+    def may_block(self, frame: bytes) -> bool:  # noqa: ARG002 (overrides)
+        """False: what waits or takes long runs on the application's threads."""
+        return False
 
     def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         """Have the session answer one frame; a large one waits for a slot first, and none ends the connection.
 
         Only the size is known before decoding. Which postings are committed first is the writer's decision.
         """
+        handle = self._handle_batch if is_batch(frame) else self._handle_request
         if len(frame) > LARGE_FRAME_BYTES:
-            self._has_slot = self._large_frames.acquire(timeout=self._turn_seconds)
-            if not self._has_slot:  # its sender has timed out by now and resends it
-                self.close(EndReason.timed_out)
-                answer(None)
-                return
+            begin = self._unless_over(partial(handle, frame, answer), answer)
+            self._large_frames.enter(self, begin, partial(self._give_up, answer))
+        else:
+            handle(frame, answer)
+
+    def _handle_request(self, frame: bytes, answer: SendReply) -> None:
         steps = self._session.handle(frame)
 
         def finish(work: StoreRequest | Finished[EncodedReply | None]) -> None:
-            reply = drive(steps, partial(perform, self._store), work)
-            self._release_slot()
-            answer(reply)
+            self._reply(drive(steps, partial(perform, self._store), work), answer)
 
         work = advance(steps)
-        if isinstance(work, Finished) or is_batch(frame):
+        if isinstance(work, Finished):
             finish(work)
         elif _is_committed_by_writer(work):
             self._store.submit(work, lambda outcome, error: finish(advance(steps, outcome, error)))
-        else:
-            self._questions.run(work, partial(finish, work))
+        elif not self._workers.ask(work, self._unless_over(partial(finish, work), answer)):
+            finish(advance(steps, None, self._busy()))
 
-    def _release_slot(self) -> None:
-        with self._lock:
-            had_slot, self._has_slot = self._has_slot, False
-        if had_slot:
-            self._large_frames.release()
+    def _handle_batch(self, frame: bytes, answer: SendReply) -> None:
+        """Each of its requests may wait for the store."""
+
+        def handle() -> None:
+            steps = self._session.handle(frame)
+            self._reply(drive(steps, partial(perform, self._store), advance(steps)), answer)
+
+        if not self._workers.answer_batch(self._unless_over(handle, answer)):
+            self._reply(EncodedReply(encode_refusal(frame, self._busy()), close=False), answer)
+
+    def _reply(self, reply: EncodedReply | None, answer: SendReply) -> None:
+        self._large_frames.leave(self)
+        answer(reply)
+
+    def _give_up(self, answer: SendReply) -> None:
+        """No slot in time: the sender of the frame has timed out by now, and sends it again."""
+        self.close(EndReason.timed_out)
+        answer(None)
+
+    def _busy(self) -> RequestError:
+        message = f"Too many questions wait for the database; try again in {self._busy_retry_ms} ms."
+        return RequestError(ErrorCode.busy, message, retry_after_ms=self._busy_retry_ms)
+
+    def _unless_over(self, work: Callable[[], None], answer: SendReply) -> Callable[[], None]:
+        """`work` for another thread: not done once the connection is over, and what goes wrong ends the connection."""
+
+        def run() -> None:
+            if self._is_over:
+                return
+            try:
+                work()
+            except Exception as error:  # noqa: BLE001 (it is logged)
+                self._connection.fail(error)
+                answer(None)
+
+        return run
 
     def finish(self) -> None:
         """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
+        self._is_over = True
         self._application.ended(self)
-        self._release_slot()
+        self._large_frames.leave(self)
         self._session.ended(self.end_reason)
 
 

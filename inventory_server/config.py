@@ -98,6 +98,10 @@ STOCK_THREADS = QUICK_READERS
 """Threads that ask such queries: more would wait for those connections."""
 QUESTION_THREADS = READERS_MAX
 """Threads that ask all others."""
+BATCH_THREADS = 4
+"""Threads that answer batches: each puts up to `max_batch_requests` to the store, while live sales go on."""
+QUESTIONS_WAITING_MAX = 1_024
+"""Questions, and batches, that wait for those threads, as many as clients by default; above this it is `busy`."""
 WRITER_CACHE_ROWS_MAX = 200_000
 """Levels, and lineages, that a writer caches (about 70 MB of levels); a full cache is emptied and refilled."""
 OPENING_ATTEMPTS = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 from collections.abc import Callable
@@ -15,9 +16,11 @@ PoolWork = Callable[[], None]
 class WorkerPool:
     """At most `threads` threads, started when they are needed, which run what is passed to `run` in its order."""
 
-    def __init__(self, threads: int, name: str) -> None:
+    def __init__(self, threads: int, name: str, most_waiting: float = math.inf) -> None:
+        """`most_waiting` is how much work may wait for a thread."""
         self._name = name
         self._most = threads
+        self._most_waiting = most_waiting
         self._work: queue.SimpleQueue[PoolWork | None] = queue.SimpleQueue()
         # Guards the two below.
         self._lock = threading.Lock()
@@ -25,13 +28,19 @@ class WorkerPool:
         # Threads that wait for work, less the work that is queued for them.
         self._idle = 0
 
-    def run(self, work: PoolWork) -> None:
-        """Have `work` run as soon as a thread is free; RuntimeError where the machine has no thread for the first."""
+    def run(self, work: PoolWork) -> bool:
+        """Have `work` run as soon as a thread is free; False, and it does not run, where too much waits already.
+
+        RuntimeError where the machine has no thread for the first.
+        """
         with self._lock:
+            if self._started == self._most and -self._idle >= self._most_waiting:
+                return False
             self._idle -= 1
             if self._idle < 0 and self._started < self._most:
                 self._start_another()
         self._work.put(work)
+        return True
 
     def close(self) -> None:
         """End the threads once they have run what is queued; does not wait for that."""
