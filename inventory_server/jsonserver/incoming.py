@@ -57,10 +57,15 @@ class Incoming:
         return self._refusal
 
     def feed(self, data: bytes) -> None:
-        """Add what was read; nothing is the end of the stream. All frames have been taken by then."""
+        """Add what was read; nothing is the end of the stream. All frames have been taken by then.
+
+        What comes behind a refusal is dropped: the stream cannot be read further.
+        """
         self.received_bytes += len(data)
         if not data:
             self.is_at_end = True
+        if self._refusal is not None:
+            return
         try:
             if self._framer is None:
                 data = self._first = self._first + data
