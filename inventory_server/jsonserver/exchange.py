@@ -151,7 +151,9 @@ class FrameExchange:
     def _answer_on_loop(self) -> None:
         frames = self.frames
         while frames and not (self.parting or self.is_stopped):
-            if self._may_block(frames[0]):
+            if (may_block := self._may_block(frames[0])) is None:
+                break
+            if may_block:
                 try:
                     self._turns.run(self._answer_here)
                 except RuntimeError as error:
@@ -169,13 +171,14 @@ class FrameExchange:
                 return
         self._be_free()
 
-    def _may_block(self, frame: bytes) -> bool:
+    def _may_block(self, frame: bytes) -> bool | None:
+        """What the handler says of `frame`; None where it fails, and the connection ends."""
         assert self.handler is not None, "frames come once the handler stands"
         try:
             return self.handler.may_block(frame)
         except Exception as error:  # noqa: BLE001 (as in `_run`)
             self.fail(error)
-            return False
+            return None
 
     def _answer_one(self, frame: bytes) -> bool:
         """Have the handler answer a frame; False where it is answered later, and the next one has to wait."""
