@@ -163,6 +163,8 @@ class BareConnection:
         if self._outgoing.waiting or self._stage is not Stage.closing:
             return
         if not self._lingers:
+            with contextlib.suppress(OSError, ValueError):  # lost already, or before its handshake
+                self._stream.stop_writing()  # TLS: a client that reads on must not take it for a cut
             self._end(self._end_reason, self._cause)
             return
         try:

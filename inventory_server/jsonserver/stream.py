@@ -6,7 +6,7 @@ import contextlib
 import select
 import socket
 import threading
-from ssl import SSLContext, SSLWantReadError, SSLWantWriteError
+from ssl import SSLContext, SSLError, SSLWantReadError, SSLWantWriteError
 
 from inventory_server.jsonserver.limits import KEEPALIVE_PROBES, WRITE_BYTES, NetworkLimits
 
@@ -106,6 +106,7 @@ class TlsStream(ServerStream):
         self._tls = tls
         # A thread that sends a reply and the loop that reads must not be inside OpenSSL at once.
         self._using = threading.Lock()
+        self._has_ended = False
 
     def handshake(self) -> bool:
         """Go on with the handshake."""
@@ -121,8 +122,10 @@ class TlsStream(ServerStream):
         return True
 
     def read_into(self, buffer: memoryview) -> int | None:
-        """Decrypt what has arrived."""
+        """Decrypt what has arrived; once writing has stopped it is only taken, as nobody looks at it any more."""
         with self._using:
+            if self._has_ended:
+                return self._take_into(buffer)
             self.wants = 0
             try:
                 return self._tls.recv_into(buffer)
@@ -131,6 +134,12 @@ class TlsStream(ServerStream):
             except SSLWantWriteError:
                 self.wants = select.EPOLLOUT
                 return None
+
+    def _take_into(self, buffer: memoryview) -> int | None:
+        try:
+            return socket.socket.recv_into(self._tls, buffer)
+        except BlockingIOError:
+            return None
 
     def pending(self) -> bool:
         """True where decrypted bytes are left, of which the socket knows nothing."""
@@ -153,10 +162,10 @@ class TlsStream(ServerStream):
     def stop_writing(self) -> None:
         """Send close_notify, and end the socket's sending side."""
         with self._using:
-            with contextlib.suppress(
-                SSLWantReadError, SSLWantWriteError
-            ):  # the client's own close_notify is not awaited
+            # The client's own close_notify is not awaited, and may come behind data that is not read any more.
+            with contextlib.suppress(SSLError):
                 self._tls.unwrap()
+            self._has_ended, self.wants = True, 0
             socket.socket.shutdown(self._tls, socket.SHUT_WR)
 
     def abandon(self) -> None:
