@@ -101,11 +101,10 @@ class ServerConnection(BareConnection):
         except OSError as error:
             self._lose(error)
             return
-        tls, limits = self._service.tls, self._limits
-        if tls is None:
+        if self._service.tls is None:
             self._stand()
         else:
-            self._look_in(limits.idle_seconds if tls.allows_plaintext(self.peer) else limits.handshake_seconds)
+            self._look_in(self._patience())
 
     def on_event(self, events: int) -> None:
         """Do what the socket is ready for."""
@@ -174,13 +173,18 @@ class ServerConnection(BareConnection):
             self._watch(0)
             self._stream = self._outgoing.stream = self._stream.encrypted(tls.context)
             self._stage = Stage.handshake
-            self._look_in(self._limits.handshake_seconds)
+            self._look_in(self._patience())
             self._watch()
             self._shake_hands()
         elif tls.allows_plaintext(self.peer) or not first:
             self._stand()
         else:
             self._refuse(TlsRequired("this server speaks TLS only: connect with TLS"), EndReason.not_encrypted)
+
+    def _patience(self) -> float:
+        """How many seconds the client has for its first byte, and then for its handshake."""
+        limits = self._limits
+        return limits.handshake_seconds if self._turned_away is None else limits.linger_seconds
 
     def _shake_hands(self) -> None:
         if self._stream.handshake():
@@ -226,7 +230,10 @@ class ServerConnection(BareConnection):
             self._has_more = True  # before the exchange is asked again: it may have become free meanwhile
             self._is_reading = False
             self._watch()
-        if events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR):
+        if events & EPOLLERR:
+            self._end(EndReason.connection_lost, "the client has reset it, or its machine does not answer")
+            return
+        if events & (EPOLLRDHUP | EPOLLHUP):
             self._note_hang_up(events)
         if exchange.is_free() and not self._is_behind(exchange):
             self._advance()
@@ -324,7 +331,7 @@ class ServerConnection(BareConnection):
 
         A client that is gone must not hold a descriptor for as long as a database hangs.
         """
-        is_gone = bool(events & (EPOLLHUP | EPOLLERR))
+        is_gone = bool(events & EPOLLHUP)
         if self._hung_up_at is None and not self._is_stopping:
             self._hung_up_at = self._loop.now
             self._look_in(self._limits.half_closed_seconds)

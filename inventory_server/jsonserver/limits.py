@@ -69,7 +69,9 @@ class NetworkLimits:
     handler_threads: int = limit(
         4, 1, "with shared handlers, threads for the frames whose handling may wait for something", most=1_024
     )
-    handshake_seconds: float = limit(10, 1, "how long a TLS handshake may take")
+    handshake_seconds: float = limit(
+        10, 1, "where TLS is offered, how long a client's first byte may take, and then its handshake"
+    )
     idle_seconds: float = limit(300, 1, "a connection that sends nothing for this long is closed")
     frame_seconds: float = limit(
         30, 1, "how long a frame may take to arrive, and a large one may then wait for its turn"
