@@ -102,12 +102,12 @@ class Loop:
         """True where some thread runs the loop."""
         return self.thread_id != 0
 
-    def start(self, is_done: Callable[[], bool], on_failure: Callable[[Exception], None], name: str) -> None:
+    def start(self, is_done: Callable[[], bool], on_end: Callable[[Exception | None], None], name: str) -> None:
         """Run on a thread of its own until `is_done`, which is asked after every step; then close.
 
-        `on_failure` is called there where the loop itself has failed, which is logged: nobody is served any more.
+        `on_end` is called there in the end, with the error if the loop itself has failed, which is logged.
         """
-        thread = threading.Thread(target=self._run, args=(is_done, on_failure), name=name, daemon=True)
+        thread = threading.Thread(target=self._run, args=(is_done, on_end), name=name, daemon=True)
         self.thread_id = -1  # from now on nobody else runs it
         try:
             thread.start()
@@ -179,12 +179,15 @@ class Loop:
         self._waking = threading.Lock()
         self.close()
 
-    def _run(self, is_done: Callable[[], bool], on_failure: Callable[[Exception], None]) -> None:
+    def _run(self, is_done: Callable[[], bool], on_end: Callable[[Exception | None], None]) -> None:
+        failure = None
         try:
             self.run_until(is_done)
         except Exception as error:
             log.critical("event=loop_failed", exc_info=error)
-            on_failure(error)
+            failure = error
+        try:
+            on_end(failure)
         finally:
             self.thread_id = 0
             self.close()

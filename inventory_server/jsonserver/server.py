@@ -162,7 +162,7 @@ class JsonServer:
             self._is_running = True
             loop = self._service.loop
             loop.call(self._accept)
-            loop.start(self._is_done, self._fail, "serve all clients")
+            loop.start(self._is_done, self._loop_ended, "serve all clients")
         if type(self).service_actions is not JsonServer.service_actions:
             threading.Thread(target=self._act_until_stopped, name="service actions", daemon=True).start()
 
@@ -195,7 +195,6 @@ class JsonServer:
             self._stopping = True
             service = self._service
         forced = 0 if service is None else self._drain(service.loop, deadline_seconds)
-        self._pool.close()
         self._stopped.set()
         return forced
 
@@ -254,6 +253,11 @@ class JsonServer:
 
     def _is_done(self) -> bool:
         return self._stopping and not (self._acceptors or self._served or self._surplus)
+
+    def _loop_ended(self, failure: Exception | None) -> None:
+        if failure is not None:
+            self._fail(failure)
+        self._pool.close()  # not before: a handler that has called `stop` has more frames to answer
 
     def _fail(self, error: Exception) -> None:
         """The loop has failed: hang up on everybody, and tell whoever waits for the end or has asked to be told."""
