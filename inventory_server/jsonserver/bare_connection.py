@@ -163,8 +163,6 @@ class BareConnection:
         if self._outgoing.waiting or self._stage is not Stage.closing:
             return
         if not self._lingers:
-            with contextlib.suppress(OSError, ValueError):  # lost already, or before its handshake
-                self._stream.stop_writing()  # TLS: a client that reads on must not take it for a cut
             self._end(self._end_reason, self._cause)
             return
         try:
@@ -198,6 +196,7 @@ class BareConnection:
         """End the connection now, and have its handler finish as soon as it is not at work."""
         if self._stage is Stage.over:
             return
+        is_orderly = self._stage is Stage.closing
         self._stage, self._end_reason, self.is_closed = Stage.over, reason, True
         self._watch(0)
         self._loop.forget(self)
@@ -205,6 +204,9 @@ class BareConnection:
         level = logging.INFO if reason is EndReason.timed_out else logging.DEBUG
         event = "event=client_disconnected peer=%s reason=%s seconds=%.1f error=%s"
         log.log(level, event, self.peer.address, reason, self._loop.now - self._since, cause)
+        if is_orderly:
+            with contextlib.suppress(OSError, ValueError):  # lost already, or before its handshake
+                self._stream.stop_writing()  # TLS: a client that reads on must not take it for a cut
         with contextlib.suppress(OSError):
             self._stream.close()
         self._on_end()
