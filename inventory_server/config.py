@@ -28,6 +28,10 @@ CHANGES_SHOWN = 20
 """How many changes of a catalogue a rehearsal shows; JSON has all."""
 VARIANCES_SHOWN = 10
 """How many differences an import of counts shows, the largest: those that a typing error makes."""
+LOG_LINES_WAITING_MAX = 10_000
+"""Lines of the log that wait for whoever reads standard error; beyond this they are dropped and counted."""
+LOG_FLUSH_SECONDS = 1.0
+"""How long a process that ends waits for them to be taken."""
 LOGGED_REASON_LENGTH_MAX = 200
 """Longest reason in a log line, in characters: a sentence of an error, not a posting."""
 DATABASE_TEXT_LENGTH_MAX = 300

@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
-from inventory_server.commands.logs import log_to_stderr
+from inventory_server.commands.logs import flush_log, log_to_stderr, logging_without_waiting
 from inventory_server.commands.options import counted, db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.config import ENDING_SECONDS, GC_THRESHOLDS, WORKERS_MAX, Settings
@@ -79,7 +79,8 @@ def serve(
         store = open_store(db, settings, now_microseconds, end_at_once, read_db)
         if workers == 1:
             warn_of_growth(store)
-        return _serve_until_stopped(db, store, settings, places, dev, ready)
+        with logging_without_waiting():
+            return _serve_until_stopped(db, store, settings, places, dev, ready)
 
     if workers == 1:
         make_missing(db, dev)
@@ -198,7 +199,7 @@ def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
 def end_at_once(error: Exception) -> None:
     """Exit at once when the store can no longer be trusted: nothing more may be answered or written."""
     console.say(f"inventory-server: {error} Check the disk, then start the server again.", err=True)
-    os._exit(console.CANNOT)
+    _exit(console.CANNOT)
 
 
 def end_without_clients(error: Exception) -> None:
@@ -208,7 +209,12 @@ def end_without_clients(error: Exception) -> None:
         "The log has the details; start the server again.",
         err=True,
     )
-    os._exit(console.CANNOT)
+    _exit(console.CANNOT)
+
+
+def _exit(code: int) -> None:
+    flush_log()
+    os._exit(code)
 
 
 @contextmanager
@@ -225,4 +231,4 @@ def _end_without_the_database() -> None:
     """A commit in progress is not answered, as after a crash."""
     said = "the database did not answer in time; stopped anyway. Tills resend what was not answered."
     console.say(f"inventory-server: {said}", err=True)
-    os._exit(console.FOUND_PROBLEMS)
+    _exit(console.FOUND_PROBLEMS)
