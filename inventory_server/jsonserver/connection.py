@@ -29,7 +29,11 @@ class ServerConnection(BareConnection):
     )
 
     def __init__(
-        self, stream: ServerStream, peer: Peer, service: Service, turned_away: ServerRefusal | None = None
+        self,
+        stream: ServerStream,
+        peer: Peer,
+        service: Service[ServerConnection],
+        turned_away: ServerRefusal | None = None,
     ) -> None:
         """`turned_away` says why the client is refused, if it is."""
         super().__init__(stream, peer, service.loop, service.limits)

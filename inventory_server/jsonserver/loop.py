@@ -23,6 +23,8 @@ from inventory_server.jsonserver.limits import EVENTS_AT_ONCE, READ_BYTES, STALE
 
 log = logging.getLogger("tillwire.jsonserver")
 
+OnEnd = Callable[[Exception | None], None]
+"""Told of the end of a loop's thread, and of the error that has ended it, if one has."""
 Scheduled = tuple[float, int, "Deadline"]
 
 
@@ -102,7 +104,7 @@ class Loop:
         """True where some thread runs the loop."""
         return self.thread_id != 0
 
-    def start(self, is_done: Callable[[], bool], on_end: Callable[[Exception | None], None], name: str) -> None:
+    def start(self, is_done: Callable[[], bool], name: str, on_end: OnEnd = lambda _: None) -> None:
         """Run on a thread of its own until `is_done`, which is asked after every step; then close.
 
         `on_end` is called there in the end, with the error if the loop itself has failed, which is logged.
@@ -179,7 +181,7 @@ class Loop:
         self._waking = threading.Lock()
         self.close()
 
-    def _run(self, is_done: Callable[[], bool], on_end: Callable[[Exception | None], None]) -> None:
+    def _run(self, is_done: Callable[[], bool], on_end: OnEnd) -> None:
         failure = None
         try:
             self.run_until(is_done)

@@ -97,7 +97,7 @@ class JsonServer:
         self._on_failure = on_failure
         self._failure: Exception | None = None
         self._encode_refusal = encode_refusal
-        self._service: Service | None = None
+        self._service: Service[ServerConnection] | None = None
         self._acceptors: list[Acceptor] = []
         self._to_admit = math.inf
         self.max_connections = _connections_possible(self.limits)
@@ -162,7 +162,7 @@ class JsonServer:
             self._is_running = True
             loop = self._service.loop
             loop.call(self._accept)
-            loop.start(self._is_done, self._loop_ended, "serve all clients")
+            loop.start(self._is_done, "serve all clients", self._loop_ended)
         if type(self).service_actions is not JsonServer.service_actions:
             threading.Thread(target=self._act_until_stopped, name="service actions", daemon=True).start()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 from inventory_server.jsonserver.handler import JsonHandler, Peer, RefusalEncoder
 from inventory_server.jsonserver.limits import NetworkLimits
@@ -12,8 +12,7 @@ from inventory_server.jsonserver.loop import Loop
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import Turns
 
-if TYPE_CHECKING:
-    from inventory_server.jsonserver.connection import ServerConnection
+ConnectionT = TypeVar("ConnectionT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +27,16 @@ class ClientInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Service(Generic[ConnectionT]):
     """What the connections of a server share. All is called on the loop's thread but `open_handler`."""
 
     loop: Loop
     limits: NetworkLimits
     tls: ServerTls | None
     encode_refusal: RefusalEncoder
-    open_handler: Callable[[ServerConnection], JsonHandler | None]
+    open_handler: Callable[[ConnectionT], JsonHandler | None]
     """Makes the handler of a connection, where handlers run; None where the client is refused."""
     turns: Callable[[Peer], Turns]
     """Makes what calls the handler; RuntimeError where the machine has no thread left."""
-    on_left: Callable[[ServerConnection], None]
+    on_left: Callable[[ConnectionT], None]
     """A connection has ended, and its handler is done with. Called by any thread."""

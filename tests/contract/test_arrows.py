@@ -101,7 +101,9 @@ ROOMS: dict[str, list[str]] = {
         "pos_client.protocol",
         "msgspec",
     ],
+    "inventory_server.large_frames": ["inventory_server.jsonserver"],
     "inventory_server.app": [
+        "inventory_server.large_frames",
         "inventory_server.protocol",
         "inventory_server.jsonserver",
         "inventory_server.domain",
