@@ -187,13 +187,8 @@ def killed(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return tmp_path
 
 
-IN_TURN = [
-    pytest.param(moment, id=name, marks=[] if name == "half way" else [pytest.mark.long])
-    for name, moment in MOMENTS.items()
-]
-
-
-@pytest.mark.parametrize("killed", IN_TURN, indirect=True)
+@pytest.mark.long
+@pytest.mark.parametrize("killed", MOMENTS.values(), ids=MOMENTS, indirect=True)
 def test_a_first_start_that_is_killed_leaves_no_half_made_ledger(start: Start, killed: Path) -> None:
     if (killed / "tillwire.db").exists():
         assert proof_of(killed / "tillwire.db").holds

@@ -34,7 +34,7 @@ SLOW_CONTROLS = {
 
 OFTEN = {
     *("server_kill", "till_kill", "cut_mid_frame", "cut_before_answer", "duplicate", "same_id_other_body"),
-    *("restored_outbox", "old_backup_restored", "disk_full", "flush_eio", "power_cut", "write_orders_of_server"),
+    *("restored_outbox", "old_backup_restored", "disk_full", "power_cut"),
 }
 """What `make test` plays."""
 

@@ -19,7 +19,7 @@ from tests.support.ledgers import new_ledger, proof_of
 from tests.support.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
-KILLS, MANY_KILLS = 3, 20
+KILLS, MANY_KILLS = 2, 20
 Said = list[list[str]]
 
 
