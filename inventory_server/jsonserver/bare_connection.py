@@ -6,6 +6,7 @@ import contextlib
 import enum
 import logging
 import math
+from abc import ABC, abstractmethod
 from functools import partial
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
@@ -32,7 +33,7 @@ class Stage(enum.Enum):
     over = enum.auto()
 
 
-class BareConnection:
+class BareConnection(ABC):
     """A connection without what is said on it. Every method belongs to the loop's thread, but `break_off`."""
 
     __slots__ = (
@@ -74,13 +75,13 @@ class BareConnection:
         """The descriptor of the socket."""
         return self._stream.fileno()
 
+    @abstractmethod
     def on_event(self, events: int) -> None:
         """The socket is ready for `events`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def on_deadline(self) -> float:
         """End what took too long; return when to look again."""
-        raise NotImplementedError
 
     def go_on(self) -> None:
         """Read what the stream holds although its socket does not say so."""
@@ -102,13 +103,13 @@ class BareConnection:
         """Nothing can be sent any more; called by any thread."""
         self._loop.call(partial(self._lose, error), self)
 
+    @abstractmethod
     def _on_replied(self) -> None:
         """A reply that waited is sent."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _on_end(self) -> None:
         """The connection has ended."""
-        raise NotImplementedError
 
     def _look_in(self, seconds: float) -> None:
         """Have `on_deadline` called in so many seconds, unless it is earlier anyway."""

@@ -88,6 +88,12 @@ def test_a_loop_that_fails_hangs_up_on_everybody_and_says_so(
         def fail(*_: object) -> None:
             raise MemoryError
 
+        def closes_and_fails() -> None:
+            stops_listening()
+            fail()
+
+        stops_listening = server._stop_listening
+        monkeypatch.setattr(server, "_stop_listening", closes_and_fails)
         monkeypatch.setattr(ServerConnection, "on_failure", fail)
         assert server._service is not None
         server._service.loop.call(fail, next(iter(server._served)))
@@ -97,4 +103,5 @@ def test_a_loop_that_fails_hangs_up_on_everybody_and_says_so(
     assert isinstance(raised.value.__cause__, MemoryError)
     wait_until(lambda: [type(each) for each in told] == [MemoryError])
     assert "event=loop_failed" in caplog.text
+    assert "event=close_failed" in caplog.text  # and everybody is hung up on all the same
     assert server.connections == 0
