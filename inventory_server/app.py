@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections.abc import Callable, Sequence
@@ -220,7 +221,7 @@ class FrameHandler(JsonHandler):
 
     def client(self) -> Client:
         """The connection as an operator sees it."""
-        return self._session.client(self._connected_at)
+        return self._session.client(os.getpid(), self._connected_at)
 
     def may_block(self, frame: bytes) -> bool:  # noqa: ARG002 (overrides)
         """False: what waits or takes long runs on the application's threads."""

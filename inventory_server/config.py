@@ -18,6 +18,10 @@ CONTROL_REPLY_SECONDS = 60.0
 """How long a command waits for the running server: an import of some thousand products is one commit."""
 CONTROL_LONG_REPLY_SECONDS = 600.0
 """The same for a change of many transactions: closing the books of a million postings is one request."""
+RUNTIME_FOLDER = "/run/tillwire"
+"""Where servers on PostgreSQL have their control sockets, if systemd made it for the service (`RuntimeDirectory=`)."""
+DATABASE_KEY_DIGITS = 16
+"""Hex digits of SHA-256 in the names of those sockets: the ledgers of one machine never share them."""
 TOKEN_BYTES = 32
 """Random bytes of a terminal's token: 256 bits cannot be guessed."""
 IMPORT_CHUNK_BYTES = MAX_FRAME_BYTES // 2

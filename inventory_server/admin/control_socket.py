@@ -1,7 +1,8 @@
 """The control socket: administrators on this machine change a ledger through the server that writes it.
 
 An SQLite ledger has exactly one writer. Its server listens on a Unix socket beside the database, which only its owner
-may open. The protocol is that of the tills' port, with administrators' requests added.
+may open; servers on PostgreSQL have one each, to say what no other process knows. The protocol is that of the tills'
+port, with administrators' requests added.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ import getpass
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 
+from inventory_server.admin.control_paths import own_control_path
 from inventory_server.admin.methods import CONTROL_METHODS, SOURCE, ProgressNotification, ProgressParams
 from inventory_server.clock import Clock
 from inventory_server.config import PROGRESS_SECONDS, Settings
@@ -26,15 +28,17 @@ from inventory_server.jsonserver import JsonHandler, Notice, Peer, SendReply, Se
 from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Session, advance, drive
-from inventory_server.store import StoreError, sqlite_path
+from inventory_server.store import StoreError
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.wire import encode
-from pos_client.transport.unix_path import short_unix_path
 
 
 class ControlServer:
-    """Serves the control socket of the ledger of `url` from `store`; `clients` lists who is connected for tills."""
+    """Serves this process's control socket for the ledger of `url` from `store`; `clients` lists who is connected.
+
+    StoreError if there is no folder for it.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class ControlServer:
         self._clients = clients
         self._clock = clock
         self._folder = ExitStack()
-        path = self._folder.enter_context(control_path(url))
+        path = self._folder.enter_context(own_control_path(url))
         # Commands rely on the default frame size (an import), whatever limit is set for tills.
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
         self._refusals = RefusalLog()
@@ -144,12 +148,3 @@ def this_user(source: str) -> User:
     except (KeyError, OSError):
         name = f"uid {os.getuid()}"
     return User(name, "admin", source)
-
-
-@contextmanager
-def control_path(url: str) -> Iterator[str]:
-    """The path of the socket beside the database of `url`, short enough for a socket address."""
-    path = sqlite_path(url)
-    assert path is not None, "only a database in a file has a sole writer to ask"
-    with short_unix_path(str(path.with_name(path.name + ".control"))) as short:
-        yield short

@@ -14,14 +14,14 @@ from functools import partial
 import msgspec
 from msgspec import UnsetType
 
-from inventory_server.admin.control_socket import control_path
+from inventory_server.admin.control_paths import control_paths
 from inventory_server.admin.methods import ACT_AS, OFFERED, PROGRESS, ActAs, ProgressParams, fields_of
 from inventory_server.clock import Clock
 from inventory_server.config import CONTROL_LONG_REPLY_SECONDS, CONTROL_REPLY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown, Progress, no_progress, perform
 from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question
 from inventory_server.domain.roles import User
-from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store, sqlite_path
+from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store, shown
 from pos_client.protocol.errors import ConnectionLost, RequestError
 from pos_client.protocol.messages import Reply
 from pos_client.transport.connection import Connection
@@ -43,11 +43,28 @@ class Office:
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a query; StoreError or RequestError if there is none."""
-        if REQUESTS[type(question)].by_server:
-            return self._ask_server(question)
         if self._reader is None:
             self._reader = self._opened.enter_context(open_reader(self._url, self._settings, self._clock))
         return self._reader.ask(msgspec.structs.replace(question, actor=self._actor), progress)
+
+    def ask_servers(self, question: Question) -> list[Outcome]:
+        """What each process of this machine that serves the ledger answers; StoreError if there is none."""
+        with control_paths(self._url) as paths:
+            if not paths:
+                raise StoreError(
+                    f"No server of {shown(self._url)} was found on this machine. Run this where one runs, as its user "
+                    "and with its --db; the log of each server names its own clients."
+                )
+            return [self._ask_server(path, question) for path in paths]
+
+    def _ask_server(self, path: str, question: Question) -> Outcome:
+        connection = _connected(path, self._actor)
+        try:
+            return _ask_server(connection, question, no_progress)
+        except (ConnectionLost, RequestError) as error:
+            raise StoreError(str(error)) from error
+        finally:
+            connection.close()
 
     def change(self, change: Administrative, progress: Progress = no_progress) -> Outcome:
         """Carry out a change and return its outcome; StoreError with the reason if that fails."""
@@ -60,22 +77,9 @@ class Office:
         except RequestError as error:  # a running server's refusal, or the server is stopping
             raise StoreError(str(error)) from error
 
-    def _ask_server(self, question: Question) -> Outcome:
-        if sqlite_path(self._url) is None:
-            raise StoreError(
-                "Of a PostgreSQL ledger each server and worker knows only its own connections: see terminal_connected "
-                "and terminal_disconnected in their logs, and for all terminals: inventory-server terminal list"
-            )
-        try:
-            return _ask_server(self._connected(), question, no_progress)
-        except (ConnectionLost, RequestError) as error:
-            raise StoreError(str(error)) from error
-
-    def _connected(self) -> Connection:
-        path = self._opened.enter_context(control_path(self._url))
-        connection = _connected(path, self._actor)
-        self._opened.callback(connection.close)
-        return connection
+    def _only_path(self) -> str:
+        [path] = self._opened.enter_context(control_paths(self._url))
+        return path
 
     def close(self) -> None:
         """Close the ledger."""
@@ -88,7 +92,9 @@ class Office:
         except StoreInUse:
             if type(first) not in OFFERED:  # this change needs the server stopped
                 raise
-            return partial(_ask_server, self._connected())
+            connection = _connected(self._only_path(), self._actor)
+            self._opened.callback(connection.close)
+            return partial(_ask_server, connection)
         self._opened.callback(store.close)
         return partial(perform, store)
 

@@ -26,7 +26,7 @@ from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.jsonserver import ListenTarget, address_of, close_listener, listen_on_all
-from inventory_server.store import LedgerStore, open_store, shown, sqlite_path, upgrade
+from inventory_server.store import LedgerStore, StoreError, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from pos_client.commands import console
 from pos_client.protocol.address import DEFAULT_PORT, Address
@@ -127,12 +127,7 @@ def _serve_until_stopped(
     application = Application(
         settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}", on_failure=end_without_clients
     )
-    # On PostgreSQL administrators' commands write to the database themselves, so only SQLite needs a control socket.
-    control = (
-        None
-        if sqlite_path(db) is None
-        else ControlServer(db, store, settings, now_microseconds, application.clients, end_without_clients)
-    )
+    control = _control_server(db, store, settings, application)
     try:
         if control is not None:
             control.start()
@@ -146,6 +141,15 @@ def _serve_until_stopped(
     how = f"{counted(forced, 'connection')} closed by force" if forced else "all connections closed cleanly"
     console.say(f"inventory-server: stopped; {how}.")
     return console.OK
+
+
+def _control_server(db: str, store: LedgerStore, settings: Settings, application: Application) -> ControlServer | None:
+    """The control socket; None where it cannot be had and is not needed: on PostgreSQL commands write themselves."""
+    try:
+        return ControlServer(db, store, settings, now_microseconds, application.clients, end_without_clients)
+    except StoreError as error:
+        console.say(f"inventory-server: {error} The command clients will not list this server's.", err=True)
+        return None
 
 
 def _stop(application: Application, control: ControlServer | None, seconds: float) -> int:

@@ -77,8 +77,10 @@ class Client:
     """A connection to the tills' port: from where, since when, as which terminal (None before hello).
 
     `app` is what the client calls itself; `refusal` is the last request that it was refused, and why; None if none.
+    `pid` is the process that serves it.
     """
 
+    pid: int
     address: str
     connected_at: int
     terminal: str | None

@@ -108,14 +108,24 @@ class Session:
         """Who is connected; None before `hello`."""
         return self._talk.actor
 
-    def client(self, connected_at: int) -> Client:
-        """The connection as an operator sees it; `connected_at` in microseconds."""
+    def client(self, pid: int, connected_at: int) -> Client:
+        """The connection as an operator sees it; process `pid` serves it, since `connected_at` (microseconds)."""
         actor, app = self._talk.actor, self._talk.app
-        refused_at, refusal = self._refused or (None, None)
+        terminal, role, location = None, None, None
         if isinstance(actor, Speaker):
             terminal, role, location = actor.terminal, actor.role, actor.location
-            return Client(self._peer.address, connected_at, terminal, role, location, app, refused_at, refusal)
-        return Client(self._peer.address, connected_at, None, None, None, app, refused_at, refusal)
+        refused_at, refusal = self._refused or (None, None)
+        return Client(
+            pid=pid,
+            address=self._peer.address,
+            connected_at=connected_at,
+            terminal=terminal,
+            role=role,
+            location=location,
+            app=app,
+            refused_at=refused_at,
+            refusal=refusal,
+        )
 
     def ended(self, reason: str) -> None:
         """Log the end of the connection if it was a terminal's."""

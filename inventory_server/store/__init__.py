@@ -18,7 +18,7 @@ from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
-from inventory_server.store.database.url import database_of, lasting, shown, sqlite_path
+from inventory_server.store.database.url import database_key, database_of, lasting, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
 from inventory_server.store.query.service import QueryService
 from inventory_server.store.query.standby import FallbackReader
@@ -34,6 +34,7 @@ __all__ = [
     "OutcomeUnknown",
     "StoreError",
     "StoreInUse",
+    "database_key",
     "lasting_url",
     "open_reader",
     "open_store",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -11,14 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from inventory_server.store.admin.overview import overview
 from pos_client import ConnectionLost, PosClient
+from pos_client.protocol.address import Address
 from pos_client.transport.request_once import request_once
+from tests.support.edge import LineClient
 from tests.support.maintenance import read_ledger, verified
 from tests.support.postgres import Cluster
 from tests.support.processes import ROOT, Server, run
@@ -109,6 +113,27 @@ def test_a_dead_worker_is_replaced_and_a_live_one_serves_meanwhile(server: Serve
     assert request_once(server.address, "stock", {"sku": "a"}, terminal="office")["position"] == 0
     wait_until(lambda: len(server.workers) == WORKERS and before[0] not in server.workers, "a new worker")
     assert set(before[1:]) < set(server.workers)
+
+
+def test_who_is_connected_is_asked_of_every_worker(server: Server) -> None:
+    def listed() -> list[dict[str, Any]]:
+        done = run("inventory-server", "clients", "--json", "--db", server.db)
+        assert done.returncode == 0, done.stderr
+        found: list[dict[str, Any]] = json.loads(done.stdout)
+        return found
+
+    with ExitStack() as opened:
+        tills = [opened.enter_context(closing(LineClient(Address.parse(server.address)))) for _ in range(8)]
+        for number, till in enumerate(tills):
+            till.call("hello", terminal=f"T{number}", location="L")
+        found = listed()
+        assert {each["terminal"] for each in found} == {f"T{number}" for number in range(8)}
+        assert {each["pid"] for each in found} <= set(server.workers)
+        os.kill(victim := found[0]["pid"], signal.SIGKILL)
+        wait_until(lambda: victim not in server.workers, "the worker to end")
+        assert {each["terminal"] for each in listed()} == {
+            each["terminal"] for each in found if each["pid"] != victim
+        }, "what a killed worker left behind is passed over"
 
 
 def test_workers_end_with_their_parent_and_free_the_address(server: Server) -> None:

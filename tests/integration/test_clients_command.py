@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from inventory_server.admin.control_paths import control_paths, own_control_path
+from inventory_server.store import StoreError
 from pos_client.protocol.address import Address
 from tests.support.commands import Shell, headquarters
 from tests.support.edge import LineClient
@@ -50,8 +56,59 @@ def test_without_a_server_nobody_is_connected(shell: Shell, tmp_path: Path) -> N
     assert "does not answer" in done.err
 
 
-def test_of_a_postgresql_ledger_each_server_knows_its_own(shell: Shell) -> None:
-    done = shell("inventory-server", "clients", "--db", "postgresql://nowhere/tillwire")
+POSTGRESQL = "postgresql://clerk:secret@db.example/tillwire"
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / f"tillwire-{os.getuid()}"
+
+
+def test_a_postgresql_ledger_that_no_server_of_this_machine_serves(shell: Shell, folder: Path) -> None:
+    done = shell("inventory-server", "clients", "--db", POSTGRESQL)
     assert (done.code, done.out) == (2, "")
-    assert "each server and worker knows only its own connections: see terminal_connected" in done.err
-    assert done.err.endswith("for all terminals: inventory-server terminal list\n")
+    assert "No server of postgresql+psycopg://clerk:***@db.example/tillwire was found on this machine." in done.err
+    assert not folder.exists()
+
+
+def served(url: str) -> list[str]:
+    with control_paths(url) as found:
+        return [Path(path).name for path in found]
+
+
+def test_processes_on_postgresql_are_found_by_the_database_whoever_asks_it(folder: Path) -> None:
+    with own_control_path(POSTGRESQL) as path:
+        Path(path).touch()
+        assert folder.stat().st_mode & 0o777 == 0o700
+        [name] = served(POSTGRESQL)
+        assert (folder / name).exists()
+        assert served("postgresql+psycopg://db.example/tillwire?sslmode=require") == [name]
+        assert served("postgresql://db.example/shop") == served("postgresql://db.example:5433/tillwire") == []
+
+
+def test_what_killed_processes_left_is_passed_over_and_removed(folder: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    with own_control_path(POSTGRESQL) as path:
+        key = Path(path).name.partition(".")[0]
+        left, running, odd = (folder / f"{key}.{owner}.control" for owner in (ended.pid, 1, "old"))
+        for each in (left, running, odd):
+            each.touch()
+        assert served(POSTGRESQL) == [running.name]
+    with own_control_path(POSTGRESQL):
+        assert list(folder.iterdir()) == [running]
+
+
+@pytest.mark.parametrize("what", ["others", "link", "file"])
+def test_a_folder_that_others_could_write_to_is_refused(folder: Path, tmp_path: Path, what: str) -> None:
+    """They could answer in the server's place."""
+    if what == "others":
+        folder.mkdir()
+        folder.chmod(0o777)
+    elif what == "link":
+        folder.symlink_to(tmp_path)
+    else:
+        folder.touch()
+    with pytest.raises(StoreError, match="cannot hold the server's control socket"), own_control_path(POSTGRESQL):
+        pass

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from pathlib import Path
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from inventory_server.config import DATABASE_KEY_DIGITS
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.database.sqlite import Sqlite
 
 _EXPECTED = "something like sqlite:///tillwire.db or postgresql+psycopg://user@host/database"
+_PLACE_OPTIONS = {"host", "hostaddr", "port", "dbname", "options"}
+"""Options of a URL that say which database it is, and which schema."""
 _BEFORE_ANY_SECRET = re.compile(r"[^:@?=\s]*")
 
 
@@ -51,6 +55,15 @@ def shown(url: str) -> str:
 def lasting(database: Database) -> str:
     """The URL of a database, without a password, that is valid in every folder."""
     return database.url if database.path is None else f"sqlite:///{database.path.absolute()}"
+
+
+def database_key(url: str) -> str:
+    """Hex digits by which processes of one machine know that they mean the same database, whoever asks it."""
+    database_of(url)
+    parsed = make_url(url)
+    options = sorted((name, value) for name, value in parsed.query.items() if name in _PLACE_OPTIONS)
+    place = repr((parsed.host, parsed.port, parsed.database, options))
+    return hashlib.sha256(place.encode()).hexdigest()[:DATABASE_KEY_DIGITS]
 
 
 def sqlite_path(url: str) -> Path | None:
