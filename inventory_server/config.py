@@ -94,6 +94,10 @@ POSTINGS_SEARCHED_MAX = 1 << 18
 """Positions that one page of that list searches: a fraction of a second; the next page goes on."""
 SOLD_POSTINGS = 1_000
 """Bodies read at a time by the list of sales; bounds its memory."""
+FEED_POSITIONS = 1_000
+"""Positions in a page of the feed: a watcher hears of its place at least so often."""
+FEED_MOVEMENTS = 5_000
+"""Changes in a page of the feed; one large count may have more. Bounds its memory."""
 HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 

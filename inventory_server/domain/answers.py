@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from inventory_server.domain.limits import FINDINGS_MAX
 from inventory_server.domain.product import Product, Supplier
+from pos_client.protocol.feed import ChangedParams
 from pos_client.protocol.units import Quantity
 
 
@@ -70,6 +71,27 @@ class TerminalRow:
     pending: int
     parked: int
     clock_offset_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStart:
+    """After which position a feed begins, and of which locations and products it is (None: of all)."""
+
+    position: int
+    locations: frozenset[str] | None
+    skus: frozenset[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPage:
+    """A page of the feed, which reaches up to `position`: what changed at each position that matches.
+
+    `resume_from` is set, and nothing else, where what follows is in the archive.
+    """
+
+    position: int
+    changed: list[ChangedParams]
+    resume_from: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from msgspec import Meta
 from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
 from inventory_server.domain.roles import ActorRequest
+from pos_client.protocol.feed import WatchParams
 from pos_client.protocol.fields import Sku
 from pos_client.protocol.lists import (
     ChangesParams,
@@ -86,6 +87,20 @@ class ListChanges(ActorRequest, frozen=True):
     """What changed between two instants or positions."""
 
     params: ChangesParams
+
+
+class Watch(ActorRequest, frozen=True):
+    """Where a feed of changes begins, and of which locations it may be."""
+
+    params: WatchParams = WatchParams()
+
+
+class ReadFeed(ActorRequest, frozen=True):
+    """What changed stock after the position `since`: a page of it; None: no bound to what is asked for."""
+
+    since: int
+    locations: frozenset[str] | None = None
+    skus: frozenset[str] | None = None
 
 
 class ShowOverview(ActorRequest, frozen=True):

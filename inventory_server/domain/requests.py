@@ -57,11 +57,13 @@ from inventory_server.domain.questions import ListSales as ListSales
 from inventory_server.domain.questions import ListTerminals as ListTerminals
 from inventory_server.domain.questions import ListTransfers as ListTransfers
 from inventory_server.domain.questions import ListWaiting as ListWaiting
+from inventory_server.domain.questions import ReadFeed as ReadFeed
 from inventory_server.domain.questions import Reconcile as Reconcile
 from inventory_server.domain.questions import ShowOverview as ShowOverview
 from inventory_server.domain.questions import ShowProduct as ShowProduct
 from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
+from inventory_server.domain.questions import Watch as Watch
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.lists import (
@@ -254,6 +256,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListReservations: Kind("reservations", ReservationsResult, Cost.PAGE, EVERYBODY),
         ListSales: Kind("sales", SalesResult, Cost.PAGE, EVERYBODY),
         ListChanges: Kind("changes", ChangesResult, Cost.PAGE, EVERYBODY),
+        Watch: Kind("watch", answers.FeedStart, Cost.QUICK, EVERYBODY),
+        ReadFeed: Kind("feed", answers.FeedPage, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
         ListWaiting: _report("waiting", list[answers.WaitingPosting], _MATTERS_TO_HQ),
@@ -331,6 +335,8 @@ Question: TypeAlias = (
     | ListReservations
     | ListSales
     | ListChanges
+    | Watch
+    | ReadFeed
     | ShowOverview
     | Reconcile
     | ListWaiting

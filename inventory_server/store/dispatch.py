@@ -44,7 +44,17 @@ from inventory_server.store.admin.terminals import (
 from inventory_server.store.database.base import Database
 from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import archive, closing, partition
-from inventory_server.store.query import changes, counts, history, open_documents, postings, sales, stock, stock_now
+from inventory_server.store.query import (
+    changes,
+    counts,
+    feed,
+    history,
+    open_documents,
+    postings,
+    sales,
+    stock,
+    stock_now,
+)
 from inventory_server.store.query.service import Answer, Shortcut
 from inventory_server.store.verify.verify import verify
 from pos_client.protocol.units import SECOND_MICROS
@@ -62,6 +72,8 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         ),
         r.ListSales: lambda at, question: sales.sales(at.connection, at.settings, at.now, question),
         r.ListChanges: lambda at, question: changes.changes(at.connection, at.settings, at.now, question),
+        r.Watch: lambda at, question: feed.start(at.connection, question),
+        r.ReadFeed: lambda at, question: feed.feed(at.connection, question),
         r.ShowOverview: lambda at, _: overview(at.connection),
         r.Reconcile: lambda at, _: reconcile(at.connection, at.now, at.settings.silent_after_seconds * SECOND_MICROS),
         r.ListWaiting: lambda at, _: waiting(at.connection),

@@ -363,43 +363,5 @@ class HistoryResult(Message, frozen=True):
     cursor: str | None = None
 
 
-class WatchParams(StrictMessage, frozen=True, rename={"from_": "from"}):
-    """The position after which to report changes, and of what."""
-
-    from_: NonNegative | UnsetType = UNSET
-    locations: list[Location] | UnsetType = UNSET
-    skus: list[Sku] | UnsetType = UNSET
-
-
-class WatchResult(Message, frozen=True):
-    """The position after which changes are reported."""
-
-    position: int
-
-
-class StockChange(Message, frozen=True):
-    """The effect of one movement on one stock level."""
-
-    location: str
-    sku: str
-    delta: Quantity
-    on_hand: Quantity
-    type: PostingType
-    occurred_at: Instant
-
-
-class ChangedParams(Message, frozen=True):
-    """Notification `changed`: each position once, in order, without gaps."""
-
-    position: int
-    items: list[StockChange]
-
-
-class LaggingParams(Message, frozen=True):
-    """Notification `lagging`: the client is too slow; it can resume from this position."""
-
-    resume_from: int
-
-
 class NoParams(StrictMessage, frozen=True):
     """A method without parameters."""

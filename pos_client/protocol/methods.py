@@ -5,15 +5,14 @@ from __future__ import annotations
 from msgspec import Struct
 
 from pos_client.protocol import lists
+from pos_client.protocol.feed import ChangedParams, LaggingParams, WatchParams, WatchResult
 from pos_client.protocol.messages import (
     ByeParams,
     ByeResult,
-    ChangedParams,
     HelloParams,
     HelloResult,
     HistoryParams,
     HistoryResult,
-    LaggingParams,
     Message,
     NoParams,
     PingParams,
@@ -24,8 +23,6 @@ from pos_client.protocol.messages import (
     StockParams,
     StockResult,
     StoredPosting,
-    WatchParams,
-    WatchResult,
 )
 
 

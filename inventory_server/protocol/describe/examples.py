@@ -13,6 +13,7 @@ from msgspec import Raw
 
 from inventory_server.domain.lineage import FIRST_HEAD, next_head
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.feed import ChangedParams, LaggingParams, StockChange, WatchParams, WatchResult
 from pos_client.protocol.framing import MAX_FRAME_BYTES
 from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 from pos_client.protocol.messages import (
@@ -20,7 +21,6 @@ from pos_client.protocol.messages import (
     Body,
     ByeParams,
     ByeResult,
-    ChangedParams,
     Completeness,
     HelloParams,
     HelloResult,
@@ -28,7 +28,6 @@ from pos_client.protocol.messages import (
     HistoryParams,
     HistoryResult,
     Hole,
-    LaggingParams,
     Limits,
     Line,
     Message,
@@ -42,15 +41,12 @@ from pos_client.protocol.messages import (
     PostParams,
     PostResult,
     SilentTill,
-    StockChange,
     StockItem,
     StockParams,
     StockResult,
     StoredPosting,
     Totals,
     UnknownItem,
-    WatchParams,
-    WatchResult,
 )
 from pos_client.protocol.tick import Tick
 from pos_client.protocol.units import Quantity, micros
@@ -305,7 +301,9 @@ EXCHANGES: dict[str, Exchange] = {
 """One request of every method, with its answer."""
 
 NOTIFIED: dict[str, Message] = {
-    "changed": ChangedParams(5, [StockChange(STORE, ESPRESSO, -2, 10, "sale", at("09:41:07.25"))]),
+    "changed": ChangedParams(
+        5, [StockChange(STORE, ESPRESSO, -2, 10, 1, 24, "sale", at("09:41:07.25"), at("09:41:07.25"), at("18:00:00"))]
+    ),
     "lagging": LaggingParams(5),
 }
 """One of every notification the server sends."""

@@ -16,7 +16,7 @@ from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.admin.self_settled import CHECKED, still_waiting
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import visible_places
+from inventory_server.store.ledger.access import named_places, visible_places
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.sql import Insert, Lookup, among, plain_rows
 from pos_client.protocol.lists import ExceptionsResult, ListedException
@@ -50,7 +50,7 @@ def exceptions(connection: Connection, question: ListExceptions) -> ExceptionsRe
     params = question.params
     limit = EXCEPTIONS_DEFAULT if isinstance(params.limit, UnsetType) else params.limit
     wanted = [] if isinstance(params.flag, UnsetType) else [_f.flag == FLAGS.index(params.flag)]
-    places = visible_places(connection, question.actor, params)
+    places = visible_places(connection, question.actor, named_places(params))
     wanted += [] if places is None else [among(connection, _f.location, places)]
     rows = plain_rows(connection, _counted(wanted, limit))
     causes = [_Cause(*row[:-1]) for row in rows]

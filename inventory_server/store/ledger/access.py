@@ -64,12 +64,12 @@ def named_places(params: PlaceParams | ExceptionsParams) -> list[str] | None:
     return params.locations
 
 
-def visible_places(connection: Connection, actor: Actor, params: PlaceParams | ExceptionsParams) -> list[str] | None:
-    """The locations that an answer covers, None for all: those named; for a till, which sees no others, its own.
+def visible_places(connection: Connection, actor: Actor, named: list[str] | None) -> list[str] | None:
+    """The locations that an answer covers, None for all: those `named`; for a till, which sees no others, its own.
 
     RequestError `forbidden` where a till names another one.
     """
-    named, own = named_places(params), own_places(connection, actor)
+    own = own_places(connection, actor)
     if own is None:
         return named
     if others := sorted(set(named or ()) - own):

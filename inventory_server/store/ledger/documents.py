@@ -14,7 +14,7 @@ from inventory_server.domain.merge import standing
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.merges import merges_of
-from inventory_server.store.ledger.records import Key
+from inventory_server.store.ledger.records import NEVER, Key
 from inventory_server.store.ledger.sql import Lookup, Statement
 
 NO_FAMILIES: Mapping[str, frozenset[str]] = MappingProxyType({})
@@ -155,3 +155,10 @@ class DocumentsAt:
         """What is reserved and not expired at an instant."""
         documents = self._documents.get((*key, DocumentKind.RESERVATION), ())
         return sum(each.left for each in documents if each.line.expires_at > at)
+
+    def next_expiry(self, key: Key, at: int) -> int:
+        """When something of that expires next; `NEVER` if nothing does."""
+        documents = self._documents.get((*key, DocumentKind.RESERVATION), ())
+        return min(
+            (each.line.expires_at for each in documents if each.left and each.line.expires_at > at), default=NEVER
+        )

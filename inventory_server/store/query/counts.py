@@ -15,7 +15,7 @@ from inventory_server.domain.limits import COUNT_CHANGES_MAX
 from inventory_server.domain.merge import families
 from inventory_server.domain.requests import ListCounts
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import visible_places
+from inventory_server.store.ledger.access import named_places, visible_places
 from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Lookup, plain_rows
@@ -71,7 +71,7 @@ def counts(connection: Connection, settings: Settings, question: ListCounts) -> 
     stretch.assert_not_archived(head)
     start = decode_cursor(params.cursor, _Place)
     known_at = head.position if start is None else start.position
-    places, wanted = visible_places(connection, question.actor, params), named_skus(params)
+    places, wanted = visible_places(connection, question.actor, named_places(params)), named_skus(params)
     skus = None if wanted is None else _families(connection, head, wanted)
     statement = (
         select(t.count)

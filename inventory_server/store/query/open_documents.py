@@ -13,7 +13,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.documents import Document, DocumentKind
 from inventory_server.domain.requests import ListReservations, ListTransfers
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import visible_places
+from inventory_server.store.ledger.access import named_places, visible_places
 from inventory_server.store.ledger.documents import DocumentsAt, document_of
 from inventory_server.store.ledger.head import head_of
 from inventory_server.store.ledger.records import NEVER
@@ -86,7 +86,7 @@ def _page(
     start = decode_cursor(params.cursor, _Place)
     known_at, began = (head, now) if start is None else start[:2]
     stretch, skus = Stretch(connection, question.period), named_skus(params)
-    places = visible_places(connection, question.actor, params)
+    places = visible_places(connection, question.actor, named_places(params))
     found = []
     for each in _open(connection, kind, known_at if known_at < head else None, places, skus):
         line = each.line

@@ -101,7 +101,9 @@ def _conditions(connection: Connection, question: ListPostings) -> list[ColumnEl
         conditions.append(_p.flags.bitwise_and(1 << FLAGS.index(params.flag)) != 0)
     own = own_places(connection, question.actor)
     if own is None or isinstance(params.reference, UnsetType):
-        return conditions + within(connection, _p.location, visible_places(connection, question.actor, params))
+        return conditions + within(
+            connection, _p.location, visible_places(connection, question.actor, named_places(params))
+        )
     conditions += within(connection, _p.location, named_places(params))
     return [*conditions, or_(_p.type == "sale", among(connection, _p.location, sorted(own)))]
 

@@ -16,7 +16,7 @@ from inventory_server.domain.limits import SALES_DAYS_USUAL
 from inventory_server.domain.merge import families, standing
 from inventory_server.domain.requests import ListSales
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import visible_places
+from inventory_server.store.ledger.access import named_places, visible_places
 from inventory_server.store.ledger.head import Head, head_of
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.records import Key
@@ -76,7 +76,7 @@ def sales(connection: Connection, settings: Settings, now: int, question: ListSa
     known_at = head.position if start is None else start.position
     days = (stretch.last - stretch.first) // _DAY + 1
     most = max(1, limit // min(days, SALES_DAYS_USUAL))
-    places = visible_places(connection, question.actor, params)
+    places = visible_places(connection, question.actor, named_places(params))
     keys = _keys(connection, question, places, start, most + 1)
     sums = _sums(connection, head, stretch, keys[:most], known_at)
     rows = sorted(row for row in sums if start is None or row > start[1:])
