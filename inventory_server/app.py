@@ -21,9 +21,10 @@ from inventory_server.config import (
     STOCK_THREADS,
     Settings,
 )
-from inventory_server.domain.answers import Client
+from inventory_server.domain.answers import Client, FeedStart
 from inventory_server.domain.door import Store, perform
 from inventory_server.domain.requests import REQUESTS, Stock, StoreRequest, TerminalRequest
+from inventory_server.feed.feed import Feed
 from inventory_server.jsonserver import (
     EncodedReply,
     EndReason,
@@ -96,6 +97,7 @@ class Application:
             on_failure=on_failure,
         )
         self._workers = Workers()
+        self.feed = Feed(store.ask, self._workers.read)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -129,6 +131,7 @@ class Application:
         `deadline_seconds` is what is left for answers in flight: `drain_seconds` unless given.
         """
         self.drain()
+        self.feed.close()
         forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
         self._large_frames.close()
         self._workers.close()
@@ -180,6 +183,10 @@ class Workers:
         is_short = isinstance(request, Stock) and isinstance(request.params.sku, str)
         return (self._stock if is_short else self._others).run(ask)
 
+    def read(self, read: Callable[[], None]) -> bool:
+        """Have `read` read the ledger for a watcher; False where too many wait."""
+        return self._others.run(read)
+
     def answer_batch(self, answer: Callable[[], None]) -> bool:
         """Have `answer` put the requests of a batch to the store, one after the other; False where too many wait."""
         return self._batches.run(answer)
@@ -212,6 +219,7 @@ class FrameHandler(JsonHandler):
         self._busy_retry_ms = busy_retry_ms
         self._application = application
         self._is_over = False
+        self._watching: FeedStart | None = None
 
     def setup(self) -> None:
         """Begin the session."""
@@ -265,7 +273,36 @@ class FrameHandler(JsonHandler):
 
     def _reply(self, reply: EncodedReply | None, answer: SendReply) -> None:
         self._large_frames.leave(self)
+        if self._session.watching is self._watching:
+            answer(reply)
+        else:
+            self._answer_watch(self._session.watching, reply, answer)
+
+    def _answer_watch(self, start: FeedStart | None, reply: EncodedReply | None, answer: SendReply) -> None:
+        """Nothing of the feed before is sent after this answer, and nothing of the new one before it."""
+        feed, actor = self._application.feed, self._session.actor
+        self._watching = start
+        feed.unwatch(self)
         answer(reply)
+        if start is not None and actor is not None and not self._is_over:
+            feed.watch(self, start, actor)
+
+    def push(self, lines: bytes) -> bool:
+        """Send lines of the feed."""
+        return self._connection.send(lines)
+
+    def takes_more(self) -> bool:
+        """True where all of the feed that was pushed has been sent."""
+        return not self._connection.unsent_bytes()
+
+    def end_watch(self) -> None:
+        """The client may watch no longer."""
+        self.close()
+
+    def handle_timeout(self) -> None:
+        """Who watches need not ask anything: the feed finds out whether it still reads."""
+        if self._session.watching is None:
+            super().handle_timeout()
 
     def _give_up(self, answer: SendReply) -> None:
         """No slot in time: the sender of the frame has timed out by now, and sends it again."""
@@ -293,6 +330,7 @@ class FrameHandler(JsonHandler):
     def finish(self) -> None:
         """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
         self._is_over = True
+        self._application.feed.unwatch(self)
         self._application.ended(self)
         self._large_frames.leave(self)
         self._session.ended(self.end_reason)

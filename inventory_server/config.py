@@ -98,6 +98,20 @@ FEED_POSITIONS = 1_000
 """Positions in a page of the feed: a watcher hears of its place at least so often."""
 FEED_MOVEMENTS = 5_000
 """Changes in a page of the feed; one large count may have more. Bounds its memory."""
+FEED_TURN_SECONDS = 0.05
+"""How often a process looks for new positions while somebody watches: as often as a screen is worth changing."""
+FEED_RETRY_SECONDS = 1.0
+"""Pause after the database could not be asked."""
+FEED_RING_POSITIONS = 4_096
+"""Latest positions that a process keeps encoded for its watchers: at least a second of the busiest trade."""
+FEED_RING_BYTES = 8 << 20
+"""Bytes of them, but for a single one that is larger."""
+FEED_SEND_BYTES = 1 << 19
+"""Bytes of positions sent to a watcher at a time, but for a single one that is larger."""
+FEED_QUIET_SECONDS = 30.0
+"""A watcher that nothing matches hears of its place at least so often."""
+FEED_READERS = 2
+"""Watchers for whom the ledger is read at a time: of the threads that answer questions, most stay free."""
 HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 

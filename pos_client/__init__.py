@@ -5,6 +5,7 @@ from pos_client.protocol.errors import (
     BodyError,
     ConnectionLost,
     ErrorCode,
+    FeedArchived,
     HqRefused,
     OutboxError,
     OutboxInUse,
@@ -24,6 +25,7 @@ from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.json_client import JsonClient
 from pos_client.transport.request_once import request_once
+from pos_client.transport.watch import Watch
 
 __all__ = [
     "Basket",
@@ -33,6 +35,7 @@ __all__ = [
     "Connection",
     "ConnectionLost",
     "ErrorCode",
+    "FeedArchived",
     "FramingError",
     "HqRefused",
     "JsonClient",
@@ -49,5 +52,6 @@ __all__ = [
     "RequestError",
     "Status",
     "TillwireError",
+    "Watch",
     "request_once",
 ]

@@ -34,7 +34,10 @@ class Stage(enum.Enum):
 
 
 class BareConnection(ABC):
-    """A connection without what is said on it. Every method belongs to the loop's thread, but `break_off`."""
+    """A connection without what is said on it.
+
+    Every method belongs to the loop's thread, but `break_off`, `send`, `unsent_bytes` and those that say so.
+    """
 
     __slots__ = (
         *("_cause", "_end_reason", "_events", "_hung_up_at", "_is_gone", "_is_reading", "_is_stopping"),
@@ -70,6 +73,14 @@ class BareConnection(ABC):
     def break_off(self, reason: EndReason, cause: str) -> None:
         """End the connection now."""
         self._loop.call(partial(self._end, reason, cause), self)
+
+    def send(self, data: bytes) -> bool:
+        """Send messages, each a line, between replies without waiting; False where they can no longer be sent."""
+        return self._outgoing.push(data)
+
+    def unsent_bytes(self) -> int:
+        """How much of these messages has not been sent yet."""
+        return self._outgoing.unsent_bytes
 
     def fileno(self) -> int:
         """The descriptor of the socket."""

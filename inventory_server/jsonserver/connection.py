@@ -56,10 +56,6 @@ class ServerConnection(BareConnection):
         frames = self._exchange.count if self._exchange else 0
         return ClientInfo(self.peer.address, seconds, frames, self._incoming.received_bytes, self._outgoing.sent_bytes)
 
-    def send(self, data: bytes) -> bool:
-        """Send a message between replies without waiting; False where it can no longer be sent."""
-        return self._outgoing.push(data)
-
     def end(self, reason: EndReason) -> None:
         """End the connection after the reply that is due and what is being sent."""
         assert self._exchange is not None, "only handlers call it"

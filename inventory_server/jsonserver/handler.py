@@ -90,7 +90,10 @@ class HandlerConnection(Protocol):
     """What a handler's connection does for it, from any thread."""
 
     def send(self, data: bytes) -> bool:
-        """Send a message between replies without waiting; False where it can no longer be sent."""
+        """Send messages, each a line, between replies without waiting; False where they can no longer be sent."""
+
+    def unsent_bytes(self) -> int:
+        """How much of these messages has not been sent yet."""
 
     def end(self, reason: EndReason) -> None:
         """End the connection after what is being sent."""
@@ -148,6 +151,11 @@ class JsonHandler:
         wait for a client that does not read. Raises NotJson.
         """
         return self._connection.send(encode_message(message) + b"\n")
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes of these messages wait for a client that does not read, or has not shown its framing yet."""
+        return self._connection.unsent_bytes()
 
     def close(self, reason: EndReason = EndReason.handler_closed) -> None:
         """End the connection after what is being sent, for `reason` in the log; from any thread."""

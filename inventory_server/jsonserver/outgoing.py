@@ -86,7 +86,7 @@ class Outgoing:
             self._send_message(data)
 
     def push(self, data: bytes) -> bool:
-        """Send a message of the server, a line, without waiting; False where the connection has ended or has to."""
+        """Send messages of the server, each a line, without waiting; False where the connection has ended or has to."""
         with self._lock:
             if not self._is_held:
                 return self._send_message(self._framed(data))
@@ -95,6 +95,11 @@ class Outgoing:
             self._held.append(data)
             self._message_bytes += len(data)
             return True
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How much of the messages of the server waits for a slow reader, or for the client's framing."""
+        return self._message_bytes
 
     def release(self, uses_jsocket: bool) -> None:
         """The framing of the client is known: send the messages that have waited for that."""
@@ -147,8 +152,8 @@ class Outgoing:
 
     # ------------------------------------------------------------------ all below with `_lock` held
 
-    def _framed(self, data: bytes) -> bytes:
-        return jsocket_frame(data) if self._uses_jsocket else data
+    def _framed(self, lines: bytes) -> bytes:
+        return b"".join(map(jsocket_frame, lines.splitlines(keepends=True))) if self._uses_jsocket else lines
 
     def _leaves_room(self, data: bytes) -> bool:
         return not self._message_bytes or self._message_bytes + len(data) <= self._limits.max_unsent_bytes

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from inventory_server.config import Settings
+from inventory_server.domain.answers import FeedStart
 from inventory_server.domain.business_day import FIRST_DAY, LAST_DAY, Period
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.limits import EXCEPTIONS_MAX
@@ -72,7 +73,7 @@ _quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantit
 class SessionContext:
     """The state of one connection: its environment, its actor (None before `hello`), and whether it is to be closed.
 
-    `peer` is the address of the other end, `app` what the client calls itself.
+    `peer` is the address of the other end, `app` what the client calls itself, `watching` what it watches.
     """
 
     settings: Settings
@@ -85,6 +86,7 @@ class SessionContext:
     actor: Actor | None = None
     app: str | None = None
     closing: bool = False
+    watching: FeedStart | None = None
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -391,10 +393,9 @@ QUESTIONS: dict[str, MethodBinding] = {
 }
 """Methods for every client, terminal or not."""
 
-TILL_METHODS: dict[str, MethodBinding] = {
+SPEAKING: dict[str, MethodBinding] = {
     "hello": MethodBinding(Hello, _hello, _welcome),
     "post": MethodBinding(Post, _post),
-    **QUESTIONS,
     "rpc.discover": MethodBinding(None, _discover),
 }
-"""Every method of the tills' port; `watch` and `unwatch` join here."""
+"""Methods of terminals alone."""

@@ -15,13 +15,14 @@ from typing import Any, Generic, TypeVar
 from msgspec import UNSET, UnsetType
 
 from inventory_server.config import Settings
-from inventory_server.domain.answers import Client
+from inventory_server.domain.answers import Client, FeedStart
 from inventory_server.domain.door import Outcome, OutcomeUnknown
 from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import Actor, Speaker
 from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol import events
-from inventory_server.protocol.methods import TILL_METHODS, MethodBinding, Ready, SessionContext
+from inventory_server.protocol.methods import MethodBinding, Ready, SessionContext
+from inventory_server.protocol.port import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.fields import RequestId
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
@@ -126,6 +127,11 @@ class Session:
             refused_at=refused_at,
             refusal=refusal,
         )
+
+    @property
+    def watching(self) -> FeedStart | None:
+        """What the client watches, from where on; None if it does not."""
+        return self._talk.watching
 
     def ended(self, reason: str) -> None:
         """Log the end of the connection if it was a terminal's."""

@@ -98,6 +98,16 @@ class ConnectionLost(TillwireError):
     """The connection was lost or timed out: the request may or may not have been executed."""
 
 
+class FeedArchived(TillwireError):
+    """What a feed would tell next is in HQ's archive; it can be followed from the position `resume_from` on."""
+
+    def __init__(self, resume_from: int) -> None:
+        super().__init__(
+            f"HQ has archived what comes next in the feed: read the stock anew, then follow it from {resume_from}."
+        )
+        self.resume_from = resume_from
+
+
 class OutboxError(TillwireError):
     """The till's outbox cannot be read or written; the message says what to do."""
 

@@ -192,11 +192,20 @@ def decode_result(reply: Reply, kind: type[M]) -> M:
     """The typed result of `reply`; raises RequestError if `reply` is an error."""
     if not isinstance(reply.error, UnsetType):
         raise from_error_object(reply.error)
-    raw = b"null" if isinstance(reply.result, UnsetType) else reply.result
+    return _decoded(reply.result, kind)
+
+
+def decode_notification(reply: Reply, kind: type[M]) -> M:
+    """The typed params of a notification; RequestError if they are none of that type."""
+    return _decoded(reply.params, kind)
+
+
+def _decoded(raw: Raw | UnsetType, kind: type[M]) -> M:
+    text = b"null" if isinstance(raw, UnsetType) else raw
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return msgspec.json.decode(text, type=kind)
     except msgspec.DecodeError as error:
-        raise request_error(error, ErrorCode.parse_error, raw) from error
+        raise request_error(error, ErrorCode.parse_error, bytes(text)) from error
 
 
 def error_object(error: RequestError) -> ErrorObject:

@@ -15,7 +15,7 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ConnectionLost, RequestError
 from pos_client.protocol.framing import FrameTooLong, LineFramer
 from pos_client.protocol.messages import HelloParams, HelloResult, Message, Reply, Request
-from pos_client.protocol.methods import METHODS
+from pos_client.protocol.methods import METHODS, NOTIFICATIONS
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_BYTES_MAX, REPLY_SECONDS
 from pos_client.transport.stream import ClientStream
 from pos_client.transport.tls_stream import Tls, connect_stream
@@ -97,6 +97,22 @@ class Connection:
         if not isinstance(reply.error, UnsetType):
             raise wire.from_error_object(reply.error)
         return reply
+
+    def notification(self, timeout_seconds: float) -> Message | None:
+        """The params of the next notification; None if none has come by then, or it is none of this edition.
+
+        ConnectionLost where none can come any more.
+        """
+        try:
+            reply = wire.decode_reply(self._line(time.monotonic() + timeout_seconds))
+            if isinstance(reply.method, UnsetType):
+                raise ConnectionResetError(f"HQ answered request {reply.id!r}, which was not asked")
+            kind = NOTIFICATIONS.get(reply.method)
+            return None if kind is None else wire.decode_notification(reply, kind)
+        except TimeoutError:
+            return None
+        except (OSError, FrameTooLong, RequestError) as error:
+            raise self._lost(error) from error
 
     def is_dropped(self) -> bool:
         """True where the server has closed while nothing was asked; it does not wait."""

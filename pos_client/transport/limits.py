@@ -16,3 +16,9 @@ KEEPALIVE_PROBES = 3
 """Unanswered probes that end a connection: one or two may be lost on a bad line."""
 UNIX_PATH_BYTES_MAX = 107
 """Longest path in the address of a Unix socket (Linux); a longer one is reached through its folder's descriptor."""
+FEED_SILENCE_SECONDS = 90.0
+"""A feed that tells nothing for so long has lost its connection: HQ tells its place every 30 seconds."""
+FEED_BACKOFF_FIRST_SECONDS = 0.5
+"""Upper end of the first pause before a feed connects again; doubled with each failure."""
+FEED_BACKOFF_MAX_SECONDS = 30.0
+"""Upper end of the longest one: all screens of a chain must not overrun an HQ that comes back."""

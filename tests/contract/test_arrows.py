@@ -101,9 +101,11 @@ ROOMS: dict[str, list[str]] = {
         "pos_client.protocol",
         "msgspec",
     ],
+    "inventory_server.feed": ["inventory_server.domain", "inventory_server.config", "pos_client.protocol", "msgspec"],
     "inventory_server.large_frames": ["inventory_server.jsonserver"],
     "inventory_server.app": [
         "inventory_server.large_frames",
+        "inventory_server.feed",
         "inventory_server.protocol",
         "inventory_server.jsonserver",
         "inventory_server.domain",

@@ -60,7 +60,8 @@ def compare(hq: Headquarters) -> None:
         items = {(each.location, each.sku): each for each in told.items}
         assert list(items) == sorted(items)
         assert len(items) == len(told.items)
-        assert [key for key in {*before, *after}.difference(items) if before.get(key) != after.get(key)] == [], posting
+        others = {*before, *after}.difference(items)
+        assert [key for key in others if before.get(key, NOTHING) != after.get(key, NOTHING)] == [], posting
         for key, each in items.items():
             was, now = before.get(key, NOTHING), after.get(key, NOTHING)
             figures = (now.on_hand - was.on_hand, now.on_hand, now.reserved, now.in_transit)

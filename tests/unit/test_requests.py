@@ -9,7 +9,7 @@ from inventory_server.admin.methods import ACT_AS, CONTROL_METHODS
 from inventory_server.domain import requests
 from inventory_server.domain.requests import REQUESTS, Cost, Enrol, ImportProducts, audited_arguments
 from inventory_server.domain.roles import EVERYBODY
-from inventory_server.protocol.methods import TILL_METHODS
+from inventory_server.protocol.port import TILL_METHODS
 from inventory_server.store.dispatch import ANSWERS, CHANGES, MAINTENANCE, SHORTCUTS
 
 KINDS = pytest.mark.parametrize("request_type", REQUESTS, ids=lambda each: each.__name__)

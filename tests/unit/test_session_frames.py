@@ -6,7 +6,7 @@ import pytest
 
 from inventory_server.config import Settings
 from inventory_server.domain.requests import Post, Stock
-from inventory_server.protocol.methods import TILL_METHODS
+from inventory_server.protocol.port import TILL_METHODS
 from tests.support.edge import ID, Talker
 
 PING = b'{"id":1,"method":"ping"}'

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory_server.protocol.methods import TILL_METHODS
+from inventory_server.protocol.port import TILL_METHODS
 from tests.support.edge import ID, SALE, Talker
 
 _json = st.recursive(

@@ -100,6 +100,8 @@ def feed(connection: Connection, question: ReadFeed) -> FeedPage:
     head = head_of(connection)
     if question.since < head.archived_position:
         return FeedPage(question.since, [], resume_from=head.archived_position)
+    if question.since >= head.position:
+        return FeedPage(question.since, [])
     bounds = _bounds(connection, head, question.since)
     effects = _effects(connection, head, bounds)
     is_filtered = question.locations is not None or question.skus is not None
