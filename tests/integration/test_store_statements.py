@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from inventory_server.domain.requests import Post
 from inventory_server.store.ledger import sql
+from inventory_server.store.write.statements import Statements
 from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import HOUR, NOON, Clock, Till, body, opened, outcome_of, uid
 from tests.support.statements import statements
@@ -133,3 +136,14 @@ def test_only_chunks_of_rows_grow_with_the_lines(
     chunks = len(sql.chunks(range(POSTINGS * lines)))
     repeated = Counter((text.split()[0], tuple(_TABLE.findall(text)[-1:])) for text in ran)
     assert max(repeated.values()) <= 2 * chunks, repeated
+
+
+def test_a_late_count_reads_the_movements_of_its_own_products_alone(tmp_path: Path) -> None:
+    def plan(connection: Connection) -> str:
+        text, names = Statements().moved_after._render(connection, size=16)
+        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", (0,) * len(names))
+        return "\n".join(row[-1] for row in rows)
+
+    with opened(tmp_path / "hq.db") as store:
+        found = store._writer.perform(plan)
+    assert "SEARCH movement USING PRIMARY KEY (segment=? AND location=? AND sku=?)" in found

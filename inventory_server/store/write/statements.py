@@ -62,7 +62,7 @@ class Statements:
         self.movements = Lookup(t.movement, at, *(t.movement.c[name] for name in moves), prunes=True)
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku])
         self.moved_since = Statement(_moved_since())
-        self.moved_after = ForEach(_AFTER, _moved_after)
+        self.moved_after = ForEach(_AFTER, _moved_after, in_order=True)
         line, document = t.document_line.c, t.document.c
         group = [line.location, line.sku, line.kind, line.source]
         self.lines_of_documents = Lookup(t.document_line, [line.document])
