@@ -89,13 +89,14 @@ class Costs:
 @dataclass(frozen=True, slots=True)
 class Site:
     """The machines. Without `processors` one is always free; `round_trip` (seconds) is what each
-    commit waits for a standby; `clients_apart` are tills on machines of their own, one thread each."""
+    commit waits for a standby; `clients_apart` are tills on machines of their own, one thread each. A sale of one line
+    weighs two movements."""
 
     processors: int = 0
     servers: int = 1
     round_trip: float = 0.0
     clients_apart: bool = False
-    commit_postings_max: int = Settings().commit_postings_max
+    commit_postings_max: int = Settings().commit_movements_max // 2
 
 
 class Result(NamedTuple):

@@ -128,6 +128,12 @@ BATCH_THREADS = 4
 """Threads that answer batches: each puts up to `max_batch_requests` to the store, while live sales go on."""
 QUESTIONS_WAITING_MAX = 1_024
 """Questions, and batches, that wait for those threads, as many as clients by default; above this it is `busy`."""
+LINE_BYTES_MIN = 24
+"""Bytes of the shortest line of a posting: what a void reverses is weighed by the length of its body."""
+ROWS_PER_MOVEMENT = 16
+"""Rows that a late count looks back on for the price of a movement that is entered: reading one takes 2 µs."""
+LOOKED_BACK_MAX = 80_000
+"""Most rows of a product that are counted for that: as heavy as a whole commit."""
 WRITER_CACHE_ROWS_MAX = 200_000
 """Levels, and lineages, that a writer caches (about 70 MB of levels); a full cache is emptied and refilled."""
 OPENING_ATTEMPTS = 200
@@ -172,7 +178,7 @@ SQLITE_STATEMENTS_MAX = 512
 class Settings(NetworkLimits):
     """The settings of `serve --config` (TOML, same names), the network's limits first."""
 
-    max_postings: int = limit(MAX_POSTINGS, 1, "postings per frame; each frame is committed as a whole")
+    max_postings: int = limit(MAX_POSTINGS, 1, "postings per frame; a frame is committed as a whole unless it is heavy")
     max_lines: int = limit(MAX_LINES, 100, "lines per posting; a till refuses a longer sale")
     till_quantity_max: int = limit(
         1_000_000, 1, "quantity of a till's line, up or down: more is a scanned barcode; operators may post 10⁹"
@@ -181,11 +187,17 @@ class Settings(NetworkLimits):
     batch_reply_bytes_max: int = limit(
         8 << 20, 1 << 16, "bytes of replies to one batch; the requests after that are answered `too_large`"
     )
-    commit_postings_max: int = limit(2_000, 1, "postings per commit; larger commits are no cheaper per sale")
+    commit_movements_max: int = limit(
+        5_000, 1, "movements per commit, about a fifth of a second; a heavier frame is committed in parts"
+    )
     live_postings_max: int = limit(16, 0, "a frame with more postings than this is a backlog, not live sales")
-    commit_backlog_max: int = limit(250, 1, "backlog postings in a commit that also contains live sales")
+    commit_backlog_max: int = limit(
+        2_000, 1, "backlog movements in a commit that also contains live sales: a frame of 500 usual baskets"
+    )
     large_frames_max: int = limit(4, 1, "frames over 8 KiB that are decoded and committed at a time; others wait")
-    queue_postings_max: int = limit(20_000, 1, "postings waiting for the writer; above this the answer is `busy`")
+    queue_postings_max: int = limit(
+        20_000, 1, "postings waiting for the writer, half of them for live sales alone; above this the answer is `busy`"
+    )
     busy_retry_ms: int = limit(500, 10, "how long a till waits before it retries after `busy` or `draining`")
     heartbeat_seconds: int = limit(30, 1, "how often an idle till pings; completeness depends on it")
     silent_after_seconds: int = limit(

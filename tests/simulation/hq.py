@@ -18,7 +18,8 @@ from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.query import history, stock
-from inventory_server.store.write.writer import Ticket, Writer
+from inventory_server.store.write.waiting import Ticket
+from inventory_server.store.write.writer import Writer
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import PostingResult, PostResult, StockResult
 from tests.simulation.book import Created

@@ -15,12 +15,12 @@ from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge as ledger_module
 from inventory_server.store.write import levels, posting, reading
-from inventory_server.store.write import writer as writer_module
 from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.tick_clocks import TickClocks
+from inventory_server.store.write.waiting import Ticket
 from inventory_server.store.write.working_set import WorkingSet
-from inventory_server.store.write.writer import Ticket, Writer
+from inventory_server.store.write.writer import Writer
 from pos_client.protocol.control_totals import STOCK_SIGN
 from pos_client.protocol.messages import PostingResult
 from pos_client.protocol.units import instant
@@ -148,7 +148,7 @@ def answered_before_the_commit() -> AbstractContextManager[Any]:
                 original(writer, tickets)
                 return
             for ticket, outcome in zip(tickets, outcomes, strict=True):
-                writer_module._settle(ticket, outcome)
+                writer._settle(ticket, outcome)
             try:
                 transaction.commit()
             except DBAPIError:

@@ -17,7 +17,7 @@ from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import Posted, Rejected, Terminal
-from inventory_server.store.write import reading, terminal_session
+from inventory_server.store.write import reading, terminal_session, weighing
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.judged_posting import Refusal
 from inventory_server.store.write.posting import enter
@@ -59,6 +59,10 @@ class CommitJudge:
         """Run an administrator's `job`, set a new stamp (it may change what writers cache) and return its result."""
         connection.execute(t.ledger.update().values(stamp=self._new_stamp()))
         return job(connection)
+
+    def weigh(self, connection: Connection, post: Post) -> list[int]:
+        """By how many movements each posting of a frame is heavier than its lines tell."""
+        return weighing.weigh(connection, self._sql, post)
 
     def forget(self) -> None:
         """Empty the cache: the transaction was rolled back."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    ColumnElement,
     Executable,
     FromClause,
     Select,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     union_all,
 )
 
+from inventory_server.config import LOOKED_BACK_MAX
 from inventory_server.domain.inventory import Account
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import POSTED
@@ -62,6 +64,8 @@ class Statements:
         self.movements = Lookup(t.movement, at, *(t.movement.c[name] for name in moves), prunes=True)
         self.counts = Lookup(t.count, [t.count.c.location, t.count.c.sku])
         self.moved_since = Statement(_moved_since())
+        self.body_bytes = Lookup(t.posting, [p.position], p.position, func.length(p.body), prunes=True)
+        self.looked_back_on = ForEach(_AFTER[:2], _looked_back_on, in_order=True)
         self.moved_after = ForEach(_AFTER, _moved_after, in_order=True)
         line, document = t.document_line.c, t.document.c
         group = [line.location, line.sku, line.kind, line.source]
@@ -102,6 +106,24 @@ class Statements:
 def _moved_since() -> Select[Any]:
     """The first closed segment with a movement at or after an instant."""
     return select(func.min(t.segment.c.segment)).where(t.segment.c.latest_at >= bindparam("after"))
+
+
+def _looked_back_on(wanted: FromClause) -> Executable:
+    """How many movements in the segments from `first` to `open`, and counts, there are of each key, up to a maximum."""
+    m, c, w = t.movement.c, t.count.c, wanted.c
+    most: ColumnElement[int] = literal_column(str(LOOKED_BACK_MAX))
+    none: ColumnElement[int] = literal_column("0")
+    closed = select(t.segment.c.segment).where(t.segment.c.segment >= bindparam("first", type_=BigInteger))
+    visited = union_all(closed, select(bindparam("open", type_=BigInteger))).cte("visited")
+    one: ColumnElement[int] = literal_column("1").label("one")
+    of_key = and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku)
+    moved = select(one).select_from(visited.join(t.movement, of_key))
+    counted = select(one).select_from(t.count).where(c.location == w.location, c.sku == w.sku)
+    numbers = (
+        select(func.count()).select_from(each.correlate(wanted).limit(most).offset(none).subquery()).scalar_subquery()
+        for each in (moved, counted)
+    )
+    return select(w.location, w.sku, *numbers)
 
 
 _AFTER = [t.movement.c.location, t.movement.c.sku, t.movement.c.effective_at, t.movement.c.event_position]

@@ -4,58 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
-from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown
+from inventory_server.domain.door import OnOutcome, OutcomeUnknown
 from inventory_server.domain.requests import Post, TerminalRequest
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
+from inventory_server.store.write.waiting import Job, Ticket, Turns
 from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger("tillwire.store")
-
-Job = Callable[[Connection], Any]
-"""Work of an administrator: runs in a transaction of its own."""
-
-
-class Ticket:
-    """A queued piece of work, and later its outcome or error."""
-
-    __slots__ = ("_done", "_then", "error", "outcome", "settled", "weight", "work")
-
-    def __init__(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> None:
-        self.work = work
-        self._then = then
-        self.weight = len(work.items) if isinstance(work, Post) else 1
-        self.outcome: Any = None
-        self.error: Exception | None = None
-        self.settled = False
-        self._done = threading.Lock()
-        self._done.acquire()
-
-    def settle(self, outcome: Any, error: Exception | None = None) -> None:
-        """Deliver the outcome or error: call `then`, or wake the waiting thread."""
-        self.outcome, self.error, self.settled = outcome, error, True
-        if self._then is None:
-            self._done.release()
-            return
-        try:
-            self._then(outcome, error)
-        except Exception:  # a failed answer is lost, as if its connection had broken; the others go on
-            log.exception("event=answer_failed")
-
-    def wait(self) -> Any:
-        """Wait for the outcome; raise the error, if any."""
-        self._done.acquire()
-        if self.error is not None:
-            raise self.error
-        return self.outcome
 
 
 class Writer:
@@ -74,12 +37,11 @@ class Writer:
         self._settings = settings
         self._on_fatal = on_fatal
         self._transactions = Transactions(engine, database, judge.forget, settings.commit_retry_seconds)
-        # Guards `_live`, `_backlog`, `_weight`, `_closing` and `_failure`; nothing slow happens under it.
+        # Guards `_live`, `_backlog`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._live: deque[Ticket] = deque()
-        self._backlog: deque[Ticket] = deque()
-        self._weight = 0
+        self._live = Turns()
+        self._backlog = Turns()
         self._closing = False
         self._failure: Exception | None = None
         self._refusing = False  # logged once, not at every commit
@@ -100,20 +62,22 @@ class Writer:
     def submit(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> Ticket:
         """Queue `work` like `perform`, without waiting; `then` runs on the writer thread and must not block.
 
-        A frame of up to `live_postings_max` postings is live, a larger one a backlog's, which yields to live ones.
+        A frame of up to `live_postings_max` postings is live, a larger or heavier one a backlog's, which yields to
+        live ones and leaves them half of the queue.
         """
-        ticket = Ticket(work, then)
+        ticket, settings = Ticket(work, then), self._settings
+        is_live = ticket.postings <= settings.live_postings_max and ticket.weight <= settings.commit_backlog_max
+        most = settings.queue_postings_max if is_live else settings.queue_postings_max // 2
         with self._lock:
             if self._failure is not None:
                 raise OutcomeUnknown("The store has failed; the server is shutting down.") from self._failure
             if self._closing:
                 raise self._later(ErrorCode.draining, "The server is shutting down; send again to its successor.")
-            full = self._weight and self._weight + ticket.weight > self._settings.queue_postings_max
+            waiting = self._live.postings + self._backlog.postings
+            full = waiting and waiting + ticket.postings > most
             if full and not callable(work):  # administrators' jobs are few: each waits for its own
-                raise self._later(ErrorCode.busy, f"{self._weight} postings are waiting; send again later.")
-            is_live = ticket.weight <= self._settings.live_postings_max
-            (self._live if is_live else self._backlog).append(ticket)
-            self._weight += ticket.weight
+                raise self._later(ErrorCode.busy, f"{waiting} postings are waiting; send again later.")
+            (self._live if is_live else self._backlog).add(ticket)
             self._arrived.notify()
         return ticket
 
@@ -154,39 +118,83 @@ class Writer:
     def _take(self) -> list[Ticket]:
         """The work of one commit; an empty list when closing and nothing is left.
 
-        While live sales are queued, backlogs share `commit_backlog_max` postings of each commit, so that a sale does
-        not wait behind a draining outbox. At least one backlog frame is taken each time, so that backlogs progress.
+        While live sales are queued, backlogs share `commit_backlog_max` movements of each commit, so that a sale does
+        not wait behind a draining outbox. A part of at least one backlog's frame is taken each time, so that they
+        progress.
         """
         settings = self._settings
         with self._lock:
             while not self._live and not self._backlog and not self._closing:
                 self._arrived.wait()
-            taken = _draw(self._live, settings.commit_postings_max)
-            taken += _draw(self._backlog, settings.commit_backlog_max if taken else settings.commit_postings_max)
-            self._weight -= sum(ticket.weight for ticket in taken)
-            return taken
+            taken = self._live.draw(settings.commit_movements_max)
+            return taken + self._backlog.draw(settings.commit_backlog_max if taken else settings.commit_movements_max)
 
     def _commit(self, tickets: list[Ticket]) -> None:
-        works = [ticket.work for ticket in tickets if not callable(ticket.work)]
+        fitting, outcomes = tickets, []
         try:
-            outcomes = iter(
-                self._transact(lambda connection: self._judge.carry_out(connection, works)) if works else ()
-            )
+            if not all(callable(ticket.work) for ticket in tickets):
+                fitting, outcomes = self._transact(lambda connection: self._carry_out(connection, tickets))
         except StoreFatal:
             raise
         except OutcomeUnknown as error:
-            outcomes = iter([error] * len(works))
+            outcomes = [error] * len(tickets)
         except Exception as error:  # noqa: BLE001 - an error in one frame must not end the writer
             self._isolate(tickets, error)
             return
-        if self._refusing and any(isinstance(work, Post) for work in works):
+        if self._refusing and any(isinstance(ticket.work, Post) for ticket in fitting):
             self._refusing = False
             log.warning("event=commits_resumed")
-        for ticket in tickets:
+        answers = iter(outcomes)
+        for ticket in fitting:
             if callable(ticket.work):
                 self._run_job(ticket, ticket.work)
             else:
-                _settle(ticket, next(outcomes))
+                self._settle(ticket, next(answers))
+        if fitting is not tickets:
+            carried_out = set(fitting)
+            self._put_back([ticket for ticket in tickets if ticket not in carried_out])
+
+    def _carry_out(self, connection: Connection, tickets: list[Ticket]) -> tuple[list[Ticket], list[Any]]:
+        """The tickets that one commit carries out, and the outcome of each that is no administrator's."""
+        fitting = self._fitting(connection, tickets)
+        works = [ticket.work for ticket in fitting if not callable(ticket.work)]
+        return fitting, self._judge.carry_out(connection, works)
+
+    def _fitting(self, connection: Connection, tickets: list[Ticket]) -> list[Ticket]:
+        """Have the ledger tell how heavy voids and counts are; the tickets that still share a commit.
+
+        At least a part of the first that turns out heavier is among them.
+        """
+        unweighed = [(ticket, post) for ticket in tickets if (post := ticket.unweighed)]
+        if not unweighed:
+            return tickets
+        heavier: dict[Ticket, None] = {}
+        for ticket, post in unweighed:
+            before = ticket.weight
+            ticket.weigh(self._judge.weigh(connection, post))
+            if ticket.weight > before:
+                heavier[ticket] = None
+        settings = self._settings
+        fitting = [ticket for ticket in tickets if ticket not in heavier]
+        left = settings.commit_backlog_max if fitting else settings.commit_movements_max
+        for number, ticket in enumerate(heavier):
+            if number and ticket.weight > left:
+                break
+            left -= ticket.cut(max(1, left))
+            fitting.append(ticket)
+        return fitting
+
+    def _settle(self, ticket: Ticket, outcome: Any) -> None:
+        """Answer a frame once all of it is durable; the rest of a heavy one waits for its terminal's next turn."""
+        if isinstance(outcome, Exception):
+            ticket.fail(outcome)
+        elif not ticket.carried_out(outcome):
+            self._put_back([ticket])
+
+    def _put_back(self, tickets: list[Ticket]) -> None:
+        with self._lock:
+            for ticket in tickets:
+                self._backlog.put_back(ticket)
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """After a rollback: refuse all if the database is the cause, else commit one by one to find the faulty one."""
@@ -195,7 +203,7 @@ class Writer:
             self._refuse(tickets, error)
         elif len(tickets) == 1:
             log.error("event=commit_failed", exc_info=error)
-            tickets[0].settle(None, error)
+            tickets[0].fail(error)
         else:
             for ticket in tickets:
                 self._commit([ticket])
@@ -207,7 +215,7 @@ class Writer:
             log.error("event=commits_refused error=%s", said_by(error))
         message = "HQ's database accepts no writes at the moment; nothing was posted."
         for ticket in tickets:
-            ticket.settle(None, RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS))
+            ticket.fail(RequestError(ErrorCode.busy, message, retry_after_ms=STORAGE_RETRY_MS))
 
     def _run_job(self, ticket: Ticket, job: Job) -> None:
         try:
@@ -230,27 +238,9 @@ class Writer:
         error.__cause__ = reason.__cause__
         with self._lock:
             self._failure = error
-            unserved = [ticket for ticket in (*self._taken, *self._live, *self._backlog) if not ticket.settled]
-            self._live.clear()
-            self._backlog.clear()
+            unserved = dict.fromkeys((*self._taken, *self._live.clear(), *self._backlog.clear()))
         for ticket in unserved:
-            ticket.settle(None, error)
+            if not ticket.settled:
+                ticket.settle(None, error)
         if self._on_fatal is not None:
             self._on_fatal(error)
-
-
-def _draw(waiting: deque[Ticket], most: int) -> list[Ticket]:
-    """Take tickets of at most `most` postings in total from the front, but at least one if there is any."""
-    drawn: list[Ticket] = []
-    weight = 0
-    while waiting and (not drawn or weight + waiting[0].weight <= most):
-        drawn.append(waiting.popleft())
-        weight += drawn[-1].weight
-    return drawn
-
-
-def _settle(ticket: Ticket, outcome: Outcome | RequestError | OutcomeUnknown) -> None:
-    if isinstance(outcome, RequestError | OutcomeUnknown):
-        ticket.settle(None, outcome)
-    else:
-        ticket.settle(outcome)

@@ -210,7 +210,7 @@ def mix_versions(world: World) -> int:
     return 1
 
 
-ONE_BY_ONE = Plan(settings={"commit_postings_max": 1})
+ONE_BY_ONE = Plan(settings={"commit_movements_max": 1})
 SEQ_IS_IDENTITY = Mutants(server=("seq_is_identity",))
 
 KINDS = [

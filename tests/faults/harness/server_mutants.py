@@ -23,6 +23,7 @@ from inventory_server.store.ledger.records import Posted
 from inventory_server.store.write import judge, posting, reading, writer
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.judged_posting import Refusal
+from inventory_server.store.write.waiting import Ticket
 from inventory_server.store.write.working_set import WorkingSet
 from inventory_server.store.write.writer import Writer
 from pos_client.protocol import wire
@@ -40,13 +41,13 @@ STALE_MICROS = 7 * 86_400 * 1_000_000
 def answer_early(_: Options) -> None:
     """Answers leave before the commit."""
 
-    def commit(self: Writer, tickets: list[writer.Ticket]) -> None:
+    def commit(self: Writer, tickets: list[Ticket]) -> None:
         works: list[Any] = [ticket.work for ticket in tickets]
         connection = self._transactions.connection
         transaction = connection.begin()
         outcomes = self._judge.carry_out(connection, works)
         for ticket, outcome in zip(tickets, outcomes, strict=True):
-            writer._settle(ticket, outcome)
+            self._settle(ticket, outcome)
         time.sleep(EARLY_SECONDS)
         transaction.commit()
 
@@ -152,7 +153,7 @@ def swallow_errors(_: Options) -> None:
     """A commit that failed is answered as if it had not."""
     refused = writer.Writer._isolate
 
-    def isolate(self: Writer, tickets: list[writer.Ticket], error: Exception) -> None:
+    def isolate(self: Writer, tickets: list[Ticket], error: Exception) -> None:
         for ticket in [ticket for ticket in tickets if isinstance(ticket.work, Post)]:
             results = [PostingResult(item.id, "posted", 1, instant(0)) for item in ticket.work.items]  # type: ignore[union-attr]
             ticket.settle(PostResult(results, CHAIN_START, 1, []))

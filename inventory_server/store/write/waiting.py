@@ -1,0 +1,191 @@
+"""Work that waits for the writer: weighed in movements, taken in turns by terminal, heavy frames in parts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection
+
+from inventory_server.domain.door import OnOutcome, OutcomeUnknown
+from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
+from pos_client.protocol.messages import PostingResult
+
+log = logging.getLogger("tillwire.store")
+
+Job = Callable[[Connection], Any]
+"""Work of an administrator: runs in a transaction of its own."""
+_READS_BACK = frozenset(("void", "count"))
+"""Types of postings that weigh more than their lines tell: only the ledger knows how much."""
+
+
+class Ticket:
+    """A queued piece of work, and later its outcome or error.
+
+    `work` is what the next commit carries out: of a heavy frame a part. `weight` is that of all that is left, in
+    movements; each posting weighs one besides those of its lines.
+    """
+
+    __slots__ = (
+        "_answered",
+        "_done",
+        "_is_weighed",
+        "_rest",
+        "_then",
+        "_weights",
+        "error",
+        "outcome",
+        "settled",
+        "weight",
+        "work",
+    )
+
+    def __init__(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> None:
+        self.work = work
+        self._then = then
+        self._rest: list[Item] = []
+        self._weights: list[int] = []
+        self._is_weighed = False
+        self._answered: list[PostingResult] = []
+        self.weight = sum([1 + len(item.quantities) for item in work.items]) if isinstance(work, Post) else 1
+        self.outcome: Any = None
+        self.error: Exception | None = None
+        self.settled = False
+        self._done = threading.Lock()
+        self._done.acquire()
+
+    @property
+    def terminal(self) -> str:
+        """Whose turn it is; administrators share one."""
+        if callable(self.work):
+            return ""
+        return self.work.terminal if isinstance(self.work, Hello) else self.work.actor.terminal
+
+    @property
+    def postings(self) -> int:
+        """The number of postings that are left; other work counts as one."""
+        return len(self.work.items) + len(self._rest) if isinstance(self.work, Post) else 1
+
+    @property
+    def unweighed(self) -> Post | None:
+        """What is left of the frame, if the ledger has yet to tell how heavy it is."""
+        if self._is_weighed or not isinstance(self.work, Post):
+            return None
+        items = self.work.items + self._rest if self._rest else self.work.items
+        if not any(item.body is not None and item.body.type in _READS_BACK for item in items):
+            return None
+        return msgspec.structs.replace(self.work, items=items) if self._rest else self.work
+
+    def weigh(self, added: Sequence[int]) -> None:
+        """Note by how much each posting that is left is heavier than its lines tell."""
+        assert isinstance(self.work, Post)
+        items = self.work.items + self._rest
+        self._weights = [1 + len(item.quantities) + more for item, more in zip(items, added, strict=True)]
+        self._is_weighed = True
+        self.weight = sum(self._weights)
+
+    def cut(self, most: int) -> int:
+        """Have `work` weigh at most `most`, but be at least one posting; return what it weighs."""
+        if not isinstance(self.work, Post) or (self.weight <= most and not self._rest):
+            return self.weight
+        items = self.work.items + self._rest
+        weights = self._weights or [1 + len(item.quantities) for item in items]
+        count = max(1, sum(total <= most for total in accumulate(weights)))
+        self.work = msgspec.structs.replace(self.work, items=items[:count])
+        self._rest, self._weights = items[count:], weights
+        return sum(weights[:count])
+
+    def carried_out(self, outcome: Any) -> bool:
+        """Note the outcome of `work`, now durable; False if the rest of its frame is the next `work`."""
+        if not self._rest and not self._answered:
+            self.settle(outcome)
+            return True
+        assert isinstance(self.work, Post)
+        self._answered += outcome.results
+        if not self._rest:
+            self.settle(msgspec.structs.replace(outcome, results=self._answered))
+            return True
+        self._weights = self._weights[len(self.work.items) :]
+        self.weight = sum(self._weights)
+        self.work = msgspec.structs.replace(self.work, items=self._rest, parent=outcome.parent)
+        self._rest = []
+        return False
+
+    def fail(self, error: Exception) -> None:
+        """Deliver an error; none where a part is committed: the client gets no answer, and sends duplicates."""
+        if self._answered and not isinstance(error, OutcomeUnknown):
+            unanswered = OutcomeUnknown(f"{len(self._answered)} postings of the frame are committed; then: {error}")
+            unanswered.__cause__ = error
+            error = unanswered
+        self.settle(None, error)
+
+    def settle(self, outcome: Any, error: Exception | None = None) -> None:
+        """Deliver the outcome or error: call `then`, or wake the waiting thread."""
+        self.outcome, self.error, self.settled = outcome, error, True
+        if self._then is None:
+            self._done.release()
+            return
+        try:
+            self._then(outcome, error)
+        except Exception:  # a failed answer is lost, as if its connection had broken; the others go on
+            log.exception("event=answer_failed")
+
+    def wait(self) -> Any:
+        """Wait for the outcome; raise the error, if any."""
+        self._done.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.outcome
+
+
+class Turns:
+    """Tickets that wait, taken in turns: one of each terminal, those of one terminal in order."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, deque[Ticket]] = {}
+        self.postings = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+    def add(self, ticket: Ticket) -> None:
+        """Queue a ticket behind those of its terminal."""
+        self._waiting.setdefault(ticket.terminal, deque()).append(ticket)
+        self.postings += ticket.postings
+
+    def put_back(self, ticket: Ticket) -> None:
+        """Queue a ticket before those of its terminal, whose turn comes after everybody else's."""
+        waiting = self._waiting.pop(ticket.terminal, deque())
+        waiting.appendleft(ticket)
+        self._waiting[ticket.terminal] = waiting
+        self.postings += ticket.postings
+
+    def draw(self, most: int) -> list[Ticket]:
+        """Take tickets of together `most` movements, but at least one if there is any: of a heavy frame a part."""
+        drawn: list[Ticket] = []
+        weight = 0
+        while self._waiting:
+            terminal = next(iter(self._waiting))
+            waiting = self._waiting[terminal]
+            if drawn and weight + waiting[0].weight > most:
+                break
+            ticket = waiting.popleft()
+            self.postings -= ticket.postings
+            weight += ticket.cut(most)
+            drawn.append(ticket)
+            del self._waiting[terminal]
+            if waiting:
+                self._waiting[terminal] = waiting
+        return drawn
+
+    def clear(self) -> list[Ticket]:
+        """Take all."""
+        drawn = [ticket for waiting in self._waiting.values() for ticket in waiting]
+        self._waiting.clear()
+        self.postings = 0
+        return drawn
