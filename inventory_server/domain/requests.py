@@ -123,6 +123,10 @@ class Welcome(msgspec.Struct, frozen=True):
     adopted: tuple[str, ...] = ()
 
 
+class FigureTooLarge(Exception):
+    """A posting would have a stock figure or a control total, which the message names, leave 64 bits."""
+
+
 @dataclass(slots=True)
 class Item:
     """One posting of a frame, decoded but not yet decided on. `refused` is set if its body can never be posted.
@@ -138,7 +142,7 @@ class Item:
     digest: bytes
     body: Body | None
     quantities: list[int]
-    refused: BodyError | None
+    refused: BodyError | FigureTooLarge | None
     tick: Tick | None = None
     key: bytes = field(init=False)
     occurred_at: int | None = field(init=False)

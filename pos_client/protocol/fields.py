@@ -7,7 +7,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from pos_client.protocol.limits import NAME_LENGTH_MAX, REQUEST_ID_LENGTH_MAX, TEXT_LENGTH_MAX, TICK_MS_MAX
+from pos_client.protocol.limits import (
+    NAME_LENGTH_MAX,
+    POSTINGS_COUNT_MAX,
+    REQUEST_ID_LENGTH_MAX,
+    TEXT_LENGTH_MAX,
+    TICK_MS_MAX,
+)
 
 Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with offset")]
 AS_OF_EXPECTED = "RFC 3339 with offset, or a date: the end of each location's business day"
@@ -27,6 +33,7 @@ Text = Annotated[str, Meta(max_length=TEXT_LENGTH_MAX)]
 Digest = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}$(?!\n)")]
 Sequence = Annotated[int, Meta(ge=1, le=2**63 - 1)]
 NonNegative = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+PostingCount = Annotated[int, Meta(ge=0, le=POSTINGS_COUNT_MAX)]
 TickMs = Annotated[int, Meta(ge=0, le=TICK_MS_MAX, description="milliseconds since the machine booted")]
 RequestText = Annotated[str, Meta(max_length=REQUEST_ID_LENGTH_MAX, pattern=r"^[^\x00]*$(?!\n)")]
 RequestId = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)] | RequestText

@@ -7,7 +7,7 @@ the longest line is in `framing.py`.
 from __future__ import annotations
 
 MAX_POSTINGS = 500
-"""Most postings in one `post`: a frame is never split between commits."""
+"""Most postings in one `post`: unless they are heavy, they share a commit."""
 MAX_LINES = 1_000
 """Most lines in one posting: far more than a customer can carry, and one posting cannot stall a commit."""
 MAX_DEPTH = 32
@@ -30,5 +30,7 @@ METHOD_LENGTH_MAX = 64
 """Longest method name shown in an error message or a log line, in characters: no method of the protocol has more."""
 NEEDLE_BYTES = 64
 """Bytes of a value that are searched for in a frame: preparing a search for more takes longer than searching."""
+POSTINGS_COUNT_MAX = 10**9
+"""Most postings that a till may report as pending or parked: the sum over a chain's tills fits 64 bits."""
 TICK_MS_MAX = 10**13
 """Highest time of a tick clock, in milliseconds: 317 years, so that no instant computed from it leaves the calendar."""

@@ -27,6 +27,7 @@ from pos_client.protocol.fields import (
     Instant,
     Location,
     NonNegative,
+    PostingCount,
     PostingStatus,
     PostingType,
     Range,
@@ -92,8 +93,8 @@ class OutboxReport(StrictMessage, frozen=True):
     `oldest_tick_ms` is its time by the tick clock, if all that is pending was made since the machine booted.
     """
 
-    pending: NonNegative
-    dead: NonNegative = 0
+    pending: PostingCount
+    dead: PostingCount = 0
     oldest_occurred_at: Instant | None = None
     oldest_tick_ms: TickMs | None = None
 
@@ -171,8 +172,8 @@ class ByeParams(StrictMessage, frozen=True):
     last_seq: NonNegative | UnsetType = UNSET
     count: NonNegative | UnsetType = UNSET
     quantity: Quantity | UnsetType = UNSET
-    pending: NonNegative | UnsetType = UNSET
-    dead: NonNegative | UnsetType = UNSET
+    pending: PostingCount | UnsetType = UNSET
+    dead: PostingCount | UnsetType = UNSET
 
 
 class Totals(Message, frozen=True):

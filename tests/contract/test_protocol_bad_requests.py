@@ -89,6 +89,7 @@ PARAMS: list[tuple[str, str, dict[str, Any]]] = [
     ("ping", '{"now":"2024-01-02T03:04:05"}', {"path": "$.now", "expected": "RFC 3339 with offset"}),
     ("ping", '{"outbox":{"pending":-1}}', {"path": "$.outbox.pending", "expected": "an integer ≥ 0", "came": "-1"}),
     ("ping", '{"outbox":{"pending":18446744073709551616}}', {"path": "$.outbox.pending"}),
+    ("ping", '{"outbox":{"pending":1000000001}}', {"path": "$.outbox.pending", "came": "1000000001"}),
     ("ping", '{"outbox":{"pending":true}}', {"path": "$.outbox.pending", "came": "true"}),
     ("ping", '{"outbox":{"pending":"x"},"outbox":{}}', {"path": "$.outbox.pending", "came": "another value"}),
     ("ping", '{"outbox":{}}', {"path": "$.outbox.pending", "came": "nothing"}),

@@ -20,12 +20,13 @@ from inventory_server.store.database.base import ErrorClass
 from inventory_server.store.ledger.sql import run
 from inventory_server.store.write import posting
 from pos_client.protocol.errors import RequestError
-from pos_client.protocol.units import QUANTITY_MAX
+from pos_client.protocol.units import QUANTITY_MAX, QUANTITY_UNIT
 from tests.support.ledgers import (
     Clock,
     Till,
     body,
     find,
+    hello,
     level,
     opened,
     outcome_of,
@@ -165,6 +166,39 @@ def test_a_figure_beyond_64_bit_is_refused_and_its_neighbours_are_posted(store: 
     assert fine.status == "posted"
     mended = "UPDATE level SET on_hand = 100000, moved = 100000 WHERE sku = 'a'"
     administer(store, lambda connection: connection.exec_driver_sql(mended))
+
+
+FIGURES = {
+    "what is in transit of 'a' at 'L2'": ("UPDATE level SET in_transit = {} WHERE location = 'L2'", "transfer_out", 1),
+    "what is reserved of 'a' at 'L1'": (
+        "UPDATE document SET quantity = {0}, remaining = {0} WHERE kind = 1",
+        "reserve",
+        1,
+    ),
+    "the control total of terminal T1": ("UPDATE lineage SET quantity = {} WHERE terminal = 'T1'", "receipt", -1),
+}
+"""What sets each figure, a posting that would exceed it, and what it truly is."""
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_a_posting_that_would_have_a_figure_leave_64_bits_is_refused_alone(store: LedgerStore, figure: str) -> None:
+    def put(units: int) -> None:
+        administer(store, lambda connection: connection.exec_driver_sql(alter.format(units)))
+
+    hello(store, "T2", "L2")
+    till = Till(store)
+    till.post(body("transfer_out", ("a", 1), other_location="L2"), body("reserve", ("a", 1)))
+    alter, kind, truly = FIGURES[figure]
+    put(2**63 - 2)
+    fields = {"other_location": "L2"} if kind == "transfer_out" else {}
+    too_much = till.item(body(kind, ("a", 2), **fields))  # type: ignore[arg-type]
+    frame = [till.item(body("sale", ("b", 0))), too_much, till.item(body("count", ("b", 3)))]
+    first, refused, last = post(store, till.speaker, *frame).results
+    assert (first.status, last.status) == ("posted", "posted")
+    assert (refused.status, refused.code) == ("rejected", "too_much")
+    assert refused.reason == f"{figure} would exceed 92,233,720,368,547.75807, the most that HQ can count"
+    assert post(store, till.speaker, too_much).results == [refused]
+    put(truly * QUANTITY_UNIT)
 
 
 @pytest.mark.parametrize(

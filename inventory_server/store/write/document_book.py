@@ -9,10 +9,12 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from inventory_server.domain.documents import Document, DocumentKind, DocumentLine, DocumentReplay, Group, LineRole
+from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.store.ledger.documents import document_of, document_row, emptied, line_of, line_row
 from inventory_server.store.ledger.records import Key
 from inventory_server.store.ledger.sql import Lookup
 from inventory_server.store.write.family_documents import FamilyDocuments
+from inventory_server.store.write.judged_posting import too_large
 from inventory_server.store.write.merge_book import MergeBook
 from inventory_server.store.write.statements import Statements
 
@@ -330,6 +332,13 @@ class DocumentBook:
                         key = (group.location, sku)
                         changes[key] = changes.get(key, 0) + change
         return changes
+
+    def assert_fits(self) -> None:
+        """FigureTooLarge if what is reserved or on the road leaves 64 bits."""
+        for group, documents in self._groups.items():
+            if sum(abs(each.left) + abs(each.named) + abs(each.drawn) for each in documents.documents) > FIGURE_MAX:
+                what = "reserved" if group.kind is DocumentKind.RESERVATION else "in transit"
+                raise too_large(f"what is {what} of {group.sku!r} at {group.location!r}")
 
     # ------------------------------------------------------------------------------ writing last
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from inventory_server.domain.inventory import totals_of
-from inventory_server.domain.requests import Item
+from inventory_server.domain.limits import FIGURE_MAX
+from inventory_server.domain.requests import FigureTooLarge, Item
 from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import Effective
 from pos_client.protocol.messages import Body
+from pos_client.protocol.units import unscaled
+
+
+def too_large(figure: str) -> FigureTooLarge:
+    """The error of a posting after which `figure` would leave 64 bits."""
+    return FigureTooLarge(f"{figure} would exceed {unscaled(FIGURE_MAX):,}, the most that HQ can count")
 
 
 class Refusal(Exception):

@@ -14,7 +14,7 @@ from inventory_server.domain.inventory import Account, Flags, Movement
 from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.domain.merge import Merge
 from inventory_server.domain.references import digest_of
-from inventory_server.domain.requests import Item
+from inventory_server.domain.requests import FigureTooLarge, Item
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import ANYWHERE, NEVER, Key, Posted, Void
 from inventory_server.store.write import count_book
@@ -53,7 +53,8 @@ def enter(working_set: WorkingSet, settings: Settings, speaker: Speaker, item: I
 
 def _entry(working_set: WorkingSet, speaker: Speaker, item: Item) -> JudgedPosting:
     if item.body is None or item.occurred_at is None:
-        raise Refusal("invalid_body", str(item.refused))
+        code = "too_much" if isinstance(item.refused, FigureTooLarge) else "invalid_body"
+        raise Refusal(code, str(item.refused))
     body = item.body
     location = speaker.location if isinstance(body.location, UnsetType) else body.location
     if not working_set.may_post_at(location, speaker):

@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from inventory_server.domain.door import OnOutcome, OutcomeUnknown
-from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
+from inventory_server.domain.requests import FigureTooLarge, Hello, Item, Post, TerminalRequest
 from pos_client.protocol.messages import PostingResult
 
 log = logging.getLogger("tillwire.store")
@@ -33,6 +33,7 @@ class Ticket:
 
     __slots__ = (
         "_answered",
+        "_cuts_singly",
         "_done",
         "_is_weighed",
         "_rest",
@@ -51,6 +52,7 @@ class Ticket:
         self._rest: list[Item] = []
         self._weights: list[int] = []
         self._is_weighed = False
+        self._cuts_singly = False
         self._answered: list[PostingResult] = []
         self.weight = sum([1 + len(item.quantities) for item in work.items]) if isinstance(work, Post) else 1
         self.outcome: Any = None
@@ -91,6 +93,7 @@ class Ticket:
 
     def cut(self, most: int) -> int:
         """Have `work` weigh at most `most`, but be at least one posting; return what it weighs."""
+        most = 0 if self._cuts_singly else most
         if not isinstance(self.work, Post) or (self.weight <= most and not self._rest):
             return self.weight
         items = self.work.items + self._rest
@@ -115,6 +118,16 @@ class Ticket:
         self.work = msgspec.structs.replace(self.work, items=self._rest, parent=outcome.parent)
         self._rest = []
         return False
+
+    def refuse(self, error: FigureTooLarge) -> None:
+        """Have the posting refused that causes `error`: of several it is found by carrying them out one by one."""
+        assert isinstance(self.work, Post)
+        self._cuts_singly = True
+        if len(self.work.items) > 1:
+            self.cut(0)
+        else:
+            [item] = self.work.items
+            item.body, item.refused = None, error
 
     def fail(self, error: Exception) -> None:
         """Deliver an error; none where a part is committed: the client gets no answer, and sends duplicates."""

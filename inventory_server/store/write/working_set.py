@@ -10,6 +10,7 @@ from sqlalchemy import Connection, delete
 
 from inventory_server.domain.exceptions import FlaggedPosting
 from inventory_server.domain.inventory import Account, Level, Movement
+from inventory_server.domain.limits import FIGURE_MAX
 from inventory_server.domain.lineage import Lineage
 from inventory_server.domain.merge import Merge, Merges
 from inventory_server.domain.roles import Speaker
@@ -24,6 +25,7 @@ from inventory_server.store.ledger.sql import Insert, among
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.count_book import CountBook
 from inventory_server.store.write.document_book import DocumentBook
+from inventory_server.store.write.judged_posting import too_large
 from inventory_server.store.write.merge_book import MergeBook
 from inventory_server.store.write.statements import Statements
 from inventory_server.store.write.tick_clocks import TickClocks
@@ -271,6 +273,7 @@ class WorkingSet:
         """Write all decisions; the transaction stays open."""
         sql, connection = self.sql, self.connection
         self.read_levels(self._changed_levels)
+        self.documents.assert_fits()
         if changed_transit := self.documents.changed_transit():
             self._change_transit(changed_transit)
         self._movements.sort()  # in primary key order, as they are stored
@@ -322,7 +325,10 @@ class WorkingSet:
         self.read_levels(set(changes))
         self.read_locations({location for location, _ in changes})
         for key, change in changes.items():
-            self.levels[key].in_transit += change if self.is_known_location(key[0]) else 0
+            level = self.levels[key]
+            level.in_transit += change if self.is_known_location(key[0]) else 0
+            if abs(level.in_transit) > FIGURE_MAX:
+                raise too_large(f"what is in transit of {key[1]!r} at {key[0]!r}")
 
     def _terminal_row(self, name: str) -> Row:
         return msgspec.structs.astuple(self.terminals[name])
@@ -332,6 +338,8 @@ class WorkingSet:
 
     def _lineage_row(self, key: tuple[str, bytes]) -> Row:
         held = self.lineages[key]
+        if abs(held.quantity) > FIGURE_MAX:
+            raise too_large(f"the control total of terminal {key[0]}")
         beyond = msgspec.json.encode(held.beyond).decode()
         said: tuple[int | None, ...] = (None, None, None, None)
         if held.said is not None:

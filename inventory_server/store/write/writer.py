@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from inventory_server.config import STORAGE_RETRY_MS, Settings
 from inventory_server.domain.door import OnOutcome, OutcomeUnknown
-from inventory_server.domain.requests import Post, TerminalRequest
+from inventory_server.domain.requests import FigureTooLarge, Post, TerminalRequest
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
@@ -201,6 +201,9 @@ class Writer:
         is_moved = isinstance(error, LedgerMoved)
         if is_moved or self._database.classify_error(error, committing=False) is not ErrorClass.WORK_FAILED:
             self._refuse(tickets, error)
+        elif len(tickets) == 1 and isinstance(error, FigureTooLarge):
+            tickets[0].refuse(error)
+            self._commit(tickets)
         elif len(tickets) == 1:
             log.error("event=commit_failed", exc_info=error)
             tickets[0].fail(error)
