@@ -1,11 +1,23 @@
-"""How complete the figures of a location are: a part of the answers about stock, sales and changes."""
+"""How complete the figures of a location are, a part of many answers; what tills report for it."""
 
 from __future__ import annotations
 
 from msgspec import field
 
-from pos_client.protocol.base import Message
-from pos_client.protocol.fields import Instant
+from pos_client.protocol.base import Message, StrictMessage
+from pos_client.protocol.fields import Instant, PostingCount, TickMs
+
+
+class OutboxReport(StrictMessage, frozen=True):
+    """The state of a till's outbox; `oldest_occurred_at` belongs to the oldest pending posting.
+
+    `oldest_tick_ms` is its time by the tick clock, if all that is pending was made since the machine booted.
+    """
+
+    pending: PostingCount
+    dead: PostingCount = 0
+    oldest_occurred_at: Instant | None = None
+    oldest_tick_ms: TickMs | None = None
 
 
 class SilentTill(Message, frozen=True):

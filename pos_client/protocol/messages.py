@@ -16,6 +16,7 @@ from pos_client.protocol.base import StrictMessage as StrictMessage
 from pos_client.protocol.completeness import ClosedTill as ClosedTill
 from pos_client.protocol.completeness import Completeness as Completeness
 from pos_client.protocol.completeness import Hole as Hole
+from pos_client.protocol.completeness import OutboxReport as OutboxReport
 from pos_client.protocol.completeness import SilentTill as SilentTill
 from pos_client.protocol.fields import (
     AsOf,
@@ -85,18 +86,6 @@ class Reply(Message, frozen=True):
 
 
 # ---------------------------------------------------------------------------------- hello, ping, bye
-
-
-class OutboxReport(StrictMessage, frozen=True):
-    """The state of a till's outbox; `oldest_occurred_at` belongs to the oldest pending posting.
-
-    `oldest_tick_ms` is its time by the tick clock, if all that is pending was made since the machine booted.
-    """
-
-    pending: PostingCount
-    dead: PostingCount = 0
-    oldest_occurred_at: Instant | None = None
-    oldest_tick_ms: TickMs | None = None
 
 
 class HelloParams(StrictMessage, frozen=True):
@@ -264,12 +253,16 @@ class PostingResult(Message, frozen=True):
 
 
 class PostResult(Message, frozen=True):
-    """Results in the order of the frame, the new chain head, the ledger's position, the lineage's holes."""
+    """Results in the order of the frame, the new chain head, the ledger's position, the lineage's holes.
+
+    `holes` are the first of `holes_total`.
+    """
 
     results: list[PostingResult]
     parent: Digest
     position: int
     holes: list[Range]
+    holes_total: int = 0
 
 
 # ---------------------------------------------------------------------------------- queries

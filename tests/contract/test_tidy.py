@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE_LINES_MAX = 400
 FUNCTION_LINES_MAX = 70
 ONE_LIST = {
-    "pos_client/protocol/messages.py": 410,
+    "pos_client/protocol/messages.py": 400,
     "inventory_server/store/ledger/tables.py": 421,
     "schema/migrations/versions/0001_first_schema.py": 408,
 }

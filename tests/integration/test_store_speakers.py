@@ -284,6 +284,13 @@ def test_hq_knows_what_it_lacks(
     assert [(hole.terminal, hole.from_, hole.to) for hole in found] == [("T1", *hole) for hole in holes]
 
 
+def test_a_till_with_many_holes_hears_the_first_and_how_many(store: LedgerStore) -> None:
+    till = Till(store)
+    result = post(store, till.speaker, *(item(SALE, uid(("seq", seq)), seq) for seq in range(2, 32, 2)))
+    assert result.holes == [(seq, seq) for seq in range(1, 21, 2)]
+    assert result.holes_total == 15
+
+
 def test_a_rejected_posting_and_a_conflict_leave_no_hole(store: LedgerStore) -> None:
     till = Till(store)
     till.posts(SALE, uid("taken"))

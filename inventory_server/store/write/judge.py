@@ -11,6 +11,7 @@ from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.door import Outcome
+from inventory_server.domain.limits import HOLES_SHOWN_MAX
 from inventory_server.domain.lineage import Lineage, next_head
 from inventory_server.domain.requests import Hello, Item, Ping, Post, TerminalRequest
 from inventory_server.domain.roles import Speaker
@@ -94,7 +95,8 @@ class CommitJudge:
         working_set.changed_terminals.add(known.terminal)
         known.contact_at = working_set.now
         known.pending = max(0, known.pending - len(results))
-        return PostResult(results, known.head.hex(), working_set.position, held.holes if held else [])
+        holes = held.holes if held is not None and held.beyond else []
+        return PostResult(results, known.head.hex(), working_set.position, holes[:HOLES_SHOWN_MAX], len(holes))
 
     def _post_item(
         self, working_set: WorkingSet, speaker: Speaker, known: Terminal, held: Lineage | None, item: Item
