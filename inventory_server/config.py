@@ -24,6 +24,12 @@ DATABASE_KEY_DIGITS = 16
 """Hex digits of SHA-256 in the names of those sockets: the ledgers of one machine never share them."""
 TOKEN_BYTES = 32
 """Random bytes of a terminal's token: 256 bits cannot be guessed."""
+PKI_AUTHORITY_DAYS = 7_300
+"""How long a new certificate authority is valid: every till has to be enrolled again when it ends."""
+PKI_CERTIFICATE_DAYS = 397
+"""The same for what it signs: a yearly renewal, with a month to spare."""
+PKI_BACKDATED_SECONDS = 3_600
+"""How long before it is made a certificate is valid: the clock of a till may be slow."""
 IMPORT_CHUNK_BYTES = MAX_FRAME_BYTES // 2
 """Bytes of products in one request: half of the longest frame that a running server accepts by default."""
 SKUS_ASKED = 500

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from inventory_server.config import ENDING_SECONDS, KILL_SECONDS, RESTART_SECONDS
@@ -29,13 +29,22 @@ class Supervisor:
     """Keeps `count` workers running, each a fork of this process, which must have no other threads.
 
     `release` is called once, when the server stops, to free what the parent holds for its workers, such as sockets.
+    Each of the signals `forwarded` is passed on to them.
     """
 
-    def __init__(self, count: int, work: Work, drain_seconds: float, release: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        count: int,
+        work: Work,
+        drain_seconds: float,
+        release: Callable[[], None],
+        forwarded: Sequence[signal.Signals] = (),
+    ) -> None:
         self._count = count
         self._work = work
         self._drain_seconds = drain_seconds
         self._release = release
+        self._forwarded = forwarded
         self._born: dict[int, float] = {}
         self._stopping = False
         self._failed = False
@@ -47,6 +56,8 @@ class Supervisor:
         for number in _STOPPING:
             signal.signal(number, self._stop)
         signal.signal(signal.SIGALRM, self._kill)
+        for number in self._forwarded:
+            signal.signal(number, lambda forwarded, _: self._signal(signal.Signals(forwarded)))
         reading, writing = os.pipe()
         for _ in range(self._count):
             self._start(writing)
@@ -75,6 +86,8 @@ class Supervisor:
         try:
             for number in (*_STOPPING, signal.SIGALRM):
                 signal.signal(number, signal.SIG_DFL)
+            for number in self._forwarded:
+                signal.signal(number, signal.SIG_IGN)  # until the worker has a handler of its own
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             os.close(self._alive)
             threading.Thread(target=_end_with_parent, args=(self._orphaned,), daemon=True).start()

@@ -25,6 +25,7 @@ from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.json_client import JsonClient
 from pos_client.transport.request_once import request_once
+from pos_client.transport.tls_stream import ClientTls
 from pos_client.transport.watch import Watch
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "BasketSold",
     "Body",
     "BodyError",
+    "ClientTls",
     "Connection",
     "ConnectionLost",
     "ErrorCode",

@@ -14,6 +14,7 @@ from inventory_server.commands.demo import demo
 from inventory_server.commands.exceptions import exceptions
 from inventory_server.commands.location import location_group
 from inventory_server.commands.partition import partition_command
+from inventory_server.commands.pki import pki
 from inventory_server.commands.product import product
 from inventory_server.commands.reconcile import reconcile_command
 from inventory_server.commands.serve import serve
@@ -32,7 +33,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, location_group, catalog, verify, status, reconcile_command, postings, exceptions):
     inventory_server.add_command(_command)
-for _command in (product, stock, clients_command, audit, db_group, demo):
+for _command in (product, stock, clients_command, audit, db_group, pki, demo):
     inventory_server.add_command(_command)
 for _command in (copy_command, unmove_command, compare_command, close_command, partition_command, archive_command):
     db_group.add_command(_command)

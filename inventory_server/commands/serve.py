@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -21,6 +23,7 @@ from inventory_server.clock import now_microseconds
 from inventory_server.commands.logs import flush_log, log_to_stderr, logging_without_waiting
 from inventory_server.commands.options import counted, db_option, load_settings
 from inventory_server.commands.signals import stop_signals
+from inventory_server.commands.tls_options import TlsFiles, renew, tls_files, tls_options
 from inventory_server.config import ENDING_SECONDS, GC_THRESHOLDS, WORKERS_MAX, Settings
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth
@@ -43,6 +46,7 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
     help=f"Address to listen on, {DEFAULT_LISTEN} by default; repeatable. A name stands for all its addresses here.",
 )
 @click.option("--unix", "sockets", multiple=True, metavar="PATH", help="Unix socket to listen on; repeatable.")
+@tls_options
 @click.option("--config", type=click.Path(path_type=Path), help="TOML file with settings.")
 @click.option("--dev", is_flag=True, help="Development only: clients on this machine need no token.")
 @click.option(
@@ -68,20 +72,27 @@ def serve(
     workers: int,
     read_db: str | None,
     verbose: bool,
+    **tls_given: Any,
 ) -> int:
-    """Run the server until SIGTERM or Ctrl-C; it then answers the requests in flight and exits."""
+    """Run the server until SIGTERM or Ctrl-C; it then answers the requests in flight and exits.
+
+    SIGHUP has it read its TLS files again.
+    """
     log_to_stderr(verbose)
     settings = load_settings(config)
     collect_rarely()
     addresses = listen_addresses(listen, sockets)
+    tls = tls_files(**tls_given)
+    tls.assert_encrypted(addresses)
 
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         store = open_store(db, settings, now_microseconds, end_at_once, read_db)
         if workers == 1:
             warn_of_growth(store)
         with logging_without_waiting():
-            return _serve_until_stopped(db, store, settings, places, dev, ready)
+            return _serve_until_stopped(db, store, settings, places, tls, dev, ready)
 
+    tls.open()  # here, so that an error is reported once and before anything is made
     if workers == 1:
         make_missing(db, dev)
         return serve_here(addresses, lambda application: announce(application.addresses, shown(db), dev))
@@ -101,7 +112,11 @@ def serve(
 
     where = [address_of(each) for each in listening]
     supervisor = Supervisor(
-        workers, lambda ready: serve_here(listening, lambda _: ready()), settings.drain_seconds, close_listeners
+        workers,
+        lambda ready: serve_here(listening, lambda _: ready()),
+        settings.drain_seconds,
+        close_listeners,
+        forwarded=tls.signals,
     )
     return supervisor.run(lambda: announce(where, shown(db), dev))
 
@@ -120,20 +135,21 @@ def _serve_until_stopped(
     store: LedgerStore,
     settings: Settings,
     places: Sequence[ListenTarget],
+    tls_files: TlsFiles,
     dev: bool,
     ready: Callable[[Application], None],
 ) -> int:
-    wait_for_stop = stop_signals()
-    application = Application(
-        settings, store, places, dev=dev, server=f"tillwire {version('tillwire')}", on_failure=end_without_clients
-    )
+    wait_for_stop = stop_signals(tls_files.signals)
+    tls = tls_files.open()
+    server = f"tillwire {version('tillwire')}"
+    application = Application(settings, store, places, dev=dev, server=server, tls=tls, on_failure=end_without_clients)
     control = _control_server(db, store, settings, application)
     try:
         if control is not None:
             control.start()
         application.start()
         ready(application)
-        wait_for_stop()
+        wait_for_stop(partial(renew, tls))
     finally:
         application.drain()
         with _ended_after(settings.drain_seconds + ENDING_SECONDS):

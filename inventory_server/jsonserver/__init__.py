@@ -29,10 +29,11 @@ from inventory_server.jsonserver.listener import (
 from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
 from inventory_server.jsonserver.service import ClientInfo
-from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.tls import LOOPBACK_NETWORKS, PlaintextNetworks, ServerTls
 from inventory_server.jsonserver.turns import Handlers
 
 __all__ = [
+    "LOOPBACK_NETWORKS",
     "AnsweredTwice",
     "CannotListen",
     "ClientInfo",
@@ -45,6 +46,7 @@ __all__ = [
     "NetworkLimits",
     "Notice",
     "Peer",
+    "PlaintextNetworks",
     "RefusalEncoder",
     "RequestServer",
     "SendReply",

@@ -200,7 +200,9 @@ class BareConnection(ABC):
         elif isinstance(error, TooMuchUnsent):
             self._end(EndReason.reader_too_slow, str(error))
         elif self._stage is Stage.handshake:
-            self._end(EndReason.handshake_failed, str(error))
+            # What a TLS 1.3 client has sent already is read: a reset would discard the alert that says why.
+            self._cause = str(error)
+            self._close(EndReason.handshake_failed, lingers=True)
         else:
             self._end(EndReason.connection_lost, str(error))
 

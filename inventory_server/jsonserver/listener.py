@@ -227,6 +227,15 @@ def addresses_of(address: Address) -> list[Address]:
     return here if len(hosts) > 1 and here else [address]
 
 
+def hosts_of(address: Address) -> list[str]:
+    """The IP addresses that the TCP `address` stands for; none where its host is unknown, which listening reports."""
+    found = []
+    for each in addresses_of(address):
+        with contextlib.suppress(OSError):
+            found.append(str(_resolve(each)[1][0]))
+    return found
+
+
 def _is_here(host: str, family: socket.AddressFamily) -> bool:
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

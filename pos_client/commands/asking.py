@@ -20,10 +20,10 @@ from pos_client.commands.complete_hq import PROGRAM as PROGRAM
 from pos_client.commands.complete_hq import locations as locations_at_hq
 from pos_client.commands.complete_hq import skus as skus_at_hq
 from pos_client.commands.near import unknown_and_near
-from pos_client.commands.options import InstantParam, json_option, server_option, terminal_option
+from pos_client.commands.options import InstantParam, json_option, terminal_option
+from pos_client.commands.server_options import Hq, server_option
 from pos_client.commands.stock_report import StockReport
 from pos_client.commands.tokens import token_option
-from pos_client.protocol.address import Address
 from pos_client.protocol.lists import ChangesResult, ListParams, SalesResult
 from pos_client.protocol.messages import HelloParams, HelloResult
 from pos_client.transport.connection import Connection
@@ -132,9 +132,9 @@ def shown(answer: Any, as_json: bool, columns: Mapping[str, bool], rows: Sequenc
 
 
 @contextmanager
-def connected(server: Address, terminal: str | None, token: str | None) -> Iterator[tuple[Connection, HelloResult]]:
+def connected(server: Hq, terminal: str | None, token: str | None) -> Iterator[tuple[Connection, HelloResult]]:
     """A connection to HQ that has said hello, with its answer; says goodbye at the end."""
-    connection = Connection.open(server)
+    connection = server.connect()
     try:
         params = HelloParams(terminal=terminal or DEFAULT_TERMINAL, token=token or UNSET, app=PROGRAM)
         yield connection, connection.hello(params)

@@ -19,10 +19,9 @@ from msgspec import UNSET
 from pos_client.commands.complete import Offer, offered, outbox_locations, outbox_skus, outbox_terminals
 from pos_client.commands.known import Ask, known_locations, known_references, known_skus, known_terminals
 from pos_client.commands.limits import COMPLETION_SECONDS
-from pos_client.protocol.address import Address
+from pos_client.commands.server_options import Hq
 from pos_client.protocol.errors import TillwireError
 from pos_client.protocol.messages import HelloParams
-from pos_client.transport.connection import Connection
 
 PROGRAM = "stock-query"
 DEFAULT_TERMINAL = "stock-query"
@@ -46,14 +45,14 @@ def _from_hq(names: Callable[[Ask, str], Iterable[object]], at_till: Offer | Non
 def _asked(ctx: click.Context, question: Callable[[Ask], list[object]]) -> list[object]:
     """What HQ tells the terminal that the command line or the environment names."""
     server = ctx.params.get("server")
-    if not isinstance(server, Address):
+    if not isinstance(server, Hq):
         return []
     end = time.monotonic() + COMPLETION_SECONDS
 
     def left() -> float:
         return max(0.01, end - time.monotonic())
 
-    connection = Connection.open(server, left())
+    connection = server.connect(left())
     try:
         token = ctx.params.get("token") or UNSET
         connection.hello(HelloParams(ctx.params.get("terminal") or DEFAULT_TERMINAL, token, app=PROGRAM), left())

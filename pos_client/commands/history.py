@@ -11,8 +11,8 @@ from pos_client.commands import console
 from pos_client.commands.asking import PROGRAM, asking, connected, given, pages
 from pos_client.commands.complete_hq import locations, skus
 from pos_client.commands.options import InstantParam, json_option
+from pos_client.commands.server_options import Hq
 from pos_client.commands.stock_report import StockReport, quantity
-from pos_client.protocol.address import Address
 from pos_client.protocol.messages import HistoryEntry, HistoryParams, HistoryResult
 
 _COLUMNS = {
@@ -38,7 +38,7 @@ _COLUMNS = {
 @asking
 def history(
     sku: str, location: str | None, since: datetime | None, until: datetime | None, as_json: bool,
-    server: Address, terminal: str | None, token: str | None,
+    server: Hq, terminal: str | None, token: str | None,
 ) -> int:  # fmt: skip
     """Show every movement of SKU in the order in which HQ recorded them, with the stock after each.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pos_client.commands.console import CommandError
-from pos_client.protocol.address import Address
+from pos_client.commands.server_options import Hq
 from pos_client.till.client import PosClient
 from pos_client.till.outbox import Outbox
 
@@ -17,9 +17,9 @@ def open_outbox(path: Path) -> Outbox:
     return Outbox(path)
 
 
-def open_till(server: Address, terminal: str, token: str | None, location: str | None, outbox: Path) -> PosClient:
+def open_till(server: Hq, terminal: str, token: str | None, location: str | None, outbox: Path) -> PosClient:
     """A client for the till; CommandError if its name or location cannot be used."""
     try:
-        return PosClient(str(server), terminal=terminal, token=token, location=location, outbox=outbox)
+        return PosClient(str(server), terminal=terminal, token=token, location=location, outbox=outbox, tls=server.tls)
     except ValueError as error:
         raise CommandError(f"{error}.") from error

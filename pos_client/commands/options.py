@@ -1,4 +1,4 @@
-"""Options that several commands share: the server, who asks, the till, its outbox, JSON output."""
+"""Options that several commands share: who asks, the till, its outbox, JSON output."""
 
 from __future__ import annotations
 
@@ -9,20 +9,6 @@ from typing import Any
 import click
 
 from pos_client.commands.complete import outbox_locations, outbox_terminals
-from pos_client.protocol.address import Address
-
-
-class ServerAddress(click.ParamType[Address]):
-    """HOST, HOST:PORT, [IPv6]:PORT or unix:PATH."""
-
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        """The address in `value`."""
-        try:
-            return value if isinstance(value, Address) else Address.parse(str(value))
-        except ValueError as error:
-            return self.fail(str(error), param, ctx)
 
 
 class InstantParam(click.ParamType[datetime]):
@@ -38,14 +24,6 @@ class InstantParam(click.ParamType[datetime]):
             return self.fail(f"expected an instant like 2026-03-01T14:00+01:00, got {value!r}", param, ctx)
 
 
-server_option = click.option(
-    "--server",
-    envvar="TILLWIRE_SERVER",
-    type=ServerAddress(),
-    default="127.0.0.1",
-    show_default=True,
-    help="HQ's address: HOST[:PORT] or unix:PATH.",
-)
 terminal_option = click.option("--terminal", envvar="TILLWIRE_TERMINAL", help="The terminal to ask as.")
 till_option = click.option(
     "--terminal",

@@ -17,9 +17,9 @@ from pos_client.commands.options import (
     json_option,
     location_option,
     outbox_option,
-    server_option,
     till_option,
 )
+from pos_client.commands.server_options import server_option
 from pos_client.commands.tokens import token_option
 from pos_client.protocol import gtin
 from pos_client.protocol.errors import HqRefused

@@ -11,7 +11,6 @@ from typing import Any, get_args
 import click
 
 from pos_client.commands import console
-from pos_client.commands.options import server_option
 from pos_client.commands.replay_report import (
     Problems,
     print_rehearsal,
@@ -21,6 +20,7 @@ from pos_client.commands.replay_report import (
     summary,
     write_terminals,
 )
+from pos_client.commands.server_options import Hq, server_option
 from pos_client.commands.tokens import read_entries
 from pos_client.files.mapping import load_mapping
 from pos_client.files.postings import FileTill
@@ -30,9 +30,7 @@ from pos_client.files.records import Quoting
 from pos_client.files.rejects import write_rejects
 from pos_client.files.sales_file import SalesFiles
 from pos_client.files.settings import SalesMapping
-from pos_client.protocol.address import Address
 from pos_client.replay.replay import Replay, ReplayOutcome, ReplaySpeed
-from pos_client.transport.connection import Connection
 
 _LISTS = ("basket", "timestamp", "order")
 _SETTINGS = ("delimiter", "encoding", "quoting", "decimal", "thousands", "repeats", "restarts", "sheet")
@@ -107,7 +105,7 @@ class Speed(click.ParamType[float | None]):
 )
 @console.yes_option
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
-def replay(files: Sequence[Path], server: Address, **options: Any) -> int:
+def replay(files: Sequence[Path], server: Hq, **options: Any) -> int:
     """Post the sales of FILES to HQ through simulated tills: CSV (compressed, too) or .xlsx.
 
     Each location and lane becomes a till. A second run counts nothing twice. A row that does not map is reported with
@@ -153,9 +151,7 @@ def _rehearse(read: SalesFiles, tills: Sequence[FileTill], options: dict[str, An
     return console.OK
 
 
-def _post_all(
-    read: SalesFiles, tills: Sequence[FileTill], server: Address, options: dict[str, Any], started: float
-) -> int:
+def _post_all(read: SalesFiles, tills: Sequence[FileTill], server: Hq, options: dict[str, Any], started: float) -> int:
     reading_seconds = time.monotonic() - started
     outcome = _post(tills, server, options)
     _report_refused(outcome)
@@ -204,11 +200,9 @@ def _read(mapping: SalesMapping, files: Sequence[Path], problems: Problems) -> S
     return read
 
 
-def _post(tills: Sequence[FileTill], server: Address, options: dict[str, Any]) -> ReplayOutcome:
+def _post(tills: Sequence[FileTill], server: Hq, options: dict[str, Any]) -> ReplayOutcome:
     speed = ReplaySpeed(options["speed"], options["workers"], options["patience"])
-    work = Replay(
-        tills, lambda: Connection.open(server), speed, _tokens(options["token_file"]), time.monotonic, random.Random()
-    )
+    work = Replay(tills, server.connect, speed, _tokens(options["token_file"]), time.monotonic, random.Random())
     with console.progress_bar("posting, sales", sum(len(till.postings) for till in tills)) as progress:
         return work.run(progress)
 

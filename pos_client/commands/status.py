@@ -9,19 +9,18 @@ import click
 from pos_client.commands import console
 from pos_client.commands.limits import PING_SECONDS
 from pos_client.commands.open_till import open_outbox
-from pos_client.commands.options import json_option, outbox_option, server_option
-from pos_client.protocol.address import Address
+from pos_client.commands.options import json_option, outbox_option
+from pos_client.commands.server_options import Hq, server_option
 from pos_client.protocol.errors import ConnectionLost
 from pos_client.protocol.messages import PingParams, PingResult
 from pos_client.protocol.units import instant
-from pos_client.transport.connection import Connection
 
 
 @click.command("status")
 @server_option
 @outbox_option
 @json_option
-def status(server: Address, outbox: Path, as_json: bool) -> int:
+def status(server: Hq, outbox: Path, as_json: bool) -> int:
     """Show what the outbox holds and whether HQ answers; exit code 1 if postings are parked or HQ refuses the till."""
     box = open_outbox(outbox)
     try:
@@ -55,10 +54,10 @@ def status(server: Address, outbox: Path, as_json: bool) -> int:
     return console.FOUND_PROBLEMS if counts.parked or refusal is not None else console.OK
 
 
-def _hq(server: Address) -> str:
+def _hq(server: Hq) -> str:
     """Whether HQ answers, in words."""
     try:
-        connection = Connection.open(server, PING_SECONDS)
+        connection = server.connect(PING_SECONDS)
         try:
             answer: PingResult = connection.request("ping", PingParams(), PING_SECONDS)
         finally:

@@ -34,9 +34,9 @@ from pos_client.commands.near import unknown_and_near
 from pos_client.commands.options import json_option
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
+from pos_client.commands.server_options import Hq
 from pos_client.files.numbers import read_quantity
 from pos_client.protocol import gtin
-from pos_client.protocol.address import Address
 from pos_client.protocol.messages import StockParams, StockResult
 from pos_client.transport.connection import Connection
 
@@ -102,7 +102,7 @@ def stock_query() -> None:
 @json_option
 @asking
 def stock(
-    skus: Sequence[str], locations: Sequence[str], form: str, safe: bool, as_json: bool, server: Address,
+    skus: Sequence[str], locations: Sequence[str], form: str, safe: bool, as_json: bool, server: Hq,
     terminal: str | None, token: str | None, **filters: Any,
 ) -> int:  # fmt: skip
     """Show the stock of each SKU, or of all products, and how complete the figures are.

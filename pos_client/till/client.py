@@ -77,7 +77,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
         retry_policy: RetryPolicy | None = None,
         connect_seconds: float = CONNECT_SECONDS,
         reply_seconds: float = REPLY_SECONDS,
-        tls: Tls = False,
+        tls: Tls | None = None,
     ) -> None:
         where = Address.parse(address)
         check_identity(terminal, token, location)
@@ -108,7 +108,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
             on_refusal=self._postings.note_refusal,
             connect_seconds=connect_seconds,
             reply_seconds=reply_seconds,
-            tls=tls,
+            tls=tls or False,
         )
         self._sender_thread.start()
 

@@ -12,23 +12,34 @@ from msgspec import UNSET, Raw, UnsetType
 
 from pos_client.protocol import wire
 from pos_client.protocol.address import Address
-from pos_client.protocol.errors import ConnectionLost, RequestError
+from pos_client.protocol.errors import ConnectionLost, ErrorCode, HqRefused, RequestError
 from pos_client.protocol.framing import FrameTooLong, LineFramer
 from pos_client.protocol.messages import HelloParams, HelloResult, Message, Reply, Request
 from pos_client.protocol.methods import METHODS, NOTIFICATIONS
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_BYTES_MAX, REPLY_SECONDS
 from pos_client.transport.stream import ClientStream
-from pos_client.transport.tls_stream import Tls, connect_stream
+from pos_client.transport.tls_stream import Tls, connect_stream, tls_refusal
 
 exact_decoder = msgspec.json.Decoder(float_hook=Decimal)
 """Decodes JSON whose fractions are exact."""
+
+
+def assert_not_refused(error: Exception, where: Address) -> None:
+    """HqRefused where `error` says that the server has refused the client's TLS certificate, or that it has none."""
+    if (reason := tls_refusal(error)) is not None:
+        message = (
+            f"HQ at {where} accepts no connection with this till's TLS certificate ({reason}): "
+            "check the certificate and its days, or ask the operator for a new one."
+        )
+        raise HqRefused(ErrorCode.unauthenticated, message) from error
 
 
 class Connection:
     """An open connection, used by one thread at a time, but for `interrupt`.
 
     A socket error, a missed deadline or an invalid reply closes it and raises ConnectionLost: the outcome of the
-    request is unknown. A RequestError is an error reply of the server; the connection stays open.
+    request is unknown. A RequestError is an error reply of the server; the connection stays open, but after HqRefused,
+    which is the server's word in TLS.
     """
 
     def __init__(self, stream: ClientStream, address: Address) -> None:
@@ -49,11 +60,13 @@ class Connection:
         """Connect within `timeout_seconds`; sent bytes that stay unacknowledged for `reply_seconds` end it.
 
         `tls` is True, or a file with the only certificate authority to trust, where the server is to prove itself.
+        HqRefused where it refuses the certificate in `tls`, or that there is none.
         """
         where = Address.parse(address) if isinstance(address, str) else address
         try:
             return cls(connect_stream(where, timeout_seconds, reply_seconds, tls), where)
         except OSError as error:
+            assert_not_refused(error, where)
             raise ConnectionLost(f"HQ at {where} cannot be reached: {error.strerror or error}.") from error
 
     def hello(self, params: HelloParams, timeout_seconds: float = REPLY_SECONDS) -> HelloResult:
@@ -93,6 +106,9 @@ class Connection:
             self._stream.write(frame, deadline)
             reply = self._reply(deadline, notified)
         except (OSError, FrameTooLong, RequestError) as error:  # a RequestError of our own decoder: not HQ's reply
+            if tls_refusal(error) is not None:
+                self.close()
+            assert_not_refused(error, self.address)
             raise self._lost(error) from error
         if not isinstance(reply.error, UnsetType):
             raise wire.from_error_object(reply.error)

@@ -8,6 +8,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,9 +17,49 @@ from pos_client.transport.limits import READ_BYTES
 from pos_client.transport.stream import ClientStream
 
 T = TypeVar("T")
-Tls = bool | str | Path
-"""Whether to encrypt: False, True (the system's certificate authorities are trusted), or the path of a PEM file with
-the only authority that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientTls:
+    """How a client encrypts.
+
+    `authority`: the PEM file with the only authority that it trusts; None: the system's. `certificate` and `key`: the
+    PEM files with which it proves itself, where the server demands that.
+    """
+
+    authority: str | Path | None = None
+    certificate: str | Path | None = None
+    key: str | Path | None = None
+
+
+Tls = bool | str | Path | ClientTls
+"""Whether to encrypt: False, True (the system's certificate authorities are trusted), the path of a PEM file with the
+only authority that is, or a ClientTls."""
+_REFUSALS = frozenset(
+    (
+        "TLSV13_ALERT_CERTIFICATE_REQUIRED",
+        "TLSV1_ALERT_ACCESS_DENIED",
+        "TLSV1_ALERT_DECRYPT_ERROR",
+        "TLSV1_ALERT_UNKNOWN_CA",
+        "SSLV3_ALERT_BAD_CERTIFICATE",
+        "SSLV3_ALERT_CERTIFICATE_EXPIRED",
+        "SSLV3_ALERT_CERTIFICATE_REVOKED",
+        "SSLV3_ALERT_CERTIFICATE_UNKNOWN",
+        "SSLV3_ALERT_HANDSHAKE_FAILURE",  # TLS 1.2: no certificate
+        "SSLV3_ALERT_UNSUPPORTED_CERTIFICATE",
+    )
+)
+"""What OpenSSL says where the server has refused the client's certificate, or that it has none."""
+
+
+def tls_refusal(error: BaseException) -> str | None:
+    """Why the server has refused the client in TLS, in OpenSSL's words; None for any other error.
+
+    In TLS 1.3 the client's handshake ends before the server has looked: it hears of a refusal when it first reads.
+    """
+    if not isinstance(error, ssl.SSLError) or error.reason not in _REFUSALS:
+        return None
+    return error.reason.partition("ALERT_")[2].lower().replace("_", " ")
 
 
 def connect_stream(address: Address, timeout_seconds: float, unacknowledged_seconds: float, tls: Tls) -> ClientStream:
@@ -41,6 +82,7 @@ class TlsClientStream(ClientStream):
         self._reading, self._writing = _selector(sock, selectors.EVENT_READ), _selector(sock, selectors.EVENT_WRITE)
         # What `is_closed_by_server` has found although nothing was expected.
         self._early = b""
+        self._refusal: OSError | None = None
 
     @classmethod
     def wrap(cls, plain: ClientStream, context: ssl.SSLContext, address: Address, deadline: float) -> TlsClientStream:
@@ -63,6 +105,8 @@ class TlsClientStream(ClientStream):
 
     def write(self, data: bytes, deadline: float) -> None:
         """Encrypt and send all of `data`."""
+        if self._refusal is not None:
+            raise self._refusal
         rest = memoryview(data)
         while rest:
             sent = self._until(deadline, lambda rest=rest: self._tls.send(rest))  # type: ignore[misc]
@@ -79,8 +123,11 @@ class TlsClientStream(ClientStream):
             found = self._tls.recv(1)
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
-        except OSError:
-            return True
+        except OSError as error:
+            if tls_refusal(error) is None:
+                return True
+            self._refusal = error  # for the next request, which hears why
+            return False
         self._early += found
         return not found
 
@@ -114,12 +161,26 @@ def _selector(sock: socket.socket, event: int) -> selectors.BaseSelector:
 
 
 def _context(tls: Tls) -> ssl.SSLContext:
-    if tls is True:
-        return ssl.create_default_context()
+    wanted = tls if isinstance(tls, ClientTls) else ClientTls(None if isinstance(tls, bool) else tls)
+    authority = wanted.authority
     try:
-        context = ssl.create_default_context(cafile=str(tls))
+        context = ssl.create_default_context(cafile=None if authority is None else str(authority))
     except ssl.SSLError as error:
-        raise OSError(f"{tls} holds no certificate of an authority in PEM") from error
+        raise OSError(f"{authority} holds no certificate of an authority in PEM") from error
     except OSError as error:
-        raise OSError(f"the authority's certificate {tls} cannot be read: {error.strerror or error}") from error
+        raise OSError(f"the authority's certificate {authority} cannot be read: {error.strerror or error}") from error
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default since Python 3.13
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if authority is not None:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it may have an authority above it
+    if wanted.certificate is not None:
+        _prove(context, wanted.certificate, wanted.key)
     return context
+
+
+def _prove(context: ssl.SSLContext, certificate: str | Path, key: str | Path | None) -> None:
+    try:
+        context.load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:  # an SSLError, too
+        files = f"{certificate} and {key}" if key is not None else str(certificate)
+        raise OSError(f"the client's certificate {files} cannot be used: {error.strerror or error}") from error

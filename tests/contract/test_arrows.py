@@ -115,6 +115,7 @@ ROOMS: dict[str, list[str]] = {
         "pos_client.protocol",
         "msgspec",
     ],
+    "inventory_server.pki": ["inventory_server.config", "pos_client.protocol", "cryptography"],
     "inventory_server.supervisor": ["inventory_server.config", "pos_client.protocol"],
     "inventory_server.demo": [
         "inventory_server.app",
@@ -133,6 +134,7 @@ ROOMS: dict[str, list[str]] = {
         "inventory_server.demo",
         "inventory_server.imports",
         "inventory_server.supervisor",
+        "inventory_server.pki",
         "inventory_server.jsonserver",
         "inventory_server.store",
         "inventory_server.domain",
@@ -270,7 +272,7 @@ def test_a_new_file_beside_the_rooms_takes_a_stand() -> None:
 
 
 def test_every_door_leads_to_a_room_or_a_distribution() -> None:
-    known = set(ROOMS) | {"msgspec", "psycopg", "python_calamine", "biip", *CLI, *SQL}
+    known = set(ROOMS) | {"msgspec", "psycopg", "python_calamine", "biip", "cryptography", *CLI, *SQL}
     assert {target for targets in ROOMS.values() for target in targets} <= known
     assert set(ROOMS) == {room_of(module) for module in SOURCES}
 

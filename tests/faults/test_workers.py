@@ -284,3 +284,28 @@ def test_an_sqlite_database_has_one_process(tmp_path: Path) -> None:
         2,
         "inventory-server: An SQLite database has one writing process: leave out --workers 2, or use PostgreSQL.\n",
     )
+
+
+FORWARDS = """
+import os, signal, sys, time
+from inventory_server.commands.signals import stop_signals
+from inventory_server.supervisor import Supervisor
+
+def work(ready):
+    wait = stop_signals([signal.SIGHUP])
+    ready()
+    wait(lambda: os.write(1, b"renewed\\n"))
+    return 0
+
+print(Supervisor(2, work, 1, lambda: None, [signal.SIGHUP]).run(lambda: print("announced", flush=True)))
+"""
+
+
+def test_the_signal_to_renew_certificates_reaches_every_worker() -> None:
+    with subprocess.Popen([sys.executable, "-c", FORWARDS], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "announced\n"
+        process.send_signal(signal.SIGHUP)
+        assert [process.stdout.readline(), process.stdout.readline()] == ["renewed\n"] * 2
+        process.send_signal(signal.SIGTERM)
+        assert process.communicate(timeout=HANG_SECONDS)[0] == "0\n"
