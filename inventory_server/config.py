@@ -62,6 +62,10 @@ PROGRESS_SECONDS = 1.0
 """Shortest time between two `progress` notifications on the control socket: as often as a person looks."""
 REFUSALS_LOGGED_PER_MINUTE = 60
 """Lines that a process logs a minute for one kind of refusal: a till that retries for ever must not fill the disk."""
+FENCES_ALARMING = 3
+"""Fenced connections of a till within `FENCES_SECONDS` that are an alarm: a restart, or a move, fences one."""
+FENCES_SECONDS = 600
+"""How long a fenced connection counts: two devices that share a name fence each other every 30 to 120 seconds."""
 KILL_SECONDS = 2
 """How long after a worker should have exited the supervisor sends SIGKILL."""
 RESTART_SECONDS = 1.0

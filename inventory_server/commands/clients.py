@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inventory_server.commands.options import counted, db_option, json_option, office_of, offset, told, when
+from inventory_server.config import FENCES_ALARMING
 from inventory_server.domain.answers import Client, TerminalRow
 from inventory_server.domain.requests import ListClients, ListTerminals
 from pos_client.commands import console
@@ -28,6 +29,10 @@ def clients_command(db: str, as_json: bool) -> int:
         return console.OK
     console.print_table(_COLUMNS, [_row(each, offsets.get(each.terminal or "")) for each in clients])
     of_several = f" of {len(answers)} servers and workers on this machine" if len(answers) > 1 else ""
+    for name in sorted({each.terminal or "" for each in clients if each.fenced >= FENCES_ALARMING}):
+        console.say(
+            f"{name} is used by several devices, which fence each other: give each a name of its own.", err=True
+        )
     console.say(f"{counted(len(clients), 'connection')}{of_several}.")
     return console.OK
 

@@ -25,8 +25,9 @@ from inventory_server.commands.options import counted, db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.commands.tls_options import TlsFiles, renew, tls_files, tls_options
 from inventory_server.config import ENDING_SECONDS, GC_THRESHOLDS, WORKERS_MAX, Settings
+from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.door import Reader
-from inventory_server.domain.requests import AdviseOnGrowth
+from inventory_server.domain.requests import AdviseOnGrowth, ListTerminals
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.jsonserver import ListenTarget, address_of, close_listener, listen_on_all
 from inventory_server.store import LedgerStore, StoreError, open_store, shown, sqlite_path, upgrade
@@ -88,7 +89,7 @@ def serve(
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         store = open_store(db, settings, now_microseconds, end_at_once, read_db)
         if workers == 1:
-            warn_of_growth(store)
+            check_before_serving(store, dev)
         with logging_without_waiting():
             return _serve_until_stopped(db, store, settings, places, tls, dev, ready)
 
@@ -102,7 +103,7 @@ def serve(
         )
     # Opened here first, so that an error is reported once, not by every worker.
     store = open_store(db, settings, now_microseconds, read_url=read_db)
-    warn_of_growth(store)
+    check_before_serving(store, dev)
     store.close()
     listening = listen_on_all(addresses, settings)
 
@@ -193,8 +194,18 @@ def make_missing(db: str, dev: bool) -> None:
     console.say(f"inventory-server: made a new ledger, {shown(db)}.")
 
 
-def warn_of_growth(ledger: Reader) -> None:
-    """Print a warning if the ledger needs new partitions soon."""
+def check_before_serving(ledger: Reader, dev: bool) -> None:
+    """Print a warning if the ledger needs new partitions soon; CommandError where `dev` would open it to anybody.
+
+    A peer that a tunnel forwards is a program on this machine, too. A ledger that is refused is closed.
+    """
+    terminals: list[TerminalRow] = ledger.ask(ListTerminals(actor=HEADQUARTERS))
+    if dev and (enrolled := [row.terminal for row in terminals if row.has_token]):
+        ledger.close()
+        raise console.CommandError(
+            f"{counted(len(enrolled), 'terminal')} of this ledger (such as {enrolled[0]}) have tokens, and with --dev "
+            "nobody needs one: leave out --dev, or use another ledger for trials."
+        )
     if warning := ledger.ask(AdviseOnGrowth(actor=HEADQUARTERS)):
         console.say(f"inventory-server: {warning}", err=True)
 

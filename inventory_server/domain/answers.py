@@ -56,7 +56,7 @@ class TerminalRow:
     """A terminal as HQ lists it; `clock_offset_ms` is its wall clock minus its tick clock, None if it has told none.
 
     It has been at `location` since `located_at`, and was at the `former_locations` before, oldest first. It may deliver
-    for the terminals that it `adopted`.
+    for the terminals that it `adopted`. One without a token was enrolled by a development server.
     """
 
     terminal: str
@@ -71,6 +71,7 @@ class TerminalRow:
     pending: int
     parked: int
     clock_offset_ms: int | None
+    has_token: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,8 @@ class Client:
     """A connection to the tills' port: from where, since when, as which terminal (None before hello).
 
     `app` is what the client calls itself; `refusal` is the last request that it was refused, and why; None if none.
-    `pid` is the process that serves it.
+    `pid` is the process that serves it. `fenced` is how many connections of this terminal were fenced there lately:
+    from `FENCES_ALARMING` on, several devices use its name.
     """
 
     pid: int
@@ -111,6 +113,7 @@ class Client:
     app: str | None
     refused_at: int | None
     refusal: str | None
+    fenced: int
 
 
 @dataclass(frozen=True, slots=True)

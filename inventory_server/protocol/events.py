@@ -6,10 +6,16 @@ No secret and no posting body is logged; text from a client is escaped.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterator
 from itertools import count
 
-from inventory_server.config import LOGGED_REASON_LENGTH_MAX, REFUSALS_LOGGED_PER_MINUTE
+from inventory_server.config import (
+    FENCES_ALARMING,
+    FENCES_SECONDS,
+    LOGGED_REASON_LENGTH_MAX,
+    REFUSALS_LOGGED_PER_MINUTE,
+)
 from inventory_server.domain.roles import Actor, Speaker
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
@@ -59,6 +65,35 @@ class RefusalLog:
     def __init__(self) -> None:
         # Of each event: the beginning of its minute, and a counter, from which any thread takes the next number.
         self._minutes: dict[str, tuple[int, Iterator[int]]] = {}
+        # Guards `_fences`: when which connections of a till, known by their epochs, were fenced; of tills alone that
+        # are enrolled, and of each `FENCES_ALARMING` at most.
+        self._fences_lock = threading.Lock()
+        self._fences: dict[str, dict[int, int]] = {}
+
+    def fences(self, terminal: str, now: int) -> int:
+        """How many connections of `terminal` were fenced in the last `FENCES_SECONDS`."""
+        with self._fences_lock:
+            return len(self._lately_fenced(terminal, now))
+
+    def _lately_fenced(self, terminal: str, now: int) -> dict[int, int]:
+        since = now - FENCES_SECONDS * SECOND_MICROS
+        lately = {epoch: at for epoch, at in self._fences.pop(terminal, {}).items() if at > since}
+        if lately:
+            self._fences[terminal] = lately
+        return lately
+
+    def _note_fence(self, terminal: str, epoch: int, peer: str, now: int) -> None:
+        """Log it, and raise the alarm when so many can only mean that several devices use this name."""
+        self._log(now, "terminal_fenced", "terminal=%s peer=%s", terminal, peer)
+        with self._fences_lock:
+            fences = self._lately_fenced(terminal, now)
+            if epoch in fences:  # the same connection, asking again
+                return
+            fences = self._fences[terminal] = dict([*fences.items(), (epoch, now)][-FENCES_ALARMING:])
+        if len(fences) == FENCES_ALARMING:
+            seconds = (now - min(fences.values())) // SECOND_MICROS
+            fields = "terminal=%s peer=%s fenced=%d seconds=%d"
+            self._log(now, "terminal_name_shared", fields, terminal, peer, len(fences), seconds, level=logging.WARNING)
 
     def note(self, method: str, actor: Actor | None, params: object, error: RequestError, peer: str, now: int) -> None:
         """Log a hello that was refused, a connection that another one has fenced, a request that the role may not make.
@@ -70,17 +105,17 @@ class RefusalLog:
             terminal = params.terminal if isinstance(params, HelloParams) else "-"
             self._log(now, "hello_refused", "terminal=%s peer=%s reason=%s", terminal, peer, reason)
         elif error.code is ErrorCode.fenced:
-            self._log(now, "terminal_fenced", "terminal=%s peer=%s", name, peer)
+            self._note_fence(name, actor.epoch if isinstance(actor, Speaker) else 0, peer, now)
         elif error.code is ErrorCode.forbidden:
             self._log(now, "request_forbidden", "actor=%s peer=%s method=%s reason=%s", name, peer, method, reason)
 
-    def _log(self, now: int, event: str, fields: str, *values: object) -> None:
+    def _log(self, now: int, event: str, fields: str, *values: object, level: int = logging.INFO) -> None:
         begin, numbers = self._minutes.setdefault(event, (now, count(1)))
         if not 0 <= now - begin < _MINUTE:
             begin, numbers = self._minutes[event] = now, count(1)
         number = next(numbers)
         if number <= REFUSALS_LOGGED_PER_MINUTE:
-            log.info(f"event={event} {fields}", *values)
+            log.log(level, f"event={event} {fields}", *values)
         elif number == REFUSALS_LOGGED_PER_MINUTE + 1:
             log.info("event=refusals_not_logged kind=%s seconds=%d", event, (begin + _MINUTE - now) // SECOND_MICROS)
 

@@ -116,6 +116,7 @@ class Session:
         if isinstance(actor, Speaker):
             terminal, role, location = actor.terminal, actor.role, actor.location
         refused_at, refusal = self._refused or (None, None)
+        fenced = 0 if terminal is None else self._refusals.fences(terminal, self._talk.clock())
         return Client(
             pid=pid,
             address=self._peer.address,
@@ -126,6 +127,7 @@ class Session:
             app=app,
             refused_at=refused_at,
             refusal=refusal,
+            fenced=fenced,
         )
 
     @property

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
 from inventory_server.admin.control_paths import control_paths, own_control_path
+from inventory_server.config import FENCES_ALARMING, FENCES_SECONDS
+from inventory_server.domain.roles import Speaker
+from inventory_server.protocol.events import RefusalLog
 from inventory_server.store import StoreError
 from pos_client.protocol.address import Address
+from pos_client.protocol.errors import ErrorCode, RequestError
 from tests.support.commands import Shell, headquarters
-from tests.support.edge import LineClient
+from tests.support.edge import ID, SALE, LineClient
 from tests.support.waiting import wait_until
 
 
@@ -46,6 +51,35 @@ def test_connections_are_listed_with_what_they_were_refused_last(shell: Shell, t
             return shell("inventory-server", "clients", "--json", "--db", url).out == "[]\n"
 
         wait_until(gone)
+
+
+def test_devices_that_share_a_tills_name_are_an_alarm(
+    shell: Shell, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "tillwire.session")
+    with headquarters(tmp_path, control=True) as (address, url), ExitStack() as opened:
+        older: LineClient | None = None
+        for _ in range(FENCES_ALARMING + 1):
+            device = opened.enter_context(closing(LineClient(Address.parse(address))))
+            device.call("hello", terminal="T1", location="A")
+            for _ in range(FENCES_ALARMING if older else 0):  # a connection that asks again is no other device
+                assert older is not None
+                older.call("post", postings=[{"id": ID, "body": SALE}])
+            alarms = [record for record in caplog.records if "event=terminal_name_shared" in record.getMessage()]
+            shown = shell("inventory-server", "clients", "--db", url)
+            older = device
+    assert [record.levelno for record in alarms] == [logging.WARNING]
+    assert "event=terminal_name_shared terminal=T1 peer=127.0.0.1:" in alarms[0].getMessage()
+    assert shown.err == "T1 is used by several devices, which fence each other: give each a name of its own.\n"
+
+
+def test_fences_of_long_ago_are_no_alarm(caplog: pytest.LogCaptureFixture) -> None:
+    refusals, fenced = RefusalLog(), RequestError(ErrorCode.fenced, "Another one.")
+    for epoch in range(9):
+        till = Speaker("T1", "till", "A", epoch, None)
+        refusals.note("post", till, None, fenced, "peer", epoch * FENCES_SECONDS * 1_000_000 // 2)
+    assert "terminal_name_shared" not in caplog.text
+    assert refusals.fences("T1", 10 * FENCES_SECONDS * 1_000_000) == refusals.fences("T2", 0) == 0
 
 
 def test_without_a_server_nobody_is_connected(shell: Shell, tmp_path: Path) -> None:

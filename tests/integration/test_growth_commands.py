@@ -69,7 +69,7 @@ def test_it_is_said_what_lies_in_the_open_ended_one(shell: Shell, site: Postgres
 
 def warn(ledger: str) -> None:
     with open_reader(ledger, Settings(), now_microseconds) as reader:
-        serve.warn_of_growth(reader)
+        serve.check_before_serving(reader, dev=False)
 
 
 def test_a_server_says_when_partitions_run_out(

@@ -70,6 +70,7 @@ def _row(row: Any, former: list[FormerLocation], adopted: list[str]) -> Terminal
         pending=row.pending,
         parked=row.dead,
         clock_offset_ms=row.clock_offset_ms,
+        has_token=row.token_hash is not None,
     )
 
 
