@@ -15,6 +15,7 @@ from inventory_server.admin.control_socket import this_user
 from inventory_server.admin.office import Office, open_office
 from inventory_server.clock import now_microseconds
 from inventory_server.config import SHOWN_ARGUMENT_LENGTH_MAX, Settings
+from inventory_server.jsonserver import Networks
 from pos_client.commands.console import CommandError
 from pos_client.protocol.nearest import nearest
 from pos_client.protocol.units import instant
@@ -42,7 +43,9 @@ def load_settings(path: Path | None) -> Settings:
         raise CommandError(f"The configuration {path} has {unknown[0]!r}, which is not a setting; {hint}")
     settings = Settings(**{name: _setting(path, name, value) for name, value in read.items()})
     for field in fields(Settings):
-        least, most = field.metadata.get("least", 0), field.metadata.get("most", 1)
+        if "least" not in field.metadata:
+            continue
+        least, most = field.metadata["least"], field.metadata["most"]
         if not least <= getattr(settings, field.name) <= most:
             came = read[field.name]  # as it was written: a setting in seconds is a float by now
             raise CommandError(f"The configuration {path} has {field.name} = {came}: expected {least:,} to {most:,}.")
@@ -52,10 +55,18 @@ def load_settings(path: Path | None) -> Settings:
 def _setting(path: Path, name: str, value: Any) -> Any:
     kind = get_type_hints(Settings)[name]
     try:
-        return msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:
-        expected = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        converted = msgspec.convert(value, kind)
+        if kind == tuple[str, ...]:
+            Networks(converted)
+    except ValueError as error:  # msgspec's ValidationError is one
+        expected = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            tuple[str, ...]: 'a list of networks, such as ["10.0.0.0/8"]',
+        }[kind]
         raise CommandError(f"The configuration {path} has {name} = {value!r}: expected {expected}.") from error
+    return converted
 
 
 def office_of(db: str) -> AbstractContextManager[Office]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from inventory_server.jsonserver import LOOPBACK_NETWORKS, CannotListen, PlaintextNetworks, ServerTls
+from inventory_server.jsonserver import LOOPBACK_NETWORKS, CannotListen, Networks, ServerTls
 from pos_client.commands.console import CommandError
 from pos_client.protocol.address import Address
 
@@ -78,7 +78,7 @@ class TlsFiles:
         """CommandError where others could reach one of `listeners` and there is no TLS."""
         if self.certificate is not None:
             return
-        plaintext = PlaintextNetworks(self.allow_plaintext)
+        plaintext = Networks(self.allow_plaintext)
         for each in listeners:
             if not plaintext.hold_all_clients_of(each):
                 raise CommandError(

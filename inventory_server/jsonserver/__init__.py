@@ -12,13 +12,17 @@ from inventory_server.jsonserver.handler import (
     EncodedReply,
     EndReason,
     JsonHandler,
+    MemoryLimitReached,
+    NewcomerEvicted,
     Notice,
+    NotIdentified,
     Peer,
     RefusalEncoder,
     SendReply,
+    ServerBusy,
     ServerRefusal,
 )
-from inventory_server.jsonserver.limits import NetworkLimits, limit
+from inventory_server.jsonserver.limits import LOOPBACK_NETWORKS, NetworkLimits, limit
 from inventory_server.jsonserver.listener import (
     CannotListen,
     ListenTarget,
@@ -26,10 +30,11 @@ from inventory_server.jsonserver.listener import (
     close_listener,
     listen_on_all,
 )
+from inventory_server.jsonserver.networks import Networks
 from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
 from inventory_server.jsonserver.service import ClientInfo
-from inventory_server.jsonserver.tls import LOOPBACK_NETWORKS, PlaintextNetworks, ServerTls
+from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import Handlers
 
 __all__ = [
@@ -43,13 +48,17 @@ __all__ = [
     "Handlers",
     "JsonHandler",
     "ListenTarget",
+    "MemoryLimitReached",
     "NetworkLimits",
+    "Networks",
+    "NewcomerEvicted",
+    "NotIdentified",
     "Notice",
     "Peer",
-    "PlaintextNetworks",
     "RefusalEncoder",
     "RequestServer",
     "SendReply",
+    "ServerBusy",
     "ServerFactory",
     "ServerRefusal",
     "ServerTls",

@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from functools import partial
 from select import EPOLLIN, EPOLLOUT, EPOLLRDHUP
 
+from inventory_server.jsonserver.budget import ByteBudget
 from inventory_server.jsonserver.handler import EndReason, Peer
-from inventory_server.jsonserver.limits import NetworkLimits
+from inventory_server.jsonserver.limits import LINGER_BYTES, NetworkLimits
 from inventory_server.jsonserver.loop import Deadline, Loop
-from inventory_server.jsonserver.outgoing import Outgoing, TooMuchUnsent
+from inventory_server.jsonserver.outgoing import Outgoing, OutgoingOwner, TooMuchUnsent
 from inventory_server.jsonserver.stream import ServerStream
 
 log = logging.getLogger("tillwire.connection")
@@ -41,18 +42,20 @@ class BareConnection(ABC):
 
     __slots__ = (
         *("_cause", "_end_reason", "_events", "_hung_up_at", "_is_gone", "_is_reading", "_is_stopping"),
-        *("_limits", "_lingers", "_loop", "_outgoing", "_send_until", "_since", "_stage", "_stream"),
+        *("_limits", "_lingered_bytes", "_lingers", "_loop", "_outgoing", "_send_until", "_since", "_stage", "_stream"),
         *("deadline", "is_closed", "peer"),
     )
 
-    def __init__(self, stream: ServerStream, peer: Peer, loop: Loop, limits: NetworkLimits) -> None:
+    def __init__(
+        self, stream: ServerStream, peer: Peer, loop: Loop, limits: NetworkLimits, unsent: ByteBudget[OutgoingOwner]
+    ) -> None:
         self.peer = peer
         self.is_closed = False
         self.deadline = Deadline(self)
         self._stream = stream
         self._loop = loop
         self._limits = limits
-        self._outgoing = Outgoing(stream, limits, self)
+        self._outgoing = Outgoing(stream, limits, self, unsent)
         self._stage = Stage.first_byte
         self._since = loop.now
         # What the loop watches for. Reading pauses while a frame is answered and more has arrived.
@@ -64,6 +67,7 @@ class BareConnection(ABC):
         self._send_until = math.inf
         # How it ends, once that is decided.
         self._lingers = False
+        self._lingered_bytes = 0
         self._end_reason = EndReason.client_closed
         self._cause = "-"
 
@@ -113,6 +117,10 @@ class BareConnection(ABC):
     def on_lost(self, error: Exception) -> None:
         """Nothing can be sent any more; called by any thread."""
         self._loop.call(partial(self._lose, error), self)
+
+    def on_unsent_limit(self) -> None:
+        """More waits for all clients together than may, and the most for this one; called by any thread."""
+        self.break_off(EndReason.memory_limit_reached, "it did not read, and the most waited for it")
 
     @abstractmethod
     def _on_replied(self) -> None:
@@ -191,7 +199,8 @@ class BareConnection(ABC):
     def _read_to_end(self) -> None:
         """Drop what still comes."""
         size = self._stream.read_into(self._loop.buffer)
-        if size == 0:
+        self._lingered_bytes += size or 0
+        if size == 0 or self._lingered_bytes > LINGER_BYTES:
             self._end(self._end_reason, self._cause)
 
     def _lose(self, error: Exception) -> None:

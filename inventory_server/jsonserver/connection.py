@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import time
+from functools import partial
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLRDHUP
 
-from inventory_server.jsonserver.bare_connection import BareConnection, Stage
+from inventory_server.jsonserver.bare_connection import Stage
 from inventory_server.jsonserver.exchange import FrameExchange
-from inventory_server.jsonserver.first_bytes import TlsRequired, is_tls
 from inventory_server.jsonserver.handler import EndReason, JsonHandler, Peer, ServerRefusal
-from inventory_server.jsonserver.incoming import Incoming
-from inventory_server.jsonserver.limits import FRAMES_AT_ONCE
+from inventory_server.jsonserver.limits import FRAMES_AT_ONCE, UNANSWERED_FRAMES, UNANSWERED_REST_SECONDS
+from inventory_server.jsonserver.receiving_connection import ReceivingConnection
 from inventory_server.jsonserver.service import ClientInfo, Service
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import FrameTooLong
@@ -20,13 +20,10 @@ from pos_client.protocol.framing import FrameTooLong
 log = logging.getLogger("tillwire.connection")
 
 
-class ServerConnection(BareConnection):
+class ServerConnection(ReceivingConnection):
     """An accepted connection. Every method belongs to the loop's thread, but for those that say otherwise."""
 
-    __slots__ = (
-        *("_exchange", "_frame_since", "_has_more", "_incoming", "_is_due", "_is_finishing"),
-        *("_service", "_turned_away"),
-    )
+    __slots__ = ("_exchange", "_has_more", "_is_due", "_is_finishing", "_rest_until")
 
     def __init__(
         self,
@@ -36,12 +33,10 @@ class ServerConnection(BareConnection):
         turned_away: ServerRefusal | None = None,
     ) -> None:
         """`turned_away` says why the client is refused, if it is."""
-        super().__init__(stream, peer, service.loop, service.limits)
-        self._service = service
-        self._turned_away = turned_away
+        super().__init__(stream, peer, service, turned_away)
         self._exchange: FrameExchange | None = None
-        self._incoming = Incoming(service.limits)
-        self._frame_since: float | None = None
+        # Until when a client whose frames earn no reply has to wait; 0: it need not.
+        self._rest_until = 0.0
         # True where there is something to do for the loop once the exchange is free.
         self._has_more = False
         # True while the loop is to call `_advance`: several calls on their way would multiply this peer's share of it.
@@ -67,11 +62,15 @@ class ServerConnection(BareConnection):
         assert self._exchange is not None, "only handlers call it"
         self._exchange.fail(error)
 
+    def on_put_off(self, seconds: float) -> None:
+        """The reply is due in so many seconds only."""
+        self._loop.call(partial(self._look_in, seconds), self)
+
     def on_free(self) -> None:
         """The handler is free again; the loop is told if it has something to do."""
         exchange = self._exchange
         assert exchange is not None, "it calls this"
-        if self._has_more or exchange.frames or exchange.parting or self.is_closed:
+        if self._has_more or exchange.frames or exchange.parting or self.is_closed or self._arriving_bytes:
             self._advance_soon()
 
     def on_lost(self, error: Exception) -> None:
@@ -79,6 +78,11 @@ class ServerConnection(BareConnection):
         if self._exchange is not None:
             self._exchange.is_stopped = True
         super().on_lost(error)
+
+    def is_idle(self) -> bool:
+        """True unless a request of the client is being answered; a reply that is put off does not count."""
+        exchange = self._exchange
+        return exchange is None or exchange.is_free() or exchange.put_off_until() is not None
 
     def is_served_by(self, thread_id: int) -> bool:
         """True where that thread calls the handler at this moment."""
@@ -92,19 +96,6 @@ class ServerConnection(BareConnection):
         self._stream.abandon()
 
     # ------------------------------------------------------------------ the loop's events
-
-    def begin(self) -> None:
-        """Start to serve the client."""
-        try:
-            self._stream.configure()
-            self._watch()
-        except OSError as error:
-            self._lose(error)
-            return
-        if self._service.tls is None:
-            self._stand()
-        else:
-            self._look_in(self._patience())
 
     def on_event(self, events: int) -> None:
         """Do what the socket is ready for."""
@@ -124,32 +115,47 @@ class ServerConnection(BareConnection):
 
     def on_deadline(self) -> float:
         """End what took too long; return when to look again."""
-        limits, now = self._limits, self._loop.now
-        exchange = self._exchange
+        now, exchange = self._loop.now, self._exchange
         if self._stage is Stage.lingering:
             self._end(self._end_reason, self._cause)
         elif self._stage in (Stage.first_byte, Stage.handshake):
             what = "nothing received" if self._stage is Stage.first_byte else "no TLS handshake"
             self._end(EndReason.timed_out, f"{what} in time")
         elif self._outgoing.waiting:
-            if now < self._send_until:
+            if self._is_newcomer and not self._newcomer_seconds_left():
+                self._end(EndReason.not_identified, "not identified in time, and a reply not taken")
+            elif now < self._send_until:
                 return self._send_until
             self._end(EndReason.timed_out, "not taken in time")
         elif exchange is not None and self._stage is Stage.talking:
-            if not exchange.is_free():
-                return self._await_reply(exchange)
-            since, seconds = exchange.active_at, limits.idle_seconds
-            if self._frame_since is not None:
-                since, seconds = self._frame_since, limits.frame_seconds
-            if now < since + seconds:
-                return since + seconds
-            if self._frame_since is not None:
-                self._end(EndReason.timed_out, "nothing received in time")
-            else:
-                self._has_more = True
-                exchange.start(_time_out)
-                return now + limits.idle_seconds
+            return self._await_client(exchange)
         return math.inf
+
+    def _await_client(self, exchange: FrameExchange) -> float:
+        """End a client that took too long, or send what was put off; return when to look again."""
+        limits, now = self._limits, self._loop.now
+        if not exchange.is_free() and (at := self._await_reply(exchange)):
+            return at
+        if self._rest_until and now >= self._rest_until:
+            self._advance()
+        if self._stage is not Stage.talking or not exchange.is_free():
+            return now + limits.idle_seconds
+        if self._is_newcomer and not self._newcomer_seconds_left():
+            self._refuse_newcomer()
+            return math.inf
+        since, seconds = exchange.active_at, limits.idle_seconds
+        if self._frame_since is not None:
+            since, seconds = self._frame_since, limits.frame_seconds
+        if self._is_newcomer:
+            since, seconds = min((since, seconds), (self._since, limits.newcomer_seconds), key=sum)
+        if now < since + seconds:
+            return since + seconds
+        if self._frame_since is not None:
+            self._end(EndReason.timed_out, "nothing received in time")
+            return math.inf
+        self._has_more = True
+        exchange.start(_time_out)
+        return now + limits.idle_seconds
 
     def stop_reading(self) -> None:
         """Have the connection end once what has arrived is answered."""
@@ -159,38 +165,10 @@ class ServerConnection(BareConnection):
         elif self._stage in (Stage.talking, Stage.lingering):
             self._stream.stop_reading()
             self._watch()
+            if self._exchange is not None:
+                self._exchange.send_put_off()
 
     # ------------------------------------------------------------------ its beginning
-
-    def _choose_stream(self) -> None:
-        """The first byte has come: it is that of a TLS handshake, or plain."""
-        tls = self._service.tls
-        assert tls is not None, "there is no choice otherwise"
-        first = self._stream.peek()
-        if first is None:
-            return
-        if is_tls(first):
-            self._watch(0)
-            self._stream = self._outgoing.stream = self._stream.encrypted(tls.context)
-            self._stage = Stage.handshake
-            self._look_in(self._patience())
-            self._watch()
-            self._shake_hands()
-        elif tls.allows_plaintext(self.peer) or not first:
-            self._stand()
-        else:
-            self._refuse(TlsRequired("this server speaks TLS only: connect with TLS"), EndReason.not_encrypted)
-
-    def _patience(self) -> float:
-        """How many seconds the client has for its first byte, and then for its handshake."""
-        limits = self._limits
-        return limits.handshake_seconds if self._turned_away is None else limits.linger_seconds
-
-    def _shake_hands(self) -> None:
-        if self._stream.handshake():
-            self._loop.forget(self)
-            self._stand()
-        self._watch()
 
     def _stand(self) -> None:
         """Bytes can be exchanged: have the handler made, or the client turned away."""
@@ -213,7 +191,7 @@ class ServerConnection(BareConnection):
             exchange.handler = service.open_handler(self)
 
         exchange.start(open_handler)
-        self._look_in(self._limits.idle_seconds)
+        self._look_in(self._newcomer_seconds_left() if self._is_newcomer else self._limits.idle_seconds)
 
     # ------------------------------------------------------------------ its talk
 
@@ -244,30 +222,23 @@ class ServerConnection(BareConnection):
 
     def _read(self, exchange: FrameExchange) -> None:
         buffer, incoming = self._loop.buffer, self._incoming
+        if self._is_newcomer:
+            buffer = buffer[: self._limits.newcomer_bytes - incoming.pending_bytes]
         size = self._stream.read_into(buffer)
         if size is None:
             self._watch()
             return
-        exchange.active_at = self._loop.now
         data = bytes(buffer[:size])
         if (frame := incoming.whole(data)) is None:
             self._feed(data)
             self._advance()
             return
+        exchange.active_at = self._loop.now
         exchange.frames.append(frame)
-        if exchange.is_ready():
+        if exchange.is_ready() and exchange.unanswered_in_a_row < UNANSWERED_FRAMES:
             exchange.answer_frames()
         else:
             self._advance()
-
-    def _feed(self, data: bytes) -> None:
-        incoming = self._incoming
-        was_known = incoming.is_known
-        incoming.feed(data)
-        if not data and not self._is_stopping:
-            incoming.end()
-        if data and not was_known and incoming.is_known:
-            self._outgoing.release(incoming.uses_jsocket)
 
     def _advance_soon(self) -> None:
         """Have the loop call `_advance`; for any thread."""
@@ -297,8 +268,10 @@ class ServerConnection(BareConnection):
             self._close(EndReason.not_verified, lingers=False)
         elif exchange.frames or self._take_frames(exchange):
             self._frame_since = None
+            exchange.active_at = self._loop.now
             self._has_more = incoming.has_more or incoming.pending_bytes > 0 or not self._is_reading
-            exchange.answer_frames()
+            if not self._has_to_rest(exchange):
+                exchange.answer_frames()
         elif incoming.refusal is not None:
             is_long = isinstance(incoming.refusal, FrameTooLong)
             self._refuse(incoming.refusal, EndReason.frame_too_long if is_long else EndReason.frame_invalid)
@@ -314,17 +287,29 @@ class ServerConnection(BareConnection):
 
     def _read_on(self) -> None:
         """Everything that has arrived is answered, but for the beginning of a frame."""
-        if self._incoming.pending_bytes:
-            if self._frame_since is None:
-                self._frame_since = self._loop.now
-                self._look_in(self._limits.frame_seconds)
-            if self._incoming.uses_jsocket:  # whose package sends header and payload apart, 40 ms later otherwise
-                self._stream.acknowledge()
+        pending = self._incoming.pending_bytes
+        if pending or self._arriving_bytes:
+            self._await_rest_of_frame(pending)
+            if self._stage is not Stage.talking:
+                return
         if not self._is_reading:
             self._is_reading, self._is_gone, self._hung_up_at = True, False, None
             self._watch()
         if self._stream.pending():
             self._loop.again(self)
+
+    def _has_to_rest(self, exchange: FrameExchange) -> bool:
+        """True for a moment where one frame after the other earned no reply, which would hold their sender back."""
+        if exchange.unanswered_in_a_row < UNANSWERED_FRAMES:
+            return False
+        now = self._loop.now
+        if not self._rest_until:
+            self._rest_until = now + UNANSWERED_REST_SECONDS
+        if now < self._rest_until:
+            self._look_in(self._rest_until - now)
+            return True
+        self._rest_until, exchange.unanswered_in_a_row = 0.0, 0
+        return False
 
     def _note_hang_up(self, events: int) -> None:
         """The client sends no more; it may still be reading, or be gone: TCP does not tell which.
@@ -343,9 +328,15 @@ class ServerConnection(BareConnection):
         self._watch()
 
     def _await_reply(self, exchange: FrameExchange) -> float:
+        """When to look again for the reply that is due; 0 where it was put off, and is sent now."""
         limits, now = self._limits, self._loop.now
+        if (put_off_until := exchange.put_off_until()) is not None:
+            if now < put_off_until:
+                return put_off_until
+            exchange.send_put_off()
+            return 0.0
         if self._hung_up_at is None or self._is_stopping:
-            return now + limits.idle_seconds
+            return now + (limits.newcomer_seconds if self._is_newcomer else limits.idle_seconds)
         at = max(self._hung_up_at, exchange.active_at) + limits.half_closed_seconds
         if now < at:
             return at
@@ -354,16 +345,13 @@ class ServerConnection(BareConnection):
 
     # ------------------------------------------------------------------ its end
 
-    def _refuse(self, refusal: ServerRefusal, reason: EndReason) -> None:
-        """End the connection with a last line that is the server's own."""
-        self._outgoing.reply(self._service.encode_refusal(refusal))
-        self._close(reason, lingers=True)
-
     def _on_replied(self) -> None:
         if self._exchange is not None:
             self._exchange.replied()
 
     def _on_end(self) -> None:
+        self._service.handshakes.end(self)
+        self._hold(0)
         if self._exchange is None:
             self._service.on_left(self)
         else:

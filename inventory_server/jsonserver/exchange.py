@@ -34,6 +34,9 @@ class ExchangeOwner(Protocol):
     def break_off(self, reason: EndReason, cause: str) -> None:
         """The connection has to end now."""
 
+    def on_put_off(self, seconds: float) -> None:
+        """A reply is to be sent only in so many seconds, by `send_put_off`."""
+
 
 class FrameExchange:
     """Passes frames to a handler, each once the reply to the one before it is sent; the handler may reply later.
@@ -49,6 +52,7 @@ class FrameExchange:
         "_outgoing",
         "_owner",
         "_peer",
+        "_put_off",
         "_state",
         "_turns",
         "_unanswered",
@@ -59,6 +63,7 @@ class FrameExchange:
         "is_stopped",
         "parting",
         "thread_id",
+        "unanswered_in_a_row",
     )
 
     def __init__(self, owner: ExchangeOwner, peer: Peer, outgoing: Outgoing, loop: Loop, turns: Turns) -> None:
@@ -72,6 +77,8 @@ class FrameExchange:
         self.count = 0
         self.active_at = loop.now
         """When the exchange was last busy."""
+        self.unanswered_in_a_row = 0
+        """How many frames have earned no reply since the last one that did."""
         self.parting: EndReason | None = None
         """Why the handler or a reply ends the connection."""
         self.is_stopped = False
@@ -83,6 +90,8 @@ class FrameExchange:
         self._state = _FREE
         self._unanswered = 0
         self._is_answered = False
+        # A reply that is put off, and until when; the loop sends it.
+        self._put_off: tuple[EncodedReply, float] | None = None
 
     def is_free(self) -> bool:
         """True where the next frame may be handled."""
@@ -120,6 +129,16 @@ class FrameExchange:
                 self._is_answered = True
                 return
         self._be_free()
+
+    def put_off_until(self) -> float | None:
+        """Until when the reply is put off; None where it is not."""
+        return None if self._put_off is None else self._put_off[1]
+
+    def send_put_off(self) -> None:
+        """Send the reply that was put off; on the loop's thread."""
+        if self._put_off is not None:
+            reply, self._put_off = self._put_off[0], None
+            self._send(reply)
 
     def fail(self, error: BaseException) -> None:
         """End the connection because its handler failed, and log `error` under an incident id; from any thread."""
@@ -208,6 +227,17 @@ class FrameExchange:
             self._outgoing.notice(reply.data, may_wait=threading.get_ident() != self._loop.thread_id)
             return
         self._unanswered = 0
+        if reply is not None and reply.delay_seconds:
+            self._put_off = reply, time.monotonic() + reply.delay_seconds
+            self._owner.on_put_off(reply.delay_seconds)
+        else:
+            self._send(reply)
+
+    def _send(self, reply: EncodedReply | None) -> None:
+        if reply is None or not reply.data:
+            self.unanswered_in_a_row += 1
+        else:
+            self.unanswered_in_a_row = 0
         if reply is not None:
             if reply.close:
                 self.parting = self.parting or EndReason.handler_closed

@@ -9,7 +9,8 @@ from typing import Unpack
 
 from inventory_server.jsonserver.handler import JsonHandler, RefusalEncoder, encode_refusal
 from inventory_server.jsonserver.limits import DEFAULT_LIMITS, NetworkLimits, ServerOptions
-from inventory_server.jsonserver.server import JsonServer, ServerPlace
+from inventory_server.jsonserver.places import ServerPlace
+from inventory_server.jsonserver.server import JsonServer
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import Handlers
 

@@ -29,10 +29,14 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class EncodedReply:
-    """The bytes to send, line end included, possibly none; `close` ends the connection after them."""
+    """The bytes to send, line end included, possibly none; `close` ends the connection after them.
+
+    They are put off for `delay_seconds`, as the answer to a wrong password is.
+    """
 
     data: bytes
     close: bool
+    delay_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,12 @@ class EndReason(enum.StrEnum):
     """The TLS handshake failed."""
     connection_limit_reached = enum.auto()
     """It was refused, as all connections were taken."""
+    evicted = enum.auto()
+    """Its client had not identified itself, and another one needed the room."""
+    not_identified = enum.auto()
+    """Its client did not identify itself in time, or sent too much before."""
+    memory_limit_reached = enum.auto()
+    """It held the most of what all connections together held too much of."""
     not_verified = enum.auto()
     """The server's `verify_request` refused it."""
     thread_start_failed = enum.auto()
@@ -100,6 +110,9 @@ class HandlerConnection(Protocol):
 
     def fail(self, error: BaseException) -> None:
         """End the connection because the handler failed, and log `error`."""
+
+    def recognise(self) -> None:
+        """The client has identified itself."""
 
 
 class JsonHandler:
@@ -161,6 +174,14 @@ class JsonHandler:
         """End the connection after what is being sent, for `reason` in the log; from any thread."""
         self._connection.end(reason)
 
+    def recognise(self) -> None:
+        """The client has identified itself; from any thread, before the reply that tells it so.
+
+        Where a server's `clients_identify` is set, a client is a newcomer until then: it has `newcomer_seconds`, may
+        send `newcomer_bytes` ahead, and gives way to other newcomers while it is idle.
+        """
+        self._connection.recognise()
+
     def handle_frame(self, frame: bytes, answer: SendReply) -> None:
         """Answer one frame, its framing removed: by default with `handle_message`, if it is a JSON text.
 
@@ -200,11 +221,27 @@ def encoded(reply: Any) -> EncodedReply | None:
     return None if reply is None else EncodedReply(encode_message(reply) + b"\n", close=False)
 
 
-class ConnectionLimitReached(TillwireError):
-    """All connections are taken; the client may try again later."""
+class ServerBusy(TillwireError):
+    """The server has no room for the client at the moment; it may try again later."""
 
 
-ServerRefusal = FramingError | ConnectionLimitReached
+class ConnectionLimitReached(ServerBusy):
+    """All connections are taken."""
+
+
+class NewcomerEvicted(ServerBusy):
+    """The client had not identified itself when another one needed its room."""
+
+
+class MemoryLimitReached(ServerBusy):
+    """All clients together have sent more long frames than the server may hold."""
+
+
+class NotIdentified(TillwireError):
+    """The client did not identify itself in time, or sent too much before."""
+
+
+ServerRefusal = FramingError | ServerBusy | NotIdentified
 """Why the server ends a connection itself, with a last line that is not the handler's."""
 RefusalEncoder = Callable[[ServerRefusal], bytes]
 """Makes the last line of a connection that the server itself ends."""

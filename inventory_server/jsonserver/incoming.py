@@ -91,6 +91,11 @@ class Incoming:
             self._feed = None
         return frames
 
+    def drop(self) -> None:
+        """Drop what is held: nothing more is taken."""
+        self._framer = self._feed = None
+        self._first = b""
+
     def end(self) -> None:
         """The stream ends here: a jsocket frame that is cut off is refused."""
         if self._framer is not None and self._refusal is None:

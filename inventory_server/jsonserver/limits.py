@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
@@ -36,6 +37,24 @@ OTHERS_FIRST_SECONDS = 0.05
 """How long a full process leaves a new connection to the processes that share its socket before it refuses it."""
 EXHAUSTED_PAUSE_SECONDS = 0.5
 """How long accepting pauses when file descriptors or memory have run out: retrying at once would spin."""
+LINGER_BYTES = 1 << 18
+"""Bytes that are dropped from a client that still sends while the server waits for it to read its last reply."""
+COUNTED_FRAME_BYTES = 1 << 13
+"""A frame that has arrived in part counts against `arriving_bytes_max` from this size on."""
+EVICTIONS_LOGGED_SECONDS = 60.0
+"""Time between two log lines about newcomers that had to make room; each has a count."""
+UNANSWERED_FRAMES = 16
+"""Frames in a row that earn no reply before their connection rests: no reply to read holds their sender back."""
+UNANSWERED_REST_SECONDS = 0.002
+"""That rest: 8,000 such frames a second, which leaves most of the loop to the others."""
+LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
+"""Networks of this machine alone."""
+
+
+def networks(default: tuple[str, ...], reason: str) -> tuple[str, ...]:
+    """A configurable list of networks, such as `10.0.0.0/8`."""
+    value: tuple[str, ...] = field(default=default, metadata={"reason": reason})
+    return value
 
 
 def limit(default: int, least: int, reason: str, most: int = 10**9) -> int:
@@ -58,6 +77,25 @@ class NetworkLimits:
         1_024, 1, "connections served at a time; lowered at start if the limit of open files allows fewer"
     )
     surplus_connections: int = limit(8, 0, "how many over-limit connections are refused at once")
+    newcomers_max: int = limit(
+        256,
+        1,
+        "clients connected that have not identified themselves; the oldest idle one is closed for a new one",
+    )
+    newcomers_per_address_max: int = limit(
+        32, 1, "the same from one address (IPv6: from one /64), outside `trusted_networks`"
+    )
+    newcomer_seconds: float = limit(5, 1, "how long a client may take to identify itself")
+    newcomer_bytes: int = limit(
+        8_192,
+        1_024,
+        "bytes read ahead of a client that has not identified itself; its frames are shorter",
+        most=1 << 16,
+    )
+    trusted_networks: tuple[str, ...] = networks(
+        LOOPBACK_NETWORKS, "networks whose clients may share an address: a VPN gives thousands of tills one"
+    )
+    handshakes_max: int = limit(64, 1, "TLS handshakes in progress, 60 KB each; the oldest one is closed for a new one")
     accept_backlog: int = limit(1_024, 1, "connections that the kernel queues until they are accepted")
     reserved_files: int = limit(64, 32, "open files reserved for the database, logs and listeners")
     thread_stack_bytes: int = limit(
@@ -83,6 +121,22 @@ class NetworkLimits:
         "bytes of messages that wait for a client that does not read; beyond this it is disconnected",
         most=1 << 30,
     )
+    unsent_bytes_max: int = limit(
+        96 << 20,
+        1 << 20,
+        "bytes that wait for clients that do not read, all together; beyond this the one with the most is disconnected",
+        most=1 << 40,
+    )
+    arriving_bytes_max: int = limit(
+        64 << 20,
+        1 << 20,
+        "bytes of long frames that have not arrived whole or wait for their reply, all together; beyond this the "
+        "longest that is not whole is refused",
+        most=1 << 40,
+    )
+    receive_buffer_bytes: int = limit(
+        1 << 17, 1 << 12, "what the kernel holds of a connection that is not read (SO_RCVBUF)", most=1 << 30
+    )
     half_closed_seconds: float = limit(
         10, 1, "how long to wait for the reply to a client that has closed its sending side and may be gone"
     )
@@ -106,6 +160,12 @@ class ServerOptions(TypedDict, total=False):
     max_frame_bytes: int
     max_connections: int
     surplus_connections: int
+    newcomers_max: int
+    newcomers_per_address_max: int
+    newcomer_seconds: float
+    newcomer_bytes: int
+    trusted_networks: tuple[str, ...]
+    handshakes_max: int
     accept_backlog: int
     reserved_files: int
     thread_stack_bytes: int
@@ -115,6 +175,9 @@ class ServerOptions(TypedDict, total=False):
     frame_seconds: float
     send_seconds: float
     max_unsent_bytes: int
+    unsent_bytes_max: int
+    arriving_bytes_max: int
+    receive_buffer_bytes: int
     half_closed_seconds: float
     linger_seconds: float
     keepalive_seconds: int
@@ -130,6 +193,8 @@ def limits_with(limits: NetworkLimits, options: Mapping[str, Any]) -> NetworkLim
             raise TypeError(f"{name!r} is not an option of a server; the options are {', '.join(sorted(known))}")
         if known[name] == "bool":
             valid, expected = isinstance(value, bool), "True or False"
+        elif known[name] == "tuple[str, ...]":
+            valid, expected = _are_networks(value), "a tuple of networks, such as '10.0.0.0/8'"
         elif known[name] == "int":
             least = 0 if name == "surplus_connections" else 1
             valid, expected = type(value) is int and value >= least, f"a whole number of at least {least}"
@@ -138,3 +203,10 @@ def limits_with(limits: NetworkLimits, options: Mapping[str, Any]) -> NetworkLim
         if not valid:
             raise ValueError(f"{name}: expected {expected}, got {value!r}")
     return replace(limits, **options)
+
+
+def _are_networks(value: Any) -> bool:
+    try:
+        return isinstance(value, tuple | list) and all(map(ipaddress.ip_network, value))
+    except ValueError:
+        return False

@@ -112,6 +112,8 @@ class Acceptor:
         self._socket = target if isinstance(target, socket.socket) else listen_on(target, limits, reuse_address)
         # Between the event and accept a connection may vanish or go to another process: accept must not block then.
         self._socket.setblocking(False)
+        # Connections inherit it. Without it the kernel lets each grow to some megabytes.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limits.receive_buffer_bytes)
         self._is_watched = False
         self._left_to_others = False
 

@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from typing import Protocol
 
+from inventory_server.jsonserver.budget import ByteBudget
 from inventory_server.jsonserver.limits import WRITE_BYTES, NetworkLimits
 from inventory_server.jsonserver.stream import ServerStream
 from pos_client.protocol.framing import jsocket_frame
@@ -23,6 +24,9 @@ class OutgoingOwner(Protocol):
 
     def on_lost(self, error: Exception) -> None:
         """Nothing can be sent any more: the stream is lost, or too much waits."""
+
+    def on_unsent_limit(self) -> None:
+        """Of what waits for all clients together, the most waits for this one, and it is too much."""
 
 
 class Outgoing:
@@ -42,6 +46,8 @@ class Outgoing:
         "_lock",
         "_message_bytes",
         "_owner",
+        "_unsent",
+        "_unsent_bytes",
         "_uses_jsocket",
         "sent_bytes",
         "stream",
@@ -53,15 +59,18 @@ class Outgoing:
         stream: ServerStream,
         limits: NetworkLimits,
         owner: OutgoingOwner,
+        unsent: ByteBudget[OutgoingOwner],
     ) -> None:
         self.stream = stream
         self._limits = limits
         self._owner = owner
+        self._unsent = unsent
         self.sent_bytes = 0
         # Guards all below, and the stream against being closed while something is sent.
         self._lock = threading.Lock()
         # What is left to send, if anything, each with whether it is a reply. Others only ask whether there is anything.
         self.waiting: deque[tuple[memoryview, bool]] | None = None
+        self._unsent_bytes = 0
         self._message_bytes = 0
         self._has_room: threading.Condition | None = None
         self._is_over = False
@@ -115,12 +124,12 @@ class Outgoing:
     def send_waiting(self) -> tuple[bool, bool]:
         """Send what a slow reader takes by now; return whether anything went out whole, and whether a reply did."""
         with self._lock:
-            went_out, replied, left = False, False, WRITE_BYTES
+            went_out, replied, left, unsent = False, False, WRITE_BYTES, self._unsent_bytes
             waiting = self.waiting or deque()
             while waiting and left > 0:
                 data, is_reply = waiting[0]
                 sent = self.stream.try_write(data)
-                left -= sent
+                left, unsent = left - sent, unsent - sent
                 if not is_reply:
                     self._message_bytes -= sent
                 if not sent:
@@ -131,6 +140,7 @@ class Outgoing:
                 waiting.popleft()
                 went_out, replied = True, replied or is_reply
             self.waiting = waiting or None
+            self._hold(unsent)
             if self._has_room is not None:
                 self._has_room.notify_all()
             return went_out, replied
@@ -140,6 +150,7 @@ class Outgoing:
         with self._lock:
             self._is_over = True
             self.waiting = None
+            self._hold(0)
             self._held.clear()
             if self._has_room is not None:
                 self._has_room.notify_all()
@@ -191,9 +202,17 @@ class Outgoing:
         if sent == len(data):
             return True
         rest = memoryview(data)[sent:], is_reply
+        self._hold(self._unsent_bytes + len(data) - sent)
         if self.waiting is None:
             self.waiting = deque([rest])
             self._owner.on_backlog()
         else:
             self.waiting.append(rest)
         return False
+
+    def _hold(self, unsent_bytes: int) -> None:
+        """Note how much waits, for this client and for all."""
+        if unsent_bytes != self._unsent_bytes:
+            self._unsent_bytes = unsent_bytes
+            if (most := self._unsent.hold(self._owner, unsent_bytes)) is not None:
+                most.on_unsent_limit()

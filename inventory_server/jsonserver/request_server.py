@@ -7,7 +7,8 @@ from typing import Any, Unpack
 
 from inventory_server.jsonserver.handler import EncodedReply, JsonHandler, RefusalEncoder, SendReply, encode_refusal
 from inventory_server.jsonserver.limits import DEFAULT_LIMITS, NetworkLimits, ServerOptions
-from inventory_server.jsonserver.server import JsonServer, ServerPlace
+from inventory_server.jsonserver.places import ServerPlace
+from inventory_server.jsonserver.server import JsonServer
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import Handlers
 from pos_client.protocol.json_messages import NotJson, decode_message, encode_message

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-import resource
 import socket
 import threading
 import time
@@ -16,6 +15,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, Unpack
 
+from inventory_server.jsonserver.budget import ByteBudget
 from inventory_server.jsonserver.connection import ServerConnection
 from inventory_server.jsonserver.forks import closed_in_forks
 from inventory_server.jsonserver.handler import (
@@ -34,22 +34,19 @@ from inventory_server.jsonserver.limits import (
     ServerOptions,
     limits_with,
 )
-from inventory_server.jsonserver.listener import Acceptor, CannotListen, ListenTarget, addresses_of
+from inventory_server.jsonserver.listener import Acceptor, CannotListen, addresses_of
 from inventory_server.jsonserver.loop import Loop
+from inventory_server.jsonserver.newcomers import Handshakes, Newcomers
+from inventory_server.jsonserver.places import ServedAddress, ServerPlace, connections_possible, target_of
 from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.service import ClientInfo, Service
 from inventory_server.jsonserver.stream import ServerStream
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import CallersTurns, Handlers, SharedTurns, ThreadTurns, Turns
-from pos_client.protocol.address import Address
 
 log = logging.getLogger("tillwire.jsonserver")
 
-ServedAddress = tuple[str, int] | str
-"""Where a server listens: host and port, or the path of a Unix socket."""
-
-ServerPlace = str | tuple[str, int] | ListenTarget
-"""Where a server is to listen: text, a pair of host and port, an Address, or a listening socket."""
+_FULL = "all connections are taken; try again later"
 
 
 class JsonServer:
@@ -64,7 +61,8 @@ class JsonServer:
     the thread that serves all clients calls the handlers, but for frames of which `may_block` says that their handling
     may wait: `handler_threads` handle those. `tls` is the server's certificate; without it there is no TLS.
     `on_failure` is called on the loop's thread if the loop itself fails, as where memory has run out: the server has
-    then closed all connections and serves nobody any more.
+    then closed all connections and serves nobody any more. Where `clients_identify`, a client has a small budget (those
+    of the limits that speak of newcomers) until its handler calls `recognise`.
 
     `start` listens and serves in threads, `serve_forever` also waits; in a `with` block the server runs until its end.
     """
@@ -79,6 +77,7 @@ class JsonServer:
         handlers: Handlers = "thread",
         tls: ServerTls | None = None,
         on_failure: Callable[[Exception], None] | None = None,
+        clients_identify: bool = False,
         **options: Unpack[ServerOptions],
     ) -> None:
         if handlers not in ("thread", "shared"):
@@ -88,23 +87,24 @@ class JsonServer:
         if not callable(new_handler):
             raise TypeError(f"expected a JsonHandler's class, or a function that makes a handler, got {new_handler!r}")
         self.limits = limits_with(limits, options)
-        self._targets = [_target_of(each) for each in addresses]
+        self._targets = [target_of(each) for each in addresses]
         self._new_handler = new_handler
         self._reuse_address = reuse_address
         self._handlers = handlers
         self._pool = WorkerPool(self.limits.handler_threads, "handle")
         self._tls = tls
         self._on_failure = on_failure
+        self._newcomers: Newcomers | None = Newcomers(self.limits) if clients_identify else None
         self._failure: Exception | None = None
         self._encode_refusal = encode_refusal
         self._service: Service[ServerConnection] | None = None
         self._acceptors: list[Acceptor] = []
         self._to_admit = math.inf
-        self.max_connections = _connections_possible(self.limits)
+        self.max_connections = connections_possible(self.limits)
         # Guards all below.
         self._changed = threading.Condition()
         self._served: set[ServerConnection] = set()
-        self._surplus: set[ServerConnection] = set()
+        self._surplus: dict[ServerConnection, None] = {}  # in order of arrival
         self._is_running = False
         self._stopping = False
         self._crowded = False
@@ -211,7 +211,7 @@ class JsonServer:
         self._stopping = True
         if self._service is not None:
             self._service.loop.abandon()
-        for connection in self._served | self._surplus:
+        for connection in self._served | self._surplus.keys():
             connection.abandon()
         for acceptor in self._acceptors:
             acceptor.abandon()
@@ -240,6 +240,10 @@ class JsonServer:
             self._encode_refusal,
             self._open_handler,
             self._turns_of,
+            self._newcomers,
+            Handshakes(self.limits.handshakes_max),
+            ByteBudget(self.limits.arriving_bytes_max, ServerConnection.is_receiving),
+            ByteBudget(self.limits.unsent_bytes_max),
             self._on_left,
         )
 
@@ -263,7 +267,7 @@ class JsonServer:
         """The loop has failed: hang up on everybody, and tell whoever waits for the end or has asked to be told."""
         with self._changed:
             self._stopping, self._failure = True, error
-            left = self._served | self._surplus
+            left = self._served | self._surplus.keys()
         for end in (self._stop_listening, *(connection.close_by_force for connection in left)):
             try:
                 end()
@@ -275,7 +279,7 @@ class JsonServer:
 
     def _left(self, caller: int) -> set[ServerConnection]:
         """The connections to wait for: all but the one whose handler has called `stop`."""
-        return {each for each in self._served | self._surplus if not each.is_served_by(caller)}
+        return {each for each in self._served | self._surplus.keys() if not each.is_served_by(caller)}
 
     def _drain(self, loop: Loop, deadline_seconds: float) -> int:
         """Stop accepting and reading, and wait for the replies; return how many connections were closed by force."""
@@ -284,7 +288,7 @@ class JsonServer:
 
         def stop_reading() -> None:
             self._stop_listening()
-            for connection in self._served | self._surplus:
+            for connection in self._served | self._surplus.keys():
                 connection.stop_reading()
             with self._changed:
                 self._changed.notify_all()
@@ -328,25 +332,35 @@ class JsonServer:
         return len(self._served) < self.max_connections
 
     def _may_admit(self) -> bool:
-        return self._to_admit > 0 and (self._has_room() or len(self._surplus) < self.limits.surplus_connections)
+        return self._to_admit > 0 and (self._has_room() or self.limits.surplus_connections > 0)
+
+    def _makes_room(self, peer: Peer) -> bool:
+        """True where there is room for a client from `peer`: newcomers that are idle give way to it."""
+        newcomers = self._newcomers
+        if newcomers is None:
+            return self._has_room()
+        return newcomers.make_room(peer) and (self._has_room() or newcomers.give_way())
 
     def _admit(self, sock: socket.socket, peer: Peer) -> None:
-        """Serve an accepted socket, or refuse it where there is no room; with `surplus_connections` of those,
-        accepting waits."""
+        """Serve an accepted socket, or refuse it where there is no room; whoever is refused gives way to the next."""
         service = self._service
         if self._stopping or service is None:
             sock.close()
             return
         self._to_admit -= 1
         stream = ServerStream(sock, self.limits)
-        with self._changed:
-            if self._has_room():
-                connection = ServerConnection(stream, peer, service)
+        if self._makes_room(peer):
+            connection = ServerConnection(stream, peer, service)
+            if self._newcomers is not None:
+                self._newcomers.enter(connection)
+            with self._changed:
                 self._served.add(connection)
-            else:
-                refusal = ConnectionLimitReached("all connections are taken; try again later")
-                connection = ServerConnection(stream, peer, service, refusal)
-                self._surplus.add(connection)
+        else:
+            connection = ServerConnection(stream, peer, service, ConnectionLimitReached(_FULL))
+            if len(self._surplus) >= self.limits.surplus_connections:
+                next(iter(self._surplus)).evict()
+            with self._changed:
+                self._surplus[connection] = None
                 if not self._crowded:
                     self._crowded = True
                     log.warning("event=connection_limit_reached connections=%d", self.max_connections)
@@ -368,32 +382,13 @@ class JsonServer:
         return handler
 
     def _on_left(self, connection: ServerConnection) -> None:
+        if self._newcomers is not None:
+            self._newcomers.leave(connection)
         with self._changed:
             self._served.discard(connection)
-            self._surplus.discard(connection)
+            self._surplus.pop(connection, None)
             # One warning for each time the limit is reached, not for each connection that comes and goes meanwhile.
             self._crowded = self._crowded and len(self._served) > self.max_connections * 9 // 10
             self._changed.notify_all()
         if self._service is not None:
             self._service.loop.call(self._accept)
-
-
-def _target_of(place: ServerPlace) -> ListenTarget:
-    match place:
-        case str():
-            return Address.parse_listen(place)
-        case Address() | socket.socket():
-            return place
-        case (str(host), int(port)):
-            return Address(host, port)
-    raise TypeError(f"an address is 'host:port', (host, port), 'unix:/path' or a listening socket, got {place!r}")
-
-
-def _connections_possible(limits: NetworkLimits) -> int:
-    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    possible = files - limits.reserved_files - limits.surplus_connections
-    if possible < 1:
-        raise CannotListen(f"The limit of open files, {files}, leaves none for connections: raise it with ulimit -n.")
-    if possible < limits.max_connections:
-        log.warning("event=connection_limit_lowered connections=%d open_files=%d", possible, files)
-    return min(possible, limits.max_connections)

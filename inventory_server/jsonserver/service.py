@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from inventory_server.jsonserver.budget import ByteBudget
 from inventory_server.jsonserver.handler import JsonHandler, Peer, RefusalEncoder
 from inventory_server.jsonserver.limits import NetworkLimits
 from inventory_server.jsonserver.loop import Loop
+from inventory_server.jsonserver.newcomers import Handshakes, Newcomers
+from inventory_server.jsonserver.outgoing import OutgoingOwner
 from inventory_server.jsonserver.tls import ServerTls
 from inventory_server.jsonserver.turns import Turns
 
@@ -38,5 +41,12 @@ class Service(Generic[ConnectionT]):
     """Makes the handler of a connection, where handlers run; None where the client is refused."""
     turns: Callable[[Peer], Turns]
     """Makes what calls the handler; RuntimeError where the machine has no thread left."""
+    newcomers: Newcomers | None
+    """The clients that have not identified themselves; None where none has to."""
+    handshakes: Handshakes
+    arriving: ByteBudget[ConnectionT]
+    """What long frames hold that are not answered yet."""
+    unsent: ByteBudget[OutgoingOwner]
+    """What waits for clients that do not read."""
     on_left: Callable[[ConnectionT], None]
     """A connection has ended, and its handler is done with. Called by any thread."""

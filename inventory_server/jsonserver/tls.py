@@ -2,44 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from collections.abc import Iterable
 from pathlib import Path
 
 from inventory_server.jsonserver.handler import Peer
-from inventory_server.jsonserver.listener import CannotListen, hosts_of
-from pos_client.protocol.address import Address
-
-LOOPBACK_NETWORKS = ("127.0.0.0/8", "::1/128")
-"""Where plain text is allowed unless told otherwise: nobody listens in between."""
-
-
-class PlaintextNetworks:
-    """The networks in which plain text is allowed; ValueError for what is no network. On Unix sockets it always is."""
-
-    def __init__(self, networks: Iterable[str] = LOOPBACK_NETWORKS) -> None:
-        self._networks = [ipaddress.ip_network(each) for each in networks]
-
-    def hold(self, peer: Peer) -> bool:
-        """True where `peer` need not encrypt."""
-        address = Address.parse(peer.address)
-        return address.path is not None or self._hold(ipaddress.ip_address(address.host.partition("%")[0]))
-
-    def hold_all_clients_of(self, listener: Address) -> bool:
-        """True where `listener` is an address in these networks; `0.0.0.0` is one in `0.0.0.0/0` alone, as `::`."""
-        if listener.path is not None:
-            return True
-        hosts = [ipaddress.ip_address(host.partition("%")[0]) for host in hosts_of(listener)]
-        return all(self._hold_everything(ip.version) if ip.is_unspecified else self._hold(ip) for ip in hosts)
-
-    def _hold(self, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-        if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-            ip = ip.ipv4_mapped
-        return any(ip in network for network in self._networks if network.version == ip.version)
-
-    def _hold_everything(self, version: int) -> bool:
-        return any(network.version == version and not network.prefixlen for network in self._networks)
+from inventory_server.jsonserver.limits import LOOPBACK_NETWORKS
+from inventory_server.jsonserver.listener import CannotListen
+from inventory_server.jsonserver.networks import Networks
 
 
 class ServerTls:
@@ -57,7 +27,7 @@ class ServerTls:
         allow_plaintext: Iterable[str] = LOOPBACK_NETWORKS,
         client_authorities: str | Path | None = None,
     ) -> None:
-        self._plaintext = PlaintextNetworks(allow_plaintext)
+        self._plaintext = Networks(allow_plaintext)
         self._files = Path(certificate), Path(key), None if client_authorities is None else Path(client_authorities)
         self.context = _context(*self._files)
 
@@ -70,7 +40,7 @@ class ServerTls:
 
     def allows_plaintext(self, peer: Peer) -> bool:
         """True where `peer` need not encrypt."""
-        return self._plaintext.hold(peer)
+        return peer in self._plaintext
 
 
 def _context(certificate: Path, key: Path, client_authorities: Path | None) -> ssl.SSLContext:

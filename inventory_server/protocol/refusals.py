@@ -1,10 +1,10 @@
-"""The JSON-RPC errors of the JSON server's own refusals: a frame too long, too many connections."""
+"""The JSON-RPC errors of the JSON server's own refusals: a frame too long, no hello, too many connections."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from inventory_server.jsonserver import ServerRefusal
+from inventory_server.jsonserver import MemoryLimitReached, NewcomerEvicted, NotIdentified, ServerRefusal
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.framing import FrameTooLong, FramingError
 from pos_client.protocol.wire import encode_error
@@ -26,4 +26,12 @@ def _request_error(refusal: ServerRefusal, busy_retry_ms: int) -> RequestError:
         return RequestError(ErrorCode.too_large, message, limit=limit)
     if isinstance(refusal, FramingError):
         return RequestError(ErrorCode.parse_error, f"The connection cannot be read further: {refusal}.")
-    return RequestError(ErrorCode.busy, "All connections are taken; try again later.", retry_after_ms=busy_retry_ms)
+    if isinstance(refusal, NotIdentified):
+        message = f"Say hello first, in one short line, soon after connecting: {refusal}."
+        return RequestError(ErrorCode.unauthenticated, message, expected="hello")
+    message = "All connections are taken; try again later."
+    if isinstance(refusal, NewcomerEvicted):
+        message = "Too many clients connect without a hello; say hello at once, or try again later."
+    elif isinstance(refusal, MemoryLimitReached):
+        message = "Too many long frames arrive at the same time; try again later."
+    return RequestError(ErrorCode.busy, message, retry_after_ms=busy_retry_ms)

@@ -6,6 +6,7 @@ CRC-32 of its payload, each an unsigned 32-bit integer in network byte order, an
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterator
@@ -15,9 +16,13 @@ from pos_client.protocol.errors import TillwireError
 
 MAX_FRAME_BYTES = 1 << 20
 """Longest frame that is accepted unless configured otherwise, in bytes, the line end included: 500 ordinary baskets."""
+BLANK_BYTES_MAX = 4_096
+"""Most bytes of blank lines between two frames: they are dropped, and earn neither a reply nor more time."""
 JSOCKET_MAGIC = b"JSN1"
 """The first bytes of a jsocket frame; no JSON text begins with them."""
 _HEADER = struct.Struct("!4sII")
+_SPACE = 0x20
+_BLANK_LINES = re.compile(rb"(?:[ \t\r]*+\n)++")
 
 
 class FramingError(TillwireError):
@@ -30,6 +35,10 @@ class FrameTooLong(FramingError):
     def __init__(self, limit_bytes: int, came: str = "a line") -> None:
         super().__init__(f"{came} exceeds {limit_bytes} bytes")
         self.limit_bytes = limit_bytes
+
+
+class TooManyBlankLines(FramingError):
+    """More than `BLANK_BYTES_MAX` of blank lines came between two frames."""
 
 
 class FrameHeaderInvalid(FramingError):
@@ -62,30 +71,39 @@ class Framer(Protocol):
 
 
 class LineFramer:
-    """Splits a byte stream into lines; buffers at most one frame plus one read."""
+    """Splits a byte stream into lines, blank ones left out; buffers at most one frame plus one read."""
 
     def __init__(self, max_frame_bytes: int = MAX_FRAME_BYTES) -> None:
         self._max_frame_bytes = max_frame_bytes
         self._buffer = bytearray()
         self._searched = 0
+        self._blank_bytes = 0
 
     def whole(self, data: bytes) -> bytes | None:
-        """The line, without its end, if `data` is exactly one, and nothing is buffered."""
-        if self._buffer or not 0 < data.find(b"\n") + 1 == len(data) <= self._max_frame_bytes:
+        """The line, without its end, if `data` is exactly one, which is not blank, and nothing is buffered."""
+        if self._buffer or not 0 < data.find(b"\n") + 1 == len(data) <= self._max_frame_bytes or data[0] <= _SPACE:
             return None
+        self._blank_bytes = 0
         return data.rstrip(b"\r\n")
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield the complete lines, without their ends; FrameTooLong past the limit."""
+        """Yield the complete lines, without their ends; FramingError past a limit."""
         if (line := self.whole(data)) is not None:
             yield line
             return
         self._buffer += data
-        while (end := self._buffer.find(b"\n", self._searched)) >= 0:
+        while True:
+            if not self._searched:
+                self._drop_blank_lines()
+            if (end := self._buffer.find(b"\n", self._searched)) < 0:
+                break
             self._check(end + 1)
             line = bytes(self._buffer[:end]).rstrip(b"\r")
-            del self._buffer[: end + 1]
             self._searched = 0
+            if not line.strip(b" \t\r"):
+                continue  # its beginning came before its end: it is dropped now
+            del self._buffer[: end + 1]
+            self._blank_bytes = 0
             yield line
         self._searched = len(self._buffer)
         self._check(self._searched)
@@ -98,6 +116,16 @@ class LineFramer:
     def end(self) -> None:
         """The stream has ended: a line without its end is dropped, as from a client that was cut off."""
         self._buffer.clear()
+
+    def _drop_blank_lines(self) -> None:
+        blank = _BLANK_LINES.match(self._buffer)
+        if blank is None:
+            return
+        self._blank_bytes += blank.end()
+        del self._buffer[: blank.end()]
+        self._searched = 0
+        if self._blank_bytes > BLANK_BYTES_MAX:
+            raise TooManyBlankLines(f"more than {BLANK_BYTES_MAX} bytes of blank lines between two frames")
 
     def _check(self, size: int) -> None:
         if size > self._max_frame_bytes:

@@ -38,17 +38,21 @@ def rows(text: str) -> list[list[str]]:
 
 
 def written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return str(value).lower() if isinstance(value, bool) else f"{value:,}"
 
 
-def bounds(metadata: Mapping[str, Any]) -> str:
+def bounds(default: object, metadata: Mapping[str, Any]) -> str:
+    if isinstance(default, tuple):
+        return "networks"
     return f"{metadata['least']:,} – {metadata['most']:,}" if "least" in metadata else "true, false"
 
 
 def test_the_settings_are_all_explained_with_their_defaults_and_bounds() -> None:
     told = rows(section("operator.md", "Settings"))
     assert told == [
-        [f"`{field.name}`", written(field.default), bounds(field.metadata), field.metadata["reason"]]
+        [f"`{field.name}`", written(field.default), bounds(field.default, field.metadata), field.metadata["reason"]]
         for field in fields(Settings)
     ]
 

@@ -29,7 +29,13 @@ def test_every_setting_has_its_least_and_most_and_these_are_taken(values: dict[s
     path.write_text("".join(f"{name} = {value}\n" for name, value in values.items()))
     assert load_settings(path) == Settings(**values)  # type: ignore[arg-type]
     switches = {"forbid_negative", "accept_weak_durability", "jsocket_frames"}
-    assert {field.name for field in fields(Settings)} - values.keys() == switches
+    assert {field.name for field in fields(Settings)} - values.keys() == switches | {"trusted_networks"}
+
+
+def test_networks_are_taken_as_a_list(tmp_path: Path) -> None:
+    path = tmp_path / "hq.toml"
+    path.write_text('trusted_networks = ["10.1.0.0/16", "fd00::/8"]\n')
+    assert load_settings(path).trusted_networks == ("10.1.0.0/16", "fd00::/8")
 
 
 BAD_SETTINGS = [
@@ -47,6 +53,8 @@ BAD_SETTINGS = [
     ("idle_seconds = 0", "has idle_seconds = 0: expected 1 to"),
     ("idle_seconds = 0.5", "has idle_seconds = 0.5: expected 1 to"),
     ("idle_seconds = nan", "has idle_seconds = nan: expected 1 to"),
+    ("trusted_networks = ['10.1.0.0/33']", r'expected a list of networks, such as \["10.0.0.0/8"\]\.'),
+    ("trusted_networks = '10.1.0.0/16'", "expected a list of networks"),
     ("max_postings", "cannot be read"),
 ]
 

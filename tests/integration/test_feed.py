@@ -268,7 +268,10 @@ def test_closing_it_ends_the_wait_of_another_thread(hq: Hq) -> None:
 
 
 def test_a_refusal_is_raised(hq: Hq) -> None:
-    with Watch(str(hq.address), terminal="R1", token="wrong") as feed, pytest.raises(RequestError, match="This is not the token of terminal R1"):
+    with (
+        Watch(str(hq.address), terminal="R1", token="wrong") as feed,
+        pytest.raises(RequestError, match="This is not the token of terminal R1"),
+    ):
         next(feed)
     with watch(hq, since=9) as feed, pytest.raises(RequestError, match="expected at most 0"):
         next(feed)

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pos_client.protocol.framing import (
+    BLANK_BYTES_MAX,
     FrameChecksumWrong,
     FrameHeaderInvalid,
     FrameTooLong,
@@ -15,6 +16,7 @@ from pos_client.protocol.framing import (
     FramingError,
     JsocketFramer,
     LineFramer,
+    TooManyBlankLines,
     is_jsocket,
     jsocket_frame,
     may_become_jsocket,
@@ -35,7 +37,7 @@ def feed(framer: LineFramer, *pieces: bytes) -> list[bytes]:
         ([b"a", b"b\n"], [b"ab"]),
         ([b"a\r", b"\nb", b"\n"], [b"a", b"b"]),
         ([b"a\nb", b"c\nd"], [b"a", b"bc"]),
-        ([b"\n", b"\r\n", b"\n\n"], [b"", b"", b"", b""]),
+        ([b"\n", b"\r\n", b"\n\n", b" \t", b"\n", b"\na\n\r", b"\n \nb\n"], [b"a", b"b"]),
         ([b"a\rb\n"], [b"a\rb"]),
         ([b""], []),
         ([b"abc"], []),
@@ -53,8 +55,17 @@ def test_any_cut_of_the_same_bytes_gives_the_same_lines(lines: list[bytes], data
         size = data.draw(st.integers(1, len(stream)))
         found += feed(framer, stream[:size])
         stream = stream[size:]
-    assert found == lines
+    assert found == [line for line in lines if line.strip(b" \t")]
     assert framer.pending_bytes == 0
+
+
+@pytest.mark.parametrize("blank", [b"\n", b" \r\n"])
+def test_blank_lines_are_dropped_up_to_a_limit_which_a_frame_begins_anew(blank: bytes) -> None:
+    framer, most = LineFramer(), BLANK_BYTES_MAX // len(blank)
+    for _ in range(2):
+        assert feed(framer, *[blank] * most, b"a\n") == [b"a"]
+    with pytest.raises(TooManyBlankLines):
+        feed(framer, blank * (most + 1))
 
 
 @pytest.mark.parametrize("pieces", [[b"12345678\n"], [b"1234", b"5678\n"], [b"12345678", b"\n"], [b"a\n12345678\n"]])
