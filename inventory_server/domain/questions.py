@@ -89,7 +89,7 @@ class ListChanges(ActorRequest, frozen=True):
     params: ChangesParams
 
 
-class Watch(ActorRequest, frozen=True):
+class StartFeed(ActorRequest, frozen=True):
     """Where a feed of changes begins, and of which locations it may be."""
 
     params: WatchParams = WatchParams()

@@ -61,9 +61,9 @@ from inventory_server.domain.questions import ReadFeed as ReadFeed
 from inventory_server.domain.questions import Reconcile as Reconcile
 from inventory_server.domain.questions import ShowOverview as ShowOverview
 from inventory_server.domain.questions import ShowProduct as ShowProduct
+from inventory_server.domain.questions import StartFeed as StartFeed
 from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
-from inventory_server.domain.questions import Watch as Watch
 from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.lists import (
@@ -260,7 +260,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListReservations: Kind("reservations", ReservationsResult, Cost.PAGE, EVERYBODY),
         ListSales: Kind("sales", SalesResult, Cost.PAGE, EVERYBODY),
         ListChanges: Kind("changes", ChangesResult, Cost.PAGE, EVERYBODY),
-        Watch: Kind("watch", answers.FeedStart, Cost.QUICK, EVERYBODY),
+        StartFeed: Kind("watch", answers.FeedStart, Cost.QUICK, EVERYBODY),
         ReadFeed: Kind("feed", answers.FeedPage, Cost.PAGE, EVERYBODY),
         ShowOverview: _report("overview", answers.Overview, _MATTERS_TO_HQ),
         Reconcile: _report("reconcile", list[answers.Finding], _MATTERS_TO_HQ),
@@ -339,7 +339,7 @@ Question: TypeAlias = (
     | ListReservations
     | ListSales
     | ListChanges
-    | Watch
+    | StartFeed
     | ReadFeed
     | ShowOverview
     | Reconcile

@@ -12,7 +12,7 @@ from functools import partial
 from inventory_server.config import FEED_READERS, FEED_RETRY_SECONDS, FEED_TURN_SECONDS
 from inventory_server.domain.answers import FeedPage, FeedStart
 from inventory_server.domain.door import Outcome
-from inventory_server.domain.requests import Question, ReadFeed, Watch
+from inventory_server.domain.requests import Question, ReadFeed, StartFeed
 from inventory_server.domain.roles import HEADQUARTERS, Actor
 from inventory_server.feed.notifications import lagging
 from inventory_server.feed.ring import Ring
@@ -115,7 +115,7 @@ class Feed:
     def _read_on(self) -> Ring:
         ring = self._ring
         if ring is None:
-            ring = self._ring = Ring(self._ask(Watch(actor=HEADQUARTERS)).position)
+            ring = self._ring = Ring(self._ask(StartFeed(actor=HEADQUARTERS)).position)
         while True:
             page: FeedPage = self._ask(ReadFeed(ring.end, actor=HEADQUARTERS))
             if page.resume_from is not None:  # archived meanwhile: go on at its end

@@ -6,7 +6,6 @@ No secret and no posting body is logged; text from a client is escaped.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from itertools import count
 
@@ -65,15 +64,14 @@ class RefusalLog:
     def __init__(self) -> None:
         # Of each event: the beginning of its minute, and a counter, from which any thread takes the next number.
         self._minutes: dict[str, tuple[int, Iterator[int]]] = {}
-        # Guards `_fences`: when which connections of a till, known by their epochs, were fenced; of tills alone that
-        # are enrolled, and of each `FENCES_ALARMING` at most.
-        self._fences_lock = threading.Lock()
+        # When which connections of a till, known by their epochs, were fenced; of tills alone that are enrolled, and of
+        # each `FENCES_ALARMING` at most. Each is replaced as a whole: threads that note the same till at once may lose
+        # a fence, no more.
         self._fences: dict[str, dict[int, int]] = {}
 
     def fences(self, terminal: str, now: int) -> int:
         """How many connections of `terminal` were fenced in the last `FENCES_SECONDS`."""
-        with self._fences_lock:
-            return len(self._lately_fenced(terminal, now))
+        return len(self._lately_fenced(terminal, now))
 
     def _lately_fenced(self, terminal: str, now: int) -> dict[int, int]:
         since = now - FENCES_SECONDS * SECOND_MICROS
@@ -85,11 +83,10 @@ class RefusalLog:
     def _note_fence(self, terminal: str, epoch: int, peer: str, now: int) -> None:
         """Log it, and raise the alarm when so many can only mean that several devices use this name."""
         self._log(now, "terminal_fenced", "terminal=%s peer=%s", terminal, peer)
-        with self._fences_lock:
-            fences = self._lately_fenced(terminal, now)
-            if epoch in fences:  # the same connection, asking again
-                return
-            fences = self._fences[terminal] = dict([*fences.items(), (epoch, now)][-FENCES_ALARMING:])
+        fences = self._lately_fenced(terminal, now)
+        if epoch in fences:  # the same connection, asking again
+            return
+        fences = self._fences[terminal] = dict([*fences.items(), (epoch, now)][-FENCES_ALARMING:])
         if len(fences) == FENCES_ALARMING:
             seconds = (now - min(fences.values())) // SECOND_MICROS
             fields = "terminal=%s peer=%s fenced=%d seconds=%d"

@@ -51,7 +51,6 @@ from pos_client.protocol.messages import (
     HistoryParams,
     Limits,
     Message,
-    NoParams,
     OutboxReport,
     PingParams,
     PingResult,
@@ -352,10 +351,6 @@ def _period(params: ListParams) -> Period:
     return Period(since, until)
 
 
-def _discover(talk: SessionContext, _: NoParams) -> Ready:
-    return Ready(Raw(talk.describe()))
-
-
 def _check_limit(limit: int | UnsetType, most: int) -> None:
     if not isinstance(limit, UnsetType) and limit > most:
         raise refused("$.limit", f"1 to {most}", str(limit))
@@ -396,6 +391,5 @@ QUESTIONS: dict[str, MethodBinding] = {
 SPEAKING: dict[str, MethodBinding] = {
     "hello": MethodBinding(Hello, _hello, _welcome),
     "post": MethodBinding(Post, _post),
-    "rpc.discover": MethodBinding(None, _discover),
 }
 """Methods of terminals alone."""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from inventory_server.domain.answers import FeedStart
-from inventory_server.domain.requests import Watch
+from inventory_server.domain.requests import StartFeed
 from inventory_server.protocol.methods import QUESTIONS, SPEAKING, MethodBinding, Ready, SessionContext, actor_of
 from pos_client.protocol.feed import WatchParams, WatchResult
 from pos_client.protocol.messages import NoParams
 
 
-def _watch(talk: SessionContext, params: WatchParams) -> Watch:
-    return Watch(params, actor=actor_of(talk))
+def _watch(talk: SessionContext, params: WatchParams) -> StartFeed:
+    return StartFeed(params, actor=actor_of(talk))
 
 
 def _watching(talk: SessionContext, start: FeedStart) -> WatchResult:
@@ -23,10 +25,15 @@ def _unwatch(talk: SessionContext, _: NoParams) -> Ready:
     return Ready(NoParams())
 
 
+def _discover(talk: SessionContext, _: NoParams) -> Ready:
+    return Ready(Raw(talk.describe()))
+
+
 TILL_METHODS: dict[str, MethodBinding] = {
     **SPEAKING,
     **QUESTIONS,
-    "watch": MethodBinding(Watch, _watch, _watching),
+    "watch": MethodBinding(StartFeed, _watch, _watching),
     "unwatch": MethodBinding(None, _unwatch),
+    "rpc.discover": MethodBinding(None, _discover),
 }
 """Every method of the tills' port."""

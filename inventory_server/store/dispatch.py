@@ -72,7 +72,7 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         ),
         r.ListSales: lambda at, question: sales.sales(at.connection, at.settings, at.now, question),
         r.ListChanges: lambda at, question: changes.changes(at.connection, at.settings, at.now, question),
-        r.Watch: lambda at, question: feed.start(at.connection, question),
+        r.StartFeed: lambda at, question: feed.start(at.connection, question),
         r.ReadFeed: lambda at, question: feed.feed(at.connection, question),
         r.ShowOverview: lambda at, _: overview(at.connection),
         r.Reconcile: lambda at, _: reconcile(at.connection, at.now, at.settings.silent_after_seconds * SECOND_MICROS),

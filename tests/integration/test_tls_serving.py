@@ -238,6 +238,6 @@ def test_a_server_with_tls_serves_the_commands_and_renews_at_sighup(
         certified(tmp_path)
         os.kill(server.pid, signal.SIGHUP)
         wait_until(lambda: shown(address) != before)
-        assert "event=certificate_renewed" in server.log.read_text()
+        wait_until(lambda: "event=certificate_renewed" in server.log.read_text())
     finally:
         assert server.stop() == 0

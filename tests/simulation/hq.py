@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, Engine
@@ -29,6 +29,13 @@ from tests.simulation.watch import POISON, Poisoned, WatchedLedger
 from tests.simulation.world import MILLISECOND, SECOND, SLOW_COMMIT, Violation, World
 
 _SQLITE = Sqlite(Path(":memory:"))
+
+
+class Backup(NamedTuple):
+    """A copy of the database, and the merges that had been refused, each with the position that HQ was at."""
+
+    image: Image
+    refused_merges: dict[UUID, int]
 
 
 class HqCrash(BaseException):
@@ -115,17 +122,16 @@ class Hq:
         assert isinstance(outcome, PostResult)
         return outcome.results[0]
 
-    def backup(self) -> Image:
-        """A copy of the database."""
-        return self._database.image()
+    def backup(self) -> Backup:
+        """A copy of the database, and what was known of it then."""
+        return Backup(self._database.image(), self._ledger.refused_merges)
 
-    def restore(self, image: Image) -> None:
+    def restore(self, backup: Backup) -> None:
         """The disk has failed; the last backup is put in its place, and the server starts on it."""
         self.crash("its disk failed")
         self._network.forget_answers()
-        self._database.restore(image)
-        rejected = {UUID(bytes=row[0]) for row in image["rejection"]}
-        self._ledger.go_back({row[0]: row[6] for row in image["terminal"]}, rejected)
+        self._database.restore(backup.image)
+        self._ledger.go_back({row[0]: row[6] for row in backup.image["terminal"]}, backup.refused_merges)
 
     def _stop(self, process: int) -> None:
         if process != self._process or not self.up:

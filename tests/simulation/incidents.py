@@ -18,8 +18,8 @@ from inventory_server.store.admin.terminals import adopt_terminal, move_terminal
 from inventory_server.store.ledger.head import head_of
 from pos_client.protocol.messages import Body, Line, PostingResult
 from tests.simulation.book import Created, Listed
-from tests.simulation.database import Image
 from tests.simulation.disk import Disk
+from tests.simulation.hq import Backup
 from tests.simulation.till import Device
 from tests.simulation.trade import LISTED_LATER, SKUS, STORES, home_of
 from tests.simulation.world import DAY, HOUR, MINUTE, SECOND
@@ -258,21 +258,21 @@ def _backup_before_a_move(run: Run) -> None:
         run.plan(run.world.between((SECOND, MINUTE)), "the outbox moves", _move_away, run, device, run.hq.backup())
 
 
-def _move_away(run: Run, original: Device, image: Image) -> None:
+def _move_away(run: Run, original: Device, backup: Backup) -> None:
     terminal = run.spare_terminal(original.home)
     if terminal is not None:
         run.world.reached("outbox moved for good")
         _copy(run, original, f"{terminal} for {original.name}", terminal)
         _replace(run, original, Disk())
-        run.plan(run.world.between((SECOND, MINUTE)), "hq's backup comes back", _go_back, run, image)
+        run.plan(run.world.between((SECOND, MINUTE)), "hq's backup comes back", _go_back, run, backup)
 
 
-def _go_back(run: Run, image: Image) -> None:
+def _go_back(run: Run, backup: Backup) -> None:
     run.world.reached("hq restored from a backup")
-    pairs = zip(run.hq.backup()["posting"], image["posting"], strict=False)
+    pairs = zip(run.hq.backup().image["posting"], backup.image["posting"], strict=False)
     unchanged = len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))  # the backup may be of another past
-    run.hq.restore(image)
-    kept = {UUID(bytes=row[1]) for row in image["posting"]}
+    run.hq.restore(backup)
+    kept = {UUID(bytes=row[1]) for row in backup.image["posting"]}
     run.book.hq_lost(unchanged, kept.union(*(_ids(each.disk) for each in run.devices)))
     for device in run.devices:
         device.unbalanced = True

@@ -44,10 +44,9 @@ class WatchedLedger(CommitJudge):
         """The merges that were refused, each with the position that HQ was at."""
         return self._refused
 
-    def go_back(self, epochs: dict[str, int], rejected: set[UUID]) -> None:
-        """The database was restored: these epochs and rejections are in it."""
-        self._epochs = epochs
-        self._refused = {each: at for each, at in self._refused.items() if each in rejected}
+    def go_back(self, epochs: dict[str, int], refused_merges: dict[UUID, int]) -> None:
+        """The database was restored: these epochs and refused merges are in it."""
+        self._epochs, self._refused = epochs, refused_merges
 
     def committed(self) -> None:
         """What was carried out last is durable."""

@@ -210,7 +210,7 @@ def test_nothing_in_a_batch_is_carried_out_after_a_goodbye() -> None:
     assert talker.memory.works == []
 
 
-@pytest.mark.parametrize("method", ["watch", "unwatch", "Stock", "", "rpc.other"])
+@pytest.mark.parametrize("method", ["watsh", "Stock", "", "rpc.other"])
 def test_an_unknown_method_is_told_those_that_exist(method: str) -> None:
     error = Talker().hello().error(method)
     assert error["code"] == -32601

@@ -15,7 +15,7 @@ from inventory_server.domain.answers import FeedPage, FeedStart
 from inventory_server.domain.documents import DocumentKind, DocumentLine, LineRole
 from inventory_server.domain.inventory import Account, Flags
 from inventory_server.domain.merge import Merge, families
-from inventory_server.domain.requests import ReadFeed, Watch
+from inventory_server.domain.requests import ReadFeed, StartFeed
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import visible_places
 from inventory_server.store.ledger.documents import DocumentsAt, line_of
@@ -76,7 +76,7 @@ class _Figures(NamedTuple):
     next_expiry: int = NEVER
 
 
-def start(connection: Connection, question: Watch) -> FeedStart:
+def start(connection: Connection, question: StartFeed) -> FeedStart:
     """Where a feed begins; RequestError where a till asks for other locations, or the position is none yet."""
     params, head = question.params, head_of(connection)
     if isinstance(params.from_, int) and params.from_ > head.position:

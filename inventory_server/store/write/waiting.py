@@ -156,7 +156,7 @@ class Ticket:
         return self.outcome
 
 
-class Turns:
+class TerminalTurns:
     """Tickets that wait, taken in turns: one of each terminal, those of one terminal in order."""
 
     def __init__(self) -> None:

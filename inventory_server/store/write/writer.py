@@ -15,7 +15,7 @@ from inventory_server.domain.requests import FigureTooLarge, Post, TerminalReque
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
-from inventory_server.store.write.waiting import Job, Ticket, Turns
+from inventory_server.store.write.waiting import Job, TerminalTurns, Ticket
 from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger("tillwire.store")
@@ -40,8 +40,8 @@ class Writer:
         # Guards `_live`, `_backlog`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._live = Turns()
-        self._backlog = Turns()
+        self._live = TerminalTurns()
+        self._backlog = TerminalTurns()
         self._closing = False
         self._failure: Exception | None = None
         self._refusing = False  # logged once, not at every commit
