@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 import stat
-import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +14,6 @@ from uuid import uuid4
 import pytest
 
 from inventory_server.commands import serve
-from inventory_server.commands.logs import ZonedFormatter
 from inventory_server.config import Settings
 from inventory_server.store import open_reader
 from inventory_server.store.ledger import tables
@@ -399,13 +396,3 @@ def test_the_books_are_closed_beside_a_running_server(
         till.sell([("x", 1)]).wait(HANG_SECONDS)
         assert json.loads(shell(*close, "--json").out) == {"position": 3, "cuts": 1, "balances": 1, "stragglers": 0}
         assert json.loads(shell("inventory-server", "verify", "--db", url, "--json").out)["closings"] == 2
-
-
-def test_the_log_tells_time_with_its_offset_from_utc(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TZ", "XYZ-05:30")
-    time.tzset()
-    record = logging.makeLogRecord({"msg": "event=x", "created": 1_700_000_000.123})
-    said = ZonedFormatter("%(asctime)s %(message)s").format(record)
-    monkeypatch.undo()
-    time.tzset()
-    assert said == "2023-11-15T03:43:20.123+05:30 event=x"

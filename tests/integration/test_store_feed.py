@@ -84,7 +84,10 @@ def compare_filters(hq: Headquarters) -> None:
         assert read(hq.store, since, locations=places, skus=skus) == expected
 
 
-@pytest.mark.parametrize("story", STORIES)
+RECEIVED_ELSEWHERE = "transfer_out b=9 other:L2 | merge merge:a into:b | transfer_in a=7 transfer:1 location:L1"
+
+
+@pytest.mark.parametrize("story", [*STORIES, RECEIVED_ELSEWHERE])
 def test_the_feed_agrees_with_the_model_of_a_story(site: Site, story: str) -> None:
     with headquarters(site) as hq:
         for delivery in deliveries(story):

@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import threading
+import time
 
 import pytest
 
@@ -70,3 +71,13 @@ def test_a_log_whose_reader_has_gone_is_dropped(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(root, "handlers", [logging.StreamHandler(closed)])
     with logging_without_waiting():
         root.error("unread")
+
+
+def test_the_log_tells_time_with_its_offset_from_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-05:30")
+    time.tzset()
+    record = logging.makeLogRecord({"msg": "event=x", "created": 1_700_000_000.123})
+    said = ZonedFormatter("%(asctime)s %(message)s").format(record)
+    monkeypatch.undo()
+    time.tzset()
+    assert said == "2023-11-15T03:43:20.123+05:30 event=x"

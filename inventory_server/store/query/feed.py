@@ -164,11 +164,13 @@ def _add_documents(connection: Connection, effects: Mapping[int, _Effect], bound
         opener = line_of(row)
         opened[opener.document].append(opener)
     for line in lines:
+        keys = [] if not line.sku else [((line.location, line.sku), True)]
+        # Under another SKU than was sent, it may be the same product by a merge.
+        keys += [((each.location, each.sku), line.sku in (each.sku, "")) for each in opened[line.document]]
         for position in (line.position, line.voided_position):
             if position is not None and (effect := effects.get(position)) is not None:
-                for each in (line, *(each for each in opened[line.document] if line.sku in (each.sku, ""))):
-                    if each.sku:
-                        effect.levels.setdefault((each.location, each.sku), _Touched())
+                for key, is_named in keys:
+                    effect.levels.setdefault(key, _Touched(is_named=False)).is_named |= is_named
 
 
 def _add_merges(connection: Connection, head: Head, effects: Mapping[int, _Effect], bounds: PositionPair) -> None:
