@@ -12,18 +12,12 @@ from typing import TypeGuard
 
 import msgspec
 
+from inventory_server.asking import Asking
 from inventory_server.clock import now_microseconds
-from inventory_server.config import (
-    BATCH_THREADS,
-    LARGE_FRAME_BYTES,
-    QUESTION_THREADS,
-    QUESTIONS_WAITING_MAX,
-    STOCK_THREADS,
-    Settings,
-)
+from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.answers import Client, FeedStart
-from inventory_server.domain.door import Store, perform
-from inventory_server.domain.requests import REQUESTS, Stock, StoreRequest, TerminalRequest
+from inventory_server.domain.door import Outcome, Store, perform
+from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
 from inventory_server.feed.feed import Feed
 from inventory_server.jsonserver import (
     EncodedReply,
@@ -34,7 +28,6 @@ from inventory_server.jsonserver import (
     SendReply,
     ServerFactory,
     ServerTls,
-    WorkerPool,
 )
 from inventory_server.large_frames import LargeFrames
 from inventory_server.protocol.events import RefusalLog
@@ -96,8 +89,8 @@ class Application:
             tls=tls,
             on_failure=on_failure,
         )
-        self._workers = Workers()
-        self.feed = Feed(store.ask, self._workers.read)
+        self._asking = Asking()
+        self.feed = Feed(store.ask, self._asking.read)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -134,7 +127,7 @@ class Application:
         self.feed.close()
         forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
         self._large_frames.close()
-        self._workers.close()
+        self._asking.close()
         self._store.close()
         return forced
 
@@ -153,7 +146,7 @@ class Application:
             )
 
         return FrameHandler(
-            new_session, self._store, self._workers, self._large_frames, self._settings.busy_retry_ms, self
+            new_session, self._store, self._asking, self._large_frames, self._settings.busy_retry_ms, self
         )
 
     def opened(self, handler: FrameHandler) -> None:
@@ -167,36 +160,6 @@ class Application:
             del self._handlers[handler]
 
 
-class Workers:
-    """The threads that ask the store: answering waits for the database, which the loop must not.
-
-    Each kind has its own: the stock of one SKU never waits behind a listing, and no question behind a batch of many.
-    """
-
-    def __init__(self) -> None:
-        self._stock = WorkerPool(STOCK_THREADS, "stock", QUESTIONS_WAITING_MAX)
-        self._others = WorkerPool(QUESTION_THREADS, "ask", QUESTIONS_WAITING_MAX)
-        self._batches = WorkerPool(BATCH_THREADS, "batch", QUESTIONS_WAITING_MAX)
-
-    def ask(self, request: StoreRequest, ask: Callable[[], None]) -> bool:
-        """Have `ask` put `request` to the store; False where too many wait."""
-        is_short = isinstance(request, Stock) and isinstance(request.params.sku, str)
-        return (self._stock if is_short else self._others).run(ask)
-
-    def read(self, read: Callable[[], None]) -> bool:
-        """Have `read` read the ledger for a watcher; False where too many wait."""
-        return self._others.run(read)
-
-    def answer_batch(self, answer: Callable[[], None]) -> bool:
-        """Have `answer` put the requests of a batch to the store, one after the other; False where too many wait."""
-        return self._batches.run(answer)
-
-    def close(self) -> None:
-        """End the threads, once they are idle."""
-        for pool in (self._stock, self._others, self._batches):
-            pool.close()
-
-
 class FrameHandler(JsonHandler):
     """Runs one session: small frames on the loop, large ones and what asks the store on the application's threads.
 
@@ -207,14 +170,14 @@ class FrameHandler(JsonHandler):
         self,
         new_session: Callable[[Peer], Session],
         store: Store,
-        workers: Workers,
+        asking: Asking,
         large_frames: LargeFrames,
         busy_retry_ms: int,
         application: Application,
     ) -> None:
         self._new_session = new_session
         self._store = store
-        self._workers = workers
+        self._asking = asking
         self._large_frames = large_frames
         self._busy_retry_ms = busy_retry_ms
         self._application = application
@@ -251,14 +214,14 @@ class FrameHandler(JsonHandler):
         steps = self._session.handle(frame)
 
         def finish(work: StoreRequest | Finished[EncodedReply | None]) -> None:
-            self._reply(drive(steps, partial(perform, self._store), work), answer)
+            self._reply(drive(steps, self._perform, work), answer)
 
         work = advance(steps)
         if isinstance(work, Finished):
             finish(work)
         elif _is_committed_by_writer(work):
             self._store.submit(work, lambda outcome, error: finish(advance(steps, outcome, error)))
-        elif not self._workers.ask(work, self._unless_over(partial(finish, work), answer)):
+        elif not self._asking.ask(self, self._terminal, work, self._unless_over(partial(finish, work), answer)):
             finish(advance(steps, None, self._busy()))
 
     def _handle_batch(self, frame: bytes, answer: SendReply) -> None:
@@ -266,10 +229,19 @@ class FrameHandler(JsonHandler):
 
         def handle() -> None:
             steps = self._session.handle(frame)
-            self._reply(drive(steps, partial(perform, self._store), advance(steps)), answer)
+            self._reply(drive(steps, self._perform, advance(steps)), answer)
 
-        if not self._workers.answer_batch(self._unless_over(handle, answer)):
+        if not self._asking.answer_batch(self, self._terminal, self._unless_over(handle, answer)):
             self._reply(EncodedReply(encode_refusal(frame, self._busy()), close=False), answer)
+
+    @property
+    def _terminal(self) -> str:
+        """Whose turn it is to ask; connections that have not said hello share one."""
+        actor = self._session.actor
+        return "" if actor is None else actor.name
+
+    def _perform(self, request: StoreRequest) -> Outcome:
+        return perform(self._store, request, is_wanted=lambda: not self._is_over)
 
     def _reply(self, reply: EncodedReply | None, answer: SendReply) -> None:
         self._large_frames.leave(self)
@@ -328,11 +300,12 @@ class FrameHandler(JsonHandler):
         return run
 
     def finish(self) -> None:
-        """Release the slot of an unanswered large frame, and log the end of a terminal's connection."""
+        """Release what an unanswered frame holds or waits for, and log the end of a terminal's connection."""
         self._is_over = True
         self._application.feed.unwatch(self)
         self._application.ended(self)
         self._large_frames.leave(self)
+        self._asking.withdraw(self)
         self._session.ended(self.end_reason)
 
 

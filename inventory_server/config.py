@@ -180,6 +180,8 @@ SQLITE_CACHE_KIB = 65_536
 """Page cache of the writing connection, for the pages that most commits change."""
 SQLITE_CHECKPOINT_PAGES = 4_000
 """WAL pages between checkpoints; four times SQLite's default, since most pages change again before the next one."""
+SQLITE_STEPS = 100_000
+"""Steps of SQLite's machine, about two milliseconds, after which a question is looked at: is its time over?"""
 SQLITE_STATEMENTS_MAX = 512
 """Statements that the writing connection keeps prepared: one per row count of about twenty multi-row statements."""
 
@@ -218,6 +220,9 @@ class Settings(NetworkLimits):
         2, 0, "a till's clock may be off by this much; beyond it the tick clock corrects, or `clock_suspect` is flagged"
     )
     clock_suspect_days: int = limit(45, 1, "a posting older than this is flagged `clock_suspect`")
+    question_seconds: int = limit(
+        10, 1, "what one question of a client may take of the database; then it is answered `too_large`"
+    )
     stock_items_default: int = limit(1_000, 1, "page size of `stock` and `history` if the request names none")
     stock_items_max: int = limit(10_000, 1, "largest page of `stock` and `history`")
     commit_retry_seconds: int = limit(

@@ -29,6 +29,15 @@ def no_progress(_done: int, _total: int) -> None:
     """Ignores the progress."""
 
 
+IsWanted = Callable[[], bool]
+"""Whether anybody still waits for an answer; asked often, by the thread that works on it."""
+
+
+def always() -> bool:
+    """Somebody waits as long as it takes."""
+    return True
+
+
 class ProgressCounter:
     """Adds up steps done, and tells `progress` of each addition."""
 
@@ -63,13 +72,18 @@ class Reader(Protocol):
 class Store(Reader, Protocol):
     """A ledger open for queries and changes; thread-safe."""
 
+    def ask(self, question: Question, progress: Progress = no_progress, is_wanted: IsWanted = always) -> Outcome:
+        """The answer to a query; RequestError if there is none, or a terminal's takes too long or is not wanted."""
+
     def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Pending:
         """Submit `change`. `then`, if given, is called once, by the thread that committed or refused it; without it,
         an immediate refusal is raised."""
 
 
-def perform(store: Store, request: StoreRequest, progress: Progress = no_progress) -> Outcome:
+def perform(
+    store: Store, request: StoreRequest, progress: Progress = no_progress, is_wanted: IsWanted = always
+) -> Outcome:
     """Answer `request`, or submit it and wait; return its outcome or raise its error."""
     if REQUESTS[type(request)].writes:
         return store.submit(request, progress=progress).wait()  # type: ignore[arg-type]
-    return store.ask(request, progress)  # type: ignore[arg-type]
+    return store.ask(request, progress, is_wanted)  # type: ignore[arg-type]

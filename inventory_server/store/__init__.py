@@ -12,7 +12,16 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.clock import Clock
 from inventory_server.config import OPENING_ATTEMPTS, RETRY_FIRST_SECONDS, Settings
-from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress, no_progress
+from inventory_server.domain.door import (
+    IsWanted,
+    OnOutcome,
+    Outcome,
+    OutcomeUnknown,
+    Pending,
+    Progress,
+    always,
+    no_progress,
+)
 from inventory_server.domain.requests import REQUESTS, Change, Question, assert_allowed
 from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.administration import Administration, Settled
@@ -20,7 +29,7 @@ from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.url import database_key, database_of, lasting, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
-from inventory_server.store.query.service import QueryService
+from inventory_server.store.query.service import QueryService, patience_for
 from inventory_server.store.query.standby import FallbackReader
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
@@ -92,6 +101,7 @@ class LedgerStore:
             writing = database.writing_engine()
             opened.callback(writing.dispose)
             primary = _opened_queries(database, settings, clock, opened)
+            self._settings = settings
             self._queries: QueryService | FallbackReader = primary
             with writing.connect() as connection:
                 weakness = database.assert_settings(connection)
@@ -110,11 +120,15 @@ class LedgerStore:
             self._writer.start()
             self._opened = opened.pop_all()
 
-    def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
-        """The answer to a question; RequestError for what the protocol has a name for."""
+    def ask(self, question: Question, progress: Progress = no_progress, is_wanted: IsWanted = always) -> Outcome:
+        """The answer to a question; RequestError for what the protocol has a name for.
+
+        That of a terminal ends after `question_seconds`, or once it `is_wanted` no more.
+        """
         assert_allowed(question)
         try:
-            return self._queries.answer(question, progress)
+            with patience_for(question, self._settings, is_wanted):
+                return self._queries.answer(question, progress)
         except DBAPIError:
             with self._database.explained():
                 raise

@@ -67,7 +67,7 @@ def exits() -> Iterator[ExitStack]:
 def ask(application: Application, exits: ExitStack, frame: bytes) -> LineClient:
     """A till that has sent `frame`, whose answer is not read."""
     client = exits.enter_context(LineClient(application.addresses[0]))
-    assert "result" in client.call("hello", terminal="till-1")
+    assert "result" in client.call("hello", terminal=f"till-{client.socket.getsockname()[1]}")
     client.send(frame + b"\n")
     return client
 
@@ -129,7 +129,7 @@ def test_more_questions_than_may_wait_are_answered_busy(
     monkeypatch: pytest.MonkeyPatch, gate: Gate, exits: ExitStack, frame: bytes
 ) -> None:
     for name in ("QUESTION_THREADS", "BATCH_THREADS", "QUESTIONS_WAITING_MAX"):
-        monkeypatch.setattr(f"inventory_server.app.{name}", 1)
+        monkeypatch.setattr(f"inventory_server.asking.{name}", 1)
     application = Application(Settings(), gate.store, [Address("127.0.0.1", 0)], dev=True)
     application.start()
     exits.callback(application.stop)

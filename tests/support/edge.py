@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from inventory_server.config import Settings
-from inventory_server.domain.door import OnOutcome, Outcome, Progress, Store, no_progress, perform
+from inventory_server.domain.door import IsWanted, OnOutcome, Outcome, Progress, Store, always, no_progress, perform
 from inventory_server.domain.requests import Bye, Change, Hello, Item, Ping, Post, Stock, StoreRequest, Welcome
 from inventory_server.domain.roles import Speaker
 from inventory_server.jsonserver import EncodedReply, Peer
@@ -44,7 +44,7 @@ class MemoryStore:
         self.posted: dict[Any, bytes] = {}
         self._lock = threading.Lock()  # guards `works` and `posted`
 
-    def ask(self, question: StoreRequest, progress: Progress = no_progress) -> Outcome:
+    def ask(self, question: StoreRequest, progress: Progress = no_progress, is_wanted: IsWanted = always) -> Outcome:
         self.before(question)
         with self._lock:
             self.works.append(question)

@@ -1,6 +1,7 @@
-"""Client-side deadline for PostgreSQL statements.
+"""Client-side deadlines for PostgreSQL statements.
 
-A hung server still acknowledges TCP segments and ignores its own `statement_timeout`: only the client can notice.
+A hung server still acknowledges TCP segments and ignores its own `statement_timeout`: only the client can notice. Nor
+does a server know whether anybody still waits for the answer to a question.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ from typing import Any, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+
+from inventory_server.config import POSTGRESQL_CONNECT_SECONDS
+from inventory_server.store.ledger.patience import is_over
 
 R = TypeVar("R")
 
@@ -28,6 +32,28 @@ def with_answer_timeout(
             return super().wait(_until(gen, timer() + answer_seconds, timer), *arguments, **named)
 
     return AnswerTimeoutConnection
+
+
+class PatientConnection(psycopg.Connection[Any]):
+    """A connection that has the server cancel a statement once the question of its thread is to end."""
+
+    def wait(self, gen: PQGen[R], *arguments: Any, **named: Any) -> R:
+        """Wait for an answer; QueryCanceled if the question ended before."""
+        return super().wait(self._while_wanted(gen), *arguments, **named)
+
+    def _while_wanted(self, waiting: PQGen[R]) -> PQGen[R]:
+        is_cancelled = False
+        try:
+            wanted = next(waiting)
+            while True:
+                ready = yield wanted
+                if not ready and not is_cancelled and is_over():
+                    self.cancel_safe(timeout=POSTGRESQL_CONNECT_SECONDS)
+                    is_cancelled = True
+                wanted = waiting.send(ready)
+        except StopIteration as stop:
+            answer: R = stop.value
+            return answer
 
 
 def _until(waiting: PQGen[R], end: float, timer: Callable[[], float]) -> PQGen[R]:

@@ -141,7 +141,11 @@ class Postgresql:
 
         Snapshots do not cover DDL: readers lock the partitioned tables, so that no partition is detached meanwhile.
         """
-        return self._engine(lambda _: _READING)
+        from inventory_server.store.database.answer_timeout import (
+            PatientConnection,  # imported here: psycopg is an optional dependency
+        )
+
+        return self._engine(lambda _: _READING, driver=PatientConnection)
 
     def standby_engine(self) -> Engine:
         """A reading engine with short timeouts for connecting and for each statement."""

@@ -15,9 +15,16 @@ from sqlalchemy import URL, Connection, Engine, Transaction, create_engine, even
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool, StaticPool
 
-from inventory_server.config import SQLITE_BUSY_MS, SQLITE_CACHE_KIB, SQLITE_CHECKPOINT_PAGES, SQLITE_STATEMENTS_MAX
+from inventory_server.config import (
+    SQLITE_BUSY_MS,
+    SQLITE_CACHE_KIB,
+    SQLITE_CHECKPOINT_PAGES,
+    SQLITE_STATEMENTS_MAX,
+    SQLITE_STEPS,
+)
 from inventory_server.store.database.base import ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.new_file import make_file
+from inventory_server.store.ledger.patience import is_over
 from inventory_server.store.ledger.sql import run
 
 PRAGMAS: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
@@ -255,6 +262,7 @@ def reading_engine(path: Path) -> Engine:
     @event.listens_for(engine, "connect")
     def prepare(connection: Any, _record: Any) -> None:
         connection.execute(f"PRAGMA busy_timeout = {SQLITE_BUSY_MS}")
+        connection.set_progress_handler(is_over, SQLITE_STEPS)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -41,6 +41,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from inventory_server.config import PAGE_BYTES_MAX
+from inventory_server.store.ledger.patience import assert_left
 
 SIZES = (512, 256, 128, 64, 32, 16)
 """Rows in a multi-row statement, largest first; the remainder goes into one more statement."""
@@ -50,9 +51,10 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
     """Execute rendered SQL on the driver's own cursor and return its rows as plain tuples.
 
     SQLAlchemy would describe the columns of every result again, which costs more than most of these statements.
-    Driver errors are raised as SQLAlchemy's DBAPIError.
+    Driver errors are raised as SQLAlchemy's DBAPIError; RequestError once a question has taken too long.
     """
     driver: Any = connection.connection
+    assert_left()
     try:
         cursor = driver.execute(text, parameters)
         return cursor.fetchall() if cursor.description else []
@@ -62,8 +64,12 @@ def run(connection: Connection, text: str, parameters: tuple[Any, ...]) -> list[
 
 def plain_rows(connection: Connection, statement: Executable, **parameters: Any) -> list[tuple[Any, ...]]:
     """The rows of a statement composed for one question, as plain tuples from the driver."""
+    assert_left()
     cursor: Any = connection.execute(statement, parameters).cursor
-    return list(cursor.fetchall())
+    try:
+        return list(cursor.fetchall())
+    except connection.dialect.loaded_dbapi.Error as error:  # SQLite finds rows as they are fetched
+        raise DBAPIError(None, None, error) from error
 
 
 def pages(

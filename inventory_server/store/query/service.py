@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,13 +11,14 @@ from sqlalchemy import Connection, select, union_all
 from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import QUICK_READERS, READERS_MAX, STORAGE_RETRY_MS, Settings
-from inventory_server.domain.door import Outcome, Progress, no_progress
+from inventory_server.domain.door import IsWanted, Outcome, Progress, no_progress
 from inventory_server.domain.requests import REQUESTS, Cost, Question
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.database.base import Database, ErrorClass
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
+from inventory_server.store.ledger.patience import Patience, assert_left, limited
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 
@@ -44,6 +45,12 @@ class Shortcut:
 
     fits: Callable[[Any], bool]
     answer: Answer
+
+
+def patience_for(question: Question, settings: Settings, is_wanted: IsWanted) -> AbstractContextManager[None]:
+    """How long this thread may work on a question: a terminal's for `question_seconds`, all others without a limit."""
+    is_limited = isinstance(question.actor, Speaker)
+    return limited(Patience(settings.question_seconds, is_wanted) if is_limited else None)
 
 
 class QueryService:
@@ -110,6 +117,13 @@ class QueryService:
 
     def ask(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question, asked once; DBAPIError as the database raises it."""
+        try:
+            return self._ask(question, progress)
+        except DBAPIError:
+            assert_left()  # else it was ended because it has taken too long
+            raise
+
+    def _ask(self, question: Question, progress: Progress) -> Outcome:
         shortcut = self.shortcuts.get(type(question))
         if shortcut is not None and shortcut.fits(question):
             with self._quick.connection() as connection:

@@ -1,0 +1,62 @@
+"""How long a question may take, and whether anybody still waits for its answer: known to the thread that asks it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pos_client.protocol.errors import ErrorCode, RequestError
+
+_asking = threading.local()
+
+
+class Patience:
+    """The time that one question has. `timer` returns seconds."""
+
+    def __init__(
+        self, seconds: int, is_wanted: Callable[[], bool], timer: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._seconds = seconds
+        self._until = timer() + seconds
+        self._is_wanted = is_wanted
+        self._timer = timer
+
+    @property
+    def is_over(self) -> bool:
+        """True if the answer takes too long, or nobody waits for it any more."""
+        return self._timer() > self._until or not self._is_wanted()
+
+    def error(self) -> RequestError:
+        """What is answered then."""
+        if not self._is_wanted():
+            return RequestError(ErrorCode.busy, "Nobody waits for the answer any more.", retry_after_ms=0)
+        message = (
+            f"The answer takes more than {self._seconds} s of the database; ask for less at once: a smaller page "
+            "(limit), fewer locations or products, or a shorter time."
+        )
+        return RequestError(ErrorCode.too_large, message, limit=self._seconds)
+
+
+@contextmanager
+def limited(patience: Patience | None) -> Iterator[None]:
+    """Have what this thread asks the database end with `patience`; None: it has all the time."""
+    _asking.patience = patience
+    try:
+        yield
+    finally:
+        _asking.patience = None
+
+
+def is_over() -> bool:
+    """True if this thread's question is to end now."""
+    patience: Patience | None = getattr(_asking, "patience", None)
+    return patience is not None and patience.is_over
+
+
+def assert_left() -> None:
+    """RequestError if this thread's question is to end now."""
+    patience: Patience | None = getattr(_asking, "patience", None)
+    if patience is not None and patience.is_over:
+        raise patience.error()
