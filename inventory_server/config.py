@@ -211,6 +211,20 @@ class Settings(NetworkLimits):
         20_000, 1, "postings waiting for the writer, half of them for live sales alone; above this the answer is `busy`"
     )
     busy_retry_ms: int = limit(500, 10, "how long a till waits before it retries after `busy` or `draining`")
+    refused_postings_daily_max: int = limit(
+        10_000, 1, "rejected and conflicting postings of a till that are recorded a day; then it is answered `busy`"
+    )
+    refused_bytes_daily_max: int = limit(
+        4 << 20, 0, "bytes of their bodies that are kept a day of each till; of others HQ keeps the digest"
+    )
+    unknown_locations_daily_max: int = limit(
+        1_000, 1, "postings of a till a day to locations that HQ does not know; then it is answered `busy`"
+    )
+    new_skus_daily_max: int = limit(
+        100_000,
+        1,
+        "SKUs a day that a till is first to sell and no catalogue lists; then it is answered `busy`",
+    )
     heartbeat_seconds: int = limit(30, 1, "how often an idle till pings; completeness depends on it")
     silent_after_seconds: int = limit(
         90, 1, "a till counts as silent after this long without contact: three heartbeats"

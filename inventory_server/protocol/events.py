@@ -6,7 +6,7 @@ No secret and no posting body is logged; text from a client is escaped.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 from inventory_server.config import (
@@ -35,26 +35,12 @@ def note_request(request: Request, actor: Actor | None, peer: str, outcome: str)
         log.debug("event=request method=%s actor=%s peer=%s outcome=%s", method, name, peer, outcome)
 
 
-def note_success(actor: Actor | None, params: object, result: object, peer: str) -> None:
-    """Log a successful hello, and postings that were rejected or in conflict."""
-    if isinstance(result, PostResult):
-        _note_not_posted(actor, result, peer)
-    elif isinstance(params, HelloParams) and isinstance(actor, Speaker):
+def note_success(actor: Actor | None, params: object, peer: str) -> None:
+    """Log a successful hello."""
+    if isinstance(params, HelloParams) and isinstance(actor, Speaker):
         log.info(
             "event=terminal_connected terminal=%s role=%s location=%s peer=%s epoch=%d",
             *(actor.terminal, actor.role, printable(actor.location), peer, actor.epoch),
-        )
-
-
-def _note_not_posted(actor: Actor | None, result: PostResult, peer: str) -> None:
-    """One log line per frame, with the first refused posting as an example."""
-    refused = [each for each in result.results if each.status in ("rejected", "conflict")]
-    if refused:
-        first = refused[0]
-        log.info(
-            "event=postings_refused terminal=%s peer=%s count=%d id=%s status=%s reason=%s",
-            *(actor.name if actor else "-", peer, len(refused), first.id, first.status),
-            printable(str(first.reason), LOGGED_REASON_LENGTH_MAX),
         )
 
 
@@ -105,6 +91,16 @@ class RefusalLog:
             self._note_fence(name, actor.epoch if isinstance(actor, Speaker) else 0, peer, now)
         elif error.code is ErrorCode.forbidden:
             self._log(now, "request_forbidden", "actor=%s peer=%s method=%s reason=%s", name, peer, method, reason)
+
+    def note_postings(self, actor: Actor | None, result: PostResult, peer: str, clock: Callable[[], int]) -> None:
+        """Log postings that were rejected or in conflict: a line for each frame, with the first as an example."""
+        refused = [each for each in result.results if each.status in ("rejected", "conflict")]
+        if refused:
+            first = refused[0]
+            reason = printable(str(first.reason), LOGGED_REASON_LENGTH_MAX)
+            fields = "terminal=%s peer=%s count=%d id=%s status=%s reason=%s"
+            values = (actor.name if actor else "-", peer, len(refused), first.id, first.status, reason)
+            self._log(clock(), "postings_refused", fields, *values)
 
     def _log(self, now: int, event: str, fields: str, *values: object, level: int = logging.INFO) -> None:
         begin, numbers = self._minutes.setdefault(event, (now, count(1)))

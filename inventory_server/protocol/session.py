@@ -26,7 +26,7 @@ from inventory_server.protocol.port import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.fields import RequestId
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
-from pos_client.protocol.messages import Request
+from pos_client.protocol.messages import PostResult, Request
 from pos_client.protocol.methods import needs_hello
 from pos_client.protocol.wire import (
     JSON_WHITE_SPACE,
@@ -223,7 +223,10 @@ class Session:
             self._refused = now, f"{request.method}: {error}"
             self._refusals.note(request.method, actor, params, error, self._peer.address, now)
             raise
-        events.note_success(self._talk.actor, params, result, self._peer.address)
+        if isinstance(result, PostResult):
+            self._refusals.note_postings(self._talk.actor, result, self._peer.address, self._talk.clock)
+        else:
+            events.note_success(self._talk.actor, params, self._peer.address)
         return result
 
 

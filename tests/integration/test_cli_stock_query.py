@@ -180,7 +180,7 @@ def test_all_pages_are_fetched(query: Query) -> None:
     assert levels == {("B", f"sku{n:04}"): str(n) for n in range(1500)}
 
 
-def test_the_history_of_a_product_is_a_command(query: Query) -> None:
+def test_the_history_of_a_product_is_a_command(query: Query, reader: None) -> None:
     done = query("history", "pear")
     cells = [[cell.strip() for cell in line.split("│")] for line in done.out.splitlines()[2:]]
     assert [(row[3], row[5], row[6]) for row in cells] == [("receipt", "10", "10"), ("sale", "-12", "-2")]
@@ -193,7 +193,7 @@ def test_the_history_of_a_product_is_a_command(query: Query) -> None:
     assert done.err == "stock-query: HQ has no movement of pera at A; check the spelling and the period.\n"
 
 
-def test_all_pages_of_a_history_are_fetched(query: Query, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_pages_of_a_history_are_fetched(query: Query, reader: None, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def short_pages(connection: Connection, method: str, params: Any = None, *seconds: float) -> Any:

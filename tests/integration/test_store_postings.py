@@ -10,15 +10,15 @@ import pytest
 from msgspec import UNSET
 
 from inventory_server.domain.door import perform
-from inventory_server.domain.requests import FindPosting, ListPostings, SetLocation
+from inventory_server.domain.requests import FindPosting, History, ListPostings, SetLocation
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore
 from inventory_server.store.query import postings
 from pos_client.protocol import wire
 from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.messages import Body, Line, PostingParams, StoredPosting
+from pos_client.protocol.messages import Body, HistoryParams, HistoryResult, Line, PostingParams, StoredPosting
 from pos_client.protocol.units import instant
-from tests.support.ledgers import HOUR, NOON, Clock, Till, body, enrol, hello, item, post, uid
+from tests.support.ledgers import HOUR, NOON, Clock, Till, body, enrol, hello, history, item, post, uid
 from tests.support.lists import listed, page, pages
 from tests.support.sites import on_both
 from tests.support.statements import statements
@@ -166,6 +166,25 @@ def test_a_till_may_not_ask_for_another_location(store: LedgerStore, shops: tupl
     with pytest.raises(RequestError, match="A till sees what concerns its own location, L2, not L1;") as refused:
         positions(store, actor=shops[1].speaker, locations=["L2", "L1"])
     assert refused.value.code is ErrorCode.forbidden
+
+
+def test_a_till_sees_the_movements_of_its_own_location(store: LedgerStore, shops: tuple[Till, Till]) -> None:
+    def seen(till: Till, **asked: Any) -> set[str]:
+        return {entry.location for entry in history_of(till, **asked).entries}
+
+    def history_of(till: Till, **asked: Any) -> HistoryResult:
+        answer = perform(store, History(HistoryParams(sku, **asked), actor=till.speaker))
+        assert isinstance(answer, HistoryResult)
+        return answer
+
+    sku = "both"
+    for shop in shops:
+        shop.posts(body("sale", (sku, 1)))
+    assert [seen(shop) for shop in shops] == [{"L1"}, {"L2"}]
+    assert seen(shops[1], location="L2") == {"L2"}
+    with pytest.raises(RequestError, match="A till sees what concerns its own location, L2, not L1;"):
+        history_of(shops[1], location="L1")
+    assert {entry.location for entry in history(store, sku).entries} == {"L1", "L2"}
 
 
 def found(store: LedgerStore, shop: Till, number: int, of: Till) -> StoredPosting:

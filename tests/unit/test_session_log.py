@@ -1,12 +1,14 @@
 """What a session logs: every request at DEBUG, and at INFO what an operator needs to know of a terminal."""
 
 import logging
+from uuid import UUID
 
 import pytest
 
 from inventory_server.config import REFUSALS_LOGGED_PER_MINUTE
 from inventory_server.protocol.events import RefusalLog
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.messages import CHAIN_START, PostingResult, PostResult
 from tests.support.edge import ID, SALE, MemoryStore, Talker, raising
 
 
@@ -53,6 +55,17 @@ def test_the_log_tells_who_asked_for_what_the_role_may_not_do(caplog: pytest.Log
     assert [record.getMessage() for record in caplog.records][1:] == [
         f"event=request_forbidden actor=reader-1 peer=127.0.0.1:1 method=post reason={reason}"
     ]
+
+
+def test_refused_postings_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "tillwire.session")
+    refusals = RefusalLog()
+    refused = PostResult([PostingResult(UUID(ID), "rejected", reason="No.")], CHAIN_START, 1, [])
+    for _ in range(2 * REFUSALS_LOGGED_PER_MINUTE):
+        refusals.note_postings(None, refused, "peer", lambda: 0)
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == REFUSALS_LOGGED_PER_MINUTE + 1
+    assert lines[-1] == "event=refusals_not_logged kind=postings_refused seconds=60"
 
 
 def test_refusals_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:

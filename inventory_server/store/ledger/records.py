@@ -11,6 +11,8 @@ from pos_client.protocol.fields import PostingType, Range
 
 NEVER = 2**63 - 1
 """The `expires_at` of what does not expire."""
+NOT_KEPT = b""
+"""Stands for the body of a refused posting of which only the digest is kept."""
 
 _beyond_decoder = msgspec.json.Decoder(list[Range])
 

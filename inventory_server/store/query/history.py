@@ -14,7 +14,7 @@ from inventory_server.domain import inventory
 from inventory_server.domain.merge import standing
 from inventory_server.domain.requests import FindPosting, History
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.access import own_places
+from inventory_server.store.ledger.access import own_places, visible_places
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Statement, among
@@ -62,14 +62,15 @@ _Entry = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
 def history(connection: Connection, settings: Settings, question: History) -> HistoryResult:
-    """The movements of a SKU in ledger order."""
+    """The movements of a SKU in ledger order; of a till's own location, everywhere for all other roles."""
     params = question.params
     limit = page_size(params.limit, settings.stock_items_default, settings.stock_items_max)
     after = decode_cursor(params.cursor, tuple[NonNegative, _Entry])
     head = head_of(connection)
     if _would_need_archive(connection, head, question, after):
         raise out_of_reach(head)
-    statement = _movements(connection, question, after)
+    places = None if isinstance(params.location, UnsetType) else [params.location]
+    statement = _movements(connection, question, after, visible_places(connection, question.actor, places))
     rows: list[Any] = []
     visited = _segments_of(connection, head, question, after)
     for at in range(0, len(visited), HISTORY_SEGMENTS):
@@ -120,12 +121,11 @@ def _segments_of(connection: Connection, head: Head, question: History, after: t
     return [*connection.execute(closed).scalars(), head.segment]
 
 
-def _movements(connection: Connection, question: History, after: tuple[int, int] | None) -> Select[Any]:
+def _movements(
+    connection: Connection, question: History, after: tuple[int, int] | None, places: list[str] | None
+) -> Select[Any]:
     params, m, p = question.params, t.movement.c, t.posting.c
-    if isinstance(params.location, UnsetType):
-        locations = [row[0] for row in _locations_of(connection, sku=params.sku)]
-    else:
-        locations = [params.location]
+    locations = [row[0] for row in _locations_of(connection, sku=params.sku)] if places is None else places
     statement = (
         select(
             t.movement,
@@ -220,6 +220,6 @@ def _rejected(connection: Connection, posting_id: UUID) -> StoredPosting:
         digest=digest.hex(),
         terminal=terminal,
         recorded_at=instant(recorded_at),
-        body=Raw(body),
+        body=Raw(body or b"null"),
         reason=reason,
     )

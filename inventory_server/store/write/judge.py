@@ -11,14 +11,16 @@ from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain import inventory
 from inventory_server.domain.door import Outcome
+from inventory_server.domain.inventory import Flags
 from inventory_server.domain.limits import HOLES_SHOWN_MAX
 from inventory_server.domain.lineage import Lineage, next_head
 from inventory_server.domain.requests import Hello, Item, Ping, Post, TerminalRequest
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.head import new_stamp
-from inventory_server.store.ledger.records import Posted, Rejected, Terminal
+from inventory_server.store.ledger.records import NOT_KEPT, Posted, Rejected, Terminal
 from inventory_server.store.write import reading, terminal_session, weighing
+from inventory_server.store.write.allowances import Allowances
 from inventory_server.store.write.cache import WriterCache
 from inventory_server.store.write.judged_posting import Refusal
 from inventory_server.store.write.posting import enter
@@ -42,6 +44,7 @@ class CommitJudge:
         self._new_stamp = new_stamp
         self._sql = Statements()
         self._cache = WriterCache()
+        self._allowances = Allowances(settings)
 
     def carry_out(self, connection: Connection, works: list[TerminalRequest]) -> list[Outcome | RequestError]:
         """Judge `works` in order and write the results; the outcomes are valid once the caller has committed."""
@@ -88,6 +91,7 @@ class CommitJudge:
             raise fenced(
                 known, "Another connection has said hello for this terminal since; say hello again after a pause."
             )
+        self._allowances.assert_left(speaker, working_set.now)
         held = None if speaker.lineage_key is None else working_set.lineages[speaker.terminal, speaker.lineage_key]
         _assert_no_fork(working_set, post, known, held)
         working_set.tick_clocks.contact(speaker.terminal, post.tick, received_at(post, working_set.now))
@@ -103,7 +107,7 @@ class CommitJudge:
     ) -> PostingResult:
         before = working_set.known.get(item.key)
         if before is not None and not _is_new(before):
-            result = _again(working_set, speaker, item, before)
+            result = self._again(working_set, speaker, item, before)
         else:
             result = self._judge(working_set, speaker, known, item)
         if held is not None and speaker.lineage_key is not None:
@@ -116,10 +120,59 @@ class CommitJudge:
         try:
             posted = enter(working_set, self._settings, speaker, item)
         except Refusal as refusal:
-            return _reject(working_set, speaker, item, refusal)
+            return self._reject(working_set, speaker, item, refusal)
+        if posted.flags & (Flags.UNLISTED | Flags.UNKNOWN_LOCATION):
+            self._charge(working_set, speaker, item, posted)
         known.head = next_head(known.head, item.key, item.digest)
         working_set.known[item.key] = posted
         return _posted(item, "posted", posted)
+
+    def _again(self, working_set: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
+        """The result for an id that HQ has judged before: the same one, or `conflict`.
+
+        It is a conflict if the content differs, or if another terminal posted it for another location.
+        """
+        is_other = before.digest != item.digest
+        if is_other or _is_elsewhere(speaker, item, before):
+            kept = self._kept(working_set, speaker, item)
+            working_set.add_quarantine((item.key, item.digest, speaker.terminal, working_set.now, kept))
+            judged = "posted" if isinstance(before, Posted) else "rejected"
+            how = "with different content" if is_other else "by another terminal, for another location"
+            reason = f"This id is already {judged} {how}; the new content is kept in quarantine."
+            return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
+        if isinstance(before, Rejected):
+            return PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
+        return _posted(item, "duplicate", before)
+
+    def _reject(self, working_set: WorkingSet, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
+        lineage = speaker.lineage_key
+        working_set.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
+        why, kept = (refusal.code, refusal.reason, item.digest), self._kept(working_set, speaker, item)
+        by = (item.key, speaker.terminal, lineage, item.seq, working_set.now)
+        working_set.add_rejection((*by, *why, kept, None))
+        return PostingResult(item.id, "rejected", code=refusal.code, reason=refusal.reason)
+
+    def _kept(self, working_set: WorkingSet, speaker: Speaker, item: Item) -> bytes:
+        """What HQ keeps of the body of a refused posting: nothing once the till has used up its quota.
+
+        The till keeps all of it, among its dead letters.
+        """
+        allowances, now = self._allowances, working_set.now
+        allowances.charge(speaker, "refused_postings_daily_max", 1, now)
+        if allowances.is_used_up(speaker, "refused_bytes_daily_max", now):
+            return NOT_KEPT
+        allowances.charge(speaker, "refused_bytes_daily_max", len(item.raw), now)
+        return item.raw
+
+    def _charge(self, working_set: WorkingSet, speaker: Speaker, item: Item, posted: Posted) -> None:
+        """Charge a till for names that HQ did not know before."""
+        now = working_set.now
+        if posted.flags & Flags.UNKNOWN_LOCATION:
+            self._allowances.charge(speaker, "unknown_locations_daily_max", 1, now)
+        new = working_set.new_levels.intersection([(posted.location, sku) for sku, _ in item.lines])
+        new = {key for key in new if not working_set.is_listed(key[1])}
+        working_set.new_levels -= new
+        self._allowances.charge(speaker, "new_skus_daily_max", len(new), now)
 
 
 def _receive(working_set: WorkingSet, held: Lineage, item: Item, result: PostingResult, reopened: bool) -> bool:
@@ -174,21 +227,6 @@ def _is_new(before: Posted | Rejected | None) -> bool:
     return before is None or (isinstance(before, Rejected) and before.reopened)
 
 
-def _again(working_set: WorkingSet, speaker: Speaker, item: Item, before: Posted | Rejected) -> PostingResult:
-    """The result for an id that HQ has judged before: the same one, or `conflict`.
-
-    It is a conflict if the content differs, or if another terminal posted it for another location.
-    """
-    if before.digest != item.digest or _is_elsewhere(speaker, item, before):
-        working_set.add_quarantine((item.key, item.digest, speaker.terminal, working_set.now, item.raw))
-        judged = "posted" if isinstance(before, Posted) else "rejected"
-        reason = f"This id is already {judged} with different content; the new content is kept in quarantine."
-        return PostingResult(item.id, "conflict", code="id_taken", reason=reason)
-    if isinstance(before, Rejected):
-        return PostingResult(item.id, "rejected", code=before.code, reason=before.reason)
-    return _posted(item, "duplicate", before)
-
-
 def _is_elsewhere(speaker: Speaker, item: Item, before: Posted | Rejected) -> bool:
     if isinstance(before, Rejected) or before.terminal == speaker.terminal or item.body is None:
         return False
@@ -199,23 +237,3 @@ def _is_elsewhere(speaker: Speaker, item: Item, before: Posted | Rejected) -> bo
 def _posted(item: Item, status: str, posted: Posted) -> PostingResult:
     flags = inventory.flag_names(posted.flags)
     return PostingResult(item.id, status, posted.position, instant(posted.recorded_at), flags)  # type: ignore[arg-type]
-
-
-def _reject(working_set: WorkingSet, speaker: Speaker, item: Item, refusal: Refusal) -> PostingResult:
-    lineage = speaker.lineage_key
-    working_set.known[item.key] = Rejected(item.digest, refusal.code, refusal.reason, lineage, item.seq, False)
-    working_set.add_rejection(
-        (
-            item.key,
-            speaker.terminal,
-            lineage,
-            item.seq,
-            working_set.now,
-            refusal.code,
-            refusal.reason,
-            item.digest,
-            item.raw,
-            None,
-        )
-    )
-    return PostingResult(item.id, "rejected", code=refusal.code, reason=refusal.reason)

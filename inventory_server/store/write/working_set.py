@@ -64,6 +64,7 @@ class WorkingSet:
         self.tick_clocks = TickClocks(statements, cache, clock_limits)
         self.lineages = cache.lineages
         self.levels = cache.levels
+        self.new_levels: set[Key] = set()
         self.known: dict[bytes, Posted | Rejected] = {}
         self.voids: dict[bytes, list[Void]] = {}
         self.counts = CountBook(connection, statements, self.began, self._segment_latest_at)
@@ -112,8 +113,10 @@ class WorkingSet:
             return
         for key in wanted:
             levels[key] = Level()
+        self.new_levels |= wanted
         for row in self.sql.levels(self.connection, list(wanted)):
             levels[row[0], row[1]] = Level(*row[2:])
+            self.new_levels.discard((row[0], row[1]))
         skus = {sku for _, sku in wanted if sku not in listed}
         listed.update(row[0] for row in self.sql.products(self.connection, [(sku,) for sku in skus]))
 
