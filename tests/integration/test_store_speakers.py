@@ -117,6 +117,14 @@ def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: Ledg
         (lambda connection: revoke_terminal(connection, "T9", NOON), "There is no terminal T9; see: inventory-server"),
         (lambda connection: rotate_terminal(connection, "T9", "new"), "There is no terminal T9; see: inventory-server"),
         (lambda connection: add_terminal(connection, "T1", "till", "L", "x", NOON), "Terminal T1 exists already; give"),
+        (
+            lambda connection: add_terminal(connection, "T2", "till", "n\u043erth", "x", NOON),
+            "'n\u043erth' is no name for a location: it mixes letters of Cyrillic and Latin, which look alike; choose",
+        ),
+        (
+            lambda connection: move_terminal(connection, "T1", "x\u202ey", NOON),
+            r"'x\\u202ey' is no name for a location: it holds the invisible character U\+202E; choose one that reads",
+        ),
     ],
 )
 def test_an_administrator_is_told_what_to_do_instead(store: LedgerStore, job: Any, expected: str) -> None:

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, func, select
 from inventory_server.domain.answers import FormerLocation, TerminalRow
 from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.domain.roles import RESERVED_TERMINAL
+from inventory_server.store.admin.locations import name_location
 from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.access import token_hash
-from inventory_server.store.ledger.documents import know_location
 from inventory_server.store.ledger.head import head_of
 
 
@@ -36,7 +36,7 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
             dead=0,
         )
     )
-    know_location(connection, location)
+    name_location(connection, location)
 
 
 def list_terminals(connection: Connection) -> list[TerminalRow]:
@@ -95,7 +95,7 @@ def move_terminal(connection: Connection, terminal: str, location: str, now: int
         )
     )
     _update(connection, terminal, location=location, epoch=c.epoch + int(row.role == "till"))
-    know_location(connection, location)
+    name_location(connection, location)
 
 
 def adopt_terminal(connection: Connection, terminal: str, by: str, now: int) -> None:
