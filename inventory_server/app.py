@@ -143,6 +143,7 @@ class Application:
                 self._dev,
                 self._server,
                 refusals=self._refusals,
+                random_bytes=secrets.token_bytes,
             )
 
         return FrameHandler(

@@ -15,7 +15,8 @@ from msgspec import Meta
 
 from inventory_server.domain.requests import REQUESTS
 from inventory_server.domain.roles import ActorRequest, ActorRole, User
-from inventory_server.protocol.methods import QUESTIONS, MethodBinding, Ready, SessionContext, actor_of
+from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext, actor_of
+from inventory_server.protocol.methods import QUESTIONS
 from pos_client.protocol.messages import Request
 from pos_client.protocol.wire import decode_params_with
 

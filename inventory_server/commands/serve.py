@@ -203,8 +203,8 @@ def check_before_serving(ledger: Reader, dev: bool) -> None:
     if dev and (enrolled := [row.terminal for row in terminals if row.has_token]):
         ledger.close()
         raise console.CommandError(
-            f"{counted(len(enrolled), 'terminal')} of this ledger (such as {enrolled[0]}) have tokens, and with --dev "
-            "nobody needs one: leave out --dev, or use another ledger for trials."
+            f"Terminals of this ledger have tokens ({counted(len(enrolled), 'terminal')}, such as {enrolled[0]}), and "
+            "with --dev nobody needs one: leave out --dev, or use another ledger for trials."
         )
     if warning := ledger.ask(AdviseOnGrowth(actor=HEADQUARTERS)):
         console.say(f"inventory-server: {warning}", err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from inventory_server.commands.complete import locations, terminals
+from inventory_server.commands.enrolment_code import code_option, offered_code, say_code
 from inventory_server.commands.options import checked, counted, db_option, json_option, office_of, offset, told, when
 from inventory_server.commands.token_file import issued, write_new
 from inventory_server.config import TOKEN_BYTES
@@ -60,12 +61,20 @@ def terminal() -> None:
     help="A till posts for its location, an operator for any; a reader only asks.",
 )
 @token_file_option
+@code_option
 @db_option
 @json_option
-def add(name: str, location: str, role: Role, token_file: Path | None, db: str, as_json: bool) -> int:
+def add(name: str, location: str, role: Role, token_file: Path | None, with_code: bool, db: str, as_json: bool) -> int:
     """Enrol terminal NAME and write its token to a file that only you may read: HQ keeps only its hash."""
     checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
     checked(location, Location, "a location of 1 to 64 characters without control characters")
+    if with_code:
+        code = offered_code(token_file)
+        with office_of(db) as office:
+            office.change(Enrol(name, role, location, code=code.offered))
+        enrolled = f"Enrolled the {role} {name} at {location}"
+        say_code(as_json, enrolled, code.text, terminal=name, role=role, location=location)
+        return console.OK
     token, path = secrets.token_urlsafe(TOKEN_BYTES), token_file or Path(f"{name}.token")
     with office_of(db) as office, issued(path, token):
         office.change(Enrol(name, role, location, token))
@@ -114,11 +123,18 @@ def import_terminals(file: Path, tokens: Path, db: str, as_json: bool) -> int:
 @terminal.command("rotate")
 @click.argument("name", shell_complete=terminals)
 @token_file_option
+@code_option
 @db_option
 @json_option
-def rotate(name: str, token_file: Path | None, db: str, as_json: bool) -> int:
+def rotate(name: str, token_file: Path | None, with_code: bool, db: str, as_json: bool) -> int:
     """Give terminal NAME a new token, written to its file. The old one is invalid at once; a revocation is lifted."""
     checked(name, TerminalName, "a terminal name of 1 to 64 letters, digits, dots, dashes or underscores")
+    if with_code:
+        code = offered_code(token_file)
+        with office_of(db) as office:
+            office.change(RotateToken(name, code=code.offered))
+        say_code(as_json, f"The token of terminal {name} is invalid", code.text, terminal=name)
+        return console.OK
     token, path = secrets.token_urlsafe(TOKEN_BYTES), token_file or Path(f"{name}.token")
     with office_of(db) as office, issued(path, token, replaces=True):
         office.change(RotateToken(name, token))

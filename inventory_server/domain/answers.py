@@ -75,6 +75,25 @@ class TerminalRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ValidCode:
+    """An enrolment code that is valid: which terminal it is for, its salt and the key that it stands for."""
+
+    terminal: str
+    salt: bytes
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Redeemed:
+    """What came of an enrolment code: who the terminal is now, or why the code was `refused`."""
+
+    terminal: str
+    role: str = ""
+    location: str = ""
+    refused: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FeedStart:
     """After which position a feed begins, and of which locations and products it is (None: of all)."""
 

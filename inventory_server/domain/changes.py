@@ -14,13 +14,22 @@ from pos_client.protocol.fields import Flag, Location, NonNegative, Role, Sku, T
 Token = Annotated[str, Meta(min_length=1)]
 
 
+class EnrolmentCode(Struct, frozen=True):
+    """A one-time code without the code: the `key` that it stands for, with `salt`; valid until `expires_at`."""
+
+    salt: bytes
+    key: bytes
+    expires_at: int
+
+
 class Enrol(ActorRequest, frozen=True):
-    """Enrol a terminal; only a hash of the token is stored."""
+    """Enrol a terminal; only a hash of the token is stored. Without a token, it gets one for its `code`."""
 
     terminal: TerminalName
     role: Role
     location: Location
-    token: Token
+    token: Token | None = None
+    code: EnrolmentCode | None = None
 
 
 class RevokeTerminal(ActorRequest, frozen=True):
@@ -30,9 +39,20 @@ class RevokeTerminal(ActorRequest, frozen=True):
 
 
 class RotateToken(ActorRequest, frozen=True):
-    """Give a terminal a new token and lift a revocation."""
+    """Give a terminal a new token, or a code for which it gets one, and lift a revocation."""
 
     terminal: TerminalName
+    token: Token | None = None
+    code: EnrolmentCode | None = None
+
+
+class RedeemCode(ActorRequest, frozen=True):
+    """Give the terminal of the code with `salt` the `token`, if `proof` is that of a till that knows the code."""
+
+    terminal: TerminalName
+    salt: bytes
+    proof: str
+    said: bytes
     token: Token
 
 

@@ -1,5 +1,9 @@
 """The limits of the domain, each with its unit and reason."""
 
+CODE_SECONDS = 900
+"""How long an enrolment code is valid: as long as somebody needs to walk to the till and type it."""
+CODE_TRIES_MAX = 5
+"""Wrong answers after which a code is locked: typing errors, but no guessing."""
 AUDIT_ENTRIES_MAX = 10_000
 """Most entries of the audit trail in one answer: some megabytes."""
 SALES_DAYS_USUAL = 31

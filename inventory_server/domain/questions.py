@@ -141,6 +141,10 @@ class ListTerminals(ActorRequest, frozen=True):
     """All terminals, revoked ones included."""
 
 
+class ListCodes(ActorRequest, frozen=True):
+    """The enrolment codes that are valid now."""
+
+
 class ListClients(ActorRequest, frozen=True):
     """Who is connected to the tills' port of a running server."""
 

@@ -28,6 +28,7 @@ from inventory_server.domain.changes import MakePartitions as MakePartitions
 from inventory_server.domain.changes import MarkMoved as MarkMoved
 from inventory_server.domain.changes import MergeProducts as MergeProducts
 from inventory_server.domain.changes import MoveTerminal as MoveTerminal
+from inventory_server.domain.changes import RedeemCode as RedeemCode
 from inventory_server.domain.changes import RemoveProduct as RemoveProduct
 from inventory_server.domain.changes import RenameLocation as RenameLocation
 from inventory_server.domain.changes import ReopenPosting as ReopenPosting
@@ -46,6 +47,7 @@ from inventory_server.domain.questions import History as History
 from inventory_server.domain.questions import ListAudit as ListAudit
 from inventory_server.domain.questions import ListChanges as ListChanges
 from inventory_server.domain.questions import ListClients as ListClients
+from inventory_server.domain.questions import ListCodes as ListCodes
 from inventory_server.domain.questions import ListCounts as ListCounts
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
@@ -64,7 +66,16 @@ from inventory_server.domain.questions import ShowProduct as ShowProduct
 from inventory_server.domain.questions import StartFeed as StartFeed
 from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
-from inventory_server.domain.roles import ADMINS, EVERYBODY, OPERATORS, POSTERS, ActorRequest, ActorRole, Speaker
+from inventory_server.domain.roles import (
+    ADMINS,
+    EVERYBODY,
+    OPERATORS,
+    POSTERS,
+    STRANGERS,
+    ActorRequest,
+    ActorRole,
+    Speaker,
+)
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.lists import (
     ChangesResult,
@@ -279,6 +290,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
         Verify: _report("verify", answers.Proof, ADMINS, Cost.LONG),
         Compare: Kind("compare", answers.Comparison, Cost.LONG, ADMINS),
+        ListCodes: Kind("enrol_begin", list[answers.ValidCode], Cost.QUICK, STRANGERS),
+        RedeemCode: _change("enrol_finish", answers.Redeemed, STRANGERS, on_control_socket=False),
         Enrol: _change("enrol", None, ADMINS),
         RevokeTerminal: _change("revoke", None, ADMINS),
         RotateToken: _change("rotate", None, ADMINS),
@@ -307,6 +320,7 @@ TerminalRequest: TypeAlias = Hello | Post | Ping | Bye
 """Requests that the writer commits in groups."""
 Administrative: TypeAlias = (
     Enrol
+    | RedeemCode
     | RevokeTerminal
     | RotateToken
     | MoveTerminal
@@ -349,6 +363,7 @@ Question: TypeAlias = (
     | ShowProduct
     | FindBarcodes
     | ListClients
+    | ListCodes
     | ListTerminals
     | ListLocations
     | ListAudit
@@ -367,9 +382,9 @@ def assert_allowed(request: StoreRequest) -> None:
         raise RequestError(ErrorCode.forbidden, f"The role {role} may not call {name}: use another role.", role=role)
 
 
-SECRETS = frozenset(("token", "source", "other"))
-"""Fields that may hold a token or a password: none of them reaches the audit trail. A test has every text field of an
-audited request classified."""
+SECRETS = frozenset(("token", "code", "salt", "proof", "said", "source", "other"))
+"""Fields that may hold a token, a code or a password: none of them reaches the audit trail. A test has every text field
+of an audited request classified."""
 
 
 def audited_arguments(request: ActorRequest) -> dict[str, Any]:

@@ -55,6 +55,8 @@ class Speaker:
 
 
 Actor = User | Speaker
+STRANGERS: frozenset[ActorRole] = frozenset(("nobody",))
+"""Who has not said hello, and may do what needs a code instead."""
 NOBODY = User("", "nobody", "")
 """The actor of a request that names none."""
 RESERVED_TERMINAL = "hq"

@@ -21,6 +21,7 @@ from inventory_server.jsonserver.handler import (
     SendReply,
     ServerBusy,
     ServerRefusal,
+    ShownCertificate,
 )
 from inventory_server.jsonserver.limits import LOOPBACK_NETWORKS, NetworkLimits, limit
 from inventory_server.jsonserver.listener import (
@@ -62,6 +63,7 @@ __all__ = [
     "ServerFactory",
     "ServerRefusal",
     "ServerTls",
+    "ShownCertificate",
     "ThreadedServer",
     "TlsNotServed",
     "WorkerPool",

@@ -20,11 +20,23 @@ _GOODBYE = b"BYE"
 
 
 @dataclass(frozen=True, slots=True)
+class ShownCertificate:
+    """The server's certificate as a client was shown it: its SHA-256, and its authority's certificate (PEM)."""
+
+    sha256: bytes
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
 class Peer:
-    """The client's end of a connection: its address, for the log, and whether it is on this machine."""
+    """The client's end of a connection: its address, for the log, and whether it is on this machine.
+
+    `shown` is the certificate that it was shown; None without TLS.
+    """
 
     address: str
     loopback: bool
+    shown: ShownCertificate | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Any
 
 from inventory_server.jsonserver.bare_connection import BareConnection, Stage
@@ -73,7 +74,9 @@ class OpeningConnection(BareConnection):
         if is_tls(first):
             self._watch(0)
             self._service.handshakes.begin(self)
-            self._stream = self._outgoing.stream = self._stream.encrypted(tls.context)
+            served = tls.served
+            self.peer = replace(self.peer, shown=served.shown)
+            self._stream = self._outgoing.stream = self._stream.encrypted(served.context)
             self._stage = Stage.handshake
             self._look_in(self._patience())
             self._watch()

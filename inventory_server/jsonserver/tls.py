@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import ssl
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
-from inventory_server.jsonserver.handler import Peer
+from inventory_server.jsonserver.handler import Peer, ShownCertificate
 from inventory_server.jsonserver.limits import LOOPBACK_NETWORKS
 from inventory_server.jsonserver.listener import CannotListen
 from inventory_server.jsonserver.networks import Networks
+
+_PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedCertificate:
+    """What handshakes use, and what their clients are shown."""
+
+    context: ssl.SSLContext
+    shown: ShownCertificate
 
 
 class ServerTls:
@@ -29,18 +42,30 @@ class ServerTls:
     ) -> None:
         self._plaintext = Networks(allow_plaintext)
         self._files = Path(certificate), Path(key), None if client_authorities is None else Path(client_authorities)
-        self.context = _context(*self._files)
+        self.served = _served(*self._files)
+
+    @property
+    def context(self) -> ssl.SSLContext:
+        """That of the handshakes that begin now."""
+        return self.served.context
 
     def reload(self) -> None:
         """Read the files again, for the handshakes from now on; CannotListen, and nothing changes, if that fails.
 
         The context is a new one: one that is changed while it is in use may go on serving the old certificate.
         """
-        self.context = _context(*self._files)
+        self.served = _served(*self._files)
 
     def allows_plaintext(self, peer: Peer) -> bool:
         """True where `peer` need not encrypt."""
         return peer in self._plaintext
+
+
+def _served(certificate: Path, key: Path, client_authorities: Path | None) -> ServedCertificate:
+    context = _context(certificate, key, client_authorities)
+    chain = _PEM.findall(certificate.read_text("ascii", "replace"))
+    shown = hashlib.sha256(ssl.PEM_cert_to_DER_cert(chain[0])).digest()
+    return ServedCertificate(context, ShownCertificate(shown, chain[-1] + "\n"))
 
 
 def _context(certificate: Path, key: Path, client_authorities: Path | None) -> ssl.SSLContext:

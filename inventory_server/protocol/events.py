@@ -50,9 +50,8 @@ class RefusalLog:
     def __init__(self) -> None:
         # Of each event: the beginning of its minute, and a counter, from which any thread takes the next number.
         self._minutes: dict[str, tuple[int, Iterator[int]]] = {}
-        # When which connections of a till, known by their epochs, were fenced; of tills alone that are enrolled, and of
-        # each `FENCES_ALARMING` at most. Each is replaced as a whole: threads that note the same till at once may lose
-        # a fence, no more.
+        # When which connections of a till, known by their epochs, were fenced: of enrolled tills alone, and of each
+        # `FENCES_ALARMING` at most. No entry is ever changed, only replaced: of two at once one may not be counted.
         self._fences: dict[str, dict[int, int]] = {}
 
     def fences(self, terminal: str, now: int) -> int:
@@ -61,10 +60,7 @@ class RefusalLog:
 
     def _lately_fenced(self, terminal: str, now: int) -> dict[int, int]:
         since = now - FENCES_SECONDS * SECOND_MICROS
-        lately = {epoch: at for epoch, at in self._fences.pop(terminal, {}).items() if at > since}
-        if lately:
-            self._fences[terminal] = lately
-        return lately
+        return {epoch: at for epoch, at in self._fences.get(terminal, {}).items() if at > since}
 
     def _note_fence(self, terminal: str, epoch: int, peer: str, now: int) -> None:
         """Log it, and raise the alarm when so many can only mean that several devices use this name."""

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from inventory_server.config import Settings
-from inventory_server.domain.answers import FeedStart
 from inventory_server.domain.business_day import FIRST_DAY, LAST_DAY, Period
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.limits import EXCEPTIONS_MAX
@@ -36,7 +33,8 @@ from inventory_server.domain.requests import (
     StoreRequest,
     Welcome,
 )
-from inventory_server.domain.roles import EVERYBODY, Actor, ActorRole, Speaker
+from inventory_server.domain.roles import Speaker
+from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext, actor_of, given, refused
 from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
 from pos_client.protocol.fields import AS_OF_EXPECTED, BOUND_EXPECTED, Instant
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
@@ -50,85 +48,20 @@ from pos_client.protocol.messages import (
     HelloResult,
     HistoryParams,
     Limits,
-    Message,
     OutboxReport,
     PingParams,
     PingResult,
     PostingParams,
     PostItem,
     PostParams,
-    Request,
     StockParams,
 )
 from pos_client.protocol.tick import Tick, tick_of
 from pos_client.protocol.units import QUANTITY_EXPECTED, QUANTITY_MAX, TOTAL_MAX, Quantity, instant, micros, scaled
-from pos_client.protocol.wire import check_body, decode_body, decode_params
+from pos_client.protocol.wire import check_body, decode_body
 
 _SUPPORTED = [PROTOCOL_VERSION, PROTOCOL_VERSION]
 _quantity_decoder: msgspec.json.Decoder[Quantity] = msgspec.json.Decoder(Quantity)
-
-
-@dataclass(slots=True)
-class SessionContext:
-    """The state of one connection: its environment, its actor (None before `hello`), and whether it is to be closed.
-
-    `peer` is the address of the other end, `app` what the client calls itself, `watching` what it watches.
-    """
-
-    settings: Settings
-    clock: Callable[[], int]
-    draining: Callable[[], bool]
-    describe: Callable[[], bytes]
-    server: str
-    trusted: bool
-    peer: str
-    actor: Actor | None = None
-    app: str | None = None
-    closing: bool = False
-    watching: FeedStart | None = None
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """A result that does not need the store."""
-
-    result: Message | Raw | dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class MethodBinding:
-    """How a method maps to a request of the store, and its outcome to a result.
-
-    `request` is the type of that request, None for a method that does not need the store. `ask` turns decoded params
-    into the request, or directly into a result; `tell` turns the outcome into the result.
-    """
-
-    request: type | None
-    ask: Callable[[SessionContext, Any], StoreRequest | Ready]
-    tell: Callable[[SessionContext, Any], Any] = lambda _, outcome: outcome
-    decode: Callable[[Request], Any] = decode_params
-
-    @property
-    def roles(self) -> frozenset[ActorRole]:
-        """Who may call it."""
-        return EVERYBODY if self.request is None else REQUESTS[self.request].roles
-
-
-def given(value: Any) -> Any:
-    """`value`, or None where the field was left out."""
-    return None if value is UNSET else value
-
-
-def refused(path: str, expected: str, came: str) -> RequestError:
-    """The `invalid_params` error of one field."""
-    message = f"{path}: expected {expected}, got {came}."
-    return RequestError(ErrorCode.invalid_params, message, path=path, expected=expected, came=came)
-
-
-def actor_of(talk: SessionContext) -> Actor:
-    """The connection's actor; RequestError before `hello`."""
-    if talk.actor is None:
-        raise RequestError(ErrorCode.unauthenticated, "Say hello first.", expected="hello")
-    return talk.actor
 
 
 def _speaker(talk: SessionContext) -> Speaker:

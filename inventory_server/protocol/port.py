@@ -6,7 +6,9 @@ from msgspec import Raw
 
 from inventory_server.domain.answers import FeedStart
 from inventory_server.domain.requests import StartFeed
-from inventory_server.protocol.methods import QUESTIONS, SPEAKING, MethodBinding, Ready, SessionContext, actor_of
+from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext, actor_of
+from inventory_server.protocol.enrolment import ENROLMENT
+from inventory_server.protocol.methods import QUESTIONS, SPEAKING
 from pos_client.protocol.feed import WatchParams, WatchResult
 from pos_client.protocol.messages import NoParams
 
@@ -30,6 +32,7 @@ def _discover(talk: SessionContext, _: NoParams) -> Ready:
 
 
 TILL_METHODS: dict[str, MethodBinding] = {
+    **ENROLMENT,
     **SPEAKING,
     **QUESTIONS,
     "watch": MethodBinding(StartFeed, _watch, _watching),

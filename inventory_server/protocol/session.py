@@ -21,7 +21,7 @@ from inventory_server.domain.requests import StoreRequest
 from inventory_server.domain.roles import Actor, Speaker
 from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol import events
-from inventory_server.protocol.methods import MethodBinding, Ready, SessionContext
+from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext
 from inventory_server.protocol.port import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.fields import RequestId
@@ -78,7 +78,7 @@ class Session:
     `clock` returns microseconds since 1970 UTC, `draining` whether posts are refused, `describe` the OpenRPC document,
     `new_incident_id` an id for an unexpected error in the answer and in the log. `dev` trusts loopback peers without a
     token and enrols unknown terminals. `methods` are those offered; `actor` is set if no `hello` is needed;
-    `refusals` is shared by the sessions of a process.
+    `refusals` is shared by the sessions of a process. `random_bytes` makes the secrets of tills that enrol.
     """
 
     def __init__(
@@ -94,6 +94,7 @@ class Session:
         methods: Mapping[str, MethodBinding] = TILL_METHODS,
         actor: Actor | None = None,
         refusals: events.RefusalLog | None = None,
+        random_bytes: Callable[[int], bytes] | None = None,
     ) -> None:
         self._methods = methods
         self._settings = settings
@@ -103,6 +104,7 @@ class Session:
         trusted = dev and peer.loopback
         self._refused: tuple[int, str] | None = None
         self._talk = SessionContext(settings, clock, draining, describe, server, trusted, peer.address, actor)
+        self._talk.shown, self._talk.random_bytes = peer.shown, random_bytes
 
     @property
     def actor(self) -> Actor | None:

@@ -14,6 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from inventory_server.clock import Clock
+from inventory_server.domain.answers import Redeemed
 from inventory_server.domain.door import OnOutcome, Outcome, OutcomeUnknown, Pending, Progress
 from inventory_server.domain.requests import REQUESTS, Administrative, Item, Post
 from inventory_server.domain.roles import HQ_POSTING
@@ -73,7 +74,8 @@ class Administration:
             post = partial(self._post, connection)
             changing = Changing(connection, self._database, now, progress, partial(self._post_new, post), post)
             outcome = CHANGES[type(change)](changing, change)
-            self._record(connection, change, now, audit.DONE)
+            refused = outcome.refused if isinstance(outcome, Redeemed) else None
+            self._record(connection, change, now, audit.DONE if refused is None else f"refused: {refused}")
             return outcome
 
         try:

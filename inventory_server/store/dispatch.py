@@ -24,6 +24,7 @@ from inventory_server.store.admin.catalog import (
     remove_product,
     show_product,
 )
+from inventory_server.store.admin.codes import redeem_code, valid_codes
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.counts import PostWithIds, import_counts
 from inventory_server.store.admin.exceptions import exceptions, settle
@@ -81,6 +82,7 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ListProducts: lambda at, _: list_products(at.connection),
         r.ShowProduct: lambda at, question: show_product(at.connection, question.sku),
         r.FindBarcodes: lambda at, question: find_barcodes(at.connection, question.barcodes),
+        r.ListCodes: lambda at, _: valid_codes(at.connection, at.now),
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
         r.ListLocations: lambda at, _: list_locations(at.connection),
         r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
@@ -126,9 +128,10 @@ def _import_products(at: Changing, change: r.ImportProducts) -> int:
 
 CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
     {
-        r.Enrol: lambda at, c: add_terminal(at.connection, c.terminal, c.role, c.location, c.token, at.now),
+        r.Enrol: lambda at, c: add_terminal(at.connection, c, at.now),
+        r.RedeemCode: lambda at, c: redeem_code(at.connection, c, at.now),
         r.RevokeTerminal: lambda at, c: revoke_terminal(at.connection, c.terminal, at.now),
-        r.RotateToken: lambda at, c: rotate_terminal(at.connection, c.terminal, c.token),
+        r.RotateToken: lambda at, c: rotate_terminal(at.connection, c, at.now),
         r.MoveTerminal: lambda at, c: move_terminal(at.connection, c.terminal, c.location, at.now),
         r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
         r.SetLocation: lambda at, c: set_location(at.connection, c),

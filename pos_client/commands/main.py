@@ -6,6 +6,7 @@ import click
 
 from pos_client.commands import console
 from pos_client.commands.deliver import deliver
+from pos_client.commands.enroll import enroll
 from pos_client.commands.faultkit import faultkit
 from pos_client.commands.goods import count, receive
 from pos_client.commands.outbox import outbox
@@ -25,7 +26,7 @@ def pos_client() -> None:
 
 
 _RECORDING = (sell, return_, receive, count, transfer, void)
-for _command in (*_RECORDING, deliver, status, outbox, replay, faultkit, console.completion_command(PROGRAM)):
+for _command in (*_RECORDING, enroll, deliver, status, outbox, replay, faultkit, console.completion_command(PROGRAM)):
     pos_client.add_command(_command)
 
 

@@ -28,9 +28,12 @@ class Hq:
     def __str__(self) -> str:
         return str(self.address)
 
-    def connect(self, timeout_seconds: float = CONNECT_SECONDS) -> Connection:
-        """A connection to HQ; ConnectionLost if it cannot be reached in time, HqRefused as `Connection.open`."""
-        return Connection.open(self.address, timeout_seconds, tls=self.tls or False)
+    def connect(self, timeout_seconds: float = CONNECT_SECONDS, authority: Path | None = None) -> Connection:
+        """A connection to HQ; ConnectionLost if it cannot be reached in time, HqRefused as `Connection.open`.
+
+        `authority` is trusted where no option says how to encrypt; None: it is not encrypted.
+        """
+        return Connection.open(self.address, timeout_seconds, tls=self.tls or authority or False)
 
 
 class ServerAddress(click.ParamType[Address]):

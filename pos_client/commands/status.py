@@ -14,6 +14,7 @@ from pos_client.commands.server_options import Hq, server_option
 from pos_client.protocol.errors import ConnectionLost
 from pos_client.protocol.messages import PingParams, PingResult
 from pos_client.protocol.units import instant
+from pos_client.till.enrolled_files import EnrolledFiles
 
 
 @click.command("status")
@@ -35,7 +36,7 @@ def status(server: Hq, outbox: Path, as_json: bool) -> int:
         "oldest_pending_at": None if counts.oldest_pending_at is None else instant(counts.oldest_pending_at),
         "parked": counts.parked,
         "held": held,
-        "hq": _hq(server),
+        "hq": _hq(server, outbox),
         "refused": None if refusal is None else str(refusal),
     }
     if as_json:
@@ -54,10 +55,10 @@ def status(server: Hq, outbox: Path, as_json: bool) -> int:
     return console.FOUND_PROBLEMS if counts.parked or refusal is not None else console.OK
 
 
-def _hq(server: Hq) -> str:
+def _hq(server: Hq, outbox: Path) -> str:
     """Whether HQ answers, in words."""
     try:
-        connection = server.connect(PING_SECONDS)
+        connection = server.connect(PING_SECONDS, EnrolledFiles(outbox).find_authority())
         try:
             answer: PingResult = connection.request("ping", PingParams(), PING_SECONDS)
         finally:

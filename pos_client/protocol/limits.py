@@ -34,3 +34,25 @@ POSTINGS_COUNT_MAX = 10**9
 """Most postings that a till may report as pending or parked: the sum over a chain's tills fits 64 bits."""
 TICK_MS_MAX = 10**13
 """Highest time of a tick clock, in milliseconds: 317 years, so that no instant computed from it leaves the calendar."""
+
+# ---------------------------------------------------------------------------------- enrolment by code
+
+CODE_DIGITS = 10
+"""Characters of an enrolment code: 50 bits, which nobody guesses in 5 tries, and a person can type."""
+CODES_MAX = 16
+"""Codes that wait at a time: a till computes the key of each to find its own, 50 ms on a fast machine, and HQ waits
+some seconds for a stranger."""
+CODE_SCRYPT_ROUNDS = 1 << 14
+"""N of scrypt: with its blocks 50 ms and 16 MiB a guess, for whoever tries codes against a proof that was recorded."""
+CODE_SCRYPT_BLOCKS = 8
+"""r of scrypt: the size of a block in 128 bytes."""
+CODE_KEY_MEMORY_BYTES_MAX = 64 << 20
+"""Most memory that scrypt may take, in bytes: four times what it needs."""
+CODE_KEY_BYTES = 32
+"""Bytes of the key of a code: those of an HMAC-SHA-256."""
+CODE_SALT_BYTES = 16
+"""Random bytes that make the keys of equal codes differ, so that no table of keys can be made ahead."""
+NONCE_BYTES = 32
+"""Random bytes of each side, so that no proof is ever good for a second time."""
+ENROL_SECONDS = 30.0
+"""How long enrolling may take in all."""

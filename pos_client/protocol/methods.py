@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from pos_client.protocol import lists
+from pos_client.protocol import enrolment, lists
 from pos_client.protocol.feed import ChangedParams, LaggingParams, WatchParams, WatchResult
 from pos_client.protocol.messages import (
     ByeParams,
@@ -37,6 +37,18 @@ class Method(Struct, frozen=True):
 
 METHODS: dict[str, Method] = {
     "hello": Method(HelloParams, HelloResult, "Identify the terminal; raises a till's epoch.", before_hello=True),
+    "enrol_begin": Method(
+        enrolment.EnrolBeginParams,
+        enrolment.EnrolBeginResult,
+        "Begin to enrol with a one-time code: HQ proves first that it knows it.",
+        before_hello=True,
+    ),
+    "enrol_finish": Method(
+        enrolment.EnrolFinishParams,
+        enrolment.EnrolFinishResult,
+        "Prove to know the code, and get a token; closes the connection.",
+        before_hello=True,
+    ),
     "post": Method(PostParams, PostResult, "Post inventory transactions: one commit, one result each."),
     "stock": Method(StockParams, StockResult, "Stock levels, now or at T as known at K, with completeness."),
     "history": Method(HistoryParams, HistoryResult, "The movements of one sku in ledger order."),

@@ -25,6 +25,7 @@ from pos_client.till.arguments import check_callable, check_identity, checked, e
 from pos_client.till.basket import Basket, Stamp
 from pos_client.till.basket_lines import LineLike, as_lines
 from pos_client.till.clock import TickClock, local_time, machine_tick_clock, monotonic, wall_clock
+from pos_client.till.enrolled_files import EnrolledFiles
 from pos_client.till.list_methods import ListMethods
 from pos_client.till.outbox import Outbox
 from pos_client.till.outbox_records import NewPosting
@@ -55,7 +56,8 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
     of them delivers. `on_result` is called for every posting that this process delivers. `location` is where the till
     is: every posting names it. It is needed until HQ has answered the outbox's first `hello`; from then on HQ's word
     counts. What another terminal left in `outbox` is kept, and delivered once HQ allows it (`status`). `tls` encrypts:
-    True trusts the system's certificate authorities, a path the authority in that PEM file alone.
+    True trusts the system's certificate authorities, a path the authority in that PEM file alone. A till that has
+    enrolled with a code needs neither `token` nor `tls`: both are beside its outbox.
 
     Posting raises OutboxError if the posting could not be stored (the message says what to do), BodyError if it can
     never be posted, TypeError for a float. Queries raise ConnectionLost while HQ is unreachable, RequestError if HQ
@@ -80,6 +82,8 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
         tls: Tls | None = None,
     ) -> None:
         where = Address.parse(address)
+        enrolled = EnrolledFiles(outbox)
+        token = token or enrolled.read_token()
         check_identity(terminal, token, location)
         check_callable("on_result", on_result)
         rng = rng or random.SystemRandom()
@@ -108,7 +112,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
             on_refusal=self._postings.note_refusal,
             connect_seconds=connect_seconds,
             reply_seconds=reply_seconds,
-            tls=tls or False,
+            tls=(enrolled.find_authority() or False) if tls is None else tls,
         )
         self._sender_thread.start()
 

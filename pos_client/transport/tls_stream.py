@@ -103,6 +103,10 @@ class TlsClientStream(ClientStream):
             raise
         return stream
 
+    def shown_certificate(self) -> bytes:
+        """The certificate that the server has shown (DER)."""
+        return self._tls.getpeercert(binary_form=True) or b""
+
     def write(self, data: bytes, deadline: float) -> None:
         """Encrypt and send all of `data`."""
         if self._refusal is not None:
@@ -169,13 +173,28 @@ def _context(tls: Tls) -> ssl.SSLContext:
         raise OSError(f"{authority} holds no certificate of an authority in PEM") from error
     except OSError as error:
         raise OSError(f"the authority's certificate {authority} cannot be read: {error.strerror or error}") from error
-    context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default since Python 3.13
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if authority is not None:
-        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # it may have an authority above it
+    _check_strictly(context, is_own=authority is not None)
     if wanted.certificate is not None:
         _prove(context, wanted.certificate, wanted.key)
     return context
+
+
+def authority_context(authority: str) -> ssl.SSLContext:
+    """What trusts the certificate `authority` (PEM) alone; OSError where it is none."""
+    try:
+        context = ssl.create_default_context(cadata=authority)
+    except ValueError as error:
+        raise OSError(f"what HQ calls its authority is no certificate ({error})") from error
+    _check_strictly(context, is_own=True)
+    return context
+
+
+def _check_strictly(context: ssl.SSLContext, is_own: bool) -> None:
+    """Check as RFC 5280 demands; an authority of `is_own` choice is trusted even if another one is above it."""
+    context.verify_flags |= ssl.VERIFY_X509_STRICT  # the default since Python 3.13
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if is_own:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
 
 
 def _prove(context: ssl.SSLContext, certificate: str | Path, key: str | Path | None) -> None:

@@ -118,6 +118,7 @@ STANDS = {
     ),
     "former_location": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "adoption": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
+    "enrolment": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "boot": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "lineage": Stand(NOT_YET, "would be given its terminal's location", ("primary key lacks location",)),
     "rejection": Stand(NOT_YET, "found by id: would be given the sender's location", ("primary key lacks location",)),

@@ -14,8 +14,6 @@ from uuid import uuid4
 import pytest
 
 from inventory_server.commands import serve
-from inventory_server.config import Settings
-from inventory_server.store import open_reader
 from inventory_server.store.ledger import tables
 from pos_client.commands.console import CommandError
 from pos_client.protocol.address import Address
@@ -269,20 +267,6 @@ def test_listen_and_unix_options_name_where_to_listen() -> None:
     ]
     with pytest.raises(CommandError, match="Cannot listen on 'hq:x': expected HOST:PORT"):
         serve.listen_addresses(["hq:x"], [])
-
-
-def test_development_mode_is_refused_where_terminals_have_tokens(server: Server, shell: Shell) -> None:
-    with open_reader(server.url, Settings(), lambda: 0) as reader:
-        serve.check_before_serving(reader, dev=True)
-    server("terminal", "add", "T1", "--location", "A")
-    with open_reader(server.url, Settings(), lambda: 0) as reader:
-        serve.check_before_serving(reader, dev=False)
-        with pytest.raises(CommandError, match=r"1 terminal of this ledger \(such as T1\) have tokens, and with --dev"):
-            serve.check_before_serving(reader, dev=True)
-    if not server.address:
-        done = server("serve", "--dev", "--listen", "127.0.0.1:0")
-        assert (done.code, done.out) == (2, "")
-        assert "leave out --dev, or use another ledger for trials." in done.err
 
 
 def test_development_mode_is_announced_loudly(capsys: pytest.CaptureFixture[str]) -> None:

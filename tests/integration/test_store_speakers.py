@@ -11,7 +11,7 @@ import pytest
 
 from inventory_server.domain.door import perform
 from inventory_server.domain.limits import GAPS_MAX
-from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, Welcome
+from inventory_server.domain.requests import Bye, Enrol, Hello, Item, Ping, Post, RotateToken, Welcome
 from inventory_server.domain.roles import Speaker
 from inventory_server.store import LedgerStore, StoreError
 from inventory_server.store.admin.terminals import (
@@ -106,7 +106,7 @@ def test_a_revoked_terminal_is_refused_on_its_open_connection_and_on_the_next(st
 def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: LedgerStore) -> None:
     enrol(store, "T1", "till", "L1", "old")
     administer(store, lambda connection: revoke_terminal(connection, "T1", NOON))
-    administer(store, lambda connection: rotate_terminal(connection, "T1", "new"))
+    administer(store, lambda connection: rotate_terminal(connection, RotateToken("T1", "new"), NOON))
     assert refused(lambda: says_hello(store, "T1", "old")).code.name == "unauthenticated"
     assert says_hello(store, "T1", "new").speaker.terminal == "T1"
 
@@ -115,10 +115,16 @@ def test_a_rotated_token_replaces_the_old_one_and_lifts_a_revocation(store: Ledg
     ("job", "expected"),
     [
         (lambda connection: revoke_terminal(connection, "T9", NOON), "There is no terminal T9; see: inventory-server"),
-        (lambda connection: rotate_terminal(connection, "T9", "new"), "There is no terminal T9; see: inventory-server"),
-        (lambda connection: add_terminal(connection, "T1", "till", "L", "x", NOON), "Terminal T1 exists already; give"),
         (
-            lambda connection: add_terminal(connection, "T2", "till", "n\u043erth", "x", NOON),
+            lambda connection: rotate_terminal(connection, RotateToken("T9", "new"), NOON),
+            "There is no terminal T9; see: inventory-server",
+        ),
+        (
+            lambda connection: add_terminal(connection, Enrol("T1", "till", "L", "x"), NOON),
+            "Terminal T1 exists already; give",
+        ),
+        (
+            lambda connection: add_terminal(connection, Enrol("T2", "till", "n\u043erth", "x"), NOON),
             "'n\u043erth' is no name for a location: it mixes letters of Cyrillic and Latin, which look alike; choose",
         ),
         (

@@ -16,15 +16,19 @@ from pathlib import Path
 import pytest
 
 from inventory_server.app import Application
+from inventory_server.clock import now_microseconds
+from inventory_server.commands.serve import check_before_serving
 from inventory_server.commands.tls_options import TlsFiles, renew
 from inventory_server.config import Settings
 from inventory_server.jsonserver import LOOPBACK_NETWORKS, ServerTls
+from inventory_server.store import open_reader
 from pos_client import ClientTls, Connection, ConnectionLost, HqRefused, PosClient
 from pos_client.commands.console import CommandError
 from pos_client.protocol.address import Address
 from tests.support.authorities import Files, certified
 from tests.support.commands import Shell
 from tests.support.edge import MemoryStore
+from tests.support.ledgers import new_ledger
 from tests.support.lines import ANYWHERE
 from tests.support.processes import Server
 from tests.support.waiting import HANG_SECONDS, wait_until
@@ -117,6 +121,19 @@ def test_serve_says_which_option_of_tls_is_wrong_and_makes_nothing(
     assert (done.code, done.out) == (2, "")
     assert reason in done.err.replace("\n", " ")
     assert not (tmp_path / "tillwire.db").exists()
+
+
+def test_development_mode_is_refused_where_terminals_have_tokens(shell: Shell, tmp_path: Path) -> None:
+    url = new_ledger(tmp_path / "hq.db")
+    with open_reader(url, Settings(), now_microseconds) as reader:
+        check_before_serving(reader, dev=True)
+    assert shell("inventory-server", "terminal", "add", "T1", "--location", "A", "--db", url).code == 0
+    with open_reader(url, Settings(), now_microseconds) as reader:
+        check_before_serving(reader, dev=False)
+    done = shell("inventory-server", "serve", "--dev", "--listen", "127.0.0.1:0", "--db", url)
+    assert (done.code, done.out) == (2, "")
+    said = "Terminals of this ledger have tokens (1 terminal, such as T1), and with --dev nobody needs one: leave out "
+    assert done.err == f"inventory-server: {said}--dev, or use another ledger for trials.\n"
 
 
 # ---------------------------------------------------------------------------------- clients that prove themselves

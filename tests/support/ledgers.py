@@ -21,7 +21,17 @@ from inventory_server.config import Settings
 from inventory_server.domain.answers import Proof
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import Outcome, perform
-from inventory_server.domain.requests import FindPosting, Hello, History, Item, Post, Stock, TerminalRequest, Welcome
+from inventory_server.domain.requests import (
+    Enrol,
+    FindPosting,
+    Hello,
+    History,
+    Item,
+    Post,
+    Stock,
+    TerminalRequest,
+    Welcome,
+)
 from inventory_server.domain.roles import HEADQUARTERS, Speaker
 from inventory_server.store import LedgerStore, open_store, upgrade
 from inventory_server.store.admin.terminals import add_terminal
@@ -100,7 +110,7 @@ def hello(
 
 def enrol(store: LedgerStore, terminal: str, role: Role, location: str, token: str = "secret") -> None:
     """Have HQ know a terminal."""
-    administer(store, lambda connection: add_terminal(connection, terminal, role, location, token, NOON))
+    administer(store, lambda connection: add_terminal(connection, Enrol(terminal, role, location, token), NOON))
 
 
 def post(store: LedgerStore, speaker: Speaker, *items: Item, parent: str | None = None) -> PostResult:

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from inventory_server.protocol.describe.enrolment_examples import ENROLMENT
 from inventory_server.protocol.describe.examples import BODIES, ERROR, NOTIFIED
 from inventory_server.protocol.describe.examples import EXCHANGES as OWN_EXCHANGES
 from inventory_server.protocol.describe.list_examples import LISTS
@@ -25,7 +26,7 @@ from pos_client.protocol.units import QUANTITY_MAX
 from pos_client.protocol.wire import ONLY_ON, SIGNED, WITHOUT_LINES, encode
 
 Schema = dict[str, Any]
-EXCHANGES = OWN_EXCHANGES | LISTS
+EXCHANGES = OWN_EXCHANGES | ENROLMENT | LISTS
 """One request of every method, with its answer."""
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from inventory_server.domain.answers import FormerLocation, TerminalRow
+from inventory_server.domain.changes import Enrol, RotateToken
 from inventory_server.domain.lineage import FIRST_HEAD
 from inventory_server.domain.roles import RESERVED_TERMINAL
+from inventory_server.store.admin.codes import set_code
 from inventory_server.store.admin.locations import name_location
 from inventory_server.store.admin.near import did_you_mean
 from inventory_server.store.database.base import StoreError
@@ -17,8 +19,9 @@ from inventory_server.store.ledger.access import token_hash
 from inventory_server.store.ledger.head import head_of
 
 
-def add_terminal(connection: Connection, terminal: str, role: str, location: str, token: str, now: int) -> None:
+def add_terminal(connection: Connection, change: Enrol, now: int) -> None:
     """Enrol a terminal; StoreError if the name is taken, or reserved."""
+    terminal, location = change.terminal, change.location
     if terminal == RESERVED_TERMINAL:
         raise StoreError(f"The name {terminal} is reserved for HQ's own postings; choose another one.")
     if connection.execute(select(t.terminal.c.terminal).where(t.terminal.c.terminal == terminal)).scalar():
@@ -26,9 +29,9 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
     connection.execute(
         t.terminal.insert().values(
             terminal=terminal,
-            role=role,
+            role=change.role,
             location=location,
-            token_hash=token_hash(token),
+            token_hash=None if change.token is None else token_hash(change.token),
             enrolled_at=now,
             epoch=0,
             head=FIRST_HEAD,
@@ -37,6 +40,7 @@ def add_terminal(connection: Connection, terminal: str, role: str, location: str
         )
     )
     name_location(connection, location)
+    set_code(connection, terminal, change.code, now)
 
 
 def list_terminals(connection: Connection) -> list[TerminalRow]:
@@ -115,11 +119,17 @@ def adopt_terminal(connection: Connection, terminal: str, by: str, now: int) -> 
 def revoke_terminal(connection: Connection, terminal: str, now: int) -> None:
     """Refuse a terminal from now on, on its open connections too."""
     _update(connection, terminal, revoked_at=now)
+    set_code(connection, terminal, None, now)
 
 
-def rotate_terminal(connection: Connection, terminal: str, token: str) -> None:
-    """Give a terminal a new token and lift a revocation; the old one is invalid at once, on open connections too."""
-    _update(connection, terminal, token_hash=token_hash(token), revoked_at=None, epoch=t.terminal.c.epoch + 1)
+def rotate_terminal(connection: Connection, change: RotateToken, now: int) -> None:
+    """Give a terminal a new token, or a code for one, and lift a revocation.
+
+    The old token is invalid at once, on open connections too.
+    """
+    hashed = None if change.token is None else token_hash(change.token)
+    _update(connection, change.terminal, token_hash=hashed, revoked_at=None, epoch=t.terminal.c.epoch + 1)
+    set_code(connection, change.terminal, change.code, now)
 
 
 def _known(connection: Connection, terminal: str) -> Any:

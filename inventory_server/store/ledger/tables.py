@@ -20,6 +20,7 @@ from inventory_server.store.ledger.metadata import TEXT as TEXT
 from inventory_server.store.ledger.metadata import metadata as metadata
 from inventory_server.store.ledger.terminal_tables import adoption as adoption
 from inventory_server.store.ledger.terminal_tables import boot as boot
+from inventory_server.store.ledger.terminal_tables import enrolment as enrolment
 from inventory_server.store.ledger.terminal_tables import former_location as former_location
 from inventory_server.store.ledger.terminal_tables import location as location
 from inventory_server.store.ledger.terminal_tables import terminal as terminal

@@ -41,6 +41,18 @@ terminal = Table(
 )
 """`location` is the present one. `clock_offset_ms` is a till's wall clock minus its tick clock."""
 
+enrolment = Table(
+    "enrolment",
+    metadata,
+    Column("terminal", TEXT, primary_key=True),
+    Column("salt", LargeBinary, nullable=False),
+    Column("code_key", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("wrong_tries", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""The one-time codes that terminals are to enrol with; `code_key` is what a code and its `salt` stand for."""
+
 former_location = Table(
     "former_location",
     metadata,

@@ -267,13 +267,8 @@ def make_archive() -> None:
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_archived")),
     )
-    make_keyed_table(
-        "archived_head",
-        ["terminal", "position"],
-        *columns(TEXT, "terminal"),
-        *columns(sa.BigInteger(), "position"),
-        *columns(sa.LargeBinary(), "head"),
-    )
+    place = [*columns(TEXT, "terminal"), *columns(sa.BigInteger(), "position")]
+    make_keyed_table("archived_head", ["terminal", "position"], *place, *columns(sa.LargeBinary(), "head"))
     make_keyed_table(
         "archived_count",
         ["location", "sku", "position", "count_position"],
@@ -307,6 +302,8 @@ def make_terminals() -> None:
         *columns(sa.BigInteger(), "since_at", "position"),
     )
     op.create_index(op.f("ix_former_location_location"), "former_location", ["location"])
+    code = [*columns(TEXT, "terminal"), *columns(sa.LargeBinary(), "salt", "code_key")]
+    make_keyed_table("enrolment", ["terminal"], *code, *columns(sa.BigInteger(), "expires_at", "wrong_tries"))
     pair = columns(TEXT, "terminal", "adopted")
     make_keyed_table("adoption", ["terminal", "adopted"], *pair, *columns(sa.BigInteger(), "adopted_at", "position"))
     make_keyed_table(
