@@ -12,7 +12,7 @@ from typing import TypeGuard
 
 import msgspec
 
-from inventory_server.asking import Asking
+from inventory_server.asking import QuestionThreads
 from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.answers import Client, FeedStart
@@ -30,9 +30,8 @@ from inventory_server.jsonserver import (
     ServerTls,
 )
 from inventory_server.large_frames import LargeFrames
-from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
-from inventory_server.protocol.session import Finished, Session, advance, drive
+from inventory_server.protocol.session import Finished, Session, Shared, Steps, advance, drive
 from inventory_server.resources import schema_path
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -74,7 +73,7 @@ class Application:
         self._describe = describe
         self._server = server
         self._draining = threading.Event()
-        self._refusals = RefusalLog()
+        self._shared = Shared()
         # Guards `_handlers`, those of the connections that stand, in order of arrival (a set with an order).
         self._handlers_lock = threading.Lock()
         self._handlers: dict[FrameHandler, None] = {}
@@ -88,8 +87,9 @@ class Application:
             handlers="shared",
             tls=tls,
             on_failure=on_failure,
+            clients_identify=True,
         )
-        self._asking = Asking()
+        self._asking = QuestionThreads()
         self.feed = Feed(store.ask, self._asking.read)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
@@ -142,8 +142,8 @@ class Application:
                 self._draining.is_set,
                 self._dev,
                 self._server,
-                refusals=self._refusals,
                 random_bytes=secrets.token_bytes,
+                shared=self._shared,
             )
 
         return FrameHandler(
@@ -171,7 +171,7 @@ class FrameHandler(JsonHandler):
         self,
         new_session: Callable[[Peer], Session],
         store: Store,
-        asking: Asking,
+        asking: QuestionThreads,
         large_frames: LargeFrames,
         busy_retry_ms: int,
         application: Application,
@@ -182,12 +182,15 @@ class FrameHandler(JsonHandler):
         self._large_frames = large_frames
         self._busy_retry_ms = busy_retry_ms
         self._application = application
+        self._is_known = False
         self._is_over = False
         self._watching: FeedStart | None = None
 
     def setup(self) -> None:
         """Begin the session."""
         self._session = self._new_session(self.peer)
+        if self._session.is_trusted:
+            self.recognise()
         self._connected_at = self._application.clock()
         self._application.opened(self)
 
@@ -204,7 +207,7 @@ class FrameHandler(JsonHandler):
 
         Only the size is known before decoding. Which postings are committed first is the writer's decision.
         """
-        handle = self._handle_batch if is_batch(frame) else self._handle_request
+        handle = self._handle_batch if is_batch(frame) and self._is_known else self._handle_request
         if len(frame) > LARGE_FRAME_BYTES:
             begin = self._unless_over(partial(handle, frame, answer), answer)
             self._large_frames.enter(self, begin, partial(self._give_up, answer))
@@ -213,17 +216,28 @@ class FrameHandler(JsonHandler):
 
     def _handle_request(self, frame: bytes, answer: SendReply) -> None:
         steps = self._session.handle(frame)
+        self._go_on(steps, advance(steps), answer)
 
-        def finish(work: StoreRequest | Finished[EncodedReply | None]) -> None:
-            self._reply(drive(steps, self._perform, work), answer)
+    def _go_on(
+        self, steps: Steps[EncodedReply | None], work: StoreRequest | Finished[EncodedReply | None], answer: SendReply
+    ) -> None:
+        """Have the store do what `steps` ask for, each request on the thread for its kind, and send their result."""
 
-        work = advance(steps)
+        def ask() -> None:
+            try:
+                outcome, error = self._perform(asked), None
+            except Exception as failure:  # noqa: BLE001 (the session logs and answers it)
+                outcome, error = None, failure
+            self._go_on(steps, advance(steps, outcome, error), answer)
+
         if isinstance(work, Finished):
-            finish(work)
-        elif _is_committed_by_writer(work):
-            self._store.submit(work, lambda outcome, error: finish(advance(steps, outcome, error)))
-        elif not self._asking.ask(self, self._terminal, work, self._unless_over(partial(finish, work), answer)):
-            finish(advance(steps, None, self._busy()))
+            self._reply(work.result, answer)
+            return
+        asked = work
+        if _is_committed_by_writer(work):
+            self._store.submit(work, lambda outcome, error: self._go_on(steps, advance(steps, outcome, error), answer))
+        elif not self._asking.ask(self, self._terminal, work, self._unless_over(ask, answer)):
+            self._go_on(steps, advance(steps, None, self._busy()), answer)
 
     def _handle_batch(self, frame: bytes, answer: SendReply) -> None:
         """Each of its requests may wait for the store."""
@@ -245,6 +259,9 @@ class FrameHandler(JsonHandler):
         return perform(self._store, request, is_wanted=lambda: not self._is_over)
 
     def _reply(self, reply: EncodedReply | None, answer: SendReply) -> None:
+        if not self._is_known and self._session.actor is not None:
+            self._is_known = True
+            self.recognise()
         self._large_frames.leave(self)
         if self._session.watching is self._watching:
             answer(reply)

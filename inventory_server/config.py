@@ -38,6 +38,8 @@ CHANGES_SHOWN = 20
 """How many changes of a catalogue a rehearsal shows; JSON has all."""
 VARIANCES_SHOWN = 10
 """How many differences an import of counts shows, the largest: those that a typing error makes."""
+QUOTA_RETRY_MS = 60_000
+"""How long a till waits that has used up a daily quota: a thousandth of it, or so, is free again then."""
 LOG_LINES_WAITING_MAX = 10_000
 """Lines of the log that wait for whoever reads standard error; beyond this they are dropped and counted."""
 LOG_FLUSH_SECONDS = 1.0
@@ -60,6 +62,18 @@ GC_THRESHOLDS = (100_000, 50, 1_000)
 """Allocations before a collection of each generation: rarely, since reference counts free nearly everything."""
 PROGRESS_SECONDS = 1.0
 """Shortest time between two `progress` notifications on the control socket: as often as a person looks."""
+HELLO_THREADS = 1
+"""Threads that check tokens: a check takes a fraction of a millisecond, and guesses must not crowd out questions."""
+HELLO_DELAY_SECONDS = 0.25
+"""How long the answer to a wrong token is put off; it doubles with each wrong one for a terminal from an address."""
+HELLO_DELAY_MAX_SECONDS = 2.0
+"""The longest of these delays: a till that was given its right token must not wait for long."""
+HELLO_FAILURES_SECONDS = 60.0
+"""After so long without a wrong token for a terminal from an address, the delay begins anew."""
+HELLO_FAILURES_MAX = 4_096
+"""Pairs of address and terminal whose wrong tokens are remembered; the oldest is forgotten for a new one."""
+REFUSED_NAMES_MAX = 1_000
+"""Terminals whose refused hellos are counted for the log; the oldest is forgotten for a new one."""
 REFUSALS_LOGGED_PER_MINUTE = 60
 """Lines that a process logs a minute for one kind of refusal: a till that retries for ever must not fill the disk."""
 FENCES_ALARMING = 3

@@ -25,9 +25,8 @@ from inventory_server.domain.door import Outcome, Progress, Store, perform
 from inventory_server.domain.requests import ListClients, StoreRequest
 from inventory_server.domain.roles import User
 from inventory_server.jsonserver import JsonHandler, Notice, Peer, SendReply, ServerFactory
-from inventory_server.protocol.events import RefusalLog
 from inventory_server.protocol.refusals import refusal_encoder
-from inventory_server.protocol.session import Session, advance, drive
+from inventory_server.protocol.session import Session, Shared, advance, drive
 from inventory_server.store import StoreError
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -56,7 +55,7 @@ class ControlServer:
         path = self._folder.enter_context(own_control_path(url))
         # Commands rely on the default frame size (an import), whatever limit is set for tills.
         self._settings = replace(settings, max_frame_bytes=Settings().max_frame_bytes)
-        self._refusals = RefusalLog()
+        self._shared = Shared()
         refuse = refusal_encoder(settings.busy_retry_ms)
         self._server = ServerFactory(
             self._new_handler,
@@ -91,7 +90,7 @@ class ControlServer:
             lambda: b"{}",
             methods=CONTROL_METHODS,
             actor=this_user(SOURCE),
-            refusals=self._refusals,
+            shared=self._shared,
         )
 
 

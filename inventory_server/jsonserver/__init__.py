@@ -31,7 +31,7 @@ from inventory_server.jsonserver.listener import (
     close_listener,
     listen_on_all,
 )
-from inventory_server.jsonserver.networks import Networks
+from inventory_server.jsonserver.networks import Networks, site_of
 from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
 from inventory_server.jsonserver.service import ClientInfo
@@ -71,4 +71,5 @@ __all__ = [
     "close_listener",
     "limit",
     "listen_on_all",
+    "site_of",
 ]

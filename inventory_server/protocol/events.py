@@ -6,6 +6,7 @@ No secret and no posting body is logged; text from a client is escaped.
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from itertools import count
 
@@ -14,6 +15,7 @@ from inventory_server.config import (
     FENCES_SECONDS,
     LOGGED_REASON_LENGTH_MAX,
     REFUSALS_LOGGED_PER_MINUTE,
+    REFUSED_NAMES_MAX,
 )
 from inventory_server.domain.roles import Actor, Speaker
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -45,7 +47,10 @@ def note_success(actor: Actor | None, params: object, peer: str) -> None:
 
 
 class RefusalLog:
-    """Logs refusals at INFO, each kind up to `REFUSALS_LOGGED_PER_MINUTE`. One for all sessions of a process."""
+    """Logs refusals at INFO, each kind up to `REFUSALS_LOGGED_PER_MINUTE`. One for all sessions of a process.
+
+    Refused hellos are logged once a minute for each terminal, with their number since the last line.
+    """
 
     def __init__(self) -> None:
         # Of each event: the beginning of its minute, and a counter, from which any thread takes the next number.
@@ -53,6 +58,8 @@ class RefusalLog:
         # When which connections of a till, known by their epochs, were fenced: of enrolled tills alone, and of each
         # `FENCES_ALARMING` at most. No entry is ever changed, only replaced: of two at once one may not be counted.
         self._fences: dict[str, dict[int, int]] = {}
+        # Of each terminal: when a refused hello was logged, and how many were not since then. Each step is atomic.
+        self._hellos: OrderedDict[str, tuple[int, int]] = OrderedDict()
 
     def fences(self, terminal: str, now: int) -> int:
         """How many connections of `terminal` were fenced in the last `FENCES_SECONDS`."""
@@ -82,7 +89,9 @@ class RefusalLog:
         name, reason = actor.name if actor else "-", printable(str(error), LOGGED_REASON_LENGTH_MAX)
         if method == "hello":
             terminal = params.terminal if isinstance(params, HelloParams) else "-"
-            self._log(now, "hello_refused", "terminal=%s peer=%s reason=%s", terminal, peer, reason)
+            if count := self._hellos_to_log(terminal, now):
+                fields = "terminal=%s peer=%s count=%d reason=%s"
+                self._log(now, "hello_refused", fields, terminal, peer, count, reason)
         elif error.code is ErrorCode.fenced:
             self._note_fence(name, actor.epoch if isinstance(actor, Speaker) else 0, peer, now)
         elif error.code is ErrorCode.forbidden:
@@ -97,6 +106,15 @@ class RefusalLog:
             fields = "terminal=%s peer=%s count=%d id=%s status=%s reason=%s"
             values = (actor.name if actor else "-", peer, len(refused), first.id, first.status, reason)
             self._log(clock(), "postings_refused", fields, *values)
+
+    def _hellos_to_log(self, terminal: str, now: int) -> int:
+        """How many refused hellos of `terminal` to log now, this one included; 0 where that has to wait."""
+        logged_at, more = self._hellos.pop(terminal, (now, -1))
+        is_due = more < 0 or not 0 <= now - logged_at < _MINUTE
+        self._hellos[terminal] = (now, 0) if is_due else (logged_at, more + 1)
+        if len(self._hellos) > REFUSED_NAMES_MAX:
+            self._hellos.popitem(last=False)
+        return max(more, 0) + 1 if is_due else 0
 
     def _log(self, now: int, event: str, fields: str, *values: object, level: int = logging.INFO) -> None:
         begin, numbers = self._minutes.setdefault(event, (now, count(1)))

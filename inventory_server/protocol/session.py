@@ -17,16 +17,17 @@ from msgspec import UNSET, UnsetType
 from inventory_server.config import Settings
 from inventory_server.domain.answers import Client, FeedStart
 from inventory_server.domain.door import Outcome, OutcomeUnknown
-from inventory_server.domain.requests import StoreRequest
-from inventory_server.domain.roles import Actor, Speaker
-from inventory_server.jsonserver import EncodedReply, Peer
+from inventory_server.domain.requests import CheckToken, Hello, StoreRequest
+from inventory_server.domain.roles import HEADQUARTERS, Actor, Speaker
+from inventory_server.jsonserver import EncodedReply, Peer, site_of
 from inventory_server.protocol import events
+from inventory_server.protocol.attempts import FailedHellos
 from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext
 from inventory_server.protocol.port import TILL_METHODS
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.fields import RequestId
 from pos_client.protocol.limits import METHOD_LENGTH_MAX
-from pos_client.protocol.messages import PostResult, Request
+from pos_client.protocol.messages import HelloParams, PostResult, Request
 from pos_client.protocol.methods import needs_hello
 from pos_client.protocol.wire import (
     JSON_WHITE_SPACE,
@@ -72,13 +73,21 @@ def drive(steps: Steps[T], perform: Callable[[StoreRequest], Outcome], work: Sto
     return work.result
 
 
+class Shared:
+    """What all sessions of a process share: the log of refusals, and the failed hellos that they count."""
+
+    def __init__(self) -> None:
+        self.refusals = events.RefusalLog()
+        self.failed_hellos = FailedHellos()
+
+
 class Session:
     """One connection's session: its actor, and the answer to each frame. Used by one thread at a time.
 
     `clock` returns microseconds since 1970 UTC, `draining` whether posts are refused, `describe` the OpenRPC document,
     `new_incident_id` an id for an unexpected error in the answer and in the log. `dev` trusts loopback peers without a
     token and enrols unknown terminals. `methods` are those offered; `actor` is set if no `hello` is needed;
-    `refusals` is shared by the sessions of a process. `random_bytes` makes the secrets of tills that enrol.
+    `shared` is that of the sessions of a process. `random_bytes` makes the secrets of tills that enrol.
     """
 
     def __init__(
@@ -93,18 +102,26 @@ class Session:
         server: str = "tillwire",
         methods: Mapping[str, MethodBinding] = TILL_METHODS,
         actor: Actor | None = None,
-        refusals: events.RefusalLog | None = None,
         random_bytes: Callable[[int], bytes] | None = None,
+        shared: Shared | None = None,
     ) -> None:
         self._methods = methods
         self._settings = settings
         self._peer = peer
         self._new_incident_id = new_incident_id
-        self._refusals = refusals or events.RefusalLog()
+        self._shared = shared or Shared()
+        # How long the reply to this frame is put off, and whether `rpc.discover` was answered before hello.
+        self._delay_seconds = 0.0
+        self._has_discovered = False
         trusted = dev and peer.loopback
         self._refused: tuple[int, str] | None = None
         self._talk = SessionContext(settings, clock, draining, describe, server, trusted, peer.address, actor)
         self._talk.shown, self._talk.random_bytes = peer.shown, random_bytes
+
+    @property
+    def is_trusted(self) -> bool:
+        """True where no token is needed: in development, on this machine."""
+        return self._talk.trusted
 
     @property
     def actor(self) -> Actor | None:
@@ -118,7 +135,7 @@ class Session:
         if isinstance(actor, Speaker):
             terminal, role, location = actor.terminal, actor.role, actor.location
         refused_at, refusal = self._refused or (None, None)
-        fenced = 0 if terminal is None else self._refusals.fences(terminal, self._talk.clock())
+        fenced = 0 if terminal is None else self._shared.refusals.fences(terminal, self._talk.clock())
         return Client(
             pid=pid,
             address=self._peer.address,
@@ -151,13 +168,31 @@ class Session:
             return EncodedReply(line or b"", close=True)
         try:
             decoded = decode_frame(frame)  # not `text`: errors count bytes from the start of the line
+            if self._talk.actor is None:
+                self._assert_may_precede_hello(decoded)
         except RequestError as error:
             return EncodedReply(encode_refusal(frame, error), close=False)
         if isinstance(decoded, Request):
             line = yield from self._answer(decoded)
         else:
             line = yield from self._answer_batch(decoded)
-        return EncodedReply(line or b"", self._talk.closing) if line or self._talk.closing else None
+        if not line and not self._talk.closing:
+            return None
+        delay_seconds, self._delay_seconds = self._delay_seconds, 0.0
+        return EncodedReply(line or b"", self._talk.closing, delay_seconds)
+
+    def _assert_may_precede_hello(self, decoded: Request | list[bytes]) -> None:
+        """RequestError for what a client without a hello may not send: whoever it is, it costs the server little."""
+        if not isinstance(decoded, Request):
+            raise RequestError(ErrorCode.unauthenticated, "Say hello before a batch, on its own.", expected="hello")
+        if decoded.id is UNSET and decoded.method != "bye":
+            message = "$.id: expected an id, got none: say hello before notifications."
+            raise RequestError(ErrorCode.invalid_request, message, path="$.id", expected="an id", came="none")
+        if decoded.method == "rpc.discover":
+            if self._has_discovered:
+                once = "Before hello rpc.discover is answered once; say hello first."
+                raise RequestError(ErrorCode.unauthenticated, once, expected="hello")
+            self._has_discovered = True
 
     def _answer_batch(self, members: list[bytes]) -> Steps[bytes | None]:
         most = self._settings.max_batch_requests
@@ -219,14 +254,18 @@ class Session:
             _assert_may_call(actor, request.method, method)
             params = method.decode(request)
             asked = method.ask(self._talk, params)
+            if isinstance(asked, Hello) and not asked.trusted:
+                yield CheckToken(asked, actor=HEADQUARTERS)  # a wrong token costs no commit
             result = asked.result if isinstance(asked, Ready) else method.tell(self._talk, (yield asked))
         except RequestError as error:
             now = self._talk.clock()
             self._refused = now, f"{request.method}: {error}"
-            self._refusals.note(request.method, actor, params, error, self._peer.address, now)
+            if error.code is ErrorCode.unauthenticated and isinstance(params, HelloParams):
+                self._delay_seconds += self._shared.failed_hellos.failed(site_of(self._peer), params.terminal, now)
+            self._shared.refusals.note(request.method, actor, params, error, self._peer.address, now)
             raise
         if isinstance(result, PostResult):
-            self._refusals.note_postings(self._talk.actor, result, self._peer.address, self._talk.clock)
+            self._shared.refusals.note_postings(self._talk.actor, result, self._peer.address, self._talk.clock)
         else:
             events.note_success(self._talk.actor, params, self._peer.address)
         return result

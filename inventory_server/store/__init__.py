@@ -29,7 +29,7 @@ from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.url import database_key, database_of, lasting, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
-from inventory_server.store.query.service import QueryService, patience_for
+from inventory_server.store.query.service import QueryService, time_limit_of
 from inventory_server.store.query.standby import FallbackReader
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
@@ -127,7 +127,7 @@ class LedgerStore:
         """
         assert_allowed(question)
         try:
-            with patience_for(question, self._settings, is_wanted):
+            with time_limit_of(question, self._settings, is_wanted):
                 return self._queries.answer(question, progress)
         except DBAPIError:
             with self._database.explained():

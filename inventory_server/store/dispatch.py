@@ -55,6 +55,7 @@ from inventory_server.store.query import (
     sales,
     stock,
     stock_now,
+    tokens,
 )
 from inventory_server.store.query.service import Answer, Shortcut
 from inventory_server.store.verify.verify import verify
@@ -62,6 +63,7 @@ from pos_client.protocol.units import SECOND_MICROS
 
 ANSWERS: Mapping[type, Answer] = MappingProxyType(
     {
+        r.CheckToken: lambda at, question: tokens.check_token(at.connection, question.hello),
         r.Stock: lambda at, question: stock.stock(at.connection, at.settings, at.now, question),
         r.History: lambda at, question: history.history(at.connection, at.settings, question),
         r.FindPosting: lambda at, question: history.find_posting(at.connection, question),
@@ -96,6 +98,7 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
 
 SHORTCUTS: Mapping[type, Shortcut] = MappingProxyType(
     {
+        r.CheckToken: Shortcut(lambda _: True, ANSWERS[r.CheckToken]),
         r.Stock: Shortcut(
             stock_now.is_everyday, lambda at, question: stock_now.ask(at.connection, at.settings, at.now, question)
         ),

@@ -215,7 +215,7 @@ def test_params_of_the_wrong_shape_are_named(method: str, params: str, data: dic
 def test_a_broken_request_is_answered_under_its_id_where_that_can_be_read() -> None:
     assert Talker().line('{"id":7,"method":"ping","parms":{}}')["id"] == 7
     assert Talker().line('{"id":"a","method":5}')["id"] == "a"
-    assert Talker().line('[{"id":7,"method":5}]')[0]["id"] == 7
+    assert Talker().hello().line('[{"id":7,"method":5}]')[0]["id"] == 7
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:

@@ -89,7 +89,7 @@ def test_what_the_server_itself_refuses_is_a_json_rpc_error(store: MemoryStore) 
     application = Application(limits, store, [Address("127.0.0.1", 0)])
     application.start()
     with LineClient(application.addresses[0]) as first:
-        first.call("ping")
+        first.call("hello", terminal="till-1", token="right")
         with LineClient(application.addresses[0]) as second:
             busy = json.loads(second.read_line())
         assert (busy["id"], busy["error"]["code"]) == (None, -32005)
@@ -99,6 +99,46 @@ def test_what_the_server_itself_refuses_is_a_json_rpc_error(store: MemoryStore) 
         assert (too_large["id"], too_large["error"]["code"]) == (None, -32007)
         assert too_large["error"]["data"] == {"name": "too_large", "retryable": False, "limit": 10_000}
     application.stop()
+
+
+def test_who_says_no_hello_is_refused_with_the_next_step(store: MemoryStore) -> None:
+    application = Application(Settings(newcomer_seconds=SOON), store, [Address("127.0.0.1", 0)])
+    application.start()
+    for sent, reason in (
+        (b"", "the client did not identify itself within 0.2 seconds"),
+        (b"x" * 8_192, "8192 bytes of a frame came before the client had identified itself"),
+    ):
+        with LineClient(application.addresses[0]) as client:
+            client.send(sent)
+            error = json.loads(client.read_line())["error"]
+            assert error["message"] == f"Say hello first, in one short line, soon after connecting: {reason}."
+            assert error["data"] == {"name": "unauthenticated", "retryable": False, "expected": "hello"}
+    application.stop()
+
+
+def test_everything_may_come_in_one_burst(store: MemoryStore) -> None:
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)])
+    application.start()
+    hello = {"id": 1, "method": "hello", "params": {"terminal": "till-1", "token": "right"}}
+    posting = {"id": ID, "body": {**SALE, "ext": {"note": "x" * 200_000}}}
+    post = {"id": 2, "method": "post", "params": {"postings": [posting]}}
+    with LineClient(application.addresses[0]) as client:
+        client.send(b"".join(json.dumps(each).encode() + b"\n" for each in (hello, post)) + b"BYE\n")
+        said = [json.loads(client.read_line()) for _ in range(3)]
+    assert said[1]["result"]["results"][0]["status"] == "posted"
+    assert said[2]["result"]["status"] == "balanced"
+    application.stop()
+
+
+def test_wrong_tokens_are_refused_in_time_and_the_right_one_is_taken(store: MemoryStore) -> None:
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)])
+    application.start()
+    with LineClient(application.addresses[0]) as client:
+        for _ in range(2):
+            assert client.call("hello", terminal="till-1", token="wrong")["error"]["code"] == -32001
+        assert "result" in client.call("hello", terminal="till-1", token="right")
+    application.stop()
+    assert [type(work).__name__ for work in store.works] == ["CheckToken"] * 3 + ["Hello"]
 
 
 def test_the_clock_counts_microseconds() -> None:

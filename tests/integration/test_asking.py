@@ -12,12 +12,12 @@ import pytest
 from sqlalchemy import Connection, Engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
-from inventory_server.asking import Turns
+from inventory_server.asking import FairThreads
 from inventory_server.domain.requests import Stock
 from inventory_server.store.database.postgresql import Postgresql
 from inventory_server.store.database.sqlite import Sqlite
-from inventory_server.store.ledger.patience import Patience, assert_left, limited
 from inventory_server.store.ledger.sql import plain_rows
+from inventory_server.store.ledger.time_limit import TimeLimit, assert_left, limited
 from pos_client.protocol.errors import RequestError
 from pos_client.protocol.messages import StockParams
 from tests.support.ledgers import Till, body, hello, new_ledger, opened, outcome_of
@@ -28,7 +28,7 @@ ENDLESS = text("WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) 
 
 
 class Gate:
-    """Work that waits to be let, and notes whose it was as it begins."""
+    """Task that waits to be let, and notes whose it was as it begins."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -53,13 +53,13 @@ def gate() -> Iterator[Gate]:
 
 
 @pytest.fixture
-def turns() -> Iterator[Turns]:
-    turns = Turns(4, "test", most_waiting=6)
+def turns() -> Iterator[FairThreads]:
+    turns = FairThreads(4, "test", most_waiting=6)
     yield turns
     turns.close()
 
 
-def test_one_terminal_has_at_most_half_of_the_threads(turns: Turns, gate: Gate) -> None:
+def test_one_terminal_has_at_most_half_of_the_threads(turns: FairThreads, gate: Gate) -> None:
     assert all(turns.run(number, "greedy", gate.work("greedy")) for number in range(5))
     gate.has_begun(2)
     assert turns.run("another", "modest", gate.work("modest"))
@@ -70,7 +70,7 @@ def test_one_terminal_has_at_most_half_of_the_threads(turns: Turns, gate: Gate) 
 
 
 def test_terminals_are_asked_for_in_turns() -> None:
-    turns, gate = Turns(1, "test", most_waiting=9), Gate()
+    turns, gate = FairThreads(1, "test", most_waiting=9), Gate()
     for number, terminal in enumerate(("first", "greedy", "greedy", "greedy", "modest", "shy")):
         assert turns.run(number, terminal, gate.work(terminal))
     gate.opened.set()
@@ -79,7 +79,7 @@ def test_terminals_are_asked_for_in_turns() -> None:
     turns.close()
 
 
-def test_who_leaves_gives_its_place_to_others(turns: Turns, gate: Gate) -> None:
+def test_who_leaves_gives_its_place_to_others(turns: FairThreads, gate: Gate) -> None:
     for number in range(10):
         assert turns.run(number, f"terminal {number % 2}", gate.work("asked"))
     assert not turns.run("too many", "terminal 2", gate.work("refused"))
@@ -91,10 +91,10 @@ def test_who_leaves_gives_its_place_to_others(turns: Turns, gate: Gate) -> None:
     assert sorted(gate.begun) == ["asked"] * 9 + ["fits"]
 
 
-def ended(after: int) -> Patience:
+def ended(after: int) -> TimeLimit:
     """What nobody waits for after it has been asked so often."""
     asked = count()
-    return Patience(1_000, lambda: next(asked) < after)
+    return TimeLimit(1_000, lambda: next(asked) < after)
 
 
 def endless(engine: Engine, statement: object) -> DBAPIError:
@@ -128,11 +128,11 @@ def test_a_statement_on_postgresql_is_cancelled_with_its_question(postgres_site:
 
 def test_a_question_that_takes_too_long_is_answered_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seconds = count(step=6)
-    impatient = partial(Patience, timer=lambda: float(next(seconds)))
+    impatient = partial(TimeLimit, timer=lambda: float(next(seconds)))
     with opened(tmp_path / "hq.db") as store:
         Till(store).posts(body("sale", ("a", 1)))
         question = Stock(StockParams(), None, None, actor=hello(store).speaker)
-        monkeypatch.setattr("inventory_server.store.query.service.Patience", impatient)
+        monkeypatch.setattr("inventory_server.store.query.service.TimeLimit", impatient)
         with pytest.raises(RequestError, match="takes more than 10 s of the database; ask for less") as refused:
             store.ask(question)
         assert refused.value.code.name == "too_large"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
 from inventory_server.domain.door import Outcome
-from inventory_server.domain.requests import FindPosting, Stock
+from inventory_server.domain.requests import CheckToken, FindPosting, Hello, Stock
+from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
@@ -21,7 +23,7 @@ from inventory_server.store.query.service import Asking, QueryService
 from inventory_server.store.query.standby import FallbackReader
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostingParams, StockParams, StockResult
-from tests.support.ledgers import Clock, Till, body, opened, uid, url_of
+from tests.support.ledgers import Clock, Till, body, enrol, opened, outcome_of, uid, url_of
 from tests.support.sites import SqliteSite
 
 EVERYTHING = Stock(StockParams(), None)
@@ -156,3 +158,13 @@ def test_nobody_connects_who_waited_for_a_turn_while_it_went_out(paths: tuple[Pa
         with pytest.raises(StoreError, match="as the test says"):
             standby._standby.ask(EVERYTHING)
         assert standby.looks == looks
+
+
+def test_a_terminal_that_is_not_replicated_yet_is_known_by_the_primary(paths: tuple[Path, Path]) -> None:
+    with opened(paths[0]) as store:
+        enrol(store, "T9", "till", "L1")
+    with reading(paths, Timer()) as standby:
+        standby.start()
+        for token, is_known in (("secret", True), ("wrong", False)):
+            question = CheckToken(Hello("T9", token, False, None, None, None, None), actor=HEADQUARTERS)
+            assert isinstance(outcome_of(partial(standby.answer, question)), RequestError) is not is_known

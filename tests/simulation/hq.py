@@ -12,12 +12,23 @@ from sqlalchemy import Connection, Engine
 
 from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown
-from inventory_server.domain.requests import Bye, FindPosting, Hello, History, Item, Ping, Post, Stock, StoreRequest
+from inventory_server.domain.requests import (
+    Bye,
+    CheckToken,
+    FindPosting,
+    Hello,
+    History,
+    Item,
+    Ping,
+    Post,
+    Stock,
+    StoreRequest,
+)
 from inventory_server.domain.roles import HQ_POSTING
 from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol.session import Session
 from inventory_server.store.database.sqlite import Sqlite
-from inventory_server.store.query import history, stock
+from inventory_server.store.query import history, stock, tokens
 from inventory_server.store.write.waiting import Ticket
 from inventory_server.store.write.writer import Writer
 from pos_client.protocol.errors import RequestError
@@ -226,7 +237,7 @@ class Hq:
         steps = end.steps
         assert steps is not None
         try:
-            if isinstance(work, Stock | History | FindPosting):
+            if isinstance(work, CheckToken | Stock | History | FindPosting):
                 outcome = self.read(work)
                 self._advance(end, lambda: steps.send(outcome))
                 return
@@ -239,11 +250,13 @@ class Hq:
             return
         self._plan_step()
 
-    def read(self, work: Stock | History | FindPosting) -> Outcome:
+    def read(self, work: CheckToken | Stock | History | FindPosting) -> Outcome:
         """Answer a question from what is committed."""
         connection = self._database.real
         if isinstance(work, Stock):
             return self.ask(work)
+        if isinstance(work, CheckToken):
+            return tokens.check_token(connection, work.hello)
         if isinstance(work, History):
             return history.history(connection, self._settings, work)
         return history.find_posting(connection, work)

@@ -10,7 +10,18 @@ from typing import Any
 
 from inventory_server.config import Settings
 from inventory_server.domain.door import IsWanted, OnOutcome, Outcome, Progress, Store, always, no_progress, perform
-from inventory_server.domain.requests import Bye, Change, Hello, Item, Ping, Post, Stock, StoreRequest, Welcome
+from inventory_server.domain.requests import (
+    Bye,
+    Change,
+    CheckToken,
+    Hello,
+    Item,
+    Ping,
+    Post,
+    Stock,
+    StoreRequest,
+    Welcome,
+)
 from inventory_server.domain.roles import Speaker
 from inventory_server.jsonserver import EncodedReply, Peer
 from inventory_server.protocol.session import Session, advance, drive
@@ -64,9 +75,10 @@ class MemoryStore:
         self.closed = True
 
     def _perform(self, work: StoreRequest) -> Outcome:
+        if isinstance(work, CheckToken):
+            return self._check(work.hello)
         if isinstance(work, Hello):
-            if not work.trusted and work.token != "right":
-                raise RequestError(ErrorCode.unauthenticated, "The token is not right.")
+            self._check(work)
             role = ROLES.get(work.terminal, "till")
             return Welcome(Speaker(work.terminal, role, work.enrol or "store", 1, work.lineage), CHAIN_START, 0)
         if isinstance(work, Post):
@@ -78,6 +90,11 @@ class MemoryStore:
         if isinstance(work, Stock):
             return StockResult([], len(self.posted), {})
         raise RequestError(ErrorCode.not_found, "There is no such thing.")
+
+    def _check(self, hello: Hello) -> bool:
+        if not hello.trusted and hello.token != "right":
+            raise RequestError(ErrorCode.unauthenticated, "The token is not right.")
+        return True
 
     def _judge(self, item: Item) -> PostingResult:
         if item.refused:

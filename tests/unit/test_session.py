@@ -10,7 +10,9 @@ import pytest
 
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.door import OutcomeUnknown
-from inventory_server.domain.requests import Bye, Hello, Ping, Post, Stock
+from inventory_server.domain.requests import Bye, CheckToken, Hello, Ping, Post, Stock
+from inventory_server.protocol import attempts
+from inventory_server.protocol.attempts import FailedHellos
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.tick import Tick
 from tests.support.edge import ELSEWHERE, ID, LOOPBACK, SALE, MemoryStore, Talker, raising
@@ -54,8 +56,9 @@ def test_only_a_loopback_peer_in_development_is_trusted(
 ) -> None:
     talker = Talker(dev=dev, peer=peer)
     talker.call("hello", terminal="till-1", token="right", **params)
-    work = talker.memory.works[0]
+    *checks, work = talker.memory.works
     assert isinstance(work, Hello)
+    assert [type(check) for check in checks] == ([] if trusted else [CheckToken])
     assert (work.trusted, work.enrol) == (trusted, enrol)
 
 
@@ -65,6 +68,33 @@ def test_the_store_judges_the_token_and_a_wrong_one_leaves_the_peer_unknown() ->
     assert talker.error("hello", terminal="till-1")["code"] == -32001
     assert talker.error("stock")["code"] == -32001
     assert talker.session.actor is None
+    assert {type(work) for work in talker.memory.works} == {CheckToken}, "nothing was committed"
+
+
+def test_the_answers_to_wrong_tokens_are_put_off_for_longer_and_longer() -> None:
+    talker = Talker(dev=False)
+    hello = b'{"id":1,"method":"hello","params":{"terminal":"%s","token":"%s"}}'
+
+    def delay(terminal: bytes, token: bytes) -> float:
+        reply = talker.frame(hello % (terminal, token))
+        assert reply is not None
+        return reply.delay_seconds
+
+    assert [delay(b"till-1", b"wrong") for _ in range(5)] == [0.25, 0.5, 1, 2, 2]
+    assert delay(b"till-2", b"wrong") == 0.25, "of another terminal"
+    assert delay(b"till-1", b"right") == 0, "nobody is locked out"
+    assert delay(b"till-1", b"wrong") == 2
+    reply = talker.frame(b"[%s,%s]" % (hello % (b"till-3", b"wrong"), hello % (b"till-3", b"wrong")))
+    assert reply is not None
+    assert reply.delay_seconds == 0.25 + 0.5
+    assert delay(b"till-2", b"right") == 0
+
+
+def test_delays_begin_anew_after_a_minute_and_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = FailedHellos()
+    assert [failed.failed("host", "t", now) for now in (0, 59_000_000, 130_000_000, 0)] == [0.25, 0.5, 0.25, 0.25]
+    monkeypatch.setattr(attempts, "HELLO_FAILURES_MAX", 2)
+    assert [failed.failed("host", name, 0) for name in ("t", "u", "v", "t", "v")] == [0.5, 0.25, 0.25, 0.25, 0.5]
 
 
 @pytest.mark.parametrize(
@@ -118,6 +148,18 @@ def test_the_tick_of_the_oldest_posting_counts_only_with_the_boot_of_the_message
 def test_who_has_not_said_hello_is_unauthenticated(method: str) -> None:
     error = Talker().error(method, nonsense=1)
     assert error["data"] == {"name": "unauthenticated", "retryable": False, "expected": "hello"}
+
+
+def test_before_hello_there_are_no_batches_no_notifications_and_one_description() -> None:
+    talker = Talker()
+    assert talker.line('[{"id":1,"method":"ping"}]')["error"]["data"]["name"] == "unauthenticated"
+    refused = talker.line('{"method":"ping"}')
+    assert (refused["id"], refused["error"]["data"]["path"]) == (None, "$.id")
+    assert "openrpc" in talker.result("rpc.discover")
+    assert talker.error("rpc.discover")["data"]["name"] == "unauthenticated"
+    talker.hello()
+    assert ["openrpc" in talker.result("rpc.discover") for _ in range(2)] == [True, True]
+    assert talker.line('[{"id":1,"method":"ping"},{"method":"ping"}]')[0]["id"] == 1
 
 
 def test_ping_bye_and_discover_need_no_hello() -> None:

@@ -34,7 +34,7 @@ def test_the_log_tells_an_operator_who_came_who_was_refused_and_who_left(caplog:
     talker.error("post", postings=[{"id": ID, "body": SALE}])
     talker.session.ended("timed_out")
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[0] == "event=hello_refused terminal=till-1 peer=127.0.0.1:1 reason=The token is not right."
+    assert lines[0] == "event=hello_refused terminal=till-1 peer=127.0.0.1:1 count=1 reason=The token is not right."
     assert lines[1:2] == ["event=terminal_connected terminal=till-1 role=till location=store peer=127.0.0.1:1 epoch=1"]
     assert lines[2].startswith(
         f"event=postings_refused terminal=till-1 peer=127.0.0.1:1 count=1 id={ID} status=rejected"
@@ -82,6 +82,9 @@ def test_refusals_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
     line = "event=request_forbidden actor=- peer=peer method=post reason=No."
     assert note(most, 0) == [line] * most
     assert note(9, 20_000_000) == ["event=refusals_not_logged kind=request_forbidden seconds=40"]
-    assert note(1, 20_000_000, "hello") == ["event=hello_refused terminal=- peer=peer reason=No."], "of another kind"
+    hello = "event=hello_refused terminal=- peer=peer count={} reason=No."
+    assert note(1, 20_000_000, "hello") == [hello.format(1)], "of another kind"
+    assert note(500, 79_999_999, "hello") == [], "once a minute for each terminal"
+    assert note(2, 80_000_000, "hello") == [hello.format(501)]
     assert note(1, 60_000_000) == [line], "a minute later"
     assert note(1, 0) == [line], "a clock that was set back"

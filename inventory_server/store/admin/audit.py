@@ -6,7 +6,8 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from inventory_server.domain.answers import AuditEntry
-from inventory_server.domain.requests import REQUESTS, audited_arguments
+from inventory_server.domain.audited import audited_arguments
+from inventory_server.domain.requests import REQUESTS
 from inventory_server.domain.roles import ActorRequest
 from inventory_server.store.ledger import tables as t
 

@@ -14,7 +14,7 @@ import psycopg
 from psycopg.abc import PQGen
 
 from inventory_server.config import POSTGRESQL_CONNECT_SECONDS
-from inventory_server.store.ledger.patience import is_over
+from inventory_server.store.ledger.time_limit import is_over
 
 R = TypeVar("R")
 

@@ -24,8 +24,8 @@ from inventory_server.config import (
 )
 from inventory_server.store.database.base import ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.new_file import make_file
-from inventory_server.store.ledger.patience import is_over
 from inventory_server.store.ledger.sql import run
+from inventory_server.store.ledger.time_limit import is_over
 
 PRAGMAS: dict[str, int | str] = {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
 """Settings of every writing connection; read back after they are set."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from msgspec import UnsetType
 from sqlalchemy import CompoundSelect, Connection, bindparam, cast, null, select, union_all
 
-from inventory_server.domain.roles import Actor, Speaker
+from inventory_server.domain.requests import Hello
+from inventory_server.domain.roles import RESERVED_TERMINAL, Actor, Speaker
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Rights
 from inventory_server.store.ledger.sql import Lookup, Statement
@@ -84,6 +87,32 @@ def visible_places(connection: Connection, actor: Actor, named: list[str] | None
 def token_hash(token: str) -> bytes:
     """The stored form of a token: tokens are long and random, so a single SHA-256 is enough."""
     return hashlib.sha256(token.encode()).digest()
+
+
+def assert_authentic(said: Hello, is_enrolled: bool, revoked_at: int | None, held: bytes | None) -> None:
+    """RequestError, which says what to do, unless the terminal is enrolled and gave its token, whose hash is `held`."""
+    name = said.terminal
+    if name == RESERVED_TERMINAL:
+        reason = f"The name {name} is reserved for HQ's own postings; say hello as another terminal."
+    elif not is_enrolled:
+        at = shlex.quote(said.location or "LOCATION")
+        reason = f"Terminal {name} is not enrolled: check the name, or {ask_for(f'add {name} --location {at}')}."
+    elif revoked_at is not None:
+        reason = f"Terminal {name} is revoked: {ask_for(f'rotate {name}')}, which admits it again with a new token."
+    elif said.trusted:
+        return
+    elif not said.token:
+        reason = f"Terminal {name} gave no token: configure it, or {ask_for(f'rotate {name}')} for a new one."
+    elif held and hmac.compare_digest(held, token_hash(said.token)):
+        return
+    else:
+        reason = f"This is not the token of terminal {name}: correct it, or {ask_for(f'rotate {name}')} for a new one."
+    raise RequestError(ErrorCode.unauthenticated, reason)
+
+
+def ask_for(command: str) -> str:
+    """What a till's user is told to do where only an operator can help."""
+    return f"ask the operator for `inventory-server terminal {command}`"
 
 
 def assert_not_revoked(connection: Connection, speaker: Speaker) -> None:

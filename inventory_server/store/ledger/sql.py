@@ -41,7 +41,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from inventory_server.config import PAGE_BYTES_MAX
-from inventory_server.store.ledger.patience import assert_left
+from inventory_server.store.ledger.time_limit import assert_left
 
 SIZES = (512, 256, 128, 64, 32, 16)
 """Rows in a multi-row statement, largest first; the remainder goes into one more statement."""

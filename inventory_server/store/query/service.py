@@ -18,7 +18,7 @@ from inventory_server.store.database.base import Database, ErrorClass
 from inventory_server.store.database.pool import ConnectionPool
 from inventory_server.store.ledger import access
 from inventory_server.store.ledger import tables as t
-from inventory_server.store.ledger.patience import Patience, assert_left, limited
+from inventory_server.store.ledger.time_limit import TimeLimit, assert_left, limited
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 
@@ -47,10 +47,10 @@ class Shortcut:
     answer: Answer
 
 
-def patience_for(question: Question, settings: Settings, is_wanted: IsWanted) -> AbstractContextManager[None]:
+def time_limit_of(question: Question, settings: Settings, is_wanted: IsWanted) -> AbstractContextManager[None]:
     """How long this thread may work on a question: a terminal's for `question_seconds`, all others without a limit."""
     is_limited = isinstance(question.actor, Speaker)
-    return limited(Patience(settings.question_seconds, is_wanted) if is_limited else None)
+    return limited(TimeLimit(settings.question_seconds, is_wanted) if is_limited else None)
 
 
 class QueryService:

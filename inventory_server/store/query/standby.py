@@ -21,6 +21,7 @@ from pos_client.protocol.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
 
+_OF_IDENTITIES = {ErrorCode.forbidden, ErrorCode.unauthenticated}
 _NOT_ITS_FAULT = {ErrorClass.RETRY, ErrorClass.WORK_FAILED}
 
 
@@ -57,7 +58,7 @@ class FallbackReader:
             try:
                 return self._standby.ask(question, progress)
             except RequestError as error:
-                if error.code is not ErrorCode.forbidden:  # a terminal enrolled a moment ago may not be replicated yet
+                if error.code not in _OF_IDENTITIES:  # a terminal enrolled a moment ago may not be replicated yet
                     raise
             except StoreError as error:
                 self._leave_out(error)

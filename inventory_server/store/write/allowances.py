@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Literal, get_args
 
-from inventory_server.config import Settings
+from inventory_server.config import QUOTA_RETRY_MS, Settings
 from inventory_server.domain.roles import Speaker
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.units import SECOND_MICROS
@@ -17,8 +17,6 @@ Quota = Literal[
 ]
 """The settings that state how much it is a day."""
 _DAY_MICROS = 86_400 * SECOND_MICROS
-_RETRY_MS = 60_000
-"""How long a till waits that has used up a quota: a thousandth of it, or so, is free again then."""
 _KEEPS_NOTHING_MORE: frozenset[Quota] = frozenset(("refused_bytes_daily_max",))
 """Quotas after which postings are still judged, and less is kept of them."""
 
@@ -53,7 +51,7 @@ class Allowances:
                     f"Terminal {speaker.terminal} has used up {quota} ({most:,}): look into what it posts, or have the "
                     "operator raise that setting. Some of it is free again in a minute."
                 )
-                raise RequestError(ErrorCode.busy, message, retry_after_ms=_RETRY_MS)
+                raise RequestError(ErrorCode.busy, message, retry_after_ms=QUOTA_RETRY_MS)
 
     def _of(self, terminal: str, quota: Quota, now: int) -> int:
         used, at = self._used.get((terminal, quota), (0, now))

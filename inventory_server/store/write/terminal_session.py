@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import shlex
 
@@ -12,9 +11,9 @@ from msgspec import UnsetType
 from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.lineage import FIRST_HEAD, Lineage, Said, disagreements, missing
 from inventory_server.domain.requests import Bye, Hello, Ping, Welcome
-from inventory_server.domain.roles import HQ_POSTING, RESERVED_TERMINAL, Speaker
+from inventory_server.domain.roles import HQ_POSTING, Speaker
 from inventory_server.domain.tick_clock import ClockLimits, effective
-from inventory_server.store.ledger.access import _revoked, token_hash
+from inventory_server.store.ledger.access import _revoked, ask_for, assert_authentic
 from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.tick_clocks import received_at
 from inventory_server.store.write.working_set import WorkingSet
@@ -28,14 +27,13 @@ log = logging.getLogger("tillwire.store")
 
 def hello(working_set: WorkingSet, said: Hello) -> Welcome:
     """Authenticate a terminal and raise a till's epoch, which fences its older connections."""
-    if said.terminal == RESERVED_TERMINAL:
-        message = f"The name {said.terminal} is reserved for HQ's own postings; say hello as another terminal."
-        raise RequestError(ErrorCode.unauthenticated, message)
     known = working_set.terminals.get(said.terminal)
     if known is None and said.enrol is not None:
         known = _enrolled(said.terminal, said.enrol, working_set.now)
-    _authenticate(known, said)
-    assert known is not None
+    if known is None:
+        assert_authentic(said, False, None, None)
+    assert known is not None, "others are refused"
+    assert_authentic(said, True, known.revoked_at, known.token_hash)
     _assert_is_there(working_set, known, said)
     if said.terminal not in working_set.terminals:
         working_set.terminals[said.terminal] = known
@@ -160,29 +158,6 @@ def _headquarters(speaker: Speaker, now: int) -> Terminal:
     return msgspec.structs.replace(_enrolled(speaker.terminal, speaker.location, now), role=speaker.role)
 
 
-def _authenticate(known: Terminal | None, hello: Hello) -> None:
-    """RequestError, which says what to do, unless the terminal is enrolled and gave its token."""
-    name = hello.terminal
-    if known is None:
-        at = shlex.quote(hello.location or "LOCATION")
-        reason = f"Terminal {name} is not enrolled: check the name, or {_ask_for(f'add {name} --location {at}')}."
-    elif known.revoked_at is not None:
-        reason = f"Terminal {name} is revoked: {_ask_for(f'rotate {name}')}, which admits it again with a new token."
-    elif hello.trusted:
-        return
-    elif not hello.token:
-        reason = f"Terminal {name} gave no token: configure it, or {_ask_for(f'rotate {name}')} for a new one."
-    elif known.token_hash and hmac.compare_digest(known.token_hash, token_hash(hello.token)):
-        return
-    else:
-        reason = f"This is not the token of terminal {name}: correct it, or {_ask_for(f'rotate {name}')} for a new one."
-    raise RequestError(ErrorCode.unauthenticated, reason)
-
-
-def _ask_for(command: str) -> str:
-    return f"ask the operator for `inventory-server terminal {command}`"
-
-
 def _assert_is_there(working_set: WorkingSet, known: Terminal, hello: Hello) -> None:
     """RequestError if a till believes to be where it never was: HQ would have to reject what it sold there."""
     there = hello.location
@@ -192,7 +167,7 @@ def _assert_is_there(working_set: WorkingSet, known: Terminal, hello: Hello) -> 
         raise RequestError(
             ErrorCode.forbidden,
             f"Terminal {known.terminal} is at {known.location!r} and never was at {there!r}: correct the till's "
-            f"location, or {_ask_for(f'move {known.terminal} {shlex.quote(there)}')}.",
+            f"location, or {ask_for(f'move {known.terminal} {shlex.quote(there)}')}.",
         )
 
 

@@ -12,7 +12,7 @@ from pos_client.protocol.errors import ErrorCode, RequestError
 _asking = threading.local()
 
 
-class Patience:
+class TimeLimit:
     """The time that one question has. `timer` returns seconds."""
 
     def __init__(
@@ -40,23 +40,23 @@ class Patience:
 
 
 @contextmanager
-def limited(patience: Patience | None) -> Iterator[None]:
-    """Have what this thread asks the database end with `patience`; None: it has all the time."""
-    _asking.patience = patience
+def limited(time_limit: TimeLimit | None) -> Iterator[None]:
+    """Have what this thread asks the database end with `time_limit`; None: it has all the time."""
+    _asking.time_limit = time_limit
     try:
         yield
     finally:
-        _asking.patience = None
+        _asking.time_limit = None
 
 
 def is_over() -> bool:
     """True if this thread's question is to end now."""
-    patience: Patience | None = getattr(_asking, "patience", None)
-    return patience is not None and patience.is_over
+    time_limit: TimeLimit | None = getattr(_asking, "time_limit", None)
+    return time_limit is not None and time_limit.is_over
 
 
 def assert_left() -> None:
     """RequestError if this thread's question is to end now."""
-    patience: Patience | None = getattr(_asking, "patience", None)
-    if patience is not None and patience.is_over:
-        raise patience.error()
+    time_limit: TimeLimit | None = getattr(_asking, "time_limit", None)
+    if time_limit is not None and time_limit.is_over:
+        raise time_limit.error()
