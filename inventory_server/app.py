@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import threading
@@ -18,6 +19,7 @@ from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.answers import Client, FeedStart
 from inventory_server.domain.door import Outcome, Store, perform
 from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
+from inventory_server.domain.roles import Speaker
 from inventory_server.feed.feed import Feed
 from inventory_server.jsonserver import (
     EncodedReply,
@@ -33,9 +35,12 @@ from inventory_server.large_frames import LargeFrames
 from inventory_server.protocol.refusals import refusal_encoder
 from inventory_server.protocol.session import Finished, Session, Shared, Steps, advance, drive
 from inventory_server.resources import schema_path
+from inventory_server.revocations import Revocations
 from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.wire import encode_refusal, is_batch
+
+log = logging.getLogger("tillwire.server")
 
 
 @cache
@@ -49,6 +54,7 @@ class Application:
 
     `dev` trusts loopback peers (development only); `clock` returns microseconds since 1970 UTC; `server` is the
     program name and version in the answer to `hello`; `tls` the certificate for clients that encrypt.
+    `hangs_up_on_revoked` also looks for terminals that were revoked or got a new token, by whichever server.
     `on_failure` is called by the thread that serves all clients if it cannot go on.
     """
 
@@ -65,6 +71,7 @@ class Application:
         server: str = "tillwire",
         tls: ServerTls | None = None,
         on_failure: Callable[[Exception], None] | None = None,
+        hangs_up_on_revoked: bool = False,
     ) -> None:
         self._store = store
         self._dev = dev
@@ -90,6 +97,7 @@ class Application:
             clients_identify=True,
         )
         self._asking = QuestionThreads()
+        self._revocations = Revocations(store.ask, self.hang_up) if hangs_up_on_revoked else None
         self.feed = Feed(store.ask, self._asking.read)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
@@ -113,6 +121,17 @@ class Application:
     def start(self) -> None:
         """Start serving; CannotListen if an address cannot be listened on."""
         self._json_server.start()
+        if self._revocations is not None:
+            self._revocations.start()
+
+    def hang_up(self, terminal: str, before: int) -> None:
+        """Close the connections that a terminal has had since `before` (microseconds) or longer."""
+        with self._handlers_lock:
+            ended = [handler for handler in self._handlers if handler.is_of(terminal, before)]
+        for handler in ended:
+            handler.close()
+        if ended:
+            log.info("event=access_ended terminal=%s connections=%d", terminal, len(ended))
 
     def drain(self) -> None:
         """Answer new posts with `draining` from now on; those in flight are completed."""
@@ -124,6 +143,8 @@ class Application:
         `deadline_seconds` is what is left for answers in flight: `drain_seconds` unless given.
         """
         self.drain()
+        if self._revocations is not None:
+            self._revocations.close()
         self.feed.close()
         forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
         self._large_frames.close()
@@ -197,6 +218,11 @@ class FrameHandler(JsonHandler):
     def client(self) -> Client:
         """The connection as an operator sees it."""
         return self._session.client(os.getpid(), self._connected_at)
+
+    def is_of(self, terminal: str, before: int) -> bool:
+        """True if it is a terminal's connection, and stood at `before` (microseconds)."""
+        actor = self._session.actor
+        return isinstance(actor, Speaker) and actor.terminal == terminal and self._connected_at <= before
 
     def may_block(self, frame: bytes) -> bool:  # noqa: ARG002 (overrides)
         """False: what waits or takes long runs on the application's threads."""

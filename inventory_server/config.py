@@ -10,6 +10,10 @@ from pos_client.protocol.limits import MAX_LINES, MAX_POSTINGS
 
 LARGE_FRAME_BYTES = 8_192
 """Larger frames are decoded a few at a time (`large_frames_max`): decoding one holds the interpreter lock for long."""
+REVOCATIONS_SECONDS = 2.0
+"""How often a server looks for revoked terminals, to hang up on them; each is refused at its next frame anyway."""
+REVOCATIONS_PAGE = 100
+"""Entries of the audit trail that are read at a time for that."""
 WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL admits one commit at a time."""
 ENDING_SECONDS = 5

@@ -143,7 +143,16 @@ def _serve_until_stopped(
     wait_for_stop = stop_signals(tls_files.signals)
     tls = tls_files.open()
     server = f"tillwire {version('tillwire')}"
-    application = Application(settings, store, places, dev=dev, server=server, tls=tls, on_failure=end_without_clients)
+    application = Application(
+        settings,
+        store,
+        places,
+        dev=dev,
+        server=server,
+        tls=tls,
+        on_failure=end_without_clients,
+        hangs_up_on_revoked=True,
+    )
     control = _control_server(db, store, settings, application)
     try:
         if control is not None:
