@@ -273,5 +273,7 @@ class Settings(NetworkLimits):
     )
 
 
+QUOTA_RETRY_MS = 60_000
+"""How long a till waits that has used up a quota of a day: about a thousandth of it is free again then."""
 STORAGE_RETRY_MS = 5_000
 """How long a till waits before it retries while HQ's disk is full or its database locked."""
