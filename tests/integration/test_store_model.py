@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, reject, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
+from inventory_server.config import Settings
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import (
@@ -33,7 +34,7 @@ from inventory_server.store.ledger import tables
 from inventory_server.store.ledger.documents import know_location
 from pos_client.protocol.messages import PostingResult, PostResult, StockItem
 from pos_client.protocol.tick import Tick as StoreTick
-from pos_client.protocol.units import instant, micros, scaled, unscaled
+from pos_client.protocol.units import QUANTITY_MAX, instant, micros, scaled, unscaled
 from tests.support import ledgers
 from tests.support.ledgers import Clock, enrol, item, opened, uid
 from tests.support.maintenance import administer
@@ -214,7 +215,8 @@ class Headquarters:
 
 
 def _item(delivery: Delivery) -> Item:
-    made = item(json.dumps(delivery.body).encode(), UUID(delivery.id))
+    quantity_max = QUANTITY_MAX if delivery.sender.operator else Settings().till_quantity_max
+    made = item(json.dumps(delivery.body).encode(), UUID(delivery.id), quantity_max=quantity_max)
     made.tick = _tick(delivery.tick)
     return made
 

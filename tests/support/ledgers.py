@@ -52,7 +52,7 @@ from pos_client.protocol.messages import (
     StockResult,
     StoredPosting,
 )
-from pos_client.protocol.units import Quantity, instant, micros
+from pos_client.protocol.units import QUANTITY_MAX, Quantity, instant, micros
 from tests.support.maintenance import administer, verified
 
 NOON = 1_700_000_000_000_000
@@ -86,13 +86,13 @@ def body(kind: PostingType, *lines: tuple[str, Quantity], at: int = NOON, **fiel
     return wire.encode_body(Body(kind, instant(at), listed or UNSET, **fields))
 
 
-def item(raw: bytes, id_: UUID | None = None, seq: int | None = None) -> Item:
-    """A posting as the session hands it to the store."""
+def item(raw: bytes, id_: UUID | None = None, seq: int | None = None, quantity_max: int = QUANTITY_MAX) -> Item:
+    """A posting as the session hands it to the store; `quantity_max` is that of the terminal's role."""
     id_ = id_ or uid(raw)
     digest = hashlib.sha256(raw).digest()
     try:
         decoded = wire.decode_body(raw)
-        return Item(id_, seq, raw, digest, decoded, wire.check_body(decoded), None)
+        return Item(id_, seq, raw, digest, decoded, wire.check_body(decoded, quantity_max=quantity_max), None)
     except BodyError as error:
         return Item(id_, seq, raw, digest, None, [], error)
 

@@ -21,7 +21,8 @@ _requests = st.fixed_dictionaries(
 )
 
 
-def _check_answer(frame: bytes) -> None:
+def check_answer(frame: bytes) -> None:
+    """A frame gets one line of JSON-RPC, which is no incident, or nothing."""
     talker = Talker().hello()
     reply = talker.frame(frame)
     if reply is not None and reply.data:
@@ -38,12 +39,12 @@ def _as_list(answer: Any) -> list[Any]:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_answered_or_ignored_but_never_an_incident(frame: bytes) -> None:
-    _check_answer(frame)
+    check_answer(frame)
 
 
 @given(_requests | st.lists(_requests | _json, max_size=4))
 def test_any_request_is_answered_or_ignored_but_never_an_incident(request: Any) -> None:
-    _check_answer(json.dumps(request).encode())
+    check_answer(json.dumps(request).encode())
 
 
 @given(
@@ -55,24 +56,24 @@ def test_any_request_is_answered_or_ignored_but_never_an_incident(request: Any) 
 )
 def test_any_body_is_posted_or_rejected_but_never_an_incident(body: Any) -> None:
     frame = {"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": body}]}}
-    _check_answer(json.dumps(frame).encode())
+    check_answer(json.dumps(frame).encode())
 
 
 @given(_json, st.sampled_from(["quantity", "unit_price", "sku", "gtin", "currency", "y"]))
 def test_any_line_is_posted_or_rejected_but_never_an_incident(value: Any, field: str) -> None:
     body = {**SALE, "lines": [{"sku": "a", "quantity": 1, field: value}]}
     frame = {"id": 1, "method": "post", "params": {"postings": [{"id": ID, "body": body}]}}
-    _check_answer(json.dumps(frame).encode())
+    check_answer(json.dumps(frame).encode())
 
 
 @pytest.mark.parametrize("frame", ["%s", '{"id":1,"method":"stock","params":{"below":%s}}', '[{"id":1,"method":%s}]'])
 def test_no_depth_is_too_deep_to_be_answered(frame: str) -> None:
     for depth in (*range(20, 40), *range(900, 1010), 100_000):
         for nested in ("[" * depth + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
-            _check_answer((frame % nested).encode())
+            check_answer((frame % nested).encode())
     body = '{"type":"sale","occurred_at":"2024-01-02T03:04:05Z","lines":[{"sku":"a","quantity":1}],"ext":%s}'
     for depth in (*range(20, 40), *range(900, 1010)):
         nested = '{"a":' * depth + "1" + "}" * depth
-        _check_answer(
+        check_answer(
             f'{{"id":1,"method":"post","params":{{"postings":[{{"id":"{ID}","body":{body % nested}}}]}}}}'.encode()
         )
