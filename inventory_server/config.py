@@ -116,6 +116,10 @@ COPY_ROWS = 2_000
 """Rows read, written and hashed at a time by `db copy` and `db compare`; bounds their memory."""
 PAGE_BYTES_MAX = 1 << 21
 """Bodies read at a time by `verify`, `db copy` and `db compare`; a count of a whole store may take 1 MB."""
+ANSWER_BYTES_MAX = 1 << 22
+"""About the longest page of `stock` or `history`: 10,000 usual items take half of it; with long names it has fewer."""
+ANSWER_ITEM_BYTES = 250
+"""What an item of such a page takes besides its names and texts, rounded up."""
 POSTINGS_WINDOW = 1 << 13
 """Positions that one statement of the list of postings searches; it has no index but that of references."""
 POSTINGS_SEARCHED_MAX = 1 << 18

@@ -7,11 +7,27 @@ from typing import Any
 
 import pytest
 
+from inventory_server.config import ANSWER_ITEM_BYTES
 from inventory_server.store import LedgerStore
+from inventory_server.store.query import paging
 from pos_client.protocol.fields import PostingType
 from pos_client.protocol.messages import StockItem
 from pos_client.protocol.units import instant
-from tests.support.ledgers import DAY, HOUR, NOON, Clock, Till, body, enrol, opened, proof_of, stock, uid
+from tests.support.ledgers import (
+    DAY,
+    HOUR,
+    NOON,
+    Clock,
+    Till,
+    body,
+    enrol,
+    history,
+    opened,
+    pages_of_history,
+    proof_of,
+    stock,
+    uid,
+)
 
 SKUS = tuple("abcdef")
 MORNING = NOON + DAY
@@ -115,3 +131,32 @@ def test_a_later_page_is_complete_up_to_what_its_figures_lack(
     clock.now = MORNING
     second = stock(store, limit=2, cursor=first.cursor)
     assert second.completeness["L1"].complete_to == instant(expected)
+
+
+def test_a_page_of_stock_ends_with_its_bytes(store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = stock(store, limit=10_000)
+    monkeypatch.setattr(paging, "ANSWER_BYTES_MAX", 2 * ANSWER_ITEM_BYTES + 10)
+    page = stock(store, limit=10_000)
+    found = list(page.items)
+    while page.cursor is not None:
+        assert len(page.items) == 2
+        page = stock(store, limit=10_000, cursor=page.cursor)
+        found += page.items
+    assert found == whole.items
+    monkeypatch.setattr(paging, "ANSWER_BYTES_MAX", 1)
+    assert len(stock(store, limit=10_000).items) == 1, "an item that is too long is a page by itself"
+
+
+def test_a_page_of_history_ends_with_its_bytes(store: LedgerStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    Till(store, lineage=uid("more")).post(*(body("sale", ("a", number)) for number in range(1, 6)))
+    whole = history(store, limit=10_000)
+    monkeypatch.setattr(paging, "ANSWER_BYTES_MAX", 2 * ANSWER_ITEM_BYTES + 10)
+    assert len(history(store, limit=10_000).entries) == 2
+    assert pages_of_history(store, "a", limit=10_000) == whole.entries
+    assert len(whole.entries) == 6
+
+
+def test_letters_of_more_bytes_weigh_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paging, "ANSWER_BYTES_MAX", 10 * ANSWER_ITEM_BYTES)
+    assert paging.fitting([("a" * 64, None)] * 20) == 7
+    assert paging.fitting([("東" * 64, None)] * 20) == 5

@@ -18,7 +18,7 @@ from inventory_server.store.ledger.access import own_places, visible_places
 from inventory_server.store.ledger.head import Head, head_of, out_of_reach
 from inventory_server.store.ledger.merges import merges_of
 from inventory_server.store.ledger.sql import Statement, among
-from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
+from inventory_server.store.query.paging import decode_cursor, encode_cursor, fitting, page_size
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.fields import NonNegative, PostingType
 from pos_client.protocol.messages import HistoryEntry, HistoryResult, StoredPosting
@@ -77,9 +77,10 @@ def history(connection: Connection, settings: Settings, question: History) -> Hi
         segments = visited[at : at + HISTORY_SEGMENTS]
         page = statement.where(t.movement.c.segment.in_(segments), _within(segments))
         rows += connection.execute(page.limit(limit + 1 - len(rows))).all()
-        if len(rows) > limit:
-            last = rows[limit - 1]
-            return HistoryResult([_entry(row) for row in rows[:limit]], encode_cursor(last.position, last.entry))
+        fits = min(limit, fitting((row.location, row.sku, row.terminal, row.reference) for row in rows))
+        if len(rows) > fits:
+            last = rows[fits - 1]
+            return HistoryResult([_entry(row) for row in rows[:fits]], encode_cursor(last.position, last.entry))
     return HistoryResult([_entry(row) for row in rows])
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import TypeVar
 
 import msgspec
 from msgspec import UnsetType
 
+from inventory_server.config import ANSWER_BYTES_MAX, ANSWER_ITEM_BYTES
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
 
@@ -35,6 +38,16 @@ def decode_cursor(cursor: str | UnsetType, kind: type[K]) -> K | None:
             expected=expected,
             came=came,
         ) from error
+
+
+def fitting(items: Iterable[Sequence[str | None]]) -> int:
+    """How many of the first items, given by the texts in each, fit into a page of `ANSWER_BYTES_MAX`; at least one."""
+    weights = (ANSWER_ITEM_BYTES + sum(_bytes_of(text) for text in texts if text is not None) for texts in items)
+    return max(1, sum(total <= ANSWER_BYTES_MAX for total in accumulate(weights)))
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def page_size(limit: int | UnsetType, default: int, largest: int) -> int:

@@ -27,7 +27,7 @@ from inventory_server.store.query.assortment import Bounds
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.later_pages import PageStart, changed_after, changed_keys
 from inventory_server.store.query.named import Named, ends_of_day, known_locations, named_items
-from inventory_server.store.query.paging import decode_cursor, encode_cursor, page_size
+from inventory_server.store.query.paging import decode_cursor, encode_cursor, fitting, page_size
 from inventory_server.store.query.stock_item import is_wanted, item_of
 from pos_client.protocol.messages import StockItem, StockResult
 from pos_client.protocol.units import micros, scaled
@@ -83,6 +83,7 @@ def stock(connection: Connection, settings: Settings, now: int, question: Stock)
         keys = sorted({*keys, *ranged, *others})[: limit + 1]
         items = ranged | (others if first is None else first.without_stock(others)) | items
         items = _without_ended(connection, question, at, items)
+    limit = min(limit, fitting(keys)) if len(keys) > 1 else limit
     shown_items = [items[key] for key in keys[:limit] if key in items and is_wanted(items[key], question)]
     cursor = None if len(keys) <= limit else encode_cursor(position, began, *keys[limit - 1])
     shown_items = named_items(connection, shown_items) if params.names is True else shown_items
