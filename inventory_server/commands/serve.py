@@ -32,6 +32,7 @@ from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.jsonserver import ListenTarget, address_of, close_listener, listen_on_all
 from inventory_server.store import LedgerStore, StoreError, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
+from inventory_server.systemd import activated_sockets, notify
 from pos_client.commands import console
 from pos_client.protocol.address import DEFAULT_PORT, Address
 
@@ -82,7 +83,10 @@ def serve(
     log_to_stderr(verbose)
     settings = load_settings(config)
     collect_rarely()
-    addresses = listen_addresses(listen, sockets)
+    passed = activated_sockets()
+    if passed and (listen or sockets):
+        raise console.CommandError("systemd has passed sockets to listen on: leave out --listen and --unix.")
+    addresses = [address_of(each) for each in passed] or listen_addresses(listen, sockets)
     tls = tls_files(**tls_given)
     tls.assert_encrypted(addresses)
 
@@ -96,7 +100,7 @@ def serve(
     tls.open()  # here, so that an error is reported once and before anything is made
     if workers == 1:
         make_missing(db, dev)
-        return serve_here(addresses, lambda application: announce(application.addresses, shown(db), dev))
+        return serve_here(passed or addresses, lambda application: announce(application.addresses, shown(db), dev))
     if sqlite_path(db) is not None:
         raise console.CommandError(
             f"An SQLite database has one writing process: leave out --workers {workers}, or use PostgreSQL."
@@ -105,11 +109,11 @@ def serve(
     store = open_store(db, settings, now_microseconds, read_url=read_db)
     check_before_serving(store, dev)
     store.close()
-    listening = listen_on_all(addresses, settings)
+    listening = passed or listen_on_all(addresses, settings)
 
     def close_listeners() -> None:
         for each in listening:
-            close_listener(each)
+            each.close() if passed else close_listener(each)
 
     where = [address_of(each) for each in listening]
     supervisor = Supervisor(
@@ -226,7 +230,7 @@ def collect_rarely() -> None:
 
 
 def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
-    """Print where the server listens, and a warning in development mode."""
+    """Print where the server listens, tell systemd that it does, and print a warning in development mode."""
     if dev:
         console.say(
             "inventory-server: DEVELOPMENT MODE: every program on this machine may post without a token.", err=True
@@ -234,6 +238,7 @@ def announce(addresses: Sequence[Address], db: str, dev: bool) -> None:
     where = ", ".join(map(str, addresses))
     console.say(f"inventory-server: serving on {where} from {db}")
     sys.stdout.flush()
+    notify(f"READY=1\nSTATUS=serving on {where}")
 
 
 def end_at_once(error: Exception) -> None:

@@ -120,6 +120,7 @@ ROOMS: dict[str, list[str]] = {
         "msgspec",
     ],
     "inventory_server.pki": ["inventory_server.config", "pos_client.protocol", "cryptography"],
+    "inventory_server.systemd": ["pos_client.protocol"],
     "inventory_server.supervisor": ["inventory_server.config", "pos_client.protocol"],
     "inventory_server.demo": [
         "inventory_server.app",
@@ -138,6 +139,7 @@ ROOMS: dict[str, list[str]] = {
         "inventory_server.demo",
         "inventory_server.imports",
         "inventory_server.supervisor",
+        "inventory_server.systemd",
         "inventory_server.pki",
         "inventory_server.jsonserver",
         "inventory_server.store",
@@ -170,6 +172,8 @@ SOCKET_ROOMS = {
     "pos_client.transport",
     # Plays an unreliable server for integrators' tests: it closes connections where the protocol forbids it.
     "pos_client.faultkit",
+    # Takes over the listening sockets that systemd passes, and tells it that the server is ready.
+    "inventory_server.systemd",
     # Awaits its own threads and opens nothing.
     "pos_client.aio",
 }
