@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from inventory_server.commands.archive import archive_command
+from inventory_server.commands.backup import backup_command, restore_command
 from inventory_server.commands.catalog import catalog
 from inventory_server.commands.clients import clients_command
 from inventory_server.commands.close import close_command
@@ -35,7 +36,16 @@ for _command in (serve, terminal, location_group, catalog, verify, status, recon
     inventory_server.add_command(_command)
 for _command in (product, stock, clients_command, audit, db_group, pki, demo):
     inventory_server.add_command(_command)
-for _command in (copy_command, unmove_command, compare_command, close_command, partition_command, archive_command):
+for _command in (
+    backup_command,
+    restore_command,
+    copy_command,
+    unmove_command,
+    compare_command,
+    close_command,
+    partition_command,
+    archive_command,
+):
     db_group.add_command(_command)
 inventory_server.add_command(console.completion_command(PROGRAM, "stock-query"))
 

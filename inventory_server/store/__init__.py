@@ -26,6 +26,7 @@ from inventory_server.domain.requests import REQUESTS, Change, Question, assert_
 from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.administration import Administration, Settled
 from inventory_server.store.database import schema
+from inventory_server.store.database.backup import assert_restorable, back_up, file_url, restore
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.url import database_key, database_of, lasting, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
@@ -43,10 +44,14 @@ __all__ = [
     "OutcomeUnknown",
     "StoreError",
     "StoreInUse",
+    "assert_restorable",
+    "back_up",
     "database_key",
+    "file_url",
     "lasting_url",
     "open_reader",
     "open_store",
+    "restore",
     "shown",
     "sqlite_path",
     "upgrade",
