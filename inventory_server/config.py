@@ -34,6 +34,12 @@ PKI_CERTIFICATE_DAYS = 397
 """The same for what it signs: a yearly renewal, with a month to spare."""
 PKI_BACKDATED_SECONDS = 3_600
 """How long before it is made a certificate is valid: the clock of a till may be slow."""
+DOCTOR_CERTIFICATE_DAYS_MIN = 30
+"""Days that a certificate must still be valid: enough to renew it in peace."""
+DOCTOR_DISK_BYTES_MIN = 1 << 30
+"""Free bytes below which the disk is a problem: about a million sales."""
+DOCTOR_TILLS_MIN = 3
+"""Tills that it takes to doubt HQ's own clock."""
 IMPORT_CHUNK_BYTES = MAX_FRAME_BYTES // 2
 """Bytes of products in one request: half of the longest frame that a running server accepts by default."""
 SKUS_ASKED = 500

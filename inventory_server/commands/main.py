@@ -12,7 +12,9 @@ from inventory_server.commands.close import close_command
 from inventory_server.commands.copy import compare_command, copy_command, unmove_command
 from inventory_server.commands.database import audit, db_group, postings, status, verify
 from inventory_server.commands.demo import demo
+from inventory_server.commands.doctor import doctor
 from inventory_server.commands.exceptions import exceptions
+from inventory_server.commands.health import health
 from inventory_server.commands.location import location_group
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.pki import pki
@@ -34,7 +36,7 @@ def inventory_server() -> None:
 
 for _command in (serve, terminal, location_group, catalog, verify, status, reconcile_command, postings, exceptions):
     inventory_server.add_command(_command)
-for _command in (product, stock, clients_command, audit, db_group, pki, demo):
+for _command in (product, stock, clients_command, health, doctor, audit, db_group, pki, demo):
     inventory_server.add_command(_command)
 for _command in (
     backup_command,

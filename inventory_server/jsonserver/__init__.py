@@ -4,6 +4,7 @@
 client at a time, `RequestServer` one request per connection. docs/json-server.md is the tutorial.
 """
 
+from inventory_server.jsonserver.certificate_end import OPENSSL, certificate_end
 from inventory_server.jsonserver.factory import ServerFactory, ThreadedServer
 from inventory_server.jsonserver.first_bytes import TlsNotServed
 from inventory_server.jsonserver.handler import (
@@ -40,6 +41,7 @@ from inventory_server.jsonserver.turns import Handlers
 
 __all__ = [
     "LOOPBACK_NETWORKS",
+    "OPENSSL",
     "AnsweredTwice",
     "CannotListen",
     "ClientInfo",
@@ -68,6 +70,7 @@ __all__ = [
     "TlsNotServed",
     "WorkerPool",
     "address_of",
+    "certificate_end",
     "close_listener",
     "limit",
     "listen_on_all",
