@@ -89,7 +89,7 @@ def clocks(terminals: Sequence[TerminalRow], tolerance_ms: int) -> Diagnosis:
     if wrong := [*fast, *slow]:
         others = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         return Diagnosis("clocks", f"the clock of {wrong[0]}{others} is wrong", "set it there; see: terminal list")
-    return Diagnosis("clocks", f"{counted(len(known), 'till')} agree with this machine")
+    return Diagnosis("clocks", f"they agree with this machine's: {counted(len(known), 'till')}")
 
 
 def _disk(db: str) -> Iterator[Diagnosis]:

@@ -29,7 +29,11 @@ def enroll(server: Address, code: str, outbox: Path, as_json: bool) -> int:
     if (read := read_code(code)) is None:
         raise console.CommandError(f"Expected a code of 10 letters and digits 2 to 7, got {code!r}: type it again.")
     files = EnrolledFiles(outbox)
-    done = enrol(server, read, files.prepare)
+    try:
+        done = enrol(server, read, files.prepare)
+    except BaseException:
+        files.forget()
+        raise
     files.keep(done.token)
     sentence = (
         f"Enrolled as the {done.role} {done.terminal} at {done.location}. "

@@ -33,6 +33,11 @@ class EnrolledFiles:
         _write(_fresh(self.authority), authority)
         _write(_fresh(self.token), "")
 
+    def forget(self) -> None:
+        """Remove what was prepared, if the till was not enrolled after all."""
+        for path in (self.authority, self.token):
+            _fresh(path).unlink(missing_ok=True)
+
     def keep(self, token: str) -> None:
         """Put the token, and the certificate that was prepared, in place of what was there."""
         _write(_fresh(self.token), f"{token}\n")

@@ -108,8 +108,8 @@ def row(terminal: str, offset_ms: int | None) -> TerminalRow:
 @pytest.mark.parametrize(
     ("offsets", "found", "advice"),
     [
-        ([], "0 tills agree with this machine", None),
-        ([None, 100, -100], "2 tills agree with this machine", None),
+        ([], "they agree with this machine's: 0 tills", None),
+        ([None, 100, -100], "they agree with this machine's: 2 tills", None),
         ([3_600_000], "the clock of t0 is wrong", "set it there; see: terminal list"),
         ([3_600_000, 0, -3_600_000], "the clock of t0 and 1 more is wrong", "set it there; see: terminal list"),
         ([9_000, 9_000, 0], "2 of 3 tills are ahead of this machine", "set its clock: timedatectl"),

@@ -194,6 +194,11 @@ def test_what_fails_at_the_till_leaves_the_code_valid(hq: Hq, shell: Shell, tmp_
     assert shell("pos-client", "enroll", str(hq.address), "ABC").err.startswith(
         "pos-client: Expected a code of 10 letters"
     )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pos_client.transport.enrolling.proof", lambda *_: "00" * 32)
+        wrong = shell("pos-client", "enroll", str(hq.address), code)
+    assert (wrong.code, "Terminal t1 was not enrolled: the code is wrong." in wrong.err) == (2, True)
+    assert list(tmp_path.glob("till.db*")) == []
     assert shell("pos-client", "enroll", str(hq.address), code).code == 0
 
 
