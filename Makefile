@@ -20,7 +20,7 @@ PORT ?= 29876
 RUN_FOLDER ?= run-data
 ROUNDS ?= 7
 
-.PHONY: help test test-long coverage test-ha run demo bench bench-quick bench-compare scale soak lint format schema clean simulate
+.PHONY: help test test-long coverage test-ha run demo bench bench-quick bench-compare scale soak attack lint format schema clean simulate
 .DEFAULT_GOAL := help
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make bench-compare BASE=commit  is the checkout as fast as BASE? in turns, ROUNDS=7; 5 minutes (COMPARE= for options)"
 	@echo "make scale   measure service times and have a model compute what is past this machine: docs/scale.md"
 	@echo "make soak    real faults for MINUTES=5, and a table of what they did to the postings (SOAK= for options)"
+	@echo "make attack  attack a live server beside 20 honest tills, a minute each phase: 10 hours (ATTACK='--seconds 5 --only idle')"
 	@echo "make test-ha kill the primary of a PostgreSQL cluster KILLS=20 times under load, and compare (HA= for options)"
 	@echo "make lint    ruff and mypy; of pos_client also as on Windows and macOS"
 	@echo "make format  let ruff rewrite what it can"
@@ -83,6 +84,9 @@ scale: $(BENCH_READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.faults.soak --minutes $(MINUTES) $(SOAK)
+
+attack: $(READY)
+	$(BIN)/python -m tests.attack $(ATTACK)
 
 test-ha: $(READY)
 	@tests/support/packages.sh etcd-server patroni haproxy postgresql-15 postgresql-client-15
