@@ -24,6 +24,7 @@ from inventory_server.feed.feed import Feed
 from inventory_server.jsonserver import (
     EncodedReply,
     EndReason,
+    InterpreterTurn,
     JsonHandler,
     ListenTarget,
     Peer,
@@ -55,7 +56,7 @@ class Application:
     `dev` trusts loopback peers (development only); `clock` returns microseconds since 1970 UTC; `server` is the
     program name and version in the answer to `hello`; `tls` the certificate for clients that encrypt.
     `hangs_up_on_revoked` also looks for terminals that were revoked or got a new token, by whichever server.
-    `on_failure` is called by the thread that serves all clients if it cannot go on.
+    `on_failure` is called by the thread that serves all clients if it cannot go on. That thread computes in `turn`.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Application:
         tls: ServerTls | None = None,
         on_failure: Callable[[Exception], None] | None = None,
         hangs_up_on_revoked: bool = False,
+        turn: InterpreterTurn | None = None,
     ) -> None:
         self._store = store
         self._dev = dev
@@ -95,6 +97,7 @@ class Application:
             tls=tls,
             on_failure=on_failure,
             clients_identify=True,
+            turn=turn,
         )
         self._asking = QuestionThreads()
         self._revocations = Revocations(store.ask, self.hang_up) if hangs_up_on_revoked else None

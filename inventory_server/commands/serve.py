@@ -29,7 +29,7 @@ from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth, ListTerminals
 from inventory_server.domain.roles import HEADQUARTERS
-from inventory_server.jsonserver import ListenTarget, address_of, close_listener, listen_on_all
+from inventory_server.jsonserver import InterpreterTurn, ListenTarget, address_of, close_listener, listen_on_all
 from inventory_server.store import LedgerStore, StoreError, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from inventory_server.systemd import activated_sockets, notify
@@ -91,11 +91,12 @@ def serve(
     tls.assert_encrypted(addresses)
 
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
-        store = open_store(db, settings, now_microseconds, end_at_once, read_db)
+        turn = InterpreterTurn()
+        store = open_store(db, settings, now_microseconds, end_at_once, read_db, turn=turn)
         if workers == 1:
             check_before_serving(store, dev)
         with logging_without_waiting():
-            return _serve_until_stopped(db, store, settings, places, tls, dev, ready)
+            return _serve_until_stopped(db, store, settings, places, tls, dev, ready, turn)
 
     tls.open()  # here, so that an error is reported once and before anything is made
     if workers == 1:
@@ -143,6 +144,7 @@ def _serve_until_stopped(
     tls_files: TlsFiles,
     dev: bool,
     ready: Callable[[Application], None],
+    turn: InterpreterTurn,
 ) -> int:
     wait_for_stop = stop_signals(tls_files.signals)
     tls = tls_files.open()
@@ -156,6 +158,7 @@ def _serve_until_stopped(
         tls=tls,
         on_failure=end_without_clients,
         hangs_up_on_revoked=True,
+        turn=turn,
     )
     control = _control_server(db, store, settings, application)
     try:

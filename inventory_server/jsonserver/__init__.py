@@ -37,6 +37,7 @@ from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.request_server import RequestServer
 from inventory_server.jsonserver.service import ClientInfo
 from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turn import InterpreterTurn
 from inventory_server.jsonserver.turns import Handlers
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "EncodedReply",
     "EndReason",
     "Handlers",
+    "InterpreterTurn",
     "JsonHandler",
     "ListenTarget",
     "MemoryLimitReached",

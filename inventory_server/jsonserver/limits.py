@@ -21,6 +21,8 @@ ACCEPTS_AT_ONCE = 64
 """Connections accepted before those that stand have their turn."""
 WAIT_SECONDS_MAX = 3_600.0
 """Longest wait of the loop for its next deadline: epoll takes milliseconds as a C int, 24 days at most."""
+TURN_SECONDS_MAX = 0.005
+"""Longest wait for a turn at the interpreter: as long as Python itself leaves it to a thread that others wait for."""
 STALE_DEADLINES_MIN = 1_000
 """Deadlines of closed connections that may wait to be dropped."""
 KEEPALIVE_PROBES = 4

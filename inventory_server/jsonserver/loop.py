@@ -20,6 +20,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from inventory_server.jsonserver.limits import EVENTS_AT_ONCE, READ_BYTES, STALE_DEADLINES_MIN, WAIT_SECONDS_MAX
+from inventory_server.jsonserver.turn import InterpreterTurn
 
 log = logging.getLogger("tillwire.jsonserver")
 
@@ -64,10 +65,11 @@ class Loop:
     """Waits for events, deadlines and calls of other threads, and passes each to its source, on one thread.
 
     That thread is one of its own after `start`, or the caller of `run_until`. A source's method that runs on it may
-    call `run_until` itself.
+    call `run_until` itself. It works in turns with whatever else in the process takes `turn`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, turn: InterpreterTurn) -> None:
+        self._turn = turn
         self.now = time.monotonic()
         self.is_fork = False
         self.buffer = memoryview(bytearray(READ_BYTES))
@@ -199,6 +201,10 @@ class Loop:
         until = min(self._deadlines[0][0], deadline) if self._deadlines else deadline
         wait = 0.0 if self._ready or self._calls else min(max(0.0, until - self.now), WAIT_SECONDS_MAX)
         events = self._epoll.poll(wait, EVENTS_AT_ONCE)
+        with self._turn:
+            self._work_on(events)
+
+    def _work_on(self, events: list[tuple[int, int]]) -> None:
         self.now = time.monotonic()
         # Looked up first: a descriptor may be closed, and given to another source, in between.
         for source, mask in [(self._sources.get(fd), mask) for fd, mask in events]:

@@ -42,6 +42,7 @@ from inventory_server.jsonserver.pool import WorkerPool
 from inventory_server.jsonserver.service import ClientInfo, Service
 from inventory_server.jsonserver.stream import ServerStream
 from inventory_server.jsonserver.tls import ServerTls
+from inventory_server.jsonserver.turn import InterpreterTurn
 from inventory_server.jsonserver.turns import CallersTurns, Handlers, SharedTurns, ThreadTurns, Turns
 
 log = logging.getLogger("tillwire.jsonserver")
@@ -62,7 +63,8 @@ class JsonServer:
     may wait: `handler_threads` handle those. `tls` is the server's certificate; without it there is no TLS.
     `on_failure` is called on the loop's thread if the loop itself fails, as where memory has run out: the server has
     then closed all connections and serves nobody any more. Where `clients_identify`, a client has a small budget (those
-    of the limits that speak of newcomers) until its handler calls `recognise`.
+    of the limits that speak of newcomers) until its handler calls `recognise`. A thread of the program that computes
+    for long takes `turn` for it, so that it and the loop do not keep each other waiting for the interpreter.
 
     `start` listens and serves in threads, `serve_forever` also waits; in a `with` block the server runs until its end.
     """
@@ -78,6 +80,7 @@ class JsonServer:
         tls: ServerTls | None = None,
         on_failure: Callable[[Exception], None] | None = None,
         clients_identify: bool = False,
+        turn: InterpreterTurn | None = None,
         **options: Unpack[ServerOptions],
     ) -> None:
         if handlers not in ("thread", "shared"):
@@ -95,6 +98,7 @@ class JsonServer:
         self._tls = tls
         self._on_failure = on_failure
         self._newcomers: Newcomers | None = Newcomers(self.limits) if clients_identify else None
+        self._turn = turn or InterpreterTurn()
         self._failure: Exception | None = None
         self._encode_refusal = encode_refusal
         self._service: Service[ServerConnection] | None = None
@@ -221,7 +225,7 @@ class JsonServer:
     def _listen(self) -> None:
         if self._stopping or self._is_running:
             raise RuntimeError(f"this server {'has stopped' if self._stopping else 'is running'}: make another one")
-        loop = Loop()
+        loop = Loop(self._turn)
         try:
             for target in self._targets:
                 for one in [target] if isinstance(target, socket.socket) else addresses_of(target):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -98,9 +98,12 @@ class LedgerStore:
         on_fatal: Callable[[Exception], None] | None,
         read_url: str | None,
         even_if_moved: bool,
+        turn: AbstractContextManager[None] | None = None,
     ) -> None:
         self._database = database = database_of(url)
         database.assert_exists()
+        if database.path is None:
+            turn = None  # a database server computes elsewhere: nobody here has to wait for that
         with ExitStack() as opened, database.explained():
             opened.enter_context(database.writer())
             writing = database.writing_engine()
@@ -120,7 +123,7 @@ class LedgerStore:
                 self._queries = opened.enter_context(closing(standby))
                 standby.start()
             judge = CommitJudge(settings, clock)
-            self._writer = Writer(writing, database, judge, settings, on_fatal)
+            self._writer = Writer(writing, database, judge, settings, on_fatal, turn)
             self._administration = Administration(database, self._writer, judge, primary, clock)
             self._writer.start()
             self._opened = opened.pop_all()
@@ -173,13 +176,14 @@ def open_store(
     on_fatal: Callable[[Exception], None] | None = None,
     read_url: str | None = None,
     even_if_moved: bool = False,
+    turn: AbstractContextManager[None] | None = None,
 ) -> LedgerStore:
     """Open a ledger for posting; StoreError with the reason and the remedy if that fails, or if it was moved.
 
     `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Queries are answered
-    from the standby `read_url`, which may lag a little, while it is available.
+    from the standby `read_url`, which may lag a little, while it is available. The writer computes in `turn`.
     """
-    return LedgerStore(url, settings, clock, on_fatal, read_url, even_if_moved)
+    return LedgerStore(url, settings, clock, on_fatal, read_url, even_if_moved, turn)
 
 
 def _opened_queries(database: Database, settings: Settings, clock: Clock, opened: ExitStack) -> QueryService:

@@ -9,7 +9,7 @@ from select import EPOLLIN
 
 import pytest
 
-from inventory_server.jsonserver import WorkerPool
+from inventory_server.jsonserver import InterpreterTurn, WorkerPool
 from inventory_server.jsonserver import loop as loop_module
 from inventory_server.jsonserver.loop import Deadline, Loop
 from tests.support.waiting import HANG_SECONDS, wait_until
@@ -53,7 +53,7 @@ class Noted:
 
 @pytest.fixture
 def loop() -> Iterator[Loop]:
-    loop = Loop()
+    loop = Loop(InterpreterTurn())
     yield loop
     loop.close()
 
@@ -116,7 +116,7 @@ def test_the_earliest_deadline_counts_and_stale_ones_are_dropped(
 
 
 def test_calls_of_many_threads_all_arrive_and_those_after_the_end_are_dropped() -> None:
-    loop = Loop()
+    loop = Loop(InterpreterTurn())
     made: list[int] = []
     threads, calls = 4, 500
 

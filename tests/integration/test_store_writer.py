@@ -1,5 +1,6 @@
 """The writer's queue: sales rung up now do not wait behind somebody's backlog, and no backlog waits for ever."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,13 +49,14 @@ class Recorder:
 
 
 def writer_of(
-    tmp_path: Path, on_fatal: Callable[[Exception], None] | None = None, **limits: int
+    tmp_path: Path, on_fatal: Callable[[Exception], None] | None = None, turn: Any = None, **limits: int
 ) -> tuple[Writer, Recorder]:
     new_ledger(tmp_path / "hq.db")
     recorder = Recorder()
     database = Sqlite(tmp_path / "hq.db")
     writing = database.writing_engine()
-    return Writer(writing, database, recorder, replace(Settings(), **limits), on_fatal), recorder  # type: ignore[arg-type]
+    settings = replace(Settings(), **limits)  # type: ignore[arg-type]
+    return Writer(writing, database, recorder, settings, on_fatal, turn), recorder  # type: ignore[arg-type]
 
 
 def frame(postings: int, lines: int = 0, terminal: str = "T1") -> Post:
@@ -156,6 +158,38 @@ def test_a_queue_full_of_backlogs_has_room_for_live_sales(tmp_path: Path) -> Non
     with pytest.raises(RequestError, match="40 postings are waiting"):
         submit(writer, 20)
     assert submit(writer, 16)
+
+
+def test_what_is_handed_in_during_one_turn_is_committed_together(tmp_path: Path) -> None:
+    turn = threading.Lock()
+    writer, ledger = writer_of(tmp_path, turn=turn)
+    writer.start()
+    with turn:
+        tickets = submit(writer, 1, 2, 3)
+    for ticket in tickets:
+        ticket.wait()
+    writer.close()
+    assert ledger.commits == [[1, 2, 3]]
+
+
+def test_several_answers_are_given_in_a_turn_but_a_single_one_is_not(tmp_path: Path) -> None:
+    turn = threading.Lock()
+    writer, _ledger = writer_of(tmp_path, turn=turn)
+    was_turn: list[bool] = []
+    for frames in (1, 2):
+        for _ in range(frames):
+            writer.submit(frame(1), lambda *_: was_turn.append(turn.locked()))
+        writer.step()
+    assert was_turn == [False, True, True]
+    assert not turn.locked()
+
+
+def test_an_administrators_job_is_no_turn(tmp_path: Path) -> None:
+    turn = threading.Lock()
+    writer, _ledger = writer_of(tmp_path, turn=turn)
+    ticket = writer.submit(lambda _connection: turn.locked())
+    writer.step()
+    assert ticket.wait() is False
 
 
 def test_an_administrator_is_not_told_that_the_queue_is_full(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -22,7 +23,10 @@ log = logging.getLogger("tillwire.store")
 
 
 class Writer:
-    """Owns the writing connection. `on_fatal` is called once, when the store must stop."""
+    """Owns the writing connection. `on_fatal` is called once, when the store must stop.
+
+    It judges and answers in `turn`, so that it and other threads do not keep each other waiting for the interpreter.
+    """
 
     def __init__(
         self,
@@ -31,7 +35,9 @@ class Writer:
         judge: CommitJudge,
         settings: Settings,
         on_fatal: Callable[[Exception], None] | None,
+        turn: AbstractContextManager[None] | None = None,
     ) -> None:
+        self._turn = turn or nullcontext()
         self._database = database
         self._judge = judge
         self._settings = settings
@@ -107,13 +113,20 @@ class Writer:
 
         The writer thread only loops over this; the simulator calls it on a virtual clock.
         """
-        self._taken = self._take()
+        self._await_work()
+        with self._turn:  # whoever is handing work in has it committed together
+            self._taken = self._take()
         try:
             self._commit(self._taken)
         except StoreFatal as error:
             self._fail(error)
             return False
         return bool(self._taken)
+
+    def _await_work(self) -> None:
+        with self._lock:
+            while not self._live and not self._backlog and not self._closing:
+                self._arrived.wait()
 
     def _take(self) -> list[Ticket]:
         """The work of one commit; an empty list when closing and nothing is left.
@@ -124,8 +137,6 @@ class Writer:
         """
         settings = self._settings
         with self._lock:
-            while not self._live and not self._backlog and not self._closing:
-                self._arrived.wait()
             taken = self._live.draw(settings.commit_movements_max)
             return taken + self._backlog.draw(settings.commit_backlog_max if taken else settings.commit_movements_max)
 
@@ -137,28 +148,31 @@ class Writer:
         except StoreFatal:
             raise
         except OutcomeUnknown as error:
-            outcomes = [error] * len(tickets)
+            outcomes = [error] * sum(not callable(ticket.work) for ticket in tickets)
         except Exception as error:  # noqa: BLE001 - an error in one frame must not end the writer
             self._isolate(tickets, error)
             return
         if self._refusing and any(isinstance(ticket.work, Post) for ticket in fitting):
             self._refusing = False
             log.warning("event=commits_resumed")
-        answers = iter(outcomes)
+        grouped = [ticket for ticket in fitting if not callable(ticket.work)]
+        # A lone till may answer before its reply is out: the loop should read that, not wait for its turn.
+        with self._turn if len(grouped) > 1 else nullcontext():
+            for ticket, outcome in zip(grouped, outcomes, strict=True):
+                self._settle(ticket, outcome)
         for ticket in fitting:
             if callable(ticket.work):
                 self._run_job(ticket, ticket.work)
-            else:
-                self._settle(ticket, next(answers))
         if fitting is not tickets:
             carried_out = set(fitting)
             self._put_back([ticket for ticket in tickets if ticket not in carried_out])
 
     def _carry_out(self, connection: Connection, tickets: list[Ticket]) -> tuple[list[Ticket], list[Any]]:
         """The tickets that one commit carries out, and the outcome of each that is no administrator's."""
-        fitting = self._fitting(connection, tickets)
-        works = [ticket.work for ticket in fitting if not callable(ticket.work)]
-        return fitting, self._judge.carry_out(connection, works)
+        with self._turn:
+            fitting = self._fitting(connection, tickets)
+            works = [ticket.work for ticket in fitting if not callable(ticket.work)]
+            return fitting, self._judge.carry_out(connection, works)
 
     def _fitting(self, connection: Connection, tickets: list[Ticket]) -> list[Ticket]:
         """Have the ledger tell how heavy voids and counts are; the tickets that still share a commit.

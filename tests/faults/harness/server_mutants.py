@@ -230,7 +230,7 @@ def no_keepalive(_: Options) -> None:
 
 def no_cap(_: Options) -> None:
     """Connections are accepted until no file can be opened any more, the database's own included."""
-    put(server, _connections_possible=lambda _: 1_000_000)
+    put(server, connections_possible=lambda _: 1_000_000)
 
 
 MUTANTS: dict[str, Callable[[Options], None]] = {
