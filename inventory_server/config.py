@@ -174,6 +174,8 @@ LOOKED_BACK_MAX = 80_000
 """Most rows of a product that are counted for that: as heavy as a whole commit."""
 WRITER_CACHE_ROWS_MAX = 200_000
 """Levels, and lineages, that a writer caches (about 70 MB of levels); a full cache is emptied and refilled."""
+PRELOADED_ROWS_MAX = WRITER_CACHE_ROWS_MAX // 2
+"""Levels, and products, that a writer reads as it starts, in a quarter of a second; the cache has room for more."""
 OPENING_ATTEMPTS = 200
 """How often opening a ledger tries to write to it: under SERIALIZABLE a server's commit makes an attempt fail."""
 RETRY_FIRST_SECONDS = 0.005

@@ -92,7 +92,7 @@ def serve(
 
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         turn = InterpreterTurn()
-        store = open_store(db, settings, now_microseconds, end_at_once, read_db, turn=turn)
+        store = open_store(db, settings, now_microseconds, end_at_once, read_db, turn=turn, preload=True)
         if workers == 1:
             check_before_serving(store, dev)
         with logging_without_waiting():

@@ -98,7 +98,8 @@ class LedgerStore:
         on_fatal: Callable[[Exception], None] | None,
         read_url: str | None,
         even_if_moved: bool,
-        turn: AbstractContextManager[None] | None = None,
+        turn: AbstractContextManager[None] | None,
+        preload: bool,
     ) -> None:
         self._database = database = database_of(url)
         database.assert_exists()
@@ -125,6 +126,9 @@ class LedgerStore:
             judge = CommitJudge(settings, clock)
             self._writer = Writer(writing, database, judge, settings, on_fatal, turn)
             self._administration = Administration(database, self._writer, judge, primary, clock)
+            if preload and database.path is not None:  # on a database server other processes change it soon
+                with writing.begin() as connection:
+                    judge.preload(connection)
             self._writer.start()
             self._opened = opened.pop_all()
 
@@ -177,13 +181,15 @@ def open_store(
     read_url: str | None = None,
     even_if_moved: bool = False,
     turn: AbstractContextManager[None] | None = None,
+    preload: bool = False,
 ) -> LedgerStore:
     """Open a ledger for posting; StoreError with the reason and the remedy if that fails, or if it was moved.
 
     `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Queries are answered
-    from the standby `read_url`, which may lag a little, while it is available. The writer computes in `turn`.
+    from the standby `read_url`, which may lag a little, while it is available. The writer computes in `turn`;
+    with `preload` it finds levels and catalogue in memory from the first sale on.
     """
-    return LedgerStore(url, settings, clock, on_fatal, read_url, even_if_moved, turn)
+    return LedgerStore(url, settings, clock, on_fatal, read_url, even_if_moved, turn, preload)
 
 
 def _opened_queries(database: Database, settings: Settings, clock: Clock, opened: ExitStack) -> QueryService:

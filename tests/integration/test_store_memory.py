@@ -1,6 +1,8 @@
 """A writer remembers what its last commit left, and never more than still holds."""
 
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,11 @@ from sqlalchemy import Connection, Engine, select
 
 from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome
+from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Hello, Post, TerminalRequest, Welcome
 from inventory_server.domain.roles import Speaker
+from inventory_server.store import LedgerStore, open_store
+from inventory_server.store.admin.catalog import import_products
 from inventory_server.store.admin.terminals import revoke_terminal
 from inventory_server.store.database.url import database_of
 from inventory_server.store.ledger import sql, tables
@@ -18,7 +23,7 @@ from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.messages import PostResult
-from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid
+from tests.support.ledgers import NOON, Clock, Till, body, item, level, opened, proof_of, uid, url_of
 from tests.support.maintenance import administer
 
 LINEAGE = uid("lineage")
@@ -132,3 +137,53 @@ def test_past_the_limit_it_forgets_and_asks_anew(ledger: str, monkeypatch: pytes
         assert len(store._writer._judge._cache.levels) <= 3
         assert [level(store, sku).on_hand for sku in "abc"] == [-4, -3, -2]
     assert proof_of(ledger).findings == []
+
+
+@pytest.fixture
+def stocked(tmp_path: Path) -> Path:
+    """A ledger with a listed product, one that is not, and what is on hand of both."""
+    path = tmp_path / "stocked.db"
+    with opened(path) as store:
+        administer(store, lambda connection: import_products(connection, [Product("listed")]))
+        till = Till(store)
+        till.posts(body("receipt", ("listed", 5)))
+        till.posts(body("receipt", ("unlisted", 7)))
+    return path
+
+
+@contextmanager
+def preloaded(path: Path) -> Iterator[LedgerStore]:
+    """As a server opens it."""
+    with closing(open_store(url_of(path), Settings(), Clock(), preload=True)) as store:
+        yield store
+
+
+def test_a_server_that_has_read_all_beforehand_decides_as_any_other(
+    stocked: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with preloaded(stocked) as store:
+        till = Till(store)
+        seen = statements(monkeypatch)
+        flags = [till.posts(body("sale", (sku, 6)), uid(sku)).flags for sku in ("listed", "unlisted", "new")]
+        read = [text for text in seen if "JOIN level " in text or "JOIN product " in text]
+        assert flags == [("negative_stock",), ("unlisted_product",), ("unlisted_product", "negative_stock")]
+        assert [level(store, sku).on_hand for sku in ("listed", "unlisted", "new")] == [-1, 1, -6]
+    assert len(read) <= 2, read  # of the new product alone
+    assert proof_of(url_of(stocked)).findings == []
+
+
+def test_what_is_listed_later_is_known_although_all_was_read_beforehand(stocked: Path) -> None:
+    with preloaded(stocked) as store:
+        till = Till(store)
+        administer(store, lambda connection: import_products(connection, [Product("unlisted")]))
+        assert till.posts(body("sale", ("unlisted", 1))).flags == ()
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_more_than_fits_is_read_when_it_is_needed(stocked: Path, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    monkeypatch.setattr(cache, "PRELOADED_ROWS_MAX", most)
+    with preloaded(stocked) as store:
+        till = Till(store)
+        assert not store._writer._judge._cache.levels
+        assert till.posts(body("sale", ("listed", 1))).flags == ()
+        assert level(store, "listed").on_hand == 4

@@ -49,13 +49,18 @@ class _Watched:
     """A driver's connection that tells of each statement before it runs."""
 
     def __init__(self, handle: sqlite3.Connection, before: Callable[[str], None]) -> None:
-        self._execute = handle.execute
+        self._execute, self._executemany = handle.execute, handle.executemany
         self._before = before
 
     def execute(self, text: str, parameters: Any = ()) -> sqlite3.Cursor:
         """As of a `sqlite3.Connection`."""
         self._before(text)
         return self._execute(text, parameters)
+
+    def executemany(self, text: str, rows: Any) -> sqlite3.Cursor:
+        """As of a `sqlite3.Connection`."""
+        self._before(text)
+        return self._executemany(text, rows)
 
 
 class CrashingConnection:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from inventory_server.config import WRITER_CACHE_ROWS_MAX
+from sqlalchemy import Connection, bindparam, select
+
+from inventory_server.config import PRELOADED_ROWS_MAX, WRITER_CACHE_ROWS_MAX
 from inventory_server.domain.inventory import Level
 from inventory_server.domain.lineage import Lineage
 from inventory_server.domain.merge import Merges
 from inventory_server.domain.tick_clock import TerminalClock
+from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key, Rights, Terminal
+from inventory_server.store.ledger.sql import Statement
+
+_stamp = Statement(select(t.ledger.c.stamp))
+_products = Statement(select(t.product.c.sku).limit(bindparam("most")))
+_levels = Statement(select(t.level).limit(bindparam("most")))
 
 
 @dataclass(slots=True)
@@ -29,10 +37,24 @@ class WriterCache:
     locations: dict[str, bool] = field(default_factory=dict)
     merges: Merges | None = None
 
+    def preload(self, connection: Connection) -> None:
+        """Read the catalogue and all levels, or nothing where either is too large."""
+        [(stamp,)] = _stamp(connection)
+        self.begin(stamp)
+        products = _products(connection, most=PRELOADED_ROWS_MAX + 1)
+        levels = _levels(connection, most=PRELOADED_ROWS_MAX + 1)
+        if max(len(products), len(levels)) > PRELOADED_ROWS_MAX:
+            return
+        skus = {sku: sku for (sku,) in products}  # one text for all levels of a product
+        self.listed_skus.update(skus)
+        for location, sku, *figures in levels:
+            self.levels[location, skus.setdefault(sku, sku)] = Level(*figures)
+
     def begin(self, stamp: int) -> None:
         """Drop everything if the ledger's stamp has changed, and the large tables once they exceed their limit."""
         if stamp != self.stamp:
             self.forget()
+            self.stamp = stamp
         if max(len(self.levels), len(self.lineages), len(self.tick_clocks)) > WRITER_CACHE_ROWS_MAX:
             self.levels.clear()
             self.lineages.clear()

@@ -68,6 +68,10 @@ class CommitJudge:
         """By how many movements each posting of a frame is heavier than its lines tell."""
         return weighing.weigh(connection, self._sql, post)
 
+    def preload(self, connection: Connection) -> None:
+        """Cache the catalogue and the levels: the first commits then need not read them."""
+        self._cache.preload(connection)
+
     def forget(self) -> None:
         """Empty the cache: the transaction was rolled back."""
         self._cache.forget()
