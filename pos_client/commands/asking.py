@@ -15,7 +15,6 @@ from click.shell_completion import CompletionItem
 from msgspec import UNSET
 
 from pos_client.commands import console
-from pos_client.commands.complete_hq import DEFAULT_TERMINAL
 from pos_client.commands.complete_hq import PROGRAM as PROGRAM
 from pos_client.commands.complete_hq import locations as locations_at_hq
 from pos_client.commands.complete_hq import skus as skus_at_hq
@@ -24,6 +23,7 @@ from pos_client.commands.options import InstantParam, json_option, terminal_opti
 from pos_client.commands.server_options import Hq, server_option
 from pos_client.commands.stock_report import StockReport
 from pos_client.commands.tokens import token_option
+from pos_client.protocol.fields import ASKING_TERMINAL
 from pos_client.protocol.lists import ChangesResult, ListParams, SalesResult
 from pos_client.protocol.messages import HelloParams, HelloResult
 from pos_client.transport.connection import Connection
@@ -136,7 +136,7 @@ def connected(server: Hq, terminal: str | None, token: str | None) -> Iterator[t
     """A connection to HQ that has said hello, with its answer; says goodbye at the end."""
     connection = server.connect()
     try:
-        params = HelloParams(terminal=terminal or DEFAULT_TERMINAL, token=token or UNSET, app=PROGRAM)
+        params = HelloParams(terminal=terminal or ASKING_TERMINAL, token=token or UNSET, app=PROGRAM)
         yield connection, connection.hello(params)
         connection.request("bye")
     finally:

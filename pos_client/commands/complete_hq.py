@@ -21,11 +21,10 @@ from pos_client.commands.known import Ask, known_locations, known_references, kn
 from pos_client.commands.limits import COMPLETION_SECONDS
 from pos_client.commands.server_options import Hq
 from pos_client.protocol.errors import TillwireError
+from pos_client.protocol.fields import ASKING_TERMINAL
 from pos_client.protocol.messages import HelloParams
 
 PROGRAM = "stock-query"
-DEFAULT_TERMINAL = "stock-query"
-"""The terminal to ask as by default; a development server enrols it."""
 
 
 def _from_hq(names: Callable[[Ask, str], Iterable[object]], at_till: Offer | None = None) -> Offer:
@@ -55,7 +54,7 @@ def _asked(ctx: click.Context, question: Callable[[Ask], list[object]]) -> list[
     connection = server.connect(left())
     try:
         token = ctx.params.get("token") or UNSET
-        connection.hello(HelloParams(ctx.params.get("terminal") or DEFAULT_TERMINAL, token, app=PROGRAM), left())
+        connection.hello(HelloParams(ctx.params.get("terminal") or ASKING_TERMINAL, token, app=PROGRAM), left())
         found = question(lambda method, params: connection.request(method, params, left()))
         connection.request("bye", None, left())
         return found

@@ -24,6 +24,8 @@ Bound = Annotated[str, Meta(pattern=_DATE_OR_INSTANT, description=BOUND_EXPECTED
 """The first or the last moment of a period."""
 # In Python, `$` alone would accept a trailing line feed; the look-ahead is valid in ECMA patterns too.
 TerminalName = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9._-]{{1,{NAME_LENGTH_MAX}}}$(?!\n)")]
+ASKING_TERMINAL = "stock-query"
+"""Who asks on the command line unless told otherwise; a development server enrols it as a reader, not as a till."""
 _CODE = rf"^[^\x00-\x1f\x7f-\x9f]{{1,{NAME_LENGTH_MAX}}}$(?!\n)"
 Sku = Annotated[str, Meta(pattern=_CODE, description="byte-exact: no case folding, no trimming")]
 Location = Annotated[str, Meta(pattern=_CODE)]

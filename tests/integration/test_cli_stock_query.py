@@ -288,6 +288,15 @@ def test_who_asks_as_a_till_is_told_that_it_sees_its_own_location_alone(query: Q
     assert done.out == "There is no such posting.\n"
 
 
+def test_on_a_development_server_the_command_sees_all_locations_unless_it_names_a_till(
+    query: Query, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TILLWIRE_TERMINAL")
+    done = query("exceptions", "--location", "A")
+    assert (done.code, done.err) == (1, "")
+    assert query("stock-query", "--location", "stock-query").err.count("HQ does not know") == 2, "it is at no location"
+
+
 def test_a_sku_that_is_called_like_a_command_is_written_behind_dashes(query: Query) -> None:
     assert query("--", "history").err.startswith("stock-query: HQ does not know sku history.")
     assert query("stock", "apple").out == query("apple").out
@@ -361,7 +370,7 @@ def test_without_a_token_a_real_server_says_what_is_missing(
 
 
 ADD_READER = ("terminal", "add", "stock-query", "--location", "hq", "--role", "reader")
-ENROLMENTS = [(False, ("till", "stock-query")), (True, ("reader", "hq"))]
+ENROLMENTS = [(False, ("reader", "stock-query")), (True, ("reader", "hq"))]
 
 
 @pytest.mark.parametrize(("before", "known_as"), ENROLMENTS)

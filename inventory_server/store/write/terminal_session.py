@@ -18,6 +18,7 @@ from inventory_server.store.ledger.records import Terminal
 from inventory_server.store.write.tick_clocks import received_at
 from inventory_server.store.write.working_set import WorkingSet
 from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.fields import ASKING_TERMINAL
 from pos_client.protocol.limits import VALUE_LENGTH_MAX
 from pos_client.protocol.messages import ByeParams, ByeResult, Totals
 from pos_client.protocol.units import QUANTITY_PLACES, TOTAL_MAX, scaled, unscaled
@@ -37,7 +38,8 @@ def hello(working_set: WorkingSet, said: Hello) -> Welcome:
     _assert_is_there(working_set, known, said)
     if said.terminal not in working_set.terminals:
         working_set.terminals[said.terminal] = known
-        working_set.know_location(known.location)
+        if known.role == "till":
+            working_set.know_location(known.location)
     if known.role == "till":
         known.epoch += 1
         known.closed_at = None
@@ -150,7 +152,9 @@ def known_terminal(working_set: WorkingSet, speaker: Speaker) -> Terminal:
 
 
 def _enrolled(name: str, location: str, now: int) -> Terminal:
-    return Terminal(name, "till", location, None, now, None, 0, FIRST_HEAD, None, None, None, 0, 0, None, None, None)
+    """A terminal of a development server: a till, but for the one that only asks."""
+    role = "reader" if name == ASKING_TERMINAL else "till"
+    return Terminal(name, role, location, None, now, None, 0, FIRST_HEAD, None, None, None, 0, 0, None, None, None)
 
 
 def _headquarters(speaker: Speaker, now: int) -> Terminal:
