@@ -110,6 +110,12 @@ def print_json(value: Any) -> None:
     click.echo(to_json(value))
 
 
+def print_json_line(value: Any) -> None:
+    """Print `value` as JSON on one line, at once: for programs that read what never ends."""
+    click.echo(escaped_json(_encoder.encode(value).decode()))
+    sys.stdout.flush()
+
+
 class JsonOutput(io.StringIO):
     """Standard output for JSON text, escaped as by `to_json`."""
 

@@ -28,3 +28,7 @@ COMPLETIONS_MAX = 200
 """Most names that a shell is offered: more than a person looks through."""
 POSTINGS_LOOKED_AT_MAX = 500
 """Of how many of the latest postings, in an outbox or at HQ, names are offered: reading them takes milliseconds."""
+WATCH_TURN_SECONDS = 0.2
+"""How often a live table is drawn: a person sees no more."""
+WATCH_ANEW_SECONDS = 30.0
+"""How often a live table asks for all its figures anew: for what time alone changes, and how complete they are."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,10 +37,13 @@ from pos_client.commands.options import json_option
 from pos_client.commands.postings import postings
 from pos_client.commands.sales import sales
 from pos_client.commands.server_options import Hq
+from pos_client.commands.watching import LiveLevels, print_changes, show_live, watched
 from pos_client.files.numbers import read_quantity
 from pos_client.protocol import gtin
+from pos_client.protocol.fields import ASKING_TERMINAL
 from pos_client.protocol.messages import StockParams, StockResult
 from pos_client.transport.connection import Connection
+from pos_client.transport.watch import Watch
 
 _SPREADSHEETS = ("csv", "xlsx")
 
@@ -98,6 +103,7 @@ def stock_query() -> None:
 @click.option(
     "--format", "form", type=click.Choice(["table", "json", "csv", "xlsx"]), default="table", show_default=True
 )
+@click.option("--watch", is_flag=True, help="Keep showing the levels as they change; with --json a line per posting.")
 @console.safe_option
 @json_option
 @asking
@@ -128,11 +134,45 @@ def stock(
         names=True if named else UNSET,
         net_of_transit=True if filters["net_of_transit"] else UNSET,
     )
+    if filters["watch"] and form in _SPREADSHEETS:
+        raise click.UsageError(f"Expected --watch or --format {form}, got both.")
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
         say_unknown(unknown_and_near(connection, answer.unknown))
+    if filters["watch"]:
+        return _watch(server, terminal, token, question, answer, form == "json")
     show(answer, form, named, safe)
     return console.FOUND_PROBLEMS if _nothing_known(question, answer) else console.OK
+
+
+def _watch(
+    server: Hq, terminal: str | None, token: str | None, question: StockParams, answer: StockResult, as_json: bool
+) -> int:
+    """Show `answer` and what changes from it on, until Ctrl-C."""
+    locations, skus = watched(question)
+    if not as_json and not sys.stdout.isatty():
+        raise click.UsageError("--watch shows a table in a terminal: give --json, which prints a line per posting.")
+
+    def ask() -> StockResult:
+        with connected(server, terminal, token) as (connection, _):
+            return whole_answer(connection, question)
+
+    feed = Watch(
+        str(server.address),
+        terminal=terminal or ASKING_TERMINAL,
+        token=token,
+        since=answer.position,
+        locations=locations,
+        skus=skus,
+        tls=server.tls or False,
+        app=PROGRAM,
+    )
+    with feed, suppress(KeyboardInterrupt):
+        if as_json:
+            print_changes(feed)
+        else:
+            show_live(feed, ask, LiveLevels(answer))
+    return console.OK
 
 
 def whole_answer(connection: Connection, question: StockParams) -> StockResult:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,6 +26,7 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.framing import jsocket_frame
 from tests.support.edge import LineClient
 from tests.support.ledgers import enrol, new_ledger
+from tests.support.processes import argv, environment, run
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 
@@ -289,3 +294,57 @@ def test_a_lost_connection_is_made_again(hq: Hq, tmp_path: Path) -> None:
         feed._connection.interrupt()
         assert [next(feed).position for _ in range(2)] == [2, 3]
         assert feed.lost is None
+
+
+# ------------------------------------------------------------------------------------ stock-query --watch
+
+
+def test_the_command_prints_a_line_for_each_posting(hq: Hq) -> None:
+    asked = ("stock", "a", "--watch", "--json", "--server", str(hq.address), "--terminal", "R1")
+    hq.sell()
+    with subprocess.Popen(
+        argv("stock-query", *asked), env=environment(TILLWIRE_TOKEN="secret of R1"), stdout=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stdout is not None
+        wait_until(lambda: any(each.terminal == "R1" for each in hq.application.clients()))
+        hq.sell("a", "b")
+        changed = json.loads(command.stdout.readline())
+        assert (changed["position"], [each["sku"] for each in changed["items"]]) == (2, ["a"])
+        command.send_signal(signal.SIGINT)
+        assert command.wait(HANG_SECONDS) == 0
+
+
+def test_the_command_shows_a_live_table_in_a_terminal(hq: Hq) -> None:
+    hq.sell()
+    ours, theirs = pty.openpty()
+    asked = ("a", "--watch", "--server", str(hq.address), "--terminal", "R1")
+    seen = ""
+
+    def shows(text: str) -> bool:
+        nonlocal seen
+        seen += os.read(ours, 65_536).decode()
+        return text in seen
+
+    with subprocess.Popen(
+        argv("stock-query", *asked),
+        env=environment(TILLWIRE_TOKEN="secret of R1", TERM="xterm"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    ) as command:
+        wait_until(lambda: shows("position 1; Ctrl-C ends it"))
+        hq.sell(count=2)
+        wait_until(lambda: shows("position 3; Ctrl-C ends it"))
+        command.send_signal(signal.SIGINT)
+        assert command.wait(HANG_SECONDS) == 0
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_the_command_says_what_it_cannot_watch(hq: Hq) -> None:
+    at = ("--server", str(hq.address), "--terminal", "R1")
+    token = {"TILLWIRE_TOKEN": "secret of R1"}
+    done = run("stock-query", "a", "--watch", *at, env=token)
+    assert (done.returncode, "--watch shows a table in a terminal: give --json" in done.stderr) == (2, True)
+    done = run("stock-query", "--watch", "--json", "--negative", *at, env=token)
+    assert (done.returncode, "--watch follows SKUs and locations" in done.stderr) == (2, True)
