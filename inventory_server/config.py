@@ -166,6 +166,8 @@ BATCH_THREADS = 4
 """Threads that answer batches: each puts up to `max_batch_requests` to the store, while live sales go on."""
 QUESTIONS_WAITING_MAX = 1_024
 """Questions, and batches, that wait for those threads, as many as clients by default; above this it is `busy`."""
+BACKLOG_SHARES_MAX = 500
+"""A heavier part of a backlog has a commit of its own, in turns with live sales, which so wait for one at most."""
 LINE_BYTES_MIN = 24
 """Bytes of the shortest line of a posting: what a void reverses is weighed by the length of its body."""
 ROWS_PER_MOVEMENT = 16

@@ -116,12 +116,26 @@ def test_sales_rung_up_now_share_a_commit_with_a_part_of_a_heavy_frame(tmp_path:
     assert ledger.commits == [[1, 16, 100], [300]]
 
 
+def test_heavy_parts_take_turns_with_live_sales(tmp_path: Path) -> None:
+    writer, ledger = writer_of(tmp_path, commit_backlog_max=1_000)
+    submit(writer, 2_500)
+    for _ in range(4):
+        writer.submit(frame(2, terminal="live"))
+    for _ in range(2):
+        writer.step()
+        writer.submit(frame(2, terminal="live"))
+    while writer._live or writer._backlog:
+        writer.step()
+    assert ledger.commits == [[2, 2, 2, 2], [1_000], [2, 2], [1_500]]
+
+
 def test_a_heavy_sale_is_a_backlog(tmp_path: Path) -> None:
     writer, ledger = writer_of(tmp_path, commit_backlog_max=100)
     writer.submit(frame(1, lines=1_000, terminal="heavy"))
     writer.submit(frame(1, terminal="light"))
     writer.step()
-    assert ledger.tills == [["light", "heavy"]]
+    writer.step()
+    assert ledger.tills == [["light"], ["heavy"]]
 
 
 def test_an_error_after_a_part_was_committed_is_no_answer(tmp_path: Path) -> None:

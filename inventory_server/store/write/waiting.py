@@ -166,6 +166,11 @@ class TerminalTurns:
     def __bool__(self) -> bool:
         return bool(self._waiting)
 
+    @property
+    def next_weight(self) -> int:
+        """What is left of the ticket whose turn it is; 0 if none waits."""
+        return next((waiting[0].weight for waiting in self._waiting.values()), 0)
+
     def add(self, ticket: Ticket) -> None:
         """Queue a ticket behind those of its terminal."""
         self._waiting.setdefault(ticket.terminal, deque()).append(ticket)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from inventory_server.config import STORAGE_RETRY_MS, Settings
+from inventory_server.config import BACKLOG_SHARES_MAX, STORAGE_RETRY_MS, Settings
 from inventory_server.domain.door import OnOutcome, OutcomeUnknown
 from inventory_server.domain.requests import FigureTooLarge, Post, TerminalRequest
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
@@ -50,6 +50,7 @@ class Writer:
         self._backlog = TerminalTurns()
         self._closing = False
         self._failure: Exception | None = None
+        self._is_backlogs_turn = False
         self._refusing = False  # logged once, not at every commit
         self._taken: list[Ticket] = []
         self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
@@ -131,12 +132,16 @@ class Writer:
     def _take(self) -> list[Ticket]:
         """The work of one commit; an empty list when closing and nothing is left.
 
-        While live sales are queued, backlogs share `commit_backlog_max` movements of each commit, so that a sale does
-        not wait behind a draining outbox. A part of at least one backlog's frame is taken each time, so that they
-        progress.
+        While live sales are queued, backlogs share `commit_backlog_max` movements of a commit, so that a sale does not
+        wait behind a draining outbox: light frames in the commit of the sales, heavy ones in turns with it.
         """
         settings = self._settings
         with self._lock:
+            if self._live and self._backlog.next_weight > BACKLOG_SHARES_MAX:
+                self._is_backlogs_turn = not self._is_backlogs_turn
+                if not self._is_backlogs_turn:
+                    return self._backlog.draw(settings.commit_backlog_max)
+                return self._live.draw(settings.commit_movements_max)
             taken = self._live.draw(settings.commit_movements_max)
             return taken + self._backlog.draw(settings.commit_backlog_max if taken else settings.commit_movements_max)
 
@@ -177,7 +182,7 @@ class Writer:
     def _fitting(self, connection: Connection, tickets: list[Ticket]) -> list[Ticket]:
         """Have the ledger tell how heavy voids and counts are; the tickets that still share a commit.
 
-        At least a part of the first that turns out heavier is among them.
+        One that turns out heavy waits for a commit without live sales; there at least a part of it is carried out.
         """
         unweighed = [(ticket, post) for ticket in tickets if (post := ticket.unweighed)]
         if not unweighed:
@@ -190,9 +195,10 @@ class Writer:
                 heavier[ticket] = None
         settings = self._settings
         fitting = [ticket for ticket in tickets if ticket not in heavier]
-        left = settings.commit_backlog_max if fitting else settings.commit_movements_max
-        for number, ticket in enumerate(heavier):
-            if number and ticket.weight > left:
+        shared = min(settings.commit_backlog_max, BACKLOG_SHARES_MAX)
+        left = shared if fitting else settings.commit_movements_max
+        for ticket in heavier:
+            if fitting and ticket.weight > left:
                 break
             left -= ticket.cut(max(1, left))
             fitting.append(ticket)
