@@ -157,6 +157,14 @@ def test_terminals_take_turns(tmp_path: Path) -> None:
     assert ledger.tills == [["A", "B", "C"], ["A", "A", "A"]]
 
 
+def test_what_shares_a_commit_is_carried_out_in_the_order_of_arrival(tmp_path: Path) -> None:
+    writer, ledger = writer_of(tmp_path)
+    for terminal in ("A", "A", "B", "A", "C", "B"):
+        writer.submit(frame(1, terminal=terminal))
+    writer.step()
+    assert ledger.tills == [["A", "A", "B", "A", "C", "B"]]
+
+
 def test_who_has_a_heavy_frame_waits_for_all_others_after_each_part(tmp_path: Path) -> None:
     writer, ledger = writer_of(tmp_path, commit_movements_max=20)
     for terminal in ("A", "B"):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ log = logging.getLogger("tillwire.store")
 
 Job = Callable[[Connection], Any]
 """Work of an administrator: runs in a transaction of its own."""
+_number_of = attrgetter("number")
 _READS_BACK = frozenset(("void", "count"))
 """Types of postings that weigh more than their lines tell: only the ledger knows how much."""
 
@@ -27,8 +29,8 @@ _READS_BACK = frozenset(("void", "count"))
 class Ticket:
     """A queued piece of work, and later its outcome or error.
 
-    `work` is what the next commit carries out: of a heavy frame a part. `weight` is that of all that is left, in
-    movements; each posting weighs one besides those of its lines.
+    `number` is its place in the order of arrival. `work` is what the next commit carries out: of a heavy frame a part.
+    `weight` is that of all that is left, in movements; each posting weighs one besides those of its lines.
     """
 
     __slots__ = (
@@ -40,6 +42,7 @@ class Ticket:
         "_then",
         "_weights",
         "error",
+        "number",
         "outcome",
         "settled",
         "weight",
@@ -48,6 +51,7 @@ class Ticket:
 
     def __init__(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> None:
         self.work = work
+        self.number = 0
         self._then = then
         self._rest: list[Item] = []
         self._weights: list[int] = []
@@ -157,9 +161,13 @@ class Ticket:
 
 
 class TerminalTurns:
-    """Tickets that wait, taken in turns: one of each terminal, those of one terminal in order."""
+    """Tickets that wait, taken in turns: one of each terminal, those of one terminal in order.
 
-    def __init__(self) -> None:
+    `numbers` tell the order of arrival, also between the tickets of several of these.
+    """
+
+    def __init__(self, numbers: Iterator[int]) -> None:
+        self._numbers = numbers
         self._waiting: dict[str, deque[Ticket]] = {}
         self.postings = 0
 
@@ -173,6 +181,7 @@ class TerminalTurns:
 
     def add(self, ticket: Ticket) -> None:
         """Queue a ticket behind those of its terminal."""
+        ticket.number = next(self._numbers)
         self._waiting.setdefault(ticket.terminal, deque()).append(ticket)
         self.postings += ticket.postings
 
@@ -184,7 +193,10 @@ class TerminalTurns:
         self.postings += ticket.postings
 
     def draw(self, most: int) -> list[Ticket]:
-        """Take tickets of together `most` movements, but at least one if there is any: of a heavy frame a part."""
+        """Take tickets of together `most` movements, but at least one if there is any: of a heavy frame a part.
+
+        Whose turn it is decides which; they come in the order of arrival.
+        """
         drawn: list[Ticket] = []
         weight = 0
         while self._waiting:
@@ -199,6 +211,7 @@ class TerminalTurns:
             del self._waiting[terminal]
             if waiting:
                 self._waiting[terminal] = waiting
+        drawn.sort(key=_number_of)
         return drawn
 
     def clear(self) -> list[Ticket]:

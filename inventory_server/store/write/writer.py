@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, Engine
@@ -46,8 +47,9 @@ class Writer:
         # Guards `_live`, `_backlog`, `_closing` and `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
-        self._live = TerminalTurns()
-        self._backlog = TerminalTurns()
+        numbers = count()
+        self._live = TerminalTurns(numbers)
+        self._backlog = TerminalTurns(numbers)
         self._closing = False
         self._failure: Exception | None = None
         self._is_backlogs_turn = False
