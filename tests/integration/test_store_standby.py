@@ -13,9 +13,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
-from inventory_server.domain.door import Outcome
-from inventory_server.domain.requests import CheckToken, FindPosting, Hello, Stock
-from inventory_server.domain.roles import HEADQUARTERS
+from inventory_server.domain.answers import ValidCode
+from inventory_server.domain.changes import EnrolmentCode
+from inventory_server.domain.door import Outcome, perform
+from inventory_server.domain.requests import CheckToken, Enrol, FindPosting, Hello, ListCodes, Stock
+from inventory_server.domain.roles import HEADQUARTERS, User
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
@@ -89,6 +91,16 @@ def position(standby: FallbackReader) -> int:
     outcome = standby.answer(EVERYTHING)
     assert isinstance(outcome, StockResult)
     return outcome.position
+
+
+def test_codes_are_those_of_the_primary(paths: tuple[Path, Path]) -> None:
+    with opened(paths[0]) as store:
+        perform(store, Enrol("T9", "till", "L1", code=EnrolmentCode(b"salt", b"key", 2**62), actor=HEADQUARTERS))
+    with reading(paths, Timer()) as standby:
+        standby.start()
+        assert position(standby) == 1, "the standby answers"
+        offered = standby.answer(ListCodes(actor=User("a till that enrols", "nobody", "")))
+        assert offered == [ValidCode("T9", b"salt", b"key")]
 
 
 def test_of_a_standby_that_is_away_one_asker_finds_out_at_times_whether_it_is_back(

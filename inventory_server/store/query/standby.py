@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, Progress, no_progress
-from inventory_server.domain.requests import Question
+from inventory_server.domain.requests import ListCodes, Question
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, OtherLedger, StoreError, said_by
 from inventory_server.store.ledger import tables as t
@@ -54,7 +54,8 @@ class FallbackReader:
 
     def answer(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
-        if self._is_well():
+        # A code is made a moment ago, and used once: a standby may lack a new one, or offer a used one.
+        if not isinstance(question, ListCodes) and self._is_well():
             try:
                 return self._standby.ask(question, progress)
             except RequestError as error:
