@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -35,6 +36,20 @@ Record = Callable[[PosClient, Details], Posting]
 """Records a posting; the details are what the options say of it."""
 
 
+_NUMBER_AT_END = re.compile(r"=\s*([+-]?[0-9.,]*)\s*\Z")
+
+
+def _two_numbers(code: str, number: str, what: str) -> str | None:
+    """What is wrong with a code that has a number already, as in `TEA=2=3`; None if it has none."""
+    found = _NUMBER_AT_END.search(code)
+    if found is None:
+        return None
+    return (
+        f"expected one {what} after one =, got {found[1]!r} and {number!r}; leave one out, or name a product whose SKU "
+        "ends so by its barcode"
+    )
+
+
 class LineParam(click.ParamType[Line]):
     """SKU or SKU=QUANTITY, or the same of a barcode; the text after the last `=` is the quantity."""
 
@@ -45,6 +60,8 @@ class LineParam(click.ParamType[Line]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Line:
         """The line in `value`."""
         code, equals, quantity = str(value).rpartition("=")
+        if wrong := _two_numbers(code, quantity, "quantity"):
+            return self.fail(f"{value!r}: {wrong}", param, ctx)
         try:
             line = Line(quantity=exact_quantity(quantity) if equals else 1)
         except ValueError as error:
@@ -63,6 +80,8 @@ class PriceParam(click.ParamType[tuple[str, Quantity]]):
         code, equals, price = str(value).rpartition("=")
         if not (code and equals):
             return self.fail(f"expected SKU=PRICE or BARCODE=PRICE, got {value!r}", param, ctx)
+        if wrong := _two_numbers(code, price, "price"):
+            return self.fail(f"{value!r}: {wrong}", param, ctx)
         try:
             return code, exact_quantity(price, "price")
         except ValueError as error:
