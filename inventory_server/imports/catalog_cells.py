@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 
 from inventory_server.domain.limits import ORDER_DAYS_MAX, PACK_UNITS_MAX
-from pos_client.files.cells import read_gtin
+from pos_client.files.cells import code_reader, read_gtin, read_listed_sku
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.files.numbers import NumberReader
+from pos_client.files.problems import TextError
 from pos_client.protocol import gtin
-from pos_client.protocol.fields import Location, Sku
+from pos_client.protocol.fields import Location
 from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
 from pos_client.protocol.units import scaled
 
@@ -46,11 +47,14 @@ def _code(kind: Any) -> Callable[[str], str]:
     return read
 
 
-_read_sku = _code(Sku)
+_read_sku = code_reader(read_listed_sku, keep_damaged=False)
 
 
 def _sku(text: str) -> str:
-    sku = _read_sku(text)
+    try:
+        sku = _read_sku(text)
+    except TextError as error:
+        raise WrongCell(str(error), text, error.advice) from error
     if sku.startswith(gtin.SUSPENSE_PREFIX):
         raise WrongCell(
             f"one that does not begin with {gtin.SUSPENSE_PREFIX!r} (barcodes that no catalogue lists)", text

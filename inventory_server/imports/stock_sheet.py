@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pos_client.files.cells import code_reader, read_gtin, read_sku
+from pos_client.files.cells import code_reader, read_gtin, read_listed_sku
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import FileError, Problem, TextError
 from pos_client.files.records import Unread
@@ -157,7 +157,7 @@ class _Rows:
         if barcode and not sku:
             digits = _read(self._named["barcode"], code_reader(_read_scanned, keep_damaged=False), barcode, wrong)
             return None if digits is None else (gtin.padded(digits), True)
-        code = _read(self._named["sku"], code_reader(read_sku, keep_damaged=False), sku, wrong)
+        code = _read(self._named["sku"], code_reader(read_listed_sku, keep_damaged=False), sku, wrong)
         return None if code is None else (code, False)
 
     def _where(self, cells: Sequence[str], location: str | None, wrong: list[str]) -> str | None:

@@ -193,7 +193,8 @@ def _read(mapping: SalesMapping, files: Sequence[Path], problems: Problems) -> S
     sizes = [path.stat().st_size if path.exists() else 0 for path in files]
     with console.progress_bar("reading, bytes", sum(sizes)) as progress:
         before = 0
-        read = SalesFiles(mapping, problems.add, lambda done: progress(before + done))
+        now = time.time_ns() // 1_000
+        read = SalesFiles(mapping, problems.add, lambda done: progress(before + done), now)
         for path, size in zip(files, sizes, strict=True):
             read.read(path)
             before += size

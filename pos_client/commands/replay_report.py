@@ -58,6 +58,10 @@ def say_notes(read: SalesFiles) -> None:
     """Print what was read otherwise than row by row: columns that are not used, prices and receipts left out."""
     if read.ignored:
         console.say(f"Ignored columns: {', '.join(read.ignored)}.", err=True)
+    for column, values in read.kept_values.items():
+        if values and not any(reason.startswith(f"{column} = ") for reason in read.skipped):
+            listed = ", ".join(map(repr, values))
+            console.say(f"No row is left out by [skip] {column}: its values are {listed}.", err=True)
     if read.prices_left_out:
         console.say(
             f"Posted without a price, which could not be read: {_counted(read.prices_left_out, 'row')}.", err=True

@@ -16,12 +16,16 @@ from pos_client.protocol.fields import Currency, Location, PostingType, Sku
 from pos_client.protocol.limits import NAME_LENGTH_MAX
 from pos_client.protocol.printable import is_unicode
 
-_DAMAGED = re.compile(r"[0-9](\.[0-9]+)?[Ee]\+[0-9]+\Z|[0-9]+\.0+\Z")
+_DAMAGED = re.compile(r"[0-9]([.,][0-9]+)?[Ee]\+[0-9]+\Z|[0-9][.,][0-9]+[Ee]-?[0-9]+\Z|[0-9]+[.,]0+\Z")
+_ERRORS = re.compile(r"#[^\s#]+[!?]\Z|#N/[AD]\Z|#NV\Z|#+\Z|Err:[0-9]{3}\Z")
+"""What a spreadsheet shows instead of a value: `#REF!`, `#NAME?`, `#N/A` (`#NV` in German), `###`, `Err:502`."""
+_NOTHINGS = frozenset({"null", "nan", "none", "n/a", "-", "--", "–", "—", "?", "undefined", "(null)"})
+"""What programs write where they have no value."""
 _TOTALS = frozenset(
     {
-        *("total", "totals", "subtotal", "sub-total", "sub total", "grand total", "sum"),
-        *("summe", "gesamt", "gesamtsumme", "zwischensumme", "somme", "sous-total", "total général"),
-        *("totale", "suma", "totaal", "итого"),
+        *("total", "totals", "subtotal", "sub-total", "sub total", "grand total", "grand totals", "net total", "sum"),
+        *("page total", "report total", "total general", "summe", "gesamt", "gesamtsumme", "endsumme", "zwischensumme"),
+        *("somme", "sous-total", "total général", "totale", "totale generale", "suma", "totaal", "итого"),
     }
 )
 """What a row of a report says that adds up the rows above it."""
@@ -65,15 +69,29 @@ def type_reader(types: Mapping[str, PostingType | TypeInFile]) -> Callable[[str]
     return read
 
 
-def code_reader(read: Callable[[str], str], keep_damaged: bool) -> Callable[[str], str]:
-    """`read` for codes that a spreadsheet may have turned into numbers, which are refused unless `keep_damaged`."""
+KEEP_CODES = 'set spreadsheet_codes = "keep" if it is meant'
+"""The advice where the mapping of a sales file has the setting."""
+
+
+def code_reader(read: Callable[[str], str], keep_damaged: bool, advice: str = "") -> Callable[[str], str]:
+    """`read` for codes that a spreadsheet or a program may have damaged, which are refused unless `keep_damaged`.
+
+    `advice` says what to do where such a code is meant.
+    """
+    otherwise = advice and f", or {advice}"
 
     def checked(text: str) -> str:
-        if not keep_damaged and _DAMAGED.match(text):
-            raise TextError(
-                "a code as it was before a spreadsheet made a number of it",
-                'export it as text, or set spreadsheet_codes = "keep" if it is meant',
-            )
+        if not keep_damaged:
+            if _DAMAGED.match(text):
+                raise TextError(
+                    "a code as it was before a spreadsheet made a number of it", f"export it as text{otherwise}"
+                )
+            if _ERRORS.match(text):
+                raise TextError(
+                    "a code, not the error of a spreadsheet's formula", f"mend the formula in the sheet{otherwise}"
+                )
+            if text.casefold() in _NOTHINGS:
+                raise TextError("a code, not a word for none", f"write the code, or leave out the row{otherwise}")
         return read(text)
 
     return checked
@@ -115,8 +133,17 @@ _read_sku = _checked(Sku, f"a SKU of 1 to {NAME_LENGTH_MAX} characters, UTF-8, w
 
 def read_sku(text: str) -> str:
     """A SKU; ValueError if it cannot be one, or is the word for a total."""
-    if text.casefold() in _TOTALS:
-        raise TextError("a product, not a total of other rows", "leave such rows out with [skip]")
+    return _no_total(text, "leave such rows out with [skip]")
+
+
+def read_listed_sku(text: str) -> str:
+    """The same in a file that has no [skip]."""
+    return _no_total(text, "take such rows out of the file")
+
+
+def _no_total(text: str, advice: str) -> str:
+    if text.strip(" :.*=-\u00a0").casefold() in _TOTALS:
+        raise TextError("a product, not a total of other rows", advice)
     return _read_sku(text)
 
 

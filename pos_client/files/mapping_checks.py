@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from pos_client.files.numbers import read_quantity
 from pos_client.files.settings import TRANSFERS, MappingError, SalesMapping, TypeInFile, formats_of, mapped
 from pos_client.files.table import checked_encoding
+from pos_client.files.units_in_cells import are_of_one_measure, is_unit
 from pos_client.files.zones import zone_of
 
 TYPES = ("sale", "return", "receipt", "adjustment", "count", *TRANSFERS)
@@ -79,9 +81,22 @@ def _check_numbers(mapping: SalesMapping) -> None:
         read_quantity(str(mapping.constants.quantity or 0))
     except ValueError as error:
         raise MappingError(f"constants.quantity: expected {error}, got {mapping.constants.quantity!r}.") from error
-    for mark in mapping.strip:
-        if not mark or re.search(r"[0-9.,+-]", mark):
-            raise MappingError(f"strip: expected units and symbols to leave out of numbers, such as kg, got {mark!r}.")
+    _check_units(mapping.strip)
+
+
+def _check_units(strip: Sequence[str]) -> None:
+    for mark in strip:
+        if not is_unit(mark):
+            raise MappingError(
+                f"strip: expected units and symbols to leave out of numbers, such as kg, got {mark!r}; a minus or "
+                "brackets change what a number is."
+            )
+    for at, mark in enumerate(strip):
+        if other := next((each for each in strip[:at] if are_of_one_measure(each, mark)), None):
+            raise MappingError(
+                f"strip: expected units of different measures, got {other!r} and {mark!r}: 500 {mark} would count like "
+                f"500 {other}. Leave one of them out, and write its rows in the other."
+            )
 
 
 def _check_format(form: str) -> None:
@@ -90,8 +105,19 @@ def _check_format(form: str) -> None:
     if "%" not in form:
         meant = _translated(form)
         raise MappingError(f"{form!r} is not a time format: expected one like %d/%m/%Y %H:%M; is it {meant!r}?")
-    if not re.search(r"%[Yycx]", form):
+    if not re.search(r"%[YycxG]", form):
         raise MappingError(f"The time format {form!r} has no year (%Y or %y): expected one that has.")
+    if not re.search(r"%[cxjUWV]", form) and not re.search(r"%[mbB].*%d|%d.*%[mbB]", form):
+        raise MappingError(f"The time format {form!r} has no day (%d) or no month (%m): expected one that has both.")
+    if "%p" in form and re.search(r"%[HcX]", form):
+        raise MappingError(
+            f"The time format {form!r} has AM or PM (%p) beside hours from 0 to 23 (%H), which do not heed it: "
+            "expected %I with %p, or %H alone."
+        )
+    if "%I" in form and "%p" not in form:
+        raise MappingError(
+            f"The time format {form!r} has hours from 1 to 12 (%I) without AM or PM (%p): expected both, or %H."
+        )
 
 
 def _translated(form: str) -> str:

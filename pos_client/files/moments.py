@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from decimal import Decimal
 from typing import NamedTuple
 
-from pos_client.files.limits import EARLIEST_YEAR
+from pos_client.files.limits import AHEAD_SECONDS, EARLIEST_YEAR
 from pos_client.files.problems import TextError
 from pos_client.files.settings import MappingError, Time, formats_of
 from pos_client.files.zones import zone_of
@@ -40,10 +40,19 @@ class ZonedInstant(NamedTuple):
         return date.fromordinal(_EPOCH_DAY + minutes // _DAY_MINUTES)
 
 
-class MomentReader:
-    """Reads timestamps with `formats`, the first that fits; ValueError says what is wrong."""
+def start_of(day: date) -> int:
+    """The first instant of `day` in UTC, in µs since 1970."""
+    return (day.toordinal() - _EPOCH_DAY) * _DAY_MINUTES * _MINUTE_MICROS
 
-    def __init__(self, time: Time, formats: Sequence[str] | None = None) -> None:
+
+class MomentReader:
+    """Reads timestamps with `formats`, the first that fits; ValueError says what is wrong.
+
+    `now` is in µs since 1970: what is a day later cannot have been; None: it is not checked.
+    """
+
+    def __init__(self, time: Time, formats: Sequence[str] | None = None, now: int | None = None) -> None:
+        self._latest = None if now is None else now + AHEAD_SECONDS * SECOND_MICROS
         self._formats = formats_of(time) if formats is None else tuple(formats)
         self._zone = zone_of(time.zone)
         self._zones = {location: zone_of(name) for location, name in time.zones.items()}
@@ -56,7 +65,12 @@ class MomentReader:
             raise TextError(f"a time from {EARLIEST_YEAR} on", _early_advice(text))
         if moment.tzinfo is None:
             moment = self._at(moment, self._zone_of(location, zone_name))
-        return ZonedInstant(micros(moment), utc_offset_minutes(moment))
+        found = ZonedInstant(micros(moment), utc_offset_minutes(moment))
+        if self._latest is not None and found.micros > self._latest:
+            raise TextError(
+                "a time that has been", "are its day and month, or its year, read rightly? See time.formats"
+            )
+        return found
 
     def readings(self, text: str) -> Mapping[str, datetime]:
         """The formats that can read `text`, and what each of them reads, without regard to zones."""

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
+from pos_client.files.limits import UNIT_LENGTH_MAX
 from pos_client.files.problems import TextError
+from pos_client.files.units_in_cells import are_of_one_measure, is_unit, unit_stripper
 from pos_client.protocol.units import QUANTITY_EXPECTED, Quantity, scaled, unscaled
 
 _DECIMAL_NUMBER = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?\Z")
@@ -16,33 +18,50 @@ _POINT_SURELY = re.compile(r"[+-]?(0?|[0-9]{4,}|[0-9]+(?!\.[0-9]{3}\Z)|[1-9][0-9
 _POINT_GROUPS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3}){2,}\Z")
 _EITHER = re.compile(r"[+-]?[1-9][0-9]{0,2}[.,][0-9]{3}\Z")
 _WITH_UNIT = re.compile(r"(?P<before>[^0-9.,+-]*)[+-]?[0-9][0-9.,]*(?P<after>[^0-9.,+-]*)\Z")
+_NEGATIVE = re.compile(r"\(.*[0-9].*\)\Z|[0-9][0-9.,\s]*-\Z|.*[0-9]\s*CR\Z", re.IGNORECASE)
+"""How books write what is negative: (1), 1- or 1 CR."""
+_TIMES = frozenset({"k", "dz", "doz", "dtz", "pr", "tsd", "e"})
+"""What multiplies a number, so that leaving it out is no advice."""
+_MINUS_SIGNS = str.maketrans(dict.fromkeys("\u2212\u2010\u2011\u2012\u2013\u2014\ufe63\uff0d", "-"))
+"""What typesetting and word processors make of a minus."""
 
 
-def read_quantity(text: str) -> Quantity:
-    """The exact number written in `text`; ValueError (saying what is expected) if there is none."""
+def read_quantity(text: str, strip: Sequence[str] = ()) -> Quantity:
+    """The exact number written in `text`; ValueError (saying what is expected) if there is none.
+
+    `strip` are the units that were left out of it, for the advice.
+    """
     if not _DECIMAL_NUMBER.match(text):
-        raise TextError(QUANTITY_EXPECTED, _advice(text))
+        raise TextError(QUANTITY_EXPECTED, _advice(text, strip))
     return unscaled(scaled(Decimal(text)))
 
 
-def _advice(text: str) -> str:
+def _advice(text: str, strip: Sequence[str]) -> str:
     if _EITHER.match(text) or _COMMA_SURELY.match(text) or _COMMA_GROUPS.match(text) or _POINT_SURELY.match(text):
         return "say which sign is for decimals and which for thousands: set decimal and thousands"
+    if _NEGATIVE.match(text):
+        return "is it a negative number? Write the minus before it: -1"
     found = _WITH_UNIT.match(text)
     mark = (found["before"].strip() or found["after"].strip()) if found else ""
-    return f"leave it out with strip = [{mark!r}]" if 0 < len(mark) < 4 else ""
+    if not mark or len(mark) > UNIT_LENGTH_MAX or not is_unit(mark) or mark.casefold() in _TIMES:
+        return ""
+    other = next((each for each in strip if are_of_one_measure(each, mark)), None)
+    if other is not None:
+        return f"write it in {other}, as other rows do"
+    return f"leave it out with strip = [{mark!r}]"
 
 
 class NumberReader:
     """Reads the numbers of one column of a file.
 
     `decimal` is its decimal sign; None: a point, unless the column shows otherwise. `thousands` groups digits by three.
-    Each of `strip` (units, symbols) is left out first.
+    Each of `strip` (units, symbols) is left out first, before and after the digits.
     """
 
     def __init__(self, decimal: str | None, thousands: str | None, strip: Sequence[str]) -> None:
         self._decimal = decimal
         self._strip = strip
+        self._without_units = unit_stripper(strip)
         self._thousands = thousands
         fraction = re.escape(decimal or ".")
         self._grouped = (
@@ -56,10 +75,7 @@ class NumberReader:
 
     def __call__(self, text: str) -> Quantity:
         """The number; ValueError (saying what is expected) if there is none."""
-        plain = text
-        for mark in self._strip:
-            plain = plain.replace(mark, "")
-        plain = plain.strip()
+        plain = self._without_units(text.translate(_MINUS_SIGNS))
         if self._decimal is None and self._thousands is None:
             self._notice(plain)
         if self._grouped is not None and self._thousands is not None and self._grouped.match(plain):
@@ -68,7 +84,7 @@ class NumberReader:
             if "." in plain:
                 raise TextError(QUANTITY_EXPECTED, 'if the point groups digits, set thousands = "."')
             plain = plain.replace(",", ".")
-        return read_quantity(plain)
+        return read_quantity(plain, self._strip)
 
     def _notice(self, text: str) -> None:
         if _EITHER.match(text):

@@ -56,10 +56,12 @@ class FileTill:
     postings: list[FilePosting] = field(default_factory=list)
 
 
-def postings_of(basket: FileBasket, source: str, key: Sequence[str], spool: BodySpool) -> Iterator[FilePosting]:
-    """The posting of a receipt, or several if it is long, each of `PART_LINES` lines; `key` is what identifies it.
+def postings_of(
+    basket: FileBasket, source: str, key: Sequence[str], sorted_at: int, spool: BodySpool
+) -> Iterator[FilePosting]:
+    """The posting of a receipt, or several if it is long, each of `PART_LINES` lines.
 
-    Their bodies are kept in `spool`.
+    `key` is what identifies it, `sorted_at` the instant by which its id is sorted; bodies are kept in `spool`.
     """
     _sort(basket.lines)
     lines = [line for _, line, _ in basket.lines]
@@ -75,7 +77,7 @@ def postings_of(basket: FileBasket, source: str, key: Sequence[str], spool: Body
         )
         encoded = encode_body(body)
         yield FilePosting(
-            key=posting_id(source, key, occurred_at, part).bytes,
+            key=posting_id(source, key, sorted_at, part).bytes,
             occurred_at=occurred_at,
             spool=spool,
             at=spool.add(encoded),
@@ -91,13 +93,13 @@ def _sort(lines: list[RowEntry]) -> None:
     lines.sort(key=itemgetter(0) if len(orders) == len(lines) else sort_key)
 
 
-def posting_id(source: str, key: Sequence[str], occurred_at: int, part: int = 0) -> UUID:
-    """The UUID of a basket or of a part of one: the milliseconds as in version 7, then a hash of its natural key.
+def posting_id(source: str, key: Sequence[str], sorted_at: int, part: int = 0) -> UUID:
+    """The UUID of a basket or of a part of one: the milliseconds of an instant, then a hash of its natural key.
 
-    Such ids reach HQ's index nearly in order. The content of a basket is not part of its id: two baskets with the same
-    goods are two sales, and a basket read twice is one.
+    Ids of an instant that rises reach HQ's index nearly in order. The content of a basket is not part of its id: two
+    baskets with the same goods are two sales, and a basket read twice is one.
     """
     name = json.dumps([source, *key, part] if part else [source, *key], ensure_ascii=False).encode()
     digest = hashlib.sha256(name).digest()
     tail = int.from_bytes(digest[:2]) >> 4 << 62 | int.from_bytes(digest[2:10]) & ((1 << 62) - 1)
-    return uuid7(min(max(occurred_at // 1000, 0), (1 << 48) - 1), tail)
+    return uuid7(min(max(sorted_at // 1000, 0), (1 << 48) - 1), tail)

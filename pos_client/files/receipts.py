@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pos_client.files.baskets import Differs, FileBasket, Untold, told_once
 from pos_client.files.body_spool import BodySpool
 from pos_client.files.limits import TEXTS_KEPT_MAX
+from pos_client.files.moments import start_of
 from pos_client.files.packed_rows import PackedRows
 from pos_client.files.postings import FileTill, postings_of
 from pos_client.files.problems import Problem
@@ -40,6 +41,7 @@ class Receipts:
         self._report = report
         self.files: list[str] = []
         self._baskets: dict[NaturalKey, FileBasket] = {}
+        self._last: NaturalKey | None = None
         self._packed = PackedRows()
         self._parts: dict[str, str] = {}
         self.held: dict[NaturalKey, tuple[int, int]] = {}
@@ -53,6 +55,8 @@ class Receipts:
         self.rows_held = 0
         self.skipped: Counter[str] = Counter()
         """Rows that are left out on purpose, by reason."""
+        self.kept_values: dict[str, dict[str, None]] = {}
+        """The first values of each column of [skip] that rows have which are not left out by it."""
         self.receipts_repeated = 0
         self.prices_left_out = 0
         self.ignored: dict[str, None] = {}
@@ -75,10 +79,15 @@ class Receipts:
         self.refused.add((file, line))
         self._report(Problem(self.files[file], line, reason, kind))
 
-    def add(self, row: SalesRow, file: int, line: int, is_next: bool) -> None:
-        """Add a row to its basket; `is_next` says that the row before it in the file belongs to that, too."""
+    def interrupt(self) -> None:
+        """Note that the next row does not follow the last one that was added: something lies between them."""
+        self._last = None
+
+    def add(self, row: SalesRow, file: int, line: int) -> None:
+        """Add a row to its basket."""
         key = self._identity(row)
         basket = self._baskets.get(key)
+        is_next, self._last = key == self._last, key
         if basket is None:
             name = self._kept(row.basket)
             key = name if key is row.basket else (*name, *key[len(name) :])
@@ -145,6 +154,18 @@ class Receipts:
             key = (*key, row.moment.business_day(self.mapping.time.day_ends).isoformat())
         return (*key, row.kind.type) if self._has_types and row.kind.type != "sale" else key
 
+    def _named(self, basket: FileBasket) -> tuple[NaturalKey, int]:
+        """What identifies the postings of a receipt, and the start of its day in µs since 1970.
+
+        Its time is no part of that: an export in which it was corrected holds the same receipt. The day is, because
+        numbers may restart on another one, unless they never do.
+        """
+        kind = (basket.type,) if self._has_types and basket.type != "sale" else ()
+        if self.mapping.restarts == "never":
+            return (*basket.key, *kind), 0
+        day = basket.first.business_day(self.mapping.time.day_ends)
+        return (*basket.key, day.isoformat(), *kind), start_of(day)
+
     def tills(self, lanes: int | None = None) -> list[FileTill]:
         """All postings, by till; with `lanes`, each location's baskets are distributed over that many tills.
 
@@ -153,12 +174,12 @@ class Receipts:
         tills: dict[tuple[str, str], FileTill] = {}
         spool = BodySpool()
         while self._baskets:
-            key, basket = self._baskets.popitem()
+            _, basket = self._baskets.popitem()
             basket.lines = self._packed.entries(basket)
             if basket.key in self.held or not self._is_clear(basket):
                 self._report_held(basket)
                 continue
-            postings = list(postings_of(basket, self.mapping.source, key, spool))
+            postings = list(postings_of(basket, self.mapping.source, *self._named(basket), spool))
             lane = basket.lane if lanes is None else str(postings[0].id.int % lanes + 1)
             till = tills.setdefault((basket.location, lane), FileTill(basket.location, lane))
             till.postings += postings
@@ -187,9 +208,13 @@ class Receipts:
                 f"{file}: basket {basket.name}, line {basket.line}, has rows that are there twice: "
                 'set repeats = "rows" if such rows are goods of their own, or "receipts" if the receipt is there twice',
             )
-        except Differs:
+        except Differs as differs:
             others = sorted({self.files[at] for at, _ in basket.runs()})
-            self._report(Problem(file, basket.line, f"basket {basket.name} is not the same in {' and '.join(others)}"))
+            reason = f"basket {basket.name} is not the same in {' and '.join(others)}"
+            if len(others) == 1:
+                reason = f"basket {basket.name} has line number {differs} more than once, and not the same"
+            advice = 'leave out the rows that do not count, or set repeats = "rows" if all of them do'
+            self._report(Problem(file, basket.line, f"{reason}; {advice}", reason))
             self.hold(basket.key, basket.file, basket.line)
             return False
         return True

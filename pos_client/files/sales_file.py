@@ -16,15 +16,20 @@ from pos_client.files.table import Table, open_table
 
 
 class SalesFiles(Receipts):
-    """Reads sales files into tills. `report` receives every problem, `progress` the compressed bytes read so far."""
+    """Reads sales files into tills. `report` receives every problem, `progress` the compressed bytes read so far.
+
+    `now` (µs since 1970) is by when the sales must have been; None: whenever.
+    """
 
     def __init__(
         self,
         mapping: SalesMapping,
         report: Callable[[Problem], None],
         progress: Callable[[int], None] = lambda _: None,
+        now: int | None = None,
     ) -> None:
         super().__init__(mapping, report)
+        self._now = now
         self._progress = progress
 
     def read(self, path: Path) -> None:
@@ -38,7 +43,7 @@ class SalesFiles(Receipts):
         with open_table(path, form, wanted) as (table, read_bytes):
             if table.is_workbook:
                 formats = ("iso", *formats)
-            mapper = RowMapper(self.mapping, table.header, str(path), formats)
+            mapper = RowMapper(self.mapping, table.header, str(path), formats, self._now)
             FileReading(self, mapper, table, len(self.files) - 1).read(lambda: self._progress(read_bytes()))
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import UNSET
 
 from pos_client.files.cells import (
+    KEEP_CODES,
     cell_reader,
     code_reader,
     read_currency,
@@ -50,27 +51,37 @@ class SalesRow:
 
 
 class RowMapper:
-    """Maps the rows of one file. Each distinct cell text is parsed once, as columns repeat values."""
+    """Maps the rows of one file. Each distinct cell text is parsed once, as columns repeat values.
 
-    def __init__(self, mapping: SalesMapping, header: Sequence[str], file: str, formats: Sequence[str]) -> None:
+    Times later than `now` (µs since 1970) by a day are refused, unless it is None.
+    """
+
+    def __init__(
+        self, mapping: SalesMapping, header: Sequence[str], file: str, formats: Sequence[str], now: int | None = None
+    ) -> None:
         columns, constants = mapping.columns, mapping.constants
         self.places = places(file, header, dict.fromkeys(str(name) for _, name in mapped(mapping)))
         self._mapping = mapping
         self._trim = mapping.trim
         keep = mapping.spreadsheet_codes == "keep"
-        self._check_code = code_reader(str, keep)
+        self._check_code = code_reader(str, keep, KEEP_CODES)
         self._basket = self._at(columns.basket)
+        self._checked: NaturalKey = ()
         self._basket_names = "+".join(names(columns.basket))
         self._constant_key = None if constants.basket is None or self._basket else (constants.basket,)
         self._order = self._at(columns.order)
         self._timestamp = self._at(columns.timestamp)
         self._timestamp_names = "+".join(names(columns.timestamp)) or "constants.timestamp"
-        self._read_moment = MomentReader(mapping.time, formats)
+        self._read_moment = MomentReader(mapping.time, formats, now)
         self._moments: dict[tuple[str, str, str | None] | str, ZonedInstant] = {}
         self._is_one_zone = not mapping.time.zones and columns.zone is None
         self._zone = self._reader(columns.zone, str, None)
-        self._location = self._reader(columns.location, code_reader(read_location, keep), constants.location)
-        self._other = self._reader(columns.other_location, code_reader(read_location, keep), constants.other_location)
+        self._location = self._reader(
+            columns.location, code_reader(read_location, keep, KEEP_CODES), constants.location
+        )
+        self._other = self._reader(
+            columns.other_location, code_reader(read_location, keep, KEEP_CODES), constants.other_location
+        )
         self._lane = self._reader(columns.lane, read_lane, constants.lane)
         self._kind = self._joined(columns.type, type_reader(mapping.types), TypeInFile(constants.type))
         self._numbers = {
@@ -81,8 +92,8 @@ class RowMapper:
         self._quantity = self._number(columns.quantity, constants.quantity)
         self._price = self._number(columns.unit_price, None)
         self._currency = self._reader(columns.currency, read_currency, constants.currency)
-        self._sku = self._joined(columns.sku, code_reader(read_sku, keep), UNSET, mapping.join)
-        self._gtin = self._reader(columns.gtin, code_reader(read_gtin, keep), UNSET)
+        self._sku = self._joined(columns.sku, code_reader(read_sku, keep, KEEP_CODES), UNSET, mapping.join)
+        self._gtin = self._reader(columns.gtin, code_reader(read_gtin, keep, KEEP_CODES), UNSET)
         self._either = self._at(columns.sku) if columns.gtin is not None else []
         self._lines: dict[tuple[Any, ...], Line] = {}
         self.prices_left_out = 0
@@ -148,9 +159,9 @@ class RowMapper:
         basket = self.basket_of(cells)
         if basket is None:
             raise CellError(self._basket_names, "the key of a basket", "/".join(cells[at] for at in self._basket))
-        joined = "".join(basket)
-        if not joined.isascii() or "." in joined or "+" in joined:
+        if basket != self._checked:
             self._check_key(basket)
+            self._checked = basket
         location = self._location(cells)
         moment = self._moment(cells, location)
         kind = self._kind(cells)
@@ -190,6 +201,8 @@ class RowMapper:
     def _check_key(self, basket: NaturalKey) -> None:
         """Check a key that may hold bytes of another encoding, or a number where there was a code."""
         for part, column in zip(basket, names(self._mapping.columns.basket), strict=False):
+            if part.isascii() and part.isdecimal():
+                continue
             if not is_unicode(part):
                 raise CellError(column, "the key of a basket in UTF-8", part, 'set encoding = "cp1252"?')
             try:

@@ -98,15 +98,26 @@ def test_files_with_two_readings_are_not_posted(shell: Shell, tmp_path: Path) ->
 
 def test_what_is_left_out_of_what_is_posted_is_said(shell: Shell, tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
-        (tmp_path / name).write_text(f"{HEAD},Price,Shelf\nN,1,{T},A,1,?,7\n")
+        (tmp_path / name).write_text(f"{HEAD},Price,Shelf,State\nN,1,{T},A,1,?,7,paid\n")
+    with (tmp_path / "m.toml").open("a") as mapping:
+        mapping.write('skip = {State = ["gone"], Item = ["Total"]}\n')
+    (tmp_path / "b.csv").write_text((tmp_path / "a.csv").read_text() + f"N,1,{T},Total,1,?,7,paid\n")
     priced = ["--column", "unit_price=Price", "--constant", "currency=EUR"]
     done = shell("pos-client", "replay", "a.csv", "b.csv", "--mapping", "m.toml", "--dry-run", *priced)
     assert done.code == 0
     assert done.err.splitlines() == [
         "Ignored columns: Shelf.",
+        "No row is left out by [skip] State: its values are 'paid'.",
         "Posted without a price, which could not be read: 2 rows.",
         "Counted once although the files have them twice: 1 receipt.",
     ]
+
+
+def test_a_date_of_the_future_is_named(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text(f"{HEAD}\nN,1,{T},A,2\nN,2,9999-01-01T00:00:00,A,2\n")
+    done = shell("pos-client", "replay", "s.csv", "--mapping", "m.toml", "--dry-run", "--json")
+    assert (done.code, json.loads(done.out)["largest"]) == (1, {"A": 2})
+    assert done.err.startswith("s.csv:3: Date: expected a time that has been, got '9999-01-01T00:00:00'; ")
 
 
 def test_nothing_of_a_file_controls_the_terminal(shell: Shell, tmp_path: Path) -> None:

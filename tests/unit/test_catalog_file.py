@@ -44,8 +44,8 @@ def test_columns_may_have_other_names_and_files_may_be_compressed(tmp_path: Path
 BAD_ROWS = [
     ("A2,x,,,", None),
     ("A2,x,,", "row: expected 5 cells as in the header, got 4"),
-    (",x,,,", "sku: expected 1 to 64 characters"),
-    (f"{'x' * 65},x,,,", "sku: expected 1 to 64 characters"),
+    (",x,,,", "sku: expected a SKU of 1 to 64 characters"),
+    (f"{'x' * 65},x,,,", "sku: expected a SKU of 1 to 64 characters"),
     ("A1,x,,,", "sku: expected each sku once, got 'A1' again; it is also in line 2"),
     (
         "gtin:00000020000004,x,,,",
@@ -147,7 +147,7 @@ def test_a_row_of_a_supplier_names_no_sku(tmp_path: Path) -> None:
     assert [str(problem) for problem in problems] == [
         f"{path}:4: name: expected nothing in the row of a supplier (it names no sku), got 'Fruit'",
         f"{path}:5: supplier: expected one row, got 'ACME' again; it is also in line 2",
-        f"{path}:6: sku: expected 1 to 64 characters, UTF-8, without control characters, got ''",
+        f"{path}:6: sku: expected a SKU of 1 to 64 characters, UTF-8, without control characters, got ''",
     ]
 
 

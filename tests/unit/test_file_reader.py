@@ -135,6 +135,7 @@ CASES: list[tuple[str, dict[str, Any], dict[str, str], list[str]]] = [
     (rows("N,1,T,A,1.23"), {"decimal": ",", "thousands": "."}, {}, [":2: Qty", 'set thousands = "."']),
     (rows("N,1,T,A,2 kg", "N,2,T,B,1'000 kg"), {"strip": ["kg", "'"]}, {"A": "-2", "B": "-1000"}, []),
     (rows("N,1,T,5.01E+12,1", "N,2,T,22752.0,1", "N,1.0,T,A,1"), {}, {}, [":2: Item", ":3: Item", ":4: No"]),
+    (rows("N,NULL,T,A,1", "N,#N/A,T,A,1", "-,1,T,A,1"), {}, {}, [":2: No", ":3: No", ":4: Store"]),
     (rows("N,1,T,22752.0,1"), {"spreadsheet_codes": "keep"}, {"22752.0": "-1"}, []),
     (
         rows("N,1,T,4006381333931,1", "N,2,T,36000291452,1", "N,3,T,4006381333932,1"),
@@ -291,7 +292,12 @@ WRONG_MAPPINGS: list[tuple[dict[str, Any], str]] = [
     ({"encoding": "latin-99"}, "Unknown encoding 'latin-99'"),
     ({"constants": {"quantity": "many"}}, "constants.quantity: expected an exact number"),
     ({"thousands": "."}, "thousands and decimal cannot both be '.'"),
-    ({"strip": ["-"]}, "strip: expected units and symbols"),
+    *(({"strip": [mark]}, "strip: expected units and symbols") for mark in ("-", "−", "–", "(", ")", "½", "²", "")),
+    ({"strip": ["kg", "g"]}, "500 g would count like 500 kg"),
+    ({"time": {"formats": ["%Y-%m-%d %H:%M %p"]}}, "has AM or PM (%p) beside hours from 0 to 23 (%H)"),
+    ({"time": {"formats": ["%Y-%m-%d %I:%M"]}}, "without AM or PM"),
+    ({"time": {"formats": ["%Y %H:%M"]}}, "has no day (%d) or no month"),
+    ({"time": {"formats": ["%d %Y %H:%M"]}}, "has no day (%d) or no month"),
     ({"header": False}, "has no names of columns"),
     (
         {"columns": {"basket": 0, "location": 1, "sku": 2, "quantity": 3, "timestamp": 4}},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,13 @@ from msgspec import UNSET
 from pos_client.files.mapping import load_mapping
 from pos_client.files.moments import MomentReader
 from pos_client.files.postings import FilePosting, FileTill, posting_id
-from pos_client.files.problems import FileError, Problem
+from pos_client.files.problems import FileError, Problem, TextError
 from pos_client.files.sales_file import SalesFiles
 from pos_client.files.settings import MappingError, SalesMapping
 from pos_client.files.zones import zone_of
 from pos_client.protocol import wire
 from pos_client.protocol.messages import Body, Line
-from pos_client.protocol.units import scaled
+from pos_client.protocol.units import micros, scaled
 
 MAPPINGS = sorted((Path(__file__).parents[2] / "examples" / "mappings").glob("*.toml"))
 HEADER = "store,ticket,sku,qty,price,time"
@@ -251,6 +252,16 @@ def test_timestamps_are_read_with_the_offset_of_their_place(
 ) -> None:
     time = mapping(time={"formats": formats, "zone": zone}).time
     assert MomentReader(time)(text) == moment
+
+
+def test_a_sale_that_has_not_been_yet_is_refused() -> None:
+    now = micros(datetime(2026, 3, 14, 9, 41, tzinfo=UTC))
+    read = MomentReader(mapping(time={"formats": ["%d/%m/%Y %H:%M"], "zone": "UTC"}).time, None, now)
+    assert read("15/03/2026 09:41").micros == now + 24 * 60 * 60 * 1_000_000  # a zone may be wrong
+    for text in ("15/03/2026 09:42", "03/05/2026 09:41", "14/03/2027 09:41"):
+        with pytest.raises(TextError, match="a time that has been") as refused:
+            read(text)
+        assert "time.formats" in refused.value.advice
 
 
 @pytest.mark.parametrize("text", ["", "99999999999999999999", "1e9", "now"])
