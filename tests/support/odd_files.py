@@ -168,6 +168,23 @@ def _broken(odd: Oddities, cells: list[str], what: str) -> list[str] | str:
     return cells
 
 
+def mend_widths(path: Path, odd: Oddities) -> None:
+    """Take the cells too many out of the rows of a file of rejects whose rows have the wrong width."""
+    encoding = "cp1252" if odd.encoding == "cp1252" else "utf-8"
+    width, note = len(odd.head), [name.strip() for name in odd.head].index("Note")
+    with path.open(encoding=encoding, newline="") as rejected:
+        head = rejected.readline()
+        delimiter = next(each for each in ",;\t|" if each in head)
+        rejected.seek(0)
+        rows = list(csv.reader(rejected, delimiter=delimiter))
+    for cells in rows:
+        if any(cells[width:]):
+            del cells[note]
+        del cells[width:]
+    with path.open("w", encoding=encoding, newline="") as mended:
+        csv.writer(mended, delimiter=delimiter).writerows(rows)
+
+
 def _plain(cell: str) -> str:
     return "".join(char for char in cell if char not in '",;|\t\n')
 

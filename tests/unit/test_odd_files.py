@@ -13,8 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pos_client.files.rejects import write_rejects
 from tests.support.bring_in import Came, bring_in
-from tests.support.odd_files import BROKEN, Oddities, Receipt, oddities, receipts, write
+from tests.support.odd_files import BROKEN, Oddities, Receipt, mend_widths, oddities, receipts, write
 
 Posted = dict[Any, bytes]
 MANY = 5_000
@@ -83,6 +84,25 @@ def however_it_comes(sold: list[Receipt], odd: Oddities, whole: Posted, folder: 
         assert (came.said, by_id(came)) == ([], whole)
         came = came_of(split_inside(sold, odd, folder, dice), odd)
         assert (came.said, by_id(came)) == ([], whole)
+    receipts_that_come_again(sold, odd, whole, folder, dice)
+
+
+def receipts_that_come_again(
+    sold: list[Receipt], odd: Oddities, whole: Posted, folder: Path, dice: random.Random
+) -> None:
+    """A receipt that is in a file twice, at once or later: line numbers tell, or it is asked for."""
+    again = dice.choice(sold)
+    paths = [folder / "at once", folder / "later"]
+    for path, at in zip(paths, (sold.index(again) + 1, len(sold)), strict=True):
+        write(path, odd, [*sold[:at], again, *sold[at:]])
+        if odd.has_order:
+            came = came_of([path], odd)
+            assert (came.said, by_id(came)) == ([], whole)
+        elif len({(row.sku, row.quantity) for row in again.rows}) > 1:
+            assert 'repeats = "rows"' in "".join(came_of([path], odd, repeats=None).said)
+            doubled = by_id(came_of([path], odd))
+            assert doubled.keys() >= whole.keys()
+            assert doubled != whole
 
 
 def split_inside(sold: list[Receipt], odd: Oddities, folder: Path, dice: random.Random) -> list[Path]:
@@ -115,6 +135,20 @@ def what_is_wrong_is_named(
         assert came.said
     write(mended, odd, sold)
     assert posted | by_id(came_of([mended], odd)) == whole
+    if set(broken.values()) == {"width"}:
+        the_rejects_are_mended(came, odd, posted, whole, folder)
+
+
+def the_rejects_are_mended(came: Came, odd: Oddities, posted: Posted, whole: Posted, folder: Path) -> None:
+    """The file of rejects, its rows put right, holds exactly the rest, each row in the receipt that it was in."""
+    assert came.read is not None
+    rest = folder / "rest"
+    write_rejects(rest, came.read)
+    mend_widths(rest, odd)
+    again = came_of([rest], odd)
+    assert again.said == []
+    assert posted.keys().isdisjoint(by_id(again))
+    assert posted | by_id(again) == whole
 
 
 def check(sold: list[Receipt], odd: Oddities, broken: dict[int, str], seed: int, folder: Path) -> None:
