@@ -182,7 +182,7 @@ def test_the_control_socket_refuses_what_no_terminal_may_be_called(field: str, v
 def test_the_control_socket_refuses_a_line_that_is_too_long_as_the_tills_port_does(tmp_path: Path) -> None:
     address = Address.unix(str(tmp_path / "hq.db.control"))
     with headquarters(tmp_path, dev=False, control=True), LineClient(address) as client:
-        client.send(b" " * (2 << 20))
+        client.send(b"x" * (1 << 20) + b"x")
         assert json.loads(client.read_line())["error"]["data"]["name"] == "too_large"
 
 
