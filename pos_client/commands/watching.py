@@ -19,7 +19,7 @@ from pos_client.protocol.messages import StockItem, StockParams, StockResult
 from pos_client.protocol.printable import escaped
 from pos_client.transport.watch import Watch
 
-Ask = Callable[[], StockResult]
+AskAnew = Callable[[], StockResult]
 """Asks HQ for all levels that are watched."""
 
 
@@ -84,7 +84,7 @@ def print_changes(feed: Watch) -> None:
         console.print_json_line(changed)
 
 
-def show_live(feed: Watch, ask: Ask, levels: LiveLevels) -> None:
+def show_live(feed: Watch, ask: AskAnew, levels: LiveLevels) -> None:
     """Show the levels in the terminal as they change, until it is interrupted."""
     from rich.live import Live  # only here: it takes other commands a fifth of their time
     from rich.text import Text

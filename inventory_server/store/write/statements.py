@@ -117,7 +117,9 @@ def _looked_back_on(wanted: FromClause) -> Executable:
     visited = union_all(closed, select(bindparam("open", type_=BigInteger))).cte("visited")
     one: ColumnElement[int] = literal_column("1").label("one")
     of_key = and_(m.segment == visited.c.segment, m.location == w.location, m.sku == w.sku)
-    moved = select(one).select_from(visited.join(t.movement, of_key))
+    # Repeated for the movements, so that partitions are pruned before the join.
+    bounds = m.segment.between(bindparam("first", type_=BigInteger), bindparam("open", type_=BigInteger))
+    moved = select(one).select_from(visited.join(t.movement, of_key)).where(bounds)
     counted = select(one).select_from(t.count).where(c.location == w.location, c.sku == w.sku)
     numbers = (
         select(func.count()).select_from(each.correlate(wanted).limit(most).offset(none).subquery()).scalar_subquery()
