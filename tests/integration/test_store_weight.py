@@ -10,6 +10,7 @@ import pytest
 from inventory_server.config import ROWS_PER_MOVEMENT, Settings
 from inventory_server.domain.requests import Post
 from inventory_server.store import LedgerStore
+from pos_client.protocol.messages import PostResult
 from tests.support.ledgers import NOON, SECOND, Till, body, hello, level, opened, post, proof_of, stock, together, uid
 
 MOST = 50
@@ -89,6 +90,15 @@ def test_a_light_void_shares_its_commit(store: LedgerStore, commits: list[list[i
     ]
     together(store, *frames)
     assert commits == [[1, 1]]
+
+
+def test_a_void_that_turns_out_heavier_stays_in_the_order_of_arrival(store: LedgerStore) -> None:
+    tills = [Till(store, name) for name in ("T1", "T2")]
+    sale = tills[0].item(body("sale", ("a", 1), ("b", 1)))
+    post(store, tills[0].speaker, sale)
+    frames = [till_frame(tills[0], body("void", voids=sale.id)), till_frame(tills[1], body("sale", ("b", 1)))]
+    positions = [each.results[0].position for each in together(store, *frames) if isinstance(each, PostResult)]
+    assert positions == [2, 3]
 
 
 def test_other_sales_do_not_wait_behind_heavy_voids(store: LedgerStore, commits: list[list[int]]) -> None:

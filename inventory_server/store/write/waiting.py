@@ -21,7 +21,8 @@ log = logging.getLogger("tillwire.store")
 
 Job = Callable[[Connection], Any]
 """Work of an administrator: runs in a transaction of its own."""
-_number_of = attrgetter("number")
+NUMBER_OF = attrgetter("number")
+"""The order of arrival of tickets."""
 _READS_BACK = frozenset(("void", "count"))
 """Types of postings that weigh more than their lines tell: only the ledger knows how much."""
 
@@ -211,7 +212,7 @@ class TerminalTurns:
             del self._waiting[terminal]
             if waiting:
                 self._waiting[terminal] = waiting
-        drawn.sort(key=_number_of)
+        drawn.sort(key=NUMBER_OF)
         return drawn
 
     def clear(self) -> list[Ticket]:

@@ -17,7 +17,7 @@ from inventory_server.domain.requests import FigureTooLarge, Post, TerminalReque
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
 from inventory_server.store.write.judge import CommitJudge
-from inventory_server.store.write.waiting import Job, TerminalTurns, Ticket
+from inventory_server.store.write.waiting import NUMBER_OF, Job, TerminalTurns, Ticket
 from pos_client.protocol.errors import ErrorCode, RequestError, TillwireError
 
 log = logging.getLogger("tillwire.store")
@@ -204,6 +204,7 @@ class Writer:
                 break
             left -= ticket.cut(max(1, left))
             fitting.append(ticket)
+        fitting.sort(key=NUMBER_OF)
         return fitting
 
     def _settle(self, ticket: Ticket, outcome: Any) -> None:
