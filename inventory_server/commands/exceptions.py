@@ -14,6 +14,7 @@ from inventory_server.domain.exceptions import ACTIONS
 from inventory_server.domain.limits import EXCEPTIONS_DEFAULT, EXCEPTIONS_MAX
 from inventory_server.domain.requests import ListExceptions, SettleException, ShowOverview
 from pos_client.commands import console
+from pos_client.commands.options import NearChoice
 from pos_client.protocol.fields import Flag, Location, Sku
 from pos_client.protocol.lists import ExceptionsParams, ExceptionsResult, ListedException
 from pos_client.protocol.units import micros
@@ -35,7 +36,7 @@ _location_option = click.option(
 
 
 @click.group("exceptions", invoke_without_command=True)
-@click.option("--flag", type=click.Choice(list(ACTIONS)), help="Only this flag's.")
+@click.option("--flag", type=NearChoice(list(ACTIONS)), help="Only this flag's.")
 @_location_option
 @click.option(
     "--limit",

@@ -21,7 +21,7 @@ from inventory_server.config import VARIANCES_SHOWN
 from inventory_server.domain.answers import LocationRow
 from inventory_server.domain.business_day import FIRST_DAY, LAST_DAY, BusinessDays, time_zone
 from inventory_server.domain.changes import ImportedCount
-from inventory_server.domain.requests import FindBarcodes, ImportCounts, ListLocations
+from inventory_server.domain.requests import FindBarcodes, ImportCounts, ListLocations, ListProducts
 from inventory_server.imports.stock_figures import count_id, figures_of
 from inventory_server.imports.stock_sheet import FIELDS, StockSheet, read_stock_sheet
 from pos_client.commands import console
@@ -29,6 +29,7 @@ from pos_client.commands.asking import DayParam
 from pos_client.files.limits import PART_LINES
 from pos_client.files.problems import Problem
 from pos_client.protocol.messages import PostingResult
+from pos_client.protocol.nearest import nearest
 from pos_client.protocol.units import TOTAL_MAX, instant, micros, scaled, unscaled
 
 _DATE_LENGTH = len("2026-10-31")
@@ -96,7 +97,8 @@ def import_stock(
         variances, unknown = _variances(office, figures, instants)
         if unknown:
             known = "HQ has never heard of these products; they will be posted as not in the catalogue"
-            console.say(f"{known}: {', '.join(unknown)}", err=True)
+            listed = [product.sku for product in office.ask(ListProducts()).products]
+            console.say(f"{known}: {', '.join(_hinted(sku, listed) for sku in unknown)}", err=True)
         told = _told(sheet, instants, variances)
         if dry_run:
             return _show(told, variances, as_json, "Nothing was posted.")
@@ -105,6 +107,12 @@ def import_stock(
             console.confirm("Post these counts?", yes)
         results = _post(office, figures, instants)
         return _posted(results, _replaced(results, variances), told, as_json)
+
+
+def _hinted(sku: str, listed: Sequence[str]) -> str:
+    """An unknown SKU with the listed one that it may mean."""
+    near = nearest(sku, listed)
+    return sku if near is None else f"{sku} (is it {near}?)"
 
 
 def _refused(problems: Sequence[Problem], as_json: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from pos_client.protocol.units import scaled
 
 FIELDS = ("sku", "barcode", "quantity", "location")
 """The fields of a stock sheet, by the names of their columns."""
+LOCATION_LIKENESS = 0.8
+"""From how alike a column and a location are taken for the same, of 1: one slip in five letters."""
 Report = Callable[[Problem], None]
 
 
@@ -122,6 +125,12 @@ class _Rows:
             found = [(at, name, name) for at, name in enumerate(header) if name in self._known]
             if twice := next((name for _, name, _ in found if header.count(name) > 1), None):
                 raise FileError(f"{path} has {header.count(twice)} columns {twice!r}: expected one; rename the others.")
+            for name in header:
+                if name not in self._known and (near := _alike(name, self._known)) is not None:
+                    raise FileError(
+                        f"{path} has a column {name!r} and HQ knows a location {near!r}: call the column like the "
+                        "location, or take it out of the file."
+                    )
             if found:
                 return [(at, name, name) for at, name, _ in found]
         message = str(no_column(path, self._named["quantity"], header))
@@ -181,6 +190,13 @@ class _Rows:
     def questions(self) -> list[str]:
         """What the numbers leave open."""
         return [f"{name}: {each}" for at, name, _ in self._columns for each in self._numbers[at].questions()]
+
+
+def _alike(name: str, known: Collection[str]) -> str | None:
+    """The location whose name a column nearly has: its figures must not be left out for a slip."""
+    by_folded = {each.casefold(): each for each in known}
+    near = difflib.get_close_matches(name.casefold(), by_folded, 1, LOCATION_LIKENESS)
+    return by_folded[near[0]] if near else None
 
 
 def _read_scanned(text: str) -> str:

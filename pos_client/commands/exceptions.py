@@ -9,7 +9,7 @@ import click
 
 from pos_client.commands import console
 from pos_client.commands.asking import PROGRAM, asking, connected, given, locations_option, note_till
-from pos_client.commands.options import json_option
+from pos_client.commands.options import NearChoice, json_option
 from pos_client.commands.stock_report import StockReport
 from pos_client.protocol.fields import Flag
 from pos_client.protocol.lists import ExceptionsParams, ExceptionsResult, ListedException
@@ -28,7 +28,7 @@ _COLUMNS = {
 
 
 @click.command("exceptions")
-@click.option("--flag", type=click.Choice(get_args(Flag)), help="Only this flag's.")
+@click.option("--flag", type=NearChoice(get_args(Flag)), help="Only this flag's.")
 @locations_option
 @json_option
 @asking

@@ -10,6 +10,7 @@ import click
 from pos_client.commands import console
 from pos_client.commands.asking import PROGRAM, asking, connected, given, pages
 from pos_client.commands.complete_hq import locations, skus
+from pos_client.commands.near import near_sku
 from pos_client.commands.options import InstantParam, json_option
 from pos_client.commands.server_options import Hq
 from pos_client.commands.stock_report import StockReport, quantity
@@ -48,12 +49,16 @@ def history(
     question = HistoryParams(sku, given(location), given(since), given(until))
     with connected(server, terminal, token) as (connection, _):
         entries = list(itertools.chain.from_iterable(page.entries for page in pages(connection, "history", question)))
+        near = None if entries else near_sku(connection, sku)
     if as_json:
         console.print_json(HistoryResult(entries))
         return console.OK if entries else console.FOUND_PROBLEMS
     if not entries:
+        hint = "" if near in (None, sku) else f" Did you mean {near}?"
         place = "" if location is None else f" at {location}"
-        console.say(f"{PROGRAM}: HQ has no movement of {sku}{place}; check the spelling and the period.", err=True)
+        console.say(
+            f"{PROGRAM}: HQ has no movement of {sku}{place}; check the spelling and the period.{hint}", err=True
+        )
         return console.FOUND_PROBLEMS
     report = StockReport(datetime.now(UTC), None)
     console.print_table(_COLUMNS, [_row(entry, report) for entry in entries])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from msgspec import UNSET
+
 from pos_client.commands.known import known_locations
 from pos_client.commands.limits import NEAR_ASKED_MAX, NEAR_LETTERS, NEAR_PAGE
 from pos_client.commands.stock_report import unknown
@@ -25,12 +27,15 @@ def unknown_and_near(connection: Connection, items: Sequence[UnknownItem]) -> li
 def _near(connection: Connection, item: UnknownItem) -> str | None:
     if item.location is not None and item.sku is None:
         return nearest(item.location, known_locations(connection.request))
-    if item.sku is None:
-        return None
-    # A misspelt word matches no search, but the letters before or after the mistake do.
-    for letters in (item.sku[:NEAR_LETTERS], item.sku[-NEAR_LETTERS:]):
-        if letters.strip():
-            found: StockResult = connection.request("stock", StockParams(search=letters, limit=NEAR_PAGE))
-            if (other := nearest(item.sku, {each.sku for each in found.items})) is not None:
-                return other
+    return None if item.sku is None else near_sku(connection, item.sku)
+
+
+def near_sku(connection: Connection, sku: str) -> str | None:
+    """The SKU that a misspelt one may mean, of those listed or in stock."""
+    # A misspelt word matches no search, but the letters before or after the mistake do; of a short one, none may.
+    for letters in (sku[:NEAR_LETTERS], sku[-NEAR_LETTERS:], ""):
+        search = letters if letters.strip() else UNSET
+        found: StockResult = connection.request("stock", StockParams(search=search, limit=NEAR_PAGE))
+        if (other := nearest(sku, {each.sku for each in found.items})) is not None:
+            return other
     return None

@@ -9,6 +9,16 @@ from typing import Any
 import click
 
 from pos_client.commands.complete import outbox_locations, outbox_terminals
+from pos_client.protocol.nearest import nearest
+
+
+class NearChoice(click.Choice[str]):
+    """One of a few words; a misspelt one is answered with the nearest."""
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        """What is said of a word that is none of them."""
+        near = nearest(str(value), map(str, self.choices))
+        return super().get_invalid_choice_message(value, ctx) + (f" Is it {near!r}?" if near else "")
 
 
 class InstantParam(click.ParamType[datetime]):

@@ -10,6 +10,7 @@ import click
 from pos_client.commands.asking import given, list_all, listing, shown
 from pos_client.commands.complete_hq import references, terminals
 from pos_client.commands.limits import LINES_SHOWN_MAX
+from pos_client.commands.options import NearChoice
 from pos_client.commands.stock_report import StockReport, quantity
 from pos_client.protocol.fields import Flag, PostingType
 from pos_client.protocol.lists import ListedLine, ListedPosting, PostingsParams, PostingsResult
@@ -38,7 +39,7 @@ _COLUMNS = {
     help="Only those that this terminal posted.",
 )
 @click.option("--type", "kind", type=click.Choice(get_args(PostingType)), help="Only those of this type.")
-@click.option("--flag", type=click.Choice(get_args(Flag)), help="Only those that were answered with this flag.")
+@click.option("--flag", type=NearChoice(get_args(Flag)), help="Only those that were answered with this flag.")
 @listing
 def postings(
     reference: str | None, of_terminal: str | None, kind: PostingType | None, flag: Flag | None, **options: Any

@@ -42,6 +42,7 @@ from pos_client.files.numbers import read_quantity
 from pos_client.protocol import gtin
 from pos_client.protocol.fields import ASKING_TERMINAL
 from pos_client.protocol.messages import StockParams, StockResult
+from pos_client.protocol.nearest import nearest
 from pos_client.transport.connection import Connection
 from pos_client.transport.watch import Watch
 
@@ -60,7 +61,8 @@ class Below(click.ParamType[Raw]):
         try:
             return Raw(msgspec.json.encode(read_quantity(str(value))))
         except ValueError as error:
-            return self.fail(f"expected reorder_point or {error}, got {value!r}", param, ctx)
+            hint = "; is it reorder_point?" if nearest(str(value), ("reorder_point", "reorder")) else ""
+            return self.fail(f"expected reorder_point or {error}, got {value!r}{hint}", param, ctx)
 
 
 @click.group(
@@ -197,6 +199,8 @@ def show(answer: StockResult, form: str, named: bool, safe: bool = False) -> Non
     if form in _SPREADSHEETS:
         names = stock_report.NAMED_FIELDS if named else stock_report.FIELDS
         console.print_export(form, safe, names, [stock_report.fields(item, names) for item in answer.items])
+    elif answer.unknown and not answer.items:
+        pass  # what HQ does not know has been said: there is nothing to show in a table
     elif named and any(item.name or item.unit for item in answer.items):
         console.print_table(stock_report.NAMED_COLUMNS, [report.named_row(item) for item in answer.items])
     else:

@@ -116,10 +116,22 @@ def _lost_zero(digits: str) -> str:
     return ""
 
 
+def is_misread(text: str) -> bool:
+    """True of UTF-8 that was read as cp1252 (`KÃ„SE`); what is not cannot be UTF-8 by chance."""
+    if text.isascii():
+        return False
+    try:
+        return len(text.encode("cp1252").decode()) < len(text)
+    except UnicodeError:
+        return False
+
+
 def _checked(kind: Any, expected: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if not is_unicode(text):
             raise TextError(expected, _ENCODING)
+        if is_misread(text):
+            raise TextError("text in its own encoding", "the file is UTF-8: leave out the encoding that was set")
         try:
             return str(msgspec.convert(text, kind))
         except msgspec.ValidationError as error:

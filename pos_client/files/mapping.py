@@ -7,14 +7,22 @@ import difflib
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from pos_client.files.mapping_checks import check_mapping
-from pos_client.files.settings import MappingError, SalesMapping
+from pos_client.files.settings import Columns, Constants, MappingError, SalesMapping, Time
 from pos_client.protocol.decode_errors import request_error
 from pos_client.protocol.errors import ErrorCode
+
+_TABLES = {
+    "": SalesMapping.__struct_fields__,
+    "columns": Columns.__struct_fields__,
+    "constants": Constants.__struct_fields__,
+    "time": Time.__struct_fields__,
+}
+"""The settings of each table of a mapping."""
 
 
 def load_mapping(path: Path | None, changes: Mapping[str, Any]) -> SalesMapping:
@@ -33,7 +41,7 @@ def load_mapping(path: Path | None, changes: Mapping[str, Any]) -> SalesMapping:
         where = told["path"].removeprefix("$.")
         raise MappingError(
             f"The mapping {path or 'given by options'} is invalid: {where}: "
-            f"expected {told['expected']}, got {told['came']}{_advice(where, merged)}."
+            f"expected {_expected(where, told['expected'])}, got {told['came']}{_advice(where, merged)}."
         ) from error
     check_mapping(mapping)
     return mapping
@@ -56,6 +64,15 @@ def _advice(where: str, merged: Mapping[str, Any]) -> str:
     """What may have been meant by a setting that there is not."""
     if where.startswith("types"):
         return "; rows to leave out are named in [skip]"
-    known = SalesMapping.__struct_fields__
-    alike = difflib.get_close_matches(where, known, 1)
-    return f"; is it {alike[0]}?" if alike and where in merged and where not in known else ""
+    table, _, name = where.rpartition(".")
+    known = _TABLES.get(table, ())
+    given = merged.get(table, {}) if table else merged
+    alike = difflib.get_close_matches(name, known, 1)
+    return f"; is it {alike[0]}?" if alike and name in given and name not in known else ""
+
+
+def _expected(where: str, told: str) -> str:
+    """What was expected of a setting: the words among which it chooses, or what the decoder says."""
+    hint = get_type_hints(SalesMapping).get(where)
+    words = [word for each in (hint, *get_args(hint)) if get_origin(each) is Literal for word in get_args(each)]
+    return " or ".join(map(repr, words)) or told

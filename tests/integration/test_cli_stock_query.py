@@ -190,7 +190,10 @@ def test_the_history_of_a_product_is_a_command(query: Query, reader: None) -> No
     assert query("history", "pear", "--to", "2000-01-01T00:00Z").code == 1
     done = query("history", "pera", "--location", "A")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "stock-query: HQ has no movement of pera at A; check the spelling and the period.\n"
+    assert (
+        done.err
+        == "stock-query: HQ has no movement of pera at A; check the spelling and the period. Did you mean pear?\n"
+    )
 
 
 def test_all_pages_of_a_history_are_fetched(query: Query, reader: None, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,7 +327,8 @@ UNKNOWN = [
     (["nope"], 1, ["sku nope"]),
     (["nope", "apple"], 0, ["sku nope"]),
     (["aple"], 1, ["sku aple; did you mean apple?"]),
-    (["1-appel"], 1, ["sku 1-appel"]),
+    (["1-appel"], 1, ["sku 1-appel; did you mean apple?"]),
+    (["fgi"], 1, ["sku fgi; did you mean fig?"]),
     (["Rapple"], 1, ["sku Rapple; did you mean apple?"]),
     (["nope", "--location", "A"], 1, ["sku nope"]),
     (["apple", "--location", "Z"], 1, ["location Z"]),
@@ -340,9 +344,13 @@ def test_what_hq_does_not_know_is_named(arguments: list[str], code: int, named: 
     assert [line for line in done.err.splitlines() if "does not know" in line and line.startswith("stock-query")] == [
         f"stock-query: HQ does not know {one}{'' if one.endswith('?') else '.'}" for one in named
     ]
+    assert "on hand" not in done.out or code == 0, "a table without rows"
 
 
 BAD_USAGE = [
+    (["--below", "reoder"], "got 'reoder'; is it reorder_point?"),
+    (["postings", "--flag", "negative_stok"], "Is it 'negative_stock'?"),
+    (["exceptions", "--flag", "negative_stok"], "Is it 'negative_stock'?"),
     (["--below", "some"], "expected reorder_point or an exact number"),
     (["--as-of", "yesterday"], "expected an instant like 2026-03-01T14:00+01:00, got 'yesterday'"),
     (["--known-at", "-5"], "expected an instant"),

@@ -167,6 +167,7 @@ WRONG = [
     ),
     ("item,north\nTEA,1\n", ["--at", AT], "s.csv has no column 'sku'; its columns are item, north."),
     ("sku,north,north\nTEA,1,2\n", ["--at", AT], "s.csv has 2 columns 'north': expected one; rename the others."),
+    ("sku,north,suoth\nTEA,1,2\n", ["--at", AT], "has a column 'suoth' and HQ knows a location 'south'"),
     ("sku,north\nTEA,1\n", ["--at", "2999-01-01"], "--at: expected what has passed, got 2999-01-01, which at north"),
     ("sku,north\nTEA,1\n", ["--at", "0001-01-01"], "--at: expected a date from"),
     ("sku,north\nTEA,1\n", [], "Missing option '--at'"),
@@ -185,7 +186,7 @@ def test_what_cannot_be_read_says_what_to_do(command: Command, tmp_path: Path) -
 def test_products_that_hq_never_heard_of_are_named(command: Command, tmp_path: Path) -> None:
     (tmp_path / "s.csv").write_text("sku,north\nTEE,1\nTEA,5\n")
     done = command("stock", "import", "s.csv", "--at", AT)
-    assert "never heard of these products; they will be posted as not in the catalogue: TEE\n" in done.err
+    assert "never heard of these products; they will be posted as not in the catalogue: TEE (is it TEA?)\n" in done.err
     assert done.out.endswith(
         "Posted 2 figures. HQ flagged: clock_suspect, unlisted_product; see: stock-query counts.\n"
     )

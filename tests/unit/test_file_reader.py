@@ -242,6 +242,7 @@ FORMS = [
     (PLAIN.encode("utf-16-be"), {}, "KÄSE"),
     (PLAIN.encode("cp1252"), {}, 'set encoding = "cp1252"'),
     (PLAIN.encode("cp1252"), {"encoding": "cp1252"}, "KÄSE"),
+    (PLAIN.encode(), {"encoding": "cp1252"}, "the file is UTF-8: leave out the encoding that was set"),
     (PLAIN.replace("Item", "Stück").encode("cp1252"), {"columns": {"sku": "Stück"}}, "saved the file as cp1252"),
     (PLAIN.encode("utf-16")[:-1], {}, "is cut short or is not UTF-16"),
     (gzip.compress(PLAIN.encode(), mtime=0), {}, "KÄSE"),
@@ -306,6 +307,10 @@ WRONG_MAPPINGS: list[tuple[dict[str, Any], str]] = [
     ({"time": {"abbreviations": {"EST": "east"}}}, "Unknown time zone 'east'"),
     ({"types": {"S": {"type": "sale", "sign": 1}}}, "types"),
     ({"skipp": {"a": ["b"]}}, "is it skip?"),
+    ({"columns": {"unit_prise": "a"}}, "is it unit_price?"),
+    ({"time": {"zones_": {}}}, "is it zones?"),
+    ({"repeats": "row"}, "repeats: expected 'rows' or 'receipts', got "),
+    ({"quoting": "non"}, "quoting: expected 'strict' or 'trusted' or 'none', got "),
 ]
 
 
