@@ -37,7 +37,7 @@ from pos_client.till.policy import (
     RetryPolicy,
 )
 from pos_client.till.posting import PendingRegistry, Posting
-from pos_client.till.posting_details import Details, check_names
+from pos_client.till.posting_details import Details, check_names, check_timeout
 from pos_client.till.posting_methods import METHOD_NAMES, PostingMethods
 from pos_client.till.query_methods import QueryMethods
 from pos_client.till.sender import Sender
@@ -193,6 +193,8 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
         check_callable("on_result", on_result)
         if isinstance(body.location, UnsetType):
             body = structs.replace(body, location=self._here())
+        if body.other_location == body.location:
+            raise BodyError("$.other_location", "another location than that of the posting", repr(body.location))
         raw, effect = checked(body, self._sender.limits)
         reference = body.reference if isinstance(body.reference, str) else None
         with self._postings.expecting(given_id or self._new_id(), reference, on_result) as posting:
@@ -219,6 +221,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
 
         TimeoutError after `timeout` seconds, HqRefused at once if HQ refuses the till; what is pending stays pending.
         """
+        check_timeout(timeout)
         if left := self._settle(time.monotonic() + timeout):
             reason = self._sender.last_error or "HQ has not answered yet"
             raise TimeoutError(f"{left:,} pending after {timeout} s, and kept: {reason}")
@@ -260,6 +263,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
 
         Selling may continue afterwards: the next posting connects again.
         """
+        check_timeout(timeout)
         deadline = time.monotonic() + timeout
         self._settle(deadline)
 
@@ -272,4 +276,5 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
         return self._sender_thread.ask(say_bye, max(BYE_SECONDS_MIN, deadline - time.monotonic()))  # type: ignore[no-any-return]
 
     def _ask(self, method: str, params: Message, timeout: float) -> Any:
+        check_timeout(timeout)
         return self._sender_thread.ask(lambda connection, seconds: connection.request(method, params, seconds), timeout)

@@ -23,6 +23,8 @@ _ADVICE = {
 
 def outbox_error(path: Path, error: sqlite3.Error, what: str = "outbox") -> OutboxError:
     """SQLite's error as one sentence that says what to do; `what` is the file at `path`."""
+    if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+        return OutboxError(f"The {what} {path} was closed by this program, and nothing was stored: open it again.")
     advice = _ADVICE.get(_code(error))
     return OutboxError(f"The {what} {path} {advice or 'failed'} ({error}).")
 

@@ -13,6 +13,7 @@ from uuid import UUID
 from pos_client.protocol.errors import HqRefused
 from pos_client.protocol.messages import PostingResult
 from pos_client.till.outbox_records import Found, State
+from pos_client.till.posting_details import check_timeout
 
 log = logging.getLogger("tillwire.till")
 
@@ -147,6 +148,8 @@ class PendingRegistry:
 
     def wait(self, posting: Posting, timeout: float | None) -> PostingResult:
         """Block until `posting` has its result; HqRefused if HQ refuses the till, else TimeoutError after `timeout`."""
+        if timeout is not None:
+            check_timeout(timeout)
         with self._changed:
             self._changed.wait_for(lambda: posting.result is not None or self._refusal is not None, timeout)
             if posting.result is not None:

@@ -32,6 +32,12 @@ class Details(BasketDetails, total=False):
     id: UUID | None
 
 
+def check_timeout(seconds: float) -> None:
+    """Raise ValueError for a time-out that cannot be: it would look as if HQ had not answered."""
+    if not seconds >= 0:
+        raise ValueError(f"A timeout is a number of seconds, 0 or more, not {seconds!r}.")
+
+
 def check_names(method: str, given: Iterable[str], known: Iterable[str]) -> None:
     """Raise TypeError for the first name of `given` that is not `known`: a misspelt argument must not be dropped."""
     names = sorted(known)

@@ -141,7 +141,7 @@ def test_leaving_the_with_block_waits_for_the_last_answers(hq: ScriptedHq, tmp_p
     with PosClient(hq.address, terminal="T1", location="A", outbox=tmp_path / "till.db") as till:
         postings = sell(till, 50)
     assert {posting.state for posting in postings} == {"done"}
-    with pytest.raises(OutboxError, match="closed"):
+    with pytest.raises(OutboxError, match="was closed by this program, and nothing was stored: open it again"):
         till.sell([("milk", 1)])
 
 

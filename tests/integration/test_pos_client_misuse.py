@@ -36,6 +36,11 @@ MISUSE: list[tuple[Callable[[PosClient], object], type[Exception], str]] = [
     (lambda till: till.sell([("mi\ud800lk", 1)]), BodyError, r'surrogates, got "mi\\ud800lk"'),
     (lambda till: till.sell([("milk", 1)], ext={"a": "\udfff"}), BodyError, r"^\$.ext: expected text without lone"),
     (lambda till: till.sell([("milk", 1)], reference="\udfff"), BodyError, r"^\$: expected text without lone"),
+    (lambda till: till.transfer_out(MILK, to="A"), BodyError, "other_location: expected another location .* got 'A'"),
+    (lambda till: till.transfer_in(MILK, from_="A"), BodyError, "other_location: expected another location"),
+    (lambda till: till.wait(-1), ValueError, "A timeout is a number of seconds, 0 or more, not -1"),
+    (lambda till: till.bye(timeout=-1), ValueError, "A timeout is"),
+    (lambda till: till.stock(timeout=float("nan")), ValueError, "A timeout is"),
     # one where several are expected
     (lambda till: till.sell("ABC"), TypeError, r"lines is a sequence of \(sku, quantity\) or Line, .* not 'ABC'"),  # type: ignore[arg-type]
     (lambda till: till.sell(("milk", 2)), TypeError, "lines is a sequence"),  # type: ignore[arg-type]
