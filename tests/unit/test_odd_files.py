@@ -174,6 +174,17 @@ def test_what_is_posted_and_named_is_what_is_in_the_file(
     check(sold, odd, broken, seed, tmp_path)
 
 
+@settings(max_examples=25, deadline=None, suppress_health_check=quiet)
+@given(receipts(), oddities(), st.integers(0, 30))
+def test_rejects_of_rows_that_are_filled_down_are_mended(
+    tmp_path: Path, sold: list[Receipt], odd: Oddities, at: int
+) -> None:
+    odd = replace(odd, fill_down=True, packing="plain", line_end="\n", left_out=())
+    write(tmp_path / "whole", odd, sold)
+    whole = by_id(came_of([tmp_path / "whole"], odd))
+    what_is_wrong_is_named(sold, odd, whole, {at % sum(len(each.rows) for each in sold): "width"}, tmp_path)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
 @settings(max_examples=MANY, deadline=None, suppress_health_check=quiet)
