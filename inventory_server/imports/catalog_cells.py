@@ -9,13 +9,14 @@ from typing import Any
 import msgspec
 
 from inventory_server.domain.limits import ORDER_DAYS_MAX, PACK_UNITS_MAX
-from pos_client.files.cells import code_reader, read_gtin, read_listed_sku
+from pos_client.files.cells import code_reader, is_misread, read_gtin, read_listed_sku
 from pos_client.files.limits import CELL_LENGTH_MAX
 from pos_client.files.numbers import NumberReader
 from pos_client.files.problems import TextError
 from pos_client.protocol import gtin
 from pos_client.protocol.fields import Location
 from pos_client.protocol.limits import NAME_LENGTH_MAX, TEXT_LENGTH_MAX
+from pos_client.protocol.printable import is_unicode
 from pos_client.protocol.units import scaled
 
 _CODE_EXPECTED = f"1 to {NAME_LENGTH_MAX} characters, UTF-8, without control characters"
@@ -85,6 +86,10 @@ def _pack_units(text: str) -> int:
 
 def _words(text: str) -> str:
     text = " ".join(text.split())
+    if not is_unicode(text):
+        raise WrongCell("text in UTF-8", text, "if the file was saved by a spreadsheet, give --encoding cp1252")
+    if is_misread(text):
+        raise WrongCell("text in its own encoding", text, "the file is UTF-8: leave out --encoding")
     if len(text) > TEXT_LENGTH_MAX or not text.isprintable():
         raise WrongCell(f"at most {TEXT_LENGTH_MAX} printable characters", text)
     return text

@@ -141,6 +141,8 @@ def stock(
     with connected(server, terminal, token) as (connection, _):
         answer = whole_answer(connection, question)
         say_unknown(unknown_and_near(connection, answer.unknown))
+    if skus and any(item.sku == skus[0] for item in answer.unknown):
+        _say_question(skus[0])
     if filters["watch"]:
         return _watch(server, terminal, token, question, answer, form == "json")
     show(answer, form, named, safe)
@@ -175,6 +177,12 @@ def _watch(
         else:
             show_live(feed, ask, LiveLevels(answer))
     return console.OK
+
+
+def _say_question(word: str) -> None:
+    """Say which question a first word may mean that is no product."""
+    if (other := nearest(word, stock_query.commands)) is not None:
+        console.say(f"{PROGRAM}: is {word} the question {other}? See {PROGRAM} {other} --help", err=True)
 
 
 def whole_answer(connection: Connection, question: StockParams) -> StockResult:

@@ -347,6 +347,11 @@ def test_what_hq_does_not_know_is_named(arguments: list[str], code: int, named: 
     assert "on hand" not in done.out or code == 0, "a table without rows"
 
 
+def test_a_misspelt_question_is_told_from_a_product(query: Query) -> None:
+    assert "is histroy the question history? See stock-query history --help" in query("histroy", "apple").err
+    assert "the question" not in query("nope").err
+
+
 BAD_USAGE = [
     (["--below", "reoder"], "got 'reoder'; is it reorder_point?"),
     (["postings", "--flag", "negative_stok"], "Is it 'negative_stock'?"),

@@ -60,6 +60,12 @@ BAD_ROWS = [
     ("A2,x,,,1.000001", "reorder_point: expected an exact number"),
     ("A2,a\x07b,,,", "name: expected at most 256 printable characters"),
     ("A2,a\tb,,,", None),
+    ("A2,KÃ„SE,,,", "name: expected text in its own encoding"),
+    ("KÃ„SE,x,,,", "sku: expected text in its own encoding"),
+    ("22752.0,x,,,", "sku: expected a code as it was before a spreadsheet made a number of it"),
+    ("5.01E+12,x,,,", "sku: expected a code as it was before a spreadsheet made a number of it"),
+    ("#N/A,x,,,", "sku: expected a code, not the error of a spreadsheet's formula"),
+    ("Total:,x,,,", "sku: expected a product, not a total of other rows, got 'Total:'; take such rows out of the file"),
     (f"A2,,{'x' * 257},,", "unit: expected at most 256"),
     (f"A2,{'x' * 200_000},,,", "name: expected at most 256 printable characters"),
 ]
@@ -232,6 +238,7 @@ def test_a_product_has_a_row_for_each_location_it_is_ranged_for(tmp_path: Path) 
 def test_bytes_that_are_no_utf8_are_reported(tmp_path: Path) -> None:
     _, problems = read(tmp_path / "c.csv", f"{HEADER}\ncaf\xe9,,,,\nB,caf\xe9,,,\n".encode("latin-1"))
     assert [problem.line for problem in problems] == [2, 3]
+    assert "--encoding cp1252" in str(problems[1])
 
 
 def test_something_else_than_a_comma_may_separate_the_columns(tmp_path: Path) -> None:
