@@ -16,7 +16,7 @@ from msgspec import structs
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import Enrol, ImportProducts
 from pos_client.commands import stock_report
-from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill, StockItem, UnknownItem
+from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill, StockItem
 from pos_client.till.client import PosClient
 from pos_client.transport.connection import Connection
 from tests.support.commands import Done, Shell, headquarters
@@ -75,11 +75,6 @@ def test_a_level_as_a_row_of_the_table_and_of_csv() -> None:
     assert stock_report.StockReport(NOW, UTC).row(bare)[6:] == ["", "", ""]
     assert stock_report.fields(bare) == ["x", "A", 1, 0, 1, 0, "", "", "", ""]
     assert stock_report.fields(item)[-1] == "unlisted"
-
-
-def test_what_is_unknown_in_words() -> None:
-    named = [UnknownItem(sku="x"), UnknownItem(gtin="20000001"), UnknownItem(location="Z")]
-    assert stock_report.unknown(named) == ["sku x", "barcode 20000001", "location Z"]
 
 
 @pytest.fixture(scope="module")
@@ -355,7 +350,6 @@ def test_a_misspelt_question_is_told_from_a_product(query: Query) -> None:
 BAD_USAGE = [
     (["--below", "reoder"], "got 'reoder'; is it reorder_point?"),
     (["postings", "--flag", "negative_stok"], "Is it 'negative_stock'?"),
-    (["exceptions", "--flag", "negative_stok"], "Is it 'negative_stock'?"),
     (["--below", "some"], "expected reorder_point or an exact number"),
     (["--as-of", "yesterday"], "expected an instant like 2026-03-01T14:00+01:00, got 'yesterday'"),
     (["--known-at", "-5"], "expected an instant"),
