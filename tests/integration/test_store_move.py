@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Table, select
 
 from inventory_server.config import Settings
+from inventory_server.domain.changes import Enrol, EnrolmentCode
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import (
     AdoptTerminal,
@@ -78,6 +79,7 @@ def trade_and_merge(place: Path | str) -> None:
             MergeProducts("unlisted", "b", actor=HEADQUARTERS),
             MoveTerminal("T2", "L3", actor=HEADQUARTERS),
             AdoptTerminal("T1", "T2", actor=HEADQUARTERS),
+            Enrol("T3", "till", "L3", code=EnrolmentCode(b"salt", b"key", 2**62), actor=HEADQUARTERS),
         ):
             store.submit(change).wait()
 
