@@ -204,6 +204,16 @@ def progress_bar(label: str, total: int, shown: bool = True) -> Iterator[Progres
         yield ProgressBar(progress, label, total)
 
 
+@contextmanager
+def live_screen() -> Iterator[Callable[[Sequence[str]], None]]:
+    """A part of the terminal that shows the lines given last; they stay when it ends."""
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(auto_refresh=False) as live:
+        yield lambda lines: live.update(Text("\n".join(lines)), refresh=True)
+
+
 class ProgressBar:
     """A progress bar; call it with the amount done so far."""
 

@@ -86,13 +86,10 @@ def print_changes(feed: Watch) -> None:
 
 def show_live(feed: Watch, ask: AskAnew, levels: LiveLevels) -> None:
     """Show the levels in the terminal as they change, until it is interrupted."""
-    from rich.live import Live  # only here: it takes other commands a fifth of their time
-    from rich.text import Text
-
     asked_at = time.monotonic()
-    with Live(screen=False, auto_refresh=False, transient=False) as live:
+    with console.live_screen() as show:
         while True:
-            live.update(Text("\n".join(screen(levels, feed.lost, datetime.now(UTC)))), refresh=True)
+            show(screen(levels, feed.lost, datetime.now(UTC)))
             until = time.monotonic() + WATCH_TURN_SECONDS
             while (left := until - time.monotonic()) > 0:
                 if (changed := feed.wait(left)) is not None:
