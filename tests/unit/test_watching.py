@@ -41,7 +41,7 @@ def test_what_the_answer_holds_already_is_not_applied_again() -> None:
 
 
 def test_the_screen_says_how_fresh_its_figures_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((120, 24)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((120, 24)))
     levels = LiveLevels(ANSWER)
     *_, complete, fresh = screen(levels, None, LATE)
     assert complete.startswith("north: complete to ")
@@ -52,7 +52,7 @@ def test_the_screen_says_how_fresh_its_figures_are(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_does_not_fit_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "get_terminal_size", lambda: os.terminal_size((120, 10)))
+    monkeypatch.setattr(shutil, "get_terminal_size", lambda *_, **__: os.terminal_size((120, 10)))
     levels = LiveLevels(ANSWER)
     levels.apply(ChangedParams(8, [change(f"sku-{number}", 1) for number in range(30)]))
     lines = screen(levels, None, LATE)
