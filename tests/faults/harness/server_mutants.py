@@ -143,10 +143,10 @@ def _by_seq(is_taken_for_old: Callable[[Any, Any], bool]) -> None:
 def merge_bodies(_: Options) -> None:
     """The same id with another content is called a duplicate."""
 
-    def again(_batch: Any, _speaker: Any, item: Any, before: Any) -> PostingResult:
+    def again(_judge: Any, _batch: Any, _speaker: Any, item: Any, before: Any) -> PostingResult:
         return judge._posted(item, "duplicate", before)
 
-    put(judge, _again=again)
+    put(CommitJudge, _again=again)
 
 
 def swallow_errors(_: Options) -> None:

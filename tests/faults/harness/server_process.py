@@ -117,6 +117,8 @@ def run(options: Mapping[str, Any]) -> int:
     for name in options.get("mutants", ()):
         MUTANTS[name](options)
     control.serve(options["control"], switches.answer)
-    arguments = ["serve", "--dev", "--db", f"sqlite:///{options['db']}", "--config", options["config"]]
-    arguments += ["--listen", f"{options.get('host', '127.0.0.1')}:{options['port']}"]
+    arguments = ["serve", "--db", f"sqlite:///{options['db']}", "--config", options["config"]]
+    arguments += ["--dev"] if options["dev"] else []
+    host = options.get("host", "127.0.0.1")
+    arguments += ["--listen", f"{host}:{options['port']}", "--allow-plaintext", f"{host}/32"]
     return int(inventory_server.main(arguments, standalone_mode=False))

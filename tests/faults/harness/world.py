@@ -116,6 +116,7 @@ class World:
             "port": self.port,
             "control": str(self.folder / "server.ctl"),
             "config": str(self.folder / "server.toml"),
+            "dev": self.plan.token is None,
             **self.plan.server,
         }
         log = self.folder / "server.log"
