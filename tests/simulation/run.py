@@ -91,7 +91,7 @@ class Run:
         self.book = Book()
         world = self.world
         self.settings = Settings(
-            commit_movements_max=world.between((3, 40)),
+            commit_movements_max=3 * world.between((3, 40)),
             max_postings=world.between((2, 12)),
             queue_postings_max=world.between((4, 60)),
             heartbeat_seconds=86_400,
