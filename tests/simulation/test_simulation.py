@@ -21,8 +21,8 @@ from tests.simulation.run import simulate
 from tests.simulation.sweep import named, run_seeds, sweep
 
 SEEDS, MANY_SEEDS = 40, 2_000
-RED_WITHIN_SEEDS = 600
-"""Each planted bug turned red within 300 seeds when this was written; a change of the world shifts that."""
+RED_WITHIN_SEEDS = 1_500
+"""The rarest planted bug turned red within 1,020 seeds when this was written; a change of the world shifts that."""
 
 
 def command_line(*arguments: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
