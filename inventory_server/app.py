@@ -303,8 +303,10 @@ class FrameHandler(JsonHandler):
         self._watching = start
         feed.unwatch(self)
         answer(reply)
-        if start is not None and actor is not None and not self._is_over:
+        if start is not None and actor is not None:
             feed.watch(self, start, actor)
+            if self._is_over:  # it ended once it was answered, perhaps before it was watched for
+                feed.unwatch(self)
 
     def push(self, lines: bytes) -> bool:
         """Send lines of the feed."""

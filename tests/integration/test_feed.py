@@ -235,6 +235,20 @@ def test_the_feed_goes_on_when_the_database_answers_again(
     assert len([each for each in caplog.records if "event=feed_failed" in each.message]) == 1
 
 
+def test_who_ends_while_it_is_answered_is_not_watched_for(hq: Hq, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch_for, watched = hq.application.feed.watch, threading.Event()
+
+    def late(client: Any, *asked: Any) -> None:
+        client._is_over = True
+        watch_for(client, *asked)
+        watched.set()
+
+    monkeypatch.setattr(hq.application.feed, "watch", late)
+    with closing(hq.watcher()):
+        assert watched.wait(HANG_SECONDS)
+        wait_until(lambda: not hq.application.feed._watchers)
+
+
 def test_nobody_follows_the_ledger_when_nobody_watches(hq: Hq) -> None:
     with closing(hq.watcher()) as client:
         hq.sell()
