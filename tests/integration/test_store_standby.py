@@ -16,7 +16,17 @@ from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
 from inventory_server.domain.answers import ValidCode
 from inventory_server.domain.changes import EnrolmentCode
 from inventory_server.domain.door import Outcome, perform
-from inventory_server.domain.requests import CheckToken, Enrol, FindPosting, Hello, ListCodes, Stock
+from inventory_server.domain.requests import (
+    REQUESTS,
+    CheckToken,
+    Enrol,
+    FindPosting,
+    Hello,
+    ListAudit,
+    ListCodes,
+    RevokeTerminal,
+    Stock,
+)
 from inventory_server.domain.roles import HEADQUARTERS, User
 from inventory_server.store.database.base import StoreError
 from inventory_server.store.database.url import database_of
@@ -91,6 +101,17 @@ def position(standby: FallbackReader) -> int:
     outcome = standby.answer(EVERYTHING)
     assert isinstance(outcome, StockResult)
     return outcome.position
+
+
+def test_who_has_lost_access_is_read_from_the_primary(paths: tuple[Path, Path]) -> None:
+    with opened(paths[0]) as store:
+        perform(store, Enrol("T9", "till", "L1", actor=HEADQUARTERS))
+        perform(store, RevokeTerminal("T9", actor=HEADQUARTERS))
+    with reading(paths, Timer()) as standby:
+        standby.start()
+        assert position(standby) == 1, "the standby answers"
+        told = standby.answer(ListAudit(1, None, actor=HEADQUARTERS))
+        assert [entry.request for entry in told] == [REQUESTS[RevokeTerminal].name]
 
 
 def test_codes_are_those_of_the_primary(paths: tuple[Path, Path]) -> None:

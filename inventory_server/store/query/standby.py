@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from inventory_server.config import STANDBY_RETRY_SECONDS, Settings
 from inventory_server.domain.door import Outcome, Progress, no_progress
-from inventory_server.domain.requests import ListCodes, Question
+from inventory_server.domain.requests import ListAudit, ListCodes, Question
 from inventory_server.store.database import schema
 from inventory_server.store.database.base import Database, ErrorClass, OtherLedger, StoreError, said_by
 from inventory_server.store.ledger import tables as t
@@ -21,6 +21,9 @@ from pos_client.protocol.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.store")
 
+# A code is made a moment ago, and used once: a standby may lack a new one, or offer a used one. The audit trail tells
+# every server whose access has ended: while a standby lags, a revoked till would go on.
+_OF_THE_PRIMARY = (ListCodes, ListAudit)
 _OF_IDENTITIES = {ErrorCode.forbidden, ErrorCode.unauthenticated}
 _NOT_ITS_FAULT = {ErrorClass.RETRY, ErrorClass.WORK_FAILED}
 
@@ -54,8 +57,7 @@ class FallbackReader:
 
     def answer(self, question: Question, progress: Progress = no_progress) -> Outcome:
         """The answer to a question; RequestError for what the protocol has a name for."""
-        # A code is made a moment ago, and used once: a standby may lack a new one, or offer a used one.
-        if not isinstance(question, ListCodes) and self._is_well():
+        if not isinstance(question, _OF_THE_PRIMARY) and self._is_well():
             try:
                 return self._standby.ask(question, progress)
             except RequestError as error:
