@@ -18,14 +18,19 @@ ANSWER = json.dumps({"jsonrpc": "2.0", "id": 1, "result": RESULT}).encode() + b"
 
 
 class Answering(asyncio.Protocol):
-    """Answers each line, unless the client does not read."""
+    """Answers each line; of a client that does not read it reads no more."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
-        if not self._transport.get_write_buffer_size():
-            self._transport.write(ANSWER * data.count(b"\n"))
+        self._transport.write(ANSWER * data.count(b"\n"))
+
+    def pause_writing(self) -> None:
+        self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._transport.resume_reading()
 
 
 async def serve(tls: bool) -> None:
