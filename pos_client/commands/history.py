@@ -49,7 +49,7 @@ def history(
     question = HistoryParams(sku, given(location), given(since), given(until))
     with connected(server, terminal, token) as (connection, _):
         entries = list(itertools.chain.from_iterable(page.entries for page in pages(connection, "history", question)))
-        near = None if entries else near_sku(connection, sku)
+        near = None if entries else near_sku(connection.request, sku)
     if as_json:
         console.print_json(HistoryResult(entries))
         return console.OK if entries else console.FOUND_PROBLEMS

@@ -12,6 +12,7 @@ from msgspec import UNSET, structs
 
 from pos_client.commands import console
 from pos_client.commands.complete import outbox_barcodes, outbox_skus
+from pos_client.commands.near import near_unlisted
 from pos_client.commands.open_till import open_till
 from pos_client.commands.options import (
     InstantParam,
@@ -23,8 +24,8 @@ from pos_client.commands.options import (
 from pos_client.commands.server_options import server_option
 from pos_client.commands.tokens import token_option
 from pos_client.protocol import gtin
-from pos_client.protocol.errors import HqRefused
-from pos_client.protocol.messages import Line
+from pos_client.protocol.errors import ConnectionLost, HqRefused, RequestError
+from pos_client.protocol.messages import Line, StockParams, StockResult
 from pos_client.protocol.units import Quantity
 from pos_client.till.basket_lines import exact_quantity
 from pos_client.till.client import PosClient
@@ -176,7 +177,9 @@ def record(
         posting = store(client, {"reference": reference, "occurred_at": occurred_at})
         if wait_seconds is not None:
             _wait(client, posting, what, wait_seconds)
-    _show(posting, as_json)
+        _show(posting, as_json)
+        if posting.result is not None and "unlisted_product" in posting.result.flags:
+            _say_near(client, posting)
     if posting.state == "parked" and posting.result is not None:
         console.say(f"HQ rejected {what}: {posting.result.reason or posting.result.code}", err=True)
         return console.FOUND_PROBLEMS
@@ -189,6 +192,29 @@ def _show(posting: Posting, as_json: bool) -> None:
     else:
         flags = ", ".join(posting.result.flags) if posting.result else ""
         console.say(f"{posting.id} {posting.result.status if posting.result else 'pending'} {flags}".rstrip())
+
+
+def _say_near(client: PosClient, posting: Posting) -> None:
+    """Say which product of the catalogue a misspelt one may be."""
+
+    def ask(_method: str, params: StockParams) -> StockResult:
+        told = {name: value for name, value in structs.asdict(params).items() if value is not UNSET}
+        return client.stock(**told)
+
+    try:
+        body = client.posting(posting).body
+        lines = [] if body is None or body.lines is UNSET else body.lines
+        found = near_unlisted(ask, [line.sku for line in lines if line.sku is not UNSET])
+    except (ConnectionLost, RequestError) as error:
+        console.say(f"Which listed product may be meant, HQ does not say now: {error}", err=True)
+        return
+    for sku, near in found.items():
+        if near is not None:
+            console.say(
+                f"{sku} is not in the catalogue; did you mean {near}? If so: pos-client void {posting.id}, and record"
+                " it anew.",
+                err=True,
+            )
 
 
 def _wait(client: PosClient, posting: Posting, what: str, seconds: float) -> None:

@@ -9,7 +9,9 @@ from uuid import uuid4
 
 import pytest
 
-from inventory_server.domain.requests import Enrol
+from inventory_server.domain.product import Product
+from inventory_server.domain.requests import Enrol, ImportProducts
+from pos_client.protocol.errors import ConnectionLost
 from pos_client.till.client import PosClient
 from tests.support.commands import Done, Shell, headquarters
 from tests.support.maintenance import change
@@ -73,6 +75,32 @@ def test_a_sale_is_posted_and_its_answer_shown(till: Till) -> None:
     answer = json.loads(till("sell", "a=b=2", "--wait", "30", "--json").out)
     assert (answer["state"], answer["result"]["status"], answer["result"]["position"]) == ("done", "posted", 2)
     assert till.on_hand("a=b") == {"A": -2}
+
+
+def test_a_misspelt_product_is_posted_and_the_listed_one_named(shell: Shell, tmp_path: Path) -> None:
+    with headquarters(tmp_path, control=True) as (address, url):
+        change(url, ImportProducts([Product("COFFEE", "Coffee")], []))
+        till = Till(shell, tmp_path, address)
+        done = till("sell", "COFEE=1", "COFFEE", "TROUSERS", "--wait", "30")
+        assert done.code == 0
+        number = done.out.split()[0]
+        assert done.err == (
+            f"COFEE is not in the catalogue; did you mean COFFEE? If so: pos-client void {number}, and record it"
+            " anew.\n"
+        )
+        assert till("void", number, "--wait", "30").err == ""
+
+
+def test_where_hq_goes_away_after_the_answer_no_product_is_named(
+    till: Till, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise ConnectionLost("The line is down.")
+
+    monkeypatch.setattr(PosClient, "posting", away)
+    done = till("sell", "COFEE=1", "--wait", "30")
+    assert (done.code, done.out.split()[1]) == (0, "posted")
+    assert done.err == "Which listed product may be meant, HQ does not say now: The line is down.\n"
 
 
 def test_a_sale_while_hq_is_away_is_kept_and_delivered_later(till: Till) -> None:
