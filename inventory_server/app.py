@@ -18,9 +18,10 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
 from inventory_server.domain.answers import Client, FeedStart
 from inventory_server.domain.door import Outcome, Store, perform
-from inventory_server.domain.requests import REQUESTS, StoreRequest, TerminalRequest
+from inventory_server.domain.requests import REQUESTS, Ping, StoreRequest, TerminalRequest, terminal_of
 from inventory_server.domain.roles import Speaker
 from inventory_server.feed.feed import Feed
+from inventory_server.heartbeats import Heartbeats
 from inventory_server.jsonserver import (
     EncodedReply,
     EndReason,
@@ -102,6 +103,7 @@ class Application:
         self._asking = QuestionThreads()
         self._revocations = Revocations(store.ask, self.hang_up) if hangs_up_on_revoked else None
         self.feed = Feed(store.ask, self._asking.read)
+        self.heartbeats = Heartbeats(store.submit)
         self._settings = replace(settings, max_connections=self._json_server.max_connections)
 
     @property
@@ -124,6 +126,7 @@ class Application:
     def start(self) -> None:
         """Start serving; CannotListen if an address cannot be listened on."""
         self._json_server.start()
+        self.heartbeats.start()
         if self._revocations is not None:
             self._revocations.start()
 
@@ -152,6 +155,7 @@ class Application:
         forced = self._json_server.stop(self._settings.drain_seconds if deadline_seconds is None else deadline_seconds)
         self._large_frames.close()
         self._asking.close()
+        self.heartbeats.close()
         self._store.close()
         return forced
 
@@ -263,7 +267,11 @@ class FrameHandler(JsonHandler):
             self._reply(work.result, answer)
             return
         asked = work
-        if _is_committed_by_writer(work):
+        if isinstance(work, Ping):
+            self._hold(work)
+            self._go_on(steps, advance(steps), answer)
+        elif _is_committed_by_writer(work):
+            self._application.heartbeats.write(terminal_of(work))
             self._store.submit(work, lambda outcome, error: self._go_on(steps, advance(steps, outcome, error), answer))
         elif not self._asking.ask(self, self._terminal, work, self._unless_over(ask, answer)):
             self._go_on(steps, advance(steps, None, self._busy()), answer)
@@ -284,7 +292,16 @@ class FrameHandler(JsonHandler):
         actor = self._session.actor
         return "" if actor is None else actor.name
 
+    def _hold(self, ping: Ping) -> None:
+        """Have a ping, which is answered at once, written with others."""
+        self._application.heartbeats.hold(ping, self.close)
+
     def _perform(self, request: StoreRequest) -> Outcome:
+        if isinstance(request, Ping):
+            self._hold(request)
+            return None
+        if _is_committed_by_writer(request):
+            self._application.heartbeats.write(terminal_of(request))
         return perform(self._store, request, is_wanted=lambda: not self._is_over)
 
     def _reply(self, reply: EncodedReply | None, answer: SendReply) -> None:

@@ -14,6 +14,10 @@ REVOCATIONS_SECONDS = 2.0
 """How often a server looks for revoked terminals, to hang up on them; each is refused at its next frame anyway."""
 REVOCATIONS_PAGE = 100
 """Entries of the audit trail that are read at a time for that."""
+PINGS_SECONDS = 5.0
+"""How long a ping may wait to be written: by then a fifth of a thousand tills' pings share a commit."""
+PINGS_TOGETHER = 200
+"""Pings that wait for the writer at a time: they leave the queue to sales."""
 WORKERS_MAX = 64
 """Processes of one server: each has a writer, and PostgreSQL admits one commit at a time."""
 ENDING_SECONDS = 5

@@ -386,6 +386,11 @@ Question: TypeAlias = (
 StoreRequest: TypeAlias = Change | Question
 
 
+def terminal_of(work: TerminalRequest) -> str:
+    """The terminal whose request it is."""
+    return work.terminal if isinstance(work, Hello) else work.actor.terminal
+
+
 def assert_allowed(request: StoreRequest) -> None:
     """RequestError `forbidden` where the role of the actor may not make `request`."""
     if not isinstance(request, Hello) and request.actor.role not in REQUESTS[type(request)].roles:

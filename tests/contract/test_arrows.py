@@ -103,11 +103,13 @@ ROOMS: dict[str, list[str]] = {
     ],
     "inventory_server.feed": ["inventory_server.domain", "inventory_server.config", "pos_client.protocol", "msgspec"],
     "inventory_server.large_frames": ["inventory_server.jsonserver"],
+    "inventory_server.heartbeats": ["pos_client.protocol", "inventory_server.domain", "inventory_server.config"],
     "inventory_server.asking": ["inventory_server.jsonserver", "inventory_server.domain", "inventory_server.config"],
     "inventory_server.revocations": ["pos_client.protocol", "inventory_server.domain", "inventory_server.config"],
     "inventory_server.app": [
         "inventory_server.revocations",
         "inventory_server.asking",
+        "inventory_server.heartbeats",
         "inventory_server.large_frames",
         "inventory_server.feed",
         "inventory_server.protocol",

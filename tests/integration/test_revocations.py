@@ -12,7 +12,7 @@ import pytest
 
 from inventory_server.app import Application
 from inventory_server.config import REVOCATIONS_PAGE, Settings
-from inventory_server.domain.requests import RevokeTerminal, RotateToken, SetLocation
+from inventory_server.domain.requests import ListTerminals, MoveTerminal, RevokeTerminal, RotateToken, SetLocation
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.revocations import Revocations
 from inventory_server.store import LedgerStore, StoreError
@@ -119,3 +119,50 @@ def test_the_connections_of_a_revoked_terminal_are_closed_and_no_others(
         administer(store, SetLocation("L1", "Shop", actor=HEADQUARTERS))
         assert "result" in other.call("ping")
         assert "result" in again.call("ping")
+
+
+def test_a_till_that_was_moved_is_hung_up_on_after_its_next_ping(
+    store: LedgerStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inventory_server.heartbeats.PINGS_SECONDS", 0.01)
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=True)
+    application.start()
+    with ExitStack() as exits:
+        exits.callback(application.stop)
+        moved, other = (exits.enter_context(LineClient(application.addresses[0])) for _ in range(2))
+        for client, terminal in ((moved, "T1"), (other, "T2")):
+            assert "result" in client.call("hello", terminal=terminal)
+        administer(store, SetLocation("L2", "Shop", actor=HEADQUARTERS))
+        administer(store, MoveTerminal("T1", "L2", actor=HEADQUARTERS))
+        assert "result" in other.call("ping")
+        assert "result" in moved.call("ping")
+        assert moved.read_line() == b""
+        assert "result" in other.call("ping")
+
+
+def test_pings_are_written_with_what_comes_next_or_at_the_end(store: LedgerStore, clock: Clock, tmp_path: Path) -> None:
+    application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=True, clock=clock)
+    application.start()
+    with ExitStack() as exits:
+        exits.callback(application.stop)
+        one, other = (exits.enter_context(LineClient(application.addresses[0])) for _ in range(2))
+        for client, terminal in ((one, "T1"), (other, "T2")):
+            assert "result" in client.call("hello", terminal=terminal)
+        before = contacts(store)
+        clock.now += 1_000_000
+        pinged = clock.now
+        for client in (one, other):
+            assert "result" in client.call("ping")
+        assert contacts(store) == before
+        clock.now += 500_000
+        one.send(b'[{"id":1,"method":"ping"},{"id":2,"method":"bye","params":{"pending":0}}]\n')
+        assert b'"id":2' in one.read_line()
+        assert contacts(store) == {**before, "T1": clock.now}
+        clock.now += 500_000
+    with opened(tmp_path / "hq.db", clock) as reopened:
+        assert contacts(reopened) == {"T1": pinged + 500_000, "T2": pinged}
+
+
+def contacts(store: LedgerStore) -> dict[str, int | None]:
+    """When HQ last heard of each terminal."""
+    return {row.terminal: row.contact_at for row in store.ask(ListTerminals(actor=HEADQUARTERS))}

@@ -13,7 +13,7 @@ from inventory_server.domain.documents import DocumentKind, Group, LineRole
 from inventory_server.domain.inventory import Count
 from inventory_server.domain.merge import Merge
 from inventory_server.domain.references import digest_of
-from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest
+from inventory_server.domain.requests import Hello, Item, Post, TerminalRequest, terminal_of
 from inventory_server.domain.roles import Speaker
 from inventory_server.store.ledger.records import NEVER, Key, Posted, Rejected, Terminal, Void
 from inventory_server.store.write import count_book
@@ -62,7 +62,7 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
 
 
 def _read_terminals(working_set: WorkingSet, works: list[TerminalRequest]) -> None:
-    names = {work.terminal if isinstance(work, Hello) else work.actor.terminal for work in works}
+    names = {terminal_of(work) for work in works}
     unknown = [(name,) for name in names if name not in working_set.terminals]
     for row in working_set.sql.terminals(working_set.connection, unknown):
         working_set.terminals[row[0]] = Terminal(*row)

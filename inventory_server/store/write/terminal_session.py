@@ -187,7 +187,7 @@ def _note_contact(working_set: WorkingSet, known: Terminal, said: Hello | Ping) 
     if happened is not None and said.now is not None:
         _note_clock_offset(known, (wall_clock - happened.at) // 1_000, clocks.limits)
     is_news = not clocks.of(known.terminal).is_overtaken(said.tick)
-    known.contact_at = working_set.now
+    known.contact_at = max(received, known.contact_at or received)
     known.told_at = clocks.told(known.terminal, said.tick, wall_clock, received)
     if said.outbox is not None and is_news:
         is_ticking = said.tick is not None

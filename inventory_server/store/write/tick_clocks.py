@@ -6,7 +6,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from inventory_server.config import Settings
-from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, TerminalRequest
+from inventory_server.domain.requests import Bye, Hello, Item, Ping, Post, TerminalRequest, terminal_of
 from inventory_server.domain.roles import Speaker
 from inventory_server.domain.tick_clock import Boot, ClockLimits, Contacts, Effective, TerminalClock
 from inventory_server.store.write.cache import WriterCache
@@ -36,7 +36,7 @@ class TickClocks:
 
     def read(self, connection: Connection, works: list[TerminalRequest]) -> None:
         """Load the tick clocks of the terminals whose messages carry ticks."""
-        names = {_terminal_of(work) for work in works if _has_tick(work)}
+        names = {terminal_of(work) for work in works if _has_tick(work)}
         unknown = [(name,) for name in names if name not in self._clocks]
         for (name,) in unknown:
             self._clocks[name] = TerminalClock({}, self.limits)
@@ -104,10 +104,6 @@ class TickClocks:
 def received_at(said: Hello | Ping | Post, now: int) -> int:
     """When a message was received. It may have waited long for its commit, at `now`."""
     return now if said.received_at is None else min(said.received_at, now)
-
-
-def _terminal_of(work: TerminalRequest) -> str:
-    return work.terminal if isinstance(work, Hello) else work.actor.terminal
 
 
 def _has_tick(work: TerminalRequest) -> bool:

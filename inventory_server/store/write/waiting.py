@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from inventory_server.domain.door import OnOutcome, OutcomeUnknown
-from inventory_server.domain.requests import FigureTooLarge, Hello, Item, Post, TerminalRequest
+from inventory_server.domain.requests import FigureTooLarge, Item, Post, TerminalRequest, terminal_of
 from pos_client.protocol.messages import PostingResult
 
 log = logging.getLogger("tillwire.store")
@@ -69,9 +69,7 @@ class Ticket:
     @property
     def terminal(self) -> str:
         """Whose turn it is; administrators share one."""
-        if callable(self.work):
-            return ""
-        return self.work.terminal if isinstance(self.work, Hello) else self.work.actor.terminal
+        return "" if callable(self.work) else terminal_of(self.work)
 
     @property
     def postings(self) -> int:
