@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
-from uuid import UUID
-
-import msgspec
 
 from inventory_server.domain import answers
 from inventory_server.domain.changes import AdoptTerminal as AdoptTerminal
@@ -38,7 +35,6 @@ from inventory_server.domain.changes import RotateToken as RotateToken
 from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
-from inventory_server.domain.completeness import OutboxState
 from inventory_server.domain.questions import AdviseOnGrowth as AdviseOnGrowth
 from inventory_server.domain.questions import Compare as Compare
 from inventory_server.domain.questions import FindBarcodes as FindBarcodes
@@ -72,11 +68,17 @@ from inventory_server.domain.roles import (
     OPERATORS,
     POSTERS,
     STRANGERS,
-    ActorRequest,
     ActorRole,
-    Speaker,
 )
-from pos_client.protocol.errors import BodyError, ErrorCode, RequestError
+from inventory_server.domain.terminal_requests import Bye as Bye
+from inventory_server.domain.terminal_requests import CheckToken as CheckToken
+from inventory_server.domain.terminal_requests import FigureTooLarge as FigureTooLarge
+from inventory_server.domain.terminal_requests import Hello as Hello
+from inventory_server.domain.terminal_requests import Item as Item
+from inventory_server.domain.terminal_requests import Ping as Ping
+from inventory_server.domain.terminal_requests import Post as Post
+from inventory_server.domain.terminal_requests import Welcome as Welcome
+from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.lists import (
     ChangesResult,
     CountsResult,
@@ -87,8 +89,6 @@ from pos_client.protocol.lists import (
     TransfersResult,
 )
 from pos_client.protocol.messages import (
-    Body,
-    ByeParams,
     ByeResult,
     HistoryResult,
     PostingResult,
@@ -96,117 +96,6 @@ from pos_client.protocol.messages import (
     StockResult,
     StoredPosting,
 )
-from pos_client.protocol.tick import Tick
-from pos_client.protocol.units import micros
-
-# ---------------------------------------------------------------------------------- terminals' requests that write
-
-
-class Hello(msgspec.Struct, frozen=True):
-    """Authenticate a terminal; raises a till's epoch durably. The only request without an actor.
-
-    `token` is None if none was given. `enrol` is the location at which an unknown terminal is enrolled (development
-    only), None if it is not. `trusted` waives the token. `source` is the address of the peer. The moment of sending is
-    `now` by the till's clock (microseconds) and `tick` by its tick clock; it was received at `received_at`, None: as it
-    was committed. `backdated` announces old postings. `location` is where the terminal believes it is.
-    """
-
-    terminal: str
-    token: str | None
-    trusted: bool
-    enrol: str | None
-    lineage: UUID | None
-    outbox: OutboxState | None
-    now: int | None
-    source: str = ""
-    tick: Tick | None = None
-    backdated: bool = False
-    location: str | None = None
-    received_at: int | None = None
-
-
-class CheckToken(ActorRequest, frozen=True):
-    """Tell whether the ledger knows the terminal of `hello` and its token, which takes no commit.
-
-    Outcome: True; RequestError `unauthenticated` where it does not. The commit of the hello checks it again.
-    """
-
-    hello: Hello
-
-
-class Welcome(msgspec.Struct, frozen=True):
-    """The outcome of `Hello`: the head of the chain (hex), the highest contiguous seq, the terminals it adopted."""
-
-    speaker: Speaker
-    parent: str
-    acked_seq: int
-    adopted: tuple[str, ...] = ()
-
-
-class FigureTooLarge(Exception):
-    """A posting would have a stock figure or a control total, which the message names, leave 64 bits."""
-
-
-@dataclass(slots=True)
-class Item:
-    """One posting of a frame, decoded but not yet decided on. `refused` is set if its body can never be posted.
-
-    `quantities` are those of `body.lines`, in units of 10⁻⁵; `digest` is SHA-256 over `raw`; `tick` is when it was made
-    by the till's tick clock. `key` (the bytes of `id`) and `occurred_at` (microseconds) are computed once, since the
-    store uses them often. `lines` are its (sku, quantity), once the store has found out which SKUs its barcodes mean.
-    """
-
-    id: UUID
-    seq: int | None
-    raw: bytes
-    digest: bytes
-    body: Body | None
-    quantities: list[int]
-    refused: BodyError | FigureTooLarge | None
-    tick: Tick | None = None
-    key: bytes = field(init=False)
-    occurred_at: int | None = field(init=False)
-    lines: list[tuple[str, int]] = field(init=False, default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.key = self.id.bytes
-        self.occurred_at = None if self.body is None else micros(self.body.occurred_at)
-
-
-class Post(msgspec.Struct, frozen=True):
-    """Commit one frame of postings, sent at `tick` and received at `received_at` (microseconds; None: as committed).
-
-    Outcome: `PostResult`, once the commit is durable.
-    """
-
-    actor: Speaker
-    items: list[Item]
-    parent: str | None
-    tick: Tick | None = None
-    received_at: int | None = None
-
-
-class Ping(msgspec.Struct, frozen=True):
-    """Record a sign of life, sent at `now` and `tick`, received at `received_at` (microseconds; None: as committed).
-
-    Outcome: None; it need not be durable at once.
-    """
-
-    actor: Speaker
-    outbox: OutboxState | None
-    now: int | None
-    tick: Tick | None = None
-    received_at: int | None = None
-
-
-class Bye(msgspec.Struct, frozen=True):
-    """Compare control totals and close a till's day. Outcome: `ByeResult`."""
-
-    actor: Speaker
-    totals: ByeParams
-
-
-# ---------------------------------------------------------------------------------- the table
 
 
 class Cost(enum.Enum):
