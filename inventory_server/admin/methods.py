@@ -31,10 +31,11 @@ OFFERED = tuple(request for request, kind in REQUESTS.items() if kind.on_control
 
 
 class ActAs(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Params of `act_as`: the actor of all further requests, and its role."""
+    """Params of `act_as`: the actor of all further requests, its role and where it connects from."""
 
     actor: Annotated[str, Meta(pattern=_NAME)]
     role: ActorRole = "admin"
+    source: Annotated[str, Meta(pattern=_NAME)] = SOURCE
 
 
 class ProgressParams(msgspec.Struct, frozen=True):
@@ -63,7 +64,7 @@ class _Decoder:
 
 
 def _act_as(talk: SessionContext, params: ActAs) -> Ready:
-    talk.actor = User(params.actor, params.role, SOURCE)
+    talk.actor = User(params.actor, params.role, params.source)
     return Ready({"actor": params.actor, "role": params.role})
 
 
@@ -72,7 +73,8 @@ def fields_of(request: type[ActorRequest]) -> list[str]:
     return [name for name in request.__struct_fields__ if name != "actor"]
 
 
-def _method(request: type[ActorRequest]) -> MethodBinding:
+def method_of(request: type[ActorRequest]) -> MethodBinding:
+    """The method whose params are the fields of `request`."""
     fields = [each for each in msgspec.structs.fields(request) if each.name != "actor"]
     names: list[Any] = [
         (each.name, each.type) if each.required else (each.name, each.type, each.default) for each in fields
@@ -88,6 +90,6 @@ def _method(request: type[ActorRequest]) -> MethodBinding:
 CONTROL_METHODS: Mapping[str, MethodBinding] = {
     ACT_AS: MethodBinding(None, _act_as, decode=_Decoder(msgspec.json.Decoder(ActAs))),
     **QUESTIONS,
-    **{REQUESTS[request].name: _method(request) for request in OFFERED},
+    **{REQUESTS[request].name: method_of(request) for request in OFFERED},
 }
 """Every method of the control socket."""

@@ -12,19 +12,17 @@ from dataclasses import replace
 from functools import partial
 
 import msgspec
-from msgspec import UnsetType
 
+from inventory_server.admin.control_client import ask_server, connected
 from inventory_server.admin.control_paths import control_paths
-from inventory_server.admin.methods import ACT_AS, OFFERED, PROGRESS, ActAs, ProgressParams, fields_of
+from inventory_server.admin.methods import OFFERED
 from inventory_server.clock import Clock
-from inventory_server.config import CONTROL_LONG_REPLY_SECONDS, CONTROL_REPLY_SECONDS, Settings
+from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome, OutcomeUnknown, Progress, no_progress, perform
-from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question
+from inventory_server.domain.requests import REQUESTS, Administrative, Question
 from inventory_server.domain.roles import User
 from inventory_server.store import LedgerReader, StoreError, StoreInUse, open_reader, open_store, shown
 from pos_client.protocol.errors import ConnectionLost, RequestError
-from pos_client.protocol.messages import Reply
-from pos_client.transport.connection import Connection
 
 _CarryOut = Callable[[Administrative, Progress], Outcome]
 
@@ -58,9 +56,9 @@ class Office:
             return [self._ask_server(path, question) for path in paths]
 
     def _ask_server(self, path: str, question: Question) -> Outcome:
-        connection = _connected(path, self._actor)
+        connection = connected(path, self._actor)
         try:
-            return _ask_server(connection, question, no_progress)
+            return ask_server(connection, question)
         except (ConnectionLost, RequestError) as error:
             raise StoreError(str(error)) from error
         finally:
@@ -92,41 +90,11 @@ class Office:
         except StoreInUse:
             if type(first) not in OFFERED:  # this change needs the server stopped
                 raise
-            connection = _connected(self._only_path(), self._actor)
+            connection = connected(self._only_path(), self._actor)
             self._opened.callback(connection.close)
-            return partial(_ask_server, connection)
+            return partial(ask_server, connection)
         self._opened.callback(store.close)
         return partial(perform, store)
-
-
-def _connected(path: str, actor: User) -> Connection:
-    """A connection to the control socket of the server that writes the ledger."""
-    try:
-        connection = Connection.open(f"unix:{path}")
-    except ConnectionLost as error:
-        raise _no_answer(path, error) from error
-    try:
-        connection.ask(ACT_AS, ActAs(actor.name, actor.role), CONTROL_REPLY_SECONDS)
-    except (ConnectionLost, RequestError) as error:
-        connection.close()
-        raise _no_answer(path, error) from error
-    return connection
-
-
-def _no_answer(path: str, error: Exception) -> StoreError:
-    return StoreError(f"The server on this ledger does not answer at {path}: {error}")
-
-
-def _ask_server(connection: Connection, change: Administrative | Question, progress: Progress) -> Outcome:
-    def show(notification: Reply) -> None:
-        if notification.method == PROGRESS and not isinstance(notification.params, UnsetType):
-            params = msgspec.json.decode(notification.params, type=ProgressParams)
-            progress(params.done, params.total)
-
-    kind = REQUESTS[type(change)]
-    params = {name: getattr(change, name) for name in fields_of(type(change))}
-    seconds = CONTROL_LONG_REPLY_SECONDS if kind.cost is Cost.LONG else CONTROL_REPLY_SECONDS
-    return msgspec.convert(connection.ask(kind.name, params, seconds, show), kind.outcome)
 
 
 @contextmanager

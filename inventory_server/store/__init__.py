@@ -30,7 +30,7 @@ from inventory_server.store.database.backup import assert_restorable, back_up, f
 from inventory_server.store.database.base import Database, ErrorClass, StoreError, StoreInUse
 from inventory_server.store.database.url import database_key, database_of, lasting, shown, sqlite_path
 from inventory_server.store.dispatch import ANSWERS, SHORTCUTS
-from inventory_server.store.query.service import QueryService, time_limit_of
+from inventory_server.store.query.service import QueryService, time_limit_by_cost, time_limit_of
 from inventory_server.store.query.standby import FallbackReader
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
@@ -63,6 +63,7 @@ class LedgerReader:
 
     def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
         self._database = database = database_of(url)
+        self._settings = settings
         database.assert_exists()
         with database.explained(), ExitStack() as opened:
             self._queries = _opened_queries(database, settings, clock, opened)
@@ -81,6 +82,15 @@ class LedgerReader:
         assert_allowed(question)
         with self._database.explained():
             return self._queries.ask(question, progress)
+
+    def answer(self, question: Question, is_wanted: IsWanted = always) -> Outcome:
+        """As `ask`, for a process that stays: a database that has closed idle connections is asked once more.
+
+        Whoever asks, it ends after `question_seconds`, unless it reads most of the ledger.
+        """
+        assert_allowed(question)
+        with self._database.explained(), time_limit_by_cost(question, self._settings, is_wanted):
+            return self._queries.answer(question)
 
     def close(self) -> None:
         """Close the database."""

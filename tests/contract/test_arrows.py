@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CLI = ["click", "rich"]
 SQL = ["sqlalchemy", "alembic"]
+WEB = ["starlette", "uvicorn", "anyio", "jinja2", "argon2"]
 
 # Each room (a folder, or a file beside the folders) and what it may import beside itself and the standard library:
 # other rooms, and distributions by name. A folder without a line of its own belongs to the room around it.
@@ -120,6 +121,19 @@ ROOMS: dict[str, list[str]] = {
         "inventory_server.resources",
         "pos_client.protocol",
         "msgspec",
+    ],
+    "inventory_server.web": [
+        "inventory_server.admin",
+        "inventory_server.store",
+        "inventory_server.feed",
+        "inventory_server.protocol",
+        "inventory_server.domain",
+        "inventory_server.config",
+        "inventory_server.clock",
+        "inventory_server.resources",
+        "pos_client.protocol",
+        "msgspec",
+        *WEB,
     ],
     "inventory_server.pki": ["inventory_server.config", "pos_client.protocol", "cryptography"],
     "inventory_server.systemd": ["pos_client.protocol"],
@@ -282,7 +296,7 @@ def test_a_new_file_beside_the_rooms_takes_a_stand() -> None:
 
 
 def test_every_door_leads_to_a_room_or_a_distribution() -> None:
-    known = set(ROOMS) | {"msgspec", "psycopg", "python_calamine", "biip", "cryptography", *CLI, *SQL}
+    known = set(ROOMS) | {"msgspec", "psycopg", "python_calamine", "biip", "cryptography", *CLI, *SQL, *WEB}
     assert {target for targets in ROOMS.values() for target in targets} <= known
     assert set(ROOMS) == {room_of(module) for module in SOURCES}
 

@@ -53,6 +53,12 @@ def time_limit_of(question: Question, settings: Settings, is_wanted: IsWanted) -
     return limited(TimeLimit(settings.question_seconds, is_wanted) if is_limited else None)
 
 
+def time_limit_by_cost(question: Question, settings: Settings, is_wanted: IsWanted) -> AbstractContextManager[None]:
+    """As `time_limit_of`, whoever asks: `question_seconds` for all but what reads most of the ledger."""
+    is_limited = REQUESTS[type(question)].cost is not Cost.LONG
+    return limited(TimeLimit(settings.question_seconds, is_wanted) if is_limited else None)
+
+
 class QueryService:
     """Answers from a database, by the connections that `connect` opens; for many threads at once.
 

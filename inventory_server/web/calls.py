@@ -1,0 +1,128 @@
+"""From HTTP to the table of requests: query parameters and bodies as params, outcomes as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from inventory_server.admin.methods import ACT_AS, CONTROL_METHODS, method_of
+from inventory_server.config import Settings
+from inventory_server.domain.requests import REQUESTS, FindBarcodes, ListProducts, StoreRequest
+from inventory_server.domain.roles import User
+from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext
+from pos_client.protocol.errors import ErrorCode, RequestError
+from pos_client.protocol.limits import VALUE_LENGTH_MAX
+from pos_client.protocol.messages import Request as WireRequest
+from pos_client.protocol.methods import METHODS
+from pos_client.protocol.units import instant
+from pos_client.protocol.wire import decode_params_with
+
+_OF_CONNECTIONS = (ACT_AS, "ping", "bye")
+"""Methods that are about a connection, which HTTP has none of."""
+OFFERED_CALLS: Mapping[str, MethodBinding] = MappingProxyType(
+    {
+        **{name: binding for name, binding in CONTROL_METHODS.items() if name not in _OF_CONNECTIONS},
+        **{REQUESTS[each].name: method_of(each) for each in (ListProducts, FindBarcodes)},
+    }
+)
+"""What the API offers, by the request's name in the table: questions and administrators' changes."""
+
+
+def params_type(name: str) -> type[msgspec.Struct]:
+    """The type of the params of a call."""
+    if name in METHODS:
+        return METHODS[name].params
+    decode: Any = OFFERED_CALLS[name].decode
+    kind: type[msgspec.Struct] = decode.decoder.type
+    return kind
+
+
+def is_change(name: str) -> bool:
+    """True for a call that writes."""
+    request = OFFERED_CALLS[name].request
+    return request is not None and REQUESTS[request].writes
+
+
+def list_params(kind: type[msgspec.Struct]) -> frozenset[str]:
+    """The names of the params that are lists: in a query they are repeated."""
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return frozenset(each.encode_name for each in info.fields if _is_list(each.type))
+
+
+def _is_list(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(map(_is_list, kind.types))
+    return isinstance(kind, msgspec.inspect.ListType | msgspec.inspect.VarTupleType)
+
+
+class Call:
+    """One call of the API: how its params are read, and what request they make."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._binding = OFFERED_CALLS[name]
+        self._params = params_type(name)
+        self._lists = list_params(self._params)
+        self._strict: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._params)
+        self._lenient: msgspec.json.Decoder[Any] = msgspec.json.Decoder(self._params, strict=False)
+
+    def of_query(self, pairs: Iterable[tuple[str, str]], talk: SessionContext) -> StoreRequest:
+        """The request of query parameters; RequestError where they are none."""
+        given: dict[str, Any] = {}
+        for name, value in pairs:
+            if name in self._lists:
+                given.setdefault(name, []).append(value)
+            elif name in given:
+                raise _twice(name)
+            else:
+                given[name] = value
+        return self._made(self._lenient, msgspec.json.encode(given), talk)
+
+    def of_body(self, body: bytes, talk: SessionContext) -> StoreRequest:
+        """The request of a body of JSON; RequestError where it is none."""
+        return self._made(self._strict, body or b"{}", talk)
+
+    def tell(self, talk: SessionContext, outcome: Any) -> bytes:
+        """An outcome as JSON."""
+        return msgspec.json.encode(told(self._binding.tell(talk, outcome)))
+
+    def _made(self, decoder: msgspec.json.Decoder[Any], body: bytes, talk: SessionContext) -> StoreRequest:
+        params = decode_params_with(decoder, WireRequest(self.name, Raw(body)))
+        made = self._binding.ask(talk, params)
+        assert not isinstance(made, Ready), "only calls about a connection need no store"
+        return made
+
+
+CALLS: Mapping[str, Call] = MappingProxyType({name: Call(name) for name in OFFERED_CALLS})
+
+
+def talk_of(user: User, settings: Settings, now: int) -> SessionContext:
+    """The context of one request: HTTP has no session but this."""
+    return SessionContext(settings, lambda: now, lambda: False, bytes, "tillwire", False, user.source, user)
+
+
+def told(value: Any) -> Any:
+    """`value` for JSON: in the rows of `domain/answers.py` microseconds become instants with their offset."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _field(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, list | tuple):
+        return [told(each) for each in value]
+    return value
+
+
+def _field(name: str, value: Any) -> Any:
+    return instant(value) if name.endswith("_at") and isinstance(value, int) else told(value)
+
+
+def _twice(name: str) -> RequestError:
+    path = f"$.{name[:VALUE_LENGTH_MAX]}"
+    expected, came = "it once", "it twice"
+    return RequestError(
+        ErrorCode.invalid_params, f"{path}: expected {expected}, got {came}.", path=path, expected=expected, came=came
+    )

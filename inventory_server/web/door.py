@@ -1,0 +1,101 @@
+"""The way to the ledger: questions by read-only connections, changes by the server that writes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from typing import Protocol
+
+import msgspec
+
+from inventory_server.admin.control_client import ask_server, connected
+from inventory_server.admin.control_paths import control_paths
+from inventory_server.clock import Clock
+from inventory_server.config import Settings
+from inventory_server.domain.door import Outcome
+from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question, assert_allowed
+from inventory_server.domain.roles import Actor, User
+from inventory_server.store import LedgerReader, StoreError, open_reader
+from inventory_server.web.limits import BUSY_RETRY_MS, LONG_QUESTIONS_MAX
+from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
+
+
+class Door(Protocol):
+    """Asks and changes as an actor; the calls wait, so they are made by `def` routes alone."""
+
+    def ask(self, question: Question, actor: Actor) -> Outcome:
+        """The answer to a question; RequestError where there is none."""
+
+    def change(self, change: Administrative, actor: User) -> Outcome:
+        """Carry out a change; RequestError where it is refused."""
+
+
+class WebDoor:
+    """The ledger of `url`, for many threads at once; StoreError if it cannot be opened."""
+
+    def __init__(self, url: str, settings: Settings, clock: Clock) -> None:
+        self._url = url
+        self._reader: LedgerReader = open_reader(url, settings, clock)
+        self._long = threading.BoundedSemaphore(LONG_QUESTIONS_MAX)
+
+    def ask(self, question: Question, actor: Actor) -> Outcome:
+        """The answer to a question; RequestError where there is none, or where it takes too long."""
+        asked = msgspec.structs.replace(question, actor=actor)
+        kind = REQUESTS[type(asked)]
+        if kind.by_server:
+            return self._at_server(lambda path: _asked(path, _user(actor), asked))
+        if kind.cost is not Cost.LONG:
+            return self._answer(asked)
+        if not self._long.acquire(blocking=False):
+            raise busy("Another question that reads most of the ledger is being answered.")
+        try:
+            return self._answer(asked)
+        finally:
+            self._long.release()
+
+    def change(self, change: Administrative, actor: User) -> Outcome:
+        """Have the server that writes the ledger carry out `change` as `actor`; RequestError where it is refused.
+
+        This process never writes: a ledger that no server writes cannot be changed from here.
+        """
+        made = msgspec.structs.replace(change, actor=actor)
+        assert_allowed(made)
+        return self._at_server(lambda path: _asked(path, actor, made))
+
+    def close(self) -> None:
+        """Close the ledger, once every question has been answered."""
+        self._reader.close()
+
+    def _answer(self, question: Question) -> Outcome:
+        try:
+            return self._reader.answer(question)
+        except StoreError as error:  # the sentence that a command would print
+            raise RequestError(ErrorCode.invalid_request, str(error)) from error
+
+    def _at_server(self, ask: Callable[[str], Outcome]) -> Outcome:
+        """What a server of this ledger on this machine answers."""
+        with control_paths(self._url) as paths:
+            if not paths:
+                raise busy("No server of this ledger runs on this machine now, so nothing can be changed from here.")
+            try:
+                return ask(paths[0])
+            except StoreError as error:
+                raise busy(str(error)) from error
+            except ConnectionLost as error:
+                message = f"Outcome unknown: it may have been applied ({error}). Check before retrying."
+                raise RequestError(ErrorCode.internal, message) from error
+
+
+def busy(message: str) -> RequestError:
+    """The error of what may be asked again soon."""
+    return RequestError(ErrorCode.busy, message, retry_after_ms=BUSY_RETRY_MS)
+
+
+def _asked(path: str, actor: User, request: Administrative | Question) -> Outcome:
+    with closing(connected(path, actor, actor.source)) as connection:
+        return ask_server(connection, request)
+
+
+def _user(actor: Actor) -> User:
+    return actor if isinstance(actor, User) else User(actor.name, actor.role, actor.source)
