@@ -12,7 +12,7 @@ from inventory_server.domain.limits import HOLES_SHOWN_MAX
 from pos_client.protocol.fields import Range
 from pos_client.protocol.messages import ClosedTill, Completeness, Hole, SilentTill
 from pos_client.protocol.tick import Tick
-from pos_client.protocol.units import instant
+from pos_client.protocol.units import instant, micros
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,3 +102,16 @@ def completeness(tills: Sequence[TillState], now: int, silent_after: int) -> Com
         closed=[ClosedTill(till.terminal, instant(till.closed_at)) for till in tills if till.closed_at is not None],
         holes_total=len(holes),
     )
+
+
+def is_incomplete(told: Completeness, now: int, silent_after: int) -> bool:
+    """True if figures of a location may lack what its tills have sold: somebody should look after a till.
+
+    What a till has just made is no reason, nor is a till that ended its day while others are open; what has been
+    pending for longer than `silent_after` (microseconds) is.
+    """
+    if told.tills == 0:
+        return False
+    if told.complete_to is None or told.silent or told.holes_total:
+        return True
+    return told.pending > 0 and now - micros(told.complete_to) > silent_after

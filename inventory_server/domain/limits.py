@@ -42,3 +42,10 @@ FIGURE_MAX = 2**63 - 1
 """The largest stock figure, in units of 10⁻⁵: what a column of 64 bit holds."""
 FIGURE_NEAR_MAX = 2**62
 """No single posting reaches `FIGURE_MAX` from less than this: its 1,000 lines of 10⁹ move 10¹⁷ units."""
+
+LEVELS_PAGE_DEFAULT = 100
+"""Levels on a page for people, if the question names no limit: what somebody reads before searching instead."""
+LEVELS_PAGE_MAX = 1_000
+"""Most levels on a page for people: a page of HTML of about a megabyte."""
+SEARCH_LENGTH_MAX = 200
+"""Characters of a search: the longest name of a product, or a scanned code with all its parts."""

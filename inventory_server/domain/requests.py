@@ -35,6 +35,8 @@ from inventory_server.domain.changes import RotateToken as RotateToken
 from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
+from inventory_server.domain.levels import LevelsPage
+from inventory_server.domain.levels import ListLevels as ListLevels
 from inventory_server.domain.questions import AdviseOnGrowth as AdviseOnGrowth
 from inventory_server.domain.questions import Compare as Compare
 from inventory_server.domain.questions import FindBarcodes as FindBarcodes
@@ -162,6 +164,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Bye: _by_terminal("bye", ByeResult, EVERYBODY),
         CheckToken: Kind("check_token", bool, Cost.QUICK, ADMINS),
         Stock: Kind("stock", StockResult, Cost.PAGE, EVERYBODY),
+        ListLevels: Kind("levels", LevelsPage, Cost.PAGE, _MATTERS_TO_HQ),
         History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
         FindPosting: Kind("posting", StoredPosting, Cost.QUICK, EVERYBODY),
         ListPostings: Kind("postings", PostingsResult, Cost.PAGE, EVERYBODY),
@@ -245,6 +248,7 @@ Change: TypeAlias = TerminalRequest | Administrative
 Question: TypeAlias = (
     CheckToken
     | Stock
+    | ListLevels
     | History
     | FindPosting
     | ListPostings

@@ -50,6 +50,7 @@ from inventory_server.store.query import (
     counts,
     feed,
     history,
+    levels,
     open_documents,
     postings,
     sales,
@@ -65,6 +66,7 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
     {
         r.CheckToken: lambda at, question: tokens.check_token(at.connection, question.hello),
         r.Stock: lambda at, question: stock.stock(at.connection, at.settings, at.now, question),
+        r.ListLevels: lambda at, question: levels.levels(at.connection, at.settings, at.now, question),
         r.History: lambda at, question: history.history(at.connection, at.settings, question),
         r.FindPosting: lambda at, question: history.find_posting(at.connection, question),
         r.ListPostings: lambda at, question: postings.postings(at.connection, at.settings, question),
