@@ -118,7 +118,7 @@ def test_a_wrong_token_is_shown_and_heals_without_restart(hq: ScriptedHq, open_t
     hq.token = "right"
     till = open_till(token="wrong")
     posting = sell(till)[0]
-    wait_until(lambda: "unauthenticated" in str(till.status().last_error))
+    wait_until(lambda: "This token is not known" in str(till.status().last_error))
     assert (till.pending, till.status().parked) == (1, 0)
     hq.token = "wrong"
     assert_each_once(hq, [posting])
