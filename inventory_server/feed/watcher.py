@@ -41,6 +41,8 @@ class Watcher:
         self._locations, self._skus = start.locations, start.skus
         self._actor = actor
         self._told, self._told_at = start.position, now
+        self._said = start.position  # the place that the client knows
+        self._is_behind = False
         # Guards `is_over`, so that nothing is sent any more once it has been set.
         self._lock = threading.Lock()
         self.is_over = False
@@ -57,28 +59,35 @@ class Watcher:
         return ReadFeed(self.position, self._locations, self._skus, actor=self._actor)
 
     def tell(self, entries: Iterable[Entry], now: float) -> None:
-        """Send what matches among the next entries, up to `FEED_SEND_BYTES`."""
-        lines, size = [], 0
+        """Send what matches among the next entries, up to `FEED_SEND_BYTES`; and, once it has caught up, its place."""
+        lines, size, is_cut = [], 0, False
         for entry in entries:
             self.position = entry.params.position
             if line := self._matching(entry):
                 lines.append(line)
+                self._said = self.position
                 size += len(line)
-                if size >= FEED_SEND_BYTES:
+                if is_cut := size >= FEED_SEND_BYTES:
                     break
-        self._send(lines, now)
+        has_caught_up, self._is_behind = self._is_behind and not is_cut, self._is_behind and is_cut
+        self._send(lines, now, has_caught_up)
 
     def tell_page(self, matching: list[ChangedParams], position: int, now: float) -> None:
         """Send a page that was read for it; it reaches up to `position`."""
-        self.position = position
+        self.position, self._is_behind = position, True
+        if matching:
+            self._said = matching[-1].position
         self._send([changed(each) for each in matching], now)
 
-    def _send(self, lines: list[bytes], now: float) -> None:
-        is_quiet = not lines
-        if is_quiet and self.position - self._told < FEED_POSITIONS and now - self._told_at < FEED_QUIET_SECONDS:
+    def _send(self, lines: list[bytes], now: float, has_caught_up: bool = False) -> None:
+        is_due = self.position - self._told >= FEED_POSITIONS or now - self._told_at >= FEED_QUIET_SECONDS
+        if (is_due and not lines) or (has_caught_up and self.position > self._said):
+            lines.append(changed(ChangedParams(self.position, [])))
+            self._said = self.position
+        if not lines:
             return
         self._told, self._told_at = self.position, now
-        data = changed(ChangedParams(self.position, [])) if is_quiet else b"".join(lines)
+        data = b"".join(lines)
         with self._lock:
             if not self.is_over:
                 self.client.push(data)

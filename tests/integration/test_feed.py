@@ -151,6 +151,17 @@ def test_who_waits_for_what_does_not_happen_hears_of_its_place(hq: Hq, monkeypat
             found = told(client)
 
 
+def test_who_has_caught_up_with_the_ledger_hears_so_at_once(hq: Hq) -> None:
+    hq.sell("a")
+    hq.sell("b")
+    with closing(hq.watcher()), closing(hq.watcher(skus=["a"], **{"from": 0})) as client:
+        hq.sell("b")
+        found = [told(client), told(client)]
+        assert [(each["position"], len(each["items"])) for each in found] in ([(1, 1), (2, 0)], [(1, 1), (3, 0)])
+        hq.sell("a")
+        assert [each["sku"] for each in told(client)["items"]] == ["a"]
+
+
 def test_a_watch_ends_or_begins_anew_at_its_answer(hq: Hq) -> None:
     with closing(hq.watcher()) as client:
         hq.sell(count=2)
@@ -320,7 +331,7 @@ def test_the_command_prints_a_line_for_each_posting(hq: Hq) -> None:
         argv("stock-query", *asked), env=environment(TILLWIRE_TOKEN="secret of R1"), stdout=subprocess.PIPE, text=True
     ) as command:
         assert command.stdout is not None
-        wait_until(lambda: any(each.terminal == "R1" for each in hq.application.clients()))
+        wait_until(lambda: hq.application.feed._watchers)
         hq.sell("a", "b")
         changed = json.loads(command.stdout.readline())
         assert (changed["position"], [each["sku"] for each in changed["items"]]) == (2, ["a"])
