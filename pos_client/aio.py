@@ -88,6 +88,7 @@ class AsyncPosClient:
     merge = _stores(PosClient.merge)
     post = _stores(PosClient.post)
     status = _stores(PosClient.status)
+    watch = _stores(PosClient.watch)
 
     stock = _asks(PosClient.stock)
     history = _asks(PosClient.history)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,7 @@ from pos_client.till.status import Status
 from pos_client.transport.connection import Connection
 from pos_client.transport.limits import CONNECT_SECONDS, REPLY_SECONDS
 from pos_client.transport.tls_stream import Tls
+from pos_client.transport.watch import Watch
 
 
 class PosClient(PostingMethods, QueryMethods, ListMethods):
@@ -81,13 +82,15 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
         reply_seconds: float = REPLY_SECONDS,
         tls: Tls | None = None,
     ) -> None:
-        where = Address.parse(address)
+        self._address = where = Address.parse(address)
         enrolled = EnrolledFiles(outbox)
         token = token or enrolled.read_token()
         check_identity(terminal, token, location)
         check_callable("on_result", on_result)
         rng = rng or random.SystemRandom()
         self.terminal = terminal
+        self._token = token
+        self._tls: Tls = (enrolled.find_authority() or False) if tls is None else tls
         self._location = location
         self._closed = False
         self._clock = clock
@@ -112,7 +115,7 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
             on_refusal=self._postings.note_refusal,
             connect_seconds=connect_seconds,
             reply_seconds=reply_seconds,
-            tls=(enrolled.find_authority() or False) if tls is None else tls,
+            tls=self._tls,
         )
         self._sender_thread.start()
 
@@ -136,6 +139,36 @@ class PosClient(PostingMethods, QueryMethods, ListMethods):
             self._settle(time.monotonic() + linger_seconds, lambda: self._sender_thread.is_hopeful)
         self._sender_thread.stop()
         self.outbox.close()
+
+    # ------------------------------------------------------------------ following
+
+    def watch(
+        self,
+        *,
+        terminal: str | None = None,
+        token: str | None = None,
+        since: int | None = None,
+        locations: Sequence[str] | None = None,
+        skus: Sequence[str] | None = None,
+    ) -> Watch:
+        """Follow what every posting does to stock at HQ, on a connection of its own: a `Watch`, to be closed.
+
+        A till names another `terminal`, with the role reader: a second connection under its own name would fence the
+        first. Readers and operators need none. ValueError where one is needed.
+        """
+        if terminal is None:
+            hello = self._sender.hello
+            if hello is None or hello.role == "till":
+                is_till = "is a till" if hello else "has not been answered by HQ yet and may be a till"
+                raise ValueError(
+                    f"{self.terminal} {is_till}: a watch under its name would cut it off; name a terminal with the role"
+                    " reader, such as watch(terminal='screen', token=…)"
+                )
+            terminal, token = self.terminal, self._token
+        return Watch(
+            str(self._address), terminal=terminal, token=token, since=since, locations=locations, skus=skus,
+            tls=self._tls,
+        )  # fmt: skip
 
     # ------------------------------------------------------------------ posting
 

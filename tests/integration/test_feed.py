@@ -21,7 +21,7 @@ from inventory_server.config import Settings
 from inventory_server.feed import feed as following
 from inventory_server.feed import ring, watcher
 from inventory_server.store import LedgerStore, open_store
-from pos_client import RequestError, Watch
+from pos_client import PosClient, RequestError, Watch
 from pos_client.protocol.address import Address
 from pos_client.protocol.framing import jsocket_frame
 from tests.support.edge import LineClient
@@ -322,6 +322,29 @@ def test_a_lost_connection_is_made_again(hq: Hq, tmp_path: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------ stock-query --watch
+
+
+def test_a_client_follows_what_happens_at_headquarters(hq: Hq, tmp_path: Path) -> None:
+    enrol(hq.store, "office", "operator", "A", "o-secret")
+    tills = PosClient(str(hq.address), terminal="T1", token="secret of T1", outbox=tmp_path / "till.db", location="A")
+    operators = PosClient(str(hq.address), terminal="office", token="o-secret", outbox=tmp_path / "office.db")
+    with tills as till, operators as office:
+        sold = [till.sell([("a", 1)]).wait(HANG_SECONDS).position for _ in range(2)]
+        office.adjust([("b", 1)], location="A").wait(HANG_SECONDS)
+        with office.watch(since=0) as all_of_it, till.watch(terminal="R1", token="secret of R1", since=0) as some:
+            assert [next(all_of_it).position for _ in range(3)] == [*sold, 3]
+            assert next(some).items[0].sku == "a"
+        with pytest.raises(ValueError, match="T1 is a till: a watch under its name would cut it off"):
+            till.watch()
+        assert till.sell([("a", 1)]).wait(HANG_SECONDS).status == "posted"
+
+
+def test_a_client_that_hq_has_not_answered_may_be_a_till(tmp_path: Path) -> None:
+    with (
+        PosClient(f"unix:{tmp_path}/none", terminal="T1", outbox=tmp_path / "till.db", location="A") as till,
+        pytest.raises(ValueError, match="T1 has not been answered by HQ yet and may be a till"),
+    ):
+        till.watch()
 
 
 def test_the_command_prints_a_line_for_each_posting(hq: Hq) -> None:
