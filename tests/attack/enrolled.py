@@ -14,6 +14,7 @@ from tests.attack.target import Client, Target, posting
 MOST = 10**6
 """The largest quantity of a till's line."""
 EDGE = 2**63 - 1
+CLAIMED = uuid.UUID(int=1)
 
 
 def _lines(number: int, sku: str = "EDGE", quantity: Any = 1, distinct: bool = False) -> list[dict[str, Any]]:
@@ -139,6 +140,20 @@ def odd_frames(_: Crowd, client: Client, __: int) -> None:
         client.read_line()
 
 
+def forged_places(_: Crowd, client: Client, __: int) -> None:
+    """Sales of honest tills' goods, as if they were made in their shops: each that counted would be one too many."""
+    for place in ("north", "south"):
+        client.post(*(posting(location=place, lines=[{"sku": "SKU-0", "quantity": 1}]) for _ in range(50)))
+
+
+def forged_lineages(_: Crowd, client: Client, number: int) -> None:
+    """One lineage that several tills claim, chains that part, and totals of somebody else's."""
+    client.hello(f"evil-{number}", lineage=str(CLAIMED))
+    for parent in ("0" * 64, "f" * 64, uuid.uuid4().hex * 2):
+        client.call("post", parent=parent, postings=[posting(seq=nth) for nth in (1, 2, 2, EDGE)])
+    client.call("bye", lineage=str(uuid.uuid4()), last_seq=3, count=3, quantity=-3)
+
+
 def unanswered(crowd: Crowd, client: Client, _: int) -> None:
     """Notifications, which earn no answer."""
     client.send(*[b'{"method":"no.such.method"}\n'] * 1_000, {"id": 1, "method": "ping"})
@@ -170,6 +185,8 @@ ENROLLED = {
     "refused_bodies": Attack(_as_till(refused_bodies), "a till posts 1 MB that is refused, again and again"),
     "new_names": Attack(_as_till(new_names), "a till sends goods to locations that nobody knows"),
     "odd_frames": Attack(_as_till(odd_frames), "deep, huge, repeated and escaped JSON"),
+    "forged_places": Attack(_as_till(forged_places), "a till sells what is in other shops"),
+    "forged_lineages": Attack(_as_till(forged_lineages, members=4), "4 tills claim one lineage and forge its chain"),
     "unanswered": Attack(_as_till(unanswered, members=4), "4 tills send notifications"),
     "pings": Attack(_as_till(pings, members=4), "4 tills ping without a pause"),
     "last_words": Attack(_as_till(last_words), "a till says goodbye with nonsense"),
