@@ -10,3 +10,5 @@ BUSY_RETRY_MS = 1_000
 """How long a program waits before it asks again after `busy`."""
 LONG_QUESTIONS_MAX = 1
 """Proofs and catalogues that are read at a time: each reads most of the ledger."""
+LANGUAGE_COOKIE_SECONDS = 365 * 86_400
+"""How long a browser keeps the language that was chosen: a year, as it is a preference."""
