@@ -154,6 +154,8 @@ FEED_QUIET_SECONDS = 30.0
 """A watcher that nothing matches hears of its place at least so often."""
 FEED_READERS = 2
 """Watchers for whom the ledger is read at a time: of the threads that answer questions, most stay free."""
+ORDER_KEYS = 5_000
+"""Products, each at a location, that the order list reads at a time: bounds its memory."""
 HISTORY_SEGMENTS = 256
 """Segments that one statement of `history` visits; bounds its number of parameters."""
 

@@ -49,6 +49,11 @@ class BusinessDays:
         self._hour = ends_hour
         self._ends: dict[date, int] = {}
 
+    @property
+    def zone(self) -> tzinfo:
+        """The time zone of the location."""
+        return self._zone
+
     def end(self, day: date) -> int:
         """The last instant of a business day, as `end_of_day`."""
         if day not in self._ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from msgspec import Meta, Struct, field
 from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, NonNegative, Role, Sku, TerminalName, Text
+from pos_client.protocol.units import Quantity
 
 Token = Annotated[str, Meta(min_length=1)]
 
@@ -138,6 +140,26 @@ class SettleException(ActorRequest, frozen=True):
     position: NonNegative
     subject: Sku | None = None
     location: Location | None = None
+
+
+class MarkOrdered(ActorRequest, frozen=True):
+    """Mark a quantity of a product as ordered for a location; it is `expected` on a day. Outcome: when, which names it.
+
+    The order list counts on it until so much was received there, or until two days after that day.
+    """
+
+    location: Location
+    sku: Sku
+    quantity: Quantity
+    expected: date
+
+
+class UnmarkOrdered(ActorRequest, frozen=True):
+    """Take back a mark as ordered, that of `marked_at` (microseconds), else all of the product. Outcome: how many."""
+
+    location: Location
+    sku: Sku
+    marked_at: int | None = None
 
 
 class CloseBooks(ActorRequest, frozen=True):

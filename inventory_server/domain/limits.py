@@ -49,3 +49,14 @@ LEVELS_PAGE_MAX = 1_000
 """Most levels on a page for people: a page of HTML of about a megabyte."""
 SEARCH_LENGTH_MAX = 200
 """Characters of a search: the longest name of a product, or a scanned code with all its parts."""
+
+VELOCITY_DAYS = 28
+"""Business days over which it is measured how fast a product sells: four weeks, so that each weekday counts alike."""
+COVER_DAYS_MAX = 3_660
+"""Stock that lasts for more days than this, ten years, has no day on which it runs out."""
+MARK_GRACE_DAYS = 2
+"""Days after the expected one for which goods marked as ordered are still waited for."""
+MARKS_MAX = 20
+"""Marks as ordered of one product at one location: more is a program that repeats itself."""
+ORDER_LINES_MAX = 10_000
+"""Lines in one order list, the first to be ordered: some megabytes. All are counted."""

@@ -11,7 +11,7 @@ from inventory_server.domain.business_day import Period
 from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.feed import WatchParams
-from pos_client.protocol.fields import Sku
+from pos_client.protocol.fields import Location, Sku, Text
 from pos_client.protocol.lists import (
     ChangesParams,
     CountsParams,
@@ -158,6 +158,20 @@ class ListAudit(ActorRequest, frozen=True):
 
     limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
     before: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ListOrder(ActorRequest, frozen=True):
+    """What to order: of all locations and suppliers, or of those named; of all products, or of those named."""
+
+    locations: list[Location] | None = None
+    suppliers: list[Text] | None = None
+    skus: list[Sku] | None = None
+
+
+class ListOrdered(ActorRequest, frozen=True):
+    """What is marked as ordered and still waited for, of all locations or of those named."""
+
+    locations: list[Location] | None = None
 
 
 class ListPartitions(ActorRequest, frozen=True):

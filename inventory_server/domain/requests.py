@@ -23,6 +23,7 @@ from inventory_server.domain.changes import ImportCounts as ImportCounts
 from inventory_server.domain.changes import ImportProducts as ImportProducts
 from inventory_server.domain.changes import MakePartitions as MakePartitions
 from inventory_server.domain.changes import MarkMoved as MarkMoved
+from inventory_server.domain.changes import MarkOrdered as MarkOrdered
 from inventory_server.domain.changes import MergeProducts as MergeProducts
 from inventory_server.domain.changes import MoveTerminal as MoveTerminal
 from inventory_server.domain.changes import RedeemCode as RedeemCode
@@ -35,8 +36,10 @@ from inventory_server.domain.changes import RotateToken as RotateToken
 from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
+from inventory_server.domain.changes import UnmarkOrdered as UnmarkOrdered
 from inventory_server.domain.levels import LevelsPage
 from inventory_server.domain.levels import ListLevels as ListLevels
+from inventory_server.domain.order_lines import OrderList, OrderMark
 from inventory_server.domain.questions import AdviseOnGrowth as AdviseOnGrowth
 from inventory_server.domain.questions import Compare as Compare
 from inventory_server.domain.questions import FindBarcodes as FindBarcodes
@@ -49,6 +52,8 @@ from inventory_server.domain.questions import ListCodes as ListCodes
 from inventory_server.domain.questions import ListCounts as ListCounts
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
+from inventory_server.domain.questions import ListOrder as ListOrder
+from inventory_server.domain.questions import ListOrdered as ListOrdered
 from inventory_server.domain.questions import ListPartitions as ListPartitions
 from inventory_server.domain.questions import ListPostings as ListPostings
 from inventory_server.domain.questions import ListProducts as ListProducts
@@ -188,6 +193,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
         ListLocations: _report("locations", list[answers.LocationRow], _MATTERS_TO_HQ),
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
+        ListOrder: _report("order_list", OrderList, _MATTERS_TO_HQ, Cost.LONG),
+        ListOrdered: _report("ordered", list[OrderMark], _MATTERS_TO_HQ),
         ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
         AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
         Verify: _report("verify", answers.Proof, ADMINS, Cost.LONG),
@@ -207,6 +214,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         MergeProducts: _change("merge_products", int, OPERATORS),
         ReopenPosting: _change("reopen", None, OPERATORS),
         SettleException: _change("settle", int, OPERATORS),
+        MarkOrdered: _change("mark_as_ordered", int, OPERATORS),
+        UnmarkOrdered: _change("unmark_as_ordered", int, OPERATORS),
         CloseBooks: _change("close_books", answers.ClosedBooks | None, ADMINS, Cost.LONG),
         MakePartitions: _partition_change("make_partitions", int),
         ArchivePartitions: _partition_change("archive", list[answers.ArchivedPart]),
@@ -235,6 +244,8 @@ Administrative: TypeAlias = (
     | MergeProducts
     | ReopenPosting
     | SettleException
+    | MarkOrdered
+    | UnmarkOrdered
     | CloseBooks
     | MakePartitions
     | ArchivePartitions
@@ -271,6 +282,8 @@ Question: TypeAlias = (
     | ListTerminals
     | ListLocations
     | ListAudit
+    | ListOrder
+    | ListOrdered
     | ListPartitions
     | AdviseOnGrowth
     | Verify

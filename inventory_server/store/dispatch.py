@@ -31,6 +31,7 @@ from inventory_server.store.admin.exceptions import exceptions, settle
 from inventory_server.store.admin.locations import list_locations, rename_location, set_location
 from inventory_server.store.admin.merges import PostForHq, merge_listed, merge_products
 from inventory_server.store.admin.move import mark_moved, unmark_moved
+from inventory_server.store.admin.ordered import mark_ordered, unmark_ordered
 from inventory_server.store.admin.overview import overview
 from inventory_server.store.admin.reconcile import reconcile
 from inventory_server.store.admin.review import reopen, waiting
@@ -52,6 +53,8 @@ from inventory_server.store.query import (
     history,
     levels,
     open_documents,
+    order_list,
+    ordered,
     postings,
     sales,
     stock,
@@ -90,6 +93,10 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
         r.ListLocations: lambda at, _: list_locations(at.connection),
         r.ListAudit: lambda at, question: list_audit(at.connection, question.limit, question.before),
+        r.ListOrder: lambda at, question: order_list.order_list(
+            at.connection, at.settings, at.now, question, at.progress
+        ),
+        r.ListOrdered: lambda at, question: ordered.ordered(at.connection, at.now, question),
         r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
         r.AdviseOnGrowth: lambda at, _: at.database.growth_warning(at.connection),
         r.Verify: lambda at, _: verify(at.database, at.connection, at.progress),
@@ -147,6 +154,8 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.MergeProducts: lambda at, c: merge_products(at.connection, at.post, c.merge, c.into, at.now),
         r.ReopenPosting: lambda at, c: reopen(at.connection, c.id, at.now),
         r.SettleException: lambda at, c: settle(at.connection, c, at.now),
+        r.MarkOrdered: lambda at, c: mark_ordered(at.connection, c, at.now),
+        r.UnmarkOrdered: lambda at, c: unmark_ordered(at.connection, c),
         r.MarkMoved: lambda at, c: mark_moved(at.connection, at.database, c.to),
         r.UnmarkMoved: lambda at, _: unmark_moved(at.connection, at.database),
         r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),

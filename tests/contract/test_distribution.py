@@ -59,6 +59,7 @@ STANDS = {
     "void": Stand(SPREAD, "of one location; an operator's that names none is kept and looked for under the empty one"),
     "flagged": Stand(SPREAD, "what waits for a person is of one location, like its posting"),
     "settlement": Stand(SPREAD, "goes where the causes go that it settles"),
+    "ordered": Stand(SPREAD, "what was ordered for a location"),
     "location": Stand(SPREAD, "its own row"),
     "movement": Stand(
         SPREAD,

@@ -228,6 +228,7 @@ UNPROVEN = {
     "product": {column.name for column in tables.product.columns},
     "product_location": {column.name for column in tables.product_location.columns} - {"sku"},
     "flagged": {"location", "subject", "names"},
+    "ordered": {column.name for column in tables.ordered.columns},
     "settlement": {column.name for column in tables.settlement.columns},
     "movement": {"entry"},  # as long as their order is the same
     "posting": {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from functools import partial
 from pathlib import Path
 from uuid import UUID
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product, Ranged
-from inventory_server.domain.requests import Ping, SettleException
+from inventory_server.domain.requests import MarkOrdered, Ping, SettleException
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
@@ -62,6 +63,7 @@ def trade(place: Path | str) -> None:
             body("adjustment", ("a", -1), at=NOON + 7 * HOUR),
         )
         perform(store, SettleException("unlisted_product", posted.position, actor=HEADQUARTERS))
+        perform(store, MarkOrdered("L1", "b", 12, date(2023, 11, 20), actor=HEADQUARTERS))
 
 
 def _audit(outcome: str, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""Table definitions of the catalogue: suppliers, products, where they are kept, and their barcodes."""
+"""Table definitions of the catalogue: suppliers, products, where they are kept, their barcodes, what was ordered."""
 
 from __future__ import annotations
 
@@ -69,3 +69,18 @@ pack = Table(
     sqlite_with_rowid=False,
 )
 """Whatever else than 1 a barcode has ever stood for: by these the proof explains the movements of packs."""
+
+ordered = Table(
+    "ordered",
+    metadata,
+    Column("location", TEXT, primary_key=True),
+    Column("sku", TEXT, primary_key=True),
+    Column("marked_at", BigInteger, primary_key=True, autoincrement=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("expected", TEXT, nullable=False),
+    Column("marked_by", TEXT, nullable=False),
+    sqlite_with_rowid=False,
+)
+"""What people marked as ordered, and for which day it is `expected` (ISO 8601); what came of it is derived.
+
+Rows that are waited for no more are deleted when the next mark is made; `audit` keeps them."""

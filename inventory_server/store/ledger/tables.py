@@ -11,6 +11,7 @@ from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInt
 
 from inventory_server.store.ledger.audit_table import audit as audit
 from inventory_server.store.ledger.catalogue_tables import barcode as barcode
+from inventory_server.store.ledger.catalogue_tables import ordered as ordered
 from inventory_server.store.ledger.catalogue_tables import pack as pack
 from inventory_server.store.ledger.catalogue_tables import product as product
 from inventory_server.store.ledger.catalogue_tables import product_location as product_location

@@ -16,6 +16,7 @@ depends_on = None
 
 TEXT = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 POSITION = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+BIG, SMALL, BYTES = sa.BigInteger(), sa.SmallInteger(), sa.LargeBinary()
 
 PARTITION_POSITIONS = 1 << 24
 SEGMENT_POSITIONS_LOG2 = 10
@@ -31,6 +32,7 @@ def upgrade() -> None:
     make_archive()
     make_terminals()
     make_catalogue()
+    make_marks()
     make_exceptions()
     make_audit()
     op.execute("INSERT INTO ledger (book, position, recorded_at) VALUES (1, 0, 0)")
@@ -134,50 +136,28 @@ def make_refusals() -> None:
         *columns(sa.LargeBinary(), "digest", "body"),
         *columns(sa.BigInteger(), "reopened_at", nullable=True),
     )
-    make_keyed_table(
-        "quarantine",
-        ["id", "digest"],
-        *columns(sa.LargeBinary(), "id", "digest"),
-        *columns(TEXT, "terminal"),
-        *columns(sa.BigInteger(), "recorded_at"),
-        *columns(sa.LargeBinary(), "body"),
-    )
+    body = [*columns(TEXT, "terminal"), *columns(BIG, "recorded_at"), *columns(BYTES, "body")]
+    make_keyed_table("quarantine", ["id", "digest"], *columns(BYTES, "id", "digest"), *body)
 
 
 def make_caches() -> None:
-    make_keyed_table(
-        "level",
-        ["location", "sku"],
-        *columns(TEXT, "location", "sku"),
-        *columns(sa.BigInteger(), "on_hand", "moved", "in_transit"),
-        *columns(sa.BigInteger(), "counted_at", "counted_position", "last_movement_at", nullable=True),
-    )
+    key, figures = columns(TEXT, "location", "sku"), columns(BIG, "on_hand", "moved", "in_transit")
+    last = columns(BIG, "counted_at", "counted_position", "last_movement_at", nullable=True)
+    make_keyed_table("level", ["location", "sku"], *key, *figures, *last)
     op.create_index(op.f("ix_level_sku"), "level", ["sku"])
-    op.create_table(
+    make_keyed_table(
         "count",
+        ["location", "sku", "effective_at", "position"],
         *columns(TEXT, "location", "sku"),
-        *columns(sa.BigInteger(), "effective_at", "position", "quantity"),
-        sa.Column("voided_position", sa.BigInteger(), nullable=True),
-        sa.Column("terminal", TEXT, nullable=False),
-        sa.PrimaryKeyConstraint("location", "sku", "effective_at", "position", name=op.f("pk_count")),
-        sqlite_with_rowid=False,
+        *columns(BIG, "effective_at", "position", "quantity"),
+        *[*columns(BIG, "voided_position", nullable=True), *columns(TEXT, "terminal")],
     )
     make_documents()
-    make_keyed_table(
-        "reference",
-        ["digest", "position"],
-        *columns(sa.LargeBinary(), "digest"),
-        *columns(sa.BigInteger(), "position"),
-        *columns(sa.BigInteger(), "voided_position", nullable=True),
-    )
+    voided = columns(BIG, "voided_position", nullable=True)
+    make_keyed_table("reference", ["digest", "position"], *columns(BYTES, "digest"), *columns(BIG, "position"), *voided)
     op.create_index(op.f("ix_reference_position"), "reference", ["position"])
-    make_keyed_table(
-        "void",
-        ["voids", "location"],
-        *columns(sa.LargeBinary(), "voids"),
-        *columns(TEXT, "location"),
-        *columns(sa.BigInteger(), "position"),
-    )
+    key = [*columns(BYTES, "voids"), *columns(TEXT, "location")]
+    make_keyed_table("void", ["voids", "location"], *key, *columns(BIG, "position"))
     op.create_table(
         "merge",
         *columns(POSITION, "position"),
@@ -240,12 +220,8 @@ def make_closings() -> None:
     make_keyed_table(
         "straggler",
         ["location", "sku", "position", "entry"],
-        *columns(TEXT, "location", "sku"),
-        *columns(sa.BigInteger(), "position"),
-        *columns(sa.Integer(), "entry"),
-        *columns(sa.BigInteger(), "effective_at"),
-        *columns(sa.BigInteger(), "event_position", nullable=True),
-        *columns(sa.BigInteger(), "quantity"),
+        *[*columns(TEXT, "location", "sku"), *columns(BIG, "position"), *columns(sa.Integer(), "entry")],
+        *[*columns(BIG, "effective_at"), *columns(BIG, "event_position", nullable=True), *columns(BIG, "quantity")],
     )
 
 
@@ -293,14 +269,9 @@ def make_terminals() -> None:
         *columns(sa.BigInteger(), "oldest_pending_at", "closed_at", "clock_offset_ms", nullable=True),
     )
     op.create_index(op.f("ix_terminal_location"), "terminal", ["location"])
-    make_keyed_table(
-        "former_location",
-        ["terminal", "until_at"],
-        *columns(TEXT, "terminal"),
-        *columns(sa.BigInteger(), "until_at"),
-        *columns(TEXT, "location"),
-        *columns(sa.BigInteger(), "since_at", "position"),
-    )
+    key = [*columns(TEXT, "terminal"), *columns(BIG, "until_at")]
+    place = [*columns(TEXT, "location"), *columns(BIG, "since_at", "position")]
+    make_keyed_table("former_location", ["terminal", "until_at"], *key, *place)
     op.create_index(op.f("ix_former_location_location"), "former_location", ["location"])
     code = [*columns(TEXT, "terminal"), *columns(sa.LargeBinary(), "salt", "code_key")]
     make_keyed_table("enrolment", ["terminal"], *code, *columns(sa.BigInteger(), "expires_at", "wrong_tries"))
@@ -327,13 +298,8 @@ def make_terminals() -> None:
 
 
 def make_catalogue() -> None:
-    make_keyed_table(
-        "location",
-        ["location"],
-        *columns(TEXT, "location"),
-        *columns(TEXT, "name", "time_zone", nullable=True),
-        *columns(sa.SmallInteger(), "day_ends_hour", nullable=True),
-    )
+    said = [*columns(TEXT, "name", "time_zone", nullable=True), *columns(SMALL, "day_ends_hour", nullable=True)]
+    make_keyed_table("location", ["location"], *columns(TEXT, "location"), *said)
     make_keyed_table("supplier", ["supplier"], *columns(TEXT, "supplier"), *terms())
     make_keyed_table(
         "product",
@@ -376,23 +342,19 @@ def terms() -> list[sa.Column[Any]]:
     return columns(sa.SmallInteger(), "lead_time_days", "order_cycle_days", "order_by_hour", nullable=True)
 
 
+def make_marks() -> None:
+    key = ["location", "sku", "marked_at"]
+    figures = columns(sa.BigInteger(), "marked_at", "quantity")
+    make_keyed_table("ordered", key, *columns(TEXT, *key[:2]), *figures, *columns(TEXT, "expected", "marked_by"))
+
+
 def make_exceptions() -> None:
-    make_keyed_table(
-        "flagged",
-        ["flag", "location", "subject", "position"],
-        *columns(sa.SmallInteger(), "flag"),
-        *columns(TEXT, "location", "subject"),
-        *columns(sa.BigInteger(), "position", "effective_at"),
-        *columns(sa.LargeBinary(), "names", nullable=True),
-    )
+    cause = [*columns(SMALL, "flag"), *columns(TEXT, "location", "subject")]
+    posting = [*columns(BIG, "position", "effective_at"), *columns(BYTES, "names", nullable=True)]
+    make_keyed_table("flagged", ["flag", "location", "subject", "position"], *cause, *posting)
     op.create_index("ix_flagged_position", "flagged", ["position"])
-    make_keyed_table(
-        "settlement",
-        ["flag", "location", "subject"],
-        *columns(sa.SmallInteger(), "flag"),
-        *columns(TEXT, "location", "subject"),
-        *columns(sa.BigInteger(), "position", "settled_at"),
-    )
+    cause = [*columns(SMALL, "flag"), *columns(TEXT, "location", "subject")]
+    make_keyed_table("settlement", ["flag", "location", "subject"], *cause, *columns(BIG, "position", "settled_at"))
 
 
 def make_audit() -> None:
