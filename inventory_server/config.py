@@ -98,6 +98,12 @@ KILL_SECONDS = 2
 """How long after a worker should have exited the supervisor sends SIGKILL."""
 RESTART_SECONDS = 1.0
 """A worker that ran for less than this is replaced only after this pause: the next one may fail the same way."""
+KEPT_RESTART_FIRST_SECONDS = 1.0
+"""How long after it has ended a program beside the server, such as the web process, is started again; it doubles."""
+KEPT_RESTART_MAX_SECONDS = 30.0
+"""The longest of these pauses: somebody may have mended the cause meanwhile."""
+KEPT_LONG_SECONDS = 60.0
+"""A program that ran for so long is started again after the first pause: it did not fail at its start."""
 PARTITION_POSITIONS = 1 << 24
 """Postings in a partition by default: about 17 GB on PostgreSQL, indexes included."""
 PARTITION_POSITIONS_MIN = 1 << 20

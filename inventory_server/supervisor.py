@@ -29,7 +29,8 @@ class Supervisor:
     """Keeps `count` workers running, each a fork of this process, which must have no other threads.
 
     `release` is called once, when the server stops, to free what the parent holds for its workers, such as sockets.
-    Each of the signals `forwarded` is passed on to them.
+    Each of the signals `forwarded` is passed on to them. `beside` is the work of one more process, for which nobody
+    waits: the server serves without it.
     """
 
     def __init__(
@@ -39,12 +40,15 @@ class Supervisor:
         drain_seconds: float,
         release: Callable[[], None],
         forwarded: Sequence[signal.Signals] = (),
+        beside: Work | None = None,
     ) -> None:
         self._count = count
         self._work = work
         self._drain_seconds = drain_seconds
         self._release = release
         self._forwarded = forwarded
+        self._beside = beside
+        self._beside_pid = 0
         self._born: dict[int, float] = {}
         self._stopping = False
         self._failed = False
@@ -62,6 +66,7 @@ class Supervisor:
         for _ in range(self._count):
             self._start(writing)
         os.close(writing)
+        self._start_beside()
         if _read_all(reading) == self._count:
             announce()
         elif not self._stopping:
@@ -72,16 +77,25 @@ class Supervisor:
         return 1 if self._failed else 0
 
     def _start(self, ready: int | None) -> None:
+        self._fork(self._work, ready)
+
+    def _start_beside(self) -> None:
+        if self._beside is not None:
+            self._beside_pid = self._fork(self._beside, None)
+
+    def _fork(self, work: Work, ready: int | None) -> int:
         """Fork a worker unless the server is stopping; stop signals are blocked until its pid is known."""
+        pid = 0
         signal.pthread_sigmask(signal.SIG_BLOCK, _STOPPING)
         if not self._stopping:
             pid = os.fork()
             if pid == 0:
-                self._run_worker(ready)
+                self._run_worker(work, ready)
             self._born[pid] = time.monotonic()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
+        return pid
 
-    def _run_worker(self, ready: int | None) -> None:
+    def _run_worker(self, work: Work, ready: int | None) -> None:
         code = 1
         try:
             for number in (*_STOPPING, signal.SIGALRM):
@@ -91,7 +105,7 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPPING)
             os.close(self._alive)
             threading.Thread(target=_end_with_parent, args=(self._orphaned,), daemon=True).start()
-            code = self._work(lambda: _report_ready(ready))
+            code = work(lambda: _report_ready(ready))
         except TillwireError as error:
             print(f"inventory-server: {escaped(str(error))}", file=sys.stderr)
         except BaseException:  # noqa: BLE001 - nothing may unwind into the parent's code
@@ -111,7 +125,10 @@ class Supervisor:
         log.error("event=worker_exited pid=%d exit_code=%d", pid, code)
         if lived < RESTART_SECONDS:
             time.sleep(RESTART_SECONDS)
-        self._start(None)
+        if pid == self._beside_pid:
+            self._start_beside()
+        else:
+            self._start(None)
 
     def _stop(self, _number: int = 0, _frame: FrameType | None = None) -> None:
         self._signal(signal.SIGTERM)

@@ -23,6 +23,8 @@ from inventory_server.commands.reconcile import reconcile_command
 from inventory_server.commands.serve import serve
 from inventory_server.commands.stock import stock
 from inventory_server.commands.terminal import terminal
+from inventory_server.commands.user import user
+from inventory_server.commands.web import web
 from pos_client.commands import console
 
 PROGRAM = "inventory-server"
@@ -34,7 +36,19 @@ def inventory_server() -> None:
     """Tillwire headquarters (HQ): records the tills' postings, answers stock queries and proves the stock."""
 
 
-for _command in (serve, terminal, location_group, catalog, verify, status, reconcile_command, postings, exceptions):
+for _command in (
+    serve,
+    web,
+    user,
+    terminal,
+    location_group,
+    catalog,
+    verify,
+    status,
+    reconcile_command,
+    postings,
+    exceptions,
+):
     inventory_server.add_command(_command)
 for _command in (product, stock, clients_command, health, doctor, audit, db_group, pki, demo):
     inventory_server.add_command(_command)

@@ -24,12 +24,14 @@ from inventory_server.commands.logs import flush_log, log_to_stderr, logging_wit
 from inventory_server.commands.options import counted, db_option, load_settings
 from inventory_server.commands.signals import stop_signals
 from inventory_server.commands.tls_options import TlsFiles, renew, tls_files, tls_options
+from inventory_server.commands.web import command_line, web_address, web_process
 from inventory_server.config import ENDING_SECONDS, GC_THRESHOLDS, WORKERS_MAX, Settings
 from inventory_server.domain.answers import TerminalRow
 from inventory_server.domain.door import Reader
 from inventory_server.domain.requests import AdviseOnGrowth, ListTerminals
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.jsonserver import InterpreterTurn, ListenTarget, address_of, close_listener, listen_on_all
+from inventory_server.keeper import Keeper
 from inventory_server.store import LedgerStore, StoreError, open_store, shown, sqlite_path, upgrade
 from inventory_server.supervisor import Supervisor
 from inventory_server.systemd import activated_sockets, notify
@@ -64,6 +66,12 @@ DEFAULT_LISTEN = f"127.0.0.1:{DEFAULT_PORT}"
     metavar="URL",
     help="Standby of the ledger's database; answers queries.",
 )
+@click.option(
+    "--web",
+    "web_listen",
+    metavar="HOST:PORT",
+    help="Also start the web process on this address, and again if it ends; needs tillwire[web].",
+)
 @click.option("--verbose", is_flag=True, help="Log every request and connection.")
 def serve(
     db: str,
@@ -73,6 +81,7 @@ def serve(
     dev: bool,
     workers: int,
     read_db: str | None,
+    web_listen: str | None,
     verbose: bool,
     **tls_given: Any,
 ) -> int:
@@ -89,6 +98,7 @@ def serve(
     addresses = [address_of(each) for each in passed] or listen_addresses(listen, sockets)
     tls = tls_files(**tls_given)
     tls.assert_encrypted(addresses)
+    keeper = None if web_listen is None else web_keeper(db, web_listen, config, tls)
 
     def serve_here(places: Sequence[ListenTarget], ready: Callable[[Application], None]) -> int:
         turn = InterpreterTurn()
@@ -101,7 +111,8 @@ def serve(
     tls.open()  # here, so that an error is reported once and before anything is made
     if workers == 1:
         make_missing(db, dev)
-        return serve_here(passed or addresses, lambda application: announce(application.addresses, shown(db), dev))
+        with kept(keeper, settings.drain_seconds):
+            return serve_here(passed or addresses, lambda application: announce(application.addresses, shown(db), dev))
     if sqlite_path(db) is not None:
         raise console.CommandError(
             f"An SQLite database has one writing process: leave out --workers {workers}, or use PostgreSQL."
@@ -123,8 +134,38 @@ def serve(
         settings.drain_seconds,
         close_listeners,
         forwarded=tls.signals,
+        beside=None if keeper is None else partial(keep, keeper, settings.drain_seconds),
     )
     return supervisor.run(lambda: announce(where, shown(db), dev))
+
+
+def web_keeper(db: str, listen: str, config: Path | None, tls: TlsFiles) -> Keeper:
+    """What keeps the web process running; CommandError where that could not serve."""
+    web_process()
+    tls.assert_encrypted([web_address(listen)])
+    return Keeper("web", command_line(listen, config, tls), {"TILLWIRE_DB": db})  # a URL may hold a password
+
+
+@contextmanager
+def kept(keeper: Keeper | None, seconds: float) -> Iterator[None]:
+    """Have the program of `keeper` run during the block; it has `seconds` to end."""
+    if keeper is None:
+        yield
+        return
+    keeper.start()
+    try:
+        yield
+    finally:
+        keeper.close(seconds)
+
+
+def keep(keeper: Keeper, seconds: float, ready: Callable[[], None]) -> int:
+    """Have the program of `keeper` run until SIGTERM: the work of a process beside the workers."""
+    wait_for_stop = stop_signals()
+    with kept(keeper, seconds):
+        ready()
+        wait_for_stop()
+    return console.OK
 
 
 def listen_addresses(listen: Sequence[str], sockets: Sequence[str]) -> list[Address]:

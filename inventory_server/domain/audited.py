@@ -6,7 +6,7 @@ from typing import Any
 
 from inventory_server.domain.roles import ActorRequest
 
-SECRETS = frozenset(("token", "code", "salt", "proof", "said", "source", "other"))
+SECRETS = frozenset(("token", "code", "salt", "proof", "said", "source", "other", "key", "password", "verified"))
 """Fields that may hold a token, a code or a password: none of them reaches the audit trail. A test has every text field
 of an audited request classified."""
 

@@ -60,3 +60,9 @@ MARKS_MAX = 20
 """Marks as ordered of one product at one location: more is a program that repeats itself."""
 ORDER_LINES_MAX = 10_000
 """Lines in one order list, the first to be ordered: some megabytes. All are counted."""
+USERS_MAX = 1_000
+"""Users of headquarters: people, and programs that call the API."""
+KEYS_MAX = 20
+"""Sessions, and API tokens, of one user: a person has a few browsers. The oldest session gives way to a new one."""
+LINK_SECONDS = 24 * 3_600
+"""How long a link that sets a password is valid: somebody has to pass it on."""

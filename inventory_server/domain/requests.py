@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from inventory_server.domain import answers
+from inventory_server.domain import answers, people
 from inventory_server.domain.changes import AdoptTerminal as AdoptTerminal
 from inventory_server.domain.changes import ArchivePartitions as ArchivePartitions
 from inventory_server.domain.changes import CloseBooks as CloseBooks
@@ -199,6 +199,9 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
         Verify: _report("verify", answers.Proof, ADMINS, Cost.LONG),
         Compare: Kind("compare", answers.Comparison, Cost.LONG, ADMINS),
+        people.ListUsers: _report("users", list[people.UserRow], ADMINS),
+        people.FindUser: Kind("find_user", people.Secret | None, Cost.QUICK, ADMINS),
+        people.FindKey: Kind("find_key", people.KeyHolder | None, Cost.QUICK, ADMINS),
         ListCodes: Kind("enrol_begin", list[answers.ValidCode], Cost.QUICK, STRANGERS),
         RedeemCode: _change("enrol_finish", answers.Redeemed, STRANGERS, on_control_socket=False),
         Enrol: _change("enrol", None, ADMINS),
@@ -206,6 +209,16 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         RotateToken: _change("rotate", None, ADMINS),
         MoveTerminal: _change("move_terminal", None, ADMINS),
         AdoptTerminal: _change("adopt_terminal", None, ADMINS),
+        people.AddUser: _change("add_user", None, ADMINS),
+        people.ResetUser: _change("reset_user", None, ADMINS),
+        people.SetUserRole: _change("set_user_role", None, ADMINS),
+        people.RemoveUser: _change("remove_user", None, ADMINS),
+        people.AddToken: _change("add_token", None, ADMINS),
+        people.RemoveToken: _change("remove_token", None, ADMINS),
+        people.RedeemLink: _change("redeem_link", str | None, STRANGERS),
+        people.SetPassword: _change("set_password", bool, _MATTERS_TO_HQ),
+        people.OpenSession: _change("open_session", bool, _MATTERS_TO_HQ),
+        people.CloseSession: _change("close_session", None, _MATTERS_TO_HQ),
         SetLocation: _change("set_location", None, OPERATORS),
         RenameLocation: _change("rename_location", None, OPERATORS),
         ImportProducts: _change("import_products", int, OPERATORS),
@@ -236,6 +249,16 @@ Administrative: TypeAlias = (
     | RotateToken
     | MoveTerminal
     | AdoptTerminal
+    | people.AddUser
+    | people.ResetUser
+    | people.SetUserRole
+    | people.RemoveUser
+    | people.AddToken
+    | people.RemoveToken
+    | people.RedeemLink
+    | people.SetPassword
+    | people.OpenSession
+    | people.CloseSession
     | SetLocation
     | RenameLocation
     | ImportProducts
@@ -279,6 +302,9 @@ Question: TypeAlias = (
     | FindBarcodes
     | ListClients
     | ListCodes
+    | people.ListUsers
+    | people.FindUser
+    | people.FindKey
     | ListTerminals
     | ListLocations
     | ListAudit

@@ -14,8 +14,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from inventory_server.clock import Clock
+from inventory_server.domain import people as p
 from inventory_server.domain import requests as r
 from inventory_server.domain.door import Outcome, Progress
+from inventory_server.store.admin import people
 from inventory_server.store.admin.audit import list_audit
 from inventory_server.store.admin.catalog import (
     find_barcodes,
@@ -89,6 +91,9 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.ListProducts: lambda at, _: list_products(at.connection),
         r.ShowProduct: lambda at, question: show_product(at.connection, question.sku),
         r.FindBarcodes: lambda at, question: find_barcodes(at.connection, question.barcodes),
+        p.ListUsers: lambda at, _: people.list_users(at.connection, at.now),
+        p.FindUser: lambda at, question: people.find_user(at.connection, question.user),
+        p.FindKey: lambda at, question: people.find_key(at.connection, question.key, at.now),
         r.ListCodes: lambda at, _: valid_codes(at.connection, at.now),
         r.ListTerminals: lambda at, _: list_terminals(at.connection),
         r.ListLocations: lambda at, _: list_locations(at.connection),
@@ -146,6 +151,16 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.RotateToken: lambda at, c: rotate_terminal(at.connection, c, at.now),
         r.MoveTerminal: lambda at, c: move_terminal(at.connection, c.terminal, c.location, at.now),
         r.AdoptTerminal: lambda at, c: adopt_terminal(at.connection, c.terminal, c.by, at.now),
+        p.AddUser: lambda at, c: people.add_user(at.connection, c, at.now),
+        p.ResetUser: lambda at, c: people.reset_user(at.connection, c, at.now),
+        p.SetUserRole: lambda at, c: people.set_user_role(at.connection, c),
+        p.RemoveUser: lambda at, c: people.remove_user(at.connection, c.user),
+        p.AddToken: lambda at, c: people.add_token(at.connection, c, at.now),
+        p.RemoveToken: lambda at, c: people.remove_token(at.connection, c),
+        p.RedeemLink: lambda at, c: people.redeem_link(at.connection, c, at.now),
+        p.SetPassword: lambda at, c: people.set_password(at.connection, c),
+        p.OpenSession: lambda at, c: people.open_session(at.connection, c, at.now),
+        p.CloseSession: lambda at, c: people.close_session(at.connection, c),
         r.SetLocation: lambda at, c: set_location(at.connection, c),
         r.RenameLocation: lambda at, c: rename_location(at.connection, c),
         r.ImportProducts: lambda at, c: _import_products(at, c),

@@ -12,7 +12,9 @@ from starlette.routing import BaseRoute, Route
 
 from inventory_server.clock import now_microseconds
 from inventory_server.domain.requests import Administrative, Question
+from inventory_server.web.bodies import body_of
 from inventory_server.web.calls import CALLS, Call, is_change, talk_of
+from inventory_server.web.limits import BODY_BYTES_MAX
 from inventory_server.web.people import actor_of
 
 PREFIX = "/api/v1"
@@ -40,7 +42,7 @@ def _ask(call: Call, request: Request) -> Response:
 
 def _with_body(call: Call) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await run_in_threadpool(_change, call, request, await request.body())
+        return await run_in_threadpool(_change, call, request, await body_of(request, BODY_BYTES_MAX))
 
     return endpoint
 

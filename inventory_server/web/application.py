@@ -11,15 +11,18 @@ import anyio.to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
+from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.web import api
+from inventory_server.web import api, sign_in
+from inventory_server.web.accounts import Accounts
 from inventory_server.web.door import Door
 from inventory_server.web.headers import SecurityHeaders
-from inventory_server.web.limits import WEB_THREADS
+from inventory_server.web.limits import CORS_SECONDS, WEB_THREADS
 from inventory_server.web.people import People
 from inventory_server.web.problems import problem
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -35,13 +38,15 @@ def make_application(
     people: People,
     settings: Settings,
     *,
+    accounts: Accounts | None = None,
+    origins: Sequence[str] = (),
     pages: Sequence[BaseRoute] = (),
     show_error: ShowError | None = None,
 ) -> Starlette:
     """The application: the API under `/api/v1`, and `pages`.
 
-    Routes find `door`, `people` and `settings` in `request.app.state`. `show_error` shows what goes wrong outside the
-    API; without it that is answered as in the API.
+    Routes find `door`, `people`, `accounts` and `settings` in `request.app.state`. `show_error` shows what goes wrong
+    outside the API; without it that is answered as in the API.
     """
 
     def answer(request: Request, error: RequestError) -> Response:
@@ -64,8 +69,8 @@ def make_application(
         return answer(request, RequestError(ErrorCode.internal, message, incident=incident))
 
     application = Starlette(
-        routes=[*api.routes(), *pages],
-        middleware=[Middleware(SecurityHeaders)],
+        routes=[*sign_in.routes(), *api.routes(), *pages],
+        middleware=[Middleware(SecurityHeaders), *_for_origins(origins)],
         exception_handlers={
             RequestError: on_request_error,
             HTTPException: on_http_error,
@@ -75,8 +80,24 @@ def make_application(
     )
     application.state.door = door
     application.state.people = people
+    application.state.accounts = accounts or Accounts(door, now_microseconds)
     application.state.settings = settings
     return application
+
+
+def _for_origins(origins: Sequence[str]) -> list[Middleware]:
+    """CORS: pages of these origins may call the API with a token; a session's cookie is not sent along."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+            max_age=CORS_SECONDS,
+        )
+    ]
 
 
 @asynccontextmanager

@@ -12,7 +12,18 @@ from msgspec import Raw
 
 from inventory_server.admin.methods import ACT_AS, CONTROL_METHODS, method_of
 from inventory_server.config import Settings
-from inventory_server.domain.requests import REQUESTS, FindBarcodes, ListProducts, StoreRequest
+from inventory_server.domain.people import (
+    AddToken,
+    AddUser,
+    CloseSession,
+    FindKey,
+    FindUser,
+    OpenSession,
+    RedeemLink,
+    ResetUser,
+    SetPassword,
+)
+from inventory_server.domain.requests import REQUESTS, CheckToken, Compare, ListCodes, ReadFeed, StartFeed, StoreRequest
 from inventory_server.domain.roles import User
 from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext
 from pos_client.protocol.errors import ErrorCode, RequestError
@@ -24,12 +35,29 @@ from pos_client.protocol.wire import decode_params_with
 
 _OF_CONNECTIONS = (ACT_AS, "ping", "bye")
 """Methods that are about a connection, which HTTP has none of."""
-OFFERED_CALLS: Mapping[str, MethodBinding] = MappingProxyType(
-    {
-        **{name: binding for name, binding in CONTROL_METHODS.items() if name not in _OF_CONNECTIONS},
-        **{REQUESTS[each].name: method_of(each) for each in (ListProducts, FindBarcodes)},
-    }
+_NOT_OFFERED: frozenset[type] = frozenset(
+    (
+        # Of connections, too; the feed is a stream of its own.
+        *(CheckToken, ListCodes, StartFeed, ReadFeed),
+        # They hold hashes, which this process alone makes: `sign_in.py` has what takes their place.
+        *(FindUser, FindKey, AddUser, ResetUser, AddToken, RedeemLink, SetPassword, OpenSession, CloseSession),
+        # It names another database, which this machine would connect to.
+        Compare,
+    )
 )
+
+
+def _offered() -> dict[str, MethodBinding]:
+    calls = {
+        name: binding
+        for name, binding in CONTROL_METHODS.items()
+        if name not in _OF_CONNECTIONS and binding.request not in _NOT_OFFERED
+    }
+    questions = [each for each, kind in REQUESTS.items() if not kind.writes and each not in _NOT_OFFERED]
+    return calls | {REQUESTS[each].name: method_of(each) for each in questions if REQUESTS[each].name not in calls}
+
+
+OFFERED_CALLS: Mapping[str, MethodBinding] = MappingProxyType(_offered())
 """What the API offers, by the request's name in the table: questions and administrators' changes."""
 
 

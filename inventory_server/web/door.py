@@ -17,7 +17,8 @@ from inventory_server.domain.door import Outcome
 from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question, assert_allowed
 from inventory_server.domain.roles import Actor, User
 from inventory_server.store import LedgerReader, StoreError, open_reader
-from inventory_server.web.limits import BUSY_RETRY_MS, LONG_QUESTIONS_MAX
+from inventory_server.web.limits import LONG_QUESTIONS_MAX
+from inventory_server.web.refusals import busy
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
 
 
@@ -85,11 +86,6 @@ class WebDoor:
             except ConnectionLost as error:
                 message = f"Outcome unknown: it may have been applied ({error}). Check before retrying."
                 raise RequestError(ErrorCode.internal, message) from error
-
-
-def busy(message: str) -> RequestError:
-    """The error of what may be asked again soon."""
-    return RequestError(ErrorCode.busy, message, retry_after_ms=BUSY_RETRY_MS)
 
 
 def _asked(path: str, actor: User, request: Administrative | Question) -> Outcome:

@@ -12,3 +12,47 @@ LONG_QUESTIONS_MAX = 1
 """Proofs and catalogues that are read at a time: each reads most of the ledger."""
 LANGUAGE_COOKIE_SECONDS = 365 * 86_400
 """How long a browser keeps the language that was chosen: a year, as it is a preference."""
+BACKLOG_MAX = 512
+"""Connections that the kernel keeps until they are accepted."""
+KEEP_ALIVE_SECONDS = 20
+"""How long a connection without a request stays open: a page is looked at before the next one is asked for."""
+HEADER_BYTES_MAX = 16 << 10
+"""Longest head of a request: a browser's are a tenth of it."""
+HASHES_AT_A_TIME_MAX = 2
+"""Passwords that are checked at a time: each takes 64 MiB and a tenth of a second of a processor."""
+HASH_WAIT_SECONDS = 5.0
+"""How long a sign-in waits for one of these places before it is `busy`."""
+ARGON2_MEMORY_KIB = 65_536
+"""Memory of one Argon2id hash: RFC 9106's second recommended choice."""
+ARGON2_ITERATIONS = 3
+"""Passes over that memory."""
+ARGON2_LANES = 4
+"""Lanes of it."""
+PASSWORD_LENGTH_MIN = 10
+"""Shortest password: length is the only rule, since others make people choose worse ones."""
+PASSWORD_LENGTH_MAX = 200
+"""Longest one."""
+SESSION_SECONDS = 12 * 3_600
+"""How long one stays signed in: a working day."""
+KEY_BYTES = 32
+"""Random bytes of a session, an API token or a link: 256 bits cannot be guessed."""
+KEY_LENGTH_MAX = 100
+"""Longest text that is looked up as one, in characters: ours have 43."""
+ATTEMPTS_SECONDS = 900
+"""How long a wrong password counts."""
+ATTEMPTS_OF_PAIR_MAX = 5
+"""Wrong passwords for a user from a peer in that time; then both have to wait: somebody has forgotten it."""
+ATTEMPTS_OF_USER_MAX = 50
+"""The same for a user from anywhere: guesses from many peers."""
+ATTEMPTS_OF_PEER_MAX = 20
+"""The same from a peer for anybody: a password tried with many names."""
+ATTEMPTS_REMEMBERED_MAX = 8_192
+"""Users, peers and pairs whose wrong passwords are counted; the one counted longest ago is forgotten for a new one."""
+SIGN_IN_BYTES_MAX = 4_096
+"""Longest body of a sign-in."""
+BODY_BYTES_MAX = 700 << 10
+"""Longest body: in base64 it fits a frame of the control socket."""
+BODY_SECONDS = 20.0
+"""How long a body may take to arrive: half a megabyte over a bad line."""
+CORS_SECONDS = 600
+"""How long a browser keeps which origins may call the API."""

@@ -137,6 +137,7 @@ ROOMS: dict[str, list[str]] = {
     ],
     "inventory_server.pki": ["inventory_server.config", "pos_client.protocol", "cryptography"],
     "inventory_server.systemd": ["pos_client.protocol"],
+    "inventory_server.keeper": ["inventory_server.config"],
     "inventory_server.supervisor": ["inventory_server.config", "pos_client.protocol"],
     "inventory_server.demo": [
         "inventory_server.app",
@@ -151,6 +152,8 @@ ROOMS: dict[str, list[str]] = {
     ],
     "inventory_server.commands": [
         "inventory_server.app",
+        "inventory_server.web",
+        "inventory_server.keeper",
         "inventory_server.admin",
         "inventory_server.demo",
         "inventory_server.imports",
@@ -192,6 +195,8 @@ SOCKET_ROOMS = {
     "inventory_server.systemd",
     # Awaits its own threads and opens nothing.
     "pos_client.aio",
+    # Uvicorn listens and accepts there, and a feed waits on its loop.
+    "inventory_server.web",
 }
 SOCKET_MODULES = {"asyncio", "select", "selectors", "socket", "socketserver", "ssl"}
 

@@ -120,6 +120,10 @@ STANDS = {
     "former_location": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "adoption": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "enrolment": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
+    "person": Stand(NOT_YET, "few, and concern all locations: rows that are copied", ("primary key lacks location",)),
+    "person_key": Stand(
+        NOT_YET, "goes where its person goes", ("primary key lacks location", "foreign key to person lacks location")
+    ),
     "boot": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "lineage": Stand(NOT_YET, "would be given its terminal's location", ("primary key lacks location",)),
     "rejection": Stand(NOT_YET, "found by id: would be given the sender's location", ("primary key lacks location",)),

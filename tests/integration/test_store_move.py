@@ -12,6 +12,7 @@ from sqlalchemy import Table, select
 
 from inventory_server.config import Settings
 from inventory_server.domain.changes import Enrol, EnrolmentCode
+from inventory_server.domain.people import AddUser
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import (
     AdoptTerminal,
@@ -80,6 +81,7 @@ def trade_and_merge(place: Path | str) -> None:
             MoveTerminal("T2", "L3", actor=HEADQUARTERS),
             AdoptTerminal("T1", "T2", actor=HEADQUARTERS),
             Enrol("T3", "till", "L3", code=EnrolmentCode(b"salt", b"key", 2**62), actor=HEADQUARTERS),
+            AddUser("kim", "admin", b"key", 2**62, actor=HEADQUARTERS),
         ):
             store.submit(change).wait()
 

@@ -46,6 +46,8 @@ def test_every_question_of_the_table_is_answered(name: str, client: TestClient) 
     answer = client.get(f"/api/v1/{name}{NEEDED.get(name, '')}")
     if name == "clients":  # no server runs
         assert (answer.status_code, answer.json()["name"]) == (503, "busy")
+    elif name == "partitions":  # SQLite has none
+        assert (answer.status_code, answer.json()["name"]) == (400, "invalid_request")
     elif name == "posting":
         assert (answer.status_code, answer.json()["name"]) == (404, "not_found")
     else:
@@ -59,7 +61,9 @@ def test_the_api_offers_every_question_and_change_that_is_not_about_a_connection
     assert lacking == {
         *("hello", "ping", "bye", "check_token", "enrol_begin", "enrol_finish"),  # of tills' connections
         *("post", "watch", "feed"),  # routes of their own
-        *("partitions", "make_partitions", "archive", "return_partition", "advise_on_growth"),  # of the database
+        *("make_partitions", "archive", "return_partition"),  # made without a server
+        *("find_user", "find_key", "add_user", "reset_user", "add_token", "redeem_link"),  # hold hashes
+        *("set_password", "open_session", "close_session"),
         *("compare", "copy", "move", "unmove"),  # name other databases
     }
 
@@ -110,7 +114,8 @@ def test_every_response_has_the_headers_that_protect_a_browser(client: TestClien
 def test_what_is_not_there_is_said_as_a_problem(client: TestClient) -> None:
     assert client.get("/api/v1/nothing").json()["name"] == "not_found"
     wrong = client.post("/api/v1/stock")
-    assert (wrong.status_code, wrong.json()["name"], wrong.headers["allow"]) == (405, "method_not_found", "GET, HEAD")
+    assert (wrong.status_code, wrong.json()["name"]) == (405, "method_not_found")
+    assert set(wrong.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
 def test_a_change_is_made_by_the_server_and_audited_with_who_made_it(tmp_path: Path) -> None:

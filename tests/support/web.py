@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+from argon2 import PasswordHasher
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from inventory_server.admin.control_socket import ControlServer
-from inventory_server.clock import now_microseconds
+from inventory_server.clock import Clock, now_microseconds
 from inventory_server.config import Settings
 from inventory_server.domain.roles import ActorRole, User
 from inventory_server.store import open_store
+from inventory_server.web.accounts import Accounts
 from inventory_server.web.application import make_application
-from inventory_server.web.door import WebDoor
+from inventory_server.web.door import Door, WebDoor
+from inventory_server.web.passwords import Passwords
+from inventory_server.web.people import LedgerPeople, People
 from tests.support.ledgers import new_ledger
 
 ORIGIN = "http://testserver"
@@ -44,15 +50,32 @@ def written(url: str) -> Iterator[None]:
         store.close()
 
 
+def quick_accounts(door: Door, clock: Clock = now_microseconds) -> Accounts:
+    """Accounts whose passwords are hashed in no time."""
+    return Accounts(door, clock, Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)))
+
+
 @contextmanager
 def web(url: str, role: ActorRole | None = "admin") -> Iterator[TestClient]:
     """A client of the application over the ledger of `url`, with `role` signed in."""
+    with application_of(url, SignedIn(role)) as application, client_of(application) as client:
+        yield client
+
+
+@contextmanager
+def application_of(url: str, people: People | None = None, **options: Any) -> Iterator[Starlette]:
+    """The application over the ledger of `url`; without `people` with those of the ledger."""
     door = WebDoor(url, Settings(), now_microseconds)
     try:
-        with TestClient(make_application(door, SignedIn(role), Settings()), raise_server_exceptions=False) as client:
-            yield client
+        accounts = quick_accounts(door)
+        yield make_application(door, people or LedgerPeople(door), Settings(), accounts=accounts, **options)
     finally:
         door.close()
+
+
+def client_of(application: Starlette) -> TestClient:
+    """A client of an application, as a browser is: it keeps cookies."""
+    return TestClient(application, raise_server_exceptions=False)
 
 
 @contextmanager

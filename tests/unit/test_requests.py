@@ -84,6 +84,8 @@ def test_every_text_of_an_audited_request_is_known_to_be_a_secret_or_none() -> N
     assert texts - SECRETS == {
         "terminal",
         "location",
+        "user",
+        "label",
         "by",
         "name",
         "time_zone",

@@ -19,6 +19,8 @@ from inventory_server.store.ledger.catalogue_tables import supplier as supplier
 from inventory_server.store.ledger.metadata import POSITION
 from inventory_server.store.ledger.metadata import TEXT as TEXT
 from inventory_server.store.ledger.metadata import metadata as metadata
+from inventory_server.store.ledger.people_tables import person as person
+from inventory_server.store.ledger.people_tables import person_key as person_key
 from inventory_server.store.ledger.terminal_tables import adoption as adoption
 from inventory_server.store.ledger.terminal_tables import boot as boot
 from inventory_server.store.ledger.terminal_tables import enrolment as enrolment

@@ -35,6 +35,7 @@ def upgrade() -> None:
     make_marks()
     make_exceptions()
     make_audit()
+    make_people()
     op.execute("INSERT INTO ledger (book, position, recorded_at) VALUES (1, 0, 0)")
     if op.get_bind().dialect.name == "postgresql":
         make_partitions("posting", PARTITION_POSITIONS)
@@ -78,38 +79,32 @@ def make_postings() -> None:
         sa.Column("position", POSITION, autoincrement=False, nullable=False),
         *columns(sa.LargeBinary(), "id"),
         sa.Column("terminal", TEXT, nullable=False),
-        sa.Column("lineage", sa.LargeBinary(), nullable=True),
-        sa.Column("seq", sa.BigInteger(), nullable=True),
+        *columns(sa.LargeBinary(), "lineage", nullable=True),
+        *columns(sa.BigInteger(), "seq", nullable=True),
         *columns(TEXT, "type", "location"),
-        sa.Column("occurred_at", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "occurred_at"),
         sa.Column("utc_offset_minutes", sa.SmallInteger(), nullable=False),
         *columns(sa.BigInteger(), "effective_at", "recorded_at"),
         sa.Column("flags", sa.SmallInteger(), nullable=False),
         sa.Column("reference", TEXT, nullable=True),
         *columns(sa.LargeBinary(), "digest", "body"),
-        sa.Column("boot", sa.LargeBinary(), nullable=True),
-        sa.Column("tick_ms", sa.BigInteger(), nullable=True),
+        *columns(sa.LargeBinary(), "boot", nullable=True),
+        *columns(sa.BigInteger(), "tick_ms", nullable=True),
         sa.PrimaryKeyConstraint("position", name=op.f("pk_posting")),
         postgresql_partition_by="RANGE (position)",
     )
     where = sa.text("reference IS NOT NULL")
     op.create_index("ix_posting_reference", "posting", ["reference"], sqlite_where=where, postgresql_where=where)
-    op.create_table(
-        "identity",
-        sa.Column("id", sa.LargeBinary(), nullable=False),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
-        sqlite_with_rowid=False,
-    )
+    make_keyed_table("identity", ["id"], *columns(sa.LargeBinary(), "id"), *columns(sa.BigInteger(), "position"))
     op.create_table(
         "movement",
         sa.Column("segment", sa.BigInteger(), nullable=False),
         *columns(TEXT, "location", "sku"),
-        sa.Column("position", sa.BigInteger(), nullable=False),
-        sa.Column("entry", sa.Integer(), nullable=False),
-        sa.Column("account", sa.SmallInteger(), nullable=False),
-        sa.Column("effective_at", sa.BigInteger(), nullable=False),
-        sa.Column("event_position", sa.BigInteger(), nullable=True),
+        *columns(sa.BigInteger(), "position"),
+        *columns(sa.Integer(), "entry"),
+        *columns(sa.SmallInteger(), "account"),
+        *columns(sa.BigInteger(), "effective_at"),
+        *columns(sa.BigInteger(), "event_position", nullable=True),
         *columns(sa.BigInteger(), "quantity", "on_hand_after"),
         sa.PrimaryKeyConstraint("segment", "location", "sku", "position", "entry", name=op.f("pk_movement")),
         sqlite_with_rowid=False,
@@ -175,12 +170,11 @@ def make_documents() -> None:
         sa.Column("entry", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("document", sa.LargeBinary(), nullable=True),
         sa.Column("sku", TEXT, nullable=False),
-        sa.Column("kind", sa.SmallInteger(), nullable=False),
-        sa.Column("role", sa.SmallInteger(), nullable=False),
+        *columns(sa.SmallInteger(), "kind", "role"),
         *columns(TEXT, "location", "source"),
         *columns(sa.BigInteger(), "quantity", "effective_at", "expires_at"),
-        sa.Column("voided_position", sa.BigInteger(), nullable=True),
-        sa.Column("waiting", sa.BigInteger(), nullable=False),
+        *columns(sa.BigInteger(), "voided_position", nullable=True),
+        *columns(sa.BigInteger(), "waiting"),
         sa.PrimaryKeyConstraint("position", "entry", name=op.f("pk_document_line")),
         sqlite_with_rowid=False,
     )
@@ -239,8 +233,7 @@ def make_archive() -> None:
         sa.Column("id", sa.LargeBinary(), nullable=False),
         *columns(TEXT, "terminal", "type", "location"),
         sa.Column("recorded_at", sa.BigInteger(), nullable=False),
-        sa.Column("flags", sa.SmallInteger(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        *[sa.Column("flags", sa.SmallInteger(), nullable=False), *columns(sa.LargeBinary(), "digest")],
         sa.PrimaryKeyConstraint("position", name=op.f("pk_archived")),
     )
     place = [*columns(TEXT, "terminal"), *columns(sa.BigInteger(), "position")]
@@ -365,3 +358,13 @@ def make_audit() -> None:
         *columns(TEXT, "actor", "role", "source", "request", "arguments", "outcome"),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
+
+
+def make_people() -> None:
+    person = [*columns(TEXT, "person", "role"), *columns(TEXT, "password", nullable=True)]
+    make_keyed_table("person", ["person"], *person, *columns(sa.BigInteger(), "created_at"))
+    key = [*columns(sa.LargeBinary(), "key"), *columns(TEXT, "person", "purpose", "label")]
+    instants = [*columns(sa.BigInteger(), "created_at"), *columns(sa.BigInteger(), "expires_at", nullable=True)]
+    of_whom = sa.ForeignKeyConstraint(["person"], ["person.person"], name=op.f("fk_person_key_person_person"))
+    make_keyed_table("person_key", ["key"], *key, *instants, of_whom)
+    op.create_index(op.f("ix_person_key_person"), "person_key", ["person"])
