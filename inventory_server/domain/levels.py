@@ -44,7 +44,9 @@ class ListLevels(ActorRequest, frozen=True, kw_only=True):
 class LevelRow:
     """A level with what the catalogue says of its product there; instants in microseconds since 1970 UTC.
 
-    `location` is empty for a listed product that no location has ever had or is ranged for.
+    `location` is empty for a listed product that no location has ever had or is ranged for. `sold` in so many business
+    `days` is how fast it sells there; no `days`: that is not known. `cover_days` is how long what is available lasts,
+    rounded down; None: nothing is sold.
     """
 
     location: str
@@ -61,6 +63,9 @@ class LevelRow:
     last_movement_at: int | None
     counted_at: int | None
     is_listed: bool
+    sold: Quantity = 0
+    days: int = 0
+    cover_days: Quantity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def order_line(one: Candidate, now: int, zone: tzinfo) -> OrderLine | None:
         order_cycle_days=terms.order_cycle_days,
         sold=unscaled(one.rate.sold),
         days=one.rate.days,
-        cover_days=None if cover is None else _tenths(cover),
+        cover_days=None if cover is None else tenths(cover),
         runs_out=empty,
         is_sure=one.is_sure,
         why=_why(one, time.arrives, empty, today) + _doubts(one, time.is_late),
@@ -150,7 +150,7 @@ def _optional(units: int | None) -> Quantity | None:
     return unscaled(units) if units else None
 
 
-def _tenths(days: Fraction) -> Quantity:
+def tenths(days: Fraction) -> Quantity:
     """Days with one decimal, rounded down."""
     return unscaled(days.numerator * 10 // days.denominator * (QUANTITY_UNIT // 10))
 

@@ -83,13 +83,18 @@ def test_each_view_has_the_levels_that_its_count_promises(store: LedgerStore) ->
 def test_a_row_says_what_the_level_and_the_catalogue_say(store: LedgerStore) -> None:
     rows = {key: row for row in listed(store).rows for key in keys([row])}
     assert rows["L1/milk"] == LevelRow(
-        "L1", "milk", "Fresh milk", "l", 12, 5, 7, 2, 10, "Dairy", 1, NOON, None, is_listed=True
+        "L1", "milk", "Fresh milk", "l", 12, 5, 7, 2, 10, "Dairy", 1, NOON, None, is_listed=True, days=1
     )
-    cups = LevelRow("L2", "cups", "Cups", None, 5, 0, 5, 0, 7, "Baker", 3, NOON + HOUR, NOON + 3 * HOUR, is_listed=True)
+    counted_at = NOON + 3 * HOUR
+    cups = LevelRow(
+        "L2", "cups", "Cups", None, 5, 0, 5, 0, 7, "Baker", 3, NOON + HOUR, counted_at, is_listed=True, days=1
+    )
     assert rows["L2/cups"] == cups
     assert rows["L3/cups"] == LevelRow(
         "L3", "cups", "Cups", None, 0, 0, 0, 0, 5, None, None, None, None, is_listed=True
     )
+    sold = rows[f"L1/{SUSPENSE}"]
+    assert (sold.sold, sold.days, sold.cover_days) == (2, 1, 0)
     assert rows["L1/äpfel"].lead_time_days == 4  # the product's own, not its supplier's
 
 

@@ -27,6 +27,8 @@ from sqlalchemy import (
 from inventory_server.config import Settings
 from inventory_server.domain.completeness import is_incomplete
 from inventory_server.domain.levels import LevelRow, LevelsPage, ListLevels
+from inventory_server.domain.order_lines import tenths
+from inventory_server.domain.ordering import UNKNOWN_VELOCITY, Velocity
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import reserved_by_key
 from inventory_server.store.ledger.head import head_of
@@ -34,6 +36,7 @@ from inventory_server.store.ledger.sql import among, plain_rows
 from inventory_server.store.query.assortment import NOWHERE
 from inventory_server.store.query.completeness import completeness_of
 from inventory_server.store.query.paging import decode_cursor, encode_cursor
+from inventory_server.store.query.velocity import Velocities
 from pos_client.protocol import gtin
 from pos_client.protocol.units import SECOND_MICROS, unscaled
 
@@ -210,7 +213,9 @@ def _page(
     rows = plain_rows(connection, statement, now=now)
     shown = rows[: question.limit]
     cursor = encode_cursor(*shown[-1][-2:], *shown[-1][:2]) if len(rows) > len(shown) else None
-    return [_row(row) for row in shown], cursor
+    keys_shown = [(row[0], row[1]) for row in shown if row[0] != NOWHERE]
+    rates = Velocities(connection, now).of(keys_shown) if keys_shown else {}
+    return [_row(row, rates.get((row[0], row[1]), UNKNOWN_VELOCITY)) for row in shown], cursor
 
 
 def _is_after(keys: list[Any], end: _PageEnd, descending: bool) -> ColumnElement[bool]:
@@ -221,7 +226,7 @@ def _is_after(keys: list[Any], end: _PageEnd, descending: bool) -> ColumnElement
     return or_(is_null > end.is_null, and_(is_null == end.is_null, or_(beyond, same)))
 
 
-def _row(row: Any) -> LevelRow:
+def _row(row: Any, rate: Velocity) -> LevelRow:
     location, sku, name, unit, *figures = row[:9]
     on_hand, reserved, available, in_transit, reorder_point = figures
     supplier, lead_time_days, last_movement_at, counted_at, is_listed = row[9:14]
@@ -240,4 +245,7 @@ def _row(row: Any) -> LevelRow:
         last_movement_at,
         counted_at,
         bool(is_listed),
+        unscaled(rate.sold),
+        rate.days,
+        None if (cover := rate.cover_days(int(available))) is None else tenths(cover),
     )
