@@ -10,6 +10,14 @@ BUSY_RETRY_MS = 1_000
 """How long a program waits before it asks again after `busy`."""
 LONG_QUESTIONS_MAX = 1
 """Proofs and catalogues that are read at a time: each reads most of the ledger."""
+STORY_ENTRIES_MAX = 2_000
+"""Postings of a product that its page looks at: what is shown of them is some hundred kilobytes."""
+STORY_WINDOWS_DAYS = (30, 7, 1)
+"""Days that the page of a product looks back, the most that have no more than `STORY_ENTRIES_MAX` postings."""
+PLOT_DAYS = 30
+"""Days of the plot of a product: each is two questions about the past."""
+FORM_FIELDS_MAX = 32
+"""Fields of a form: the longest of ours has a dozen."""
 LANGUAGE_COOKIE_SECONDS = 365 * 86_400
 """How long a browser keeps the language that was chosen: a year, as it is a preference."""
 BACKLOG_MAX = 512

@@ -19,6 +19,8 @@ from inventory_server.config import Settings
 from inventory_server.web.application import make_application
 from inventory_server.web.door import WebDoor
 from inventory_server.web.limits import BACKLOG_MAX, HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS
+from inventory_server.web.pages.errors import show_error
+from inventory_server.web.pages.routes import page_routes
 from inventory_server.web.people import LedgerPeople
 
 
@@ -57,7 +59,9 @@ def serve_web(
     """
     door = WebDoor(url, settings, now_microseconds)
     try:
-        application = make_application(door, LedgerPeople(door), settings, origins=origins)
+        application = make_application(
+            door, LedgerPeople(door), settings, origins=origins, pages=page_routes(), show_error=show_error
+        )
         server = WebServer(_config(application, settings, proxies, certificate), on_ready, lambda: None)
         server.run(list(sockets))
     finally:

@@ -15,6 +15,8 @@ from pos_client.protocol.units import instant, scaled
 from tests.support.ledgers import DAY, HOUR, SECOND, Clock, Till, body, enrol, opened, uid
 
 MINUTE = 60 * SECOND
+COUNT_DAY = 17
+"""The day of the three weeks before whose sales the shops are counted."""
 OPENING = 1_773_729_720_000_000
 """Tuesday 17 March 2026, 07:42 in Berlin: the instant at which the pages are looked at."""
 SCRIPT = "<script>alert(1)</script>"
@@ -67,8 +69,9 @@ def fill_shops(url: str) -> None:
             change = SetLocation(place, time_zone="Europe/Berlin", day_ends_hour=0, name=name, actor=HEADQUARTERS)
             perform(store, change)
         _deliver(clock, tills, warehouse)
-        _sell(clock, tills)
+        _sell(clock, tills, 0, COUNT_DAY)
         _count(clock, tills)
+        _sell(clock, tills, COUNT_DAY, 20)
         _end_of_monday(clock, store, tills)
         _tuesday(clock, store, tills)
 
@@ -81,9 +84,9 @@ def _deliver(clock: Clock, tills: dict[str, Till], warehouse: Till) -> None:
     warehouse.posts(body("receipt", ("ESPRESSO-1KG", 180), ("OAT_BARISTA_1000", 1_240), at=at))
 
 
-def _sell(clock: Clock, tills: dict[str, Till]) -> None:
-    """Some of everything every day, more of it in the busier shops."""
-    for day in range(20):
+def _sell(clock: Clock, tills: dict[str, Till], first: int, end: int) -> None:
+    """Some of everything on every day from `first` to before `end`, more of it in the busier shops."""
+    for day in range(first, end):
         for number, till in enumerate(tills.values(), 1):
             clock.now = OPENING - (20 - day) * DAY + number * HOUR
             lines = (("MILK-1L", 1 + day % 3), ("ESPRESSO-1KG", 1 + (day + number) % 3), ("CROISSANT", 10 + 3 * number))
@@ -97,13 +100,13 @@ def _sell(clock: Clock, tills: dict[str, Till]) -> None:
 
 def _count(clock: Clock, tills: dict[str, Till]) -> None:
     """A difference that is real, one that a late sale explains, one at the silent shop, and one count that agrees."""
-    clock.now = OPENING - 4 * DAY
+    clock.now = OPENING - (21 - COUNT_DAY) * DAY
     altmarkt, bahnhof = tills["altmarkt"], tills["bahnhof"]
     altmarkt.posts(body("count", ("ESPRESSO-1KG", 30), ("EI-10-L", 24), at=clock.now - MINUTE))
     bahnhof.posts(body("count", ("CROISSANT", 75), at=clock.now))
     tills["hafen"].posts(body("count", ("OAT_BARISTA_1000", 72), at=clock.now))
-    clock.now += HOUR
-    altmarkt.posts(body("sale", ("ESPRESSO-1KG", 4), at=clock.now - 3 * HOUR, reference="R-LATE"))
+    clock.now += DAY // 2
+    altmarkt.posts(body("sale", ("ESPRESSO-1KG", 4), at=clock.now - DAY, reference="R-LATE"))
 
 
 def _end_of_monday(clock: Clock, store: LedgerStore, tills: dict[str, Till]) -> None:

@@ -16,7 +16,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.roles import ActorRole
 from inventory_server.web.application import make_application
 from inventory_server.web.door import WebDoor
-from inventory_server.web.pages.rendering import show_error
+from inventory_server.web.pages.errors import show_error
 from inventory_server.web.pages.routes import page_routes
 from tests.support.ledgers import new_ledger, url_of
 from tests.support.shop_ledger import OPENING, fill_shops

@@ -90,7 +90,7 @@ def test_an_instant_is_as_short_as_it_is_clear() -> None:
     shown = [times.short(NOW - back, BERLIN) for back in (0, 8 * 60 * MINUTE, 6 * DAY, 7 * DAY, 400 * DAY)]
     assert shown == ["07:42", "Mon 23:42", "Wed 07:42", "10 Mar", "10 Feb 2025"]
     assert times.short(NOW + DAY, BERLIN) == "18 Mar"
-    assert [times.date(NOW - back, BERLIN) for back in (0, 15 * DAY)] == ["today", "2 Mar"]
+    assert [times.day(NOW - back, BERLIN) for back in (0, 15 * DAY)] == ["today", "2 Mar"]
     assert times.full(NOW - DAY, BERLIN) == "Mon 16 Mar 07:42"
     assert times.long(NOW, BERLIN) == "Tuesday 17 March 2026, 07:42"
     assert Times(NOW, DE).long(NOW, BERLIN) == "Dienstag, 17. März 2026, 07:42"

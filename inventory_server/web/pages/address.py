@@ -69,9 +69,9 @@ def stock_address(pairs: Iterable[tuple[str, str]]) -> StockAddress:
     )
 
 
-def product_url(sku: str, location: str = "", after: str = "") -> str:
-    """The address of a product, with its story at a location."""
-    query = urlencode([pair for pair in (("location", location), ("after", after)) if pair[1]])
+def product_url(sku: str, location: str = "", sales: str = "") -> str:
+    """The address of a product, with its story at a location; `sales` is "each" to see every one."""
+    query = urlencode([pair for pair in (("location", location), ("sales", sales)) if pair[1]])
     path = f"/product/{quote(sku, safe='')}"
     return f"{path}?{query}" if query else path
 

@@ -14,7 +14,7 @@ from inventory_server.domain.roles import User
 from inventory_server.web.pages.places import Places
 from inventory_server.web.pages.texts import LANGUAGES, Texts, language_of, texts_of
 from inventory_server.web.pages.times import Times
-from inventory_server.web.people import actor_of
+from inventory_server.web.people import actor_of, csrf_of
 from pos_client.protocol.lists import ExceptionsParams
 
 LANGUAGE_COOKIE = "language"
@@ -68,6 +68,7 @@ class Frame:
     times: Times
     position: int
     exceptions: int
+    csrf: str
     languages: Mapping[str, str] = field(default_factory=lambda: LANGUAGES)
 
     @property
@@ -109,4 +110,4 @@ def framed(visit: Visit, current: str, levels: LevelsPage | None = None) -> Fram
     times = Times(told.now, visit.texts)
     places = Places(visit.ask(ListLocations()), told.completeness, told.incomplete, times, visit.texts)
     waiting = visit.ask(ListExceptions(params=ExceptionsParams(limit=1))).total
-    return Frame(visit.texts, visit.user, current, places, times, told.position, waiting)
+    return Frame(visit.texts, visit.user, current, places, times, told.position, waiting, csrf_of(visit.request))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import date, tzinfo
 
 from inventory_server.domain.answers import LocationRow
+from inventory_server.domain.business_day import end_of_day
 from inventory_server.web.pages.texts import Texts
 from inventory_server.web.pages.times import Times, zone_of
 from pos_client.protocol.messages import Completeness
@@ -56,6 +57,11 @@ class Places:
         """The time zone of a location; UTC where nobody has set one."""
         row = self._rows.get(location)
         return zone_of("UTC" if row is None else row.time_zone)
+
+    def end_of_day(self, location: str, day: date) -> int:
+        """The last instant (microseconds) of a business day of a location."""
+        row = self._rows.get(location)
+        return end_of_day(day, self.zone(location), 0 if row is None else row.day_ends_hour)
 
     def own_zone(self) -> tzinfo:
         """The zone in which the page itself tells the time: that of the locations, if they share one."""

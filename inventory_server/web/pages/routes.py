@@ -13,12 +13,17 @@ from starlette.staticfiles import StaticFiles
 from inventory_server.web.limits import LANGUAGE_COOKIE_SECONDS
 from inventory_server.web.pages.address import STOCK_PATH
 from inventory_server.web.pages.frame import LANGUAGE_COOKIE, Visit, visit_of
+from inventory_server.web.pages.product import product_page
 from inventory_server.web.pages.rendering import STATIC_FOLDER, rendered
+from inventory_server.web.pages.signing_in import sign_in_routes
 from inventory_server.web.pages.stock import stock_page
 from inventory_server.web.pages.texts import LANGUAGES
 from pos_client.protocol.errors import ErrorCode, RequestError
 
-_PAGES: tuple[tuple[str, str, Callable[[Visit], Any]], ...] = ((STOCK_PATH, "stock.html", stock_page),)
+_PAGES: tuple[tuple[str, str, Callable[[Visit], Any]], ...] = (
+    (STOCK_PATH, "stock.html", stock_page),
+    ("/product/{sku:path}", "product.html", product_page),
+)
 """Each page: its address, its template, and what it shows."""
 
 
@@ -26,6 +31,7 @@ def page_routes() -> list[BaseRoute]:
     """The routes of all pages, and of the files that they need."""
     return [
         Route("/", _start),
+        *sign_in_routes(),
         Route("/language/{code}", _choose_language),
         Mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static"),
         *(Route(path, _endpoint(template, show)) for path, template, show in _PAGES),

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from inventory_server.domain.levels import LevelOrder, LevelRow, LevelsPage, ListLevels
-from inventory_server.web.pages.address import VIEWS, StockAddress, product_url, stock_address
-from inventory_server.web.pages.figures import ShownFigure, figure
+from inventory_server.domain.levels import LevelOrder, LevelsPage, ListLevels
+from inventory_server.web.pages.address import VIEWS, StockAddress, stock_address
 from inventory_server.web.pages.frame import Frame, Visit, framed
+from inventory_server.web.pages.level_rows import StockRow, stock_row
 from inventory_server.web.pages.places import Places, Shop
+from inventory_server.web.pages.sentences import Chip, Sentence
 from inventory_server.web.pages.texts import Texts
-from inventory_server.web.pages.times import Times
-from pos_client.protocol.gtin import SUSPENSE_PREFIX
 
 COLUMNS: tuple[tuple[LevelOrder, str], ...] = (
     ("product", "name"),
@@ -28,23 +27,6 @@ COLUMNS: tuple[tuple[LevelOrder, str], ...] = (
 PHONE_ORDERS: tuple[LevelOrder, ...] = ("shortage", "available", "product", "location", "moved", "counted")
 
 
-class Sentence(NamedTuple):
-    """A piece of the answer: plain, `strong` or `unsure`, and where it leads."""
-
-    text: str
-    kind: str = ""
-    url: str = ""
-
-
-class Chip(NamedTuple):
-    """A filter as a link, with how many rows it leaves."""
-
-    label: str
-    filtered: str
-    url: str
-    is_current: bool
-
-
 class Column(NamedTuple):
     """The head of a column: a link that sorts by it, and how it is sorted now."""
 
@@ -52,29 +34,6 @@ class Column(NamedTuple):
     classes: str
     url: str
     sorted: str
-
-
-@dataclass(frozen=True, slots=True)
-class StockRow:
-    """A row of the table."""
-
-    sku: str
-    location: str
-    title: str
-    url: str
-    shop: Shop
-    unit: str
-    available: ShownFigure
-    on_hand: ShownFigure
-    reserved: ShownFigure
-    in_transit: ShownFigure
-    reorder_point: ShownFigure | None
-    short: str
-    is_listed: bool
-    supplier: str
-    lead_time: str
-    moved: str
-    counted: str
 
 
 @dataclass(frozen=True)
@@ -125,7 +84,7 @@ def shown(address: StockAddress, levels: LevelsPage, frame: Frame) -> StockPage:
         lead=answer(levels, places, texts),
         chips=[_chip(view, address, levels, texts) for view in VIEWS],
         columns=[_column(order, classes, address, texts) for order, classes in COLUMNS],
-        rows=[_row(row, places, frame.times, texts) for row in levels.rows],
+        rows=[stock_row(row, places, frame.times, texts) for row in levels.rows],
         state=_state(address, levels, texts),
         suppliers=levels.suppliers,
         shops=places.shops(),
@@ -176,38 +135,3 @@ def _state(address: StockAddress, levels: LevelsPage, texts: Texts) -> str:
     if address.descending:
         order = texts("stock.sorted.reversed", order=order)
     return texts.many("stock.state", found, shown=texts.number(len(levels.rows)), order=order)
-
-
-def _row(row: LevelRow, places: Places, times: Times, texts: Texts) -> StockRow:
-    zone = places.zone(row.location)
-    title = row.name or (texts("stock.unlisted_barcode") if row.sku.startswith(SUSPENSE_PREFIX) else row.sku)
-    moved = texts("stock.never_moved") if row.last_movement_at is None else times.short(row.last_movement_at, zone)
-    counted = texts("stock.never_counted")
-    if row.counted_at is not None:
-        counted = texts("stock.counted", at=times.date(row.counted_at, zone))
-    return StockRow(
-        sku=row.sku,
-        location=row.location,
-        title=title,
-        url=product_url(row.sku, row.location),
-        shop=places.shop(row.location),
-        unit=row.unit or "",
-        available=figure(row.available, texts),
-        on_hand=figure(row.on_hand, texts),
-        reserved=figure(row.reserved, texts),
-        in_transit=figure(row.in_transit, texts),
-        reorder_point=None if row.reorder_point is None else figure(row.reorder_point, texts),
-        short=_short(row, texts),
-        is_listed=row.is_listed,
-        supplier=row.supplier or "",
-        lead_time="" if row.lead_time_days is None else texts.many("stock.lead_time", row.lead_time_days),
-        moved=moved,
-        counted=counted,
-    )
-
-
-def _short(row: LevelRow, texts: Texts) -> str:
-    """How far a level is below its reorder point; "" if it is not."""
-    if row.reorder_point is None or row.available >= row.reorder_point:
-        return ""
-    return figure(row.reorder_point - row.available, texts).text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, tzinfo
+from datetime import date, timedelta, tzinfo
 
 from inventory_server.domain.business_day import UTC_NAME, time_zone
 from inventory_server.web.pages.texts import Texts
@@ -37,19 +37,27 @@ class Times:
             return clock
         if timedelta() < today.date() - then.date() < _WEEK:
             return self._texts("time.day_clock", day=self._days()[then.weekday()], clock=clock)
-        return self._date(then, today)
+        return self.date_of(then.date(), today.date())
 
-    def date(self, at: int, zone: tzinfo) -> str:
+    def day(self, at: int, zone: tzinfo) -> str:
         """The day: `today`, else the date."""
         then, today = instant(at).astimezone(zone), instant(self.now).astimezone(zone)
         if then.date() == today.date():
             return self._texts("time.today")
-        return self._date(then, today)
+        return self.date_of(then.date(), today.date())
+
+    def date_of(self, day: date, today: date) -> str:
+        """A calendar day, with the year if it is another one than today's."""
+        month = self._texts.listed("time.months_short")[day.month - 1]
+        named = self._texts("time.date", day=day.day, month=month)
+        return named if day.year == today.year else f"{named} {day.year}"
 
     def full(self, at: int, zone: tzinfo) -> str:
         """Day and time, as a story needs it: `Mon 16 Mar 19:44`, in another year with the year."""
         then, today = instant(at).astimezone(zone), instant(self.now).astimezone(zone)
-        day = self._texts("time.day_date", day=self._days()[then.weekday()], date=self._date(then, today))
+        day = self._texts(
+            "time.day_date", day=self._days()[then.weekday()], date=self.date_of(then.date(), today.date())
+        )
         return f"{day} {then:%H:%M}"
 
     def long(self, at: int, zone: tzinfo) -> str:
@@ -74,8 +82,3 @@ class Times:
 
     def _days(self) -> list[str]:
         return self._texts.listed("time.days_short")
-
-    def _date(self, then: datetime, today: datetime) -> str:
-        month = self._texts.listed("time.months_short")[then.month - 1]
-        date = self._texts("time.date", day=then.day, month=month)
-        return date if then.year == today.year else f"{date} {then.year}"
