@@ -16,6 +16,7 @@ from inventory_server.commands.doctor import doctor
 from inventory_server.commands.exceptions import exceptions
 from inventory_server.commands.health import health
 from inventory_server.commands.location import location_group
+from inventory_server.commands.order_list import order_list
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.pki import pki
 from inventory_server.commands.product import product
@@ -50,7 +51,7 @@ for _command in (
     exceptions,
 ):
     inventory_server.add_command(_command)
-for _command in (product, stock, clients_command, health, doctor, audit, db_group, pki, demo):
+for _command in (product, stock, order_list, clients_command, health, doctor, audit, db_group, pki, demo):
     inventory_server.add_command(_command)
 for _command in (
     backup_command,

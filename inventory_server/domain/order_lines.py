@@ -33,8 +33,8 @@ class OrderLine:
     """What to order of a product for a location (None: for none in particular), and what that rests on.
 
     `quantity` is `packs` × `pack_size`. `sold` in so many `days` is its velocity; no `days`: it is not known.
-    `cover_days` is rounded down. `is_late`: the hour of the day on which it should have been ordered has passed.
-    `is_sure`: all tills of the location have told everything.
+    `order_by_hour` is None where the whole day will do. `cover_days` is rounded down. `is_late`: the hour of the day on
+    which it should have been ordered has passed. `is_sure`: all tills of the location have told everything.
     """
 
     location: str | None
@@ -47,6 +47,7 @@ class OrderLine:
     pack_size: Quantity | None
     minimum: Quantity | None
     order_by: date
+    order_by_hour: int | None
     order_by_at: int
     is_late: bool
     arrives: date | None
@@ -127,6 +128,7 @@ def order_line(one: Candidate, now: int, zone: tzinfo) -> OrderLine | None:
         pack_size=_optional(terms.pack_size),
         minimum=_optional(terms.minimum),
         order_by=time.by,
+        order_by_hour=terms.order_by_hour,
         order_by_at=time.by_at,
         is_late=time.is_late,
         arrives=time.arrives,
