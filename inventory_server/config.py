@@ -218,6 +218,10 @@ STANDBY_ANSWER_SECONDS = 5
 STANDBY_RETRY_SECONDS = 10
 """Circuit breaker: a standby that failed is skipped for this long, then one query probes it."""
 
+SWIFT_COMMIT_SECONDS = 0.005
+"""A thread that serves clients commits by itself while commits take at most this: so long Python lets others wait."""
+SWIFT_COMMIT_MOVEMENTS = 64
+"""Most that it commits by itself, in movements: a sale of three lines from each of 16 tills. More is worth waking."""
 SQLITE_BUSY_MS = 5_000
 """How long to wait for another process's lock on the database file."""
 SQLITE_CACHE_KIB = 65_536

@@ -52,6 +52,22 @@ class ProgressCounter:
         self._progress(self._done, self._total)
 
 
+class SharedTurn(Protocol):
+    """A turn at the interpreter, `with turn:`, which those who hand in changes share with the one that commits them."""
+
+    afterwards: Callable[[], None]
+    """What a thread that hands in changes calls whenever its turn has ended."""
+
+    def __enter__(self) -> None:
+        """Wait for the turn, but not for long."""
+
+    def __exit__(self, *_: object) -> None:
+        """End the turn."""
+
+    def is_callers(self) -> bool:
+        """True where it is the turn of the thread that asks."""
+
+
 class Pending(Protocol):
     """A submitted change."""
 

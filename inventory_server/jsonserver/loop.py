@@ -203,6 +203,7 @@ class Loop:
         events = self._epoll.poll(wait, EVENTS_AT_ONCE)
         with self._turn:
             self._work_on(events)
+        self._turn.afterwards()
 
     def _work_on(self, events: list[tuple[int, int]]) -> None:
         self.now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from inventory_server.jsonserver.limits import TURN_SECONDS_MAX
 
@@ -15,9 +16,11 @@ class InterpreterTurn:
     works all the same then. Nothing but speed depends on it.
     """
 
-    __slots__ = ("_holder", "_lock")
+    __slots__ = ("_holder", "_lock", "afterwards")
 
     def __init__(self) -> None:
+        self.afterwards: Callable[[], None] = _nothing
+        """What the loop's thread calls whenever its own turn has ended; it raises nothing."""
         self._lock = threading.Lock()
         self._holder = 0  # the thread whose turn it is; others see that it is not theirs
 
@@ -30,3 +33,11 @@ class InterpreterTurn:
         if self._holder == threading.get_ident():
             self._holder = 0
             self._lock.release()
+
+    def is_callers(self) -> bool:
+        """True where it is the turn of the thread that asks."""
+        return self._holder == threading.get_ident()
+
+
+def _nothing() -> None:
+    """There is nothing to do afterwards."""

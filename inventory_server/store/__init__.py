@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
@@ -19,6 +19,7 @@ from inventory_server.domain.door import (
     OutcomeUnknown,
     Pending,
     Progress,
+    SharedTurn,
     always,
     no_progress,
 )
@@ -108,7 +109,7 @@ class LedgerStore:
         on_fatal: Callable[[Exception], None] | None,
         read_url: str | None,
         even_if_moved: bool,
-        turn: AbstractContextManager[None] | None,
+        turn: SharedTurn | None,
         preload: bool,
     ) -> None:
         self._database = database = database_of(url)
@@ -190,14 +191,15 @@ def open_store(
     on_fatal: Callable[[Exception], None] | None = None,
     read_url: str | None = None,
     even_if_moved: bool = False,
-    turn: AbstractContextManager[None] | None = None,
+    turn: SharedTurn | None = None,
     preload: bool = False,
 ) -> LedgerStore:
     """Open a ledger for posting; StoreError with the reason and the remedy if that fails, or if it was moved.
 
-    `on_fatal` is called once, by the writer's thread, when the store can no longer be trusted. Queries are answered
-    from the standby `read_url`, which may lag a little, while it is available. The writer computes in `turn`;
-    with `preload` it finds levels and catalogue in memory from the first sale on.
+    `on_fatal` is called once, by the thread that commits, when the store can no longer be trusted. Queries are answered
+    from the standby `read_url`, which may lag a little, while it is available. The writer computes in `turn`; whoever
+    hands in a few live frames in it commits them, too, where commits are swift. With `preload` the writer finds levels
+    and catalogue in memory from the first sale on.
     """
     return LedgerStore(url, settings, clock, on_fatal, read_url, even_if_moved, turn, preload)
 

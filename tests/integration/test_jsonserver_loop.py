@@ -68,6 +68,15 @@ def sources(loop: Loop) -> Iterator[list[Noted]]:
         each.close()
 
 
+def test_the_loop_does_what_comes_after_its_turn_once_everything_is_read(sources: list[Noted], loop: Loop) -> None:
+    told: list[tuple[list[str], bool]] = []
+    turn, first = loop._turn, sources[0]
+    turn.afterwards = lambda: told.append((list(first.told), turn.is_callers()))
+    first.theirs.send(b"x")
+    loop.run_until(lambda: bool(told))
+    assert told == [(["x"], False)]
+
+
 def test_what_fails_is_logged_and_ends_that_source_alone(
     loop: Loop, sources: list[Noted], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,6 +1,5 @@
 """The writer's queue: sales rung up now do not wait behind somebody's backlog, and no backlog waits for ever."""
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from inventory_server.config import Settings
 from inventory_server.domain.door import OutcomeUnknown
 from inventory_server.domain.requests import Item, Post
 from inventory_server.domain.roles import Speaker
+from inventory_server.jsonserver import InterpreterTurn
 from inventory_server.store.database.sqlite import Sqlite
 from inventory_server.store.write.waiting import Ticket
 from inventory_server.store.write.writer import Writer
@@ -183,11 +183,12 @@ def test_a_queue_full_of_backlogs_has_room_for_live_sales(tmp_path: Path) -> Non
 
 
 def test_what_is_handed_in_during_one_turn_is_committed_together(tmp_path: Path) -> None:
-    turn = threading.Lock()
+    turn = InterpreterTurn()
     writer, ledger = writer_of(tmp_path, turn=turn)
     writer.start()
     with turn:
         tickets = submit(writer, 1, 2, 3)
+    turn.afterwards()
     for ticket in tickets:
         ticket.wait()
     writer.close()
@@ -195,21 +196,21 @@ def test_what_is_handed_in_during_one_turn_is_committed_together(tmp_path: Path)
 
 
 def test_several_answers_are_given_in_a_turn_but_a_single_one_is_not(tmp_path: Path) -> None:
-    turn = threading.Lock()
+    turn = InterpreterTurn()
     writer, _ledger = writer_of(tmp_path, turn=turn)
     was_turn: list[bool] = []
     for frames in (1, 2):
         for _ in range(frames):
-            writer.submit(frame(1), lambda *_: was_turn.append(turn.locked()))
+            writer.submit(frame(1), lambda *_: was_turn.append(turn.is_callers()))
         writer.step()
     assert was_turn == [False, True, True]
-    assert not turn.locked()
+    assert not turn.is_callers()
 
 
 def test_an_administrators_job_is_no_turn(tmp_path: Path) -> None:
-    turn = threading.Lock()
+    turn = InterpreterTurn()
     writer, _ledger = writer_of(tmp_path, turn=turn)
-    ticket = writer.submit(lambda _connection: turn.locked())
+    ticket = writer.submit(lambda _connection: turn.is_callers())
     writer.step()
     assert ticket.wait() is False
 

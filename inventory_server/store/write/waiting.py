@@ -86,6 +86,11 @@ class Ticket:
             return None
         return msgspec.structs.replace(self.work, items=items) if self._rest else self.work
 
+    @property
+    def is_foreseeable(self) -> bool:
+        """True where `weight` tells how long it takes: of no administrator's job, nor of what is yet to be weighed."""
+        return not callable(self.work) and self.unweighed is None
+
     def weigh(self, added: Sequence[int]) -> None:
         """Note by how much each posting that is left is heavier than its lines tell."""
         assert isinstance(self.work, Post)
@@ -172,6 +177,13 @@ class TerminalTurns:
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
+
+    def are_light(self, most: int) -> bool:
+        """True where something waits, and all of it weighs at most `most` movements, as far as can be foreseen."""
+        if not 0 < self.postings <= most:
+            return False
+        tickets = [ticket for waiting in self._waiting.values() for ticket in waiting]
+        return sum([each.weight for each in tickets]) <= most and all(each.is_foreseeable for each in tickets)
 
     @property
     def next_weight(self) -> int:

@@ -1,18 +1,25 @@
-"""The writer thread: group commit of everything that waits in the queue, then the answers."""
+"""The writer: group commit of everything that waits in the queue, then the answers, on a thread of its own or not."""
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, Engine
 
-from inventory_server.config import BACKLOG_SHARES_MAX, STORAGE_RETRY_MS, Settings
-from inventory_server.domain.door import OnOutcome, OutcomeUnknown
+from inventory_server.config import (
+    BACKLOG_SHARES_MAX,
+    STORAGE_RETRY_MS,
+    SWIFT_COMMIT_MOVEMENTS,
+    SWIFT_COMMIT_SECONDS,
+    Settings,
+)
+from inventory_server.domain.door import OnOutcome, OutcomeUnknown, SharedTurn
 from inventory_server.domain.requests import FigureTooLarge, Post, TerminalRequest
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
@@ -27,6 +34,8 @@ class Writer:
     """Owns the writing connection. `on_fatal` is called once, when the store must stop.
 
     It judges and answers in `turn`, so that it and other threads do not keep each other waiting for the interpreter.
+    Whoever hands in a few live frames in that turn also commits them when the turn has ended, since a lone till waits
+    for the waking of the writer's thread. Only where the last commit was swift: it keeps the caller from its own work.
     """
 
     def __init__(
@@ -36,15 +45,18 @@ class Writer:
         judge: CommitJudge,
         settings: Settings,
         on_fatal: Callable[[Exception], None] | None,
-        turn: AbstractContextManager[None] | None = None,
+        turn: SharedTurn | None = None,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._turn = turn or nullcontext()
+        self._is_in_turn: Callable[[], bool] = _never if turn is None else turn.is_callers
+        self._timer = timer
         self._database = database
         self._judge = judge
         self._settings = settings
         self._on_fatal = on_fatal
         self._transactions = Transactions(engine, database, judge.forget, settings.commit_retry_seconds)
-        # Guards `_live`, `_backlog`, `_closing` and `_failure`; nothing slow happens under it.
+        # Guards what follows, up to `_failure`; nothing slow happens under it.
         self._lock = threading.Lock()
         self._arrived = threading.Condition(self._lock)
         numbers = count()
@@ -52,10 +64,16 @@ class Writer:
         self._backlog = TerminalTurns(numbers)
         self._closing = False
         self._failure: Exception | None = None
+        self._is_committing = False  # True while some thread has the writing connection
+        self._is_handed_in = False  # True where the writer's thread is not woken yet for what was handed in
+        # All below belongs to the thread that commits.
+        self._is_swift = False  # whether the last commit was
         self._is_backlogs_turn = False
         self._refusing = False  # logged once, not at every commit
         self._taken: list[Ticket] = []
         self._thread = threading.Thread(target=self._run, name="tillwire-writer", daemon=True)
+        if turn is not None:
+            turn.afterwards = self.see_to_what_came
 
     def start(self) -> None:
         """Start the writer thread; it runs until `close`."""
@@ -69,7 +87,7 @@ class Writer:
         return self.submit(work).wait()
 
     def submit(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> Ticket:
-        """Queue `work` like `perform`, without waiting; `then` runs on the writer thread and must not block.
+        """Queue `work` like `perform`, without waiting; `then` runs on the thread that commits and must not block.
 
         A frame of up to `live_postings_max` postings is live, a larger or heavier one a backlog's, which yields to
         live ones and leaves them half of the queue.
@@ -87,8 +105,33 @@ class Writer:
             if full and not callable(work):  # administrators' jobs are few: each waits for its own
                 raise self._later(ErrorCode.busy, f"{waiting} postings are waiting; send again later.")
             (self._live if is_live else self._backlog).add(ticket)
-            self._arrived.notify()
+            if self._is_in_turn():
+                self._is_handed_in = True  # `see_to_what_came` follows, once more of it may have come
+            else:
+                self._arrived.notify()
         return ticket
+
+    def see_to_what_came(self) -> None:
+        """Commit a little that was handed in during the caller's turn, or wake the writer's thread for it."""
+        if not self._is_handed_in:
+            return
+        with self._lock:
+            self._is_handed_in = False
+            if self._is_committing:
+                return  # that thread looks for itself
+            is_little = self._live.are_light(SWIFT_COMMIT_MOVEMENTS) and not self._backlog and not self._closing
+            if not is_little or not self._is_swift:
+                self._arrived.notify()
+                return
+            self._is_committing = True
+        try:
+            self._commit_next()
+        except Exception as error:  # noqa: BLE001 - as on the writer's thread
+            self._fail(error)
+        with self._lock:
+            self._is_committing = False
+            if self._live or self._backlog or self._closing or self._failure:
+                self._arrived.notify()
 
     def close(self) -> None:
         """Commit what is queued, then stop; new work is refused."""
@@ -117,19 +160,30 @@ class Writer:
         The writer thread only loops over this; the simulator calls it on a virtual clock.
         """
         self._await_work()
+        try:
+            return self._commit_next()
+        finally:
+            self._is_committing = False
+
+    def _await_work(self) -> None:
+        """Wait for work and have the writing connection for it."""
+        with self._lock:
+            while self._is_committing or not (self._live or self._backlog or self._closing or self._failure):
+                self._arrived.wait()
+            self._is_committing = True
+
+    def _commit_next(self) -> bool:
+        """Commit what waits; False where nothing does, or the store has failed."""
         with self._turn:  # whoever is handing work in has it committed together
             self._taken = self._take()
+        began = self._timer()
         try:
             self._commit(self._taken)
         except StoreFatal as error:
             self._fail(error)
             return False
+        self._is_swift = self._timer() - began <= SWIFT_COMMIT_SECONDS
         return bool(self._taken)
-
-    def _await_work(self) -> None:
-        with self._lock:
-            while not self._live and not self._backlog and not self._closing:
-                self._arrived.wait()
 
     def _take(self) -> list[Ticket]:
         """The work of one commit; an empty list when closing and nothing is left.
@@ -270,3 +324,8 @@ class Writer:
                 ticket.settle(None, error)
         if self._on_fatal is not None:
             self._on_fatal(error)
+
+
+def _never() -> bool:
+    """Nobody's turn."""
+    return False
