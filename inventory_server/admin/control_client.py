@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import msgspec
 from msgspec import UnsetType
 
-from inventory_server.admin.methods import ACT_AS, PROGRESS, SOURCE, ActAs, ProgressParams, fields_of
+from inventory_server.admin.methods import ACT_AS, PROGRESS, SOURCE, ActAs, ForwardedPostings, ProgressParams, fields_of
 from inventory_server.config import CONTROL_LONG_REPLY_SECONDS, CONTROL_REPLY_SECONDS
 from inventory_server.domain.door import Outcome, Progress, no_progress
-from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question
-from inventory_server.domain.roles import User
+from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Post, Question
+from inventory_server.domain.roles import Speaker, User
 from inventory_server.store import StoreError
 from pos_client.protocol.errors import ConnectionLost, RequestError
-from pos_client.protocol.messages import Reply
+from pos_client.protocol.messages import PostResult, Reply
 from pos_client.transport.connection import Connection
 
 
@@ -31,6 +33,17 @@ def connected(path: str, actor: User, source: str = SOURCE) -> Connection:
         connection.close()
         raise _no_answer(path, error) from error
     return connection
+
+
+def forward(path: str, speaker: Speaker, postings: ForwardedPostings) -> PostResult:
+    """Have the server at `path` post for `speaker`, who gave its token; errors as those of `ask_server`.
+
+    StoreError if it does not answer, and then nothing was posted.
+    """
+    with closing(connected(path, User(speaker.terminal, speaker.role, speaker.source), speaker.source)) as connection:
+        result = connection.ask(REQUESTS[Post].name, postings, CONTROL_REPLY_SECONDS)
+        assert isinstance(result, PostResult)
+        return result
 
 
 def _no_answer(path: str, error: Exception) -> StoreError:

@@ -76,10 +76,12 @@ from inventory_server.domain.roles import (
     POSTERS,
     STRANGERS,
     ActorRole,
+    Speaker,
 )
 from inventory_server.domain.terminal_requests import Bye as Bye
 from inventory_server.domain.terminal_requests import CheckToken as CheckToken
 from inventory_server.domain.terminal_requests import FigureTooLarge as FigureTooLarge
+from inventory_server.domain.terminal_requests import FindSpeaker as FindSpeaker
 from inventory_server.domain.terminal_requests import Hello as Hello
 from inventory_server.domain.terminal_requests import Item as Item
 from inventory_server.domain.terminal_requests import Ping as Ping
@@ -168,6 +170,7 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         Ping: _by_terminal("ping", None, EVERYBODY),
         Bye: _by_terminal("bye", ByeResult, EVERYBODY),
         CheckToken: Kind("check_token", bool, Cost.QUICK, ADMINS),
+        FindSpeaker: Kind("find_speaker", Speaker, Cost.QUICK, ADMINS),
         Stock: Kind("stock", StockResult, Cost.PAGE, EVERYBODY),
         ListLevels: Kind("levels", LevelsPage, Cost.PAGE, _MATTERS_TO_HQ),
         History: Kind("history", HistoryResult, Cost.PAGE, EVERYBODY),
@@ -281,6 +284,7 @@ Administrative: TypeAlias = (
 Change: TypeAlias = TerminalRequest | Administrative
 Question: TypeAlias = (
     CheckToken
+    | FindSpeaker
     | Stock
     | ListLevels
     | History

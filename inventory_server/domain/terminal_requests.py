@@ -50,6 +50,15 @@ class CheckToken(ActorRequest, frozen=True):
     hello: Hello
 
 
+class FindSpeaker(ActorRequest, frozen=True):
+    """Who the terminal of `hello` is that gave its token, without a hello: nothing of the terminal changes.
+
+    Outcome: `Speaker`, of the present epoch; RequestError `unauthenticated` as for `CheckToken`.
+    """
+
+    hello: Hello
+
+
 class Welcome(msgspec.Struct, frozen=True):
     """The outcome of `Hello`: the head of the chain (hex), the highest contiguous seq, the terminals it adopted."""
 

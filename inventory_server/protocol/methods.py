@@ -171,7 +171,11 @@ def _close(talk: SessionContext, result: ByeResult) -> ByeResult:
 
 
 def _post(talk: SessionContext, params: PostParams) -> StoreRequest:
-    speaker = _speaker(talk)
+    return post_of(talk, _speaker(talk), params)
+
+
+def post_of(talk: SessionContext, speaker: Speaker, params: PostParams) -> Post:
+    """The request of a frame of postings by `speaker`; RequestError where there are too many or none."""
     if talk.draining():
         message = "The server is shutting down; send the same postings again."
         raise RequestError(ErrorCode.draining, message, retry_after_ms=talk.settings.busy_retry_ms)

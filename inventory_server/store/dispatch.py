@@ -70,6 +70,7 @@ from pos_client.protocol.units import SECOND_MICROS
 ANSWERS: Mapping[type, Answer] = MappingProxyType(
     {
         r.CheckToken: lambda at, question: tokens.check_token(at.connection, question.hello),
+        r.FindSpeaker: lambda at, question: tokens.find_speaker(at.connection, question.hello),
         r.Stock: lambda at, question: stock.stock(at.connection, at.settings, at.now, question),
         r.ListLevels: lambda at, question: levels.levels(at.connection, at.settings, at.now, question),
         r.History: lambda at, question: history.history(at.connection, at.settings, question),

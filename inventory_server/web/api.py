@@ -16,6 +16,7 @@ from inventory_server.web.bodies import body_of
 from inventory_server.web.calls import CALLS, Call, is_change, talk_of
 from inventory_server.web.limits import BODY_BYTES_MAX
 from inventory_server.web.people import actor_of
+from inventory_server.web.postings import posting_routes
 
 PREFIX = "/api/v1"
 JSON = "application/json"
@@ -23,7 +24,7 @@ JSON = "application/json"
 
 def routes() -> list[BaseRoute]:
     """The routes of the API."""
-    return [_route(call) for call in CALLS.values()]
+    return [*posting_routes(PREFIX), *(_route(call) for call in CALLS.values())]
 
 
 def _route(call: Call) -> Route:

@@ -23,22 +23,30 @@ from inventory_server.domain.people import (
     ResetUser,
     SetPassword,
 )
-from inventory_server.domain.requests import REQUESTS, CheckToken, Compare, ListCodes, ReadFeed, StartFeed, StoreRequest
+from inventory_server.domain.requests import (
+    REQUESTS,
+    CheckToken,
+    Compare,
+    FindSpeaker,
+    ListCodes,
+    ReadFeed,
+    StartFeed,
+    StoreRequest,
+)
 from inventory_server.domain.roles import User
 from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext
-from pos_client.protocol.errors import ErrorCode, RequestError
-from pos_client.protocol.limits import VALUE_LENGTH_MAX
+from inventory_server.web.queries import json_of_query, list_params
 from pos_client.protocol.messages import Request as WireRequest
 from pos_client.protocol.methods import METHODS
 from pos_client.protocol.units import instant
 from pos_client.protocol.wire import decode_params_with
 
-_OF_CONNECTIONS = (ACT_AS, "ping", "bye")
-"""Methods that are about a connection, which HTTP has none of."""
+_OF_CONNECTIONS = (ACT_AS, "post", "ping", "bye")
+"""Methods that are about a connection, which HTTP has none of; `postings.py` has what posts."""
 _NOT_OFFERED: frozenset[type] = frozenset(
     (
         # Of connections, too; the feed is a stream of its own.
-        *(CheckToken, ListCodes, StartFeed, ReadFeed),
+        *(CheckToken, FindSpeaker, ListCodes, StartFeed, ReadFeed),
         # They hold hashes, which this process alone makes: `sign_in.py` has what takes their place.
         *(FindUser, FindKey, AddUser, ResetUser, AddToken, RedeemLink, SetPassword, OpenSession, CloseSession),
         # It names another database, which this machine would connect to.
@@ -76,19 +84,6 @@ def is_change(name: str) -> bool:
     return request is not None and REQUESTS[request].writes
 
 
-def list_params(kind: type[msgspec.Struct]) -> frozenset[str]:
-    """The names of the params that are lists: in a query they are repeated."""
-    info = msgspec.inspect.type_info(kind)
-    assert isinstance(info, msgspec.inspect.StructType)
-    return frozenset(each.encode_name for each in info.fields if _is_list(each.type))
-
-
-def _is_list(kind: msgspec.inspect.Type) -> bool:
-    if isinstance(kind, msgspec.inspect.UnionType):
-        return any(map(_is_list, kind.types))
-    return isinstance(kind, msgspec.inspect.ListType | msgspec.inspect.VarTupleType)
-
-
 class Call:
     """One call of the API: how its params are read, and what request they make."""
 
@@ -102,15 +97,7 @@ class Call:
 
     def of_query(self, pairs: Iterable[tuple[str, str]], talk: SessionContext) -> StoreRequest:
         """The request of query parameters; RequestError where they are none."""
-        given: dict[str, Any] = {}
-        for name, value in pairs:
-            if name in self._lists:
-                given.setdefault(name, []).append(value)
-            elif name in given:
-                raise _twice(name)
-            else:
-                given[name] = value
-        return self._made(self._lenient, msgspec.json.encode(given), talk)
+        return self._made(self._lenient, json_of_query(pairs, self._lists), talk)
 
     def of_body(self, body: bytes, talk: SessionContext) -> StoreRequest:
         """The request of a body of JSON; RequestError where it is none."""
@@ -146,11 +133,3 @@ def told(value: Any) -> Any:
 
 def _field(name: str, value: Any) -> Any:
     return instant(value) if name.endswith("_at") and isinstance(value, int) else told(value)
-
-
-def _twice(name: str) -> RequestError:
-    path = f"$.{name[:VALUE_LENGTH_MAX]}"
-    expected, came = "it once", "it twice"
-    return RequestError(
-        ErrorCode.invalid_params, f"{path}: expected {expected}, got {came}.", path=path, expected=expected, came=came
-    )

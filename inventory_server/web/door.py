@@ -5,21 +5,25 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
-from inventory_server.admin.control_client import ask_server, connected
+from inventory_server.admin.control_client import ask_server, connected, forward
 from inventory_server.admin.control_paths import control_paths
+from inventory_server.admin.methods import ForwardedPostings
 from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain.door import Outcome
 from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question, assert_allowed
-from inventory_server.domain.roles import Actor, User
+from inventory_server.domain.roles import Actor, Speaker, User
 from inventory_server.store import LedgerReader, StoreError, open_reader
 from inventory_server.web.limits import LONG_QUESTIONS_MAX
 from inventory_server.web.refusals import busy
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
+from pos_client.protocol.messages import PostResult
+
+T = TypeVar("T")
 
 
 class Door(Protocol):
@@ -30,6 +34,9 @@ class Door(Protocol):
 
     def change(self, change: Administrative, actor: User) -> Outcome:
         """Carry out a change; RequestError where it is refused."""
+
+    def post(self, speaker: Speaker, postings: ForwardedPostings) -> PostResult:
+        """Post for a terminal that gave its token; RequestError where that is refused."""
 
 
 class WebDoor:
@@ -45,7 +52,10 @@ class WebDoor:
         asked = msgspec.structs.replace(question, actor=actor)
         kind = REQUESTS[type(asked)]
         if kind.by_server:
-            return self._at_server(lambda path: _asked(path, _user(actor), asked))
+            try:
+                return self._at_server(lambda path: _asked(path, _user(actor), asked))
+            except ConnectionLost as error:
+                raise busy(str(error)) from error
         if kind.cost is not Cost.LONG:
             return self._answer(asked)
         if not self._long.acquire(blocking=False):
@@ -62,7 +72,21 @@ class WebDoor:
         """
         made = msgspec.structs.replace(change, actor=actor)
         assert_allowed(made)
-        return self._at_server(lambda path: _asked(path, actor, made))
+        try:
+            return self._at_server(lambda path: _asked(path, actor, made))
+        except ConnectionLost as error:
+            message = f"Outcome unknown: it may have been applied ({error}). Check before retrying."
+            raise RequestError(ErrorCode.internal, message) from error
+
+    def post(self, speaker: Speaker, postings: ForwardedPostings) -> PostResult:
+        """Have the server post for `speaker`; RequestError where it refuses, `busy` where it is unknown whether it did.
+
+        Who sends the same ids again then learns what was posted.
+        """
+        try:
+            return self._at_server(lambda path: forward(path, speaker, postings))
+        except ConnectionLost as error:
+            raise busy(f"It is unknown whether these were posted ({error}); send the same ids again.") from error
 
     def close(self) -> None:
         """Close the ledger, once every question has been answered."""
@@ -74,7 +98,7 @@ class WebDoor:
         except StoreError as error:  # the sentence that a command would print
             raise RequestError(ErrorCode.invalid_request, str(error)) from error
 
-    def _at_server(self, ask: Callable[[str], Outcome]) -> Outcome:
+    def _at_server(self, ask: Callable[[str], T]) -> T:
         """What a server of this ledger on this machine answers."""
         with control_paths(self._url) as paths:
             if not paths:
@@ -83,9 +107,6 @@ class WebDoor:
                 return ask(paths[0])
             except StoreError as error:
                 raise busy(str(error)) from error
-            except ConnectionLost as error:
-                message = f"Outcome unknown: it may have been applied ({error}). Check before retrying."
-                raise RequestError(ErrorCode.internal, message) from error
 
 
 def _asked(path: str, actor: User, request: Administrative | Question) -> Outcome:

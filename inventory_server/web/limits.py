@@ -64,3 +64,5 @@ BODY_SECONDS = 20.0
 """How long a body may take to arrive: half a megabyte over a bad line."""
 CORS_SECONDS = 600
 """How long a browser keeps which origins may call the API."""
+FENCED_ATTEMPTS_MAX = 5
+"""How often a post is made while its terminal says hello elsewhere: HTTP has no epoch, so being fenced passes."""

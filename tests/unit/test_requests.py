@@ -57,8 +57,9 @@ def test_who_may_call_a_method_is_said_by_the_table_alone(methods: dict[str, obj
         assert request is None or REQUESTS[request].name == name
 
 
-def test_the_control_socket_offers_no_postings() -> None:
-    assert set(CONTROL_METHODS) & {"hello", "post"} == set()
+def test_the_control_socket_offers_no_hello_and_postings_to_no_administrator() -> None:
+    assert "hello" not in CONTROL_METHODS
+    assert "admin" not in CONTROL_METHODS["post"].roles
     assert ACT_AS in CONTROL_METHODS
 
 
