@@ -17,6 +17,8 @@ JOBS ?= 2
 MINUTES ?= 5
 KILLS ?= 20
 PORT ?= 29876
+WEB ?=
+WEB_PORT ?= 8080
 RUN_FOLDER ?= run-data
 ROUNDS ?= 7
 
@@ -29,7 +31,7 @@ help:
 	@echo "make coverage  run all tests and report the lines and except clauses that none of them reaches; 60 minutes"
 	@echo "make simulate SEEDS=20000  run the production cores in so many simulated worlds (FROM=seed, JOBS=2)"
 	@echo "make run     serve for trying out, on a ledger of its own in $(RUN_FOLDER), and say how to sell into it (PORT=29876)"
-	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock"
+	@echo "make demo    trade a made-up day of a small chain through a real server and prove the stock (WEB=1: and look at it in a browser, WEB_PORT=8080)"
 	@echo "make bench   measure against peers and limits, side by side: benchmarks/results/bench.md (make bench-quick: 90 s)"
 	@echo "make bench-compare BASE=commit  is the checkout as fast as BASE? in turns, ROUNDS=7; 5 minutes (COMPARE= for options)"
 	@echo "make scale   measure service times and have a model compute what is past this machine: docs/scale.md"
@@ -66,7 +68,7 @@ run: $(READY)
 	@exec $(BIN)/inventory-server serve --dev --listen 127.0.0.1:$(PORT) --db 'sqlite:///$(RUN_FOLDER)/hq.db'
 
 demo: $(READY)
-	$(BIN)/inventory-server demo
+	$(BIN)/inventory-server demo $(if $(WEB),--web 127.0.0.1:$(WEB_PORT))
 
 bench: $(BENCH_READY)
 	$(BENCH_VENV)/bin/python -m benchmarks.measure $(BENCH)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -12,6 +14,9 @@ import click
 from msgspec import Raw
 
 from inventory_server.commands.database import show_proof
+from inventory_server.commands.signals import stop_signals
+from inventory_server.commands.user import invite
+from inventory_server.commands.web import web_address, web_process
 from inventory_server.demo.chain import COUNTED_STORE, OFFLINE_TILL, STORES, terminals
 from inventory_server.demo.day import Demo
 from inventory_server.demo.limits import ROWS_SHOWN_MAX
@@ -27,20 +32,48 @@ from pos_client.protocol.messages import StockParams, StockResult
     type=click.Path(path_type=Path, file_okay=False, exists=True),
     help="An empty folder in which to keep the ledger; a temporary one by default.",
 )
-def demo(baskets: int, seed: int, folder: Path | None) -> int:
+@click.option(
+    "--web",
+    metavar="HOST:PORT",
+    help="Then serve headquarters' pages with the day's data on this address, until Ctrl-C.",
+)
+def demo(baskets: int, seed: int, folder: Path | None, web: str | None) -> int:
     """Run a simulated day of a small chain through real tills and sockets, then prove the stock.
 
     Exit code 0 only if HQ's stock equals what is on every shelf and the proof holds.
     """
+    if web is not None:
+        web_process()
+        web_address(web)
     if folder is not None:
         if any(folder.iterdir()):
             raise console.CommandError(f"The folder {folder} is not empty: name an empty one.")
-        return _run(folder, baskets, seed)
+        return _run(folder, baskets, seed, web)
     with tempfile.TemporaryDirectory(prefix="tillwire-demo-") as temporary:
-        return _run(Path(temporary), baskets, seed)
+        return _run(Path(temporary), baskets, seed, web)
 
 
-def _run(folder: Path, baskets: int, seed: int) -> int:
+def _run(folder: Path, baskets: int, seed: int, web: str | None) -> int:
+    outcome = _run_day(folder, baskets, seed)
+    if web is not None:
+        _serve_pages(f"sqlite:///{folder / 'demo.db'}", web)
+    return outcome
+
+
+def _serve_pages(db: str, web: str) -> None:
+    """Serve the day's ledger, with a first user, until Ctrl-C or SIGTERM: the server gets a Ctrl-C, too."""
+    wait = stop_signals()
+    link, _ = invite(db, "demo", "admin")
+    command = ["serve", "--db", db, "--listen", "127.0.0.1:0", "--web", web]
+    with subprocess.Popen([sys.executable, "-m", "inventory_server.cli", *command]) as server:  # noqa: S603 (ours)
+        console.say()
+        console.say(f"Set a password and look at the day: http://{web}/welcome#{link} (Ctrl-C ends it)")
+        sys.stdout.flush()
+        wait()
+        server.terminate()
+
+
+def _run_day(folder: Path, baskets: int, seed: int) -> int:
     with Demo(folder, baskets, seed) as chain:
         console.say(
             f"{len(STORES)} stores and a warehouse, {len(terminals())} tills, {len(chain.products)} products; "

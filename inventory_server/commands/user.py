@@ -52,11 +52,17 @@ def user() -> None:
 def add(name: str, role: UserRole, db: str, as_json: bool) -> int:
     """Add user NAME and print the link, valid once and for a day, at which the user sets a password."""
     checked(name, UserName, "a user name of 1 to 64 letters, digits, dots, dashes, underscores or @")
+    link, expires_at = invite(db, name, role)
+    _say_link(as_json, f"Added the {role} {name}.", name, link, expires_at)
+    return console.OK
+
+
+def invite(db: str, name: str, role: UserRole) -> tuple[str, int]:
+    """Add a user; the secret of the link at which a password is set, and until when it is valid (microseconds)."""
     link, key, expires_at = _new_link()
     with office_of(db) as office:
         office.change(AddUser(name, role, key, expires_at))
-    _say_link(as_json, f"Added the {role} {name}.", name, link, expires_at)
-    return console.OK
+    return link, expires_at
 
 
 @user.command("reset")

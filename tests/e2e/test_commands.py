@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -17,7 +18,8 @@ from pos_client.protocol.address import Address
 from tests.support.commands import Done, Shell
 from tests.support.edge import LineClient
 from tests.support.ledgers import new_ledger
-from tests.support.processes import Server, environment, run
+from tests.support.postgres import free_port
+from tests.support.processes import Server, argv, environment, run
 from tests.support.sites import PostgresSite
 from tests.support.waiting import HANG_SECONDS
 
@@ -184,3 +186,20 @@ def test_the_demonstration_ends_with_a_proof_that_holds(tmp_path: Path) -> None:
     assert "0 of 1,050." in done.stdout
     assert done.stdout.endswith("The proof holds.\n")
     assert run("inventory-server", "verify", "--db", f"sqlite:///{tmp_path / 'demo.db'}").returncode == 0
+
+
+@pytest.mark.long
+def test_the_demonstration_may_end_with_headquarters_pages(tmp_path: Path) -> None:
+    web = f"127.0.0.1:{free_port()}"
+    command = argv("inventory-server", "demo", "--baskets", "50", "--folder", str(tmp_path), "--web", web)
+    with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as shown:
+        assert shown.stdout is not None
+        lines: list[str] = []
+        while not lines or "web pages and API on" not in lines[-1]:
+            lines.append(shown.stdout.readline())
+            assert lines[-1], "it has ended"
+        assert any(f"http://{web}/welcome#" in line for line in lines)
+        with urlopen(f"http://{web}/welcome") as page:
+            assert "Set your password" in page.read().decode()
+        shown.terminate()
+        assert shown.wait(HANG_SECONDS) == 0
