@@ -16,6 +16,16 @@ STORY_WINDOWS_DAYS = (30, 7, 1)
 """Days that the page of a product looks back, the most that have no more than `STORY_ENTRIES_MAX` postings."""
 PLOT_DAYS = 30
 """Days of the plot of a product: each is two questions about the past."""
+COUNT_DAYS = 30
+"""Days that the page Counts looks back: a month's stock-taking."""
+COUNTS_SHOWN_MAX = 500
+"""Counts that the page judges: each is read with what changed it later."""
+CAUSES_SHOWN_MAX = 200
+"""Causes on the page Exceptions: more than a person settles in a day."""
+FEED_SHOWN = 50
+"""Postings on the page of the feed."""
+AUDIT_SHOWN = 100
+"""Changes on the page of the audit trail."""
 FORM_FIELDS_MAX = 32
 """Fields of a form: the longest of ours has a dozen."""
 LANGUAGE_COOKIE_SECONDS = 365 * 86_400

@@ -37,7 +37,7 @@ def test_the_answer_comes_first_with_how_sure_it_is(client: TestClient) -> None:
     assert "Hafenstraße Incomplete since Mon 18:41 hafen-1 silent, 14 postings pending Altmarkt" in text
     assert "Complete to Mon 19:42 its till closed" in text
     assert "Zentrallager No tills Nothing is sold here" in text
-    assert "ledger position 94" in text
+    assert "ledger position 95" in text
 
 
 def test_a_figure_says_what_it_is_and_whether_it_may_change(client: TestClient) -> None:

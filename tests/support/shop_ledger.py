@@ -99,12 +99,12 @@ def _sell(clock: Clock, tills: dict[str, Till], first: int, end: int) -> None:
 
 
 def _count(clock: Clock, tills: dict[str, Till]) -> None:
-    """A difference that is real, one that a late sale explains, one at the silent shop, and one count that agrees."""
+    """Differences that are real, one that a late sale explains in part, and a count that agrees."""
     clock.now = OPENING - (21 - COUNT_DAY) * DAY
     altmarkt, bahnhof = tills["altmarkt"], tills["bahnhof"]
     altmarkt.posts(body("count", ("ESPRESSO-1KG", 30), ("EI-10-L", 24), at=clock.now - MINUTE))
     bahnhof.posts(body("count", ("CROISSANT", 75), at=clock.now))
-    tills["hafen"].posts(body("count", ("OAT_BARISTA_1000", 72), at=clock.now))
+    tills["uni"].posts(body("count", ("OAT_BARISTA_1000", 75), at=clock.now))
     clock.now += DAY // 2
     altmarkt.posts(body("sale", ("ESPRESSO-1KG", 4), at=clock.now - DAY, reference="R-LATE"))
 
@@ -114,6 +114,7 @@ def _end_of_monday(clock: Clock, store: LedgerStore, tills: dict[str, Till]) -> 
     tills["altmarkt"].posts(body("reserve", ("ESPRESSO-1KG", 4), at=clock.now, expires_at=instant(OPENING + 3 * DAY)))
     tills["hafen"].posts(body("sale", ("MILK-1L", 38), at=clock.now - HOUR, reference="R-BUSY"))
     tills["bahnhof"].posts(body("sale", ("gtin:96385074", 6), at=clock.now))
+    tills["hafen"].posts(body("count", ("OAT_BARISTA_1000", 72), at=clock.now))
     waiting = OutboxState(14, 0, clock.now)
     perform(store, Ping(tills["hafen"].speaker, waiting, clock.now))
     clock.now += HOUR

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 
 from inventory_server.domain.levels import LevelsPage, ListLevels
-from inventory_server.domain.questions import ListExceptions, ListLocations
+from inventory_server.domain.questions import ListExceptions, ListLocations, ListWaiting
 from inventory_server.domain.roles import User
 from inventory_server.web.pages.places import Places
 from inventory_server.web.pages.texts import LANGUAGES, Texts, language_of, texts_of
@@ -76,6 +76,7 @@ class Frame:
         """The links of the bar, in the order in which people look."""
         return [
             MenuItem("stock", "/stock"),
+            MenuItem("order", "/order"),
             MenuItem("counts", "/counts"),
             MenuItem("tills", "/tills", self.unsure),
             MenuItem("exceptions", "/exceptions", self.exceptions),
@@ -109,5 +110,5 @@ def framed(visit: Visit, current: str, levels: LevelsPage | None = None) -> Fram
     told: LevelsPage = visit.ask(ListLevels(skus=[], limit=1)) if levels is None else levels
     times = Times(told.now, visit.texts)
     places = Places(visit.ask(ListLocations()), told.completeness, told.incomplete, times, visit.texts)
-    waiting = visit.ask(ListExceptions(params=ExceptionsParams(limit=1))).total
+    waiting = visit.ask(ListExceptions(params=ExceptionsParams(limit=1))).total + len(visit.ask(ListWaiting()))
     return Frame(visit.texts, visit.user, current, places, times, told.position, waiting, csrf_of(visit.request))

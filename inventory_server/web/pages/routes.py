@@ -12,17 +12,27 @@ from starlette.staticfiles import StaticFiles
 
 from inventory_server.web.limits import LANGUAGE_COOKIE_SECONDS
 from inventory_server.web.pages.address import STOCK_PATH
+from inventory_server.web.pages.counts import counts_page
+from inventory_server.web.pages.exceptions import exceptions_page
 from inventory_server.web.pages.frame import LANGUAGE_COOKIE, Visit, visit_of
+from inventory_server.web.pages.order import order_page
 from inventory_server.web.pages.product import product_page
 from inventory_server.web.pages.rendering import STATIC_FOLDER, rendered
+from inventory_server.web.pages.setup import setup_page
 from inventory_server.web.pages.signing_in import sign_in_routes
 from inventory_server.web.pages.stock import stock_page
 from inventory_server.web.pages.texts import LANGUAGES
+from inventory_server.web.pages.tills import tills_page
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 _PAGES: tuple[tuple[str, str, Callable[[Visit], Any]], ...] = (
     (STOCK_PATH, "stock.html", stock_page),
     ("/product/{sku:path}", "product.html", product_page),
+    ("/order", "order.html", order_page),
+    ("/counts", "counts.html", counts_page),
+    ("/tills", "tills.html", tills_page),
+    ("/exceptions", "exceptions.html", exceptions_page),
+    ("/setup", "setup.html", setup_page),
 )
 """Each page: its address, its template, and what it shows."""
 

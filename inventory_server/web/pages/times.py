@@ -46,6 +46,18 @@ class Times:
             return self._texts("time.today")
         return self.date_of(then.date(), today.date())
 
+    def clock(self, at: int, zone: tzinfo) -> str:
+        """The time of day."""
+        return f"{instant(at).astimezone(zone):%H:%M}"
+
+    def day_named(self, day: date, today: date) -> str:
+        """A calendar day: today, tomorrow, else with its weekday."""
+        if day == today:
+            return self._texts("time.today")
+        if day == today + timedelta(days=1):
+            return self._texts("time.tomorrow")
+        return self._texts("time.day_date", day=self._days()[day.weekday()], date=self.date_of(day, today))
+
     def date_of(self, day: date, today: date) -> str:
         """A calendar day, with the year if it is another one than today's."""
         month = self._texts.listed("time.months_short")[day.month - 1]

@@ -1,5 +1,7 @@
 // Live figures: a changed figure is replaced in its place and tinted; rows never move. When the stream dies, the page
 // says so and since when. One stream serves all tabs of a browser (feed-worker.js), where shared workers exist.
+import { FeedStream } from "/static/feed-stream.js";
+
 const MINUS = "\u2212";
 const SILENT_MS = 45_000; // the feed says at least every 30 seconds how far it has come
 
@@ -54,7 +56,7 @@ class LivePage {
   hear(message) {
     this.heardAt = Date.now();
     this.live(true);
-    if (message.position <= this.position) return;
+    if (message.position === undefined || message.position <= this.position) return;
     this.position = message.position;
     for (const item of message.items) this.apply(item);
   }
@@ -96,16 +98,15 @@ class LivePage {
 
 export function follow(position, language) {
   const page = new LivePage(position, language);
-  const take = ({ data }) => (data.dead ? page.live(false) : page.hear(data));
-  if (typeof SharedWorker === "function") {
-    const worker = new SharedWorker("/static/feed-worker.js");
-    worker.port.addEventListener("message", take);
-    worker.port.start();
-    worker.port.postMessage({ from: position });
-    window.addEventListener("pagehide", () => worker.port.postMessage({ gone: true }));
+  const take = (message) => (message.dead ? page.live(false) : page.hear(message));
+  if (typeof SharedWorker !== "function") {
+    new FeedStream(position, take);
     return;
   }
-  const stream = new EventSource(`/api/v1/feed?from=${position}`);
-  stream.addEventListener("changed", (event) => take({ data: JSON.parse(event.data) }));
-  stream.addEventListener("error", () => take({ data: { dead: true } }));
+  const worker = new SharedWorker("/static/feed-worker.js", { type: "module" });
+  worker.port.addEventListener("message", ({ data }) => take(data));
+  worker.port.start();
+  worker.port.postMessage({ from: position });
+  window.addEventListener("pagehide", () => worker.port.postMessage({ gone: true }));
+  window.addEventListener("pageshow", (event) => event.persisted && worker.port.postMessage({ from: page.position }));
 }
