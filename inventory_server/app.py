@@ -16,6 +16,7 @@ import msgspec
 from inventory_server.asking import QuestionThreads
 from inventory_server.clock import now_microseconds
 from inventory_server.config import LARGE_FRAME_BYTES, Settings
+from inventory_server.counters import ClientCounters
 from inventory_server.domain.answers import Client, FeedStart
 from inventory_server.domain.door import Outcome, Store, perform
 from inventory_server.domain.requests import REQUESTS, Ping, StoreRequest, TerminalRequest, terminal_of
@@ -83,12 +84,13 @@ class Application:
         self._describe = describe
         self._server = server
         self._draining = threading.Event()
-        self._shared = Shared()
+        self.counters = ClientCounters()
+        self._shared = Shared(self.counters.refused)
         # Guards `_handlers`, those of the connections that stand, in order of arrival (a set with an order).
         self._handlers_lock = threading.Lock()
         self._handlers: dict[FrameHandler, None] = {}
         self._large_frames = LargeFrames(settings.large_frames_max, settings.handler_threads, settings.frame_seconds)
-        refuse = refusal_encoder(settings.busy_retry_ms)
+        refuse = refusal_encoder(settings.busy_retry_ms, self.counters.refused)
         self._json_server = ServerFactory(
             self._new_handler,
             *listeners,
@@ -180,11 +182,13 @@ class Application:
 
     def opened(self, handler: FrameHandler) -> None:
         """Note the handler of a new connection."""
+        self.counters.opened()
         with self._handlers_lock:
             self._handlers[handler] = None
 
     def ended(self, handler: FrameHandler) -> None:
         """Forget the handler of a connection that has ended."""
+        self.counters.ended(handler.end_reason.value)
         with self._handlers_lock:
             del self._handlers[handler]
 

@@ -11,7 +11,7 @@ import getpass
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,8 @@ from inventory_server.clock import Clock
 from inventory_server.config import PROGRESS_SECONDS, Settings
 from inventory_server.domain.answers import Client
 from inventory_server.domain.door import Outcome, Progress, Store, perform
-from inventory_server.domain.requests import ListClients, StoreRequest
+from inventory_server.domain.metrics import ServerMetrics
+from inventory_server.domain.requests import ListClients, ShowMetrics, StoreRequest
 from inventory_server.domain.roles import User
 from inventory_server.jsonserver import JsonHandler, Notice, Peer, SendReply, ServerFactory
 from inventory_server.protocol.refusals import refusal_encoder
@@ -32,9 +33,13 @@ from pos_client.protocol.address import Address
 from pos_client.protocol.errors import ErrorCode, RequestError
 from pos_client.protocol.wire import encode
 
+ByServer = Mapping[type, Callable[[], Outcome]]
+"""What answers the questions that no ledger can answer, by type."""
+
 
 class ControlServer:
-    """Serves this process's control socket for the ledger of `url` from `store`; `clients` lists who is connected.
+    """Serves this process's control socket for the ledger of `url` from `store`; `clients` lists who is connected,
+    `metrics` tells what the server has counted.
 
     StoreError if there is no folder for it.
     """
@@ -47,9 +52,10 @@ class ControlServer:
         clock: Clock,
         clients: Callable[[], list[Client]],
         on_failure: Callable[[Exception], None] | None = None,
+        metrics: Callable[[], ServerMetrics] = ServerMetrics,
     ) -> None:
         self._store = store
-        self._clients = clients
+        self._by_server: ByServer = {ListClients: clients, ShowMetrics: metrics}
         self._clock = clock
         self._folder = ExitStack()
         path = self._folder.enter_context(own_control_path(url))
@@ -79,7 +85,7 @@ class ControlServer:
             return self._server.stop(deadline_seconds)
 
     def _new_handler(self) -> _AdministratorHandler:
-        return _AdministratorHandler(self._new_session, self._store, self._clients)
+        return _AdministratorHandler(self._new_session, self._store, self._by_server)
 
     def _new_session(self, peer: Peer) -> Session:
         return Session(
@@ -97,12 +103,10 @@ class ControlServer:
 class _AdministratorHandler(JsonHandler):
     """One administrator's session, on the thread of its connection."""
 
-    def __init__(
-        self, new_session: Callable[[Peer], Session], store: Store, clients: Callable[[], list[Client]]
-    ) -> None:
+    def __init__(self, new_session: Callable[[Peer], Session], store: Store, by_server: ByServer) -> None:
         self._new_session = new_session
         self._store = store
-        self._clients = clients
+        self._by_server = by_server
 
     def setup(self) -> None:
         self._session = self._new_session(self.peer)
@@ -113,8 +117,8 @@ class _AdministratorHandler(JsonHandler):
         answer(drive(steps, partial(self._perform, progress), advance(steps)))
 
     def _perform(self, progress: Progress, request: StoreRequest) -> Outcome:
-        if isinstance(request, ListClients):
-            return self._clients()
+        if (answer := self._by_server.get(type(request))) is not None:
+            return answer()
         try:
             return perform(self._store, request, progress)
         except StoreError as refusal:  # an administrator gets the sentence that a command would print

@@ -220,7 +220,15 @@ def _serve_until_stopped(
 def _control_server(db: str, store: LedgerStore, settings: Settings, application: Application) -> ControlServer | None:
     """The control socket; None where it cannot be had and is not needed: on PostgreSQL commands write themselves."""
     try:
-        return ControlServer(db, store, settings, now_microseconds, application.clients, end_without_clients)
+        return ControlServer(
+            db,
+            store,
+            settings,
+            now_microseconds,
+            application.clients,
+            end_without_clients,
+            lambda: application.counters.metrics(application.connections, store.counters),
+        )
     except StoreError as error:
         console.say(f"inventory-server: {error} The command clients will not list this server's.", err=True)
         return None

@@ -149,6 +149,14 @@ class ListClients(ActorRequest, frozen=True):
     """Who is connected to the tills' port of a running server."""
 
 
+class ShowMetrics(ActorRequest, frozen=True):
+    """What a running server has counted: commits, postings, connections, refusals."""
+
+
+class ShowFigures(ActorRequest, frozen=True):
+    """A ledger's health in figures, for monitoring."""
+
+
 class ListLocations(ActorRequest, frozen=True):
     """All locations that HQ knows."""
 

@@ -39,6 +39,7 @@ from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
 from inventory_server.domain.changes import UnmarkOrdered as UnmarkOrdered
 from inventory_server.domain.levels import LevelsPage
 from inventory_server.domain.levels import ListLevels as ListLevels
+from inventory_server.domain.metrics import LedgerFigures, ServerMetrics
 from inventory_server.domain.order_lines import OrderList, OrderMark
 from inventory_server.domain.questions import AdviseOnGrowth as AdviseOnGrowth
 from inventory_server.domain.questions import Compare as Compare
@@ -64,6 +65,8 @@ from inventory_server.domain.questions import ListTransfers as ListTransfers
 from inventory_server.domain.questions import ListWaiting as ListWaiting
 from inventory_server.domain.questions import ReadFeed as ReadFeed
 from inventory_server.domain.questions import Reconcile as Reconcile
+from inventory_server.domain.questions import ShowFigures as ShowFigures
+from inventory_server.domain.questions import ShowMetrics as ShowMetrics
 from inventory_server.domain.questions import ShowOverview as ShowOverview
 from inventory_server.domain.questions import ShowProduct as ShowProduct
 from inventory_server.domain.questions import StartFeed as StartFeed
@@ -193,6 +196,8 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListClients: Kind(
             "clients", list[answers.Client], Cost.PAGE, OPERATORS, by_server=True, on_control_socket=True
         ),
+        ShowMetrics: Kind("metrics", ServerMetrics, Cost.QUICK, _MATTERS_TO_HQ, by_server=True, on_control_socket=True),
+        ShowFigures: _report("figures", LedgerFigures, _MATTERS_TO_HQ),
         ListTerminals: _report("terminals", list[answers.TerminalRow], OPERATORS),
         ListLocations: _report("locations", list[answers.LocationRow], _MATTERS_TO_HQ),
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
@@ -305,6 +310,8 @@ Question: TypeAlias = (
     | ShowProduct
     | FindBarcodes
     | ListClients
+    | ShowMetrics
+    | ShowFigures
     | ListCodes
     | people.ListUsers
     | people.FindUser

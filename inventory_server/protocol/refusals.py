@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from inventory_server.jsonserver import MemoryLimitReached, NewcomerEvicted, NotIdentified, ServerRefusal
@@ -10,13 +11,24 @@ from pos_client.protocol.framing import FrameTooLong, FramingError
 from pos_client.protocol.wire import encode_error
 
 
-def refusal_encoder(busy_retry_ms: int) -> Callable[[ServerRefusal], bytes]:
-    """An encoder of refusals; `busy` tells the client to retry after `busy_retry_ms`."""
+def refusal_encoder(
+    busy_retry_ms: int, on_refusal: Callable[[str], None] = lambda _: None
+) -> Callable[[ServerRefusal], bytes]:
+    """An encoder of refusals; `busy` tells the client to retry after `busy_retry_ms`.
+
+    `on_refusal` is called with the reason of each, like `connection_limit_reached`.
+    """
 
     def encode(refusal: ServerRefusal) -> bytes:
+        on_refusal(_reason(refusal))
         return encode_error(None, _request_error(refusal, busy_retry_ms))
 
     return encode
+
+
+def _reason(refusal: ServerRefusal) -> str:
+    """The name of a kind of refusal: the words of its class."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(refusal).__name__).lower()
 
 
 def _request_error(refusal: ServerRefusal, busy_retry_ms: int) -> RequestError:

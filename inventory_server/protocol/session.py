@@ -76,8 +76,10 @@ def drive(steps: Steps[T], perform: Callable[[StoreRequest], Outcome], work: Sto
 class Shared:
     """What all sessions of a process share: the log of refusals, and the failed hellos that they count."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_refusal: Callable[[str], None] = lambda _: None) -> None:
+        """`on_refusal` is called with the name of the error of each request that is refused."""
         self.refusals = events.RefusalLog()
+        self.on_refusal = on_refusal
         self.failed_hellos = FailedHellos()
 
 
@@ -262,6 +264,7 @@ class Session:
             self._refused = now, f"{request.method}: {error}"
             if error.code is ErrorCode.unauthenticated and isinstance(params, HelloParams):
                 self._delay_seconds += self._shared.failed_hellos.failed(site_of(self._peer), params.terminal, now)
+            self._shared.on_refusal(error.code.name)
             self._shared.refusals.note(request.method, actor, params, error, self._peer.address, now)
             raise
         if isinstance(result, PostResult):

@@ -23,6 +23,7 @@ from inventory_server.domain.door import (
     always,
     no_progress,
 )
+from inventory_server.domain.metrics import WriterCounters
 from inventory_server.domain.requests import REQUESTS, Change, Question, assert_allowed
 from inventory_server.store.admin.move import assert_not_moved
 from inventory_server.store.administration import Administration, Settled
@@ -155,6 +156,11 @@ class LedgerStore:
         except DBAPIError:
             with self._database.explained():
                 raise
+
+    @property
+    def counters(self) -> WriterCounters:
+        """What the writer has done since the store was opened."""
+        return self._writer.counters
 
     def submit(self, change: Change, then: OnOutcome | None = None, progress: Progress = no_progress) -> Pending:
         """Submit `change`; its outcome is available once it is durable.

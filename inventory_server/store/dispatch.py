@@ -30,6 +30,7 @@ from inventory_server.store.admin.codes import redeem_code, valid_codes
 from inventory_server.store.admin.copy import compare, copy
 from inventory_server.store.admin.counts import PostWithIds, import_counts
 from inventory_server.store.admin.exceptions import exceptions, settle
+from inventory_server.store.admin.figures import figures
 from inventory_server.store.admin.locations import list_locations, rename_location, set_location
 from inventory_server.store.admin.merges import PostForHq, merge_listed, merge_products
 from inventory_server.store.admin.move import mark_moved, unmark_moved
@@ -86,6 +87,9 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
         r.StartFeed: lambda at, question: feed.start(at.connection, question),
         r.ReadFeed: lambda at, question: feed.feed(at.connection, question),
         r.ShowOverview: lambda at, _: overview(at.connection),
+        r.ShowFigures: lambda at, _: figures(
+            at.connection, at.database.path, at.now, at.settings.silent_after_seconds * SECOND_MICROS
+        ),
         r.Reconcile: lambda at, _: reconcile(at.connection, at.now, at.settings.silent_after_seconds * SECOND_MICROS),
         r.ListWaiting: lambda at, _: waiting(at.connection),
         r.ListExceptions: lambda at, question: exceptions(at.connection, question),

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
-from inventory_server.web import api, sign_in
+from inventory_server.web import api, metrics, sign_in
 from inventory_server.web.accounts import Accounts
 from inventory_server.web.door import Door
 from inventory_server.web.headers import SecurityHeaders
@@ -43,14 +43,14 @@ def make_application(
     pages: Sequence[BaseRoute] = (),
     show_error: ShowError | None = None,
 ) -> Starlette:
-    """The application: the API under `/api/v1`, and `pages`.
+    """The application: the API under `/api/v1`, `/metrics`, and `pages`.
 
     Routes find `door`, `people`, `accounts` and `settings` in `request.app.state`. `show_error` shows what goes wrong
-    outside the API; without it that is answered as in the API.
+    outside the API and the metrics; without it that is answered as in the API.
     """
 
     def answer(request: Request, error: RequestError) -> Response:
-        if show_error is None or request.url.path.startswith("/api/"):
+        if show_error is None or request.url.path.startswith(("/api/", "/metrics")):
             return problem(error)
         return show_error(request, error)
 
@@ -69,7 +69,7 @@ def make_application(
         return answer(request, RequestError(ErrorCode.internal, message, incident=incident))
 
     application = Starlette(
-        routes=[*sign_in.routes(), *api.routes(), *pages],
+        routes=[*sign_in.routes(), *api.routes(), *metrics.routes(), *pages],
         middleware=[Middleware(SecurityHeaders), *_for_origins(origins)],
         exception_handlers={
             RequestError: on_request_error,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -31,6 +31,9 @@ class Door(Protocol):
 
     def ask(self, question: Question, actor: Actor) -> Outcome:
         """The answer to a question; RequestError where there is none."""
+
+    def ask_servers(self, question: Question, actor: Actor) -> list[Outcome]:
+        """What each server process of this machine answers; RequestError `busy` where none does."""
 
     def change(self, change: Administrative, actor: User) -> Outcome:
         """Carry out a change; RequestError where it is refused."""
@@ -64,6 +67,19 @@ class WebDoor:
             return self._answer(asked)
         finally:
             self._long.release()
+
+    def ask_servers(self, question: Question, actor: Actor) -> list[Outcome]:
+        """What each process of this machine that serves the ledger answers; one that has just ended is left out."""
+        asked = msgspec.structs.replace(question, actor=actor)
+        assert_allowed(asked)
+        answers = []
+        with control_paths(self._url) as paths:
+            for path in paths:
+                with suppress(StoreError, ConnectionLost):
+                    answers.append(_asked(path, _user(actor), asked))
+        if not answers:
+            raise busy("No server of this ledger runs on this machine now.")
+        return answers
 
     def change(self, change: Administrative, actor: User) -> Outcome:
         """Have the server that writes the ledger carry out `change` as `actor`; RequestError where it is refused.

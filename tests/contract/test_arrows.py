@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 CLI = ["click", "rich"]
 SQL = ["sqlalchemy", "alembic"]
-WEB = ["starlette", "uvicorn", "anyio", "jinja2", "argon2"]
+WEB = ["prometheus_client", "starlette", "uvicorn", "anyio", "jinja2", "argon2"]
 
 # Each room (a folder, or a file beside the folders) and what it may import beside itself and the standard library:
 # other rooms, and distributions by name. A folder without a line of its own belongs to the room around it.
@@ -103,11 +103,13 @@ ROOMS: dict[str, list[str]] = {
         "msgspec",
     ],
     "inventory_server.feed": ["inventory_server.domain", "inventory_server.config", "pos_client.protocol", "msgspec"],
+    "inventory_server.counters": ["inventory_server.domain"],
     "inventory_server.large_frames": ["inventory_server.jsonserver"],
     "inventory_server.heartbeats": ["pos_client.protocol", "inventory_server.domain", "inventory_server.config"],
     "inventory_server.asking": ["inventory_server.jsonserver", "inventory_server.domain", "inventory_server.config"],
     "inventory_server.revocations": ["pos_client.protocol", "inventory_server.domain", "inventory_server.config"],
     "inventory_server.app": [
+        "inventory_server.counters",
         "inventory_server.revocations",
         "inventory_server.asking",
         "inventory_server.heartbeats",

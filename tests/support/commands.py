@@ -15,6 +15,7 @@ from inventory_server.admin.control_socket import ControlServer
 from inventory_server.app import Application
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
+from inventory_server.domain.metrics import ServerMetrics
 from inventory_server.store import open_store
 from pos_client import cli as till_cli
 from pos_client.commands import stock_query
@@ -61,7 +62,12 @@ def headquarters(folder: Path, dev: bool = True, control: bool = False) -> Itera
     url = new_ledger(folder / "hq.db")
     store = open_store(url, Settings(), now_microseconds)
     application = Application(Settings(), store, [Address("127.0.0.1", 0)], dev=dev)
-    door = ControlServer(url, store, Settings(), now_microseconds, application.clients) if control else None
+
+    def metrics() -> ServerMetrics:
+        return application.counters.metrics(application.connections, store.counters)
+
+    told = (Settings(), now_microseconds, application.clients, None, metrics)
+    door = ControlServer(url, store, *told) if control else None
     application.start()
     if door:
         door.start()

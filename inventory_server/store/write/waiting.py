@@ -30,7 +30,8 @@ _READS_BACK = frozenset(("void", "count"))
 class Ticket:
     """A queued piece of work, and later its outcome or error.
 
-    `number` is its place in the order of arrival. `work` is what the next commit carries out: of a heavy frame a part.
+    `number` is its place in the order of arrival, `arrived` when that was, by the writer's timer.
+    `work` is what the next commit carries out: of a heavy frame a part.
     `weight` is that of all that is left, in movements; each posting weighs one besides those of its lines.
     """
 
@@ -42,6 +43,7 @@ class Ticket:
         "_rest",
         "_then",
         "_weights",
+        "arrived",
         "error",
         "number",
         "outcome",
@@ -53,6 +55,7 @@ class Ticket:
     def __init__(self, work: TerminalRequest | Job, then: OnOutcome | None = None) -> None:
         self.work = work
         self.number = 0
+        self.arrived = 0
         self._then = then
         self._rest: list[Item] = []
         self._weights: list[int] = []

@@ -20,6 +20,7 @@ from inventory_server.config import (
     Settings,
 )
 from inventory_server.domain.door import OnOutcome, OutcomeUnknown, SharedTurn
+from inventory_server.domain.metrics import WriterCounters
 from inventory_server.domain.requests import FigureTooLarge, Post, TerminalRequest
 from inventory_server.store.database.base import ErrorClass, LedgerMoved, TransactionBackend, said_by
 from inventory_server.store.database.transactions import StoreFatal, Transactions
@@ -33,6 +34,7 @@ log = logging.getLogger("tillwire.store")
 class Writer:
     """Owns the writing connection. `on_fatal` is called once, when the store must stop.
 
+    `counters` are what it has done, timed by `nanoseconds`.
     It judges and answers in `turn`, so that it and other threads do not keep each other waiting for the interpreter.
     Whoever hands in a few live frames in that turn also commits them when the turn has ended, since a lone till waits
     for the waking of the writer's thread. Only where the last commit was swift: it keeps the caller from its own work.
@@ -47,7 +49,11 @@ class Writer:
         on_fatal: Callable[[Exception], None] | None,
         turn: SharedTurn | None = None,
         timer: Callable[[], float] = time.monotonic,
+        nanoseconds: Callable[[], int] = time.perf_counter_ns,
     ) -> None:
+        self.counters = WriterCounters()
+        self._nanoseconds = nanoseconds
+        self._commit_took = 0
         self._turn = turn or nullcontext()
         self._is_in_turn: Callable[[], bool] = _never if turn is None else turn.is_callers
         self._timer = timer
@@ -93,6 +99,7 @@ class Writer:
         live ones and leaves them half of the queue.
         """
         ticket, settings = Ticket(work, then), self._settings
+        ticket.arrived = self._nanoseconds()
         is_live = ticket.postings <= settings.live_postings_max and ticket.weight <= settings.commit_backlog_max
         most = settings.queue_postings_max if is_live else settings.queue_postings_max // 2
         with self._lock:
@@ -202,13 +209,15 @@ class Writer:
             return taken + self._backlog.draw(settings.commit_backlog_max if taken else settings.commit_movements_max)
 
     def _commit(self, tickets: list[Ticket]) -> None:
-        fitting, outcomes = tickets, []
+        outcomes: list[Any] = []
+        fitting = tickets
         try:
             if not all(callable(ticket.work) for ticket in tickets):
-                fitting, outcomes = self._transact(lambda connection: self._carry_out(connection, tickets))
+                fitting, outcomes = self._carry_out_durably(tickets)
         except StoreFatal:
             raise
         except OutcomeUnknown as error:
+            self.counters.failed += 1
             outcomes = [error] * sum(not callable(ticket.work) for ticket in tickets)
         except Exception as error:  # noqa: BLE001 - an error in one frame must not end the writer
             self._isolate(tickets, error)
@@ -221,12 +230,28 @@ class Writer:
         with self._turn if len(grouped) > 1 else nullcontext():
             for ticket, outcome in zip(grouped, outcomes, strict=True):
                 self._settle(ticket, outcome)
+        self._count(grouped, outcomes)
         for ticket in fitting:
             if callable(ticket.work):
                 self._run_job(ticket, ticket.work)
         if fitting is not tickets:
             carried_out = set(fitting)
             self._put_back([ticket for ticket in tickets if ticket not in carried_out])
+
+    def _carry_out_durably(self, tickets: list[Ticket]) -> tuple[list[Ticket], list[Any]]:
+        began = self._nanoseconds()
+        carried_out: tuple[list[Ticket], list[Any]]
+        carried_out = self._transact(lambda connection: self._carry_out(connection, tickets))
+        self._commit_took = self._nanoseconds() - began
+        return carried_out
+
+    def _count(self, grouped: list[Ticket], outcomes: list[Any]) -> None:
+        """Count the commit that has just been answered, if there was one."""
+        if self._commit_took:
+            first = min([ticket.arrived for ticket in grouped if ticket.settled], default=None)
+            waited = None if first is None else self._nanoseconds() - first
+            self.counters.committed(self._commit_took, waited, outcomes)
+            self._commit_took = 0
 
     def _carry_out(self, connection: Connection, tickets: list[Ticket]) -> tuple[list[Ticket], list[Any]]:
         """The tickets that one commit carries out, and the outcome of each that is no administrator's."""
@@ -275,6 +300,7 @@ class Writer:
 
     def _isolate(self, tickets: list[Ticket], error: Exception) -> None:
         """After a rollback: refuse all if the database is the cause, else commit one by one to find the faulty one."""
+        self.counters.failed += 1
         is_moved = isinstance(error, LedgerMoved)
         if is_moved or self._database.classify_error(error, committing=False) is not ErrorClass.WORK_FAILED:
             self._refuse(tickets, error)
