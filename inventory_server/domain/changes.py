@@ -8,6 +8,8 @@ from uuid import UUID
 
 from msgspec import Meta, Struct, field
 
+from inventory_server.domain.alerts import AlertEvent, OpenedAlert, TargetName
+from inventory_server.domain.limits import ALERT_TARGETS_MAX, ALERTS_CHANGED_MAX, DELIVERY_ERROR_LENGTH_MAX
 from inventory_server.domain.product import FIELDS, Product, Supplier
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.fields import Flag, Location, NonNegative, Role, Sku, TerminalName, Text
@@ -160,6 +162,58 @@ class UnmarkOrdered(ActorRequest, frozen=True):
     location: Location
     sku: Sku
     marked_at: int | None = None
+
+
+class StartObserving(ActorRequest, frozen=True):
+    """Have the process `owner` observe the ledger; whoever did is refused from now on. Outcome: where it goes on.
+
+    A ledger that was never observed begins at its last position.
+    """
+
+    owner: Text
+
+
+class RecordAlerts(ActorRequest, frozen=True):
+    """Open and close alerts, queue their deliveries to all `targets`, and note what was read and proven so far.
+
+    Outcome: the numbers of `opened`. What is open stays so, what is closed stays closed: nothing is queued for either.
+    StoreError for another `owner` than the one that observes.
+    """
+
+    owner: Text
+    position: NonNegative
+    opened: Annotated[list[OpenedAlert], Meta(max_length=ALERTS_CHANGED_MAX)] = field(default_factory=list)
+    closed: Annotated[list[NonNegative], Meta(max_length=ALERTS_CHANGED_MAX)] = field(default_factory=list)
+    targets: Annotated[list[TargetName], Meta(max_length=ALERT_TARGETS_MAX)] = field(default_factory=list)
+    proven: NonNegative = 0
+    mismatches: NonNegative = 0
+
+
+class RecordDelivery(ActorRequest, frozen=True):
+    """Note what came of a delivery: it was taken, or why not, and when its target is tried again; None: it is paused.
+
+    Outcome: False if that delivery is not waiting.
+    """
+
+    owner: Text
+    target: TargetName
+    queued_at: int
+    alert: NonNegative
+    event: AlertEvent
+    error: Annotated[str, Meta(max_length=DELIVERY_ERROR_LENGTH_MAX)] | None = None
+    next_at: int | None = None
+
+
+class ResumeTarget(ActorRequest, frozen=True):
+    """Have a target that failed or is paused tried again at once. Outcome: how many deliveries wait for it."""
+
+    target: TargetName
+
+
+class RemoveTarget(ActorRequest, frozen=True):
+    """Forget a target, with what waits for it. Outcome: how many deliveries that were."""
+
+    target: TargetName
 
 
 class CloseBooks(ActorRequest, frozen=True):

@@ -66,3 +66,30 @@ KEYS_MAX = 20
 """Sessions, and API tokens, of one user: a person has a few browsers. The oldest session gives way to a new one."""
 LINK_SECONDS = 24 * 3_600
 """How long a link that sets a password is valid: somebody has to pass it on."""
+
+ALERT_SUBJECT_LENGTH_MAX = 64
+"""Characters of what an alert is about: a SKU, a location, a terminal, a flag or a target."""
+ALERT_SENTENCE_LENGTH_MAX = 500
+"""Characters of the sentence of an alert: two lines with two names."""
+ALERTS_CHANGED_MAX = 1_000
+"""Alerts that one change opens or closes: half a megabyte, a fraction of a second of the writer."""
+ALERTS_DEFAULT = 1_000
+"""Alerts in a list, if the question names no limit."""
+ALERTS_MAX = 10_000
+"""Most alerts in one list: some megabytes."""
+ALERTS_KEPT_DAYS = 366
+"""Days that a closed alert is kept: it is looked at in next year's season once more."""
+ALERTS_PRUNED_MAX = 1_000
+"""Closed alerts that a change deletes at most: the next one goes on."""
+ALERT_TARGETS_MAX = 20
+"""Targets of deliveries: people who are woken by more than that share one."""
+REARM_DIVISOR = 10
+"""An alert of a reorder point closes a tenth above it."""
+DELIVERY_RETRY_SECONDS = (5, 30, 120, 600, 1_800, 3_600, 7_200, 14_400, 14_400, 14_400)
+"""Pauses before a target that failed is tried again, some 17 hours: a night without anybody. Then it is paused."""
+DELIVERY_ERROR_LENGTH_MAX = 300
+"""Characters kept of why a delivery failed."""
+LEVELS_WATCHED_MAX = 10_000
+"""Levels in one answer to the observer: some megabytes."""
+LEVELS_PROVEN_MAX = 1_000
+"""Levels that the background proof compares in one question, at most: seconds of reading."""

@@ -7,8 +7,16 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from inventory_server.domain.alerts import TargetName
 from inventory_server.domain.business_day import Period
-from inventory_server.domain.limits import AUDIT_ENTRIES_MAX
+from inventory_server.domain.limits import (
+    ALERT_TARGETS_MAX,
+    ALERTS_DEFAULT,
+    ALERTS_MAX,
+    AUDIT_ENTRIES_MAX,
+    LEVELS_PROVEN_MAX,
+    LEVELS_WATCHED_MAX,
+)
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.feed import WatchParams
 from pos_client.protocol.fields import Location, Sku, Text
@@ -180,6 +188,45 @@ class ListOrdered(ActorRequest, frozen=True):
     """What is marked as ordered and still waited for, of all locations or of those named."""
 
     locations: list[Location] | None = None
+
+
+class ListAlerts(ActorRequest, frozen=True):
+    """The latest alerts, the latest first: open ones alone, or all; before the one numbered `before`, if given."""
+
+    is_open: bool = True
+    limit: Annotated[int, Meta(ge=1, le=ALERTS_MAX)] = ALERTS_DEFAULT
+    before: Annotated[int, Meta(ge=1)] | None = None
+
+
+class ShowObserver(ActorRequest, frozen=True):
+    """How far the observer is, and the targets of deliveries."""
+
+
+class ListDue(ActorRequest, frozen=True):
+    """The next delivery to each of `targets` that may be tried now."""
+
+    targets: Annotated[list[TargetName], Meta(max_length=ALERT_TARGETS_MAX)]
+
+
+class WatchLevels(ActorRequest, frozen=True):
+    """What is available of some (location, sku), or, without `keys`, where it is below the reorder point.
+
+    The latter by location and SKU, after the key `after`.
+    """
+
+    keys: Annotated[list[tuple[str, str]], Meta(max_length=LEVELS_WATCHED_MAX)] | None = None
+    after: tuple[str, str] | None = None
+
+
+class WatchTills(ActorRequest, frozen=True):
+    """What HQ knows of each till in use."""
+
+
+class ProveLevels(ActorRequest, frozen=True):
+    """Compare up to `limit` levels with the ledger, by location and SKU, after the key `after`."""
+
+    after: tuple[str, str] | None = None
+    limit: Annotated[int, Meta(ge=1, le=LEVELS_PROVEN_MAX)] = 1
 
 
 class ListPartitions(ActorRequest, frozen=True):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from inventory_server.domain import answers, people
+from inventory_server.domain import alerts, answers, people
 from inventory_server.domain.changes import AdoptTerminal as AdoptTerminal
 from inventory_server.domain.changes import ArchivePartitions as ArchivePartitions
 from inventory_server.domain.changes import CloseBooks as CloseBooks
@@ -26,15 +26,20 @@ from inventory_server.domain.changes import MarkMoved as MarkMoved
 from inventory_server.domain.changes import MarkOrdered as MarkOrdered
 from inventory_server.domain.changes import MergeProducts as MergeProducts
 from inventory_server.domain.changes import MoveTerminal as MoveTerminal
+from inventory_server.domain.changes import RecordAlerts as RecordAlerts
+from inventory_server.domain.changes import RecordDelivery as RecordDelivery
 from inventory_server.domain.changes import RedeemCode as RedeemCode
 from inventory_server.domain.changes import RemoveProduct as RemoveProduct
+from inventory_server.domain.changes import RemoveTarget as RemoveTarget
 from inventory_server.domain.changes import RenameLocation as RenameLocation
 from inventory_server.domain.changes import ReopenPosting as ReopenPosting
+from inventory_server.domain.changes import ResumeTarget as ResumeTarget
 from inventory_server.domain.changes import ReturnPartition as ReturnPartition
 from inventory_server.domain.changes import RevokeTerminal as RevokeTerminal
 from inventory_server.domain.changes import RotateToken as RotateToken
 from inventory_server.domain.changes import SetLocation as SetLocation
 from inventory_server.domain.changes import SettleException as SettleException
+from inventory_server.domain.changes import StartObserving as StartObserving
 from inventory_server.domain.changes import UnmarkMoved as UnmarkMoved
 from inventory_server.domain.changes import UnmarkOrdered as UnmarkOrdered
 from inventory_server.domain.levels import LevelsPage
@@ -46,11 +51,13 @@ from inventory_server.domain.questions import Compare as Compare
 from inventory_server.domain.questions import FindBarcodes as FindBarcodes
 from inventory_server.domain.questions import FindPosting as FindPosting
 from inventory_server.domain.questions import History as History
+from inventory_server.domain.questions import ListAlerts as ListAlerts
 from inventory_server.domain.questions import ListAudit as ListAudit
 from inventory_server.domain.questions import ListChanges as ListChanges
 from inventory_server.domain.questions import ListClients as ListClients
 from inventory_server.domain.questions import ListCodes as ListCodes
 from inventory_server.domain.questions import ListCounts as ListCounts
+from inventory_server.domain.questions import ListDue as ListDue
 from inventory_server.domain.questions import ListExceptions as ListExceptions
 from inventory_server.domain.questions import ListLocations as ListLocations
 from inventory_server.domain.questions import ListOrder as ListOrder
@@ -63,15 +70,19 @@ from inventory_server.domain.questions import ListSales as ListSales
 from inventory_server.domain.questions import ListTerminals as ListTerminals
 from inventory_server.domain.questions import ListTransfers as ListTransfers
 from inventory_server.domain.questions import ListWaiting as ListWaiting
+from inventory_server.domain.questions import ProveLevels as ProveLevels
 from inventory_server.domain.questions import ReadFeed as ReadFeed
 from inventory_server.domain.questions import Reconcile as Reconcile
 from inventory_server.domain.questions import ShowFigures as ShowFigures
 from inventory_server.domain.questions import ShowMetrics as ShowMetrics
+from inventory_server.domain.questions import ShowObserver as ShowObserver
 from inventory_server.domain.questions import ShowOverview as ShowOverview
 from inventory_server.domain.questions import ShowProduct as ShowProduct
 from inventory_server.domain.questions import StartFeed as StartFeed
 from inventory_server.domain.questions import Stock as Stock
 from inventory_server.domain.questions import Verify as Verify
+from inventory_server.domain.questions import WatchLevels as WatchLevels
+from inventory_server.domain.questions import WatchTills as WatchTills
 from inventory_server.domain.roles import (
     ADMINS,
     EVERYBODY,
@@ -134,6 +145,8 @@ class Kind:
     """It is made on a ledger that was moved away, too."""
     by_server: bool = False
     """A running server answers it, as the ledger does not hold the answer."""
+    keeps_caches: bool = False
+    """It changes nothing that writers keep in memory."""
     on_control_socket: bool = False
     """A running server carries it out for an administrator; its params are the fields of the request."""
 
@@ -158,6 +171,11 @@ def _change(
 def _partition_change(name: str, outcome: Any) -> Kind:
     """A change of partitions, which PostgreSQL alone has: there a command makes it without the server."""
     return _change(name, outcome, ADMINS, Cost.LONG, on_control_socket=False)
+
+
+def _note(name: str, outcome: Any) -> Kind:
+    """What the observer has to have noted, all day long. Not audited: people neither ask for it nor can undo it."""
+    return Kind(name, outcome, Cost.QUICK, ADMINS, writes=True, keeps_caches=True, on_control_socket=True)
 
 
 def _move(name: str, outcome: Any) -> Kind:
@@ -203,6 +221,12 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         ListAudit: _report("audit", list[answers.AuditEntry], OPERATORS),
         ListOrder: _report("order_list", OrderList, _MATTERS_TO_HQ, Cost.LONG),
         ListOrdered: _report("ordered", list[OrderMark], _MATTERS_TO_HQ),
+        ListAlerts: _report("alerts", list[alerts.AlertRow], _MATTERS_TO_HQ),
+        ShowObserver: _report("observer", alerts.ObserverState, _MATTERS_TO_HQ, Cost.QUICK),
+        ListDue: Kind("due_deliveries", list[alerts.DueDelivery], Cost.QUICK, ADMINS),
+        WatchLevels: Kind("watch_levels", list[alerts.WatchedLevel], Cost.PAGE, ADMINS),
+        WatchTills: Kind("watch_tills", list[alerts.WatchedTill], Cost.PAGE, ADMINS),
+        ProveLevels: Kind("prove_levels", alerts.ProvenLevels, Cost.PAGE, ADMINS),
         ListPartitions: Kind("partitions", list[answers.Part], Cost.PAGE, ADMINS),
         AdviseOnGrowth: Kind("advise_on_growth", str | None, Cost.QUICK, ADMINS),
         Verify: _report("verify", answers.Proof, ADMINS, Cost.LONG),
@@ -237,6 +261,11 @@ REQUESTS: Mapping[type, Kind] = MappingProxyType(
         SettleException: _change("settle", int, OPERATORS),
         MarkOrdered: _change("mark_as_ordered", int, OPERATORS),
         UnmarkOrdered: _change("unmark_as_ordered", int, OPERATORS),
+        StartObserving: _note("start_observing", int),
+        RecordAlerts: _note("record_alerts", list[int]),
+        RecordDelivery: _note("record_delivery", bool),
+        ResumeTarget: _change("resume_target", int, OPERATORS),
+        RemoveTarget: _change("remove_target", int, OPERATORS),
         CloseBooks: _change("close_books", answers.ClosedBooks | None, ADMINS, Cost.LONG),
         MakePartitions: _partition_change("make_partitions", int),
         ArchivePartitions: _partition_change("archive", list[answers.ArchivedPart]),
@@ -277,6 +306,11 @@ Administrative: TypeAlias = (
     | SettleException
     | MarkOrdered
     | UnmarkOrdered
+    | StartObserving
+    | RecordAlerts
+    | RecordDelivery
+    | ResumeTarget
+    | RemoveTarget
     | CloseBooks
     | MakePartitions
     | ArchivePartitions
@@ -321,6 +355,12 @@ Question: TypeAlias = (
     | ListAudit
     | ListOrder
     | ListOrdered
+    | ListAlerts
+    | ShowObserver
+    | ListDue
+    | WatchLevels
+    | WatchTills
+    | ProveLevels
     | ListPartitions
     | AdviseOnGrowth
     | Verify

@@ -23,6 +23,7 @@ from inventory_server.store.admin.counts import PostWithIds
 from inventory_server.store.database.base import Database, StoreError
 from inventory_server.store.dispatch import CHANGES, MAINTENANCE, Changing, Maintaining
 from inventory_server.store.query.service import QueryService
+from inventory_server.store.write.cache import KeepingCaches
 from inventory_server.store.write.judge import CommitJudge
 from inventory_server.store.write.writer import Writer
 from pos_client.protocol import wire
@@ -79,7 +80,7 @@ class Administration:
             return outcome
 
         try:
-            self._writer.submit(job, under_way.settle)
+            self._writer.submit(KeepingCaches(job) if REQUESTS[type(change)].keeps_caches else job, under_way.settle)
         except (RequestError, OutcomeUnknown) as error:
             if then is None:
                 raise

@@ -18,6 +18,13 @@ from inventory_server.domain import people as p
 from inventory_server.domain import requests as r
 from inventory_server.domain.door import Outcome, Progress
 from inventory_server.store.admin import people
+from inventory_server.store.admin.alerts import (
+    record_alerts,
+    record_delivery,
+    remove_target,
+    resume_target,
+    start_observing,
+)
 from inventory_server.store.admin.audit import list_audit
 from inventory_server.store.admin.catalog import (
     find_barcodes,
@@ -50,6 +57,7 @@ from inventory_server.store.database.base import Database
 from inventory_server.store.database.url import database_of
 from inventory_server.store.growth import archive, closing, partition
 from inventory_server.store.query import (
+    alerts,
     changes,
     counts,
     feed,
@@ -63,8 +71,10 @@ from inventory_server.store.query import (
     stock,
     stock_now,
     tokens,
+    watched,
 )
 from inventory_server.store.query.service import Answer, Shortcut
+from inventory_server.store.verify.levels import prove_levels
 from inventory_server.store.verify.verify import verify
 from pos_client.protocol.units import SECOND_MICROS
 
@@ -107,6 +117,12 @@ ANSWERS: Mapping[type, Answer] = MappingProxyType(
             at.connection, at.settings, at.now, question, at.progress
         ),
         r.ListOrdered: lambda at, question: ordered.ordered(at.connection, at.now, question),
+        r.ListAlerts: lambda at, question: alerts.list_alerts(at.connection, question),
+        r.ShowObserver: lambda at, _: alerts.observer(at.connection),
+        r.ListDue: lambda at, question: alerts.due(at.connection, question.targets, at.now),
+        r.WatchLevels: lambda at, question: watched.levels(at.connection, question, at.now),
+        r.WatchTills: lambda at, _: watched.tills(at.connection, at.settings, at.now),
+        r.ProveLevels: lambda at, question: prove_levels(at.connection, question),
         r.ListPartitions: lambda at, _: partition.parts(at.database, at.connection),
         r.AdviseOnGrowth: lambda at, _: at.database.growth_warning(at.connection),
         r.Verify: lambda at, _: verify(at.database, at.connection, at.progress),
@@ -176,6 +192,11 @@ CHANGES: Mapping[type, Callable[[Changing, Any], Outcome]] = MappingProxyType(
         r.SettleException: lambda at, c: settle(at.connection, c, at.now),
         r.MarkOrdered: lambda at, c: mark_ordered(at.connection, c, at.now),
         r.UnmarkOrdered: lambda at, c: unmark_ordered(at.connection, c),
+        r.StartObserving: lambda at, c: start_observing(at.connection, c.owner),
+        r.RecordAlerts: lambda at, c: record_alerts(at.connection, c, at.now),
+        r.RecordDelivery: lambda at, c: record_delivery(at.connection, c, at.now),
+        r.ResumeTarget: lambda at, c: resume_target(at.connection, c.target),
+        r.RemoveTarget: lambda at, c: remove_target(at.connection, c.target),
         r.MarkMoved: lambda at, c: mark_moved(at.connection, at.database, c.to),
         r.UnmarkMoved: lambda at, _: unmark_moved(at.connection, at.database),
         r.CopyFrom: lambda at, c: copy(database_of(c.source), at.database, at.connection, at.progress),

@@ -29,9 +29,16 @@ from inventory_server.domain.requests import (
     Compare,
     FindSpeaker,
     ListCodes,
+    ListDue,
+    ProveLevels,
     ReadFeed,
+    RecordAlerts,
+    RecordDelivery,
     StartFeed,
+    StartObserving,
     StoreRequest,
+    WatchLevels,
+    WatchTills,
 )
 from inventory_server.domain.roles import User
 from inventory_server.protocol.binding import MethodBinding, Ready, SessionContext
@@ -49,6 +56,8 @@ _NOT_OFFERED: frozenset[type] = frozenset(
         *(CheckToken, FindSpeaker, ListCodes, StartFeed, ReadFeed),
         # They hold hashes, which this process alone makes: `sign_in.py` has what takes their place.
         *(FindUser, FindKey, AddUser, ResetUser, AddToken, RedeemLink, SetPassword, OpenSession, CloseSession),
+        # The observer's, which is a process of its own.
+        *(ListDue, WatchLevels, WatchTills, ProveLevels, StartObserving, RecordAlerts, RecordDelivery),
         # It names another database, which this machine would connect to.
         Compare,
     )

@@ -107,6 +107,14 @@ STANDS = {
     ),
     "archived_head": Stand(NOT_YET, "goes where its terminal goes", ("primary key lacks location",)),
     "archived_count": Stand(SPREAD, "a count is of one location"),
+    "alert": Stand(
+        NOT_YET,
+        "an alert is of one location, or of a target: would be numbered where its location is",
+        ("primary key lacks location",),
+    ),
+    "delivery": Stand(NOT_YET, "goes where its alert goes", ("primary key lacks location",)),
+    "alert_target": Stand(NOT_YET, "each observer would have targets of its own", ("primary key lacks location",)),
+    "observer": Stand(NOT_YET, "one row, as many as ledgers in order", ("primary key lacks location",)),
     "audit": Stand(
         NOT_YET,
         "administrators' requests are few and concern all locations: a book of them could have a machine of its own",

@@ -245,6 +245,10 @@ UNPROVEN = {
     "lineage": {column.name for column in tables.lineage.columns},
     "boot": {column.name for column in tables.boot.columns},
     "audit": {column.name for column in tables.audit.columns},
+    **{
+        table.name: {column.name for column in table.columns}
+        for table in (tables.alert, tables.delivery, tables.alert_target, tables.observer)
+    },
 }
 """What HQ holds only once, so that nothing can contradict it."""
 

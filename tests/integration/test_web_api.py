@@ -73,6 +73,8 @@ def test_the_api_offers_every_question_and_change_that_is_not_about_a_connection
         *("find_user", "find_key", "add_user", "reset_user", "add_token", "redeem_link"),  # hold hashes
         *("set_password", "open_session", "close_session"),
         *("compare", "copy", "move", "unmove"),  # name other databases
+        *("due_deliveries", "watch_levels", "watch_tills", "prove_levels"),  # the observer's
+        *("start_observing", "record_alerts", "record_delivery"),
     }
 
 

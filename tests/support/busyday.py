@@ -9,10 +9,20 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from inventory_server.domain.alerts import OpenedAlert
 from inventory_server.domain.door import perform
 from inventory_server.domain.product import Product, Ranged
-from inventory_server.domain.requests import MarkOrdered, Ping, SettleException
+from inventory_server.domain.requests import (
+    ListDue,
+    MarkOrdered,
+    Ping,
+    RecordAlerts,
+    RecordDelivery,
+    SettleException,
+    StartObserving,
+)
 from inventory_server.domain.roles import HEADQUARTERS
+from inventory_server.store import LedgerStore
 from inventory_server.store.admin import catalog
 from inventory_server.store.ledger import tables as t
 from pos_client.protocol.gtin import padded
@@ -63,7 +73,22 @@ def trade(place: Path | str) -> None:
             body("adjustment", ("a", -1), at=NOON + 7 * HOUR),
         )
         perform(store, SettleException("unlisted_product", posted.position, actor=HEADQUARTERS))
+        _alert(store)
         perform(store, MarkOrdered("L1", "b", 12, date(2023, 11, 20), actor=HEADQUARTERS))
+
+
+def _alert(store: LedgerStore) -> None:
+    """One alert is open, one was closed; a target has failed, and another one has taken the first delivery."""
+    perform(store, StartObserving("1", actor=HEADQUARTERS))
+    of_a = OpenedAlert("reorder_point", "L2", "a", NOON, "4 of a at L2, reorder point 5")
+    of_till = OpenedAlert("till_silent", "L1", "T1", NOON, "T1 at L1 is silent")
+    note = RecordAlerts("1", 12, [of_a, of_till], targets=["pager", "desk"], proven=3, actor=HEADQUARTERS)
+    _, silent = perform(store, note)
+    perform(store, RecordAlerts("1", 14, closed=[silent], targets=["pager"], actor=HEADQUARTERS))
+    [failed, taken] = perform(store, ListDue(["pager", "desk"], actor=HEADQUARTERS))
+    for due, *came in ((failed, "refused", NOON + 2 * DAY), (taken, None, None)):
+        named = (due.target, due.queued_at, due.alert.number, due.event)
+        perform(store, RecordDelivery("1", *named, *came, actor=HEADQUARTERS))
 
 
 def _audit(outcome: str, connection: Connection) -> None:

@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, SmallInteger, Table, text
 
+from inventory_server.store.ledger.alert_tables import alert as alert
+from inventory_server.store.ledger.alert_tables import alert_target as alert_target
+from inventory_server.store.ledger.alert_tables import delivery as delivery
+from inventory_server.store.ledger.alert_tables import observer as observer
 from inventory_server.store.ledger.audit_table import audit as audit
 from inventory_server.store.ledger.catalogue_tables import barcode as barcode
 from inventory_server.store.ledger.catalogue_tables import ordered as ordered

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
 
@@ -14,6 +16,18 @@ from inventory_server.domain.tick_clock import TerminalClock
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.records import Key, Rights, Terminal
 from inventory_server.store.ledger.sql import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class KeepingCaches:
+    """An administrator's job that changes nothing of what writers cache."""
+
+    job: Callable[[Connection], Any]
+
+    def __call__(self, connection: Connection) -> Any:
+        """Do the job."""
+        return self.job(connection)
+
 
 _stamp = Statement(select(t.ledger.c.stamp))
 _products = Statement(select(t.product.c.sku).limit(bindparam("most")))

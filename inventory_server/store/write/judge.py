@@ -21,7 +21,7 @@ from inventory_server.store.ledger.head import new_stamp
 from inventory_server.store.ledger.records import NOT_KEPT, Posted, Rejected, Terminal
 from inventory_server.store.write import reading, terminal_session, weighing
 from inventory_server.store.write.allowances import Allowances
-from inventory_server.store.write.cache import WriterCache
+from inventory_server.store.write.cache import KeepingCaches, WriterCache
 from inventory_server.store.write.judged_posting import Refusal
 from inventory_server.store.write.posting import enter
 from inventory_server.store.write.statements import Statements
@@ -61,7 +61,8 @@ class CommitJudge:
 
     def change(self, connection: Connection, job: Callable[[Connection], Any]) -> Any:
         """Run an administrator's `job`, set a new stamp (it may change what writers cache) and return its result."""
-        connection.execute(t.ledger.update().values(stamp=self._new_stamp()))
+        stamp = t.ledger.c.stamp if isinstance(job, KeepingCaches) else self._new_stamp()
+        connection.execute(t.ledger.update().values(stamp=stamp))  # in any case it holds the ledger
         return job(connection)
 
     def weigh(self, connection: Connection, post: Post) -> list[int]:

@@ -36,6 +36,7 @@ def upgrade() -> None:
     make_exceptions()
     make_audit()
     make_people()
+    make_alerts()
     op.execute("INSERT INTO ledger (book, position, recorded_at) VALUES (1, 0, 0)")
     if op.get_bind().dialect.name == "postgresql":
         make_partitions("posting", PARTITION_POSITIONS)
@@ -368,3 +369,24 @@ def make_people() -> None:
     of_whom = sa.ForeignKeyConstraint(["person"], ["person.person"], name=op.f("fk_person_key_person_person"))
     make_keyed_table("person_key", ["key"], *key, *instants, of_whom)
     op.create_index(op.f("ix_person_key_person"), "person_key", ["person"])
+
+
+def make_alerts() -> None:
+    instants = columns(BIG, "position", "since_at", "opened_at")
+    parts = [*columns(POSITION, "number"), *columns(TEXT, "kind", "location", "subject", "said"), *instants]
+    closed = columns(BIG, "closed_at", nullable=True)
+    op.create_table("alert", *parts, *closed, sa.PrimaryKeyConstraint("number", name=op.f("pk_alert")))
+    is_open, about = sa.text("closed_at IS NULL"), ["kind", "location", "subject"]
+    op.create_index(
+        "ix_alert_kind_location_subject", "alert", about, unique=True, sqlite_where=is_open, postgresql_where=is_open
+    )
+    op.create_index("ix_alert_closed_at", "alert", ["closed_at"])
+    figures = [*columns(BIG, "queued_at", "alert"), *columns(SMALL, "event"), *columns(sa.Integer(), "attempts")]
+    make_keyed_table("delivery", ["target", "queued_at", "alert", "event"], *columns(TEXT, "target"), *figures)
+    op.create_index("ix_delivery_alert", "delivery", ["alert"])
+    figures = [*columns(BIG, "delivered"), *columns(sa.Integer(), "failures"), *columns(TEXT, "target")]
+    failed = columns(BIG, "delivered_at", "failed_at", "next_at", "paused_at", nullable=True)
+    make_keyed_table("alert_target", ["target"], *figures, *failed, *columns(TEXT, "last_error", nullable=True))
+    read = [*columns(sa.Integer(), "book"), *columns(TEXT, "owner"), *columns(BIG, "position", "proven", "mismatches")]
+    key = sa.PrimaryKeyConstraint("book", name=op.f("pk_observer"))
+    op.create_table("observer", *read, *columns(BIG, "proven_at", nullable=True), key)
