@@ -20,11 +20,13 @@ from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.web import api, metrics, sign_in
 from inventory_server.web.accounts import Accounts
+from inventory_server.web.admission import Admission
 from inventory_server.web.door import Door
 from inventory_server.web.headers import SecurityHeaders
 from inventory_server.web.limits import CORS_SECONDS, WEB_THREADS
 from inventory_server.web.people import People
 from inventory_server.web.problems import problem
+from inventory_server.web.streams import Streams
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 log = logging.getLogger("tillwire.web")
@@ -70,7 +72,7 @@ def make_application(
 
     application = Starlette(
         routes=[*sign_in.routes(), *api.routes(), *metrics.routes(), *pages],
-        middleware=[Middleware(SecurityHeaders), *_for_origins(origins)],
+        middleware=[Middleware(SecurityHeaders), *_for_origins(origins), Middleware(Admission)],
         exception_handlers={
             RequestError: on_request_error,
             HTTPException: on_http_error,
@@ -78,6 +80,7 @@ def make_application(
         },
         lifespan=_lifespan,
     )
+    application.state.streams = Streams(door.follow)
     application.state.door = door
     application.state.people = people
     application.state.accounts = accounts or Accounts(door, now_microseconds)
@@ -101,10 +104,11 @@ def _for_origins(origins: Sequence[str]) -> list[Middleware]:
 
 
 @asynccontextmanager
-async def _lifespan(_: Starlette) -> AsyncIterator[None]:
+async def _lifespan(application: Starlette) -> AsyncIterator[None]:
     """`def` routes run in threads: no more of them than there is work for."""
     anyio.to_thread.current_default_thread_limiter().total_tokens = WEB_THREADS
     yield
+    application.state.streams.close()
 
 
 def _of_http(request: Request, error: HTTPException) -> RequestError:

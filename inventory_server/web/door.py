@@ -35,6 +35,9 @@ class Door(Protocol):
     def ask_servers(self, question: Question, actor: Actor) -> list[Outcome]:
         """What each server process of this machine answers; RequestError `busy` where none does."""
 
+    def follow(self, question: Question) -> Outcome:
+        """The answer to a question of the feed, by its own actor."""
+
     def change(self, change: Administrative, actor: User) -> Outcome:
         """Carry out a change; RequestError where it is refused."""
 
@@ -80,6 +83,10 @@ class WebDoor:
         if not answers:
             raise busy("No server of this ledger runs on this machine now.")
         return answers
+
+    def follow(self, question: Question) -> Outcome:
+        """The answer to a question of the feed, which is asked again and again; errors as the ledger raises them."""
+        return self._reader.answer(question)
 
     def change(self, change: Administrative, actor: User) -> Outcome:
         """Have the server that writes the ledger carry out `change` as `actor`; RequestError where it is refused.

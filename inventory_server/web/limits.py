@@ -76,3 +76,37 @@ CORS_SECONDS = 600
 """How long a browser keeps which origins may call the API."""
 FENCED_ATTEMPTS_MAX = 5
 """How often a post is made while its terminal says hello elsewhere: HTTP has no epoch, so being fenced passes."""
+FEEDS_MAX = 1_000
+"""Feeds that are open at a time; above this it is `busy`."""
+FEEDS_OF_USER_MAX = 200
+"""Those of one user: a token that went astray leaves room for the others. A browser has one for all its tabs."""
+FEED_SECONDS = 120.0
+"""How long a feed stays open: whoever goes on reading is recognised anew, so that a revoked token ends."""
+STALL_SECONDS = 30.0
+"""Who takes no bytes of an answer for so long is cut off; a reader of the feed goes on where it was."""
+FEED_PIECE_BYTES = 16 << 10
+"""Bytes handed to a connection at a time; it keeps a few of them until the reader takes them."""
+FEED_UNSENT_BYTES_MAX = 64 << 20
+"""Bytes of all feeds that wait for their readers; until some have been taken nobody who waits gets more."""
+FEED_RETRY_MS = 2_000
+"""How long a browser waits before it opens a feed again."""
+POSITION_DIGITS = 18
+"""Digits of a position that is looked up: more than any ledger has."""
+CONNECTIONS_MAX = 1_500
+"""Open connections: all feeds and as many others again; beyond this the one that has waited longest gives way."""
+HEAD_SECONDS = 25.0
+"""How long a connection may be without a whole head of a request: longer than it is kept open for the next one."""
+WATCH_SECONDS = 2.0
+"""How often each connection is looked at for that."""
+UNSENT_BYTES_MAX = 128 << 20
+"""Bytes of answers that wait for their readers; above this it is `busy`. A large page is some megabytes."""
+REQUESTS_PER_SECOND = 50.0
+"""Requests a second with the same token or session, on average; a page asks for a few of them at once."""
+REQUESTS_BURST_MAX = 200.0
+"""Requests at once after a pause."""
+PEER_REQUESTS_PER_SECOND = 400.0
+"""Requests a second from an address, whatever token they have: a proxy's, too, so it is no tight limit."""
+PEER_REQUESTS_BURST_MAX = 1_600.0
+"""Those at once after a pause."""
+CALLERS_REMEMBERED_MAX = 8_192
+"""Tokens, sessions and addresses whose requests are counted; the one seen longest ago is forgotten for a new one."""

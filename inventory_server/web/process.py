@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from inventory_server.clock import now_microseconds
 from inventory_server.config import Settings
 from inventory_server.web.application import make_application
+from inventory_server.web.connections import GuardedProtocol
 from inventory_server.web.door import WebDoor
 from inventory_server.web.limits import BACKLOG_MAX, HEADER_BYTES_MAX, KEEP_ALIVE_SECONDS
 from inventory_server.web.pages.errors import show_error
@@ -62,19 +63,24 @@ def serve_web(
         application = make_application(
             door, LedgerPeople(door), settings, origins=origins, pages=page_routes(), show_error=show_error
         )
-        server = WebServer(_config(application, settings, proxies, certificate), on_ready, lambda: None)
+        config = web_config(application, settings, proxies, certificate)
+        server = WebServer(config, on_ready, application.state.streams.end_all)
         server.run(list(sockets))
     finally:
         door.close()
 
 
-def _config(
-    application: ASGIApp, settings: Settings, proxies: Sequence[str], certificate: tuple[Path, Path] | None
+def web_config(
+    application: ASGIApp,
+    settings: Settings,
+    proxies: Sequence[str] = (),
+    certificate: tuple[Path, Path] | None = None,
 ) -> uvicorn.Config:
+    """How Uvicorn serves: with the limits of `limits.py`."""
     chain, key = certificate or (None, None)
     return uvicorn.Config(
         application,
-        http="h11",
+        http=GuardedProtocol,
         ws="none",
         log_config=None,
         log_level=logging.ERROR,  # else anybody fills the log

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,7 +24,10 @@ from inventory_server.web.application import make_application
 from inventory_server.web.door import Door, WebDoor
 from inventory_server.web.passwords import Passwords
 from inventory_server.web.people import LedgerPeople, People
+from inventory_server.web.process import WebServer, web_config
+from pos_client.protocol.address import Address
 from tests.support.ledgers import new_ledger
+from tests.support.waiting import HANG_SECONDS
 
 ORIGIN = "http://testserver"
 
@@ -84,3 +89,61 @@ def web_on_new_ledger(folder: Path, role: ActorRole | None = "admin") -> Iterato
     url = new_ledger(folder / "hq.db")
     with written(url), web(url, role) as client:
         yield client, url
+
+
+@contextmanager
+def serving(application: Starlette) -> Iterator[Address]:
+    """A real web server in this process, with all limits; yields where it listens."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8_192)  # who reads nothing is noticed early
+    ready = threading.Event()
+    server = WebServer(web_config(application, Settings()), ready.set, application.state.streams.end_all)
+    thread = threading.Thread(target=server.run, args=([listener],))
+    thread.start()
+    try:
+        assert ready.wait(HANG_SECONDS)
+        yield Address(*listener.getsockname())
+    finally:
+        server.should_exit = True
+        thread.join(HANG_SECONDS)
+
+
+class EventReader:
+    """A reader of server-sent events over a socket of its own."""
+
+    def __init__(self, address: Address, query: str = "", token: str = "token", last: int | None = None) -> None:
+        self._socket = socket.create_connection((address.host, address.port), HANG_SECONDS)
+        head = f"GET /api/v1/feed{query} HTTP/1.0\r\nHost: hq\r\nAuthorization: Bearer {token}\r\n"
+        more = "" if last is None else f"Last-Event-ID: {last}\r\n"
+        self._socket.sendall(f"{head}{more}\r\n".encode())
+        self._file = self._socket.makefile("rb")
+        self.status = int(self._file.readline().split()[1])
+        while self._file.readline() not in (b"\r\n", b""):
+            continue
+
+    def __enter__(self) -> EventReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def begun(self) -> EventReader:
+        """Wait until the feed has begun."""
+        assert self._event() == {"retry": "2000"}
+        return self
+
+    def next(self) -> dict[str, str]:
+        """The next event: its fields; nothing at the end of the stream."""
+        return self._event()
+
+    def rest(self) -> bytes:
+        """All that comes until the connection ends."""
+        return self._file.read()
+
+    def _event(self) -> dict[str, str]:
+        fields: dict[str, str] = {}
+        while (line := self._file.readline().rstrip(b"\n")) != b"":
+            name, _, value = line.decode().partition(": ")
+            fields[name] = value
+        return fields
