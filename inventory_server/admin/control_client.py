@@ -18,17 +18,17 @@ from pos_client.protocol.messages import PostResult, Reply
 from pos_client.transport.connection import Connection
 
 
-def connected(path: str, actor: User, source: str = SOURCE) -> Connection:
+def connected(path: str, actor: User, source: str = SOURCE, seconds: float = CONTROL_REPLY_SECONDS) -> Connection:
     """A connection to the control socket at `path`, as `actor`; StoreError if the server does not answer.
 
-    `source` is where the actor is, for the audit trail.
+    `source` is where the actor is, for the audit trail; the server is given `seconds`.
     """
     try:
         connection = Connection.open(f"unix:{path}")
     except ConnectionLost as error:
         raise _no_answer(path, error) from error
     try:
-        connection.ask(ACT_AS, ActAs(actor.name, actor.role, source), CONTROL_REPLY_SECONDS)
+        connection.ask(ACT_AS, ActAs(actor.name, actor.role, source), seconds)
     except (ConnectionLost, RequestError) as error:
         connection.close()
         raise _no_answer(path, error) from error
@@ -50,8 +50,16 @@ def _no_answer(path: str, error: Exception) -> StoreError:
     return StoreError(f"The server on this ledger does not answer at {path}: {error}")
 
 
-def ask_server(connection: Connection, request: Administrative | Question, progress: Progress = no_progress) -> Outcome:
-    """What the server answers to `request`; ConnectionLost if that stays unknown, RequestError if it refuses."""
+def ask_server(
+    connection: Connection,
+    request: Administrative | Question,
+    progress: Progress = no_progress,
+    seconds: float | None = None,
+) -> Outcome:
+    """What the server answers to `request`; ConnectionLost if that stays unknown, RequestError if it refuses.
+
+    It is given `seconds`, by default as many as its cost may take.
+    """
 
     def show(notification: Reply) -> None:
         if notification.method == PROGRESS and not isinstance(notification.params, UnsetType):
@@ -60,5 +68,5 @@ def ask_server(connection: Connection, request: Administrative | Question, progr
 
     kind = REQUESTS[type(request)]
     params = {name: getattr(request, name) for name in fields_of(type(request))}
-    seconds = CONTROL_LONG_REPLY_SECONDS if kind.cost is Cost.LONG else CONTROL_REPLY_SECONDS
-    return msgspec.convert(connection.ask(kind.name, params, seconds, show), kind.outcome)
+    usual = CONTROL_LONG_REPLY_SECONDS if kind.cost is Cost.LONG else CONTROL_REPLY_SECONDS
+    return msgspec.convert(connection.ask(kind.name, params, usual if seconds is None else seconds, show), kind.outcome)

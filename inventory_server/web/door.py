@@ -18,7 +18,7 @@ from inventory_server.domain.door import Outcome
 from inventory_server.domain.requests import REQUESTS, Administrative, Cost, Question, assert_allowed
 from inventory_server.domain.roles import Actor, Speaker, User
 from inventory_server.store import LedgerReader, StoreError, open_reader
-from inventory_server.web.limits import LONG_QUESTIONS_MAX
+from inventory_server.web.limits import LONG_QUESTIONS_MAX, SERVER_REPLY_SECONDS
 from inventory_server.web.refusals import busy
 from pos_client.protocol.errors import ConnectionLost, ErrorCode, RequestError
 from pos_client.protocol.messages import PostResult
@@ -72,14 +72,14 @@ class WebDoor:
             self._long.release()
 
     def ask_servers(self, question: Question, actor: Actor) -> list[Outcome]:
-        """What each process of this machine that serves the ledger answers; one that has just ended is left out."""
+        """What each process of this machine that serves the ledger answers; one that has ended or hangs is left out."""
         asked = msgspec.structs.replace(question, actor=actor)
         assert_allowed(asked)
         answers = []
         with control_paths(self._url) as paths:
             for path in paths:
                 with suppress(StoreError, ConnectionLost):
-                    answers.append(_asked(path, _user(actor), asked))
+                    answers.append(_asked_soon(path, _user(actor), asked))
         if not answers:
             raise busy("No server of this ledger runs on this machine now.")
         return answers
@@ -135,6 +135,11 @@ class WebDoor:
 def _asked(path: str, actor: User, request: Administrative | Question) -> Outcome:
     with closing(connected(path, actor, actor.source)) as connection:
         return ask_server(connection, request)
+
+
+def _asked_soon(path: str, actor: User, question: Question) -> Outcome:
+    with closing(connected(path, actor, actor.source, SERVER_REPLY_SECONDS)) as connection:
+        return ask_server(connection, question, seconds=SERVER_REPLY_SECONDS)
 
 
 def _user(actor: Actor) -> User:

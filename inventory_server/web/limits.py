@@ -110,3 +110,5 @@ PEER_REQUESTS_BURST_MAX = 1_600.0
 """Those at once after a pause."""
 CALLERS_REMEMBERED_MAX = 8_192
 """Tokens, sessions and addresses whose requests are counted; the one seen longest ago is forgotten for a new one."""
+SERVER_REPLY_SECONDS = 2.0
+"""How long each server process may take to tell its counters: Prometheus gives all of them ten seconds."""

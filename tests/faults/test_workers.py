@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from inventory_server.store.admin.overview import overview
 from pos_client import ConnectionLost, PosClient
@@ -29,6 +30,7 @@ from tests.support.processes import ROOT, Server, run
 from tests.support.sites import PostgresSite
 from tests.support.tills import FAST
 from tests.support.waiting import HANG_SECONDS, wait_until
+from tests.support.web import web
 
 WORKERS, TILLS, SALES, KILLS = 3, 4, 150, 12
 SILENT_SECONDS = 5.0
@@ -106,6 +108,18 @@ def assert_all_there(server: Server, sold: dict[str, int]) -> None:
     assert found == {"hot": -total, **{f"own-{name}": -2 * count for name, count in sold.items()}}
 
 
+def connections_told(url: str) -> dict[int, float]:
+    """How many connections each worker has, by the metrics of the web process."""
+    with web(url, "reader") as page:
+        families = text_string_to_metric_families(page.get("/metrics").text)
+    return {
+        int(each.labels["worker"]): each.value
+        for family in families
+        for each in family.samples
+        if each.name == "tillwire_connections"
+    }
+
+
 def test_a_dead_worker_is_replaced_and_a_live_one_serves_meanwhile(server: Server) -> None:
     before = server.workers
     assert len(before) == WORKERS
@@ -129,8 +143,11 @@ def test_who_is_connected_is_asked_of_every_worker(server: Server) -> None:
         found = listed()
         assert {each["terminal"] for each in found} == {f"T{number}" for number in range(8)}
         assert {each["pid"] for each in found} <= set(server.workers)
+        connections = connections_told(server.db)
+        assert (set(connections), sum(connections.values())) == (set(server.workers), 8)
         os.kill(victim := found[0]["pid"], signal.SIGKILL)
         wait_until(lambda: victim not in server.workers, "the worker to end")
+        assert sum(connections_told(server.db).values()) == 8 - connections[victim]
         assert {each["terminal"] for each in listed()} == {
             each["terminal"] for each in found if each["pid"] != victim
         }, "what a killed worker left behind is passed over"

@@ -6,8 +6,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ImportProducts, ListExceptions, ShowFigures
 from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.store import LedgerStore
+from inventory_server.web import door
 from inventory_server.web.metrics import LedgerCollector
 from pos_client.protocol.address import Address
 from pos_client.protocol.framing import MAX_FRAME_BYTES
@@ -164,6 +167,15 @@ def test_without_a_server_the_ledger_is_still_told(tmp_path: Path) -> None:
         found = samples(reader.get("/metrics").text)
     assert (found["tillwire_servers", ()], found["tillwire_levels", ()]) == (0, 0)
     assert not any(name.startswith("tillwire_connections") for name, _ in found)
+
+
+def test_a_server_that_hangs_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(door, "SERVER_REPLY_SECONDS", 0.05)
+    with closing(socket.socket(socket.AF_UNIX)) as hung, web(new_ledger(tmp_path / "hq.db"), "reader") as reader:
+        hung.bind(str(tmp_path / "hq.db.control"))
+        hung.listen()
+        found = samples(reader.get("/metrics").text)
+    assert found["tillwire_servers", ()] == 0
 
 
 @on_both
