@@ -54,7 +54,8 @@ class Demo:
     def __init__(self, folder: Path, baskets: int, seed: int) -> None:
         self.db = f"sqlite:///{folder / 'demo.db'}"
         self._folder = folder
-        self.products = read_catalog(PRODUCTS, {}, _refuse).products
+        self._catalogue = read_catalog(PRODUCTS, {}, _refuse)
+        self.products = self._catalogue.products
         begins = (datetime.now(UTC) - DAY - timedelta(minutes=15)).replace(second=0, microsecond=0)
         self.plan = plan_day(self.products, begins, baskets, random.Random(seed))
         self._tokens = {name: secrets.token_urlsafe(TOKEN_BYTES) for name in (*terminals(), OFFICE)}
@@ -78,7 +79,7 @@ class Demo:
         self._application.stop()
 
     def _enrol(self, store: LedgerStore) -> None:
-        store.submit(ImportProducts(self.products, actor=HEADQUARTERS)).wait()
+        store.submit(ImportProducts(self.products, self._catalogue.suppliers, actor=HEADQUARTERS)).wait()
         for name, token in self._tokens.items():
             role: Role = "reader" if name == OFFICE else "till"
             place = WAREHOUSE if name == OFFICE else location_of(name)
