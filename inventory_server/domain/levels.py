@@ -25,6 +25,7 @@ LevelOrder = Literal[
 class ListLevels(ActorRequest, frozen=True, kw_only=True):
     """A page of stock levels; those without the figure that they are sorted by come last.
 
+    Without `is_counted` all counts are 0: they take as long as the page.
     `search` is a scanned barcode, or words of which each is in the SKU or in the name. `after` is the `cursor` of the
     page before. Each page is as of its own position: a level whose figure changes in between may be on both or none.
     """
@@ -37,6 +38,7 @@ class ListLevels(ActorRequest, frozen=True, kw_only=True):
     order: LevelOrder = "shortage"
     descending: bool = False
     after: str | None = None
+    is_counted: bool = True
     limit: Annotated[int, Meta(ge=1, le=LEVELS_PAGE_MAX)] = LEVELS_PAGE_DEFAULT
 
 
