@@ -16,6 +16,14 @@ STORY_WINDOWS_DAYS = (30, 7, 1)
 """Days that the page of a product looks back, the most that have no more than `STORY_ENTRIES_MAX` postings."""
 PLOT_DAYS = 30
 """Days of the plot of a product: each is two questions about the past."""
+COUNTED_SECONDS = 2.0
+"""How long the counts of the filters are kept: of 100,000 levels they take as long as the page itself."""
+COUNTED_KEPT_MAX = 256
+"""Searches whose counts are kept: more than people type in that time."""
+ORDER_KEPT_SECONDS = 30.0
+"""How long the order list is kept: of 100,000 levels it takes seconds."""
+ORDER_LINES_SHOWN = 500
+"""Lines on the page Order: more than anybody orders in a morning; the export has all."""
 COUNT_DAYS = 30
 """Days that the page Counts looks back: a month's stock-taking."""
 COUNTS_SHOWN_MAX = 500

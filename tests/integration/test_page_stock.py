@@ -97,7 +97,7 @@ def test_an_empty_ledger_says_why_it_is_empty(tmp_path: Path) -> None:
     with pages(new_ledger(tmp_path / "hq.db")) as client:
         text = seen(client, "/stock")
         assert "There is no stock yet." in text
-        assert "Import the catalogue with inventory-server product import" in text
+        assert "Import the catalogue with inventory-server catalog import" in text
         assert "Nothing is called" not in text
 
 

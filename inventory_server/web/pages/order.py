@@ -10,10 +10,12 @@ from itertools import groupby
 from inventory_server.domain.order_lines import OrderLine, OrderList
 from inventory_server.domain.ordering import local_day
 from inventory_server.domain.questions import ListOrder
+from inventory_server.web.limits import ORDER_LINES_SHOWN
 from inventory_server.web.pages.address import chosen, product_url
 from inventory_server.web.pages.figures import MINUS, ShownFigure, figure
 from inventory_server.web.pages.frame import Frame, Visit, framed
 from inventory_server.web.pages.level_rows import decimal_text
+from inventory_server.web.pages.order_kept import KeptOrder
 from inventory_server.web.pages.places import Shop
 from inventory_server.web.pages.sentences import Chip, Sentence
 from inventory_server.web.pages.texts import Texts
@@ -59,6 +61,7 @@ class OrderPage:
     """All that the template shows."""
 
     frame: Frame
+    as_of: str
     lead: list[Sentence]
     chips: list[Chip]
     shops: list[Shop]
@@ -66,21 +69,23 @@ class OrderPage:
     more: str
 
 
-def order_page(visit: Visit) -> OrderPage:
-    """What to order; RequestError `busy` while somebody else's order list is added up."""
+def order_page(visit: Visit, kept: KeptOrder) -> OrderPage:
+    """What to order; RequestError `busy` while another long question is answered."""
     asked = chosen(visit.parameters(), {"view": VIEWS})
-    found: OrderList = visit.ask(ListOrder())
+    found: OrderList = kept.get(lambda: visit.ask(ListOrder()))
     frame, texts = framed(visit, "order"), visit.texts
     today = local_day(frame.times.now, frame.places.own_zone())
     shown = [line for line in found.lines if _is_in(line, asked["view"], today)]
-    grouped = groupby(shown, key=lambda line: line.supplier)
+    grouped = groupby(shown[:ORDER_LINES_SHOWN], key=lambda line: line.supplier)
+    is_cut = len(shown) > ORDER_LINES_SHOWN or found.total > len(found.lines)
     return OrderPage(
         frame=frame,
+        as_of=frame.times.long(found.asked_at, frame.places.own_zone()),
         lead=lead_of(found.lines, frame, today),
         chips=[_chip(view, asked["view"], found.lines, today, texts) for view in VIEWS],
         shops=frame.places.shops(),
         suppliers=[_supplier(name, list(lines), frame, today) for name, lines in grouped],
-        more=texts("order.more", count=texts.number(found.total)) if found.total > len(found.lines) else "",
+        more=texts("order.more", count=texts.number(found.total)) if is_cut else "",
     )
 
 

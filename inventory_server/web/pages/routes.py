@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,9 @@ from inventory_server.web.pages.address import STOCK_PATH
 from inventory_server.web.pages.counts import counts_page
 from inventory_server.web.pages.exceptions import exceptions_page
 from inventory_server.web.pages.frame import LANGUAGE_COOKIE, Visit, visit_of
+from inventory_server.web.pages.level_counts import LevelCounts
 from inventory_server.web.pages.order import order_page
+from inventory_server.web.pages.order_kept import KeptOrder
 from inventory_server.web.pages.product import product_page
 from inventory_server.web.pages.rendering import STATIC_FOLDER, rendered
 from inventory_server.web.pages.setup import setup_page
@@ -26,21 +29,22 @@ from inventory_server.web.pages.tills import tills_page
 from pos_client.protocol.errors import ErrorCode, RequestError
 
 _PAGES: tuple[tuple[str, str, Callable[[Visit], Any]], ...] = (
-    (STOCK_PATH, "stock.html", stock_page),
     ("/product/{sku:path}", "product.html", product_page),
-    ("/order", "order.html", order_page),
     ("/counts", "counts.html", counts_page),
     ("/tills", "tills.html", tills_page),
     ("/exceptions", "exceptions.html", exceptions_page),
     ("/setup", "setup.html", setup_page),
 )
-"""Each page: its address, its template, and what it shows."""
+"""Each page: its address, its template, and what it shows; those that keep something are in `page_routes`."""
 
 
 def page_routes() -> list[BaseRoute]:
     """The routes of all pages, and of the files that they need."""
+    counts, kept = LevelCounts(time.monotonic), KeptOrder(time.monotonic)
     return [
         Route("/", _start),
+        Route(STOCK_PATH, _endpoint("stock.html", lambda visit: stock_page(visit, counts))),
+        Route("/order", _endpoint("order.html", lambda visit: order_page(visit, kept))),
         *sign_in_routes(),
         Route("/language/{code}", _choose_language),
         Mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static"),

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from inventory_server.domain.levels import LevelOrder, LevelsPage, ListLevels
 from inventory_server.web.pages.address import VIEWS, StockAddress, stock_address
 from inventory_server.web.pages.frame import Frame, Visit, framed
+from inventory_server.web.pages.level_counts import LevelCounts
 from inventory_server.web.pages.level_rows import StockRow, stock_row
 from inventory_server.web.pages.places import Places, Shop
 from inventory_server.web.pages.sentences import Chip, Sentence
@@ -55,10 +56,10 @@ class StockPage:
     is_catalogue_empty: bool
 
 
-def stock_page(visit: Visit) -> StockPage:
+def stock_page(visit: Visit, counts: LevelCounts) -> StockPage:
     """The page for the address that `visit` asks for; RequestError for parameters that it does not have."""
     address = stock_address(visit.parameters())
-    levels: LevelsPage = visit.ask(question_of(address))
+    levels = counts.ask(visit.ask, question_of(address))
     return shown(address, levels, framed(visit, "stock", levels))
 
 
