@@ -109,11 +109,9 @@ class Candidate:
     is_sure: bool
 
 
-def order_line(one: Candidate, now: int, zone: tzinfo) -> OrderLine | None:
-    """The line of a product, None if nothing has to be ordered of it."""
+def order_line(one: Candidate, now: int, zone: tzinfo) -> OrderLine:
+    """The line of a product of which something has to be ordered."""
     terms, supply, missing = one.terms, one.supply, need(one.supply, one.terms, one.rate)
-    if missing <= 0:
-        return None
     quantity, time = order_quantity(missing, terms), order_time(supply, terms, one.rate, now, zone)
     cover, today = one.rate.cover_days(supply.available), local_day(now, zone)
     empty = runs_out(cover, today)

@@ -113,6 +113,14 @@ def need(supply: Supply, terms: Terms, rate: Velocity) -> Fraction:
     return terms.reorder_point + terms.days * rate.per_day - supply.position
 
 
+def is_needed(supply: Supply, terms: Terms, rate: Velocity) -> bool:
+    """True if `need` is positive, without a fraction: of most products nothing has to be ordered."""
+    without_sales = terms.reorder_point - supply.position
+    if not rate.days:
+        return without_sales > 0
+    return without_sales * rate.days + terms.days * max(rate.sold, 0) > 0
+
+
 def order_quantity(missing: Fraction, terms: Terms) -> int:
     """The least quantity that covers what is `missing` and the minimum, in whole packs.
 

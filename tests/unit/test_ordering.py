@@ -16,6 +16,8 @@ from inventory_server.domain.ordering import (
     Supply,
     Terms,
     Velocity,
+    is_needed,
+    need,
     order_hour,
     order_quantity,
     order_time,
@@ -31,6 +33,9 @@ U = scaled(1)
 
 
 def line(terms: Terms, supply: Supply, rate: Velocity, now: int = NOW, is_sure: bool = True) -> OrderLine | None:
+    assert is_needed(supply, terms, rate) == (need(supply, terms, rate) > 0)
+    if not is_needed(supply, terms, rate):
+        return None
     return order_line(Candidate("L1", "a", None, None, terms, supply, rate, is_sure), now, BERLIN)
 
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from datetime import UTC, tzinfo
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal, or_, select, true, tuple_
 
 from inventory_server.config import ORDER_KEYS, Settings
-from inventory_server.domain.business_day import UTC_NAME, time_zone
 from inventory_server.domain.completeness import is_incomplete
 from inventory_server.domain.door import Progress
 from inventory_server.domain.limits import ORDER_LINES_MAX
 from inventory_server.domain.order_lines import Candidate, OrderLine, OrderList, order_line
-from inventory_server.domain.ordering import UNKNOWN_VELOCITY, Supply, Terms
+from inventory_server.domain.ordering import UNKNOWN_VELOCITY, Supply, Terms, is_needed, order_time
 from inventory_server.domain.requests import ListOrder
 from inventory_server.store.ledger import tables as t
 from inventory_server.store.ledger.documents import reserved_by_key
@@ -70,7 +71,8 @@ def order_list(
 ) -> OrderList:
     """What to order now, in the order in which suppliers have to be asked."""
     reading = _Reading(connection, settings, now, question)
-    lines = list(heapq.nsmallest(ORDER_LINES_MAX, reading.lines(progress), key=_urgency))
+    kept = heapq.nsmallest(ORDER_LINES_MAX, reading.needed(progress), key=itemgetter(0))
+    lines = [order_line(one, now, reading.zone(one.location)) for _, one in kept]
     first: dict[str | None, int] = {}
     for line in lines:
         first[line.supplier] = min(first.get(line.supplier, line.order_by_at), line.order_by_at)
@@ -80,6 +82,10 @@ def order_list(
 
 def _urgency(line: OrderLine) -> tuple[Any, ...]:
     return line.order_by_at, line.runs_out is None, line.runs_out, line.sku, line.location or NOWHERE
+
+
+_Needed = tuple[tuple[int, str, str], Candidate]
+"""A product to be ordered, behind by when, its SKU and its location."""
 
 
 class _Reading:
@@ -102,29 +108,35 @@ class _Reading:
         self._ordered = ordered_by_key(open_marks(connection, now, self._velocities.merges))
         self._zones = {name: days.zone for name, days in business_days(connection, self._places).items()}
 
-    def lines(self, progress: Progress) -> Iterator[OrderLine]:
-        """All lines, by location and SKU; they are counted in `total`."""
+    def zone(self, location: str | None) -> tzinfo:
+        """The time zone of a location."""
+        return self._zones.get(location or NOWHERE, UTC)
+
+    def needed(self, progress: Progress) -> Iterator[_Needed]:
+        """All of which something has to be ordered, by location and SKU; they are counted in `total`.
+
+        Each with its place in the order in which they have to be ordered.
+        """
         after: Key | None = None
         done = 0
         while rows := self._page(after):
             after = rows[-1].key
-            for line in self._lines(rows):
-                self.total += 1
-                yield line
+            for one in self._candidates(rows):
+                if is_needed(one.supply, one.terms, one.rate):
+                    self.total += 1
+                    time = order_time(one.supply, one.terms, one.rate, self._now, self.zone(one.location))
+                    yield (time.by_at, one.sku, one.location or NOWHERE), one
             done += len(rows)
             progress(done, done + (len(rows) == ORDER_KEYS))
 
-    def _lines(self, rows: list[_Row]) -> Iterator[OrderLine]:
+    def _candidates(self, rows: list[_Row]) -> Iterator[Candidate]:
         rows = [row for row in rows if row.sku not in self._velocities.merges.by_ended]
         keys = [row.key for row in rows if row.location != NOWHERE]
         rates = self._velocities.of(keys, is_range=self._question.skus is None) if keys else {}
         for row in rows:
             supply = Supply(row.available, row.in_transit, self._ordered.get(row.key, 0))
             told = (row.name, row.unit, row.terms, supply, rates.get(row.key, UNKNOWN_VELOCITY))
-            one = Candidate(row.location or None, row.sku, *told, row.location not in self._unsure)
-            line = order_line(one, self._now, self._zones.get(row.location, time_zone(UTC_NAME)))
-            if line is not None:
-                yield line
+            yield Candidate(row.location or None, row.sku, *told, row.location not in self._unsure)
 
     def _page(self, after: Key | None) -> list[_Row]:
         """The next products with a reorder point."""

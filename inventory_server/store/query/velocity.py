@@ -86,12 +86,7 @@ class Velocities:
         """
         windows = self._windows_of({location for location, _ in keys})
         ranges = [(*each, windows[each[0]].starts[0]) for each in self._ranges(keys, is_range)]
-        trade: dict[Key, dict[int, DayTrade]] = {}
-        for location, sku, bucket, moved, sold in self._traded(ranges, windows.values()):
-            days = trade.setdefault((location, self._merges.name(sku)), {})
-            day = windows[location].day(bucket)
-            before = days.get(day, DayTrade(0, 0))
-            days[day] = DayTrade(before.moved + int(moved), before.sold + int(sold))
+        trade = self._trade_of(ranges, windows)
         counted = _earliest(self._named(_first_counts(self._connection, ranges)))
         stock: dict[Key, tuple[int, int]] = {}
         for location, sku, on_hand, moved in _levels(self._connection, ranges):
@@ -106,6 +101,24 @@ class Velocities:
             first = None if key not in counted else window.day(counted[key])
             found[key] = velocity(*stock[key], first, trade.get(key, {}), window.today)
         return found
+
+    def _trade_of(
+        self, ranges: list[tuple[Any, ...]], windows: Mapping[str, _Window]
+    ) -> dict[Key, dict[int, DayTrade]]:
+        """What was traded on each day."""
+        days: dict[tuple[str, int], int] = {}
+        trade: dict[Key, dict[int, DayTrade]] = {}
+        for location, sku, moment, moved, sold in self._traded(ranges, windows.values()):
+            day = days.get((location, moment))
+            if day is None:
+                day = days[location, moment] = windows[location].day(moment)
+            of_key = trade.setdefault((location, self._merges.name(sku) if self._merges else sku), {})
+            before = of_key.get(day)
+            if before is None:
+                of_key[day] = DayTrade(int(moved), int(sold))
+            else:
+                of_key[day] = DayTrade(before.moved + int(moved), before.sold + int(sold))
+        return trade
 
     def _windows_of(self, locations: set[str]) -> dict[str, _Window]:
         new = locations.difference(self._windows)
