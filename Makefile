@@ -107,6 +107,7 @@ format: $(READY)
 
 schema: $(READY)
 	$(BIN)/python -m inventory_server.protocol.describe.openrpc schema/
+	$(BIN)/python -m inventory_server.web.describe schema/
 
 clean:
 	rm -rf build dist run-data .coverage-data .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -23,7 +23,7 @@ class EnrolmentCode(Struct, frozen=True):
 
     salt: bytes
     key: bytes
-    expires_at: int
+    expires_at: NonNegative
 
 
 class Enrol(ActorRequest, frozen=True):
@@ -161,7 +161,7 @@ class UnmarkOrdered(ActorRequest, frozen=True):
 
     location: Location
     sku: Sku
-    marked_at: int | None = None
+    marked_at: NonNegative | None = None
 
 
 class StartObserving(ActorRequest, frozen=True):

@@ -173,7 +173,7 @@ class ListAudit(ActorRequest, frozen=True):
     """The latest `limit` audited changes (before entry `before`, if given), oldest first."""
 
     limit: Annotated[int, Meta(ge=1, le=AUDIT_ENTRIES_MAX)] = 100
-    before: Annotated[int, Meta(ge=1)] | None = None
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
 
 
 class ListOrder(ActorRequest, frozen=True):

@@ -8,13 +8,14 @@ from functools import partial
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from inventory_server.clock import now_microseconds
 from inventory_server.domain.answers import FeedStart
 from inventory_server.domain.requests import Administrative, Question, StartFeed
 from inventory_server.domain.roles import User
+from inventory_server.resources import schema_path
 from inventory_server.web.bodies import body_of
 from inventory_server.web.calls import CALLS, Call, is_change, talk_of
 from inventory_server.web.limits import BODY_BYTES_MAX, POSITION_DIGITS
@@ -33,7 +34,12 @@ JSON = "application/json"
 def routes() -> list[BaseRoute]:
     """The routes of the API."""
     feed = Route(f"{PREFIX}/feed", _feed, methods=["GET"])
-    return [feed, *posting_routes(PREFIX), *(_route(call) for call in CALLS.values())]
+    description = Route("/api/openapi.json", _describe, methods=["GET"])
+    return [description, feed, *posting_routes(PREFIX), *(_route(call) for call in CALLS.values())]
+
+
+def _describe(_: Request) -> Response:
+    return FileResponse(schema_path("openapi.json"), media_type=JSON)
 
 
 def _route(call: Call) -> Route:

@@ -23,11 +23,14 @@ from inventory_server.domain.people import (
     ResetUser,
     SetPassword,
 )
+from inventory_server.domain.product import Product, Ranged
 from inventory_server.domain.requests import (
     REQUESTS,
     CheckToken,
     Compare,
     FindSpeaker,
+    ImportCounts,
+    ImportProducts,
     ListCodes,
     ListDue,
     ProveLevels,
@@ -45,7 +48,7 @@ from inventory_server.protocol.binding import MethodBinding, Ready, SessionConte
 from inventory_server.web.queries import json_of_query, list_params
 from pos_client.protocol.messages import Request as WireRequest
 from pos_client.protocol.methods import METHODS
-from pos_client.protocol.units import instant
+from pos_client.protocol.units import instant, unscaled
 from pos_client.protocol.wire import decode_params_with
 
 _OF_CONNECTIONS = (ACT_AS, "post", "ping", "bye")
@@ -58,6 +61,8 @@ _NOT_OFFERED: frozenset[type] = frozenset(
         *(FindUser, FindKey, AddUser, ResetUser, AddToken, RedeemLink, SetPassword, OpenSession, CloseSession),
         # The observer's, which is a process of its own.
         *(ListDue, WatchLevels, WatchTills, ProveLevels, StartObserving, RecordAlerts, RecordDelivery),
+        # They hold units of 10⁻⁵, which a program would take for whole ones; the commands that import files do it.
+        *(ImportProducts, ImportCounts),
         # It names another database, which this machine would connect to.
         Compare,
     )
@@ -91,6 +96,12 @@ def is_change(name: str) -> bool:
     """True for a call that writes."""
     request = OFFERED_CALLS[name].request
     return request is not None and REQUESTS[request].writes
+
+
+UNITS: Mapping[type, tuple[str, ...]] = MappingProxyType(
+    dict.fromkeys((Product, Ranged), ("reorder_point", "pack_size", "minimum"))
+)
+"""Fields of rows that hold units of 10⁻⁵; all others are quantities by their types."""
 
 
 class Call:
@@ -132,13 +143,19 @@ def talk_of(user: User, settings: Settings, now: int) -> SessionContext:
 
 
 def told(value: Any) -> Any:
-    """`value` for JSON: in the rows of `domain/answers.py` microseconds become instants with their offset."""
+    """`value` for JSON: in rows microseconds become instants with their offset, and units of 10⁻⁵ quantities."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _field(each.name, getattr(value, each.name)) for each in dataclasses.fields(value)}
+        units = UNITS.get(type(value), ())
+        return {
+            each.name: _field(each.name, getattr(value, each.name), each.name in units)
+            for each in dataclasses.fields(value)
+        }
     if isinstance(value, list | tuple):
         return [told(each) for each in value]
     return value
 
 
-def _field(name: str, value: Any) -> Any:
+def _field(name: str, value: Any, is_units: bool) -> Any:
+    if is_units:
+        return None if value is None else unscaled(value)
     return instant(value) if name.endswith("_at") and isinstance(value, int) else told(value)
