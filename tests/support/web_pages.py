@@ -10,8 +10,10 @@ from html import unescape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from inventory_server.clock import Clock
 from inventory_server.config import Settings
 from inventory_server.domain.roles import ActorRole
 from inventory_server.web.application import make_application
@@ -40,11 +42,16 @@ def _filled() -> bytes:
 @contextmanager
 def pages(url: str, role: ActorRole | None = "reader") -> Iterator[TestClient]:
     """A browser without scripts, with `role` signed in."""
-    door = WebDoor(url, Settings(), lambda: OPENING)
-    application = make_application(door, SignedIn(role), Settings(), pages=page_routes(), show_error=show_error)
+    with pages_application(url, role) as application, TestClient(application) as client:
+        yield client
+
+
+@contextmanager
+def pages_application(url: str, role: ActorRole | None, clock: Clock = lambda: OPENING) -> Iterator[Starlette]:
+    """The application with its pages over the ledger of `url`, with `role` signed in."""
+    door = WebDoor(url, Settings(), clock)
     try:
-        with TestClient(application) as client:
-            yield client
+        yield make_application(door, SignedIn(role), Settings(), pages=page_routes(), show_error=show_error)
     finally:
         door.close()
 
