@@ -9,8 +9,6 @@ from contextlib import contextmanager
 
 from pos_client.protocol.errors import ErrorCode, RequestError
 
-_asking = threading.local()
-
 
 class TimeLimit:
     """The time that one question has. `timer` returns seconds."""
@@ -39,24 +37,32 @@ class TimeLimit:
         return RequestError(ErrorCode.too_large, message, limit=self._seconds)
 
 
+class _Thread(threading.local):
+    time_limit: TimeLimit | None = None
+    """That of the question which this thread asks; a default of the class costs no exception each time."""
+
+
+asking = _Thread()
+
+
 @contextmanager
 def limited(time_limit: TimeLimit | None) -> Iterator[None]:
     """Have what this thread asks the database end with `time_limit`; None: it has all the time."""
-    _asking.time_limit = time_limit
+    asking.time_limit = time_limit
     try:
         yield
     finally:
-        _asking.time_limit = None
+        asking.time_limit = None
 
 
 def is_over() -> bool:
     """True if this thread's question is to end now."""
-    time_limit: TimeLimit | None = getattr(_asking, "time_limit", None)
+    time_limit = asking.time_limit
     return time_limit is not None and time_limit.is_over
 
 
 def assert_left() -> None:
     """RequestError if this thread's question is to end now."""
-    time_limit: TimeLimit | None = getattr(_asking, "time_limit", None)
+    time_limit = asking.time_limit
     if time_limit is not None and time_limit.is_over:
         raise time_limit.error()

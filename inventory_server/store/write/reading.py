@@ -44,12 +44,14 @@ def read(working_set: WorkingSet, settings: Settings, works: list[TerminalReques
     _read_identities(working_set, posts)
     _read_lines(working_set, posts)
     told = list(_told(posts))
-    working_set.read_rights(_away_from_home(told))
+    if away := _away_from_home(told):
+        working_set.read_rights(away)
     others = [one for one in told if not documents.is_plain_sale(one.body)]
-    targets = _targets(working_set, others)
+    targets: set[int] = set()
     if others:
+        targets = _targets(working_set, others)
         _expect_merges(working_set, told, others)
-    working_set.read_movements(targets | _sold(working_set, others))
+        working_set.read_movements(targets | _sold(working_set, others))
     working_set.read_locations({one.location for one in told}.union(_other_locations(others)))
     _read_levels(working_set, told, targets)
     if others:
@@ -113,8 +115,10 @@ def _read_lines(working_set: WorkingSet, posts: list[Post]) -> None:
     """Find out which SKUs the lines of the postings mean."""
     listed = [(item, lines) for post in posts for item in post.items if (lines := _lines(item.body))]
     scanned = {gtin.padded(line.gtin) for _, lines in listed for line in lines if isinstance(line.gtin, str)}
-    barcodes = working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned])
-    meanings = {row[0]: (row[1], row[2]) for row in barcodes}
+    meanings: dict[str, tuple[str, int]] = {}
+    if scanned:
+        barcodes = working_set.sql.barcodes(working_set.connection, [(digits,) for digits in scanned])
+        meanings = {row[0]: (row[1], row[2]) for row in barcodes}
     has_packs = any(units != 1 for _, units in meanings.values())
     for item, lines in listed:
         item.lines = inventory.lines_of(lines, item.quantities, meanings)

@@ -27,6 +27,10 @@ _READS_BACK = frozenset(("void", "count"))
 """Types of postings that weigh more than their lines tell: only the ledger knows how much."""
 
 
+def _reads_back(items: list[Item]) -> bool:
+    return any(item.body is not None and item.body.type in _READS_BACK for item in items)
+
+
 class Ticket:
     """A queued piece of work, and later its outcome or error.
 
@@ -59,10 +63,13 @@ class Ticket:
         self._then = then
         self._rest: list[Item] = []
         self._weights: list[int] = []
-        self._is_weighed = False
+        self._is_weighed = True
         self._cuts_singly = False
         self._answered: list[PostingResult] = []
-        self.weight = sum([1 + len(item.quantities) for item in work.items]) if isinstance(work, Post) else 1
+        self.weight = 1
+        if isinstance(work, Post):
+            self.weight = sum([1 + len(item.quantities) for item in work.items])
+            self._is_weighed = not _reads_back(work.items)
         self.outcome: Any = None
         self.error: Exception | None = None
         self.settled = False
@@ -85,7 +92,7 @@ class Ticket:
         if self._is_weighed or not isinstance(self.work, Post):
             return None
         items = self.work.items + self._rest if self._rest else self.work.items
-        if not any(item.body is not None and item.body.type in _READS_BACK for item in items):
+        if not _reads_back(items):
             return None
         return msgspec.structs.replace(self.work, items=items) if self._rest else self.work
 

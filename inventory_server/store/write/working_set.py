@@ -71,7 +71,7 @@ class WorkingSet:
         if merges and cache.merges is None:
             cache.merges = Merges(Merge(*row) for row in statements.merges(connection))
         self.merging = MergeBook(cache.merges or Merges(), cache.levels, self.counts)
-        self.documents = DocumentBook(connection, statements, self.merging)
+        self._documents: DocumentBook | None = None
         self.named: set[bytes] = set()
         self.references: dict[bytes, dict[int, int | None]] = {}
         self._moved: dict[int, list[Movement]] = {}
@@ -89,6 +89,13 @@ class WorkingSet:
         self._changed_levels: set[Key] = set()
         self.changed_terminals: set[str] = set()
         self.changed_lineages: set[tuple[str, bytes]] = set()
+
+    @property
+    def documents(self) -> DocumentBook:
+        """The documents that this commit draws on; a commit of plain sales makes no book of them."""
+        if self._documents is None:
+            self._documents = DocumentBook(self.connection, self.sql, self.merging)
+        return self._documents
 
     # ------------------------------------------------------------------------------ reading
 
@@ -276,9 +283,11 @@ class WorkingSet:
         """Write all decisions; the transaction stays open."""
         sql, connection = self.sql, self.connection
         self.read_levels(self._changed_levels)
-        self.documents.assert_fits()
-        if changed_transit := self.documents.changed_transit():
-            self._change_transit(changed_transit)
+        documents = self._documents
+        if documents is not None:
+            documents.assert_fits()
+            if changed_transit := documents.changed_transit():
+                self._change_transit(changed_transit)
         self._movements.sort()  # in primary key order, as they are stored
         if self._unflagged:
             self._flagged = [each for each in self._flagged if each.position not in self._unflagged]
@@ -290,8 +299,8 @@ class WorkingSet:
             (sql.put_movements, self._movements),
             (sql.put_segments, self._segments),
             (sql.put_counts, self.counts.rows()),
-            (sql.put_document_lines, self.documents.line_rows()),
-            (sql.put_documents, self.documents.document_rows()),
+            (sql.put_document_lines, documents.line_rows() if documents is not None else ()),
+            (sql.put_documents, documents.document_rows() if documents is not None else ()),
             (sql.put_references, self._references),
             (sql.put_flagged, self._flagged),
             (sql.put_voids, self._voids),

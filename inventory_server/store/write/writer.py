@@ -206,6 +206,8 @@ class Writer:
                     return self._backlog.draw(settings.commit_backlog_max)
                 return self._live.draw(settings.commit_movements_max)
             taken = self._live.draw(settings.commit_movements_max)
+            if not self._backlog:
+                return taken
             return taken + self._backlog.draw(settings.commit_backlog_max if taken else settings.commit_movements_max)
 
     def _commit(self, tickets: list[Ticket]) -> None:
