@@ -42,6 +42,10 @@ class CauseRow:
     details: list[str]
     since: str
     first_at: int
+    flag: str = ""
+    location: str = ""
+    position: int = 0
+    is_rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,9 @@ def _cause(
         details=details,
         since=texts("exceptions.since", at=frame.times.short(micros(cause.first_at), zone)),
         first_at=micros(cause.first_at),
+        flag=cause.flag,
+        location=cause.location,
+        position=cause.position,
     )
 
 
@@ -139,6 +146,7 @@ def _waiting(posting: WaitingPosting, frame: Frame, texts: Texts) -> CauseRow:
         details=[posting.reason],
         since=texts("exceptions.since", at=frame.times.short(posting.recorded_at, zone)),
         first_at=posting.recorded_at,
+        is_rejected=posting.kind == "rejected",
     )
 
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from inventory_server.domain.levels import LevelsPage, ListLevels
 from inventory_server.domain.questions import ListExceptions, ListLocations, ListWaiting
-from inventory_server.domain.roles import User
+from inventory_server.domain.roles import ADMINS, OPERATORS, User
 from inventory_server.web.pages.places import Places
 from inventory_server.web.pages.texts import LANGUAGES, Texts, language_of, texts_of
 from inventory_server.web.pages.times import Times
@@ -82,6 +82,16 @@ class Frame:
             MenuItem("exceptions", "/exceptions", self.exceptions),
             MenuItem("setup", "/setup"),
         ]
+
+    @property
+    def may_settle(self) -> bool:
+        """True if the person may change what operators change; a token of an API sees no forms."""
+        return bool(self.csrf) and self.user.role in OPERATORS
+
+    @property
+    def may_revoke(self) -> bool:
+        """True if the person may change what administrators change."""
+        return bool(self.csrf) and self.user.role in ADMINS
 
     @property
     def unsure(self) -> int:

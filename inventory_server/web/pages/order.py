@@ -41,6 +41,9 @@ class OrderRow:
     is_out: bool
     why: str
     sum: str
+    location: str
+    to_mark: str
+    expected: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +170,9 @@ def _row(line: OrderLine, frame: Frame, today: date) -> OrderRow:
         is_out=is_out,
         why=why(line, frame, today),
         sum=sum_of(line, texts),
+        location=line.location or "",
+        to_mark=str(line.quantity),
+        expected=(line.arrives or line.order_by).isoformat(),
     )
 
 

@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from inventory_server.web.limits import LANGUAGE_COOKIE_SECONDS
+from inventory_server.web.pages.actions import action_routes
 from inventory_server.web.pages.address import STOCK_PATH
 from inventory_server.web.pages.counts import counts_page
 from inventory_server.web.pages.exceptions import exceptions_page
@@ -46,6 +47,7 @@ def page_routes() -> list[BaseRoute]:
         Route(STOCK_PATH, _endpoint("stock.html", lambda visit: stock_page(visit, counts))),
         Route("/order", _endpoint("order.html", lambda visit: order_page(visit, kept))),
         *sign_in_routes(),
+        *action_routes(kept.forget),
         Route("/language/{code}", _choose_language),
         Mount("/static", StaticFiles(directory=STATIC_FOLDER), name="static"),
         *(Route(path, _endpoint(template, show)) for path, template, show in _PAGES),

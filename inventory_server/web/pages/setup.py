@@ -35,6 +35,7 @@ class Cell:
     url: str = ""
     classes: str = ""
     label: str = ""
+    revokes: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,12 @@ def _terminal(row: TerminalRow, frame: Frame, texts: Texts) -> list[Cell]:
         state = texts("setup.contact", at=frame.times.short(row.contact_at, zone))
     enrolled = texts("setup.enrolled", at=frame.times.day(row.enrolled_at, zone))
     place, role = frame.places.name(row.location), texts(f"setup.role_of.{row.role}")
-    return [Cell(row.terminal, classes="fixed"), Cell(place, label="place"), Cell(role), Cell(state, enrolled)]
+    return [
+        Cell(row.terminal, classes="fixed"),
+        Cell(place, label="place"),
+        Cell(role),
+        Cell(state, enrolled, revokes="" if row.revoked_at is not None else row.terminal),
+    ]
 
 
 def _locations(visit: Visit, _: Frame, texts: Texts) -> Tables:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -12,20 +12,10 @@ from starlette.routing import BaseRoute, Route
 
 from inventory_server.domain.roles import User
 from inventory_server.web.accounts import Accounts
-from inventory_server.web.bodies import body_of
-from inventory_server.web.limits import FORM_FIELDS_MAX, SIGN_IN_BYTES_MAX
 from inventory_server.web.pages.address import STOCK_PATH
+from inventory_server.web.pages.forms import assert_form_of_ours, form_of, session_of_form
 from inventory_server.web.pages.rendering import rendered_alone
-from inventory_server.web.people import (
-    COOKIE,
-    CSRF_FIELD,
-    LedgerPeople,
-    assert_csrf,
-    assert_same_origin,
-    forget_session,
-    keep_session,
-    peer_of,
-)
+from inventory_server.web.people import COOKIE, assert_same_origin, forget_session, keep_session, peer_of
 from inventory_server.web.problems import status_of
 from pos_client.protocol.errors import ErrorCode, RequestError
 
@@ -69,7 +59,7 @@ def _welcome(request: Request) -> Response:
 
 async def _sign_in(request: Request) -> Response:
     assert_same_origin(request)
-    form = await _form_of(request)
+    form = await form_of(request)
     return await run_in_threadpool(_try, request, form)
 
 
@@ -90,9 +80,8 @@ def _try(request: Request, form: dict[str, str]) -> Response:
 
 
 async def _sign_out(request: Request) -> Response:
-    form = await _form_of(request)
-    assert_same_origin(request)
-    assert_csrf(request, form.get(CSRF_FIELD))
+    form = await form_of(request)
+    assert_form_of_ours(request, form)
     await run_in_threadpool(_end, request)
     response = RedirectResponse(SIGN_IN_PATH, _SEE_OTHER)
     forget_session(response)
@@ -100,21 +89,10 @@ async def _sign_out(request: Request) -> Response:
 
 
 def _end(request: Request) -> None:
-    people = request.app.state.people
-    holder = people.session_of(request) if isinstance(people, LedgerPeople) else None
+    holder = session_of_form(request)
     if holder is not None:
         accounts: Accounts = request.app.state.accounts
         accounts.sign_out(request.cookies[COOKIE], User(holder.user, holder.role, f"web {peer_of(request)}"))
-
-
-async def _form_of(request: Request) -> dict[str, str]:
-    """The fields of a form; RequestError where the body is none."""
-    body = await body_of(request, SIGN_IN_BYTES_MAX)
-    try:
-        return dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=FORM_FIELDS_MAX))
-    except ValueError as error:
-        message = f"Expected a form of at most {FORM_FIELDS_MAX} fields, got something else: load the page again."
-        raise RequestError(ErrorCode.invalid_request, message) from error
 
 
 def _onward(path: str) -> str:
