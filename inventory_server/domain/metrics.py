@@ -111,8 +111,8 @@ class TillFigures:
 class LedgerFigures:
     """A ledger's health. Instants in microseconds; `archived_until` is 0 without an archive.
 
-    `exceptions` are causes that wait for a person, by flag. `ledger_bytes` is what the database takes, `free_bytes`
-    what its disk has left, None where the database is on another machine.
+    `exceptions` are causes that wait for a person, by flag, `alerts` those that are open, by kind. `ledger_bytes` is
+    what the database takes, `free_bytes` what its disk has left, None where the database is on another machine.
     """
 
     position: int
@@ -124,6 +124,7 @@ class LedgerFigures:
     rejected: int
     quarantined: int
     exceptions: dict[str, int]
+    alerts: dict[str, int]
     tills: list[TillFigures]
     ledger_bytes: int
     free_bytes: int | None

@@ -14,8 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from inventory_server.domain.alerts import ObserverState
 from inventory_server.domain.metrics import Histogram, LedgerFigures, ServerMetrics, TillFigures
-from inventory_server.domain.requests import ShowFigures, ShowMetrics
+from inventory_server.domain.requests import ShowFigures, ShowMetrics, ShowObserver
 from inventory_server.web.people import actor_of
 from pos_client.protocol.errors import ErrorCode, RequestError
 
@@ -42,7 +43,7 @@ def _scrape(request: Request) -> Response:
             raise
         servers = []  # no server runs: that is what `tillwire_servers` is for
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(LedgerCollector(servers, figures))
+    registry.register(LedgerCollector(servers, figures, door.ask(ShowObserver(), user)))
     encode, kind = choose_encoder(request.headers.get("accept", ""))
     return Response(encode(registry), media_type=kind)
 
@@ -50,9 +51,10 @@ def _scrape(request: Request) -> Response:
 class LedgerCollector:
     """The metrics of a ledger and of the `servers` that were asked, as Prometheus' client renders them."""
 
-    def __init__(self, servers: Sequence[ServerMetrics], figures: LedgerFigures) -> None:
+    def __init__(self, servers: Sequence[ServerMetrics], figures: LedgerFigures, observer: ObserverState) -> None:
         self._servers = servers
         self._figures = figures
+        self._observer = observer
 
     def collect(self) -> Iterator[Metric]:
         """All metrics."""
@@ -60,6 +62,7 @@ class LedgerCollector:
         yield from self._of_servers()
         yield from self._of_ledger()
         yield from self._of_tills()
+        yield from self._of_observer()
 
     def _of_servers(self) -> Iterator[Metric]:
         each = [(str(server.pid), server) for server in self._servers]
@@ -137,6 +140,29 @@ class LedgerCollector:
         yield _of_each("till_silent", "1 if a till has not ended its day and was not in contact for too long.", (
             (till, till.is_silent) for till in tills
         ))  # fmt: skip
+
+    def _of_observer(self) -> Iterator[Metric]:
+        found = self._observer
+        proven = "Stock figures that the background proof compared with the ledger."
+        yield CounterMetricFamily(f"{PREFIX}proven_levels", proven, value=found.proven)
+        wrong = "Those of them that the ledger does not bear out."
+        yield CounterMetricFamily(f"{PREFIX}proof_mismatches", wrong, value=found.mismatches)
+        if found.proven_at is not None:
+            last = found.proven_at / _MICROSECONDS
+            yield _gauge("proven_timestamp_seconds", "When the background proof last compared any.", last)
+        opened = GaugeMetricFamily(f"{PREFIX}alerts_open", "Alerts that are open, by kind.", labels=["kind"])
+        for kind, count in self._figures.alerts.items():
+            opened.add_metric([kind], count)
+        waiting = GaugeMetricFamily(
+            f"{PREFIX}deliveries_waiting", "Alerts that wait to be delivered to a target.", labels=["target"]
+        )
+        paused = GaugeMetricFamily(
+            f"{PREFIX}delivery_paused", "1 if deliveries to a target wait for a person.", labels=["target"]
+        )
+        for target in found.targets:
+            waiting.add_metric([target.target], target.waiting)
+            paused.add_metric([target.target], target.paused_at is not None)
+        yield from (opened, waiting, paused)
 
 
 def _gauge(name: str, told: str, value: float) -> Metric:

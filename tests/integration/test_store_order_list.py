@@ -337,3 +337,25 @@ def test_closed_books_change_no_figure_and_the_ledger_stays_proven(site: Site, c
         store.submit(CloseBooks(actor=HEADQUARTERS)).wait()
         assert asked(store) == before
     assert proof_of(url).findings == []
+
+
+def test_of_what_is_archived_no_velocity_is_guessed(site: Site, clock: Clock) -> None:
+    """The window then begins after the archive; a mark made before its end is waited for no more."""
+    url = site.new()
+    with opened(url, clock) as store:
+        till = Till(store)
+        listing(store, product("a", 20), product("b", 5))
+        sell_for_four_weeks(till, "a", 3, 1)
+        mark(store, 2, TODAY)
+        before = asked(store, skus=["a"]).lines[0]
+    site.execute(url, f"UPDATE ledger SET archived_position = 2, archived_until = {MORNING - 10 * DAY}")
+    with opened(url, clock) as store:
+        [line] = asked(store, skus=["a"]).lines
+    site.execute(url, f"UPDATE ledger SET archived_until = {MORNING}")
+    with opened(url, clock) as store:
+        [archived] = asked(store, skus=["a"]).lines
+    assert [(each.sold, each.days, each.ordered) for each in (before, line, archived)] == [
+        (84, 28, 2),
+        (27, 9, 2),
+        (0, 0, 0),
+    ]

@@ -18,6 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 from starlette.testclient import TestClient
 
+from inventory_server.domain.alerts import ObserverState, TargetState
 from inventory_server.domain.metrics import Histogram, LedgerFigures, ServerMetrics, TillFigures, WriterCounters
 from inventory_server.domain.product import Product
 from inventory_server.domain.requests import ImportProducts, ListExceptions, ShowFigures
@@ -37,7 +38,8 @@ from tests.support.web import web
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "monitoring"
 TILL = TillFigures("T1", 'L"1', NOON, True, 3, 1, NOON - SECOND, 2, -1_500)
-FIGURES = LedgerFigures(7, NOON, 4, NOON - DAY, 3, 1, 2, 5, {"orphan": 2, "negative_stock": 0}, [TILL], 4_096, 1 << 30)
+FIGURES = LedgerFigures(7, NOON, 4, NOON - DAY, 3, 1, 2, 5, {"orphan": 2}, {"hole": 3}, [TILL], 4_096, 1 << 30)
+OBSERVER = ObserverState("host", 7, 1_000, 1, NOON, [TargetState("chat", 4, 9, None, 3, NOON, NOON, NOON, "gone")])
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
@@ -61,7 +63,7 @@ def rendered() -> Samples:
         ServerMetrics(11, 2, 9, {"client_closed": 7}, {"busy": 1, "frame_too_long": 2}, writer()),
         ServerMetrics(12, writer=WriterCounters()),
     ]
-    registry.register(LedgerCollector(servers, FIGURES))
+    registry.register(LedgerCollector(servers, FIGURES, OBSERVER))
     return samples(generate_latest(registry).decode())
 
 
@@ -92,6 +94,15 @@ def test_the_figures_of_the_ledger_and_its_tills() -> None:
     assert found["tillwire_exceptions", (("kind", "orphan"),)] == 2
     assert found["tillwire_archive_position", ()] == 4
     assert found["tillwire_disk_free_bytes", ()] == 1 << 30
+
+
+def test_proof_alerts_and_deliveries() -> None:
+    found = rendered()
+    assert (found["tillwire_proven_levels_total", ()], found["tillwire_proof_mismatches_total", ()]) == (1_000, 1)
+    assert found["tillwire_proven_timestamp_seconds", ()] == NOON / 1e6
+    assert found["tillwire_alerts_open", (("kind", "hole"),)] == 3
+    assert found["tillwire_deliveries_waiting", (("target", "chat"),)] == 4
+    assert found["tillwire_delivery_paused", (("target", "chat"),)] == 1
 
 
 def test_a_histogram_counts_values_up_to_each_bound() -> None:
@@ -131,6 +142,7 @@ def test_what_tills_do_is_counted(client: tuple[TestClient, str]) -> None:
     assert found["tillwire_ledger_position", ()] == 1
     assert found["tillwire_negative_levels", ()] == 1
     assert found["tillwire_exceptions", (("kind", "unlisted_product"),)] == 1
+    assert (found["tillwire_alerts_open", (("kind", "hole"),)], found["tillwire_proven_levels_total", ()]) == (0, 0)
     ended = ("tillwire_connections_ended_total", (("reason", "client_closed"), ("worker", worker)))
     wait_until(lambda: samples(page.get("/metrics").text).get(ended) == 1)
 
@@ -249,7 +261,7 @@ def test_the_alerts_rest_on_what_is_exported_and_say_what_to_do() -> None:
     text = (EXAMPLES / "alerts.yml").read_text()
     expressions = re.findall(r"^ +expr: (.+)$", text, re.M)
     assert used(expressions) - exported() == set()
-    assert len(expressions) == len(re.findall(r"^ +action: ", text, re.M)) == len(re.findall(r"- alert: ", text)) == 14
+    assert len(expressions) == len(re.findall(r"^ +action: ", text, re.M)) == len(re.findall(r"- alert: ", text)) == 16
 
 
 @pytest.mark.long
@@ -265,4 +277,4 @@ def test_prometheus_loads_the_rules_and_the_configuration(tmp_path: Path) -> Non
         [promtool, "check", "config", str(config)], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "14 rules found" in done.stdout
+    assert "16 rules found" in done.stdout

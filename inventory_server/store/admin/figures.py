@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, func, select, text
 
+from inventory_server.domain.alerts import ADVICE
 from inventory_server.domain.exceptions import ACTIONS
 from inventory_server.domain.lineage import missing
 from inventory_server.domain.metrics import LedgerFigures, TillFigures
@@ -40,6 +41,7 @@ def figures(connection: Connection, path: Path | None, now: int, silent_after: i
         rejected=found.rejected,
         quarantined=found.quarantined,
         exceptions={flag: _waiting(connection, flag) for flag in ACTIONS},
+        alerts=_open_alerts(connection),
         tills=_tills(connection, now - silent_after),
         ledger_bytes=ledger_bytes,
         free_bytes=free_bytes,
@@ -49,6 +51,13 @@ def figures(connection: Connection, path: Path | None, now: int, silent_after: i
 def _waiting(connection: Connection, flag: Any) -> int:
     asked = ListExceptions(ExceptionsParams(flag=flag, limit=1), actor=HEADQUARTERS)
     return exceptions(connection, asked).total
+
+
+def _open_alerts(connection: Connection) -> dict[str, int]:
+    c = t.alert.c
+    rows = connection.execute(select(c.kind, func.count()).where(c.closed_at.is_(None)).group_by(c.kind))
+    found = {kind: int(count) for kind, count in rows}
+    return {kind: found.get(kind, 0) for kind in ADVICE}
 
 
 def _tills(connection: Connection, heard_since: int) -> list[TillFigures]:
