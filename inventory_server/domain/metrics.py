@@ -61,14 +61,12 @@ class WriterCounters:
 
     def committed(self, commit: int, answer: int | None, outcomes: Iterable[object]) -> None:
         """Count a commit that took `commit`; the frame that waited longest was answered after `answer`, if any was."""
-        count = 0
-        for outcome in outcomes:
-            if isinstance(outcome, PostResult):
-                count += len(outcome.results)
-                for result in outcome.results:
-                    self.postings[result.status] = self.postings.get(result.status, 0) + 1
+        frames = [outcome.results for outcome in outcomes if isinstance(outcome, PostResult)]
+        statuses = [result.status for results in frames for result in results]
+        for status in set(statuses):
+            self.postings[status] = self.postings.get(status, 0) + statuses.count(status)
         self.commit_nanoseconds.add(commit)
-        self.commit_postings.add(count)
+        self.commit_postings.add(len(statuses))
         if answer is not None:
             self.answer_nanoseconds.add(answer)
 
