@@ -135,7 +135,9 @@ def test_the_control_socket_speaks_json_rpc(tmp_path: Path) -> None:
         assert (missing["code"], missing["data"]["name"]) == (-32602, "invalid_params")
         unknown = client.call("enrol", **enrolled, colour="blue")["error"]
         assert "colour" in unknown["message"]
-        assert client.call("post", postings=[])["error"]["data"]["name"] == "method_not_found"
+        assert client.call("say", words=[])["error"]["data"]["name"] == "method_not_found"
+        posted = client.call("post", location="L1", epoch=1, postings=[])["error"]
+        assert posted["data"]["name"] == "forbidden", "an administrator posts as a terminal that gave its token"
         assert client.call("act_as", actor="lee", role="reader")["result"] == {"actor": "lee", "role": "reader"}
         assert client.call("revoke", terminal="T1")["error"]["data"]["name"] == "forbidden"
 
