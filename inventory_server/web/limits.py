@@ -4,8 +4,9 @@ from __future__ import annotations
 
 WEB_THREADS = 16
 """Requests that are worked on at a time: twice the connections for questions, as some wait for the server instead."""
-REQUESTS_WAITING_MAX = 128
-"""Requests that are worked on or wait for a thread; above this it is `busy`. Feeds that are open do not count."""
+REQUESTS_WAITING_MAX = 1_100
+"""Requests that are worked on or wait for a thread: all feeds, which are opened anew at once after a restart, and
+some more; above this it is `busy`. Feeds that are open do not count."""
 BUSY_RETRY_MS = 1_000
 """How long a program waits before it asks again after `busy`."""
 LONG_QUESTIONS_MAX = 1
