@@ -32,6 +32,15 @@ def own_control_path(url: str) -> Iterator[str]:
         yield short
 
 
+def lock_path(url: str, name: str) -> Path:
+    """The file that the one process of this machine locks that is the `name` of the ledger of `url`.
+
+    StoreError if the folder for it cannot be used.
+    """
+    path = sqlite_path(url)
+    return Path(f"{path}.{name}") if path is not None else _made_folder() / f"{database_key(url)}.{name}"
+
+
 @contextmanager
 def control_paths(url: str) -> Iterator[list[str]]:
     """The paths at which processes of this machine serve the ledger of `url`; of an SQLite ledger the only one."""

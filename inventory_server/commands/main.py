@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from inventory_server.commands.alerts import alerts
 from inventory_server.commands.archive import archive_command
 from inventory_server.commands.backup import backup_command, restore_command
 from inventory_server.commands.catalog import catalog
@@ -16,6 +17,7 @@ from inventory_server.commands.doctor import doctor
 from inventory_server.commands.exceptions import exceptions
 from inventory_server.commands.health import health
 from inventory_server.commands.location import location_group
+from inventory_server.commands.observe import observe
 from inventory_server.commands.order_list import order_list
 from inventory_server.commands.partition import partition_command
 from inventory_server.commands.pki import pki
@@ -50,6 +52,8 @@ for _command in (
     postings,
     exceptions,
 ):
+    inventory_server.add_command(_command)
+for _command in (observe, alerts):
     inventory_server.add_command(_command)
 for _command in (product, stock, order_list, clients_command, health, doctor, audit, db_group, pki, demo):
     inventory_server.add_command(_command)

@@ -154,14 +154,15 @@ class WatchedTill:
 
 @dataclass(frozen=True, slots=True)
 class ProvenLevels:
-    """Levels compared with the ledger: how many, those that differ with how, and the last, to go on after.
+    """Levels compared with the ledger: how many, those that differ with how, the first, and the last, to go on after.
 
-    `last` is None at the end of all levels.
+    `first` is None where there are none, `last` at the end of all levels.
     """
 
     position: int
     proven: int
     mismatches: list[tuple[str, str, str]]
+    first: tuple[str, str] | None
     last: tuple[str, str] | None
 
 

@@ -19,7 +19,7 @@ from inventory_server.domain.limits import (
 )
 from inventory_server.domain.roles import ActorRequest
 from pos_client.protocol.feed import WatchParams
-from pos_client.protocol.fields import Location, Sku, Text
+from pos_client.protocol.fields import Location, NonNegative, Sku, Text
 from pos_client.protocol.lists import (
     ChangesParams,
     CountsParams,
@@ -223,10 +223,11 @@ class WatchTills(ActorRequest, frozen=True):
 
 
 class ProveLevels(ActorRequest, frozen=True):
-    """Compare up to `limit` levels with the ledger, by location and SKU, after the key `after`."""
+    """Compare up to `limit` levels with the ledger, by location and SKU, after the key `after` and `skipped` more."""
 
     after: tuple[str, str] | None = None
     limit: Annotated[int, Meta(ge=1, le=LEVELS_PROVEN_MAX)] = 1
+    skipped: NonNegative = 0
 
 
 class ListPartitions(ActorRequest, frozen=True):

@@ -137,6 +137,15 @@ ROOMS: dict[str, list[str]] = {
         "msgspec",
         *WEB,
     ],
+    "inventory_server.observer": [
+        "inventory_server.admin",
+        "inventory_server.store",
+        "inventory_server.domain",
+        "inventory_server.config",
+        "inventory_server.clock",
+        "pos_client.protocol",
+        "msgspec",
+    ],
     "inventory_server.pki": ["inventory_server.config", "pos_client.protocol", "cryptography"],
     "inventory_server.systemd": ["pos_client.protocol"],
     "inventory_server.keeper": ["inventory_server.config"],
@@ -162,6 +171,7 @@ ROOMS: dict[str, list[str]] = {
         "inventory_server.supervisor",
         "inventory_server.systemd",
         "inventory_server.pki",
+        "inventory_server.observer",
         "inventory_server.jsonserver",
         "inventory_server.store",
         "inventory_server.domain",
@@ -195,6 +205,8 @@ SOCKET_ROOMS = {
     "pos_client.faultkit",
     # Takes over the listening sockets that systemd passes, and tells it that the server is ready.
     "inventory_server.systemd",
+    # Sends alerts to webhooks, by http.client, and hangs up on one that takes too long.
+    "inventory_server.observer",
     # Awaits its own threads and opens nothing.
     "pos_client.aio",
     # Uvicorn listens and accepts there, and a feed waits on its loop.

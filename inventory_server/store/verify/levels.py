@@ -18,7 +18,7 @@ _level = t.level.c
 
 def prove_levels(connection: Connection, question: ProveLevels) -> ProvenLevels:
     """Compute the next levels from the movements, counts and documents, and compare them with the stored ones."""
-    page = select(t.level).order_by(_level.location, _level.sku).limit(question.limit)
+    page = select(t.level).order_by(_level.location, _level.sku).limit(question.limit).offset(question.skipped)
     if question.after is not None:
         page = page.where(tuple_(_level.location, _level.sku) > question.after)
     rows = plain_rows(connection, page)
@@ -33,7 +33,7 @@ def prove_levels(connection: Connection, question: ProveLevels) -> ProvenLevels:
         if tuple(found) != expected:
             wrong.append((location, sku, f"the level is {tuple(found)}, the ledger says {expected}"))
     last = keys[-1] if len(keys) == question.limit else None
-    return ProvenLevels(head_of(connection).position, len(keys), wrong, last)
+    return ProvenLevels(head_of(connection).position, len(keys), wrong, keys[0] if keys else None, last)
 
 
 _place = t.location.c.location
