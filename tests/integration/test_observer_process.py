@@ -24,7 +24,7 @@ from tests.support.ledgers import new_ledger
 from tests.support.observed import hook_file, shop_served
 from tests.support.processes import argv, environment, run
 from tests.support.receiver import Receiver, receiving
-from tests.support.sites import Site, on_both
+from tests.support.sites import Site
 from tests.support.waiting import HANG_SECONDS, wait_until
 
 
@@ -53,7 +53,6 @@ def observed(url: str, targets: Path) -> Iterator[ObserverProcess]:
         assert bool(ended) is (process.failure is not None)
 
 
-@on_both
 def test_a_sale_that_crosses_a_reorder_point_is_delivered_and_levels_are_proven(
     site: Site, tmp_path: Path, receiver: Receiver
 ) -> None:
