@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from tests.support.ledgers import new_ledger
-from tests.support.shop_ledger import SCRIPT
-from tests.support.web_pages import ledger_of_shops, pages, seen
+from tests.support.ledgers import HOUR, new_ledger
+from tests.support.shop_ledger import OPENING, SCRIPT
+from tests.support.web_pages import ledger_of_shops, pages, pages_application, seen
 
 EVERY = ["/order", "/order?view=all", "/counts", "/tills", "/exceptions"]
 EVERY += [f"/setup?tab={tab}" for tab in ("locations", "catalogue", "proof", "feed")]
@@ -43,6 +43,13 @@ def test_the_order_says_how_much_by_when_and_how_sure_that_is(client: TestClient
     assert "24 reorder point + 2 days × 3.7 a day + 2 available, in whole packs 34" in text
     assert "12 2 × 6 Espresso" in seen(client, "/order?view=all")
     assert seen(client, "/order?view=unsure").count("may change Hafenstraße") == 1
+
+
+def test_an_order_whose_hour_has_passed_names_the_next_one(url: str) -> None:
+    with pages_application(url, "reader", lambda: OPENING + 14 * HOUR) as application, TestClient(application) as late:
+        text = seen(late, "/order")
+    assert "lines to order from 3 suppliers; today’s hour has passed, the next is tomorrow 11:00." in text
+    assert "tomorrow 11:00 the hour has passed" in text
 
 
 def test_the_order_gives_its_reasons_in_german_too(client: TestClient) -> None:

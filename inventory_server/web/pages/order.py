@@ -107,7 +107,8 @@ def lead_of(lines: list[OrderLine], frame: Frame, today: date) -> list[Sentence]
     suppliers = texts.many("order.lead.suppliers", len({line.supplier for line in due}))
     first = min(due, key=lambda line: line.order_by_at)
     by = _clock(first, frame, today, is_short=True)
-    said = [Sentence(texts.many("order.lead.some", len(due), suppliers=suppliers, by=by), "strong")]
+    key = "order.lead.some" if first.order_by <= today else "order.lead.late"
+    said = [Sentence(texts.many(key, len(due), suppliers=suppliers, by=by), "strong")]
     unsure = [line for line in due if not line.is_sure]
     if not unsure:
         return [*said, Sentence(texts("order.lead.sure"))]
