@@ -21,7 +21,7 @@ log = logging.getLogger("tillwire.tls")
 _file = click.Path(path_type=Path, dir_okay=False)
 
 
-class _Network(click.ParamType[str]):
+class NetworkParam(click.ParamType[str]):
     """A network in CIDR notation."""
 
     name = "network"
@@ -40,7 +40,7 @@ def tls_options(command: F) -> F:
         click.option(
             "--allow-plaintext",
             multiple=True,
-            type=_Network(),
+            type=NetworkParam(),
             metavar="NETWORK",
             help="Network whose clients need no TLS, such as a VPN's; repeatable. Loopback only by default.",
         ),

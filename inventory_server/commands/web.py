@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from inventory_server.commands.logs import log_to_stderr, logging_without_waiting
 from inventory_server.commands.options import db_option, load_settings
-from inventory_server.commands.tls_options import TlsFiles, tls_files
+from inventory_server.commands.tls_options import NetworkParam, TlsFiles, tls_files
 from inventory_server.jsonserver import address_of, listen_on_all
 from inventory_server.store import shown
 from pos_client.commands import console
@@ -35,6 +36,7 @@ DEFAULT_WEB_LISTEN = f"127.0.0.1:{DEFAULT_WEB_PORT}"
 @click.option(
     "--allow-plaintext",
     multiple=True,
+    type=NetworkParam(),
     metavar="NETWORK",
     help="Network whose clients need no HTTPS, such as a VPN's; repeatable. Loopback only by default.",
 )
@@ -83,7 +85,9 @@ def web(
     places = [address_of(each) for each in sockets]
     if until_input_ends:
         process.end_with_parent()
-    with logging_without_waiting():
+    with logging_without_waiting(), ExitStack() as opened:
+        for each in sockets:
+            opened.callback(each.close)
         process.serve_web(db, settings, sockets, lambda: _announce(places, db), origins, proxies, certificate)
     console.say("inventory-server: the web process has stopped.")
     return console.OK
@@ -92,19 +96,28 @@ def web(
 def web_address(text: str) -> Address:
     """Where the web process listens; CommandError for what is no address."""
     try:
-        return Address.parse_listen(text)
+        address = Address.parse_listen(text)
     except ValueError as error:
         raise console.CommandError(str(error)) from error
+    if address.path is not None:
+        raise console.CommandError(f"Cannot serve pages on {text!r}: expected HOST:PORT, which a browser can open.")
+    return address
 
 
 def web_process() -> Any:
     """The module that serves; CommandError without the extra that it needs."""
     try:
-        from inventory_server.web import process
+        return import_process()
     except ModuleNotFoundError as error:
         raise console.CommandError(
             f"{error.name} is missing, which the web process needs: pip install 'tillwire[web]'"
         ) from error
+
+
+def import_process() -> Any:
+    """The module, imported only where it is needed: other commands do without the extra."""
+    from inventory_server.web import process
+
     return process
 
 

@@ -10,7 +10,9 @@ from inventory_server.domain.limits import LINK_SECONDS
 from inventory_server.domain.people import (
     AddUser,
     CloseSession,
+    FindKey,
     FindUser,
+    KeyHolder,
     OpenSession,
     RedeemLink,
     ResetUser,
@@ -90,10 +92,12 @@ class Accounts:
 
     def redeem(self, link: str, password: str, peer: str) -> str:
         """Set a password by a link; who it is. RequestError `unauthenticated` if it is used or expired."""
-        hashed = self._passwords.hash(password)
-        user: str | None = self._door.change(
-            RedeemLink(key_hash(link), hashed), User("nobody", "nobody", f"web {peer}")
-        )
+        key = key_hash(link)
+        holder: KeyHolder | None = self._door.ask(FindKey(key), HEADQUARTERS)
+        user: str | None = None
+        if holder is not None and holder.purpose == "link":  # else anybody could have passwords hashed
+            hashed = self._passwords.hash(password)
+            user = self._door.change(RedeemLink(key, hashed), User("nobody", "nobody", f"web {peer}"))
         if user is None:
             message = "This link is used, expired or mistyped: ask an administrator for a new one."
             raise RequestError(ErrorCode.unauthenticated, message)

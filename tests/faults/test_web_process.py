@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from inventory_server.domain.people import AddToken, AddUser
 from inventory_server.domain.requests import Enrol
 from inventory_server.web.people import key_hash
 from pos_client import PosClient
+from tests.support.authorities import certified
 from tests.support.maintenance import change, verified
 from tests.support.processes import Server
 from tests.support.sites import PostgresSite
@@ -65,13 +68,13 @@ def web_of(pid: int) -> int:
     return found[0] if found else next(web_of(child) for child in children(pid) if children(child))
 
 
-def asked(url: str) -> bytes | None:
+def asked(url: str, tls: ssl.SSLContext | None = None) -> bytes | None:
     """What the web process answers; None while it does not."""
     request = urllib.request.Request(url, headers={"Authorization": "Bearer token"})
     try:
-        with urllib.request.urlopen(request, timeout=HANG_SECONDS) as answer:
+        with urllib.request.urlopen(request, timeout=HANG_SECONDS, context=tls) as answer:
             return bytes(answer.read())
-    except (urllib.error.URLError, ConnectionError):
+    except (urllib.error.URLError, OSError, HTTPException):
         return None
 
 
@@ -138,3 +141,13 @@ def test_it_is_kept_beside_several_workers_too(tmp_path: Path, postgres_site: Po
         assert server.stop() == 0
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_it_serves_https_with_the_servers_certificate(tmp_path: Path) -> None:
+    files = certified(tmp_path)
+    tls = ["--tls-certificate", str(files.certificate), "--tls-key", str(files.key)]
+    with serving(tmp_path, *tls) as (_, web):
+        context = ssl.create_default_context(cafile=str(files.ca))
+        secure = web.replace("http:", "https:")
+        wait_until(lambda: asked(f"{secure}/stock", context))
+        assert asked(f"{web}/stock") is None

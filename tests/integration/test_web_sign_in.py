@@ -188,3 +188,10 @@ def test_neither_the_audit_trail_nor_the_ledger_has_what_opens_a_door(hq: Hq) ->
 def test_a_long_body_is_not_read_by_a_sign_in(hq: Hq) -> None:
     answer = hq.browser().post("/api/v1/session", content=b" " * (SIGN_IN_BYTES_MAX + 1))
     assert (answer.status_code, answer.json()["name"], answer.json()["limit"]) == (413, "too_large", SIGN_IN_BYTES_MAX)
+
+
+def test_who_has_no_link_has_no_password_hashed(hq: Hq, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hq.application.state.accounts._passwords, "hash", lambda _: 1 // 0)
+    for link in ("wrong", hq.browser("kim").cookies[COOKIE]):
+        answer = hq.browser().post("/api/v1/link", json={"link": link, "password": PASSWORD})
+        assert (answer.status_code, answer.json()["name"]) == (401, "unauthenticated")
