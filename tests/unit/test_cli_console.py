@@ -169,6 +169,7 @@ def test_a_progress_bar_goes_on_while_a_step_takes_long(monkeypatch: pytest.Monk
 WITHOUT_JSON = {
     "inventory-server serve",
     "inventory-server web",
+    "inventory-server observe",
     "inventory-server demo",
     "inventory-server completion",
     "inventory-server product export",  # CSV for `catalog import`; `product list --json` is the same as JSON
