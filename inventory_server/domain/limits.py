@@ -71,8 +71,8 @@ ALERT_SUBJECT_LENGTH_MAX = 64
 """Characters of what an alert is about: a SKU, a location, a terminal, a flag or a target."""
 ALERT_SENTENCE_LENGTH_MAX = 500
 """Characters of the sentence of an alert: two lines with two names."""
-ALERTS_CHANGED_MAX = 1_000
-"""Alerts that one change opens or closes: half a megabyte, a fraction of a second of the writer."""
+ALERTS_CHANGED_MAX = 200
+"""Alerts that one change opens or closes, each told to up to 20 targets: tills wait for it for milliseconds."""
 ALERTS_DEFAULT = 1_000
 """Alerts in a list, if the question names no limit."""
 ALERTS_MAX = 10_000

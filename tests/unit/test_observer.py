@@ -15,7 +15,7 @@ from inventory_server.domain.alerts import (
     WatchedLevel,
     WatchedTill,
 )
-from inventory_server.domain.limits import DELIVERY_RETRY_SECONDS
+from inventory_server.domain.limits import ALERTS_CHANGED_MAX, DELIVERY_RETRY_SECONDS
 from inventory_server.domain.requests import (
     RecordAlerts,
     RecordDelivery,
@@ -106,6 +106,19 @@ def test_the_position_is_noted_with_the_alert_and_a_new_process_opens_nothing_tw
     ledger.sell("L1", "b", 1)
     with pytest.raises(ObserverReplaced):
         turn(first)
+
+
+def test_many_alerts_are_noted_a_part_at_a_time_and_the_position_with_the_last_of_them(ledger: FakeLedger) -> None:
+    """So a crash between two parts has all of it read again."""
+    watch = watching(ledger)
+    turn(watch)
+    for number in range(2 * ALERTS_CHANGED_MAX + 1):
+        ledger.sell("L1", f"{number}", 9)
+    turn(watch)
+    parts = [each for each in ledger.noted if isinstance(each, RecordAlerts) and each.opened]
+    assert [len(each.opened) for each in parts] == [ALERTS_CHANGED_MAX, ALERTS_CHANGED_MAX, 1]
+    assert [each.position for each in parts] == [0, 0, len(ledger.feed)]
+    assert len(ledger.open) == len(ledger.feed)
 
 
 def test_after_the_ledger_was_away_the_watch_goes_on_from_what_it_says(ledger: FakeLedger) -> None:
