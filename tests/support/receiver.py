@@ -33,12 +33,13 @@ class Received:
 
 @dataclass
 class Receiver:
-    """What was received, in order; `answer` is the status and what follows it."""
+    """What was received whole, in order; `answer` is the status and what follows it. `broken_off`: how many not."""
 
     url: str = ""
     answer: tuple[int, Mapping[str, str], bytes] = (204, {}, b"")
     hold: threading.Event = field(default_factory=threading.Event)
     received: list[Received] = field(default_factory=list)
+    broken_off: int = 0
 
 
 @contextmanager
@@ -49,15 +50,25 @@ def receiving() -> Iterator[Receiver]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
+            size = int(self.headers["content-length"])
+            body = self.rfile.read(size)
+            if len(body) < size:  # the sender was killed before it had sent all
+                receiver.broken_off += 1
+                return
             receiver.received.append(Received({k.lower(): v for k, v in self.headers.items()}, body))
             receiver.hold.wait()
-            status, headers, content = receiver.answer
+            try:
+                self._answer(*receiver.answer)
+            except OSError:  # the sender has hung up, or was killed
+                receiver.broken_off += 1
+
+        def _answer(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(content)
+            self.wfile.flush()
 
         def log_message(self, *_: object) -> None:
             """Says nothing."""
