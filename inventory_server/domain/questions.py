@@ -195,7 +195,7 @@ class ListAlerts(ActorRequest, frozen=True):
 
     is_open: bool = True
     limit: Annotated[int, Meta(ge=1, le=ALERTS_MAX)] = ALERTS_DEFAULT
-    before: Annotated[int, Meta(ge=1)] | None = None
+    before: Annotated[int, Meta(ge=1, le=2**63 - 1)] | None = None
 
 
 class ShowObserver(ActorRequest, frozen=True):
