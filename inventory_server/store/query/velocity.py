@@ -144,14 +144,15 @@ class Velocities:
             yield from ((location, sku, sku) for sku in sorted(wanted))
 
     def _traded(self, ranges: list[tuple[Any, ...]], windows: Iterable[_Window]) -> Iterator[tuple[Any, ...]]:
-        """(location, sku, an instant of the day, moved, sold), several times for a day."""
+        """(location, sku, an instant of the day, moved, sold), several times for a day; nothing of what was voided."""
         # All days begin at a multiple of it: so the database adds up what is of one day.
         width = gcd(*(start for window in windows for start in window.starts))
         begin = min((each[-1] for each in ranges), default=self._now)
         first = first_segment(self._connection, self._head, begin)
         bounds = _bounds(self._head, first)
-        for location, sku, bucket, moved, sold in _trade(self._connection, ranges, **bounds, width=width):
-            yield location, sku, int(bucket) * width, moved, sold
+        for location, sku, bucket, moved, sold, left in _trade(self._connection, ranges, **bounds, width=width):
+            if left:  # else a product would be older for what has never been
+                yield location, sku, int(bucket) * width, moved, sold
 
     def _named(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Key, int]]:
         return (((location, self._merges.name(sku)), int(figure)) for location, sku, figure in rows)
@@ -206,7 +207,9 @@ def _by_day(wanted: FromClause) -> Executable:
     joined, conditions = _moved_since(wanted)
     bucket = m.effective_at.op("/")(bindparam("width", type_=BigInteger)).label("bucket")
     sold = case((p.type.in_(_SALES), -m.quantity), else_=literal_column("0"))
-    figures = (func.sum(m.quantity), func.sum(sold))
+    # A void stands at the instant of what it takes back: together they are no movement.
+    left = case((m.event_position.is_(None), literal_column("1")), else_=literal_column("-1"))
+    figures = (func.sum(m.quantity), func.sum(sold), func.sum(left))
     grouped: list[ColumnElement[Any]] = [m.location, m.sku, literal_column("bucket")]
     return select(m.location, m.sku, bucket, *figures).select_from(joined).where(*conditions).group_by(*grouped)
 
