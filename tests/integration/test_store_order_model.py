@@ -111,6 +111,7 @@ STORIES = [
     "sale a=1 @1 | merge merge:a into:b @30 | sale a=2 @40 | sale b=1 @41 | return a=1 @60",
     "receipt a=5 @1 | transfer_out a=5 other:L2 @2 | transfer_in a=5 transfer:2 location:L2 @30 | sale a=1 @31 by:t2",
     "receipt a=1 @1 | void voids:1 @2 | count a=1 @30",
+    "void voids:2 | receipt a=1 @1 | count a=1 @30",
     "receipt b=1 @1 | transfer_out b=1 other:L2 @2 | count b=1 @30",
     "void voids:2 | sale a=2 @1 | sale a=1 @100",
 ]

@@ -23,6 +23,7 @@ from sqlalchemy import (
     column,
     func,
     literal_column,
+    or_,
     select,
     true,
     union_all,
@@ -150,9 +151,8 @@ class Velocities:
         begin = min((each[-1] for each in ranges), default=self._now)
         first = first_segment(self._connection, self._head, begin)
         bounds = _bounds(self._head, first)
-        for location, sku, bucket, moved, sold, left in _trade(self._connection, ranges, **bounds, width=width):
-            if left:  # else a product would be older for what has never been
-                yield location, sku, int(bucket) * width, moved, sold
+        for location, sku, bucket, moved, sold in _trade(self._connection, ranges, **bounds, width=width):
+            yield location, sku, int(bucket) * width, moved, sold
 
     def _named(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Key, int]]:
         return (((location, self._merges.name(sku)), int(figure)) for location, sku, figure in rows)
@@ -206,12 +206,16 @@ def _by_day(wanted: FromClause) -> Executable:
     m, p = t.movement.c, t.posting.c
     joined, conditions = _moved_since(wanted)
     bucket = m.effective_at.op("/")(bindparam("width", type_=BigInteger)).label("bucket")
-    sold = case((p.type.in_(_SALES), -m.quantity), else_=literal_column("0"))
-    # A void stands at the instant of what it takes back: together they are no movement.
-    left = case((m.event_position.is_(None), literal_column("1")), else_=literal_column("-1"))
-    figures = (func.sum(m.quantity), func.sum(sold), func.sum(left))
-    grouped: list[ColumnElement[Any]] = [m.location, m.sku, literal_column("bucket")]
-    return select(m.location, m.sku, bucket, *figures).select_from(joined).where(*conditions).group_by(*grouped)
+    sold = func.sum(case((p.type.in_(_SALES), -m.quantity), else_=literal_column("0"))).label("sold")
+    moved = func.sum(m.quantity).label("moved")
+    of_posting: list[ColumnElement[Any]] = [m.location, m.sku, literal_column("bucket"), p.position]
+    # A posting and its void stand at one instant, whichever came first: two movements that add up to nothing.
+    stands = or_(func.sum(m.quantity) != literal_column("0"), func.count() == literal_column("1"))
+    postings = select(m.location, m.sku, bucket, moved, sold).select_from(joined).where(*conditions)
+    x = postings.group_by(*of_posting).having(stands).subquery().c
+    return select(x.location, x.sku, x.bucket, func.sum(x.moved), func.sum(x.sold)).group_by(
+        x.location, x.sku, x.bucket
+    )
 
 
 def _deliveries(wanted: FromClause) -> Executable:
