@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from inventory_server.domain.roles import HEADQUARTERS
 from inventory_server.observer.ledger import ObserverReplaced
 from inventory_server.observer.process import ObserverProcess
 from inventory_server.observer.targets import read_targets
+from inventory_server.observer.watch import AlertWatch
 from inventory_server.store import upgrade
 from tests.support.commands import Shell
 from tests.support.ledgers import new_ledger
@@ -163,3 +165,16 @@ def test_a_process_waits_for_its_ledger_says_so_once_and_ends_cleanly(tmp_path: 
     said = log.read_text()
     assert said.count("event=ledger_away for=watch") <= 2  # before there was a ledger, and after its server ended
     assert said.endswith("inventory-server: the observer has stopped.\n")
+
+
+def test_an_observer_that_falls_over_says_so_and_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(AlertWatch, "start", lambda _: 1 // 0)
+    ended = threading.Event()
+    process = ObserverProcess(new_ledger(tmp_path / "hq.db"), Settings(), now_microseconds, {}, ended.set)
+    process.start()
+    assert ended.wait(HANG_SECONDS)
+    assert process.stop()
+    assert isinstance(process.failure, ZeroDivisionError)
+    assert "event=observer_failed for=watch" in caplog.text
